@@ -1,0 +1,2 @@
+"""Modelyard: from a trained model to a scoring endpoint on Kubernetes."""
+

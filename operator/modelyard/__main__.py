@@ -1,0 +1,32 @@
+"""Entry points of the one image: `modelyard operator`, `modelyard build`, `modelyard crds`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one entry point; imports stay inside so that a build does not pay for the operator's."""
+    parser = argparse.ArgumentParser(prog="modelyard", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("operator", help="watch the cluster and reconcile (configured by MODELYARD_CONFIG)")
+    commands.add_parser("build", help="build one image from the request mounted into this Job")
+    crds = commands.add_parser("crds", help="write the CRDs generated from the types")
+    crds.add_argument("folders", nargs="+", help="folders to write one file a kind into")
+    arguments = parser.parse_args(argv)
+    if arguments.command == "operator":
+        from modelyard.operator import run
+
+        return run()
+    if arguments.command == "build":
+        from modelyard.build.job import run as build
+
+        return build()
+    from modelyard.api.crd import write
+
+    return write(arguments.folders)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

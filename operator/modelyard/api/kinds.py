@@ -1,0 +1,114 @@
+"""The four kinds: the only table that says what each is called and made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from modelyard.api.base import ApiType
+from modelyard.api.image import ImageSpec
+from modelyard.api.manifest import ManifestSpec
+from modelyard.api.model import ModelSpec
+from modelyard.api.names import NAME_RULE, SERVICE_NAME_RULE
+from modelyard.api.service import ServiceSpec
+from modelyard.api.status import ImageStatus, ManifestStatus, ModelStatus, ServiceStatus, Status
+
+SpecT = TypeVar("SpecT", bound=ApiType)
+
+
+class ObjectMeta(BaseModel):
+    """The part of metadata that rules speak of."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    name: str
+
+
+class Resource(ApiType, Generic[SpecT]):
+    """An object as a user applies it."""
+
+    metadata: ObjectMeta
+    spec: SpecT
+
+
+class ModelResource(Resource[ModelSpec]):
+    """A Model."""
+
+    rules = (NAME_RULE,)
+
+
+class ManifestResource(Resource[ManifestSpec]):
+    """A Manifest."""
+
+    rules = (NAME_RULE,)
+
+
+class ImageResource(Resource[ImageSpec]):
+    """An Image."""
+
+    rules = (NAME_RULE,)
+
+
+class ServiceResource(Resource[ServiceSpec]):
+    """A Service."""
+
+    rules = (NAME_RULE, SERVICE_NAME_RULE)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of `kubectl get`; priority 1 is shown with -o wide."""
+
+    name: str
+    path: str
+    type: str = "string"
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind, its names and its types."""
+
+    name: str
+    plural: str
+    short: str
+    resource: type[Resource[Any]]
+    spec: type[ApiType]
+    status: type[Status]
+    summary: str
+    columns: tuple[Column, ...] = ()
+
+    @property
+    def lower(self) -> str:
+        """The kind in lower case, as it stands in names."""
+        return self.name.lower()
+
+
+MODEL: Final = Kind(
+    "Model", "models", "mdl", ModelResource, ModelSpec, ModelStatus,
+    "A registered model: a file and where it is.",
+    (Column("URL", ".spec.url", priority=1),),
+)  # fmt: skip
+MANIFEST: Final = Kind(
+    "Manifest", "manifests", "mft", ManifestResource, ManifestSpec, ManifestStatus,
+    "Models, a driver and the runtime they need.",
+    (Column("Models", ".status.modelIds", priority=1),),
+)  # fmt: skip
+IMAGE: Final = Kind(
+    "Image", "images", "img", ImageResource, ImageSpec, ImageStatus,
+    "A manifest built into a Docker image, pinned by digest.",
+    (Column("Location", ".status.imageLocation", priority=1),),
+)  # fmt: skip
+SERVICE: Final = Kind(
+    "Service", "services", "msvc", ServiceResource, ServiceSpec, ServiceStatus,
+    "A scoring endpoint: an image with its scale and its keys.",
+    (
+        Column("Available", '.status.conditions[?(@.type=="Available")].status'),
+        Column("Replicas", ".status.readyReplicas", "integer"),
+        Column("Image", ".status.imageId"),
+        Column("URI", ".status.scoringUri", priority=1),
+    ),
+)  # fmt: skip
+KINDS: Final = (MODEL, MANIFEST, IMAGE, SERVICE)
+BY_NAME: Final = {kind.name: kind for kind in KINDS}

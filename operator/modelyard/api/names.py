@@ -1,0 +1,88 @@
+"""Names, ids and references: `name` follows the newest version, `name:version` stays at one."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final, NamedTuple
+
+from pydantic import Field, StringConstraints
+
+from modelyard.api.rules import Rule
+
+GROUP: Final = "modelyard.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+CATEGORY: Final = "modelyard"
+
+# A label value and a Service's name end at 63 characters (RFC 1123, RFC 1035); both are derived from it.
+MAX_NAME: Final = 63
+_NAME = r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?"
+_REFERENCE: Final = re.compile(rf"^{_NAME}(:[1-9][0-9]{{0,8}})?$")
+_DNS_LABEL: Final = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+
+REGISTRATION: Final = f"{GROUP}/registration"  # annotation: any new value registers the same content again
+
+
+class Reference(NamedTuple):
+    """A parsed reference; `version` None follows the newest."""
+
+    name: str
+    version: int | None
+
+    def __str__(self) -> str:
+        return self.name if self.version is None else f"{self.name}:{self.version}"
+
+
+def parse_reference(text: str) -> Reference:
+    """`name` or `name:version`, already validated, into its parts."""
+    name, _, version = text.partition(":")
+    return Reference(name, int(version) if version else None)
+
+
+def _reference_rule(field: str) -> Rule:
+    return Rule(
+        cel=f"self.matches(r'{_REFERENCE.pattern}')",
+        message=f"{field} must be the name of an object, or name:version, such as diabetes or diabetes:1",
+        holds=lambda text: bool(_REFERENCE.match(text)),
+    )
+
+
+_LENGTH: Final = StringConstraints(min_length=1, max_length=MAX_NAME + 10)
+ModelReference = Annotated[str, _LENGTH, _reference_rule("modelIds")]
+ManifestReference = Annotated[str, _LENGTH, _reference_rule("manifestId")]
+ImageReference = Annotated[str, _LENGTH, _reference_rule("imageId")]
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a text can be one segment of a path."""
+    return "/" not in text and text not in {".", ".."}
+
+
+def file_name_rule(field: str) -> Rule:
+    """The field becomes a file or a folder in the image."""
+    return Rule(
+        cel="!self.contains('/') && self != '.' && self != '..'",
+        message=f"{field} becomes a file or folder in the image: it must not contain / nor be . or ..",
+        holds=is_file_name,
+    )
+
+
+DisplayName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=255),
+    file_name_rule("name"),
+    Field(examples=["Model_1.pkl"]),
+]
+
+NAME_RULE: Final = Rule(
+    cel=f"size(self.metadata.name) <= {MAX_NAME}",
+    message=f"metadata.name must have at most {MAX_NAME} characters: labels and tags are derived from it; "
+    "spec.name may be longer",
+    holds=lambda resource: len(resource.metadata.name) <= MAX_NAME,
+)
+SERVICE_NAME_RULE: Final = Rule(
+    cel=f"self.metadata.name.matches(r'{_DNS_LABEL.pattern}')",
+    message="metadata.name becomes a DNS name: it must start with a letter and have only a-z, 0-9 and -, "
+    "without a dot",
+    holds=lambda resource: bool(_DNS_LABEL.match(resource.metadata.name)),
+)

@@ -1,0 +1,195 @@
+"""Service: an image that answers requests, with its scale, its reservation and its keys."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import Field, WithJsonSchema
+
+from modelyard.api.base import ApiType
+from modelyard.api.names import DisplayName, ImageReference
+from modelyard.api.rules import Rule
+
+# The old service's defaults.
+MIN_REPLICAS: Final = 1
+MAX_REPLICAS: Final = 10
+TARGET_UTILIZATION: Final = 70
+REFRESH_PERIOD_SECONDS: Final = 1
+CPU: Final = "100m"
+MEMORY: Final = "512Mi"
+
+# https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+_SUFFIXES: Final = {
+    "": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18,
+}  # fmt: skip
+_BINARY: Final = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+
+
+def parse_quantity(quantity: str | int) -> Decimal | None:
+    """A Kubernetes quantity in its base unit (cores, bytes); None when it is none."""
+    text = str(quantity)
+    for suffix, power in _BINARY.items():
+        if text.endswith(suffix):
+            return _decimal(text.removesuffix(suffix), Decimal(1024) ** power)
+    number = text.rstrip("numkMGTPE") if text[-1:] in "numkMGTPE" else text
+    suffix = text[len(number) :]
+    if suffix not in _SUFFIXES:
+        return None
+    return _decimal(number, Decimal(10) ** _SUFFIXES[suffix])
+
+
+def _decimal(number: str, unit: Decimal) -> Decimal | None:
+    try:
+        value = Decimal(number)
+    except InvalidOperation:
+        return None
+    return value * unit if value.is_finite() and "_" not in number else None
+
+
+def _is_positive(quantity: str | int) -> bool:
+    value = parse_quantity(quantity)
+    return value is not None and value > 0
+
+
+def _quantity_rule(field: str, example: str) -> Rule:
+    return Rule(
+        cel="isQuantity(string(self)) && quantity(string(self)).isGreaterThan(quantity('0'))",
+        message=f"{field} must be a positive Kubernetes quantity, such as {example}",
+        holds=_is_positive,
+    )
+
+
+_INT_OR_STRING: Final = WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": 32})
+Cpu = Annotated[str | int, _INT_OR_STRING, _quantity_rule("cpu", "100m")]
+Memory = Annotated[str | int, _INT_OR_STRING, _quantity_rule("memory", "512Mi")]
+
+
+class AutoScaler(ApiType):
+    """How the number of replicas follows the load."""
+
+    rules = (
+        Rule(
+            cel=f"(has(self.minReplicas) ? self.minReplicas : {MIN_REPLICAS})"
+            f" <= (has(self.maxReplicas) ? self.maxReplicas : {MAX_REPLICAS})",
+            message=f"autoScaler.minReplicas (default {MIN_REPLICAS}) must not exceed autoScaler.maxReplicas"
+            f" (default {MAX_REPLICAS})",
+            holds=lambda scaler: scaler.least <= scaler.most,
+            field=".minReplicas",
+        ),
+    )
+
+    autoscale_enabled: bool | None = None
+    """Whether the number of replicas follows the load; by default it does when numReplicas is not given."""
+    min_replicas: Annotated[int, Field(ge=0, le=10000)] | None = None
+    """Fewest replicas, 1 by default; 0 acts as 1 while CPU is the only metric."""
+    max_replicas: Annotated[int, Field(ge=1, le=10000)] | None = None
+    """Most replicas, 10 by default."""
+    # The most a HorizontalPodAutoscaler takes as periodSeconds is 1800.
+    refresh_period_in_seconds: Annotated[int, Field(ge=1, le=1800)] | None = None
+    """Seconds between changes of the number of replicas, 1 by default."""
+    target_utilization: Annotated[int, Field(ge=0, le=100)] | None = None
+    """Utilisation of the reserved CPU, in percent, above which replicas are added; 70 by default, 0 acts
+    as 1."""
+
+    @property
+    def least(self) -> int:
+        """minReplicas with its default."""
+        return MIN_REPLICAS if self.min_replicas is None else self.min_replicas
+
+    @property
+    def most(self) -> int:
+        """maxReplicas with its default."""
+        return MAX_REPLICAS if self.max_replicas is None else self.max_replicas
+
+
+class ContainerResourceReservation(ApiType):
+    """What each replica reserves (requests)."""
+
+    cpu: Cpu | None = None
+    """CPU of each replica, a Kubernetes quantity; 100m by default."""
+    memory: Memory | None = None
+    """Memory of each replica, a Kubernetes quantity; 512Mi by default."""
+
+
+class ComputeResourceType(StrEnum):
+    """Where a service runs."""
+
+    CLUSTER = "Cluster"
+
+
+class ComputeResource(ApiType):
+    """Accepted for clients of the 2017 API; this cluster serves."""
+
+    id: Annotated[str, Field(max_length=1024)] | None = None
+    """Id of the compute resource."""
+    type: ComputeResourceType | None = None
+    """Cluster."""
+
+
+class ModelDataCollection(ApiType):
+    """Collection of inputs and predictions."""
+
+    event_hub_enabled: bool = False
+    """Send them to an event hub; not supported yet."""
+    storage_enabled: bool = False
+    """Keep them in storage; not supported yet."""
+
+
+class ServiceSpec(ApiType):
+    """A scoring endpoint. A change of any field makes the next version, rolled without losing a request."""
+
+    rules = (
+        Rule(
+            cel="!(has(self.numReplicas) && has(self.autoScaler) && has(self.autoScaler.autoscaleEnabled)"
+            " && self.autoScaler.autoscaleEnabled)",
+            message="numReplicas and an enabled autoScaler exclude each other: leave one of them out",
+            holds=lambda spec: (
+                not (
+                    spec.num_replicas is not None and spec.auto_scaler and spec.auto_scaler.autoscale_enabled
+                )
+            ),
+            field=".numReplicas",
+        ),
+    )
+
+    name: DisplayName | None = None
+    """Display name; metadata.name by default."""
+    image_id: ImageReference
+    """Image to serve: name follows the newest built version, name:version stays at one."""
+    compute_resource: ComputeResource | None = None
+    """Accepted for clients of the 2017 API; this cluster serves."""
+    num_replicas: Annotated[int, Field(ge=0, le=10000)] | None = None
+    """Fixed number of replicas; 0 means none. Without it the autoscaler is on unless it is disabled."""
+    auto_scaler: AutoScaler | None = None
+    """How the number of replicas follows the load."""
+    container_resource_reservation: ContainerResourceReservation | None = None
+    """What each replica reserves (requests)."""
+    max_concurrent_requests_per_container: Annotated[int, Field(ge=1, le=10000)] = 1
+    """Requests that one replica scores at once; further ones wait shortly, then get 503."""
+    app_insights_enabled: bool = False
+    """Export traces and metrics; not supported yet."""
+    data_collection: ModelDataCollection | None = None
+    """Collection of inputs and predictions; not supported yet."""
+
+    @property
+    def autoscales(self) -> bool:
+        """Whether an autoscaler owns the number of replicas."""
+        enabled = self.auto_scaler.autoscale_enabled if self.auto_scaler else None
+        return self.num_replicas is None if enabled is None else enabled
+
+    @property
+    def scaler(self) -> AutoScaler:
+        """The autoscaler's settings, defaults where there are none."""
+        return self.auto_scaler or AutoScaler()
+
+    @property
+    def fixed_replicas(self) -> int:
+        """numReplicas with its default, 1."""
+        return 1 if self.num_replicas is None else self.num_replicas
+
+    @property
+    def fewest_replicas(self) -> int:
+        """The replicas there are at least; with CPU as the only metric an autoscaler keeps one."""
+        return max(self.scaler.least, 1) if self.autoscales else self.fixed_replicas

@@ -1,0 +1,60 @@
+"""Where a model or an asset comes from."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import Field, StringConstraints
+
+from modelyard.api.base import ApiType
+from modelyard.api.rules import Rule
+
+SCHEMES: Final = ("http://", "https://", "oci://", "s3://", "gs://", "abfs://", "abfss://", "data:")
+# An object, its record and the build request each carry the text: etcd takes 1.5 MiB, a Secret 1 MiB.
+MAX_INLINE: Final = 512 * 1024
+_DIGEST: Final = re.compile(r"^sha256:[0-9a-f]{64}$")
+
+Url = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_INLINE),
+    Rule(
+        cel=" || ".join(f"self.startsWith('{scheme}')" for scheme in SCHEMES),
+        message=f"url must start with one of {' '.join(SCHEMES)}",
+        holds=lambda url: url.startswith(SCHEMES),
+    ),
+]
+Digest = Annotated[
+    str,
+    StringConstraints(max_length=71),
+    Rule(
+        cel=f"self.matches(r'{_DIGEST.pattern}')",
+        message="digest must be sha256: and 64 hexadecimal digits in lower case",
+        holds=lambda digest: bool(_DIGEST.match(digest)),
+    ),
+]
+
+
+class SecretReference(ApiType):
+    """A Secret of the same namespace."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    """Name of the Secret."""
+
+
+class MimeTyped(ApiType):
+    """A download with a media type."""
+
+    mime_type: Annotated[str, Field(min_length=1, max_length=255)]
+    """Media type of the file, such as application/octet-stream."""
+    url: Url
+    """Where the file is: http(s), oci (an artifact in a registry), s3, gs, abfs(s) or data. Credentials
+    belong into secretRef; a URL that carries its own short-lived credential is accepted."""
+    unpack: bool = False
+    """Unpack the file (zip, tar, tar.gz, tar.bz2, tar.xz) while the image is built."""
+    digest: Digest | None = None
+    """sha256 that the downloaded file must have, as sha256:<64 hexadecimal digits>; the build fails when it
+    has another."""
+    secret_ref: SecretReference | None = None
+    """Secret of the same namespace with the credentials for the url: username and password, or token, or the
+    keys of the store (see the documentation of sources)."""

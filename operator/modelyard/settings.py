@@ -1,0 +1,100 @@
+"""The operator's configuration: one YAML file, written by the chart, checked here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+CONFIG_VARIABLE: Final = "MODELYARD_CONFIG"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, extra="forbid"
+    )
+
+
+class Registry(_Section):
+    """The registry, which may have three names: the engine's, the kubelet's, and the pods'."""
+
+    push: str = "localhost:5000"  # host[:port] as the Docker engine sees it
+    pull: str | None = None  # host[:port] as the kubelet sees it; the same as push by default
+    internal: str | None = None  # host[:port] as pods of the cluster see it; the same as push by default
+    insecure: bool = False  # plain HTTP
+    repository: str = "modelyard"  # prefix of repositories: <prefix>/<namespace>/<image>
+    config_path: str | None = None  # a mounted dockerconfigjson with the credentials
+
+    @property
+    def pull_name(self) -> str:
+        """host[:port] as the kubelet sees it."""
+        return self.pull or self.push
+
+    @property
+    def internal_name(self) -> str:
+        """host[:port] as pods see it."""
+        return self.internal or self.push
+
+
+class Build(_Section):
+    """How build Jobs run."""
+
+    image: str = "modelyard:dev"  # the operator's own image
+    image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+    service_account: str = "modelyard-builder"
+    base_images: dict[str, str] = {"3.11": "python:3.11-slim", "3.12": "python:3.12-slim"}
+    default_python_version: str = "3.11"
+    docker_socket: str = "/var/run/docker.sock"  # on the node
+    docker_network: str | None = None  # network mode of RUN steps
+    ca_bundle_config_map: str | None = None  # key ca.crt
+    pip_config_secret: str | None = None  # key pip.conf
+    registry_secret: str | None = None  # type kubernetes.io/dockerconfigjson
+    resources: dict[str, Any] = Field(
+        default_factory=lambda: {"requests": {"cpu": "100m", "memory": "128Mi"}}
+    )
+    workspace_size: str = "20Gi"  # size limit of the emptyDir
+    deadline_seconds: Annotated[int, Field(ge=1)] = 1800
+    ttl_seconds_after_finished: Annotated[int, Field(ge=60)] = 600
+    attempts: Annotated[int, Field(ge=1)] = 5  # how often a transient failure is tried
+    retry_seconds: Annotated[float, Field(gt=0)] = 20  # before the second attempt; doubled each time
+
+
+class Scoring(_Section):
+    """How Services run."""
+
+    cluster_domain: str = "cluster.local"
+    image_pull_secrets: tuple[str, ...] = ()
+    progress_deadline_seconds: Annotated[int, Field(ge=10)] = 600
+    pre_stop_seconds: Annotated[int, Field(ge=0)] = 5  # until every proxy has taken the pod out of its rules
+    drain_seconds: Annotated[int, Field(ge=1)] = 30
+    run_as_user: int = 10001
+
+
+class Settings(_Section):
+    """All of it; times in seconds."""
+
+    namespace: str = "modelyard-system"  # the operator's own
+    watch_namespaces: tuple[str, ...] = ()  # empty: all
+    workers: Annotated[int, Field(ge=1)] = 16
+    resync_seconds: Annotated[float, Field(gt=0)] = 600
+    metrics_port: int = 8080
+    liveness_port: int = 8081
+    log_format: str = "json"
+    log_level: str = "INFO"
+    registry: Registry = Registry()
+    build: Build = Build()
+    scoring: Scoring = Scoring()
+
+
+def load() -> Settings:
+    """Settings from the file that MODELYARD_CONFIG names, defaults without it.
+
+    Raises pydantic.ValidationError, which names the field, and OSError.
+    """
+    path = os.environ.get(CONFIG_VARIABLE)
+    return Settings.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")) if path else {})
