@@ -1,0 +1,1 @@
+"""Builds one image from a `BuildRequest`: fetch, unpack, build, push. Knows nothing of Kubernetes."""

@@ -1,0 +1,214 @@
+"""Why a build fails: one tree, each leaf with a stable code that users, tests and dashboards may rely on.
+
+BuildFailedError
+├── RequestInvalidError
+├── SourceError
+│   ├── SourceInvalidError
+│   ├── SourceNotFoundError
+│   ├── SourceForbiddenError
+│   ├── SourceRefusedError
+│   ├── SourceUnavailableError          transient
+│   ├── SourceTooLargeError
+│   └── DigestMismatchError
+├── ArchiveError
+│   ├── NotAnArchiveError
+│   ├── UnsafeArchiveError
+│   └── ArchiveTooLargeError
+├── AssetConflictError
+├── DiskFullError
+├── EngineError
+│   ├── EngineUnavailableError          transient
+│   ├── BaseImageNotFoundError
+│   ├── PackageIndexUnavailableError    transient
+│   ├── PipFailedError
+│   └── BuildStepFailedError
+└── RegistryError
+    ├── RegistryUnavailableError        transient
+    ├── RegistryForbiddenError
+    ├── RegistryNotFoundError
+    └── RegistryRefusedError
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+
+class BuildFailedError(Exception):
+    """The root. `transient`: the same request may succeed later, with nothing changed by the user."""
+
+    code: ClassVar[str] = "BuildFailed"
+    transient: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_seconds = retry_after_seconds
+        self.subject: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.message}" if self.subject else self.message
+
+
+class RequestInvalidError(BuildFailedError):
+    """The request contradicts itself: its driver is none of its assets, say."""
+
+    code = "RequestInvalid"
+
+
+class SourceError(BuildFailedError):
+    """A model or an asset could not be fetched."""
+
+
+class SourceInvalidError(SourceError):
+    """The URL, its digest or its credentials are not usable as they are written."""
+
+    code = "SourceInvalid"
+
+
+class SourceNotFoundError(SourceError):
+    """Nothing is there."""
+
+    code = "SourceNotFound"
+
+
+class SourceForbiddenError(SourceError):
+    """It asks for credentials, or for others."""
+
+    code = "SourceForbidden"
+
+
+class SourceRefusedError(SourceError):
+    """It answers, but with something that trying again does not mend."""
+
+    code = "SourceRefused"
+
+
+class SourceUnavailableError(SourceError):
+    """It does not answer, or says that it is overloaded."""
+
+    code = "SourceUnavailable"
+    transient = True
+
+
+class SourceTooLargeError(SourceError):
+    """More bytes than the limits of a build allow."""
+
+    code = "SourceTooLarge"
+
+
+class DigestMismatchError(SourceError):
+    """The bytes are not those that the digest promises."""
+
+    code = "DigestMismatch"
+
+
+class ArchiveError(BuildFailedError):
+    """A model or an asset could not be unpacked."""
+
+
+class NotAnArchiveError(ArchiveError):
+    """Neither zip nor tar, or a damaged one."""
+
+    code = "NotAnArchive"
+
+
+class UnsafeArchiveError(ArchiveError):
+    """An entry reaches outside, or is neither a file, a folder nor a harmless link."""
+
+    code = "UnsafeArchive"
+
+
+class ArchiveTooLargeError(ArchiveError):
+    """More bytes or files than the limits of a build allow."""
+
+    code = "ArchiveTooLarge"
+
+
+class AssetConflictError(BuildFailedError):
+    """Two assets want the same path in the image."""
+
+    code = "AssetConflict"
+
+
+class DiskFullError(BuildFailedError):
+    """The workspace or the engine has no room."""
+
+    code = "DiskFull"
+
+
+class EngineError(BuildFailedError):
+    """The image could not be built."""
+
+
+class EngineUnavailableError(EngineError):
+    """The Docker engine does not answer."""
+
+    code = "EngineUnavailable"
+    transient = True
+
+
+class BaseImageNotFoundError(EngineError):
+    """The base image is not there, or the engine may not pull it."""
+
+    code = "BaseImageNotFound"
+
+
+class PackageIndexUnavailableError(EngineError):
+    """pip could not reach its package index."""
+
+    code = "PackageIndexUnavailable"
+    transient = True
+
+
+class PipFailedError(EngineError):
+    """pip could not install the requirements."""
+
+    code = "PipFailed"
+
+
+class BuildStepFailedError(EngineError):
+    """Any other step of the image's build failed."""
+
+    code = "BuildStepFailed"
+
+
+class RegistryError(BuildFailedError):
+    """The registry did not do what it was asked."""
+
+
+class RegistryUnavailableError(RegistryError):
+    """It does not answer, or says that it is overloaded."""
+
+    code = "RegistryUnavailable"
+    transient = True
+
+
+class RegistryForbiddenError(RegistryError):
+    """It asks for credentials, or for others."""
+
+    code = "RegistryForbidden"
+
+
+class RegistryNotFoundError(RegistryError):
+    """It has no such manifest or blob."""
+
+    code = "RegistryNotFound"
+
+
+class RegistryRefusedError(RegistryError):
+    """It answers, but with something that trying again does not mend."""
+
+    code = "RegistryRefused"
+
+
+@contextmanager
+def about(subject: str) -> Iterator[None]:
+    """Name what a failure inside is about, a model or an asset; the innermost name stays."""
+    try:
+        yield
+    except BuildFailedError as error:
+        error.subject = error.subject or subject
+        raise

@@ -1,0 +1,61 @@
+"""The hash of all that determines an image: with the same one, the image in the registry is reused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final
+
+from modelyard.build.request import BuildRequest, ModelInput, Source
+from modelyard.build.urls import file_name, is_web, requirements_url, without_user
+
+LAYOUT: Final = 1
+"""Raised with each change of what the builder makes of the same inputs."""
+
+
+def input_hash(request: BuildRequest, base_digest: str, runtime_version: str) -> str:
+    """64 hexadecimal digits, fit for a tag.
+
+    A change of any of these changes it: the base image's digest (its name does not), the runtime, the pip
+    requirements, which asset is the driver, each asset and each model.
+    Labels, limits, the repository, the order of models and assets, and credentials do not. A model's version
+    counts only among several models, where it is part of the path.
+    An http(s) URL with a digest counts by the digest and its file name alone, so that a signed URL that is
+    renewed finds the image again. Without a digest the whole URL counts, with its query, which may select the
+    content; the bytes behind it are not looked at, so other bytes at the same URL need a digest to be seen.
+    """
+    canonical = {
+        "layout": LAYOUT,
+        "base": base_digest,
+        "runtime": runtime_version,
+        "requirements": _requirements(request.pip_requirements),
+        "driver": request.driver,
+        "assets": sorted(({"id": asset.id} | _source(asset.source) for asset in request.assets), key=_text),
+        "models": sorted((_model(model, request) for model in request.models), key=_text),
+    }
+    return hashlib.sha256(_text(canonical).encode()).hexdigest()
+
+
+def _model(model: ModelInput, request: BuildRequest) -> dict[str, Any]:
+    version = model.version if len(request.models) > 1 else None
+    return {"name": model.name, "version": version} | _source(model.source)
+
+
+def _source(source: Source) -> dict[str, Any]:
+    if source.content is not None:
+        return {"content": hashlib.sha256(source.content.encode()).hexdigest(), "unpack": source.unpack}
+    url = source.url or ""
+    if source.digest and is_web(url):
+        return {"file": file_name(url), "digest": source.digest, "unpack": source.unpack}
+    return {"url": without_user(url), "digest": source.digest, "unpack": source.unpack}
+
+
+def _requirements(requirements: str | None) -> str | None:
+    if requirements is None or not requirements.strip():
+        return None
+    url = requirements_url(requirements)
+    return without_user(url) if url else requirements.strip()
+
+
+def _text(value: dict[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

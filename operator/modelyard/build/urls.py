@@ -1,0 +1,68 @@
+"""What may be said of a URL, and the file name that it stands for."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+_URL: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>`]+|\bdata:[^\s\"'<>`]+", re.IGNORECASE)
+_UNFIT_FOR_A_FILE_NAME: Final = re.compile(r"[\x00-\x1f\x7f/\\]")
+_FILE_NAME_BYTES: Final = 255  # of ext4, xfs and overlayfs
+_PACKAGES: Final = (".whl", ".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz")
+
+
+def redact(url: str) -> str:
+    """The URL with nothing in it that could be a credential: no user, query, fragment or inline data."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "(an unreadable url)"
+    if parts.scheme == "data":
+        return "data:…"
+    return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
+
+
+def redact_text(text: str) -> str:
+    """Any text, a line of pip's log say, with each URL in it redacted."""
+    return _URL.sub(lambda found: redact(found.group()), text)
+
+
+def without_user(url: str) -> str:
+    """The URL without `user:password@`: the same bytes, whoever asks."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def scheme(url: str) -> str:
+    return url.partition(":")[0].lower()
+
+
+def is_web(url: str) -> bool:
+    return scheme(url) in {"http", "https"}
+
+
+def requirements_url(requirements: str) -> str | None:
+    """The URL of the requirements, or None when they are written out.
+
+    A requirement may itself be the URL of a package (https://peps.python.org/pep-0508/), told by its ending.
+    """
+    text = requirements.strip()
+    if len(text.split()) != 1 or not _URL.fullmatch(text):
+        return None
+    return None if urlsplit(text).path.lower().endswith(_PACKAGES) else text
+
+
+def file_name(url: str | None) -> str | None:
+    """The last path segment, decoded and fit for a file name; None when the URL names no file."""
+    if url is None or scheme(url) in {"data", "oci"}:
+        return None
+    return clean_file_name(unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2]))
+
+
+def clean_file_name(name: str) -> str | None:
+    """The name with what a file system or a log cannot bear replaced; None when nothing is left of it."""
+    cleaned = _UNFIT_FOR_A_FILE_NAME.sub("_", name).encode("utf-8", "replace")[:_FILE_NAME_BYTES]
+    text = cleaned.decode("utf-8", "ignore")
+    return None if text in {"", ".", ".."} else text
