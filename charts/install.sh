@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs the chart, or upgrades it, into the cluster of KUBECONFIG with the image that image.sh has pushed.
+# Arguments go to helm, such as --set workers=4. Environment, as `make cluster` writes it to .cluster/env:
+#   REGISTRY_PUSH, REGISTRY_INTERNAL  the registry as the engine and nodes, and as pods see it
+#   REGISTRY_SCHEME                   http or https
+#   PYTHON_BASE_IMAGE                 base image of Python 3.11 for users' images; Docker Hub's by default
+# Builds get this machine's CA bundle and pip settings: what it needs to reach package indexes, they need too.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need_variables KUBECONFIG REGISTRY_PUSH
+[ -e "$IMAGE_FILE" ] || die "there is no image yet: run \`make image\`"
+
+namespace=modelyard-system
+image=$(<"$IMAGE_FILE")
+
+values() {
+  cat <<YAML
+image:
+  repository: ${image%:*}
+  tag: ${image##*:}
+registry:
+  push: $REGISTRY_PUSH
+  internal: ${REGISTRY_INTERNAL:-$REGISTRY_PUSH}
+  insecure: $([ "${REGISTRY_SCHEME:-https}" = http ] && echo true || echo false)
+build:
+  docker:
+    network: host
+  pip:
+    secretName: build-pip
+YAML
+  [ -z "${PYTHON_BASE_IMAGE:-}" ] || echo "  baseImages: {'3.11': '$PYTHON_BASE_IMAGE', '3.12': null}"
+  [ -z "$(host_ca_bundle)" ] || echo "caBundle: {configMapName: build-ca}"
+}
+
+apply() {
+  kubectl --namespace "$namespace" create "$@" --dry-run=client --output yaml |
+    kubectl apply --server-side --field-manager modelyard-install --filename - >/dev/null
+}
+
+apply namespace "$namespace"
+apply secret generic build-pip --from-file=pip.conf=<(host_pip_conf)
+[ -z "$(host_ca_bundle)" ] || apply configmap build-ca --from-file=ca.crt="$(host_ca_bundle)"
+
+helm upgrade --install modelyard charts/modelyard --namespace "$namespace" --values <(values) \
+  --wait --timeout 5m "$@"

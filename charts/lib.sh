@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# Shared by image.sh and install.sh: the cluster they work for, and what of this machine's settings builds need.
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Written by `make cluster`; without it the variables must be there already.
+if [ -e .cluster/env ]; then
+  # shellcheck source=/dev/null
+  . .cluster/env
+fi
+
+IMAGE_FILE=build/operator-image # where image.sh leaves the image's name for install.sh
+
+die() {
+  printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+  exit 1
+}
+
+# need_variables NAME...
+need_variables() {
+  local name
+  for name in "$@"; do
+    [ -n "${!name:-}" ] || die "$name is not set: run \`make cluster\`, or set it (charts/modelyard/README.md)"
+  done
+}
+
+# The CA bundle that this machine was told to use instead of its own, if any.
+host_ca_bundle() {
+  local file
+  for file in "${PIP_CERT:-}" "${SSL_CERT_FILE:-}"; do
+    if [ -s "$file" ]; then
+      echo "$file"
+      return
+    fi
+  done
+}
+
+# pip's settings on this machine as a pip.conf: those that mean the same elsewhere (no paths).
+host_pip_conf() {
+  echo "[global]"
+  PIP_DISABLE_PIP_VERSION_CHECK=1 python3 -m pip config list 2>/dev/null |
+    sed -n "s/^[^.]*\.\(index-url\|extra-index-url\|trusted-host\|proxy\|timeout\|default-timeout\|retries\)=['\"]\(.*\)['\"]$/\1 = \2/p" |
+    sed 's/\\n/ /g' || true
+}
