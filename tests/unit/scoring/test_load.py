@@ -1,0 +1,184 @@
+"""What happens when there is too much: of requests, of body, of time."""
+
+import socket
+import threading
+
+import pytest
+from tests.unit.scoring.conftest import GATED_DRIVER, Gates
+from tests.unit.scoring.running import Answer, ScoringProcess, ask_on, read_answer, send_request, until
+
+ECHO_LENGTH = "def init(): pass\ndef run(data): return len(data)\n"
+
+MEGABYTE = 1024 * 1024
+
+
+class Scoring(threading.Thread):
+    """A request that waits for its answer elsewhere."""
+
+    def __init__(self, scoring: ScoringProcess, name: str) -> None:
+        super().__init__()
+        self._scoring = scoring
+        self._data = name.encode()
+        self._answers: list[Answer] = []
+        self.start()
+
+    def run(self) -> None:
+        self._answers.append(self._scoring.score(self._data))
+
+    @property
+    def answer(self) -> Answer:
+        self.join()
+        return self._answers[0]
+
+
+def test_probes_answer_while_run_is_busy(serve, gates: Gates) -> None:
+    scoring = serve(GATED_DRIVER)
+    busy = Scoring(scoring, "one")
+    gates.wait_begun("one")
+
+    assert scoring.ask("GET", "/").status == 200
+    assert scoring.ask("GET", "/ready").status == 200
+
+    gates.open("one")
+    assert busy.answer.json() == "scored one"
+
+
+def test_as_many_run_at_once_as_may(serve, gates: Gates) -> None:
+    scoring = serve(GATED_DRIVER, MODELYARD_MAX_CONCURRENT_REQUESTS="2", MODELYARD_QUEUE_TIMEOUT_MS="60000")
+    first, second = Scoring(scoring, "one"), Scoring(scoring, "two")
+    gates.wait_begun("one")
+    gates.wait_begun("two")
+    third = Scoring(scoring, "three")
+    scoring.ask("GET", "/")
+    assert not gates.has_begun("three")
+
+    gates.open("one")
+    gates.wait_begun("three")
+    gates.open("two")
+    gates.open("three")
+
+    assert [thread.answer.json() for thread in (first, second, third)] == [
+        "scored one",
+        "scored two",
+        "scored three",
+    ]
+
+
+def test_overload_is_said_and_never_runs(serve, gates: Gates) -> None:
+    scoring = serve(GATED_DRIVER, MODELYARD_QUEUE_TIMEOUT_MS="100")
+    busy = Scoring(scoring, "one")
+    gates.wait_begun("one")
+
+    answer = scoring.score(b"two")
+
+    assert answer.status == 503
+    assert answer.headers["retry-after"] == "1"
+    assert answer.message == "Overloaded: no free place (of 1) within 100 ms. Try again later."
+    gates.open("one")
+    assert busy.answer.status == 200
+    assert scoring.score(b"").status == 200
+    assert not gates.has_begun("two")
+
+
+def test_scoring_timeout(serve, gates: Gates) -> None:
+    scoring = serve(GATED_DRIVER, SCORING_TIMEOUT_MS="150", MODELYARD_QUEUE_TIMEOUT_MS="100")
+
+    late = scoring.score(b"one")
+
+    assert (late.status, late.message) == (500, "Scoring timeout after 150 ms")
+    assert late.headers["x-ms-run-function-failed"] == "True"
+    assert scoring.score(b"").status == 503, "the thread is still in run()"
+    gates.open("one")
+    assert until(lambda: scoring.score(b"").status == 200, "the thread to be free again")
+
+
+@pytest.fixture(scope="module")
+def small(serve_module, tmp_path_factory: pytest.TempPathFactory) -> ScoringProcess:
+    """Bodies up to 8 MiB, and a key."""
+    keys = tmp_path_factory.mktemp("keys")
+    (keys / "primaryKey").write_text("key")
+    limits = {"MODELYARD_MAX_BODY_BYTES": str(8 * MEGABYTE), "MODELYARD_KEYS_DIR": str(keys)}
+    return serve_module(ECHO_LENGTH, limits)
+
+
+def start_request(connection: socket.socket, *headers: str) -> None:
+    lines = ["POST /score HTTP/1.1", "Host: test", *headers, "", ""]
+    connection.sendall("\r\n".join(lines).encode())
+
+
+@pytest.mark.parametrize(
+    ("key", "length", "status"),
+    [
+        ("key", 8 * MEGABYTE, 200),
+        ("key", 24 * MEGABYTE, 413),
+        ("none", 4 * MEGABYTE, 401),
+        ("none", 20_000, 401),
+    ],
+)
+def test_the_answer_reaches_a_client_that_sends_everything_first(
+    small: ScoringProcess, key: str, length: int, status: int
+) -> None:
+    assert small.score(b"x" * length, {"Authorization": f"Bearer {key}"}).status == status
+
+
+def test_the_answer_reaches_a_client_that_sends_chunks(small: ScoringProcess) -> None:
+    with small.connection() as connection:
+        start_request(connection, "Authorization: Bearer key", "Transfer-Encoding: chunked")
+        for _ in range(24):
+            connection.sendall(b"%x\r\n%s\r\n" % (MEGABYTE, b"x" * MEGABYTE))
+        connection.sendall(b"0\r\n\r\n")
+
+        answer = read_answer(connection)
+
+    assert answer.status == 413
+    assert answer.message == f"The body is larger than {8 * MEGABYTE} bytes."
+
+
+def test_the_answer_comes_before_the_body_has_ended(small: ScoringProcess) -> None:
+    with small.connection() as connection:
+        start_request(connection, "Authorization: Bearer key", f"Content-Length: {100 * MEGABYTE}")
+        connection.sendall(b"x" * 1000)
+
+        answer = read_answer(connection)
+
+    assert answer.status == 413
+    assert answer.headers["connection"] == "close"
+
+
+def test_who_waits_for_100_continue_is_refused_without_it(small: ScoringProcess) -> None:
+    with small.connection() as connection:
+        start_request(connection, "Content-Length: 1000", "Expect: 100-continue")
+        answer = read_answer(connection)
+    assert answer.status == 401
+
+    with small.connection() as connection:
+        start_request(connection, "Authorization: Bearer key", "Content-Length: 3", "Expect: 100-continue")
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(b"abc")
+        assert read_answer(connection).json() == 3
+
+
+def test_the_503_reaches_a_client_that_is_still_sending(serve) -> None:
+    driver = "import time\ndef init():\n    time.sleep(3600)\ndef run(data): return data\n"
+    scoring = serve(driver, wait_ready=False)
+    until(scoring.is_listening, "the port")
+    with scoring.connection() as connection:
+        start_request(connection, f"Content-Length: {16 * MEGABYTE}")
+        for _ in range(16):
+            connection.sendall(b"x" * MEGABYTE)
+
+        answer = read_answer(connection)
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+
+
+def test_a_client_that_leaves_disturbs_nobody(small: ScoringProcess) -> None:
+    with small.connection() as connection:
+        start_request(connection, "Authorization: Bearer key", "Content-Length: 1000")
+        connection.sendall(b"half")
+    with small.connection() as connection:
+        send_request(connection, "POST", "/score", b"x", {"Authorization": "Bearer key"})
+
+    with small.connection() as connection:
+        assert ask_on(connection, "POST", "/score", b"abc", {"Authorization": "Bearer key"}).json() == 3
+    assert '"error"' not in small.log

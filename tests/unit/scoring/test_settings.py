@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from modelyard.scoring.settings import Settings, SettingsError
+
+DRIVER = {"AZUREML_ENTRY_SCRIPT": "score.py"}
+
+
+def test_defaults() -> None:
+    assert Settings.from_environment(DRIVER) == Settings(
+        app_root=Path("/var/azureml-app"),
+        entry_script="score.py",
+        port=5001,
+        keys_dir=None,
+        max_concurrent_requests=1,
+        queue_timeout_seconds=0.5,
+        scoring_timeout_ms=3_600_000,
+        drain_seconds=30,
+        max_body_bytes=104_857_600,
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        (
+            "AZUREML_ENTRY_SCRIPT",
+            "",
+            "AZUREML_ENTRY_SCRIPT is not set: it names the driver file in AML_APP_ROOT",
+        ),
+        ("MODELYARD_PORT", "http", "MODELYARD_PORT must be a whole number, not 'http'"),
+        (
+            "MODELYARD_MAX_CONCURRENT_REQUESTS",
+            "0",
+            "MODELYARD_MAX_CONCURRENT_REQUESTS must be 1 or more, not 0",
+        ),
+        ("SCORING_TIMEOUT_MS", "1.5", "SCORING_TIMEOUT_MS must be a whole number, not '1.5'"),
+        ("MODELYARD_DRAIN_SECONDS", "-1", "MODELYARD_DRAIN_SECONDS must be 1 or more, not -1"),
+    ],
+)
+def test_a_bad_value_is_named(variable: str, value: str, message: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment({**DRIVER, variable: value})
+
+    assert str(raised.value) == message

@@ -1,0 +1,104 @@
+"""From the start of the process to readiness, or to exit code 3."""
+
+from pathlib import Path
+
+import pytest
+from tests.unit.scoring.running import until
+
+RUN = "def run(data): return data\n"
+INIT = "def init(): pass\n"
+
+SLOW_INIT = (
+    """
+import os, pathlib, time
+gate = pathlib.Path(os.environ["TEST_FOLDER"]) / "gate"
+def init():
+    while not gate.exists():
+        time.sleep(0.01)
+"""
+    + RUN
+)
+
+
+def test_probes_answer_during_a_slow_init(serve, tmp_path: Path) -> None:
+    scoring = serve(SLOW_INIT, wait_ready=False)
+    until(scoring.is_listening, "the port")
+
+    assert scoring.ask("GET", "/").status == 200
+    ready = scoring.ask("GET", "/ready")
+    assert (ready.status, ready.body) == (503, b"Initialising")
+    early = scoring.score(b"x")
+    assert (early.status, early.message) == (503, "The driver's init() has not finished yet.")
+    assert early.headers["retry-after"] == "1"
+
+    (tmp_path / "gate").touch()
+    until(scoring.is_ready, "readiness")
+    assert scoring.score(b"x").json() == "x"
+
+
+@pytest.mark.parametrize(
+    ("driver", "message", "traceback"),
+    [
+        ("def init(:\n", "the import of the driver driver.py failed", "SyntaxError"),
+        (
+            "import no_such_module\n",
+            "the import of the driver driver.py failed",
+            "No module named 'no_such_module'",
+        ),
+        ("import sys; sys.exit(0)\n", "the import of the driver driver.py failed", "SystemExit: 0"),
+        (
+            "def init(): raise OSError('no model')\n" + RUN,
+            "init() of the driver driver.py failed",
+            "OSError: no model",
+        ),
+        ("def init(): exit(0)\n" + RUN, "init() of the driver driver.py failed", "SystemExit: 0"),
+        (RUN, "the driver driver.py has no function init()", ""),
+        (INIT, "the driver driver.py has no function run()", ""),
+        (INIT + "def run(): pass\n", "run() must have a parameter for the data of the request", ""),
+        (
+            INIT + "def run(request_headers): pass\n",
+            "run() must have a parameter for the data of the request",
+            "",
+        ),
+        (
+            INIT + "def run(*data): pass\n",
+            "run() cannot have positional-only parameters, *args or **kwargs",
+            "",
+        ),
+        (
+            INIT + "async def run(data): pass\n",
+            "run() of the driver driver.py must be a plain function, not async",
+            "",
+        ),
+    ],
+)
+def test_a_driver_that_fails_ends_the_process(serve, driver: str, message: str, traceback: str) -> None:
+    scoring = serve(driver, wait_ready=False)
+
+    assert scoring.exit_code() == 3
+    line = next(line for line in scoring.log_lines() if line["level"] == "critical")
+    assert line["message"] == message
+    assert traceback in line.get("exception", "")
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"AZUREML_ENTRY_SCRIPT": "other.py"}, "there is no driver file "),
+        ({"AZUREML_ENTRY_SCRIPT": ""}, "AZUREML_ENTRY_SCRIPT is not set"),
+        ({"SCORING_TIMEOUT_MS": "soon"}, "SCORING_TIMEOUT_MS must be a whole number"),
+    ],
+)
+def test_a_bad_environment_ends_the_process(serve, environment: dict[str, str], message: str) -> None:
+    scoring = serve(INIT + RUN, wait_ready=False, **environment)
+
+    assert scoring.exit_code() == 3
+    assert message in scoring.log
+
+
+def test_init_and_run_share_a_thread(serve) -> None:
+    """Handles and switches that are bound to a thread (sqlite3, torch.set_grad_enabled) go on working."""
+    driver = "import threading\ndef init(): global t; t = threading.get_ident()\n"
+    scoring = serve(driver + "def run(data): return t == threading.get_ident()\n")
+
+    assert scoring.score(b"").json() is True
