@@ -1,4 +1,4 @@
-"""The table of values in the chart's README, written from the `# --` comments of values.yaml (`make chart-docs`)."""
+"""`make chart-docs`: the README's table of values, from the `# --` comments of values.yaml."""
 
 from __future__ import annotations
 

@@ -1,0 +1,176 @@
+"""Install, upgrade and uninstall on a real API server.
+
+The chart under test is a copy with another API group, so that neither Modelyard's own CRDs nor its objects in the cluster
+are touched. Its operator never starts: the image does not exist.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.chart.conftest import CHART, CommandError, Run
+
+pytestmark = pytest.mark.integration
+
+KINDS = ("models", "manifests", "images", "services")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A copy of the chart and where it is installed."""
+
+    helm: Run
+    kubectl: Run
+    chart: Path
+    group: str
+    namespace: str
+
+    def install(self, *arguments: str) -> None:
+        self.helm(
+            "upgrade", "--install", self.name, self.chart, "--namespace", self.namespace, "--create-namespace",
+            "--set", "image.repository=modelyard.invalid/none", "--set", "registry.push=modelyard.invalid", *arguments,
+        )  # fmt: skip
+
+    def uninstall(self) -> None:
+        self.helm("uninstall", self.name, "--namespace", self.namespace, "--wait", "--ignore-not-found")
+
+    @property
+    def name(self) -> str:
+        return self.namespace
+
+    def crds(self) -> dict[str, dict[str, Any]]:
+        items = json.loads(self.kubectl("get", "crds", "--output", "json"))["items"]
+        return {item["metadata"]["name"]: item for item in items if item["spec"]["group"] == self.group}
+
+    def may(self, user: str, verb: str, resource: str, namespace: str) -> bool:
+        """Whether RBAC lets a user do something."""
+        arguments = ("auth", "can-i", verb, resource, "--as", user, "--namespace", namespace, "--quiet")
+        try:
+            self.kubectl(*arguments)
+        except CommandError:
+            return False
+        return True
+
+
+@pytest.fixture
+def release(helm: Run, kubectl: Run, tmp_path: Path) -> Iterator[Release]:
+    unique = f"chart-{uuid.uuid4().hex[:8]}"
+    group = f"{unique}.example.com"
+    chart = tmp_path / "modelyard"
+    shutil.copytree(CHART, chart)
+    for file in (*chart.glob("templates/*.yaml"), *chart.glob("files/crds/*.yaml")):
+        file.write_text(file.read_text(encoding="utf-8").replace("modelyard.dev", group), encoding="utf-8")
+    release = Release(helm, kubectl, chart, group, unique)
+    yield release
+    release.uninstall()
+    kubectl("delete", "namespace", unique, "--ignore-not-found", "--wait=false")
+    if names := list(release.crds()):
+        kubectl("delete", "crds", *names)
+
+
+def test_upgrade_updates_crds(release: Release) -> None:
+    release.install()
+    name = f"models.{release.group}"
+    before = release.crds()
+    file = release.chart / "files" / "crds" / "modelyard.dev_models.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert text.count("shortNames:\n    - mdl\n") == 1
+    file.write_text(text.replace("    - mdl\n", "    - mdl\n    - newer\n"), encoding="utf-8")
+    release.install()
+    assert set(before) == {f"{kind}.{release.group}" for kind in KINDS}
+    assert before[name]["spec"]["names"]["shortNames"] == ["mdl"]
+    assert release.crds()[name]["spec"]["names"]["shortNames"] == ["mdl", "newer"]
+
+
+def test_uninstall_keeps_crds_and_a_new_install_takes_them_over(release: Release) -> None:
+    release.install()
+    release.uninstall()
+    kept = {name: crd["metadata"]["uid"] for name, crd in release.crds().items()}
+    assert len(kept) == len(KINDS)
+    release.install()
+    assert {name: crd["metadata"]["uid"] for name, crd in release.crds().items()} == kept
+
+
+def test_uninstall_removes_crds_when_told(release: Release) -> None:
+    release.install("--set", "crds.keep=false")
+    release.uninstall()
+    assert not release.crds()
+
+
+def test_users_rights_follow_the_clusters_roles(release: Release) -> None:
+    release.install()
+    users = {role: f"{role}-{release.namespace}" for role in ("view", "edit", "admin")}
+    for role, user in users.items():
+        release.kubectl(
+            "create",
+            "rolebinding",
+            user,
+            "--clusterrole",
+            role,
+            "--user",
+            user,
+            "--namespace",
+            release.namespace,
+        )
+    for kind in KINDS:
+        resource = f"{kind}.{release.group}"
+
+        def may(role: str, verb: str, resource: str = resource, namespace: str = release.namespace) -> bool:
+            return release.may(users[role], verb, resource, namespace)
+
+        assert {role: may(role, "list") for role in users} == {"view": True, "edit": True, "admin": True}
+        assert {role: may(role, "create") for role in users} == {"view": False, "edit": True, "admin": True}
+        assert {role: may(role, "delete") for role in users} == {"view": False, "edit": True, "admin": True}
+        assert not may("admin", "patch", f"{resource}/status")
+        assert not may("admin", "list", namespace="default")
+
+
+def test_operators_rights_end_where_they_should(release: Release) -> None:
+    release.install()
+    account = f"system:serviceaccount:{release.namespace}:{release.name}-modelyard"
+    rights = {
+        ("patch", f"services.{release.group}/status", "default"): True,
+        ("patch", f"services.{release.group}", "default"): False,
+        ("create", "secrets", "default"): True,
+        ("delete", "secrets", "default"): False,
+        ("delete", "secrets", release.namespace): True,
+        ("create", "jobs.batch", "default"): False,
+        ("create", "jobs.batch", release.namespace): True,
+        ("create", "pods", release.namespace): False,
+        ("get", "pods/log", "default"): True,
+        ("create", "roles.rbac.authorization.k8s.io", "default"): False,
+        ("patch", "customresourcedefinitions.apiextensions.k8s.io", "default"): False,
+    }
+    assert {asked: release.may(account, *asked) for asked in rights} == rights
+
+
+def test_watch_namespaces_are_the_only_ones_the_operator_reaches(release: Release) -> None:
+    release.kubectl("create", "namespace", release.namespace)
+    release.install("--set", f"watchNamespaces={{{release.namespace}}}")
+    account = f"system:serviceaccount:{release.namespace}:{release.name}-modelyard"
+    resource = f"services.{release.group}"
+    assert release.may(account, "watch", resource, release.namespace)
+    assert not release.may(account, "watch", resource, "default")
+    assert not release.may(account, "get", "secrets", "default")
+    assert not release.may(account, "list", "customresourcedefinitions.apiextensions.k8s.io", "default")
+
+
+def test_pods_of_the_chart_are_admitted_as_restricted(release: Release) -> None:
+    release.kubectl("create", "namespace", release.namespace)
+    release.kubectl("label", "namespace", release.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    release.install()
+    manifest = release.helm("get", "manifest", release.name, "--namespace", release.namespace)
+    assert "PodSecurity" not in release.kubectl(
+        "apply", "--dry-run=server", "--filename", "-", stdin=manifest
+    )
+    release.kubectl(
+        "--namespace", release.namespace, "wait", "--for=create", "--timeout=30s",
+        "pod", "--selector", f"app.kubernetes.io/instance={release.name}",
+    )  # fmt: skip

@@ -1,0 +1,367 @@
+"""What the chart renders; needs helm, no cluster."""
+
+from __future__ import annotations
+
+import importlib.util
+import tarfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.integration.chart.conftest import CHART, REQUIRED, ROOT, CommandError, Render, Run
+
+from modelyard.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+WRITES = {"create", "update", "patch", "delete", "deletecollection"}
+KINDS = {"models", "manifests", "images", "services"}
+
+
+def of_kind(objects: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
+    return [item for item in objects if item["kind"] in kinds]
+
+
+def named(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    (found,) = (item for item in of_kind(objects, kind) if item["metadata"]["name"] == name)
+    return found
+
+
+def resources(role: dict[str, Any], *verbs: str) -> set[str]:
+    """The resources that a role gives any of the verbs on."""
+    return {name for rule in role["rules"] if set(verbs) & set(rule["verbs"]) for name in rule["resources"]}
+
+
+def settings(objects: list[dict[str, Any]]) -> Settings:
+    (config,) = of_kind(objects, "ConfigMap")
+    return Settings.model_validate(yaml.safe_load(config["data"]["settings.yaml"]))
+
+
+def flat(settings: Settings) -> dict[str, Any]:
+    """Each setting by the names of its section and itself."""
+    return {
+        f"{section}.{name}" if name else section: setting
+        for section, value in settings.model_dump().items()
+        for name, setting in (value.items() if isinstance(value, dict) else [("", value)])
+    }
+
+
+def operator(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    (deployment,) = of_kind(objects, "Deployment")
+    return dict(deployment["spec"]["template"]["spec"])
+
+
+def roles_of(objects: list[dict[str, Any]], account: str) -> list[dict[str, Any]]:
+    """The Roles and ClusterRoles that are bound to a ServiceAccount."""
+    bound = {
+        (binding["roleRef"]["kind"], binding["roleRef"]["name"])
+        for binding in of_kind(objects, "RoleBinding", "ClusterRoleBinding")
+        if any(subject["name"] == account for subject in binding["subjects"])
+    }
+    roles = of_kind(objects, "Role", "ClusterRole")
+    return [role for role in roles if (role["kind"], role["metadata"]["name"]) in bound]
+
+
+def test_lint_has_no_complaint(helm: Run) -> None:
+    output = helm("lint", CHART, "--strict", *REQUIRED)
+    assert "[WARNING]" not in output
+    assert "[ERROR]" not in output
+
+
+# Every rule of values.schema.json has to refuse something; the last column is what the message must name.
+BAD_VALUES = [
+    ("logLevel", '"LOUD"', "/logLevel"),
+    ("logFormat", '"xml"', "/logFormat"),
+    ("workers", "0", "/workers"),
+    ("workers", '"many"', "/workers"),
+    ("resyncSeconds", "0", "/resyncSeconds"),
+    ("registry.push", '"http://registry.example.com"', "/registry/push"),
+    ("registry.push", '"registry.example.com/team"', "/registry/push"),
+    ("registry.insecure", '"yes"', "/registry/insecure"),
+    ("registry.repository", '"Models"', "/registry/repository"),
+    ("registry.password", '"secret"', "'password'"),
+    ("image.pullPolicy", '"Sometimes"', "/image/pullPolicy"),
+    ("image.digest", '"sha256:12"', "/image/digest"),
+    ("image.tag", '"a b"', "/image/tag"),
+    ("imagePullSecrets", '["registry"]', "/imagePullSecrets/0"),
+    ("watchNamespaces", '["Team_A"]', "/watchNamespaces/0"),
+    ("watchNamespaces", '["a", "a"]', "/watchNamespaces"),
+    ("build.baseImages", '{"python3.11": "python:3.11"}', "/build/baseImages"),
+    ("build.docker.socket", '"docker.sock"', "/build/docker/socket"),
+    ("build.resources.requests.cpu", '"lots"', "/build/resources/requests/cpu"),
+    ("build.workspaceSize", '"20 GB"', "/build/workspaceSize"),
+    ("build.deadlineSeconds", "0", "/build/deadlineSeconds"),
+    ("build.ttlSecondsAfterFinished", "0", "/build/ttlSecondsAfterFinished"),
+    ("build.attempts", "0", "/build/attempts"),
+    ("scoring.progressDeadlineSeconds", "1", "/scoring/progressDeadlineSeconds"),
+    ("scoring.preStopSeconds", "-1", "/scoring/preStopSeconds"),
+    ("scoring.runAsUser", "0", "/scoring/runAsUser"),
+    ("metrics.serviceMonitor.interval", '"often"', "/metrics/serviceMonitor/interval"),
+    ("crds.keep", '"yes"', "/crds/keep"),
+    ("resources.request", '{"cpu": "1"}', "'request'"),
+    ("extraEnv", '[{"value": "a"}]', "/extraEnv/0"),
+    ("replicas", "2", "'replicas'"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "named"), BAD_VALUES)
+def test_bad_value_is_refused_and_named(render: Render, path: str, value: str, named: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        render("--set-json", f"{path}={value}")
+    assert named in str(refused.value)
+
+
+@pytest.mark.parametrize("path", ["image.repository", "registry.push"])
+def test_required_value_is_asked_for(render: Render, path: str) -> None:
+    with pytest.raises(CommandError, match=path):
+        render("--set", f"{path}=")
+
+
+def test_default_python_version_needs_a_base_image(render: Render) -> None:
+    with pytest.raises(CommandError, match=r"build\.defaultPythonVersion"):
+        render("--set-string", "build.defaultPythonVersion=3.13")
+
+
+def test_default_settings_are_the_operators_own(render: Render) -> None:
+    """The chart's defaults and those in the code do not drift apart."""
+    rendered = settings(render()).model_dump()
+    rendered["registry"]["push"] = Settings().registry.push
+    rendered["build"]["image"] = Settings().build.image
+    assert rendered == Settings().model_dump()
+
+
+def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
+    values = {
+        "fullnameOverride": "yard",
+        "image": {"repository": "yard", "digest": f"sha256:{'0' * 64}", "pullPolicy": "Always"},
+        "imagePullSecrets": [{"name": "pull"}],
+        "watchNamespaces": ["team-a", "team-b"],
+        "registry": {
+            "push": "localhost:5001", "pull": "127.0.0.1:5001", "internal": "registry:5000", "insecure": True,
+            "repository": "team/models", "secretName": "registry",
+        },
+        "caBundle": {"configMapName": "ca"},
+        "build": {
+            "baseImages": {"3.11": None, "3.12": None, "3.13": "python:3.13"},
+            "defaultPythonVersion": "3.13",
+            "docker": {"socket": "/run/docker.sock", "network": "host"},
+            "pip": {"secretName": "pip"},
+            "resources": {"requests": {"cpu": 2, "memory": "1Gi"}},
+            "workspaceSize": "1Gi", "deadlineSeconds": 60, "ttlSecondsAfterFinished": 61,
+            "attempts": 2, "retrySeconds": 3,
+        },
+        "scoring": {
+            "clusterDomain": "example.internal", "imagePullSecrets": ["pull"], "progressDeadlineSeconds": 62,
+            "preStopSeconds": 0, "drainSeconds": 63, "runAsUser": 64,
+        },
+        "workers": 4, "resyncSeconds": 65, "logLevel": "DEBUG", "logFormat": "text",
+    }  # fmt: skip
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    default, changed = flat(Settings()), flat(settings(render("--values", str(file))))
+    same = {name for name, value in default.items() if changed[name] == value}
+    # The namespace is the release's, and the ports are inside the pod.
+    assert same == {"namespace", "metrics_port", "liveness_port"}
+
+
+def test_large_numbers_stay_numbers(render: Render) -> None:
+    """Helm's floats become 1e+06 when they are printed."""
+    assert settings(render("--set", "build.deadlineSeconds=1000000")).build.deadline_seconds == 1_000_000
+
+
+def test_no_wildcard_in_any_right(render: Render) -> None:
+    for role in of_kind(render(), "Role", "ClusterRole"):
+        for rule in role["rules"]:
+            assert not [word for words in rule.values() for word in words if "*" in word]
+
+
+def test_watch_namespaces_leave_no_cluster_wide_right(render: Render) -> None:
+    objects = render("--set", "watchNamespaces={team-a,team-b}")
+    assert not of_kind(objects, "ClusterRoleBinding")
+    roles = roles_of(objects, "modelyard")
+    assert {(role["kind"], role["metadata"]["namespace"]) for role in roles} == {
+        ("Role", "team-a"), ("Role", "team-b"), ("Role", "modelyard-system"),
+    }  # fmt: skip
+    everywhere = roles_of(render(), "modelyard")
+    (cluster_role,) = of_kind(everywhere, "ClusterRole")
+    (team_role,) = (role for role in roles if role["metadata"]["namespace"] == "team-a")
+    rest = [rule for rule in cluster_role["rules"] if rule not in team_role["rules"]]
+    assert [rule["apiGroups"] for rule in rest] == [["apiextensions.k8s.io"]]
+
+
+def test_no_cluster_wide_delete_but_of_scalers_and_budgets(render: Render) -> None:
+    (role,) = of_kind(roles_of(render(), "modelyard"), "ClusterRole")
+    assert resources(role, "delete") == {"horizontalpodautoscalers", "poddisruptionbudgets"}
+
+
+def test_only_the_operator_writes_status(render: Render) -> None:
+    for role in of_kind(render(), "Role", "ClusterRole"):
+        if role["metadata"]["name"] != "modelyard":
+            assert not [name for name in resources(role, *WRITES) if name.endswith("/status")]
+
+
+def test_builder_has_no_rights_and_no_token(render: Render) -> None:
+    objects = render()
+    assert named(objects, "ServiceAccount", "modelyard-builder")["automountServiceAccountToken"] is False
+    assert not roles_of(objects, "modelyard-builder")
+
+
+@pytest.mark.parametrize("role", ["view", "edit", "admin"])
+def test_roles_aggregate(render: Render, role: str) -> None:
+    found = named(render(), "ClusterRole", f"modelyard-{role}")
+    assert found["metadata"]["labels"][f"rbac.authorization.k8s.io/aggregate-to-{role}"] == "true"
+    assert resources(found, "get") == KINDS
+    assert resources(found, *WRITES) == (set() if role == "view" else KINDS)
+
+
+def test_roles_can_be_left_out(render: Render) -> None:
+    (role,) = of_kind(render("--set", "rbac.aggregateRoles=false"), "ClusterRole")
+    assert role["metadata"]["name"] == "modelyard"
+
+
+def test_crds_are_the_generated_ones(render: Render) -> None:
+    generated = {file.name: file.read_text(encoding="utf-8") for file in (ROOT / "crds").iterdir()}
+    copies = {file.name: file.read_text(encoding="utf-8") for file in (CHART / "files" / "crds").iterdir()}
+    assert copies == generated
+    specs = [crd["spec"] for crd in map(yaml.safe_load, generated.values())]
+    rendered = [crd["spec"] for crd in of_kind(render(), "CustomResourceDefinition")]
+    assert {spec["names"]["plural"] for spec in rendered} == KINDS
+    assert len(rendered) == len(specs)
+    assert all(spec in rendered for spec in specs)
+
+
+@pytest.mark.parametrize(("keep", "policy"), [("true", "keep"), ("false", None)])
+def test_crds_are_kept_when_told(render: Render, keep: str, policy: str | None) -> None:
+    for crd in of_kind(render("--set", f"crds.keep={keep}"), "CustomResourceDefinition"):
+        assert crd["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == policy
+
+
+def test_crds_can_be_left_out(render: Render) -> None:
+    assert not of_kind(render("--set", "crds.install=false"), "CustomResourceDefinition")
+
+
+def test_pods_keep_to_the_restricted_standard(render: Render) -> None:
+    objects = render()
+    (test,) = of_kind(objects, "Pod")
+    for pod in (operator(objects), test["spec"]):
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["runAsUser"] >= 10000
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["requests"]
+
+
+def test_probes_and_ports_are_those_of_the_settings(render: Render) -> None:
+    objects = render()
+    ports = {port["name"]: port["containerPort"] for port in operator(objects)["containers"][0]["ports"]}
+    (service,) = of_kind(objects, "Service")
+    assert ports == {"metrics": settings(objects).metrics_port, "health": settings(objects).liveness_port}
+    assert {port["targetPort"]: port["port"] for port in service["spec"]["ports"]} == ports
+
+
+def test_a_changed_setting_restarts_the_operator(render: Render) -> None:
+    def checksum(*arguments: str) -> str:
+        (deployment,) = of_kind(render(*arguments), "Deployment")
+        return str(deployment["spec"]["template"]["metadata"]["annotations"]["checksum/config"])
+
+    assert checksum() == checksum()
+    assert checksum() != checksum("--set", "workers=4")
+
+
+def test_registry_secret_and_ca_bundle_are_mounted(render: Render) -> None:
+    objects = render("--set", "registry.secretName=login", "--set", "caBundle.configMapName=ca")
+    pod = operator(objects)
+    mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["registry"]["secret"] == {
+        "secretName": "login", "items": [{"key": ".dockerconfigjson", "path": "config.json"}],
+    }  # fmt: skip
+    assert settings(objects).registry.config_path == f"{mounts['registry']}/config.json"
+    assert {"name": "SSL_CERT_FILE", "value": f"{mounts['ca']}/ca.crt"} in pod["containers"][0]["env"]
+
+
+def test_pod_values_arrive(render: Render) -> None:
+    objects = render(
+        "--set-json", 'nodeSelector={"a": "b"}',
+        "--set-json", 'tolerations=[{"key": "a"}]',
+        "--set-json", 'affinity={"nodeAffinity": {}}',
+        "--set-json", 'podAnnotations={"note": "c"}',
+        "--set-json", 'podLabels={"team": "d"}',
+        "--set-json", 'extraEnv=[{"name": "HTTPS_PROXY", "value": "e"}]',
+        "--set-json", 'imagePullSecrets=[{"name": "f"}]',
+        "--set-json", 'build.serviceAccountAnnotations={"role": "g"}',
+        "--set", "priorityClassName=high",
+    )  # fmt: skip
+    pod = operator(objects)
+    (deployment,) = of_kind(objects, "Deployment")
+    metadata = deployment["spec"]["template"]["metadata"]
+    builder = named(objects, "ServiceAccount", "modelyard-builder")
+    assert pod["nodeSelector"] == {"a": "b"}
+    assert pod["tolerations"] == [{"key": "a"}]
+    assert pod["affinity"] == {"nodeAffinity": {}}
+    assert pod["imagePullSecrets"] == [{"name": "f"}]
+    assert pod["priorityClassName"] == "high"
+    assert metadata["annotations"]["note"] == "c"
+    assert metadata["labels"]["team"] == "d"
+    assert {"name": "HTTPS_PROXY", "value": "e"} in pod["containers"][0]["env"]
+    assert builder["metadata"]["annotations"] == {"role": "g"}
+
+
+def test_service_monitor(render: Render) -> None:
+    assert not of_kind(render(), "ServiceMonitor")
+    objects = render(
+        "--set", "metrics.serviceMonitor.enabled=true",
+        "--set", "metrics.serviceMonitor.interval=1m",
+        "--set", "metrics.serviceMonitor.labels.release=prometheus",
+    )  # fmt: skip
+    (monitor,) = of_kind(objects, "ServiceMonitor")
+    (service,) = of_kind(objects, "Service")
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert monitor["spec"]["endpoints"] == [{"port": "metrics", "interval": "1m"}]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize(("release", "name"), [("modelyard", "modelyard"), ("yard", "yard-modelyard")])
+def test_names_follow_the_release(render: Render, release: str, name: str) -> None:
+    (deployment,) = of_kind(render(release=release), "Deployment")
+    assert deployment["metadata"]["name"] == name
+
+
+def test_readme_names_every_value() -> None:
+    spec = importlib.util.spec_from_file_location("values_table", ROOT / "charts" / "values_table.py")
+    assert spec and spec.loader
+    values_table = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(values_table)
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    described = set(values_table.descriptions((CHART / "values.yaml").read_text(encoding="utf-8")))
+
+    def missing(prefix: str, value: Any) -> set[str]:
+        if prefix in described:
+            return set()
+        if isinstance(value, dict) and value:
+            return set().union(*(missing(f"{prefix}.{key}", item) for key, item in value.items()))
+        return {prefix}
+
+    assert set().union(*(missing(key, value) for key, value in values.items())) == set()
+    assert (CHART / "README.md").read_text(encoding="utf-8") == values_table.readme(), "run `make chart-docs`"
+
+
+def test_versions_are_the_packages() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert chart["version"] == chart["appVersion"] == project["version"]
+
+
+def test_examples_stay_out_of_the_release(helm: Run, tmp_path: Path) -> None:
+    archive = helm("package", CHART, "--destination", tmp_path).strip().rsplit(maxsplit=1)[-1]
+    with tarfile.open(archive) as files:
+        names = files.getnames()
+    assert "modelyard/Chart.yaml" in names
+    assert not [name for name in names if "examples" in name]
