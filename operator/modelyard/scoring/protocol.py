@@ -9,9 +9,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 class ScoringProtocol(HttpToolsProtocol):
     """Answers a request with `Connection: Upgrade` as if it had none, which RFC 9110 section 7.8 allows.
 
-    Java's HttpClient by default, and curl --http2, offer h2c with a connection's first request. httptools then
-    takes the body for the other protocol's bytes, and run() would score an empty body without anyone noticing.
-    So such a request is parsed once more without the offer.
+    Java's HttpClient by default, and curl --http2, offer h2c with a connection's first request. httptools
+    then takes the body for the other protocol's bytes, and run() would score an empty body. So such a
+    request is parsed once more without the offer.
     """
 
     _received = b""
