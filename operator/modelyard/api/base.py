@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    Strict,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from modelyard.api.rules import VALIDATIONS, Rule
 
 
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PydanticCustomError("integer", "Input should be a valid integer")
+    return value
+
+
+def without_nulls(value: Any) -> Any:
+    """A JSON object without its null fields: the API server drops them before it looks."""
+    if not isinstance(value, dict):
+        return value
+    return {key: item for key, item in value.items() if item is not None}
+
+
+# The API server takes 3.0 for 3, but neither "3" nor true, and neither 1 nor "true" for true.
+INTEGER: Final = BeforeValidator(_number)  # last in Annotated, or bounds stay out of the schema
+Boolean = Annotated[bool, Strict()]
+
+
 class ApiType(BaseModel):
-    """A piece of an object as users write it; unknown fields are the API server's to refuse or prune."""
+    """A piece of an object; unknown fields are the API server's to refuse or prune."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -23,6 +48,11 @@ class ApiType(BaseModel):
         use_attribute_docstrings=True,
     )
     rules: ClassVar[tuple[Rule, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, data: Any) -> Any:
+        return without_nulls(data)
 
     @model_validator(mode="after")
     def _enforce_rules(self) -> Self:

@@ -95,7 +95,8 @@ def crd(kind: Kind) -> dict[str, Any]:
                             "properties": {
                                 "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}."},
                                 "kind": {"type": "string", "description": f"{kind.name}."},
-                                "metadata": {"type": "object"},
+                                # Named here so that rules can point at it; more the API server forbids.
+                                "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
                                 "spec": schema_of(kind.spec),
                                 "status": schema_of(kind.status),
                             },

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic_core import PydanticCustomError
 
 from modelyard.api.base import ApiType
 from modelyard.api.image import ImageSpec
 from modelyard.api.manifest import ManifestSpec
 from modelyard.api.model import ModelSpec
-from modelyard.api.names import NAME_RULE, SERVICE_NAME_RULE
+from modelyard.api.names import NAME_RULE, SERVICE_NAME_RULE, is_object_name
 from modelyard.api.service import ServiceSpec
 from modelyard.api.status import ImageStatus, ManifestStatus, ModelStatus, ServiceStatus, Status
 
 SpecT = TypeVar("SpecT", bound=ApiType)
 
 
+def _object_name(name: str) -> str:
+    """What the API server checks by itself, for objects that have not passed it yet."""
+    if not is_object_name(name):
+        raise PydanticCustomError(
+            "name",
+            "metadata.name must be a lowercase RFC 1123 subdomain: a-z, 0-9, - and ., with a letter or digit "
+            "at both ends; spec.name takes other names",
+        )
+    return name
+
+
 class ObjectMeta(BaseModel):
     """The part of metadata that rules speak of."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
-    name: str
+    name: Annotated[str, AfterValidator(_object_name)]
 
 
 class Resource(ApiType, Generic[SpecT]):

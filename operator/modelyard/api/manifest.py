@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
-from modelyard.api.base import ApiType
+from modelyard.api.base import ApiType, Boolean, without_nulls
 from modelyard.api.names import DisplayName, ModelReference, file_name_rule
 from modelyard.api.rules import Rule
 from modelyard.api.sources import MAX_INLINE, Digest, SecretReference, Url
@@ -71,7 +71,7 @@ class Asset(ApiType):
     """Where the file is: http(s), oci, s3, gs, abfs(s) or data."""
     content: Annotated[str, Field(max_length=MAX_INLINE)] | None = None
     """The file itself, as text, instead of a url."""
-    unpack: bool = False
+    unpack: Boolean = False
     """Unpack the file into the driver's folder while the image is built."""
     digest: Digest | None = None
     """sha256 that the downloaded file must have, as sha256:<64 hexadecimal digits>."""
@@ -96,7 +96,7 @@ class TargetRuntime(ApiType):
             cel=f"!('{PYTHON_VERSION}' in self)"
             f" || self['{PYTHON_VERSION}'].matches(r'{_PYTHON_VERSION.pattern}')",
             message=f'properties.{PYTHON_VERSION} must be a minor version in quotes, such as "3.11"',
-            holds=lambda properties: bool(_PYTHON_VERSION.match(properties.get(PYTHON_VERSION, "3.11"))),
+            holds=lambda properties: bool(_PYTHON_VERSION.fullmatch(properties.get(PYTHON_VERSION, "3.11"))),
         ),
         Rule(
             cel=f"!('{CONDA_ENV_FILE}' in self)",
@@ -104,6 +104,7 @@ class TargetRuntime(ApiType):
             f"properties.{PIP_REQUIREMENTS}",
             holds=lambda properties: CONDA_ENV_FILE not in properties,
         ),
+        BeforeValidator(without_nulls),
     ]
     """pythonVersion: minor version such as "3.11". pipRequirements: the lines of a requirements.txt, or a URL
     of one. condaEnvFile: not supported yet."""
@@ -134,6 +135,15 @@ class ManifestSpec(ApiType):
             cel="self.all(asset, self.exists_one(other, other.id == asset.id))",
             message="assets must have different ids",
             holds=lambda assets: _unique([asset.id for asset in assets]),
+        ),
+        Rule(
+            cel="self.map(asset, (has(asset.url) ? size(asset.url) : 0)"
+            f" + (has(asset.content) ? size(asset.content) : 0)).sum() <= {MAX_INLINE}",
+            message=f"assets must not carry more than {MAX_INLINE} characters together: put large files "
+            "where a url can fetch them",
+            holds=lambda assets: (
+                sum(len(asset.url or "") + len(asset.content or "") for asset in assets) <= MAX_INLINE
+            ),
         ),
     ]
     """Files that the image needs; one of them is the driver."""

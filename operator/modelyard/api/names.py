@@ -16,9 +16,14 @@ CATEGORY: Final = "modelyard"
 
 # A label value and a Service's name end at 63 characters (RFC 1123, RFC 1035); both are derived from it.
 MAX_NAME: Final = 63
-_NAME = r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?"
-_REFERENCE: Final = re.compile(rf"^{_NAME}(:[1-9][0-9]{{0,8}})?$")
+MAX_OBJECT_NAME: Final = 253  # of any object of Kubernetes
+MAX_FILE_NAME: Final = 255  # bytes, on every common file system
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_OBJECT_NAME: Final = re.compile(f"^{_SUBDOMAIN}$")
+_REFERENCE: Final = re.compile(f"^{_SUBDOMAIN}(:[1-9][0-9]{{0,8}})?$")
 _DNS_LABEL: Final = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+_NOT_IN_FILE_NAMES: Final = re.compile(r"[\x00-\x1f\x7f/]")
 
 REGISTRATION: Final = f"{GROUP}/registration"  # annotation: any new value registers the same content again
 
@@ -41,9 +46,10 @@ def parse_reference(text: str) -> Reference:
 
 def _reference_rule(field: str) -> Rule:
     return Rule(
-        cel=f"self.matches(r'{_REFERENCE.pattern}')",
-        message=f"{field} must be the name of an object, or name:version, such as diabetes or diabetes:1",
-        holds=lambda text: bool(_REFERENCE.match(text)),
+        cel=f"self.matches(r'{_REFERENCE.pattern}') && size(self.split(':')[0]) <= {MAX_NAME}",
+        message=f"{field} must be the name of an object (at most {MAX_NAME} characters), or name:version, "
+        "such as diabetes or diabetes:1",
+        holds=lambda text: bool(_REFERENCE.fullmatch(text)) and len(parse_reference(text).name) <= MAX_NAME,
     )
 
 
@@ -53,16 +59,36 @@ ManifestReference = Annotated[str, _LENGTH, _reference_rule("manifestId")]
 ImageReference = Annotated[str, _LENGTH, _reference_rule("imageId")]
 
 
+def is_object_name(text: str) -> bool:
+    """Whether Kubernetes takes a text as the name of an object."""
+    return bool(_OBJECT_NAME.fullmatch(text)) and len(text) <= MAX_OBJECT_NAME
+
+
+def object_name_rule(field: str) -> Rule:
+    """The field names an object of Kubernetes."""
+    return Rule(
+        cel=f"self.matches(r'{_OBJECT_NAME.pattern}')",
+        message=f"{field} must be the name of an object: a-z, 0-9, - and ., a letter or digit at both ends",
+        holds=is_object_name,
+    )
+
+
 def is_file_name(text: str) -> bool:
     """Whether a text can be one segment of a path."""
-    return "/" not in text and text not in {".", ".."}
+    return (
+        not _NOT_IN_FILE_NAMES.search(text)
+        and text not in {".", ".."}
+        and len(text.encode()) <= MAX_FILE_NAME
+    )
 
 
 def file_name_rule(field: str) -> Rule:
     """The field becomes a file or a folder in the image."""
     return Rule(
-        cel="!self.contains('/') && self != '.' && self != '..'",
-        message=f"{field} becomes a file or folder in the image: it must not contain / nor be . or ..",
+        cel=f"!self.matches(r'{_NOT_IN_FILE_NAMES.pattern}') && self != '.' && self != '..'"
+        f" && size(bytes(self)) <= {MAX_FILE_NAME}",
+        message=f"{field} becomes a file or folder in the image: it must not contain / or control "
+        f"characters, be . or .., or have more than {MAX_FILE_NAME} bytes",
         holds=is_file_name,
     )
 
@@ -79,10 +105,12 @@ NAME_RULE: Final = Rule(
     message=f"metadata.name must have at most {MAX_NAME} characters: labels and tags are derived from it; "
     "spec.name may be longer",
     holds=lambda resource: len(resource.metadata.name) <= MAX_NAME,
+    field=".metadata.name",
 )
 SERVICE_NAME_RULE: Final = Rule(
     cel=f"self.metadata.name.matches(r'{_DNS_LABEL.pattern}')",
     message="metadata.name becomes a DNS name: it must start with a letter and have only a-z, 0-9 and -, "
     "without a dot",
-    holds=lambda resource: bool(_DNS_LABEL.match(resource.metadata.name)),
+    holds=lambda resource: bool(_DNS_LABEL.fullmatch(resource.metadata.name)),
+    field=".metadata.name",
 )

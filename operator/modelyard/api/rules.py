@@ -30,7 +30,9 @@ class Rule:
     def enforce(self, value: Any) -> Any:
         """Return the value; PydanticCustomError with the rule's message when it does not hold."""
         if not self.holds(value):
-            raise PydanticCustomError("rule", "{message}", {"message": self.message})
+            raise PydanticCustomError(
+                "rule", "{message}", {"message": self.message, "field": self.field or ""}
+            )
         return value
 
     def as_cel(self) -> dict[str, str]:

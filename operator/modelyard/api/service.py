@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, cast
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, SkipValidation, WithJsonSchema
 
-from modelyard.api.base import ApiType
+from modelyard.api.base import INTEGER, ApiType, Boolean
 from modelyard.api.names import DisplayName, ImageReference
 from modelyard.api.rules import Rule
 
@@ -20,50 +21,58 @@ REFRESH_PERIOD_SECONDS: Final = 1
 CPU: Final = "100m"
 MEMORY: Final = "512Mi"
 
+# Python's and RE2's reading of it is the same, so both sides take the same texts.
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-_SUFFIXES: Final = {
-    "": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18,
-}  # fmt: skip
-_BINARY: Final = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+_QUANTITY: Final = re.compile(
+    r"^([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]{1,2})?$"
+)
+_LONGEST: Final = 32
+_UNITS: Final = {
+    suffix: Decimal(10) ** power
+    for suffix, power in {
+        "": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18,
+    }.items()
+} | {f"{prefix}i": Decimal(1024) ** power for power, prefix in enumerate("KMGTPE", start=1)}  # fmt: skip
 
 
 def parse_quantity(quantity: str | int) -> Decimal | None:
     """A Kubernetes quantity in its base unit (cores, bytes); None when it is none."""
-    text = str(quantity)
-    for suffix, power in _BINARY.items():
-        if text.endswith(suffix):
-            return _decimal(text.removesuffix(suffix), Decimal(1024) ** power)
-    number = text.rstrip("numkMGTPE") if text[-1:] in "numkMGTPE" else text
-    suffix = text[len(number) :]
-    if suffix not in _SUFFIXES:
+    match = _QUANTITY.fullmatch(str(quantity))
+    if match is None:
         return None
-    return _decimal(number, Decimal(10) ** _SUFFIXES[suffix])
+    number, suffix = match[1], match[2] or ""
+    return Decimal(number) * (_UNITS.get(suffix) or Decimal(f"1{suffix}"))
 
 
-def _decimal(number: str, unit: Decimal) -> Decimal | None:
-    try:
-        value = Decimal(number)
-    except InvalidOperation:
-        return None
-    return value * unit if value.is_finite() and "_" not in number else None
+def _quantity_rule(field: str, least: str, most: str, examples: str) -> Rule:
+    low, high = (cast(Decimal, parse_quantity(bound)) for bound in (least, most))
 
+    def holds(quantity: Any) -> bool:
+        if not isinstance(quantity, str | int) or len(str(quantity)) > _LONGEST:
+            return False
+        value = parse_quantity(quantity)
+        return value is not None and low <= value <= high
 
-def _is_positive(quantity: str | int) -> bool:
-    value = parse_quantity(quantity)
-    return value is not None and value > 0
-
-
-def _quantity_rule(field: str, example: str) -> Rule:
+    text = "string(self)"
     return Rule(
-        cel="isQuantity(string(self)) && quantity(string(self)).isGreaterThan(quantity('0'))",
-        message=f"{field} must be a positive Kubernetes quantity, such as {example}",
-        holds=_is_positive,
+        cel=f"{text}.matches(r'{_QUANTITY.pattern}')"
+        f" && !quantity({text}).isLessThan(quantity('{least}'))"
+        f" && !quantity({text}).isGreaterThan(quantity('{most}'))",
+        message=f"{field} must be a Kubernetes quantity from {least} to {most}, such as {examples}",
+        holds=holds,
     )
 
 
-_INT_OR_STRING: Final = WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": 32})
-Cpu = Annotated[str | int, _INT_OR_STRING, _quantity_rule("cpu", "100m")]
-Memory = Annotated[str | int, _INT_OR_STRING, _quantity_rule("memory", "512Mi")]
+# The rule is the only check, so that one sentence answers whatever is wrong.
+_INT_OR_STRING: Final = WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": _LONGEST})
+Cpu = Annotated[
+    SkipValidation[str | int],
+    _INT_OR_STRING,
+    _quantity_rule("cpu", "1m", "10k", '100m, 2 or "0.5" in quotes'),
+]
+Memory = Annotated[
+    SkipValidation[str | int], _INT_OR_STRING, _quantity_rule("memory", "1Mi", "1Pi", "512Mi or 2G")
+]
 
 
 class AutoScaler(ApiType):
@@ -80,16 +89,16 @@ class AutoScaler(ApiType):
         ),
     )
 
-    autoscale_enabled: bool | None = None
+    autoscale_enabled: Boolean | None = None
     """Whether the number of replicas follows the load; by default it does when numReplicas is not given."""
-    min_replicas: Annotated[int, Field(ge=0, le=10000)] | None = None
+    min_replicas: Annotated[int, Field(ge=0, le=10000), INTEGER] | None = None
     """Fewest replicas, 1 by default; 0 acts as 1 while CPU is the only metric."""
-    max_replicas: Annotated[int, Field(ge=1, le=10000)] | None = None
+    max_replicas: Annotated[int, Field(ge=1, le=10000), INTEGER] | None = None
     """Most replicas, 10 by default."""
     # The most a HorizontalPodAutoscaler takes as periodSeconds is 1800.
-    refresh_period_in_seconds: Annotated[int, Field(ge=1, le=1800)] | None = None
+    refresh_period_in_seconds: Annotated[int, Field(ge=1, le=1800), INTEGER] | None = None
     """Seconds between changes of the number of replicas, 1 by default."""
-    target_utilization: Annotated[int, Field(ge=0, le=100)] | None = None
+    target_utilization: Annotated[int, Field(ge=0, le=100), INTEGER] | None = None
     """Utilisation of the reserved CPU, in percent, above which replicas are added; 70 by default, 0 acts
     as 1."""
 
@@ -131,9 +140,9 @@ class ComputeResource(ApiType):
 class ModelDataCollection(ApiType):
     """Collection of inputs and predictions."""
 
-    event_hub_enabled: bool = False
+    event_hub_enabled: Boolean = False
     """Send them to an event hub; not supported yet."""
-    storage_enabled: bool = False
+    storage_enabled: Boolean = False
     """Keep them in storage; not supported yet."""
 
 
@@ -160,15 +169,15 @@ class ServiceSpec(ApiType):
     """Image to serve: name follows the newest built version, name:version stays at one."""
     compute_resource: ComputeResource | None = None
     """Accepted for clients of the 2017 API; this cluster serves."""
-    num_replicas: Annotated[int, Field(ge=0, le=10000)] | None = None
+    num_replicas: Annotated[int, Field(ge=0, le=10000), INTEGER] | None = None
     """Fixed number of replicas; 0 means none. Without it the autoscaler is on unless it is disabled."""
     auto_scaler: AutoScaler | None = None
     """How the number of replicas follows the load."""
     container_resource_reservation: ContainerResourceReservation | None = None
     """What each replica reserves (requests)."""
-    max_concurrent_requests_per_container: Annotated[int, Field(ge=1, le=10000)] = 1
+    max_concurrent_requests_per_container: Annotated[int, Field(ge=1, le=10000), INTEGER] = 1
     """Requests that one replica scores at once; further ones wait shortly, then get 503."""
-    app_insights_enabled: bool = False
+    app_insights_enabled: Boolean = False
     """Export traces and metrics; not supported yet."""
     data_collection: ModelDataCollection | None = None
     """Collection of inputs and predictions; not supported yet."""

@@ -7,7 +7,8 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
-from modelyard.api.base import ApiType
+from modelyard.api.base import ApiType, Boolean
+from modelyard.api.names import MAX_OBJECT_NAME, object_name_rule
 from modelyard.api.rules import Rule
 
 SCHEMES: Final = ("http://", "https://", "oci://", "s3://", "gs://", "abfs://", "abfss://", "data:")
@@ -23,6 +24,11 @@ Url = Annotated[
         message=f"url must start with one of {' '.join(SCHEMES)}",
         holds=lambda url: url.startswith(SCHEMES),
     ),
+    Rule(
+        cel="!self.endsWith('://')",
+        message="url must say where the file is, after its scheme",
+        holds=lambda url: not url.endswith("://"),
+    ),
 ]
 Digest = Annotated[
     str,
@@ -30,7 +36,7 @@ Digest = Annotated[
     Rule(
         cel=f"self.matches(r'{_DIGEST.pattern}')",
         message="digest must be sha256: and 64 hexadecimal digits in lower case",
-        holds=lambda digest: bool(_DIGEST.match(digest)),
+        holds=lambda digest: bool(_DIGEST.fullmatch(digest)),
     ),
 ]
 
@@ -38,7 +44,9 @@ Digest = Annotated[
 class SecretReference(ApiType):
     """A Secret of the same namespace."""
 
-    name: Annotated[str, Field(min_length=1, max_length=253)]
+    name: Annotated[
+        str, StringConstraints(min_length=1, max_length=MAX_OBJECT_NAME), object_name_rule("secretRef.name")
+    ]
     """Name of the Secret."""
 
 
@@ -50,7 +58,7 @@ class MimeTyped(ApiType):
     url: Url
     """Where the file is: http(s), oci (an artifact in a registry), s3, gs, abfs(s) or data. Credentials
     belong into secretRef; a URL that carries its own short-lived credential is accepted."""
-    unpack: bool = False
+    unpack: Boolean = False
     """Unpack the file (zip, tar, tar.gz, tar.bz2, tar.xz) while the image is built."""
     digest: Digest | None = None
     """sha256 that the downloaded file must have, as sha256:<64 hexadecimal digits>; the build fails when it

@@ -1,0 +1,157 @@
+"""What every test against a real API server stands on: the cluster, its clients, the CRDs, a namespace."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+import yaml
+from kubernetes import client, config
+
+ROOT: Final = Path(__file__).parents[2]
+ENVIRONMENT: Final = ROOT / ".cluster" / "env"
+CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+PUBLISHED: Final = "/openapi/v3/apis/modelyard.dev/v1alpha1"
+HELM: Final = {
+    "labels": {"app.kubernetes.io/managed-by": "Helm"},
+    "annotations": {
+        "helm.sh/resource-policy": "keep",
+        "meta.helm.sh/release-name": "modelyard",
+        "meta.helm.sh/release-namespace": "modelyard-system",
+    },
+}
+NO_CLUSTER: Final = "run `make cluster`, or set KUBECONFIG to a cluster of yours"
+PATIENCE_SECONDS: Final = 30
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of this folder need a cluster."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.integration)
+
+
+def _load(file: Path) -> None:
+    """Set what a file of `export NAME=value` lines exports."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        name, is_assignment, value = line.removeprefix("export ").partition("=")
+        if is_assignment and not line.startswith("#"):
+            os.environ[name] = os.path.expandvars(value)
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> Path:
+    """The cluster's kubeconfig; the environment is that of `. .cluster/env` from here on."""
+    if "KUBECONFIG" not in os.environ and ENVIRONMENT.exists():
+        _load(ENVIRONMENT)
+    if "KUBECONFIG" not in os.environ:
+        pytest.fail(f"there is no cluster: {NO_CLUSTER}", pytrace=False)
+    return Path(os.environ["KUBECONFIG"])
+
+
+@pytest.fixture(scope="session")
+def api(kubeconfig: Path) -> Iterator[httpx.Client]:
+    """An HTTP client of the API server, authenticated as the kubeconfig says."""
+    settings = client.Configuration()
+    config.load_kube_config(str(kubeconfig), client_configuration=settings, persist_config=False)
+    context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
+    if settings.cert_file:
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    with httpx.Client(
+        base_url=settings.host,
+        verify=context if settings.verify_ssl else False,
+        headers={item["key"]: item["value"] for item in settings.auth_settings().values()},
+        timeout=PATIENCE_SECONDS,
+    ) as http:
+        try:
+            http.get(CRDS, params={"limit": 1}).raise_for_status()
+        except httpx.HTTPError as error:
+            pytest.fail(f"the cluster of {kubeconfig} does not answer ({error}): {NO_CLUSTER}", pytrace=False)
+        yield http
+
+
+@pytest.fixture(scope="session")
+def kubectl(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """kubectl with these arguments: what it prints; fails with what it complains of."""
+    # What kubectl remembers of the API may be older than the CRDs.
+    cache = tmp_path_factory.mktemp("kubectl")
+
+    def run(*arguments: str, text: str | None = None) -> str:
+        command = ["kubectl", f"--kubeconfig={kubeconfig}", f"--cache-dir={cache}", *arguments]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    return run
+
+
+def _served(api: httpx.Client, wanted: dict[str, Any]) -> bool:
+    """Whether the API server serves exactly this CRD."""
+    answer = api.get(f"{CRDS}/{wanted['metadata']['name']}")
+    if answer.status_code == 404:
+        return False
+    live = answer.raise_for_status().json()
+    conditions = {item["type"]: item["status"] for item in live.get("status", {}).get("conditions", [])}
+    return live["spec"]["versions"] == wanted["spec"]["versions"] and conditions.get("Established") == "True"
+
+
+def _published(api: httpx.Client, wanted: dict[str, Any]) -> bool:
+    """Whether the API server has got round to the kind's schema: it follows the CRD with a delay."""
+    answer = api.get(PUBLISHED)
+    schemas = answer.json()["components"]["schemas"] if answer.is_success else {}
+    live = schemas.get(f"dev.modelyard.v1alpha1.{wanted['spec']['names']['kind']}", {})
+    (version,) = wanted["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return _within(spec, live.get("properties", {}).get("spec"))
+
+
+def _within(wanted: Any, live: Any) -> bool:
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and all(_within(item, live.get(key)) for key, item in wanted.items())
+    return bool(wanted == live)
+
+
+def _apply(api: httpx.Client, wanted: dict[str, Any]) -> None:
+    """Install a CRD as Helm would, so that the chart can take it over, or bring Helm's own up to date."""
+    path = f"{CRDS}/{wanted['metadata']['name']}"
+    answer = api.get(path)
+    live = answer.json()["metadata"] if answer.is_success else HELM
+    kept = {key: live[key] for key in ("labels", "annotations") if key in live}
+    api.patch(
+        path,
+        params={"fieldManager": "helm", "force": "true"},
+        headers={"Content-Type": "application/apply-patch+yaml"},
+        content=yaml.safe_dump(wanted | {"metadata": wanted["metadata"] | kept}),
+    ).raise_for_status()
+
+
+@pytest.fixture(scope="session")
+def crds(api: httpx.Client) -> None:
+    """The CRDs of this tree; those that are there and equal are left alone."""
+    files = sorted((ROOT / "crds").glob("*.yaml"))
+    wanted = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
+    for crd in wanted:
+        if not _served(api, crd):
+            _apply(api, crd)
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not all(_served(api, crd) and _published(api, crd) for crd in wanted):
+        assert time.monotonic() < end, "the API server does not serve the CRDs"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def namespace(api: httpx.Client) -> Iterator[str]:
+    """A namespace of the test's own, deleted afterwards."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    api.post("/api/v1/namespaces", json=body).raise_for_status()
+    yield name
+    api.delete(f"/api/v1/namespaces/{name}").raise_for_status()
