@@ -28,6 +28,7 @@ class Registry(_Section):
     insecure: bool = False  # plain HTTP
     repository: str = "modelyard"  # prefix of repositories: <prefix>/<namespace>/<image>
     config_path: str | None = None  # a mounted dockerconfigjson with the credentials
+    ca_path: str | None = None  # a mounted PEM file of the authorities to trust
 
     @property
     def pull_name(self) -> str:

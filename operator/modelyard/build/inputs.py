@@ -17,7 +17,7 @@ def input_hash(request: BuildRequest, base_digest: str, runtime_version: str) ->
     """64 hexadecimal digits, fit for a tag.
 
     A change of any of these changes it: the base image's digest (its name does not), the runtime, the pip
-    requirements, which asset is the driver, each asset and each model.
+    requirements, which asset is the driver, each asset and each model, and the registrations.
     Labels, limits, the repository, the order of models and assets, and credentials do not. A model's version
     counts only among several models, where it is part of the path.
     An http(s) URL with a digest counts by the digest and its file name alone, so that a signed URL that is
@@ -31,6 +31,7 @@ def input_hash(request: BuildRequest, base_digest: str, runtime_version: str) ->
         "requirements": _requirements(request.pip_requirements),
         "driver": request.driver,
         "assets": sorted(({"id": asset.id} | _source(asset.source) for asset in request.assets), key=_text),
+        "registrations": request.registrations,
         "models": sorted((_model(model, request) for model in request.models), key=_text),
     }
     return hashlib.sha256(_text(canonical).encode()).hexdigest()

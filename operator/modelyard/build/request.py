@@ -68,6 +68,7 @@ class BuildRequest(_Message):
     models: tuple[ModelInput, ...] = ()
     assets: tuple[AssetInput, ...]
     pip_requirements: str | None = None  # the requirements themselves, or a URL of them
+    registrations: dict[str, str] = Field(default_factory=dict)  # the same content, registered again
     labels: dict[str, str] = Field(default_factory=dict)
     limits: Limits = Limits()
 

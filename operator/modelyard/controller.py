@@ -1,0 +1,213 @@
+"""The controller: watches fill the store and the queue, workers empty the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from pydantic import ValidationError
+
+from modelyard.api.kinds import IMAGE, KINDS, SERVICE
+from modelyard.kube.client import METADATA_LIST
+from modelyard.kube.errors import Conflict, Refused, Unavailable
+from modelyard.kube.reflector import Reflector
+from modelyard.kube.types import (
+    AUTOSCALERS,
+    CORE_SERVICES,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    JOBS,
+    OURS,
+    REVISIONS,
+    SECRETS,
+    ApiResource,
+    Json,
+)
+from modelyard.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
+from modelyard.reconcile import image, manifest, model, service
+from modelyard.reconcile.context import Context
+from modelyard.reconcile.outcome import Outcome, failed
+from modelyard.reconcile.queue import Key
+from modelyard.reconcile.report import report
+from modelyard.reconcile.store import Item
+from modelyard.resources.labels import SELECTOR
+
+_LOG: Final = logging.getLogger(__name__)
+_RECONCILERS: Final[dict[str, Callable[[Context, Item], Awaitable[Outcome]]]] = {
+    "Model": model.reconcile,
+    "Manifest": manifest.reconcile,
+    "Image": image.reconcile,
+    "Service": service.reconcile,
+}
+_METADATA_ONLY: Final = {CORE_SERVICES, SECRETS}
+# Their status changes with every measurement or pod; a resync finds what somebody did to them.
+_NOT_WATCHED: Final = (AUTOSCALERS, DISRUPTION_BUDGETS)
+_REFUSED_PAUSE: Final = 60.0  # seconds until what the API server refused is tried again
+_DEAF_AFTER: Final = 300.0  # seconds: longer than a watch lasts, and several bookmarks
+
+
+class Controller:
+    """One per process."""
+
+    def __init__(self, ctx: Context):
+        self._ctx = ctx
+        self._tasks: list[asyncio.Task[None]] = []
+        self._reflectors = [
+            *self._watch_children(REVISIONS, DEPLOYMENTS, CORE_SERVICES, SECRETS),
+            Reflector(ctx.client, JOBS, self._on_child, namespace=ctx.settings.namespace, selector=SELECTOR),
+        ]
+
+    def _watch_children(self, *resources: ApiResource) -> list[Reflector]:
+        return [
+            Reflector(
+                self._ctx.client,
+                resource,
+                self._on_child,
+                namespace=namespace,
+                selector=SELECTOR,
+                metadata_only=resource in _METADATA_ONLY,
+            )
+            for resource in resources
+            for namespace in self._namespaces
+        ]
+
+    @property
+    def _namespaces(self) -> tuple[str | None, ...]:
+        return self._ctx.settings.watch_namespaces or (None,)
+
+    async def start(self) -> None:
+        """Learn all that exists, then begin to work; nothing is judged on half of the picture."""
+        self._tasks = [asyncio.create_task(reflector.run()) for reflector in self._reflectors]
+        for reflector in self._reflectors:
+            await reflector.synced.wait()
+        for namespace in self._namespaces:
+            for resource in _NOT_WATCHED:
+                children, _ = await self._ctx.client.list_with_version(
+                    resource, namespace, accept=METADATA_LIST, labelSelector=SELECTOR
+                )
+                for child in children:
+                    self._ctx.store.put_child(resource, child)
+            for kind in KINDS:
+                for item in await self._ctx.client.list_all(OURS[kind.name], namespace):
+                    self._ctx.store.put_item(kind.name, item)
+        for key in [*self._ctx.store.keys(), *self._ctx.store.images_with_jobs()]:
+            self._ctx.queue.add(key)
+        self._tasks += [asyncio.create_task(self._work()) for _ in range(self._ctx.settings.workers)]
+        self._tasks.append(asyncio.create_task(self._resync()))
+        _LOG.info("watching %s", ", ".join(self._ctx.settings.watch_namespaces) or "all namespaces")
+
+    async def stop(self) -> None:
+        """Stop; what is under way is taken up again at the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def observe(self, kind: str, body: Json, *, deleted: bool) -> None:
+        """One of our objects was created, changed or deleted."""
+        store, queue = self._ctx.store, self._ctx.queue
+        if not deleted:
+            if key := store.put_item(kind, body):
+                queue.add(key)
+            return
+        key = store.drop_item(kind, body)
+        queue.add(key)
+        for dependent in store.dependents(key):
+            queue.add(dependent)
+
+    def health(self) -> Json:
+        """Seconds since each watch was last heard; RuntimeError when one is deaf or a worker has ended."""
+        silence = {reflector.resource.plural: round(reflector.silence) for reflector in self._reflectors}
+        deaf = [plural for plural, seconds in silence.items() if seconds > _DEAF_AFTER]
+        if deaf:
+            raise RuntimeError(f"nothing heard of {', '.join(deaf)} for {_DEAF_AFTER:g} s")
+        if any(task.done() for task in self._tasks):
+            raise RuntimeError("a worker has ended")
+        return silence
+
+    def _on_child(self, resource: ApiResource, body: Json, deleted: bool) -> None:
+        store, queue = self._ctx.store, self._ctx.queue
+        if resource is JOBS:
+            key = store.drop_job(body["metadata"]["name"]) if deleted else store.put_job(body)
+        elif resource is REVISIONS:
+            # A record that was written here is no news; one that somebody deleted is.
+            if deleted:
+                key = store.drop_record(body)
+            else:
+                record = store.put_record(body)
+                key = record.key if record else None
+        elif deleted:
+            store.drop_child(resource, body)
+            key = self._owner(resource, body)
+        else:
+            owner = store.put_child(resource, body)
+            key = Key(SERVICE.name, body["metadata"]["namespace"], owner.name) if owner else None
+        if key:
+            queue.add(key)
+
+    @staticmethod
+    def _owner(resource: ApiResource, body: Json) -> Key:
+        name = body["metadata"]["name"]
+        return Key(
+            SERVICE.name,
+            body["metadata"]["namespace"],
+            name.removesuffix("-keys") if resource is SECRETS else name,
+        )
+
+    async def _work(self) -> None:
+        queue = self._ctx.queue
+        while True:
+            key = await queue.get()
+            QUEUE_DEPTH.set(len(queue))
+            started = time.perf_counter()
+            try:
+                after = await self._reconcile(key)
+            except (Conflict, Unavailable) as error:
+                _LOG.warning("%s: %s; again in %.1f s", key, error, queue.retry(key))
+            except Exception:
+                RECONCILE_ERRORS.labels(kind=key.kind).inc()
+                _LOG.exception("%s; again in %.1f s", key, queue.retry(key))
+            else:
+                queue.forget(key)
+                if after is not None:
+                    queue.add_after(key, after)
+            finally:
+                queue.done(key)
+                RECONCILE_SECONDS.labels(kind=key.kind).observe(time.perf_counter() - started)
+
+    async def _reconcile(self, key: Key) -> float | None:
+        item = self._ctx.store.item(key)
+        if item is None or item.deleting:
+            if key.kind == IMAGE.name:
+                await image.forget(self._ctx, key)
+            return None
+        newest = self._ctx.store.newest(key)
+        try:
+            outcome = await _RECONCILERS[key.kind](self._ctx, item)
+        except ValidationError as error:
+            outcome = failed("InvalidSpec", _sentence(error), newest)
+        except Refused as error:
+            message = f"the API server refused what this object needs: {error.message}"
+            outcome = failed(error.reason or "Refused", message, newest, requeue_after=_REFUSED_PAUSE)
+        await report(self._ctx, item, outcome)
+        return outcome.requeue_after
+
+    async def _resync(self) -> None:
+        """Compare everything with what is wanted, spread over the period: for what no watch tells."""
+        while True:
+            keys = self._ctx.store.keys()
+            pause = self._ctx.settings.resync_seconds / max(len(keys), 1)
+            for key in keys:
+                await asyncio.sleep(pause)
+                self._ctx.store.distrust(service.CHILDREN, key.namespace, service.names(key.name))
+                self._ctx.queue.add(key)
+            if not keys:
+                await asyncio.sleep(pause)
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first thing that is wrong, with its field."""
+    first = error.errors()[0]
+    return f"spec.{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -1,0 +1,1 @@
+"""The only code with kopf decorators: each handler passes one thing on."""

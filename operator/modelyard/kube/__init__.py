@@ -1,0 +1,1 @@
+"""The Kubernetes API as the operator needs it: few calls, raw JSON, bounded time and retries."""

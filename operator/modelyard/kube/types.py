@@ -1,0 +1,44 @@
+"""The resources the operator touches, and where the API server keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from modelyard.api.kinds import KINDS
+from modelyard.api.names import API_VERSION
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ApiResource:
+    """A resource of the API server."""
+
+    api_version: str
+    kind: str
+    plural: str
+
+    def path(self, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
+        """The URL path of a collection, an object or its subresource."""
+        root = "/apis/" if "/" in self.api_version else "/api/"
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        tail = "".join(f"/{part}" for part in (name, subresource) if part)
+        return f"{root}{self.api_version}{scope}/{self.plural}{tail}"
+
+    def header(self) -> Json:
+        """apiVersion and kind of an object."""
+        return {"apiVersion": self.api_version, "kind": self.kind}
+
+
+CONFIG_MAPS: Final = ApiResource("v1", "ConfigMap", "configmaps")
+DEPLOYMENTS: Final = ApiResource("apps/v1", "Deployment", "deployments")
+DISRUPTION_BUDGETS: Final = ApiResource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+EVENTS: Final = ApiResource("events.k8s.io/v1", "Event", "events")
+AUTOSCALERS: Final = ApiResource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+JOBS: Final = ApiResource("batch/v1", "Job", "jobs")
+PODS: Final = ApiResource("v1", "Pod", "pods")
+REVISIONS: Final = ApiResource("apps/v1", "ControllerRevision", "controllerrevisions")
+SECRETS: Final = ApiResource("v1", "Secret", "secrets")
+CORE_SERVICES: Final = ApiResource("v1", "Service", "services")
+OURS: Final = {kind.name: ApiResource(API_VERSION, kind.name, kind.plural) for kind in KINDS}

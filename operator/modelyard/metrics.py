@@ -1,0 +1,18 @@
+"""Prometheus metrics of the operator; names follow https://prometheus.io/docs/practices/naming/."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+QUEUE_DEPTH: Final = Gauge("modelyard_queue_depth", "Objects waiting for a worker")
+RECONCILE_SECONDS: Final = Histogram(
+    "modelyard_reconcile_seconds",
+    "Time of one reconcile",
+    ["kind"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+RECONCILE_ERRORS: Final = Counter("modelyard_reconcile_errors", "Reconciles that failed", ["kind"])
+BUILDS: Final = Counter("modelyard_builds", "Builds that ended", ["result"])
+API_REQUESTS: Final = Counter("modelyard_api_requests", "Requests to the API server", ["method", "resource"])

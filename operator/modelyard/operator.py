@@ -1,0 +1,74 @@
+"""The operator process: wires the parts, then runs until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from typing import Final
+
+import kopf
+from prometheus_client import start_http_server
+from pydantic import ValidationError
+
+from modelyard import logs
+from modelyard.api.kinds import KINDS
+from modelyard.controller import Controller
+from modelyard.handlers import lifecycle, objects
+from modelyard.kube.client import Client
+from modelyard.reconcile.context import Context
+from modelyard.reconcile.events import Recorder
+from modelyard.reconcile.queue import WorkQueue
+from modelyard.reconcile.store import Store
+from modelyard.registry import Registry
+from modelyard.settings import CONFIG_VARIABLE, Settings, load
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+def run() -> int:
+    """Run until SIGTERM or SIGINT; 0, or 2 when the configuration is not usable."""
+    try:
+        settings = load()
+    except (OSError, ValidationError) as error:
+        sys.stderr.write(f"{CONFIG_VARIABLE}: {error}\n")
+        return 2
+    logs.configure(settings.log_level, settings.log_format)
+    start_http_server(settings.metrics_port)
+    asyncio.run(_operate(settings))
+    return 0
+
+
+async def _operate(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    client = await Client.from_environment()
+    registry = Registry(settings)
+    ctx = Context(
+        settings=settings,
+        client=client,
+        store=Store(),
+        queue=WorkQueue(),
+        recorder=Recorder(client, os.environ.get("POD_NAME", "modelyard")),
+        registry=registry,
+    )
+    controller = Controller(ctx)
+    known = kopf.OperatorRegistry()
+    lifecycle.register(known, controller)
+    for kind in KINDS:
+        objects.register(known, controller, kind)
+    try:
+        await kopf.operator(
+            registry=known,
+            standalone=True,
+            clusterwide=not settings.watch_namespaces,
+            namespaces=settings.watch_namespaces,
+            liveness_endpoint=f"http://0.0.0.0:{settings.liveness_port}/healthz",
+            stop_flag=stop,
+        )
+    finally:
+        await client.close()
+        registry.close()

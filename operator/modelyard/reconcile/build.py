@@ -1,0 +1,242 @@
+"""A build: found in the registry, or a Job that is started, watched, and read when it has ended."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from pydantic import ValidationError
+
+from modelyard.api.status import ErrorDetail, ErrorResponse
+from modelyard.build.errors import BuildFailedError
+from modelyard.build.inputs import input_hash
+from modelyard.build.request import BuildError, BuildRequest, BuildResult
+from modelyard.build.runtime import runtime_version
+from modelyard.kube.errors import AlreadyExists, KubeError, Refused
+from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, SECRETS, Json
+from modelyard.metrics import BUILDS
+from modelyard.reconcile.context import Context
+from modelyard.reconcile.store import BuildJob, Item, Record
+from modelyard.reconcile.versions import owner
+from modelyard.resources import labels
+from modelyard.resources.build_job import CONTAINER, Build, build_job, request_secret
+from modelyard.resources.build_request import Credentials, build_request, secrets_of
+from modelyard.resources.revision import metadata
+
+_LOG: Final = logging.getLogger(__name__)
+# A Secret or ConfigMap takes 1 MiB; a build's log is kept from its end.
+_LOG_BYTES: Final = 256 * 1024
+
+
+class Waiting(NamedTuple):
+    """Something the build needs does not exist yet."""
+
+    reason: str
+    message: str
+
+
+class Running(NamedTuple):
+    """The Job is at work."""
+
+    message: str
+
+
+class Built(NamedTuple):
+    """The image is in the registry; `log` names the ConfigMap with the log of a build that was run."""
+
+    location: str
+    log: str | None = None
+
+
+class Failure(NamedTuple):
+    """The build failed; a transient failure is worth another attempt."""
+
+    error: ErrorResponse
+    transient: bool = False
+    log: str | None = None
+
+
+Progress = Waiting | Running | Built | Failure
+
+
+async def advance(
+    ctx: Context, item: Item, record: Record, manifest: Json, models: Mapping[str, Json], attempt: int
+) -> Progress:
+    """See attempt `attempt` of a version's build one step further."""
+    job = _job_of(ctx, record, attempt)
+    if job and (job.complete or job.failed):
+        return await _ended(ctx, item, record, job)
+    found = await _credentials(ctx, item.key.namespace, secrets_of(manifest, models))
+    if isinstance(found, Waiting):
+        return found
+    request = build_request(
+        item.key.namespace, item.key.name, record.data, manifest, models, ctx.settings, found
+    )
+    if job:
+        await _hand_over(ctx, _build_of(item, record, attempt), job.uid, request)
+        return Running(f"building {record.id} in Job {ctx.settings.namespace}/{job.name}")
+    try:
+        request = await _tagged(ctx, request)
+        digest = await ctx.registry.digest(f"{request.repository}:{request.tag}")
+    except BuildFailedError as error:
+        return Failure(_response(error.code, str(error), transient=error.transient), error.transient)
+    if digest:
+        BUILDS.labels(result="reused").inc()
+        return Built(_location(ctx, item, digest))
+    return await _start(ctx, item, record, request, attempt)
+
+
+def _job_of(ctx: Context, record: Record, attempt: int) -> BuildJob | None:
+    wanted = (record.version, attempt)
+    return next((job for job in ctx.store.jobs(record.key) if (job.version, job.attempt) == wanted), None)
+
+
+def _build_of(item: Item, record: Record, attempt: int) -> Build:
+    name = labels.job_name(item.uid, record.version, attempt)
+    return Build(name, f"{item.key.namespace}/{item.key.name}", record.version, attempt)
+
+
+async def _tagged(ctx: Context, request: BuildRequest) -> BuildRequest:
+    """The request with the hash of its inputs as tag."""
+    base = await ctx.registry.digest(request.base_image)
+    # A base image that is in no registry may still be in the engine; the builder finds out.
+    tag = input_hash(request, base or request.base_image, runtime_version())
+    return request.model_copy(update={"tag": tag})
+
+
+def _location(ctx: Context, item: Item, digest: str) -> str:
+    registry = ctx.settings.registry
+    return f"{registry.pull_name}/{registry.repository}/{item.key.namespace}/{item.key.name}@{digest}"
+
+
+async def _start(ctx: Context, item: Item, record: Record, request: BuildRequest, attempt: int) -> Progress:
+    build = _build_of(item, record, attempt)
+    try:
+        created = await ctx.client.create(JOBS, ctx.settings.namespace, build_job(build, ctx.settings))
+    except AlreadyExists:
+        created = await ctx.client.get(JOBS, ctx.settings.namespace, build.name)
+    except Refused as error:
+        return Failure(_response("BuildRefused", f"the build Job was refused: {error.message}"))
+    await _hand_over(ctx, build, created["metadata"]["uid"], request)
+    _LOG.info("build %s of %s started", build.name, record.id)
+    await ctx.recorder.record(item, "Building", f"building {record.id}, attempt {attempt}")
+    return Running(f"building {record.id} in Job {ctx.settings.namespace}/{build.name}")
+
+
+async def _hand_over(ctx: Context, build: Build, job_uid: str, request: BuildRequest) -> None:
+    """Give the Job its request, after it, so that the request goes with the Job.
+
+    The pod waits for the Secret. An operator that was killed between the two does this again.
+    """
+    if not request.tag:
+        if await ctx.client.find(SECRETS, ctx.settings.namespace, build.name):
+            return
+        request = await _tagged(ctx, request)
+    body = request_secret(build, job_uid, request)
+    try:
+        await ctx.client.create(SECRETS, ctx.settings.namespace, body)
+    except AlreadyExists:
+        return
+
+
+async def _credentials(ctx: Context, namespace: str, names: list[str]) -> Credentials | Waiting:
+    found = {}
+    for name in names:
+        secret = await ctx.client.find(SECRETS, namespace, name)
+        if secret is None:
+            return Waiting("SecretNotFound", f"waiting for Secret {name}, which does not exist")
+        found[name] = {key: _text(value) for key, value in secret.get("data", {}).items()}
+    return found
+
+
+def _text(value: str) -> str:
+    try:
+        return base64.b64decode(value).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return value
+
+
+async def _ended(ctx: Context, item: Item, record: Record, job: BuildJob) -> Progress:
+    pods = await ctx.client.list_all(
+        PODS, ctx.settings.namespace, labelSelector=f"batch.kubernetes.io/job-name={job.name}"
+    )
+    pods.sort(key=lambda pod: pod["metadata"]["creationTimestamp"])
+    log = await _keep_log(ctx, item, record, pods)
+    result = _result(pods)
+    if result and result.digest:
+        BUILDS.labels(result="succeeded").inc()
+        return Built(_location(ctx, item, result.digest), log)
+    BUILDS.labels(result="failed").inc()
+    if result and result.error:
+        return Failure(_explained(result.error), result.error.transient, log)
+    return _unexplained(ctx, job, pods)._replace(log=log)
+
+
+def _result(pods: list[Json]) -> BuildResult | None:
+    """The newest result that a builder left; None when none did."""
+    for pod in reversed(pods):
+        message = _terminated(pod).get("message", "")
+        try:
+            return BuildResult.model_validate_json(message)
+        except ValidationError:
+            continue
+    return None
+
+
+def _terminated(pod: Json) -> Json:
+    for container in pod.get("status", {}).get("containerStatuses", ()):
+        if container["name"] == CONTAINER:
+            ended: Json = container["state"].get("terminated", {})
+            return ended
+    return {}
+
+
+def _explained(error: BuildError) -> ErrorResponse:
+    details = tuple(ErrorDetail(code=detail.code, message=detail.message) for detail in error.details)
+    response = _response(error.code, f"{error.step}: {error.message}", transient=error.transient)
+    return response.model_copy(update={"details": details})
+
+
+def _unexplained(ctx: Context, job: BuildJob, pods: list[Json]) -> Failure:
+    if job.reason == "DeadlineExceeded":
+        minutes = ctx.settings.build.deadline_seconds / 60
+        message = f"the build took longer than {minutes:g} minutes: raise the chart's build.deadlineSeconds"
+        return Failure(_response("BuildDeadlineExceeded", message, status=504))
+    ended = _terminated(pods[-1]) if pods else {}
+    if ended.get("reason") == "OOMKilled":
+        message = "the build ran out of memory: raise the chart's build.resources.limits.memory"
+        return Failure(_response("BuildOutOfMemory", message, status=507))
+    how = f" (exit code {ended['exitCode']})" if "exitCode" in ended else ""
+    return Failure(
+        _response("BuildLost", f"the build's pod ended without a result{how}", transient=True), True
+    )
+
+
+def _response(
+    code: str, message: str, *, transient: bool = False, status: int | None = None
+) -> ErrorResponse:
+    return ErrorResponse(code=code, message=message, status_code=status or (503 if transient else 400))
+
+
+async def _keep_log(ctx: Context, item: Item, record: Record, pods: list[Json]) -> str | None:
+    """Copy the log of the newest pod into a ConfigMap of the Image; its name, None without a log."""
+    if not pods:
+        return None
+    try:
+        log = await ctx.client.log(
+            ctx.settings.namespace, pods[-1]["metadata"]["name"], container=CONTAINER, tailLines="10000"
+        )
+    except KubeError as error:
+        _LOG.warning("log of the build of %s: %s", record.id, error)
+        return None
+    name = labels.log_name(item.key.name, record.version)
+    data = {"log": log.encode()[-_LOG_BYTES:].decode(errors="ignore")}
+    body = {**CONFIG_MAPS.header(), "metadata": metadata(owner(item), name), "data": data}
+    try:
+        await ctx.client.create(CONFIG_MAPS, item.key.namespace, body)
+    except AlreadyExists:
+        await ctx.client.merge(CONFIG_MAPS, item.key.namespace, name, {"data": data})
+    return name

@@ -1,0 +1,45 @@
+"""What reconciling needs, injected: the cluster, the registry, the clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from modelyard.kube.client import Client
+from modelyard.reconcile.events import Recorder
+from modelyard.reconcile.queue import WorkQueue
+from modelyard.reconcile.store import Store
+from modelyard.settings import Settings
+
+
+class Registry(Protocol):
+    """The registry that images are in."""
+
+    async def digest(self, reference: str) -> str | None:
+        """The digest of an image, None when there is none; RegistryError when the registry cannot say."""
+        ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything outside the functions of this package."""
+
+    settings: Settings
+    client: Client
+    store: Store
+    queue: WorkQueue
+    recorder: Recorder
+    registry: Registry
+    now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
+
+
+def timestamp(moment: dt.datetime) -> str:
+    """A moment as the Kubernetes API writes it."""
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_timestamp(text: str) -> dt.datetime:
+    """A moment as the Kubernetes API writes it, back."""
+    return dt.datetime.fromisoformat(text)

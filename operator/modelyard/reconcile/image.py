@@ -1,0 +1,154 @@
+"""Image: each version of its manifest is built once, or found in the registry by the hash of its inputs."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import logging
+from typing import Final
+
+from modelyard.api.image import ImageSpec
+from modelyard.api.kinds import MANIFEST, MODEL
+from modelyard.api.manifest import RuntimeType
+from modelyard.api.status import ErrorResponse, State
+from modelyard.kube.types import CONFIG_MAPS, JOBS
+from modelyard.reconcile import build, versions
+from modelyard.reconcile.build import Failure
+from modelyard.reconcile.context import Context, parse_timestamp
+from modelyard.reconcile.outcome import Outcome, failed, waiting
+from modelyard.reconcile.queue import Key
+from modelyard.reconcile.store import Item, Record
+from modelyard.resources import labels
+from modelyard.resources.build_request import python_version
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+async def reconcile(ctx: Context, item: Item) -> Outcome:
+    """Resolve the manifest, record the version, cancel older builds, then see this one through."""
+    outcome = await _phases(ctx, item)
+    return dataclasses.replace(
+        outcome, fields=_fields(outcome.record) | {"creationState": str(outcome.state)}
+    )
+
+
+async def _phases(ctx: Context, item: Item) -> Outcome:
+    spec = ImageSpec.model_validate(item.spec)
+    manifest = versions.resolve(ctx, MANIFEST, item.key.namespace, spec.manifest_id)
+    if isinstance(manifest, str):
+        newest = ctx.store.newest(item.key)
+        return waiting("ManifestNotFound", manifest, newest)
+    content = versions.content_of(spec, item, manifestId=manifest.id)
+    record = await versions.ensure(ctx, item, content)
+    await _cancel(ctx, item.key, keep=record.version)
+    if record.location:
+        return _succeeded(record)
+    if record.state is State.FAILED and (outcome := _rest(ctx, record)):
+        return outcome
+    return await _build(ctx, item, record, manifest)
+
+
+async def forget(ctx: Context, key: Key) -> None:
+    """The Image has gone, its builds go too: nothing collects them across namespaces."""
+    await _cancel(ctx, key, keep=None)
+
+
+async def _cancel(ctx: Context, key: Key, keep: int | None) -> None:
+    for job in ctx.store.jobs(key):
+        if job.version != keep:
+            _LOG.info("cancelling build %s of %s", job.name, key)
+            await ctx.client.delete(JOBS, ctx.settings.namespace, job.name, uid=job.uid)
+            ctx.store.drop_job(job.name)
+
+
+async def _build(ctx: Context, item: Item, record: Record, manifest: Record) -> Outcome:
+    if (refusal := _not_supported(ctx, manifest)) is not None:
+        return await _failed(ctx, record, refusal, attempt=1)
+    models: dict[str, Record] = {}
+    for id_ in manifest.data["modelIds"]:
+        model = versions.resolve(ctx, MODEL, item.key.namespace, id_)
+        if isinstance(model, str):
+            return waiting("ModelNotFound", model, record)
+        models[id_] = model
+    attempt = int(record.annotations.get(labels.ATTEMPTS, 0)) + 1
+    progress = await build.advance(
+        ctx, item, record, manifest.data, {id_: model.data for id_, model in models.items()}, attempt
+    )
+    if isinstance(progress, build.Waiting):
+        return waiting(progress.reason, progress.message, record, requeue_after=15)
+    if isinstance(progress, build.Running):
+        # The clean-up of a lost or late watch event: look again now and then.
+        return Outcome(State.RUNNING, "Building", progress.message, record, requeue_after=60)
+    if isinstance(progress, Failure):
+        return await _failed(ctx, record, progress, attempt)
+    noted = {labels.IMAGE_LOCATION: progress.location}
+    if progress.log:
+        noted[labels.BUILD_LOG] = progress.log
+    await versions.end(ctx, record, State.SUCCEEDED, noted=noted)
+    for dependent in ctx.store.dependents(item.key):
+        ctx.queue.add(dependent)
+    return _succeeded(record)
+
+
+def _not_supported(ctx: Context, manifest: Record) -> Failure | None:
+    runtime = manifest.data["targetRuntime"]
+    if runtime["runtimeType"] != RuntimeType.PYTHON:
+        return Failure(
+            ErrorResponse(
+                code="RuntimeNotSupported",
+                message=f"runtimeType {runtime['runtimeType']} is not supported yet: use Python",
+                status_code=400,
+            )
+        )
+    offered = ctx.settings.build.base_images
+    wanted = python_version(manifest.data, ctx.settings)
+    if wanted not in offered:
+        return Failure(
+            ErrorResponse(
+                code="PythonVersionNotOffered",
+                message=f"properties.pythonVersion {wanted} is not offered here: use one of"
+                f" {', '.join(sorted(offered))}, or ask for a base image in the chart's build.baseImages",
+                status_code=400,
+            )
+        )
+    return None
+
+
+async def _failed(ctx: Context, record: Record, failure: Failure, attempt: int) -> Outcome:
+    """Record the failure, then rest."""
+    noted = {labels.ATTEMPTS: str(attempt)}
+    if failure.transient:
+        noted[labels.RETRY] = "true"
+    if failure.log:
+        noted[labels.BUILD_LOG] = failure.log
+    await versions.end(ctx, record, State.FAILED, error=failure.error, noted=noted)
+    return _rest(ctx, record) or failed(failure.error.code, failure.error.message, record)
+
+
+def _rest(ctx: Context, record: Record) -> Outcome | None:
+    """A failed version: for good, or until the next attempt is due; None when it is due now."""
+    error = ErrorResponse.model_validate(record.error)
+    attempts = int(record.annotations.get(labels.ATTEMPTS, 1))
+    if labels.RETRY not in record.annotations or attempts >= ctx.settings.build.attempts:
+        return failed(error.code, error.message, record, error=error)
+    pause = dt.timedelta(seconds=ctx.settings.build.retry_seconds * 2 ** (attempts - 1))
+    left = (parse_timestamp(record.annotations[labels.ENDED]) + pause - ctx.now()).total_seconds()
+    if left <= 0:
+        return None
+    message = f"{error.message} (attempt {attempts} of {ctx.settings.build.attempts}; it is tried again)"
+    return failed(error.code, message, record, error=error, retrying=True, requeue_after=left + 0.5)
+
+
+def _succeeded(record: Record) -> Outcome:
+    return Outcome(State.SUCCEEDED, "Built", f"{record.id} is in the registry as {record.location}", record)
+
+
+def _fields(record: Record | None) -> dict[str, str | None]:
+    if record is None:
+        return {}
+    log = record.annotations.get(labels.BUILD_LOG)
+    return {
+        "manifestId": record.data["manifestId"],
+        "imageLocation": record.location,
+        "imageBuildLogUri": CONFIG_MAPS.path(record.key.namespace, log) if log else None,
+    }

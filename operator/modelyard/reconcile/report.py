@@ -1,0 +1,77 @@
+"""The one writer of status: state, conditions, and an event when the state changes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from modelyard.api.conditions import conditions
+from modelyard.api.status import State
+from modelyard.kube.errors import NotFound
+from modelyard.kube.merge import replacement
+from modelyard.kube.types import OURS, Json
+from modelyard.reconcile.context import Context, timestamp
+from modelyard.reconcile.outcome import Outcome
+from modelyard.reconcile.store import Item
+
+_EVENTFUL: Final = {State.SUCCEEDED, State.FAILED}
+
+
+async def report(ctx: Context, item: Item, outcome: Outcome) -> None:
+    """Write what differs from the status, in one patch; nothing when nothing does."""
+    status = desired_status(item, outcome, timestamp(ctx.now()))
+    patch = replacement(item.status, status)
+    if not patch:
+        return
+    before = (item.state, item.status.get("id"))
+    try:
+        written = await ctx.client.merge(
+            OURS[item.key.kind], item.key.namespace, item.key.name, {"status": patch}, subresource="status"
+        )
+    except NotFound:  # deleted meanwhile: the watch will say so
+        return
+    ctx.store.wrote_status(item, status, written["metadata"])
+    if before != (outcome.state, status.get("id")) and outcome.state in _EVENTFUL:
+        await ctx.recorder.record(
+            item, outcome.reason, outcome.message, warning=outcome.state is State.FAILED
+        )
+
+
+def desired_status(item: Item, outcome: Outcome, now: str) -> Json:
+    """The status that says this outcome; a condition keeps its transition time while its status stays."""
+    record = outcome.record
+    versioned: dict[str, Any] = (
+        {
+            "id": record.id,
+            "version": record.version,
+            "createdTime": record.created,
+            "operationId": record.name,
+        }
+        if record
+        else {}
+    )
+    error = {"error": outcome.error.wire()} if outcome.error else {}
+    fields = {key: value for key, value in outcome.fields.items() if value not in (None, [], "")}
+    return {
+        "observedGeneration": item.generation,
+        **versioned,
+        "state": str(outcome.state),
+        **error,
+        **fields,
+        "conditions": conditions(
+            _wanted_conditions(outcome), item.status.get("conditions", []), item.generation, now
+        ),
+    }
+
+
+def _wanted_conditions(outcome: Outcome) -> dict[str, tuple[bool, str, str]]:
+    """type → (status, reason, message). In kstatus, Reconciling and Stalled are true when abnormal."""
+    said = (outcome.reason, outcome.message)
+    succeeded = outcome.state is State.SUCCEEDED
+    stalled = outcome.state in {State.FAILED, State.CANCELLED} and not outcome.retrying
+    ready = succeeded and outcome.ready
+    return {
+        "Ready": (ready, *said),
+        "Reconciling": (not stalled and not ready, *said),
+        "Stalled": (stalled, *said),
+        **outcome.conditions,
+    }

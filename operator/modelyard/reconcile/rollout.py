@@ -1,0 +1,45 @@
+"""Where a Service's rollout stands: pure, from its Deployment and the cause that was found, if any."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from modelyard.api.service import ServiceSpec
+from modelyard.reconcile.causes import Cause
+from modelyard.reconcile.store import Rollout
+
+
+class Progress(NamedTuple):
+    """A rollout's state. Neither complete nor failed: it goes on."""
+
+    complete: bool
+    failed: bool
+    reason: str
+    message: str
+
+
+def progress(rollout: Rollout, spec: ServiceSpec, cause: Cause | None) -> Progress:
+    """Read a rollout as `kubectl rollout status` does; a cause that is final fails it before the deadline."""
+    if _is_complete(rollout, spec):
+        return Progress(complete=True, failed=False, reason="Serving", message="")
+    if cause and (cause.final or _is_overdue(rollout)):
+        return Progress(complete=False, failed=True, reason=cause.code, message=cause.message)
+    if _is_overdue(rollout):
+        return Progress(False, True, "RolloutDeadlineExceeded", rollout.message)
+    if cause:
+        return Progress(False, False, cause.code, cause.message)
+    return Progress(False, False, "RollingOut", "replicas of the new version are starting")
+
+
+def _is_overdue(rollout: Rollout) -> bool:
+    return rollout.observed >= rollout.generation and rollout.progressing == "ProgressDeadlineExceeded"
+
+
+def _is_complete(rollout: Rollout, spec: ServiceSpec) -> bool:
+    wanted = rollout.desired if spec.autoscales else spec.fixed_replicas
+    return (
+        rollout.observed >= rollout.generation > 0
+        and rollout.updated >= wanted
+        and rollout.replicas == rollout.updated
+        and rollout.available >= wanted
+    )

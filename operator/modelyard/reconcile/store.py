@@ -1,0 +1,413 @@
+"""What the operator knows of the cluster, in memory: our objects, their records, their children.
+
+Watches fill it, and writers tell it what they have just written, so that an older event that is still on its
+way changes nothing. It is the only shared state of the process and is touched on the event loop only.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import orjson
+
+from modelyard.api.kinds import IMAGE, MANIFEST, MODEL, SERVICE
+from modelyard.api.names import GROUP, REGISTRATION, parse_reference
+from modelyard.api.status import State
+from modelyard.kube.types import ApiResource, Json
+from modelyard.reconcile.queue import Key
+from modelyard.resources import labels
+from modelyard.resources.revision import Owner, owner_of
+
+
+@dataclass(slots=True)
+class Item:
+    """One of our objects."""
+
+    key: Key
+    uid: str
+    generation: int
+    resource_version: int
+    registration: str | None
+    deleting: bool
+    spec: Json
+    status: Json
+
+    @property
+    def state(self) -> State | None:
+        """State of the newest version's operation, as last written."""
+        return State(self.status["state"]) if "state" in self.status else None
+
+
+@dataclass(slots=True)
+class Record:
+    """A version of one of our objects: a ControllerRevision. `annotations` are its operation."""
+
+    key: Key
+    version: int
+    owner_uid: str
+    resource_version: int
+    created: str
+    data: Json
+    annotations: Json
+
+    @property
+    def id(self) -> str:
+        """`name:version`."""
+        return f"{self.key.name}:{self.version}"
+
+    @property
+    def name(self) -> str:
+        """Name of the ControllerRevision, which is the id of the operation."""
+        return labels.revision_name(self.key.kind, self.key.name, self.version)
+
+    @property
+    def state(self) -> State | None:
+        """The state the operation ended in; None while it has not, or while the object's status says it."""
+        value = self.annotations.get(labels.STATE)
+        return State(value) if value else None
+
+    @property
+    def location(self) -> str | None:
+        """Where an image of this version is, pinned by digest."""
+        return self.annotations.get(labels.IMAGE_LOCATION)
+
+    @property
+    def error(self) -> Json | None:
+        """The ErrorResponse of an operation that failed."""
+        text = self.annotations.get(labels.ERROR)
+        return orjson.loads(text) if text else None
+
+
+class Rollout(NamedTuple):
+    """Where a Deployment stands."""
+
+    generation: int = 0
+    observed: int = 0
+    desired: int = 0
+    replicas: int = 0
+    updated: int = 0
+    ready: int = 0
+    available: int = 0
+    progressing: str = ""  # reason of the condition Progressing
+    message: str = ""
+
+
+@dataclass(slots=True)
+class Child:
+    """An object that we made for one of ours. `trusted`: as we wrote it, as far as we know."""
+
+    uid: str
+    owner_uid: str
+    resource_version: int
+    applied: str | None
+    trusted: bool = True
+    rollout: Rollout = field(default_factory=Rollout)
+
+
+class BuildJob(NamedTuple):
+    """A build Job of an Image."""
+
+    name: str
+    uid: str
+    image: Key
+    version: int
+    attempt: int
+    complete: bool
+    failed: bool
+    reason: str  # of the condition that ended it
+
+
+ChildKey = tuple[str, str, str]  # plural, namespace, name
+
+
+class Store:
+    """All of it."""
+
+    def __init__(self) -> None:
+        self._items: dict[Key, Item] = {}
+        self._records: dict[Key, dict[int, Record]] = defaultdict(dict)
+        self._children: dict[ChildKey, Child] = {}
+        self._jobs: dict[Key, dict[str, BuildJob]] = defaultdict(dict)
+        self._dependents: dict[Key, set[Key]] = defaultdict(set)
+
+    # our objects
+
+    def item(self, key: Key) -> Item | None:
+        """One of our objects, or None."""
+        return self._items.get(key)
+
+    def keys(self) -> list[Key]:
+        """All our objects."""
+        return list(self._items)
+
+    def put_item(self, kind: str, body: Json) -> Key | None:
+        """Take an object as the API server has it; its key when there is something to act on."""
+        item = _item(kind, body)
+        known = self._items.get(item.key)
+        if known and known.uid == item.uid and known.resource_version >= item.resource_version:
+            return None
+        if known:
+            self._unlink(known)
+        self._items[item.key] = item
+        for target in _references(item):
+            self._dependents[target].add(item.key)
+        same = (
+            known is not None
+            and (known.uid, known.generation, known.registration, known.deleting, known.status)
+            == (item.uid, item.generation, item.registration, item.deleting, item.status)
+        )  # fmt: skip
+        return None if same else item.key
+
+    def drop_item(self, kind: str, body: Json) -> Key:
+        """An object has gone; its key."""
+        metadata = body["metadata"]
+        key = Key(kind, metadata["namespace"], metadata["name"])
+        known = self._items.get(key)
+        if known and known.uid == metadata.get("uid", known.uid):
+            self._unlink(known)
+            del self._items[key]
+        return key
+
+    def wrote_status(self, item: Item, status: Json, metadata: Json) -> None:
+        """A status has just been written."""
+        item.status = status
+        item.resource_version = max(item.resource_version, int(metadata["resourceVersion"]))
+
+    def dependents(self, key: Key) -> set[Key]:
+        """Objects that refer to this one by name."""
+        return set(self._dependents.get(key, ()))
+
+    def _unlink(self, item: Item) -> None:
+        for target in _references(item):
+            self._dependents[target].discard(item.key)
+            if not self._dependents[target]:
+                del self._dependents[target]
+
+    # versions
+
+    def put_record(self, body: Json) -> Record | None:
+        """Take a ControllerRevision; the record when it is news."""
+        owner = owner_of(body)
+        if owner is None:
+            return None
+        metadata = body["metadata"]
+        key = Key(owner.kind, metadata["namespace"], owner.name)
+        record = Record(
+            key=key,
+            version=body["revision"],
+            owner_uid=owner.uid,
+            resource_version=int(metadata["resourceVersion"]),
+            created=metadata["creationTimestamp"],
+            data=body["data"],
+            annotations=_ours(metadata.get("annotations", {})),
+        )
+        known = self._records[key].get(record.version)
+        if (
+            known
+            and known.owner_uid == record.owner_uid
+            and known.resource_version >= record.resource_version
+        ):
+            return None
+        self._records[key][record.version] = record
+        return record
+
+    def drop_record(self, body: Json) -> Key | None:
+        """A ControllerRevision has gone; the key of its owner, when it is ours."""
+        named = labels.parse_revision_name(body["metadata"]["name"])
+        if named is None:
+            return None
+        key = Key(named.kind, body["metadata"]["namespace"], named.name)
+        versions = self._records.get(key, {})
+        known = versions.get(named.version)
+        if known and not _is_older(body["metadata"], known.resource_version):
+            del versions[named.version]
+        if not versions:
+            self._records.pop(key, None)
+        return key
+
+    def record(self, key: Key, version: int) -> Record | None:
+        """One version of an object."""
+        return self._records.get(key, {}).get(version)
+
+    def newest(self, key: Key) -> Record | None:
+        """The newest version of an object that exists."""
+        item = self._items.get(key)
+        return max(self._versions(item), key=lambda record: record.version, default=None) if item else None
+
+    def newest_built(self, key: Key) -> Record | None:
+        """The newest version of an Image that is in the registry."""
+        item = self._items.get(key)
+        built = (record for record in self._versions(item) if record.location) if item else ()
+        return max(built, key=lambda record: record.version, default=None)
+
+    def _versions(self, item: Item) -> Iterator[Record]:
+        records = self._records.get(item.key, {}).values()
+        return (record for record in records if record.owner_uid == item.uid)
+
+    # children
+
+    def child(self, resource: ApiResource, namespace: str, name: str) -> Child | None:
+        """An object that we made, or None."""
+        return self._children.get((resource.plural, namespace, name))
+
+    def put_child(self, resource: ApiResource, body: Json) -> Owner | None:
+        """Take a child as watched; its owner when that has something to act on."""
+        owner = owner_of(body)
+        if owner is None:
+            return None
+        key, known, child = self._child(resource, body, owner)
+        if known and known.uid == child.uid and known.resource_version >= child.resource_version:
+            return None
+        if known and known.uid == child.uid:
+            # A Deployment's generation moves when somebody else, the autoscaler say, changes its spec; of
+            # other children only metadata is watched.
+            same_spec = "spec" in body and known.rollout.generation == child.rollout.generation
+            child.trusted = known.trusted and same_spec
+        self._children[key] = child
+        same = known is not None and (known.uid, known.rollout) == (child.uid, child.rollout)
+        return None if same and child.trusted else owner
+
+    def wrote_child(self, resource: ApiResource, body: Json) -> None:
+        """A child has just been written, or been found to be as wanted."""
+        owner = owner_of(body)
+        if owner is None:
+            return
+        key, known, child = self._child(resource, body, owner)
+        if known and known.uid == child.uid:
+            child.resource_version = max(child.resource_version, known.resource_version)
+        self._children[key] = child
+
+    def _child(self, resource: ApiResource, body: Json, owner: Owner) -> tuple[ChildKey, Child | None, Child]:
+        metadata = body["metadata"]
+        key = (resource.plural, metadata["namespace"], metadata["name"])
+        known = self._children.get(key)
+        before = known.rollout if known and known.uid == metadata["uid"] else Rollout()
+        rollout = (
+            _rollout(body) if "status" in body else before._replace(generation=metadata.get("generation", 0))
+        )
+        child = Child(
+            uid=metadata["uid"],
+            owner_uid=owner.uid,
+            resource_version=int(metadata["resourceVersion"]),
+            applied=metadata.get("annotations", {}).get(labels.APPLIED),
+            rollout=rollout,
+        )
+        return key, known, child
+
+    def drop_child(self, resource: ApiResource, body: Json) -> None:
+        """A child has gone."""
+        metadata = body["metadata"]
+        key = (resource.plural, metadata["namespace"], metadata["name"])
+        known = self._children.get(key)
+        if known and not _is_older(metadata, known.resource_version):
+            del self._children[key]
+
+    def distrust(self, resources: Iterable[ApiResource], namespace: str, names: Iterable[str]) -> None:
+        """Compare these children with what is wanted at the next reconcile."""
+        for resource in resources:
+            for name in names:
+                if child := self.child(resource, namespace, name):
+                    child.trusted = False
+
+    # build Jobs
+
+    def put_job(self, body: Json) -> Key | None:
+        """Take a build Job; the Image's key."""
+        job = _job(body)
+        if job is None:
+            return None
+        self._jobs[job.image][job.name] = job
+        return job.image
+
+    def drop_job(self, name: str) -> Key | None:
+        """A build Job has gone; the Image's key when it was known."""
+        for image, jobs in self._jobs.items():
+            if jobs.pop(name, None):
+                return image
+        return None
+
+    def jobs(self, image: Key) -> list[BuildJob]:
+        """The build Jobs of an Image."""
+        return list(self._jobs.get(image, {}).values())
+
+    def images_with_jobs(self) -> list[Key]:
+        """Images, existing or not, that have build Jobs."""
+        return [key for key, jobs in self._jobs.items() if jobs]
+
+
+def _item(kind: str, body: Json) -> Item:
+    metadata = body["metadata"]
+    return Item(
+        key=Key(kind, metadata["namespace"], metadata["name"]),
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        resource_version=int(metadata["resourceVersion"]),
+        registration=metadata.get("annotations", {}).get(REGISTRATION),
+        deleting="deletionTimestamp" in metadata,
+        spec=body.get("spec", {}),
+        status=body.get("status", {}),
+    )
+
+
+def _references(item: Item) -> set[Key]:
+    kind, field = _REFERENCES.get(item.key.kind, (None, ""))
+    if kind is None:
+        return set()
+    value = item.spec.get(field) or ()
+    texts = [value] if isinstance(value, str) else value
+    return {Key(kind, item.key.namespace, parse_reference(text).name) for text in texts}
+
+
+_REFERENCES: Final = {
+    MANIFEST.name: (MODEL.name, "modelIds"),
+    IMAGE.name: (MANIFEST.name, "manifestId"),
+    SERVICE.name: (IMAGE.name, "imageId"),
+}
+
+
+def _is_older(metadata: Json, version: int) -> bool:
+    # The name may have been given again while the news of its deletion was on its way.
+    return int(metadata.get("resourceVersion", version)) < version
+
+
+def _ours(annotations: Json) -> Json:
+    return {key: value for key, value in annotations.items() if key.startswith(GROUP)}
+
+
+def _rollout(body: Json) -> Rollout:
+    status = body.get("status", {})
+    progressing: Json = next((c for c in status.get("conditions", ()) if c["type"] == "Progressing"), {})
+    return Rollout(
+        generation=body["metadata"].get("generation", 0),
+        observed=status.get("observedGeneration", 0),
+        desired=body["spec"].get("replicas", 0),
+        replicas=status.get("replicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        ready=status.get("readyReplicas", 0),
+        available=status.get("availableReplicas", 0),
+        progressing=progressing.get("reason", ""),
+        message=progressing.get("message", ""),
+    )
+
+
+def _job(body: Json) -> BuildJob | None:
+    metadata = body["metadata"]
+    annotations = metadata.get("annotations", {})
+    if labels.BUILD_IMAGE not in annotations:
+        return None
+    namespace, _, name = annotations[labels.BUILD_IMAGE].partition("/")
+    ended = {c["type"]: c for c in body.get("status", {}).get("conditions", ()) if c["status"] == "True"}
+    failure = ended.get("Failed", {})
+    return BuildJob(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        image=Key(IMAGE.name, namespace, name),
+        version=int(annotations[labels.BUILD_VERSION]),
+        attempt=int(annotations[labels.BUILD_ATTEMPT]),
+        complete="Complete" in ended,
+        failed=bool(failure),
+        reason=failure.get("reason", ""),
+    )

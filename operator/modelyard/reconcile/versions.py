@@ -1,0 +1,132 @@
+"""Versions: each change of content is recorded once, as an immutable ControllerRevision.
+
+While a version is the newest, its object's status says how its operation goes. The record takes the end over
+when the operation of a Model, Manifest or Image ends, and for a Service when something follows it: so a new
+Service costs one write less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from modelyard.api.base import ApiType
+from modelyard.api.kinds import Kind
+from modelyard.api.names import REGISTRATION, parse_reference
+from modelyard.api.status import ErrorResponse, State
+from modelyard.kube.errors import AlreadyExists, Conflict
+from modelyard.kube.types import REVISIONS, Json
+from modelyard.reconcile.context import Context, timestamp
+from modelyard.reconcile.queue import Key
+from modelyard.reconcile.store import Item, Record
+from modelyard.resources import labels
+from modelyard.resources.revision import Owner, revision
+
+_NOT_CONTENT: Final = {"description", "tags"}
+
+
+def content_of(spec: ApiType, item: Item, **resolved: Any) -> Json:
+    """What a version is made of: the spec's fields that matter, and what they resolve to."""
+    content: Json = spec.model_dump(
+        mode="json", by_alias=True, exclude_defaults=True, exclude_none=True, exclude=_NOT_CONTENT
+    )
+    registration = {REGISTRATION: item.registration} if item.registration is not None else {}
+    return content | resolved | registration
+
+
+async def ensure(ctx: Context, item: Item, content: Json, *, complete: bool = False) -> Record:
+    """The record of this content: the newest one when it says the same, otherwise the next version.
+
+    `complete`: the operation ends with the record (a Model has nothing to wait for).
+    Conflict when the name of the record is still held by a deleted object of the same name.
+    """
+    newest = ctx.store.newest(item.key)
+    if newest and newest.data == content:
+        return newest
+    if newest and newest.state is None:
+        await seal(ctx, item, newest)
+    version = newest.version + 1 if newest else 1
+    ended = {labels.STATE: State.SUCCEEDED, labels.ENDED: timestamp(ctx.now())} if complete else {}
+    body = revision(owner(item), version, content, ended)
+    try:
+        written = await ctx.client.create(REVISIONS, item.key.namespace, body)
+    except AlreadyExists:
+        written = await _look_again(ctx, item, version)
+        body = written
+    ctx.store.put_record(body | {"metadata": body["metadata"] | written["metadata"]})
+    for dependent in ctx.store.dependents(item.key):
+        ctx.queue.add(dependent)
+    record = ctx.store.record(item.key, version)
+    if record is None or record.data != content:
+        raise Conflict(f"version {version} of {item.key} was recorded by somebody else")
+    return record
+
+
+async def _look_again(ctx: Context, item: Item, version: int) -> Json:
+    """The record that is there already: ours, written before a crash, or one that is about to go."""
+    name = labels.revision_name(item.key.kind, item.key.name, version)
+    written = await ctx.client.get(REVISIONS, item.key.namespace, name)
+    references = written["metadata"].get("ownerReferences", ())
+    if not any(reference["uid"] == item.uid for reference in references):
+        raise Conflict(f"ControllerRevision {name} belongs to another object; waiting until it is deleted")
+    return written
+
+
+def owner(item: Item) -> Owner:
+    """An object of ours as the owner of others."""
+    return Owner(item.key.kind, item.key.name, item.uid)
+
+
+async def seal(ctx: Context, item: Item, record: Record) -> None:
+    """Write the end of a version that something follows: as its status says it, or else Cancelled."""
+    status = item.status if item.status.get("version") == record.version else {}
+    state = State(status["state"]) if "state" in status else State.NOT_STARTED
+    if state.ended:
+        error = ErrorResponse.model_validate(status["error"]) if "error" in status else None
+        await end(ctx, record, state, error=error)
+        return
+    await end(ctx, record, State.CANCELLED)
+    await ctx.recorder.record(item, "Cancelled", f"{record.id} is superseded by a newer version")
+
+
+async def end(
+    ctx: Context,
+    record: Record,
+    state: State,
+    *,
+    error: ErrorResponse | None = None,
+    noted: Mapping[str, str] | None = None,
+) -> None:
+    """Write the end of an operation into its record, with further annotations."""
+    changed = {
+        labels.STATE: str(state),
+        labels.ENDED: timestamp(ctx.now()),
+        labels.ERROR: orjson.dumps(error.wire()).decode() if error else None,
+        **(noted or {}),
+    }
+    written = await ctx.client.merge(
+        REVISIONS, record.key.namespace, record.name, {"metadata": {"annotations": changed}}
+    )
+    record.annotations = {
+        key: value for key, value in (record.annotations | changed).items() if value is not None
+    }
+    record.resource_version = int(written["metadata"]["resourceVersion"])
+
+
+def resolve(ctx: Context, kind: Kind, namespace: str, text: str) -> Record | str:
+    """The record that a reference means, or a sentence that says what is missing."""
+    reference = parse_reference(text)
+    key = Key(kind.name, namespace, reference.name)
+    if ctx.store.item(key) is None:
+        return f"waiting for {kind.name} {reference.name}, which does not exist"
+    newest = ctx.store.newest(key)
+    if newest is None:
+        return f"waiting for the first version of {kind.name} {reference.name}"
+    if reference.version is None:
+        return newest
+    record = ctx.store.record(key, reference.version)
+    if record is None:
+        return f"waiting for {kind.name} {text}: the newest version is {newest.version}"
+    return record

@@ -1,0 +1,1 @@
+"""Pure builders: what is wanted in, a Kubernetes object out."""

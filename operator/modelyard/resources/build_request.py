@@ -1,0 +1,80 @@
+"""The request of a build, from the records of an image's manifest and models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from modelyard.api.manifest import PIP_REQUIREMENTS, PYTHON_VERSION
+from modelyard.api.names import GROUP, REGISTRATION, parse_reference
+from modelyard.build.request import AssetInput, BuildRequest, ModelInput, Source
+from modelyard.kube.types import Json
+from modelyard.settings import Settings
+
+Credentials = Mapping[str, Mapping[str, str]]  # name of a Secret → its keys and values
+
+
+def secrets_of(manifest: Json, models: Mapping[str, Json]) -> list[str]:
+    """Names of the Secrets that the downloads of an image need, each once."""
+    sources = [*models.values(), *manifest["assets"]]
+    return sorted({source["secretRef"]["name"] for source in sources if "secretRef" in source})
+
+
+def python_version(manifest: Json, settings: Settings) -> str:
+    """The Python minor version that a manifest asks for, or the default."""
+    properties = manifest["targetRuntime"]["properties"]
+    return str(properties.get(PYTHON_VERSION, settings.build.default_python_version))
+
+
+def build_request(
+    namespace: str,
+    image: str,
+    content: Json,
+    manifest: Json,
+    models: Mapping[str, Json],
+    settings: Settings,
+    credentials: Credentials,
+) -> BuildRequest:
+    """What to build. `models` is keyed by id, `name:version`, in the manifest's order; the tag comes later.
+
+    `content`, `manifest` and the values of `models` are the data of records.
+    """
+    registered = {"image": content, "manifest": manifest, **models}
+    return BuildRequest(
+        repository=f"{settings.registry.push}/{settings.registry.repository}/{namespace}/{image}",
+        tag="",
+        base_image=settings.build.base_images[python_version(manifest, settings)],
+        driver=manifest["driverProgram"],
+        models=tuple(_model(id_, data, credentials) for id_, data in models.items()),
+        assets=tuple(
+            AssetInput(id=asset["id"], mime_type=asset.get("mimeType"), source=_source(asset, credentials))
+            for asset in manifest["assets"]
+        ),
+        pip_requirements=manifest["targetRuntime"]["properties"].get(PIP_REQUIREMENTS),
+        labels={
+            f"{GROUP}/namespace": namespace,
+            f"{GROUP}/image": image,
+            f"{GROUP}/manifest": content["manifestId"],
+            f"{GROUP}/models": ",".join(models),
+        },
+        registrations={key: data[REGISTRATION] for key, data in registered.items() if REGISTRATION in data},
+    )
+
+
+def _model(id_: str, data: Json, credentials: Credentials) -> ModelInput:
+    reference = parse_reference(id_)
+    return ModelInput(
+        name=data.get("name", reference.name),
+        version=reference.version or 1,
+        source=_source(data, credentials),
+    )
+
+
+def _source(data: Mapping[str, Any], credentials: Credentials) -> Source:
+    return Source(
+        url=data.get("url"),
+        content=data.get("content"),
+        digest=data.get("digest"),
+        unpack=data.get("unpack", False),
+        credentials=dict(credentials.get(data.get("secretRef", {}).get("name", ""), {})),
+    )

@@ -1,0 +1,82 @@
+"""Labels, annotations and derived names: the only place that spells them.
+
+Recommended labels: https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final, NamedTuple
+
+from modelyard.api.kinds import KINDS
+from modelyard.api.names import GROUP
+from modelyard.kube.types import Json
+
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGER: Final = "modelyard"
+SELECTOR: Final = f"{MANAGED_BY}={MANAGER}"
+
+APPLIED: Final = f"{GROUP}/applied"  # on a child: fingerprint of what was wanted
+TEMPLATE: Final = f"{GROUP}/template"  # on a pod: fingerprint of its template
+
+# On a record, its operation:
+STATE: Final = f"{GROUP}/state"
+ENDED: Final = f"{GROUP}/ended"
+ERROR: Final = f"{GROUP}/error"
+ATTEMPTS: Final = f"{GROUP}/attempts"
+RETRY: Final = f"{GROUP}/retry"  # the failure is transient
+IMAGE_LOCATION: Final = f"{GROUP}/image-location"
+BUILD_LOG: Final = f"{GROUP}/build-log"
+
+# On a build Job:
+BUILD_IMAGE: Final = f"{GROUP}/image"  # namespace/name
+BUILD_VERSION: Final = f"{GROUP}/version"
+BUILD_ATTEMPT: Final = f"{GROUP}/attempt"
+
+_REVISION: Final = re.compile(rf"^({'|'.join(kind.lower for kind in KINDS)})-(.+)-([0-9]+)$")
+_KIND_NAMES: Final = {kind.lower: kind.name for kind in KINDS}
+
+
+class RevisionName(NamedTuple):
+    """What the name of a record says."""
+
+    kind: str
+    name: str
+    version: int
+
+
+def labels_of(kind: str, name: str) -> Json:
+    """Labels of everything that belongs to one of our objects."""
+    return {MANAGED_BY: MANAGER, f"{GROUP}/{kind.lower()}": name}
+
+
+def selector_of(service: str) -> Json:
+    """What selects the pods of a Service."""
+    return {f"{GROUP}/service": service}
+
+
+def revision_name(kind: str, name: str, version: int) -> str:
+    """Name of the record of a version: `<kind>-<name>-<version>`."""
+    return f"{kind.lower()}-{name}-{version}"
+
+
+def parse_revision_name(text: str) -> RevisionName | None:
+    """The parts of a record's name; None when it is not one."""
+    match = _REVISION.match(text)
+    return RevisionName(_KIND_NAMES[match[1]], match[2], int(match[3])) if match else None
+
+
+def keys_name(service: str) -> str:
+    """Name of the Secret with the keys of a Service."""
+    return f"{service}-keys"
+
+
+def log_name(image: str, version: int) -> str:
+    """Name of the ConfigMap with the kept log of a build."""
+    return f"{revision_name('Image', image, version)}-log"
+
+
+def job_name(image_uid: str, version: int, attempt: int) -> str:
+    """Name of a build Job: unique for image, version and attempt, short enough for a label."""
+    return f"build-{hashlib.sha256(image_uid.encode()).hexdigest()[:12]}-{version}-{attempt}"

@@ -1,0 +1,202 @@
+"""The children of a Service: what serves it, finds it, scales it and guards it.
+
+Names: all children are called as the Service is, but for the Secret with its keys.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import Final
+
+from modelyard.api.service import CPU, MEMORY, REFRESH_PERIOD_SECONDS, TARGET_UTILIZATION, ServiceSpec
+from modelyard.kube.merge import fingerprint
+from modelyard.kube.types import AUTOSCALERS, CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS, Json
+from modelyard.resources import labels
+from modelyard.resources.revision import Owner, metadata
+from modelyard.settings import Scoring
+
+CONTAINER: Final = "scoring"
+PRIMARY_KEY: Final = "primaryKey"
+SECONDARY_KEY: Final = "secondaryKey"
+_KEYS: Final = "/var/run/modelyard/keys"
+_PORT: Final = 5001
+_KEY_BYTES: Final = 32
+
+
+def deployment(owner: Owner, spec: ServiceSpec, image: str, scoring: Scoring) -> Json:
+    """The Deployment. While autoscaling it says nothing of replicas: they are the autoscaler's."""
+    template = _template(owner, spec, image, scoring)
+    template["metadata"]["annotations"] = {labels.TEMPLATE: fingerprint(template)}
+    replicas = {} if spec.autoscales else {"replicas": spec.fixed_replicas}
+    return {
+        **DEPLOYMENTS.header(),
+        "metadata": metadata(owner, owner.name),
+        "spec": replicas
+        | {
+            "selector": {"matchLabels": labels.selector_of(owner.name)},
+            "revisionHistoryLimit": 2,
+            "progressDeadlineSeconds": scoring.progress_deadline_seconds,
+            # A new pod is ready before an old one goes.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
+            "template": template,
+        },
+    }
+
+
+def template_mark(wanted: Json) -> str:
+    """The fingerprint that pods of a Deployment's present template carry."""
+    return str(wanted["spec"]["template"]["metadata"]["annotations"][labels.TEMPLATE])
+
+
+def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: Scoring) -> Json:
+    probe = {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 5, "timeoutSeconds": 5}
+    return {
+        "metadata": {"labels": labels.labels_of(owner.kind, owner.name)},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "imagePullSecrets": [{"name": name} for name in scoring.image_pull_secrets],
+            "terminationGracePeriodSeconds": scoring.pre_stop_seconds + scoring.drain_seconds + 5,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": scoring.run_as_user,
+                "runAsGroup": scoring.run_as_user,
+                "fsGroup": scoring.run_as_user,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": CONTAINER,
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "ports": [{"name": "http", "containerPort": _PORT, "protocol": "TCP"}],
+                    "env": [
+                        {"name": "MODELYARD_PORT", "value": str(_PORT)},
+                        {"name": "MODELYARD_KEYS_DIR", "value": _KEYS},
+                        {
+                            "name": "MODELYARD_MAX_CONCURRENT_REQUESTS",
+                            "value": str(spec.max_concurrent_requests_per_container),
+                        },
+                        {"name": "MODELYARD_DRAIN_SECONDS", "value": str(scoring.drain_seconds)},
+                    ],
+                    "resources": {"requests": reservation(spec)},
+                    "startupProbe": probe
+                    | {"periodSeconds": 1, "failureThreshold": scoring.progress_deadline_seconds},
+                    "readinessProbe": probe | {"failureThreshold": 2},
+                    "livenessProbe": probe
+                    | {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 10, "failureThreshold": 6},
+                    # Traffic moves away before the server hears SIGTERM.
+                    "lifecycle": {"preStop": {"sleep": {"seconds": scoring.pre_stop_seconds}}},
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "volumeMounts": [
+                        {"name": "keys", "mountPath": _KEYS, "readOnly": True},
+                        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
+                    ],
+                }
+            ],
+            "volumes": [
+                {
+                    "name": "keys",
+                    "secret": {"secretName": labels.keys_name(owner.name), "defaultMode": 0o440},
+                },
+                {"name": "tmp", "emptyDir": {}},
+            ],
+        },
+    }
+
+
+def reservation(spec: ServiceSpec) -> dict[str, str]:
+    """What each replica reserves, with the old service's defaults."""
+    reserved = spec.container_resource_reservation
+    return {
+        "cpu": str((reserved and reserved.cpu) or CPU),
+        "memory": str((reserved and reserved.memory) or MEMORY),
+    }
+
+
+def core_service(owner: Owner) -> Json:
+    """The core Service, on port 80."""
+    return {
+        **CORE_SERVICES.header(),
+        "metadata": metadata(owner, owner.name),
+        "spec": {
+            "type": "ClusterIP",
+            "selector": labels.selector_of(owner.name),
+            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}],
+        },
+    }
+
+
+def scoring_uri(name: str, namespace: str, scoring: Scoring) -> str:
+    """Where to POST requests, inside the cluster."""
+    return f"http://{name}.{namespace}.svc.{scoring.cluster_domain}/score"
+
+
+def autoscaler(owner: Owner, spec: ServiceSpec) -> Json:
+    """The HorizontalPodAutoscaler; the refresh period is the least time between two steps."""
+    scaler = spec.scaler
+    period = scaler.refresh_period_in_seconds or REFRESH_PERIOD_SECONDS
+    target = TARGET_UTILIZATION if scaler.target_utilization is None else max(scaler.target_utilization, 1)
+    return {
+        **AUTOSCALERS.header(),
+        "metadata": metadata(owner, owner.name),
+        "spec": {
+            "scaleTargetRef": {**DEPLOYMENTS.header(), "name": owner.name},
+            "minReplicas": spec.fewest_replicas,
+            "maxReplicas": scaler.most,
+            "metrics": [
+                {
+                    "type": "Resource",
+                    "resource": {
+                        "name": "cpu",
+                        "target": {"type": "Utilization", "averageUtilization": target},
+                    },
+                }
+            ],
+            "behavior": {
+                "scaleUp": {
+                    "selectPolicy": "Max",
+                    "policies": [
+                        {"type": "Percent", "value": 100, "periodSeconds": period},
+                        {"type": "Pods", "value": 4, "periodSeconds": period},
+                    ],
+                },
+                "scaleDown": {
+                    "selectPolicy": "Max",
+                    "policies": [{"type": "Percent", "value": 100, "periodSeconds": period}],
+                },
+            },
+        },
+    }
+
+
+def disruption_budget(owner: Owner) -> Json:
+    """The PodDisruptionBudget: drains take one replica at a time."""
+    return {
+        **DISRUPTION_BUDGETS.header(),
+        "metadata": metadata(owner, owner.name),
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels.selector_of(owner.name)}},
+    }
+
+
+def keys(owner: Owner) -> Json:
+    """The Secret that holds the keys; its data is made by `missing_keys`."""
+    return {
+        **SECRETS.header(),
+        "metadata": metadata(owner, labels.keys_name(owner.name)),
+        "type": "Opaque",
+    }
+
+
+def missing_keys(present: Json) -> dict[str, str]:
+    """New random values, in base64, for the keys that a Secret's data does not have."""
+    return {
+        name: base64.b64encode(secrets.token_urlsafe(_KEY_BYTES).encode()).decode()
+        for name in (PRIMARY_KEY, SECONDARY_KEY)
+        if not present.get(name)
+    }
