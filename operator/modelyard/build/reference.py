@@ -44,13 +44,17 @@ def parse_reference(text: str) -> Reference:
     valid = (
         _REPOSITORY.fullmatch(repository)
         and (not tag or _TAG.fullmatch(tag))
-        and (not digest or _DIGEST.fullmatch(digest))
+        and (not digest or is_digest(digest))
     )
     if not valid:
         raise RequestInvalidError(
             f"{text!r} is not the name of an image: registry/path:tag or registry/path@sha256:…"
         )
     return Reference(registry, repository, tag or None, digest or None)
+
+
+def is_digest(value: object) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 def _split_registry(path: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 _URL: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>`]+|\bdata:[^\s\"'<>`]+", re.IGNORECASE)
 _UNFIT_FOR_A_FILE_NAME: Final = re.compile(r"[\x00-\x1f\x7f/\\]")
@@ -14,14 +14,12 @@ _PACKAGES: Final = (".whl", ".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz")
 
 def redact(url: str) -> str:
     """The URL with nothing in it that could be a credential: no user, query, fragment or inline data."""
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:
+    parts = _split(url)
+    if parts is None:
         return "(an unreadable url)"
     if parts.scheme == "data":
         return "data:…"
-    return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
+    return urlunsplit((parts.scheme, _host(parts), parts.path, "…" if parts.query else "", ""))
 
 
 def redact_text(text: str) -> str:
@@ -31,8 +29,8 @@ def redact_text(text: str) -> str:
 
 def without_user(url: str) -> str:
     """The URL without `user:password@`: the same bytes, whoever asks."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    parts = _split(url)
+    return urlunsplit(parts._replace(netloc=_host(parts))) if parts else url
 
 
 def scheme(url: str) -> str:
@@ -51,14 +49,16 @@ def requirements_url(requirements: str) -> str | None:
     text = requirements.strip()
     if len(text.split()) != 1 or not _URL.fullmatch(text):
         return None
-    return None if urlsplit(text).path.lower().endswith(_PACKAGES) else text
+    parts = _split(text)
+    return None if parts and parts.path.lower().endswith(_PACKAGES) else text
 
 
 def file_name(url: str | None) -> str | None:
     """The last path segment, decoded and fit for a file name; None when the URL names no file."""
-    if url is None or scheme(url) in {"data", "oci"}:
+    parts = _split(url or "")
+    if parts is None or parts.scheme in {"data", "oci"}:
         return None
-    return clean_file_name(unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2]))
+    return clean_file_name(unquote(parts.path.rstrip("/").rpartition("/")[2]))
 
 
 def clean_file_name(name: str) -> str | None:
@@ -66,3 +66,14 @@ def clean_file_name(name: str) -> str | None:
     cleaned = _UNFIT_FOR_A_FILE_NAME.sub("_", name).encode("utf-8", "replace")[:_FILE_NAME_BYTES]
     text = cleaned.decode("utf-8", "ignore")
     return None if text in {"", ".", ".."} else text
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:  # an unclosed bracket, say: fetching it gives the user the reason
+        return None
+
+
+def _host(parts: SplitResult) -> str:
+    return parts.netloc.rpartition("@")[2]

@@ -60,12 +60,13 @@ class WebServer:
                 answer = server.answer(asked)
                 self.send_response(answer.status)
                 for name, value in ({"Content-Length": str(len(answer.body))} | answer.headers).items():
-                    self.send_header(name, value)
+                    if value:
+                        self.send_header(name, value)
                 self.end_headers()
                 if self.command == "HEAD":
                     return
                 self.wfile.write(answer.body[: answer.drop_after])
-                self.close_connection = answer.drop_after is not None
+                self.close_connection = self.close_connection or answer.drop_after is not None
 
             do_HEAD = do_GET
 

@@ -1,0 +1,132 @@
+"""http and https.
+
+Credentials, as keys of the Secret that `secretRef` names:
+
+    username, password    Basic authentication
+    token                 Bearer authentication
+    header.<Name>         any other header, for example header.X-Api-Key
+
+A signed URL needs none of them. They go to the URL's own origin only, never along a redirect to another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import httpx
+
+from modelyard.build.access import Credential, header_value
+from modelyard.build.errors import (
+    SourceForbiddenError,
+    SourceInvalidError,
+    SourceNotFoundError,
+    SourceRefusedError,
+    SourceUnavailableError,
+)
+from modelyard.build.fetch.download import Download, FetchContext
+from modelyard.build.registry import retry_after_seconds
+from modelyard.build.request import Source
+from modelyard.build.urls import redact, redact_text
+
+_TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0)
+_REDIRECTS: Final = 5
+_HEADER: Final = "header."
+
+
+def fetch_http(source: Source, download: Download, context: FetchContext) -> None:
+    """Raises SourceError and its kinds after bounded retries; a broken transfer goes on where it broke."""
+    url = _url(source.url or "")
+    credentials = _credential_headers(source.credentials, url)
+    etag: str | None = None
+
+    def attempt() -> None:
+        nonlocal etag
+        headers = {"Accept-Encoding": "identity"}  # the file's own bytes: they are what the digest is of
+        if download.size and etag:
+            headers |= {"Range": f"bytes={download.size}-", "If-Range": etag}
+        try:
+            with _open(client, url, headers, credentials) as response:
+                etag = _strong(response.headers.get("etag"))
+                download.receive(response)
+        except httpx.TransportError as error:
+            reason = redact_text(str(error)) or type(error).__name__
+            raise SourceUnavailableError(f"{redact(str(url))} cannot be fetched: {reason}") from None
+
+    with httpx.Client(verify=context.access.tls(), timeout=_TIMEOUT) as client:
+        context.retry.run(attempt, on_retry=context.log)
+
+
+def _url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        raise SourceInvalidError(f"{redact(text)} is not a valid url") from None
+    if not url.host:
+        raise SourceInvalidError(f"{redact(text)} has no host")
+    return url
+
+
+def _credential_headers(credentials: Mapping[str, str], url: httpx.URL) -> dict[str, str]:
+    headers = {
+        key.removeprefix(_HEADER): header_value(value)
+        for key, value in credentials.items()
+        if key.startswith(_HEADER)
+    }
+    if "token" in credentials:
+        headers["Authorization"] = Credential(token=header_value(credentials["token"])).header
+    elif "username" in credentials:
+        password = credentials.get("password", "")
+        headers["Authorization"] = Credential(credentials["username"], password).header
+    elif not credentials and url.userinfo:
+        headers["Authorization"] = Credential(url.username, url.password).header
+    if credentials and not headers:
+        raise SourceInvalidError(
+            "the Secret of secretRef has none of the keys username, password, token, header.<Name>"
+        )
+    return headers
+
+
+@contextmanager
+def _open(
+    client: httpx.Client, url: httpx.URL, headers: dict[str, str], credentials: dict[str, str]
+) -> Iterator[httpx.Response]:
+    """Follows redirects itself: httpx takes all headers but Authorization along to another origin."""
+    here = url.copy_with(userinfo=b"")
+    for _ in range(_REDIRECTS + 1):
+        if here.scheme not in {"http", "https"}:
+            raise SourceRefusedError(f"{redact(str(url))} redirects to what is not an http(s) url")
+        own = credentials if _same_origin(here, url) else {}
+        with client.stream("GET", here, headers=headers | own) as response:
+            if not response.has_redirect_location:
+                _check(response, url)
+                yield response
+                return
+            here = response.next_request.url if response.next_request else here
+    raise SourceRefusedError(f"{redact(str(url))} redirects more than {_REDIRECTS} times")
+
+
+def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+
+
+def _strong(etag: str | None) -> str | None:
+    """If-Range takes no weak validators: https://www.rfc-editor.org/rfc/rfc9110#name-if-range."""
+    return etag if etag and etag.startswith('"') else None
+
+
+def _check(response: httpx.Response, url: httpx.URL) -> None:
+    status = response.status_code
+    if status in {200, 206}:
+        return
+    answer = f"{redact(str(url))} answers {status} {response.reason_phrase}"
+    if status in {404, 410}:
+        raise SourceNotFoundError(f"{answer}: nothing is there")
+    if status in {401, 403, 407}:
+        raise SourceForbiddenError(
+            f"{answer}: a signed url may have expired, or secretRef be missing or wrong"
+        )
+    if status in {408, 425, 429} or status >= 500:
+        raise SourceUnavailableError(answer, retry_after_seconds=retry_after_seconds(response))
+    raise SourceRefusedError(answer)

@@ -1,0 +1,124 @@
+"""s3://bucket/key, gs://bucket/key and abfs[s]://container@account.dfs.core.windows.net/path.
+
+Credentials, as keys of the Secret that `secretRef` names; they are named as each cloud's own tools name them:
+
+    s3      AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION (default us-east-1),
+            AWS_ENDPOINT_URL (another server that speaks S3)
+    gs      GOOGLE_SERVICE_ACCOUNT_KEY (the JSON of the key)
+    abfs    AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_SAS_KEY, or all of AZURE_STORAGE_CLIENT_ID,
+            AZURE_STORAGE_CLIENT_SECRET and AZURE_STORAGE_TENANT_ID; AZURE_ENDPOINT (another server)
+
+Without a Secret the object is asked for anonymously: the build's own identity is never lent to a user's URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final, cast
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import (
+    BaseError,
+    NotFoundError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import ObjectStore, from_url
+
+from modelyard.build.errors import (
+    SourceForbiddenError,
+    SourceInvalidError,
+    SourceNotFoundError,
+    SourceUnavailableError,
+)
+from modelyard.build.fetch.download import Download, FetchContext
+from modelyard.build.request import Source
+from modelyard.build.urls import redact, redact_text, scheme
+
+# Only what is itself a secret or an address: keys that name files would read the build's own.
+_KEYS: Final = {
+    "s3": ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION", "ENDPOINT_URL"),
+    "gs": ("SERVICE_ACCOUNT_KEY",),
+    "abfs": (
+        "STORAGE_ACCOUNT_KEY",
+        "STORAGE_SAS_KEY",
+        "STORAGE_CLIENT_ID",
+        "STORAGE_CLIENT_SECRET",
+        "STORAGE_TENANT_ID",
+        "ENDPOINT",
+    ),
+}
+_PREFIX: Final = {"s3": "AWS_", "gs": "GOOGLE_", "abfs": "AZURE_"}
+_ADDRESSES: Final = frozenset({"AWS_REGION", "AWS_ENDPOINT_URL", "AZURE_ENDPOINT"})
+_CHUNK_BYTES: Final = 1024 * 1024
+
+
+def fetch_object(source: Source, download: Download, context: FetchContext) -> None:
+    """Raises SourceError and its kinds after bounded retries; a broken transfer goes on where it broke."""
+    url = source.url or ""
+    store, key = _open(url, source.credentials, context)
+    etag: str | None = None
+
+    def attempt() -> None:
+        nonlocal etag
+        if not etag:
+            download.restart()
+        try:
+            options: Any = {"range": {"offset": download.size}, "if_match": etag} if download.size else {}
+            found = obstore.get(store, key, options=options)
+            etag = found.meta["e_tag"]
+            download.expect(found.meta["size"] - download.size)
+            for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
+                download.write(memoryview(chunk))
+        except (NotFoundError, FileNotFoundError):  # documented, and raised
+            raise SourceNotFoundError(f"{redact(url)} does not exist") from None
+        except (PermissionDeniedError, UnauthenticatedError):
+            raise SourceForbiddenError(
+                f"{redact(url)} may not be read: secretRef may be missing, wrong or out of date"
+            ) from None
+        except PreconditionError:
+            etag = None
+            raise SourceUnavailableError(f"{redact(url)} changed while it was fetched") from None
+        except BaseError as error:
+            raise SourceUnavailableError(f"{redact(url)} cannot be fetched: {_first_line(error)}") from None
+
+    context.retry.run(attempt, on_retry=context.log)
+
+
+def _open(url: str, credentials: dict[str, str], context: FetchContext) -> tuple[ObjectStore, str]:
+    kind = "abfs" if scheme(url) == "abfss" else scheme(url)
+    config = store_config(kind, credentials)
+    parts = urlsplit(url)
+    key = unquote(parts.path).lstrip("/")
+    if not key:
+        raise SourceInvalidError(f"{redact(url)} names no object")
+    endpoint = config.get("AWS_ENDPOINT_URL") or config.get("AZURE_ENDPOINT") or ""
+    options: Any = {"allow_http": endpoint.startswith("http://"), "connect_timeout": timedelta(seconds=10)}
+    if context.access.ca_bundle:
+        options["root_certificate"] = context.access.ca_bundle.read_bytes()
+    retry: Any = {"max_retries": 0}  # ours goes on where a transfer broke, and says so in the log
+    try:
+        place = f"{parts.scheme}://{parts.netloc}"
+        open_store = cast("Callable[..., ObjectStore]", from_url)  # its overloads want the kind of store
+        return open_store(place, config=config, client_options=options, retry_config=retry), key
+    except (BaseError, ValueError) as error:
+        raise SourceInvalidError(f"{redact(url)}: {_first_line(error)}") from None
+
+
+def store_config(kind: str, credentials: dict[str, str]) -> dict[str, Any]:
+    """The Secret's keys that a kind of store takes; anonymous when none of them is a secret."""
+    known = [_PREFIX[kind] + key for key in _KEYS[kind]]
+    config: dict[str, Any] = {key: credentials[key] for key in known if key in credentials}
+    if credentials and not config:
+        raise SourceInvalidError(f"the Secret of secretRef has none of the keys {', '.join(known)}")
+    if not config.keys() - _ADDRESSES:
+        config[f"{_PREFIX[kind]}SKIP_SIGNATURE"] = "true"
+    return config
+
+
+def _first_line(error: Exception) -> str:
+    """Without the dump of the library's inner state below it."""
+    return redact_text(str(error).partition("\n")[0])
