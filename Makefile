@@ -1,0 +1,63 @@
+# Two commands do all: `make demo` and `make test`; `make clean` takes everything down again.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+UV_VERSION := 0.13.9
+# uv from PATH, or a copy of its own.
+UV := $(or $(shell command -v uv),$(CURDIR)/build/tools/bin/uv)
+RUN := $(UV) run --frozen --all-extras
+VENV := .venv/.synced
+
+include tests/cluster/cluster.mk charts/chart.mk
+
+.PHONY: help demo test test-unit test-integration test-e2e lint crds bench-operator bench-build clean distclean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+demo: cluster install ## a model trained, built, served, scaled and rolled on a real cluster, with progress
+	@. .cluster/env && $(RUN) python -m tests.demo
+
+test: test-unit test-integration test-e2e ## every test
+
+test-unit: $(VENV) ## tests with no cluster
+	$(RUN) pytest tests/unit
+
+test-integration: $(VENV) cluster image ## tests against a real API server, engine and registry
+	. .cluster/env && $(RUN) pytest tests/integration
+
+test-e2e: $(VENV) cluster install ## tests of the whole, installed by the chart
+	. .cluster/env && $(RUN) pytest tests/e2e
+
+lint: $(VENV) ## style, types, layers, and generated files
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) lint-imports
+	$(UV) lock --check
+
+crds: $(VENV) ## write the CRDs from the types
+	$(RUN) modelyard crds crds charts/modelyard/files/crds
+
+bench-operator: cluster install ## N Services beside raw creates of the same objects
+	@. .cluster/env && $(RUN) python -m tests.bench.operator
+
+bench-build: cluster install ## a build cold, with one changed model, and reused
+	@. .cluster/env && $(RUN) python -m tests.bench.build
+
+clean: cluster-clean ## take down and remove all that was started and made here; caches stay
+	rm -rf build dist .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+distclean: cluster-distclean clean ## the same, and the caches
+
+$(VENV): pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --all-extras --quiet
+	@touch $@
+
+image install demo bench-operator bench-build chart-docs: | $(VENV)
+
+$(CURDIR)/build/tools/bin/uv:
+	@echo "uv is not here: a copy goes to build/tools"
+	@python3 -m venv build/tools || { echo "python3 with venv is missing (Debian: apt-get install python3-venv)"; exit 1; }
+	@build/tools/bin/pip install --quiet uv==$(UV_VERSION)
