@@ -41,5 +41,9 @@ apply namespace "$namespace"
 apply secret generic build-pip --from-file=pip.conf=<(host_pip_conf)
 [ -z "$(host_ca_bundle)" ] || apply configmap build-ca --from-file=ca.crt="$(host_ca_bundle)"
 
+# An install that was interrupted stays pending, and helm would refuse every later one.
+kubectl --namespace "$namespace" delete secret >/dev/null 2>&1 \
+  --selector 'owner=helm,name=modelyard,status in (pending-install,pending-upgrade,pending-rollback)'
+# CRDs may be there from elsewhere, such as tests that apply them without the chart: the chart takes them over.
 helm upgrade --install modelyard charts/modelyard --namespace "$namespace" --values <(values) \
-  --wait --timeout 5m "$@"
+  --take-ownership --force-conflicts --wait --timeout 5m "$@"

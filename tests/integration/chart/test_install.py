@@ -1,23 +1,22 @@
 """Install, upgrade and uninstall on a real API server.
 
-The chart under test is a copy with another API group, so that neither Modelyard's own CRDs nor its objects in the cluster
-are touched. Its operator never starts: the image does not exist.
+The chart under test is a copy with another API group, so that Modelyard's own CRDs and objects in the cluster
+are not touched. Its operator never starts: the image does not exist.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.chart.conftest import CHART, CommandError, Run
-
-pytestmark = pytest.mark.integration
+from tests.integration.chart.tools import CHART, REQUIRED, CommandError, Render, Run
 
 KINDS = ("models", "manifests", "images", "services")
 
@@ -33,10 +32,8 @@ class Release:
     namespace: str
 
     def install(self, *arguments: str) -> None:
-        self.helm(
-            "upgrade", "--install", self.name, self.chart, "--namespace", self.namespace, "--create-namespace",
-            "--set", "image.repository=modelyard.invalid/none", "--set", "registry.push=modelyard.invalid", *arguments,
-        )  # fmt: skip
+        where = ("--namespace", self.namespace, "--create-namespace")
+        self.helm("upgrade", "--install", self.name, self.chart, *where, *REQUIRED, *arguments)
 
     def uninstall(self) -> None:
         self.helm("uninstall", self.name, "--namespace", self.namespace, "--wait", "--ignore-not-found")
@@ -50,13 +47,21 @@ class Release:
         return {item["metadata"]["name"]: item for item in items if item["spec"]["group"] == self.group}
 
     def may(self, user: str, verb: str, resource: str, namespace: str) -> bool:
-        """Whether RBAC lets a user do something."""
-        arguments = ("auth", "can-i", verb, resource, "--as", user, "--namespace", namespace, "--quiet")
+        """Whether RBAC lets a user do something with a resource or resource/subresource."""
+        resource, _, subresource = resource.partition("/")
+        asked = ("auth", "can-i", verb, resource, "--subresource", subresource, "--namespace", namespace)
         try:
-            self.kubectl(*arguments)
+            self.kubectl(*asked, "--as", user, "--quiet")
         except CommandError:
             return False
         return True
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not become so in time"
+        time.sleep(0.5)
 
 
 @pytest.fixture
@@ -108,28 +113,20 @@ def test_users_rights_follow_the_clusters_roles(release: Release) -> None:
     release.install()
     users = {role: f"{role}-{release.namespace}" for role in ("view", "edit", "admin")}
     for role, user in users.items():
-        release.kubectl(
-            "create",
-            "rolebinding",
-            user,
-            "--clusterrole",
-            role,
-            "--user",
-            user,
-            "--namespace",
-            release.namespace,
-        )
-    for kind in KINDS:
-        resource = f"{kind}.{release.group}"
+        binding = ("create", "rolebinding", user, "--clusterrole", role, "--user", user)
+        release.kubectl(*binding, "--namespace", release.namespace)
 
-        def may(role: str, verb: str, resource: str = resource, namespace: str = release.namespace) -> bool:
-            return release.may(users[role], verb, resource, namespace)
+    def who_may(verb: str, resource: str, namespace: str = release.namespace) -> set[str]:
+        return {role for role, user in users.items() if release.may(user, verb, resource, namespace)}
 
-        assert {role: may(role, "list") for role in users} == {"view": True, "edit": True, "admin": True}
-        assert {role: may(role, "create") for role in users} == {"view": False, "edit": True, "admin": True}
-        assert {role: may(role, "delete") for role in users} == {"view": False, "edit": True, "admin": True}
-        assert not may("admin", "patch", f"{resource}/status")
-        assert not may("admin", "list", namespace="default")
+    # A controller puts the rules of roles together; it has done so when the last one has arrived.
+    wait_until(lambda: who_may("deletecollection", f"services.{release.group}") == {"admin"})
+    for resource in (f"{kind}.{release.group}" for kind in KINDS):
+        assert who_may("list", resource) == {"view", "edit", "admin"}
+        assert who_may("create", resource) == {"edit", "admin"}
+        assert who_may("delete", resource) == {"edit", "admin"}
+        assert who_may("patch", f"{resource}/status") == set()
+        assert who_may("list", resource, namespace="default") == set()
 
 
 def test_operators_rights_end_where_they_should(release: Release) -> None:
@@ -162,15 +159,14 @@ def test_watch_namespaces_are_the_only_ones_the_operator_reaches(release: Releas
     assert not release.may(account, "list", "customresourcedefinitions.apiextensions.k8s.io", "default")
 
 
-def test_pods_of_the_chart_are_admitted_as_restricted(release: Release) -> None:
+def test_the_restricted_standard_admits_the_charts_pods(release: Release, render: Render) -> None:
     release.kubectl("create", "namespace", release.namespace)
     release.kubectl("label", "namespace", release.namespace, "pod-security.kubernetes.io/enforce=restricted")
     release.install()
-    manifest = release.helm("get", "manifest", release.name, "--namespace", release.namespace)
-    assert "PodSecurity" not in release.kubectl(
-        "apply", "--dry-run=server", "--filename", "-", stdin=manifest
-    )
-    release.kubectl(
-        "--namespace", release.namespace, "wait", "--for=create", "--timeout=30s",
-        "pod", "--selector", f"app.kubernetes.io/instance={release.name}",
-    )  # fmt: skip
+    objects = render(release=release.name)
+    (deployment,) = (item for item in objects if item["kind"] == "Deployment")
+    (test,) = (item for item in objects if item["kind"] == "Pod")
+    for name, spec in (("operator", deployment["spec"]["template"]["spec"]), ("test", test["spec"])):
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        create = ("create", "--dry-run=server", "--filename", "-", "--namespace", release.namespace)
+        release.kubectl(*create, text=json.dumps(pod))

@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.integration.chart.conftest import CHART, REQUIRED, ROOT, CommandError, Render, Run
+from tests.integration.chart.tools import CHART, REQUIRED, ROOT, CommandError, Render, Run
 
 from modelyard.settings import Settings
-
-pytestmark = pytest.mark.integration
 
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 KINDS = {"models", "manifests", "images", "services"}

@@ -1,0 +1,57 @@
+"""Helm and kubectl as `make cluster` provides them (.cluster/env), or as they are on PATH."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[3]
+CHART: Final = ROOT / "charts" / "modelyard"
+# Of all ways to set a value the one that the others override.
+REQUIRED: Final = (
+    "--set-json", 'image.repository="registry.example.com/modelyard"',
+    "--set-json", 'registry.push="registry.example.com"',
+)  # fmt: skip
+
+Run = Callable[..., str]
+Render = Callable[..., list[dict[str, Any]]]
+
+
+class CommandError(Exception):
+    """A command has failed; the text is what it wrote to its standard error."""
+
+
+@cache
+def environment() -> dict[str, str]:
+    """The environment after `. .cluster/env`, if there is one."""
+    if not (ROOT / ".cluster" / "env").exists():
+        return dict(os.environ)
+    script = '. .cluster/env && python3 -c "import json, os; print(json.dumps(dict(os.environ)))"'
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
+    return dict(json.loads(done.stdout))
+
+
+def runner(command: str) -> Run:
+    """A function that runs the command with arguments (and a text as its input) and returns its output."""
+
+    def run(*arguments: str | Path, text: str | None = None) -> str:
+        program = shutil.which(command, path=environment()["PATH"])
+        if program is None:
+            pytest.fail(f"there is no {command}: run `make cluster`")
+        done = subprocess.run(
+            [program, *map(str, arguments)],
+            env=environment(), input=text, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise CommandError(done.stderr)
+        return done.stdout
+
+    return run
