@@ -1,0 +1,174 @@
+"""`make demo`: from a trained model to an autoscaled endpoint that rolls without losing a request."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+from tests.demo.model import Trained
+from tests.support.cluster import KINDS, Json, Kubectl, eventually, example, port_forward, registry_inside
+from tests.support.load import Load
+from tests.support.publish import publish
+
+NAMESPACE: Final = "modelyard-demo"
+NAME: Final = "diabetes"
+REPOSITORY: Final = "models/diabetes"
+NEXT: Final = f"""
+== try next
+  . .cluster/env
+  kubectl -n {NAMESPACE} get modelyard                # all four, with id and state
+  kubectl -n {NAMESPACE} describe msvc {NAME}      # `services` is the core kind, msvc is ours
+  kubectl -n {NAMESPACE} get controllerrevisions      # every version and its operation
+  kubectl -n {NAMESPACE} get configmap image-{NAME}-2-log --output jsonpath='{{.data.log}}'
+  kubectl explain manifest.spec.targetRuntime
+  kubectl -n {NAMESPACE} edit mdl {NAME}           # set the tag in spec.url back to 1: no build, only a roll
+  make clean                                         # take everything down
+"""
+STARTED: Final = time.monotonic()
+
+
+def say(text: str) -> None:
+    """A line with the time since the start."""
+    print(f"[{time.monotonic() - STARTED:6.1f} s] {text}", flush=True)
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+    """A titled step."""
+    print(f"\n== {title}", flush=True)
+    yield
+
+
+class States:
+    """Tells each change of the four objects' states once."""
+
+    def __init__(self, kubectl: Kubectl):
+        self._kubectl = kubectl
+        self._told: dict[str, tuple[str, str]] = {}
+
+    def tell(self) -> dict[str, Json]:
+        """Print what has changed; kind → status."""
+        found = {item["kind"]: item.get("status", {}) for item in self._kubectl.list(KINDS)}
+        for kind, status in found.items():
+            ready = next((c for c in status.get("conditions", []) if c["type"] == "Ready"), {})
+            now = (f"{status.get('id', '-')} {status.get('state', '-')}", ready.get("message", ""))
+            if self._told.get(kind) != now:
+                self._told[kind] = now
+                say(f"{kind:<9}{now[0]:<24}{now[1][:110]}")
+        return found
+
+    def until(self, done: Callable[[dict[str, Json]], bool], seconds: float, what: str) -> None:
+        """Tell until something is so; a failed operation ends the demo."""
+
+        def probe() -> bool:
+            found = self.tell()
+            failed = [status["error"] for status in found.values() if status.get("state") == "Failed"]
+            if failed:
+                sys.exit(f"the demo failed: {json.dumps(failed, indent=2)}")
+            return done(found)
+
+        eventually(probe, seconds, what)
+
+
+def serves(version: int) -> Callable[[dict[str, Json]], bool]:
+    """Whether the Service's version is rolled out."""
+
+    def done(found: dict[str, Json]) -> bool:
+        status = found.get("Service", {})
+        return status.get("version") == version and status.get("state") == "Succeeded"
+
+    return done
+
+
+def train_and_publish(folder: Path, alpha: float, tag: str) -> Trained:
+    """A model in the registry."""
+    trained = Trained(folder, alpha)
+    say(f"trained Ridge(alpha={alpha}) on {trained.rows} patients, R² {trained.r2:.3f}")
+    publish(trained.file, REPOSITORY, tag)
+    say(f"published {trained.file.name} as oci://{registry_inside()}/{REPOSITORY}:{tag}")
+    return trained
+
+
+def score(kubectl: Kubectl, trained: Trained) -> None:
+    """One scored request from this machine, compared with the model itself."""
+    key = kubectl.secret(f"{NAME}-keys")["primaryKey"]
+    with port_forward(NAMESPACE, f"service/{NAME}", 80) as url:
+        refused = httpx.post(f"{url}/score", content=trained.body, timeout=30)
+        say(f"without a key: {refused.status_code} {refused.headers.get('www-authenticate', '')}")
+        answer = httpx.post(
+            f"{url}/score", content=trained.body, headers={"Authorization": f"Bearer {key}"}, timeout=30
+        )
+    say(f"with the key: {answer.status_code} {answer.text}")
+    if answer.status_code != 200 or answer.json() != trained.expected:
+        sys.exit(f"the endpoint should have answered {trained.expected}")
+    say("the same as the model's own prediction")
+
+
+def scale(kubectl: Kubectl, trained: Trained) -> None:
+    """Load until the autoscaler adds replicas."""
+    with Load(kubectl, NAME, trained.body, connections=8) as load:
+        told: list[object] = []
+
+        def scaled() -> bool:
+            hpa = kubectl.get("hpa", NAME)["status"]
+            metrics = hpa.get("currentMetrics") or [{}]
+            cpu = metrics[0].get("resource", {}).get("current", {}).get("averageUtilization", "?")
+            now = [hpa.get("currentReplicas"), hpa.get("desiredReplicas"), cpu]
+            if now != told:
+                told[:] = now
+                rate = (load.seconds() or [{"ok": 0}])[-1]["ok"]
+                say(f"{rate} requests/s; CPU {cpu} % of what is reserved; replicas {now[0]} → {now[1]}")
+            return kubectl.get("msvc", NAME)["status"].get("readyReplicas", 0) > 1
+
+        eventually(scaled, 180, "a second replica", every=2)
+        say(f"{kubectl.get('msvc', NAME)['status']['readyReplicas']} replicas are ready")
+
+
+def roll(kubectl: Kubectl, states: States, folder: Path, before: Trained) -> None:
+    """Change the model in place while requests go on."""
+    after = train_and_publish(folder, alpha=0.1, tag="2")
+    with Load(kubectl, NAME, before.body, connections=4, per_second=100) as load:
+        kubectl.patch("model", NAME, {"spec": {"url": f"oci://{registry_inside()}/{REPOSITORY}:2"}})
+        say("patched spec.url of the Model")
+        states.until(serves(2), 600, "version 2")
+        time.sleep(3)
+        ok, failed, errors = load.total()
+        say(f"{ok} requests during the build and the roll, {failed} failed {errors or ''}")
+        if failed:
+            sys.exit("no request should have failed")
+    score(kubectl, after)
+
+
+def main() -> None:
+    """The whole demo."""
+    os.environ.setdefault("KUBECONFIG", ".cluster/kubeconfig")
+    folder = Path(tempfile.mkdtemp(prefix="modelyard-demo-"))
+    kubectl = Kubectl(NAMESPACE)
+    states = States(kubectl)
+    with step("a clean namespace"):
+        kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout=180)
+        kubectl("create", "namespace", NAMESPACE)
+    with step("train a model and publish its file"):
+        trained = train_and_publish(folder, alpha=1.0, tag="1")
+    with step("kubectl apply of a Model, a Manifest, an Image and a Service"):
+        kubectl.apply(*example(registry_inside()))
+        states.until(serves(1), 900, "version 1")
+    with step("score"):
+        score(kubectl, trained)
+    with step("raise the load until the autoscaler adds replicas"):
+        scale(kubectl, trained)
+    with step("a new model in place, under load"):
+        roll(kubectl, states, folder, trained)
+    print(NEXT, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The cluster as a user has it: kubectl, the examples, and waiting for what one wants to see."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+ROOT: Final = Path(__file__).parents[2]
+EXAMPLE: Final = ROOT / "charts/modelyard/examples/diabetes"
+EXAMPLE_REGISTRY: Final = "registry.example.com"
+OPERATOR_NAMESPACE: Final = "modelyard-system"
+KINDS: Final = "models.modelyard.dev,manifests.modelyard.dev,images.modelyard.dev,services.modelyard.dev"
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+
+class Kubectl:
+    """kubectl in one namespace; a failure shows what kubectl said."""
+
+    def __init__(self, namespace: str):
+        self.namespace = namespace
+
+    def __call__(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> str:
+        command = ["kubectl", "--namespace", self.namespace, *arguments]
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def apply(self, *objects: Json) -> None:
+        """Apply objects in the order given."""
+        self("apply", "--filename", "-", stdin="\n---\n".join(json.dumps(item) for item in objects))
+
+    def get(self, kind: str, name: str) -> Json:
+        """An object."""
+        return json.loads(self("get", kind, name, "--output", "json"))
+
+    def find(self, kind: str, name: str) -> Json | None:
+        """An object, or None."""
+        text = self("get", kind, name, "--output", "json", "--ignore-not-found")
+        return json.loads(text) if text.strip() else None
+
+    def list(self, kind: str, selector: str = "") -> list[Json]:
+        """Objects of a kind."""
+        return json.loads(self("get", kind, "--output", "json", "--selector", selector))["items"]
+
+    def patch(self, kind: str, name: str, patch: Json) -> None:
+        """JSON merge patch of an object."""
+        self("patch", kind, name, "--type", "merge", "--patch", json.dumps(patch))
+
+    def secret(self, name: str) -> dict[str, str]:
+        """The decoded data of a Secret."""
+        data = self.get("secret", name).get("data", {})
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def eventually(probe: Callable[[], T], seconds: float, what: str, every: float = 0.5) -> T:
+    """The first truthy answer of `probe`; AssertionError that says what was waited for and what came last."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = probe()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds:g} s; last: {answer!r}")
+        time.sleep(every)
+
+
+def example(registry: str, **replacements: str) -> list[Json]:
+    """The example's four objects, as `kubectl kustomize` gives them; `registry` holds the model."""
+    text = subprocess.run(
+        ["kubectl", "kustomize", str(EXAMPLE)], capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+    for old, new in {EXAMPLE_REGISTRY: registry, **replacements}.items():
+        text = text.replace(old, new)
+    listed = subprocess.run(
+        ["kubectl", "create", "--dry-run=client", "--output", "json", "--filename", "-"],
+        input=text, capture_output=True, text=True, check=True, timeout=30,
+    ).stdout  # fmt: skip
+    return json_documents(listed)
+
+
+def json_documents(text: str) -> list[Json]:
+    """The JSON documents that stand one after the other in a text."""
+    decoder = json.JSONDecoder()
+    found: list[Json] = []
+    rest = text.strip()
+    while rest:
+        item, end = decoder.raw_decode(rest)
+        found += item["items"] if item.get("kind") == "List" else [item]
+        rest = rest[end:].strip()
+    return found
+
+
+@contextlib.contextmanager
+def port_forward(namespace: str, target: str, port: int) -> Iterator[str]:
+    """`http://127.0.0.1:<a free port>` that leads to a pod or a Service while the context lasts."""
+    process = subprocess.Popen(
+        ["kubectl", "--namespace", namespace, "port-forward", target, f":{port}"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()  # Forwarding from 127.0.0.1:40001 -> 5001
+        if "->" not in line:
+            raise RuntimeError(f"port-forward to {target}: {process.communicate(timeout=5)[1].strip()}")
+        yield f"http://{line.split()[2]}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+def registry_inside() -> str:
+    """The registry as pods see it."""
+    return os.environ.get("REGISTRY_INTERNAL") or os.environ["REGISTRY_PUSH"]

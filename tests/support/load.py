@@ -1,0 +1,90 @@
+"""A load generator in the cluster: a pod of the operator's image that scores as fast as it is told to."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any, Final
+
+from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl, eventually
+
+_SCRIPT: Final = Path(__file__).with_name("load_script.py")
+
+
+class Load:
+    """Requests against a Service from inside the cluster, counted each second, while the context lasts.
+
+    `connections` keep-alive connections, each one request at a time and `per_second` of them in all (0: as
+    many as there can be), for at most `seconds`.
+    """
+
+    def __init__(
+        self,
+        kubectl: Kubectl,
+        service: str,
+        body: str,
+        *,
+        connections: int = 4,
+        per_second: float = 0,
+        seconds: int = 300,
+    ):
+        self._kubectl = kubectl
+        self._name = f"load-{uuid.uuid4().hex[:6]}"
+        self._service = service
+        self._settings = {
+            "CONNECTIONS": str(connections),
+            "PER_SECOND": str(per_second),
+            "SECONDS": str(seconds),
+            "BODY": body,
+        }
+
+    def __enter__(self) -> Load:
+        uri = self._kubectl.get("msvc", self._service)["status"]["scoringUri"]
+        operator = Kubectl(OPERATOR_NAMESPACE).get("deployment", "modelyard")
+        image = operator["spec"]["template"]["spec"]["containers"][0]["image"]
+        key = {"secretKeyRef": {"name": f"{self._service}-keys", "key": "primaryKey"}}
+        settings = self._settings | {"URL": uri}
+        self._kubectl.apply(
+            {
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": self._name},
+                "data": {"load.py": _SCRIPT.read_text(encoding="utf-8")},
+            },
+            {
+                "apiVersion": "v1", "kind": "Pod", "metadata": {"name": self._name},
+                "spec": {
+                    "restartPolicy": "Never",
+                    "terminationGracePeriodSeconds": 5,
+                    "containers": [{
+                        "name": "load", "image": image, "command": ["python3", "/load/load.py"],
+                        "env": [{"name": "KEY", "valueFrom": key}]
+                        + [{"name": name, "value": value} for name, value in settings.items()],
+                        "volumeMounts": [{"name": "script", "mountPath": "/load"}],
+                    }],
+                    "volumes": [{"name": "script", "configMap": {"name": self._name}}],
+                },
+            },
+        )  # fmt: skip
+        eventually(self.seconds, 60, "the first second of load")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kubectl("delete", "pod,configmap", self._name, "--wait=false")
+
+    def seconds(self) -> list[dict[str, Any]]:
+        """One entry a second so far: ok, failed, errors by kind, median and p99 in milliseconds, answers."""
+        if self._kubectl.get("pod", self._name)["status"]["phase"] == "Pending":
+            return []
+        lines = self._kubectl("logs", self._name).splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def total(self) -> tuple[int, int, dict[str, int]]:
+        """Answered with 200, failed, and the failures by kind, so far."""
+        ok = failed = 0
+        errors: dict[str, int] = {}
+        for second in self.seconds():
+            ok += second["ok"]
+            failed += second["failed"]
+            for kind, count in second["errors"].items():
+                errors[kind] = errors.get(kind, 0) + count
+        return ok, failed, errors

@@ -1,0 +1,78 @@
+"""Runs in the load pod: keep-alive connections that score, one line of JSON a second."""
+
+import asyncio
+import collections
+import json
+import os
+import signal
+import time
+
+import aiohttp
+
+
+class Second:
+    """What happened in one second."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.errors: collections.Counter[str] = collections.Counter()
+        self.answers: collections.Counter[str] = collections.Counter()
+
+    def line(self) -> str:
+        times = sorted(self.times) or [0.0]
+        return json.dumps(
+            {
+                "ok": len(self.times),
+                "failed": sum(self.errors.values()),
+                "errors": self.errors,
+                "p50_ms": round(times[len(times) // 2] * 1000, 1),
+                "p99_ms": round(times[len(times) * 99 // 100] * 1000, 1),
+                "answers": dict(self.answers.most_common(3)),
+            }
+        )
+
+
+async def main() -> None:
+    connections, per_second = int(os.environ["CONNECTIONS"]), float(os.environ["PER_SECOND"])
+    end = time.monotonic() + int(os.environ["SECONDS"])
+    current = [Second()]
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+
+    async def score(session: aiohttp.ClientSession) -> None:
+        pause = connections / per_second if per_second else 0
+        while time.monotonic() < end and not stop.is_set():
+            started = time.perf_counter()
+            second = current[0]
+            try:
+                async with session.post(os.environ["URL"], data=os.environ["BODY"]) as answer:
+                    text = await answer.text()
+                if answer.status == 200:
+                    second.times.append(time.perf_counter() - started)
+                    second.answers[text[:60]] += 1
+                else:
+                    second.errors[str(answer.status)] += 1
+            except (aiohttp.ClientError, TimeoutError) as error:
+                second.errors[type(error).__name__] += 1
+                await asyncio.sleep(0.05)
+            if pause:
+                await asyncio.sleep(max(0, pause - (time.perf_counter() - started)))
+
+    async def tell() -> None:
+        while True:
+            await asyncio.sleep(1)
+            done, current[0] = current[0], Second()
+            print(done.line(), flush=True)
+
+    headers = {"Authorization": f"Bearer {os.environ['KEY']}", "Content-Type": "application/json"}
+    connector = aiohttp.TCPConnector(limit=connections)
+    async with aiohttp.ClientSession(
+        headers=headers, connector=connector, timeout=aiohttp.ClientTimeout(total=30)
+    ) as session:
+        teller = asyncio.create_task(tell())
+        await asyncio.gather(*(score(session) for _ in range(connections)))
+        teller.cancel()
+    print(current[0].line(), flush=True)
+
+
+asyncio.run(main())
