@@ -149,7 +149,10 @@ _MANIFEST: Final = (
     Bad("Manifest", {"spec.modelIds": ["diabetes:0"]}, "spec.modelIds[0]", "name:version"),
     Bad("Manifest", {"spec.modelIds": ["diabetes:latest"]}, "spec.modelIds[0]", "name:version"),
     Bad(
-        "Manifest", {"spec.modelIds": ["ok", "Model_1.pkl"]}, "spec.modelIds[1]", "modelIds must be the name"
+        "Manifest",
+        {"spec.modelIds": ["ok", "Model_1.pkl"]},
+        "spec.modelIds[1]",
+        "modelIds must be the metadata.name",
     ),
     Bad("Manifest", {"spec.modelIds": ["a..b"]}, "spec.modelIds[0]", "name of an object"),
     Bad("Manifest", {"spec.modelIds": ["diabetes\n"]}, "spec.modelIds[0]", "name of an object"),
@@ -215,7 +218,7 @@ _SERVICE: Final = (
         "Service",
         {"spec.imageId": "registry/image:1"},
         "spec.imageId",
-        "imageId must be the name of an object",
+        "imageId must be the metadata.name of",
     ),
     Bad("Service", {"spec.numReplicas": -1}, "spec.numReplicas", "greater than or equal to 0"),
     Bad("Service", {"spec.numReplicas": 10001}, "spec.numReplicas", "less than or equal to 10000"),

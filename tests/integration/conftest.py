@@ -52,9 +52,10 @@ def kubeconfig() -> Path:
     """The cluster's kubeconfig; the environment is that of `. .cluster/env` from here on."""
     if "KUBECONFIG" not in os.environ and ENVIRONMENT.exists():
         _load(ENVIRONMENT)
-    if "KUBECONFIG" not in os.environ:
+    file = Path(os.environ.get("KUBECONFIG", ""))
+    if not file.is_file():
         pytest.fail(f"there is no cluster: {NO_CLUSTER}", pytrace=False)
-    return Path(os.environ["KUBECONFIG"])
+    return file
 
 
 @pytest.fixture(scope="session")

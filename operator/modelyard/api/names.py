@@ -47,8 +47,8 @@ def parse_reference(text: str) -> Reference:
 def _reference_rule(field: str) -> Rule:
     return Rule(
         cel=f"self.matches(r'{_REFERENCE.pattern}') && size(self.split(':')[0]) <= {MAX_NAME}",
-        message=f"{field} must be the name of an object (at most {MAX_NAME} characters), or name:version, "
-        "such as diabetes or diabetes:1",
+        message=f"{field} must be the metadata.name of an object (at most {MAX_NAME} characters), or "
+        "name:version, such as diabetes or diabetes:1",
         holds=lambda text: bool(_REFERENCE.fullmatch(text)) and len(parse_reference(text).name) <= MAX_NAME,
     )
 

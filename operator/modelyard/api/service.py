@@ -71,7 +71,9 @@ Cpu = Annotated[
     _quantity_rule("cpu", "1m", "10k", '100m, 2 or "0.5" in quotes'),
 ]
 Memory = Annotated[
-    SkipValidation[str | int], _INT_OR_STRING, _quantity_rule("memory", "1Mi", "1Pi", "512Mi or 2G")
+    SkipValidation[str | int],
+    _INT_OR_STRING,
+    _quantity_rule("memory", "1Mi", "1Pi", "512Mi or 2G; m means a thousandth"),
 ]
 
 
@@ -117,9 +119,9 @@ class ContainerResourceReservation(ApiType):
     """What each replica reserves (requests)."""
 
     cpu: Cpu | None = None
-    """CPU of each replica, a Kubernetes quantity; 100m by default."""
+    """CPU of each replica, a Kubernetes quantity such as 100m, 2 or "0.5" in quotes; 100m by default."""
     memory: Memory | None = None
-    """Memory of each replica, a Kubernetes quantity; 512Mi by default."""
+    """Memory of each replica, a Kubernetes quantity such as 256Mi; 512Mi by default."""
 
 
 class ComputeResourceType(StrEnum):
