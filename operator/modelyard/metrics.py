@@ -15,4 +15,4 @@ RECONCILE_SECONDS: Final = Histogram(
 )
 RECONCILE_ERRORS: Final = Counter("modelyard_reconcile_errors", "Reconciles that failed", ["kind"])
 BUILDS: Final = Counter("modelyard_builds", "Builds that ended", ["result"])
-API_REQUESTS: Final = Counter("modelyard_api_requests", "Requests to the API server", ["method", "resource"])
+API_WRITES: Final = Counter("modelyard_api_writes", "Writes asked of the API server", ["verb", "resource"])

@@ -20,6 +20,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 
 from modelyard.kube.errors import KubeError, NotFound, Unavailable, from_status
 from modelyard.kube.types import PODS, ApiResource, Json
+from modelyard.metrics import API_WRITES
 
 FIELD_MANAGER: Final = "modelyard"
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -92,6 +93,7 @@ class Client:
 
     async def create(self, resource: ApiResource, namespace: str, body: Json) -> Json:
         """POST an object; its metadata. AlreadyExists when the name is taken."""
+        API_WRITES.labels(verb="create", resource=resource.plural).inc()
         return await self._call(
             "POST", resource.path(namespace), body=body, query=_MANAGER, accept=METADATA_ONLY
         )
@@ -100,6 +102,7 @@ class Client:
         self, resource: ApiResource, namespace: str, name: str, patch: Json, subresource: str | None = None
     ) -> Json:
         """JSON merge patch (RFC 7386) of an object or its subresource; the object's metadata."""
+        API_WRITES.labels(verb="patch", resource=resource.plural).inc()
         return await self._call(
             "PATCH",
             resource.path(namespace, name, subresource),
@@ -111,6 +114,7 @@ class Client:
 
     async def delete(self, resource: ApiResource, namespace: str, name: str, uid: str | None = None) -> None:
         """Delete an object, and what it owns in the background; nothing when it is not there."""
+        API_WRITES.labels(verb="delete", resource=resource.plural).inc()
         options: Json = {"propagationPolicy": "Background"}
         if uid:
             options["preconditions"] = {"uid": uid}
