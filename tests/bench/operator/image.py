@@ -1,0 +1,38 @@
+"""A built image to serve: the smallest driver, no model, no requirement."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tests.support.cluster import Kubectl, eventually
+
+from modelyard.kube.client import Client
+from modelyard.kube.errors import AlreadyExists
+from modelyard.kube.types import OURS
+
+_DRIVER: Final = "def init():\n    pass\n\n\ndef run(body):\n    return body\n"
+_SPECS: Final[dict[str, dict[str, Any]]] = {
+    "Manifest": {
+        "driverProgram": "driver",
+        "assets": [{"id": "driver", "content": _DRIVER}],
+        "targetRuntime": {"runtimeType": "Python", "properties": {}},
+    },
+    "Image": {"manifestId": "bench", "imageType": "Docker"},
+}
+
+
+async def built_image(client: Client, namespace: str) -> None:
+    """An Image `bench` in a namespace, built or found; the namespace is made when it is not there."""
+    kubectl = Kubectl(namespace)
+    kubectl("create", "namespace", namespace)
+    for kind, spec in _SPECS.items():
+        body = {**OURS[kind].header(), "metadata": {"name": "bench"}, "spec": spec}
+        try:
+            await client.create(OURS[kind], namespace, body)
+        except AlreadyExists:
+            continue
+    eventually(
+        lambda: kubectl.get("img", "bench").get("status", {}).get("imageLocation"),
+        600,
+        "a built image",
+    )

@@ -1,0 +1,10 @@
+"""Progress of a benchmark."""
+
+import time
+
+_STARTED = time.monotonic()
+
+
+def say(text: str) -> None:
+    """A line with the time since the start."""
+    print(f"[{time.monotonic() - _STARTED:6.1f} s] {text}", flush=True)
