@@ -6,6 +6,7 @@
 #   PYTHON_BASE_IMAGE                 base image of Python 3.11 for users' images; Docker Hub's by default
 # Builds get this machine's CA bundle and pip settings: what it needs to reach package indexes, they need too.
 set -euo pipefail
+# shellcheck source=charts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need_variables KUBECONFIG REGISTRY_PUSH
 [ -e "$IMAGE_FILE" ] || die "there is no image yet: run \`make image\`"

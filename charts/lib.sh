@@ -1,14 +1,15 @@
 # shellcheck shell=bash
 # Shared by image.sh and install.sh: the cluster they work for, and what of this machine's settings builds need.
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
-# Written by `make cluster`; without it the variables must be there already.
-if [ -e .cluster/env ]; then
+# What the caller has set counts; else the cluster of `make cluster`.
+if [ -z "${REGISTRY_PUSH:-}" ] && [ -e .cluster/env ]; then
   # shellcheck source=/dev/null
   . .cluster/env
 fi
 
+# shellcheck disable=SC2034
 IMAGE_FILE=build/operator-image # where image.sh leaves the image's name for install.sh
 
 die() {

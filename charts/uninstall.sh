@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Takes away what install.sh has made. CRDs and the objects of users stay (crds.keep).
 set -euo pipefail
+# shellcheck source=charts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need_variables KUBECONFIG
 

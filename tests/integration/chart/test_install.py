@@ -137,11 +137,12 @@ def test_operators_rights_end_where_they_should(release: Release) -> None:
         ("patch", f"services.{release.group}", "default"): False,
         ("create", "secrets", "default"): True,
         ("delete", "secrets", "default"): False,
-        ("delete", "secrets", release.namespace): True,
+        ("create", "secrets", release.namespace): True,
         ("create", "jobs.batch", "default"): False,
         ("create", "jobs.batch", release.namespace): True,
         ("create", "pods", release.namespace): False,
         ("get", "pods/log", "default"): True,
+        ("create", "pods/exec", "default"): False,
         ("create", "roles.rbac.authorization.k8s.io", "default"): False,
         ("patch", "customresourcedefinitions.apiextensions.k8s.io", "default"): False,
     }
