@@ -23,7 +23,7 @@ def register(registry: kopf.OperatorRegistry, controller: Controller) -> None:
         await controller.stop()
 
     @kopf.on.probe(registry=registry, id="watches")
-    def watches(**_: Any) -> Json:
+    async def watches(**_: Any) -> Json:
         return controller.health()
 
 
