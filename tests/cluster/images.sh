@@ -1,0 +1,120 @@
+# shellcheck shell=bash
+# Container images without a builder: tar files and a list of them, for "docker
+# load" and "ctr images import". An image's key is part of its tag, so that an
+# image which is there already is the right one.
+
+# add_image FOLDER REFERENCE CONFIG LAYER.tar...: puts an image into an archive's
+# folder; CONFIG is the "config" of an image in JSON. Images may share layers.
+add_image() {
+  local folder=$1 reference=$2 config=$3 layers=() layer id
+  shift 3
+  mkdir -p "$folder"
+  for layer in "$@"; do
+    id=$(sha256sum "$layer" | cut -d' ' -f1)
+    ln -f "$layer" "$folder/$id.tar"
+    layers+=("$id")
+  done
+  jq --null-input --compact-output --arg arch "$(arch)" --argjson config "$config" \
+    '{architecture: $arch, os: "linux", config: $config,
+      rootfs: {type: "layers", diff_ids: [$ARGS.positional[] | "sha256:" + .]}}' \
+    --args "${layers[@]}" >"$folder/config"
+  id=$(sha256sum "$folder/config" | cut -d' ' -f1)
+  mv "$folder/config" "$folder/$id.json"
+  [ -e "$folder/manifest.json" ] || echo '[]' >"$folder/manifest.json"
+  jq --compact-output --arg config "$id.json" --arg reference "$reference" \
+    '. + [{Config: $config, RepoTags: [$reference], Layers: [$ARGS.positional[] + ".tar"]}]' \
+    --args "${layers[@]}" <"$folder/manifest.json" >"$folder/manifest"
+  mv "$folder/manifest" "$folder/manifest.json"
+}
+
+# layer_of FOLDER FILE.tar: a layer that is the same whenever its files are
+layer_of() {
+  tar --create --file "$2" --directory "$1" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner .
+}
+
+# load_program REFERENCE PROGRAM ENTRYPOINT [FILE PATH]: an image of one static
+# program, and one more file where it needs it
+load_program() {
+  mkdir -p root/tmp
+  install -m 755 "$2" root/
+  [ $# -lt 5 ] || install -D -m 644 "$4" "root$5"
+  layer_of root layer.tar
+  add_image image "$1" "{\"Entrypoint\": $3}" layer.tar
+  tar --create --directory image . | docker load
+}
+
+has_image() {
+  docker image inspect "$1" >/dev/null 2>&1
+}
+
+# image NAME KEY HINT COMMAND...: makes the image modelyard/NAME:KEY unless the
+# engine has it, by COMMAND REFERENCE in an empty folder; sets $image.
+image() {
+  image=modelyard/$1:$2
+  has_image "$image" && return
+  local name=$1 folder=$CACHE/images/$1
+  note "making image $image${3:+ ($3)}"
+  shift 3
+  rm -rf "$folder" && mkdir -p "$folder"
+  logged "image-$name" in_folder "$folder" "$@" "$image"
+  rm -rf "$folder"
+}
+
+pull() {
+  docker pull --quiet "$1"
+  docker tag "$1" "$2"
+}
+
+ensure_registry_image() {
+  if published; then
+    image registry "$REGISTRY_VERSION-hub" "" pull "registry:$REGISTRY_VERSION"
+  else
+    part registry "$REGISTRY_VERSION" "2 minutes" go_install "" "github.com/distribution/distribution/v3/cmd/registry@v$REGISTRY_VERSION"
+    image registry "$REGISTRY_VERSION-$(key "$CLUSTER_DIR/registry.yaml")" "" registry_from_parts
+  fi
+}
+
+registry_from_parts() {
+  load_program "$1" "$CACHE/parts/registry-$REGISTRY_VERSION/registry" \
+    '["/registry", "serve", "/etc/distribution/config.yml"]' "$CLUSTER_DIR/registry.yaml" /etc/distribution/config.yml
+}
+
+ensure_metrics_server_image() {
+  if published; then
+    image metrics-server "$METRICS_SERVER_VERSION-hub" "" pull "registry.k8s.io/metrics-server/metrics-server:v$METRICS_SERVER_VERSION"
+  else
+    part metrics-server "$METRICS_SERVER_VERSION" "3 minutes" go_install "" "sigs.k8s.io/metrics-server/cmd/metrics-server@v$METRICS_SERVER_VERSION"
+    image metrics-server "$METRICS_SERVER_VERSION" "" metrics_server_from_parts
+  fi
+}
+
+metrics_server_from_parts() {
+  load_program "$1" "$CACHE/parts/metrics-server-$METRICS_SERVER_VERSION/metrics-server" '["/metrics-server"]'
+}
+
+# The base image of Python services: like Docker Hub's python:*-slim, with Debian's own Python.
+ensure_python_image() {
+  if published; then
+    image python "$PYTHON_VERSION-hub" "" pull "python:$PYTHON_HUB_TAG"
+  else
+    need mmdebstrap:mmdebstrap jq:jq
+    image python "$PYTHON_VERSION-$(key "$(declare -f python_from_packages debian)" "$DEBIAN_SUITE")" "1 minute" python_from_packages
+  fi
+}
+
+python_from_packages() {
+  # pip may install beside Debian's own packages, as it may in Docker Hub's image.
+  # shellcheck disable=SC2016 # the hooks' own "$1": the new root folder
+  debian minbase python3,python3-pip,python3-venv,ca-certificates layer.tar \
+    --customize-hook='rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED' \
+    --customize-hook='ln -s ../../bin/python3 "$1/usr/local/bin/python"' \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*'
+  add_image image "$1" '{"Cmd": ["python3"], "Env": ["PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin", "LANG=C.UTF-8"]}' layer.tar
+  tar --create --directory image . | docker load
+}
+
+# debian VARIANT PACKAGES FILE.tar [OPTION...]: a root file system from Debian
+# packages; DEBIAN_MIRROR: where they come from, if not from deb.debian.org
+debian() {
+  mmdebstrap --variant="$1" --include="$2" "${@:4}" "$DEBIAN_SUITE" "$3" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"}
+}

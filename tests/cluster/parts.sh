@@ -1,0 +1,150 @@
+# shellcheck shell=bash
+# Programs, downloaded where they are published or built from their Go modules.
+
+# Are published images and programs taken? As CLUSTER_IMAGES says, else as for the
+# cluster that is there, else where they are within reach.
+published() {
+  CLUSTER_IMAGES=${CLUSTER_IMAGES:-$(images_of_cluster)}
+  if [ -z "$CLUSTER_IMAGES" ]; then
+    CLUSTER_IMAGES=published
+    local url
+    for url in https://registry-1.docker.io/v2/ https://registry.k8s.io/v2/ https://dl.k8s.io/; do
+      curl --silent --max-time 4 --output /dev/null "$url" || CLUSTER_IMAGES=built
+    done
+    [ $CLUSTER_IMAGES = published ] || note "Docker Hub or registry.k8s.io is out of reach: building from Go modules and Debian packages"
+  fi
+  [ "$CLUSTER_IMAGES" = published ]
+}
+
+# images_of_cluster: published, built, or nothing where there is no cluster
+images_of_cluster() {
+  case $(docker inspect --format '{{.Config.Image}}' "$NODE_CONTAINER" 2>/dev/null) in
+    modelyard/*) echo built ;;
+    ?*) echo published ;;
+  esac
+}
+
+# key FILE|TEXT...: short hash of the contents of files and folders and of the texts between them
+key() {
+  local item
+  for item in "$@"; do
+    if [ -e "$item" ]; then
+      find "$item" -type f -print0 | sort -z | xargs -0 cat
+    else
+      echo "$item"
+    fi
+  done | sha256sum | cut -c1-12
+}
+
+# part NAME KEY HINT COMMAND...: runs COMMAND once in an empty folder and sets
+# $part to the folder, which gets its name only when the command succeeded.
+part() {
+  local name=$1 hint=$3
+  part=$CACHE/parts/$name-$2
+  shift 3
+  [ -d "$part" ] && return
+  published || need_go
+  note "making $name${hint:+ ($hint)}"
+  rm -rf "$CACHE/parts/.$name" && mkdir -p "$CACHE/parts/.$name"
+  logged "$name" in_folder "$CACHE/parts/.$name" "$@"
+  find "$CACHE/parts" -maxdepth 1 -regex ".*/$name-[^-]*" -exec rm -rf {} +
+  mv "$CACHE/parts/.$name" "$part"
+}
+
+in_folder() {
+  cd "$1" || return
+  shift
+  "$@"
+}
+
+need_go() {
+  command -v go >/dev/null || die "building the cluster's parts needs Go 1.26 or newer (https://go.dev/dl), and there is none on PATH."
+}
+
+# go_install LDFLAGS PACKAGE...: the programs of published modules, into the current folder
+go_install() {
+  GOBIN=$PWD CGO_ENABLED=0 go install -trimpath -ldflags "-s -w $1" "${@:2}"
+}
+
+# go_build FOLDER LDFLAGS: the program of one of this folder's modules, into the current folder
+go_build() {
+  local out=$PWD
+  cd "$CLUSTER_DIR/$1" || return
+  CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w $2" -o "$out/$1" .
+}
+
+k8s_key() {
+  key "$CLUSTER_DIR/k8s" "$KUBERNETES_VERSION"
+}
+
+part_k8s() {
+  part k8s "$(k8s_key)" "Kubernetes $KUBERNETES_VERSION, 6 to 15 minutes" make_k8s
+}
+
+make_k8s() {
+  local flags="" package
+  for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+    flags+=" -X $package.gitVersion=v$KUBERNETES_VERSION -X $package.gitTreeState=clean"
+    flags+=" -X $package.gitMajor=$(cut -d. -f1 <<<"$KUBERNETES_VERSION") -X $package.gitMinor=$(cut -d. -f2 <<<"$KUBERNETES_VERSION")"
+  done
+  go_build k8s "$flags"
+}
+
+make_kind() {
+  if published; then
+    download "https://github.com/kubernetes-sigs/kind/releases/download/v$KIND_VERSION/kind-linux-$(arch)" kind
+  else
+    go_install "" "sigs.k8s.io/kind@v$KIND_VERSION"
+  fi
+}
+
+make_helm() {
+  if published; then
+    curl --fail --silent --show-error --location --retry 3 "https://get.helm.sh/helm-v$HELM_VERSION-linux-$(arch).tar.gz" |
+      tar --extract --gzip --strip-components 1 "linux-$(arch)/helm"
+  else
+    go_install "-X helm.sh/helm/v4/internal/version.version=v$HELM_VERSION" "helm.sh/helm/v4/cmd/helm@v$HELM_VERSION"
+  fi
+}
+
+make_kubectl() {
+  download "https://dl.k8s.io/release/v$KUBERNETES_VERSION/bin/linux/$(arch)/kubectl" kubectl
+}
+
+# arch: this machine's, in Go's and Debian's name
+arch() {
+  case $(uname -m) in
+    x86_64) echo amd64 ;;
+    aarch64 | arm64) echo arm64 ;;
+    *) die "no known name for the processor $(uname -m)" ;;
+  esac
+}
+
+download() {
+  curl --fail --silent --show-error --location --retry 3 --output "$2" "$1"
+  chmod +x "$2"
+}
+
+# link_tool NAME PROGRAM: renamed into place, since somebody may be running the old one
+link_tool() {
+  mkdir -p "$CACHE/bin"
+  ln -sf "$2" "$CACHE/bin/.$1"
+  mv -T "$CACHE/bin/.$1" "$CACHE/bin/$1"
+}
+
+# kind, helm and kubectl under $CACHE/bin: a path that stays when versions change
+ensure_tools() {
+  need curl:curl
+  part kind "$KIND_VERSION" "2 minutes where it must be built" make_kind
+  link_tool kind "$part/kind"
+  part helm "$HELM_VERSION" "3 minutes where it must be built" make_helm
+  link_tool helm "$part/helm"
+  if [ -d "$CACHE/parts/k8s-$(k8s_key)" ] || ! published; then
+    part_k8s
+    link_tool kubectl "$part/k8s"
+  else
+    part kubectl "$KUBERNETES_VERSION" "" make_kubectl
+    link_tool kubectl "$part/kubectl"
+  fi
+  export PATH=$CACHE/bin:$PATH
+}

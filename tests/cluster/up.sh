@@ -1,0 +1,66 @@
+#!/bin/bash
+# Makes the local cluster, or finds it there; see README.md. Environment:
+#   CLUSTER=existing                take the cluster of KUBECONFIG and the registry REGISTRY_PUSH instead
+#   NODES=3                         one control plane and two workers (default: one node)
+#   CLUSTER_IMAGES=published|built  do not find out whether Docker Hub is within reach
+set -euo pipefail
+
+# shellcheck source=tests/cluster/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+for file in engine parts images node-image cluster existing; do
+  # shellcheck source=/dev/null
+  . "$CLUSTER_DIR/$file.sh"
+done
+
+write_env() {
+  local names
+  names=$(node_containers)
+  {
+    echo "# Written by tests/cluster/up.sh, to be sourced."
+    printf 'export %s\n' \
+      "CLUSTER_KIND=kind" \
+      "KUBECONFIG=$RESULT/kubeconfig" \
+      "PATH=$CACHE/bin:\$PATH" \
+      "DOCKER_HOST=$DOCKER_HOST" \
+      "REGISTRY_PUSH=$REGISTRY" \
+      "REGISTRY_INTERNAL=$REGISTRY_CONTAINER:5000" \
+      "REGISTRY_SCHEME=http" \
+      "REGISTRY_CONTAINER=$REGISTRY_CONTAINER" \
+      "PYTHON_BASE_IMAGE=$PYTHON_IMAGE" \
+      "KIND_CLUSTER_NAME=$CLUSTER_NAME" \
+      "CONTROL_PLANE_CONTAINER=$NODE_CONTAINER" \
+      "CLUSTER_NODES=$(wc -l <<<"$names")" \
+      "NETWORK_POLICY_ENFORCED=$(network_policy_enforced)"
+    [ -z "${DOCKER_BUILDKIT:-}" ] || echo "export DOCKER_BUILDKIT=$DOCKER_BUILDKIT"
+  } >"$RESULT/env.new"
+  mv "$RESULT/env.new" "$RESULT/env"
+}
+
+# The published node image comes with a pod network that enforces NetworkPolicy, ours does not.
+network_policy_enforced() {
+  [ "$(images_of_cluster)" = published ] && echo 1 || echo 0
+}
+
+mkdir -p "$RESULT"
+if [ "${CLUSTER:-kind}" = existing ]; then
+  use_existing
+  exit
+fi
+unset KUBECONFIG
+lock
+step 1/6 "Docker engine"
+ensure_engine
+step 2/6 "kind, helm, kubectl"
+ensure_tools
+step 3/6 "cluster $CLUSTER_NAME"
+ensure_cluster
+logged kubeconfig run_kind export kubeconfig --name "$CLUSTER_NAME" --kubeconfig "$RESULT/kubeconfig"
+export KUBECONFIG=$RESULT/kubeconfig
+step 4/6 "registry $REGISTRY"
+ensure_registry
+step 5/6 "base images"
+ensure_base_images
+step 6/6 "metrics, and waiting until all is ready"
+ensure_metrics
+write_env
+step "done" "the cluster is up; for your shell: . ${RESULT#"$PWD"/}/env"
