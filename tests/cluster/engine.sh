@@ -12,6 +12,7 @@ has_sys_resource() {
 }
 
 ensure_engine() {
+  [[ $DOCKER_HOST = unix://* ]] || die "DOCKER_HOST=$DOCKER_HOST: the cluster needs a Docker engine of this machine, at unix://<path>."
   if ! engine_answers; then
     need dockerd:docker.io iptables:iptables
     need docker:docker-cli # part of docker.io up to Debian 12
