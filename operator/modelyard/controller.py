@@ -81,8 +81,8 @@ class Controller:
     async def start(self) -> None:
         """Learn all that exists, then begin to work; nothing is judged on half of the picture."""
         self._tasks = [asyncio.create_task(reflector.run()) for reflector in self._reflectors]
-        for reflector in self._reflectors:
-            await reflector.synced.wait()
+        for reflector, task in zip(self._reflectors, self._tasks, strict=True):
+            await _until_synced(reflector, task)
         for namespace in self._namespaces:
             for resource in _NOT_WATCHED:
                 children, _ = await self._ctx.client.list_with_version(
@@ -132,12 +132,15 @@ class Controller:
         if resource is JOBS:
             key = store.drop_job(body["metadata"]["name"]) if deleted else store.put_job(body)
         elif resource is REVISIONS:
-            # A record that was written here is no news; one that somebody deleted is.
+            # A record that was written here is no news; one that somebody deleted is, and one whose writer
+            # was killed or did not hear the answer.
             if deleted:
                 key = store.drop_record(body)
             else:
                 record = store.put_record(body)
                 key = record.key if record else None
+                for dependent in store.dependents(record.key) if record else ():
+                    queue.add(dependent)
         elif deleted:
             store.drop_child(resource, body)
             key = self._owner(resource, body)
@@ -205,6 +208,15 @@ class Controller:
                 self._ctx.queue.add(key)
             if not keys:
                 await asyncio.sleep(pause)
+
+
+async def _until_synced(reflector: Reflector, task: asyncio.Task[None]) -> None:
+    """Wait for the first list; what ends the watch before that is raised here."""
+    synced = asyncio.ensure_future(reflector.synced.wait())
+    await asyncio.wait({synced, task}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        synced.cancel()
+        task.result()
 
 
 def _sentence(error: ValidationError) -> str:

@@ -87,7 +87,7 @@ class Client:
         while True:
             step = query | {"limit": str(_PAGE)} | ({"continue": token} if (token := _next(page)) else {})
             page = await self._call("GET", resource.path(namespace), query=step, accept=accept)
-            items.extend(page["items"])
+            items.extend(page["items"] or ())  # an empty list of metadata is null
             if not _next(page):
                 return items, page["metadata"]["resourceVersion"]
 
