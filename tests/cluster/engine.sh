@@ -59,7 +59,10 @@ stop_engine() {
 own_engine() {
   local pid
   pid=$(cat "$ENGINE/dockerd.pid" 2>/dev/null || true)
-  [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != dockerd ] || echo "$pid"
+  # Z: it ended, but its parent has not yet taken notice.
+  if grep -qs '^Name:.dockerd$' "/proc/$pid/status" && ! grep -qs '^State:.Z' "/proc/$pid/status"; then
+    echo "$pid"
+  fi
 }
 
 own_engine_ended() {
