@@ -17,15 +17,20 @@ _EVENTFUL: Final = {State.SUCCEEDED, State.FAILED}
 
 
 async def report(ctx: Context, item: Item, outcome: Outcome) -> None:
-    """Write what differs from the status, in one patch; nothing when nothing does."""
+    """Write what differs from the status, in one patch; nothing when nothing does.
+
+    Conflict when the object is another one than was read: what was judged and compared is old, and the news is
+    on its way.
+    """
     status = desired_status(item, outcome, timestamp(ctx.now()))
     patch = replacement(item.status, status)
     if not patch:
         return
     before = (item.state, item.status.get("id"))
+    body = {"metadata": {"resourceVersion": str(item.resource_version)}, "status": patch}
     try:
         written = await ctx.client.merge(
-            OURS[item.key.kind], item.key.namespace, item.key.name, {"status": patch}, subresource="status"
+            OURS[item.key.kind], item.key.namespace, item.key.name, body, subresource="status"
         )
     except NotFound:  # deleted meanwhile: the watch will say so
         return

@@ -147,7 +147,8 @@ class Store:
         """Take an object as the API server has it; its key when there is something to act on."""
         item = _item(kind, body)
         known = self._items.get(item.key)
-        if known and known.uid == item.uid and known.resource_version >= item.resource_version:
+        # Of an older incarnation too: each has its own stream of events, and they overtake one another.
+        if known and known.resource_version >= item.resource_version:
             return None
         if known:
             self._unlink(known)
@@ -205,11 +206,7 @@ class Store:
             annotations=_ours(metadata.get("annotations", {})),
         )
         known = self._records[key].get(record.version)
-        if (
-            known
-            and known.owner_uid == record.owner_uid
-            and known.resource_version >= record.resource_version
-        ):
+        if known and known.resource_version >= record.resource_version:
             return None
         self._records[key][record.version] = record
         return record
