@@ -19,8 +19,8 @@ _EVENTFUL: Final = {State.SUCCEEDED, State.FAILED}
 async def report(ctx: Context, item: Item, outcome: Outcome) -> None:
     """Write what differs from the status, in one patch; nothing when nothing does.
 
-    Conflict when the object is another one than was read: what was judged and compared is old, and the news is
-    on its way.
+    Conflict when the object is another one than was read: what was judged and compared is old, and news is on
+    its way.
     """
     status = desired_status(item, outcome, timestamp(ctx.now()))
     patch = replacement(item.status, status)
