@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ from modelyard.build.runtime import PACKAGE, REQUIREMENTS, runtime_files
 
 _SILENCE_SECONDS: Final = 1800
 """How long the engine may say nothing: compiling a package, or copying a large model, is silent."""
+
+_CHATTER: Final = re.compile(r"^(?: ---> [0-9a-f]{12}|Removing intermediate container .*)$", re.MULTILINE)
+_TO_COME: Final = frozenset({"Preparing", "Waiting"})
 
 Message = dict[str, Any]
 
@@ -107,7 +111,7 @@ def _follow(messages: Iterator[Message], log: BuildLog) -> None:
     instruction = ""
     output: list[str] = []
     for message in messages:
-        text = str(message.get("stream", ""))
+        text = _CHATTER.sub("", str(message.get("stream", "")))
         if text.startswith("Step "):
             instruction = text.partition(" : ")[2].strip()
             output = []
@@ -130,7 +134,7 @@ def _push(client: docker.APIClient, request: BuildRequest, log: BuildLog) -> str
                 raise push_error(target, log.redact(str(message["error"])))
             digest = message.get("aux", {}).get("Digest", digest)
             line = f"{message.get('id', '')} {message.get('status', '')}".strip()
-            if line not in seen:  # progress comes many times a second
+            if line not in seen and message.get("status") not in _TO_COME:  # they come many times a second
                 seen.add(line)
                 log.write(line)
     except APIError as error:

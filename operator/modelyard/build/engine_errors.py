@@ -22,6 +22,7 @@ _MESSAGE_CHARACTERS: Final = 1000
 _PIP: Final = "-m pip install"
 _PIP_ERROR: Final = re.compile(r"^(?:ERROR|error): (.+)|^(.+: No module named (?:pip|venv))$")
 _INDEX_DOWN: Final = re.compile(r"after connection broken by|confirming the ssl certificate", re.IGNORECASE)
+_VERSIONS: Final = re.compile(r"\(from versions: .*?((?:[^ ,]+, ){4}[^ ,]+)\)")
 _NO_VERSIONS: Final = "(from versions: none)"
 _DISK_FULL: Final = re.compile(r"no space left on device|\[Errno 28\]", re.IGNORECASE)
 _NOT_FOUND: Final = re.compile(
@@ -73,7 +74,9 @@ def _base_error(image: str, message: str) -> BuildFailedError:
 
 def _pip_error(output: Sequence[str], message: str) -> BuildFailedError:
     found = [match[1] or match[2] for line in output if (match := _PIP_ERROR.match(line))]
-    said = _short("; ".join(dict.fromkeys(found)) or message)
+    said = _short(
+        "; ".join(_VERSIONS.sub(r"(newest versions: \1)", line) for line in dict.fromkeys(found)) or message
+    )
     if _NO_VERSIONS in said and any(map(_INDEX_DOWN.search, output)):
         return PackageIndexUnavailableError(f"pip cannot reach its package index: {said}")
     return PipFailedError(f"pip cannot install the requirements: {said}")

@@ -87,8 +87,8 @@ def run() -> int:
         result, code = BuildResult(digest=build(request, settings, builder, log)), 0
         log.write(f"pushed {request.repository}:{request.tag}, {result.digest}")
     except BuildFailedError as error:
-        log.write(f"{error.code}: {error}")
         result, code = failed(error, log), _FAILED
+        log.write(f"{error.code}: {error}")
     except Exception as error:
         log.write(traceback.format_exc())
         result, code = crashed(error, log), _CRASHED

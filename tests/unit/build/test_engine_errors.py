@@ -28,6 +28,16 @@ ENDED = "The command '/bin/sh -c …' returned a non-zero code: 1"
         ),
         (
             PIP,
+            [
+                "ERROR: Could not find a version that satisfies the requirement x==9"
+                " (from versions: 1, 2, 3, 4a, 5.0, 6)"
+            ],
+            ENDED,
+            "PipFailed",
+            "requirement x==9 (newest versions: 2, 3, 4a, 5.0, 6)",
+        ),
+        (
+            PIP,
             ["ERROR: Invalid requirement: 'a b' (from line 1 of requirements.txt)"],
             ENDED,
             "PipFailed",

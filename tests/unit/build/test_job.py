@@ -94,7 +94,7 @@ def test_success(ran: Job, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(ran.workspace.iterdir()) == []
 
 
-def test_a_failure_that_is_explained(ran: Job) -> None:
+def test_a_failure_that_is_explained(ran: Job, capsys: pytest.CaptureFixture[str]) -> None:
     assert ran.run(raised=PipFailedError("pip cannot install x")) == 1
     error = ran.result.error
     assert error is not None
@@ -104,10 +104,8 @@ def test_a_failure_that_is_explained(ran: Job) -> None:
         Step.BUILD,
         False,
     )
-    assert [detail.message for detail in error.details][-2:] == [
-        "Step 1/1",
-        "PipFailed: pip cannot install x",
-    ]
+    assert error.details[-1].message == "Step 1/1"
+    assert capsys.readouterr().out.endswith("[Build] PipFailed: pip cannot install x\n")
     assert list(ran.workspace.iterdir()) == []
 
 
