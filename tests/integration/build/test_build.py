@@ -174,7 +174,7 @@ def _closed_port() -> int:
 
 def test_a_registry_that_is_down(builds: Builds) -> None:
     down = f"localhost:{_closed_port()}"
-    request = builds.request().model_copy(update={"repository": f"{down}/x"})
+    request = builds.request().model_copy(update={"repository": f"{down}/{builds.repository}"})
     code, step, message, transient = _failure(builds, request)
     assert (code, step, transient) == ("RegistryUnavailable", Step.PUSH, True)
     assert down in message
@@ -183,7 +183,9 @@ def test_a_registry_that_is_down(builds: Builds) -> None:
 
 
 def test_a_registry_that_wants_credentials(builds: Builds, guarded_registry: str) -> None:
-    request = builds.request().model_copy(update={"repository": f"{guarded_registry}/x", "tag": "1"})
+    request = builds.request().model_copy(
+        update={"repository": f"{guarded_registry}/{builds.repository}", "tag": "1"}
+    )
     code, step, _, transient = _failure(builds, request)
     assert (code, step, transient) == ("RegistryForbidden", Step.PUSH, False)
     config = builds.folder / ".dockerconfigjson"
@@ -192,9 +194,9 @@ def test_a_registry_that_wants_credentials(builds: Builds, guarded_registry: str
     ran = builds.run(request, MODELYARD_REGISTRY_CONFIG=str(config))
     assert ran.code == 0, ran.log
     with Registry(RegistryAccess(config=config)) as registry:
-        assert registry.resolve(f"{guarded_registry}/x:1") == ran.result.digest
+        assert registry.resolve(f"{request.repository}:1") == ran.result.digest
     with Registry(RegistryAccess()) as registry, pytest.raises(RegistryForbiddenError):
-        registry.resolve(f"{guarded_registry}/x:1")
+        registry.resolve(f"{request.repository}:1")
 
 
 def test_a_model_that_is_missing_is_said_before_anything_is_built(builds: Builds) -> None:
