@@ -312,9 +312,9 @@ class Store:
     # build Jobs
 
     def put_job(self, body: Json) -> Key | None:
-        """Take a build Job; the Image's key."""
+        """Take a build Job; the Image's key when it is news."""
         job = _job(body)
-        if job is None:
+        if job is None or self._jobs[job.image].get(job.name) == job:
             return None
         self._jobs[job.image][job.name] = job
         return job.image
