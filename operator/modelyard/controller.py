@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from modelyard.api.kinds import IMAGE, KINDS, SERVICE
 from modelyard.kube.client import METADATA_LIST
-from modelyard.kube.errors import Conflict, Refused, Unavailable
+from modelyard.kube.errors import Conflict, NotFound, Refused, Unavailable
 from modelyard.kube.reflector import Reflector
 from modelyard.kube.types import (
     AUTOSCALERS,
@@ -119,7 +119,10 @@ class Controller:
 
     def health(self) -> Json:
         """Seconds since each watch was last heard; RuntimeError when one is deaf or a worker has ended."""
-        silence = {reflector.resource.plural: round(reflector.silence) for reflector in self._reflectors}
+        silence: dict[str, int] = {}
+        for reflector in self._reflectors:
+            plural = reflector.resource.plural  # one of its watches in each namespace
+            silence[plural] = max(round(reflector.silence), silence.get(plural, 0))
         deaf = [plural for plural, seconds in silence.items() if seconds > _DEAF_AFTER]
         if deaf:
             raise RuntimeError(f"nothing heard of {', '.join(deaf)} for {_DEAF_AFTER:g} s")
@@ -167,7 +170,7 @@ class Controller:
             started = time.perf_counter()
             try:
                 after = await self._reconcile(key)
-            except (Conflict, Unavailable) as error:
+            except (Conflict, NotFound, Unavailable) as error:
                 _LOG.warning("%s: %s; again in %.1f s", key, error, queue.retry(key))
             except Exception:
                 RECONCILE_ERRORS.labels(kind=key.kind).inc()
