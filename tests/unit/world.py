@@ -126,12 +126,13 @@ class World:
                 return
         raise AssertionError(f"no rest after {self.cluster.calls[-20:]}")
 
-    async def play(self, seconds: float = 300) -> None:
-        """Settle, let pods and builds go on, and let time pass, until nothing happens within `seconds`."""
+    async def play(self, seconds: float = 300, *, alone: bool = False) -> None:
+        """Settle, let pods and builds go on unless `alone`, and let time pass, until nothing happens within
+        `seconds`."""
         end = self.clock() + dt.timedelta(seconds=seconds)
         while True:
             await self.settle()
-            if self.step():
+            if not alone and self.step():
                 continue
             due = min(self.queue.later.values(), default=end)
             if due >= end:
