@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from modelyard.api.status import ErrorDetail, ErrorResponse
 from modelyard.build.errors import BuildFailedError
 from modelyard.build.inputs import input_hash
+from modelyard.build.reference import parse_reference
 from modelyard.build.request import BuildError, BuildRequest, BuildResult
 from modelyard.build.runtime import runtime_version
 from modelyard.kube.errors import AlreadyExists, KubeError, Refused
@@ -100,11 +101,12 @@ def _build_of(item: Item, record: Record, attempt: int) -> Build:
 
 
 async def _tagged(ctx: Context, request: BuildRequest) -> BuildRequest:
-    """The request with the hash of its inputs as tag."""
-    base = await ctx.registry.digest(request.base_image)
+    """The request with the hash of its inputs as tag, and with the base image that the hash speaks of."""
+    digest = await ctx.registry.digest(request.base_image)
     # A base image that is in no registry may still be in the engine; the builder finds out.
-    tag = input_hash(request, base or request.base_image, runtime_version())
-    return request.model_copy(update={"tag": tag})
+    tag = input_hash(request, digest or request.base_image, runtime_version())
+    base = str(parse_reference(request.base_image).at(digest)) if digest else request.base_image
+    return request.model_copy(update={"tag": tag, "base_image": base})
 
 
 def _location(ctx: Context, item: Item, digest: str) -> str:
