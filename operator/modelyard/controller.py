@@ -31,7 +31,7 @@ from modelyard.reconcile import image, manifest, model, service
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.outcome import Outcome, failed
 from modelyard.reconcile.queue import Key
-from modelyard.reconcile.report import report
+from modelyard.reconcile.report import kept, report
 from modelyard.reconcile.store import Item
 from modelyard.resources.labels import SELECTOR
 
@@ -189,14 +189,20 @@ class Controller:
             if key.kind == IMAGE.name:
                 await image.forget(self._ctx, key)
             return None
-        newest = self._ctx.store.newest(key)
+        store = self._ctx.store
         try:
             outcome = await _RECONCILERS[key.kind](self._ctx, item)
         except ValidationError as error:
-            outcome = failed("InvalidSpec", _sentence(error), newest)
+            outcome = failed("InvalidSpec", _sentence(error), store.newest(key), **kept(item))
         except Refused as error:
             message = f"the API server refused what this object needs: {error.message}"
-            outcome = failed(error.reason or "Refused", message, newest, requeue_after=_REFUSED_PAUSE)
+            outcome = failed(
+                error.reason or "Refused",
+                message,
+                store.newest(key),
+                requeue_after=_REFUSED_PAUSE,
+                **kept(item),
+            )
         await report(self._ctx, item, outcome)
         return outcome.requeue_after
 

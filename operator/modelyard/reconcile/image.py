@@ -28,9 +28,7 @@ _LOG: Final = logging.getLogger(__name__)
 async def reconcile(ctx: Context, item: Item) -> Outcome:
     """Resolve the manifest, record the version, cancel older builds, then see this one through."""
     outcome = await _phases(ctx, item)
-    return dataclasses.replace(
-        outcome, fields=_fields(outcome.record) | {"creationState": str(outcome.state)}
-    )
+    return dataclasses.replace(outcome, fields=_fields(outcome.record))
 
 
 async def _phases(ctx: Context, item: Item) -> Outcome:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from modelyard.api.conditions import conditions
-from modelyard.api.status import State
+from modelyard.api.kinds import IMAGE
+from modelyard.api.status import State, Status
 from modelyard.kube.errors import NotFound
 from modelyard.kube.merge import replacement
 from modelyard.kube.types import OURS, Json
@@ -14,6 +15,8 @@ from modelyard.reconcile.outcome import Outcome
 from modelyard.reconcile.store import Item
 
 _EVENTFUL: Final = {State.SUCCEEDED, State.FAILED}
+_EVERY_KIND: Final = {field.alias for field in Status.model_fields.values()}
+_OF_KSTATUS: Final = {"Ready", "Reconciling", "Stalled"}
 
 
 async def report(ctx: Context, item: Item, outcome: Outcome) -> None:
@@ -56,6 +59,8 @@ def desired_status(item: Item, outcome: Outcome, now: str) -> Json:
     )
     error = {"error": outcome.error.wire()} if outcome.error else {}
     fields = {key: value for key, value in outcome.fields.items() if value not in (None, [], "")}
+    if item.key.kind == IMAGE.name:
+        fields["creationState"] = str(outcome.state)
     return {
         "observedGeneration": item.generation,
         **versioned,
@@ -65,6 +70,18 @@ def desired_status(item: Item, outcome: Outcome, now: str) -> Json:
         "conditions": conditions(
             _wanted_conditions(outcome), item.status.get("conditions", []), item.generation, now
         ),
+    }
+
+
+def kept(item: Item) -> dict[str, Any]:
+    """The kind's own part of the status as it is, for an outcome that says nothing of it."""
+    return {
+        "fields": {key: value for key, value in item.status.items() if key not in _EVERY_KIND},
+        "conditions": {
+            condition["type"]: (condition["status"] == "True", condition["reason"], condition["message"])
+            for condition in item.status.get("conditions", ())
+            if condition["type"] not in _OF_KSTATUS
+        },
     }
 
 
