@@ -24,6 +24,7 @@ from modelyard.reconcile.queue import Key, WorkQueue
 from modelyard.reconcile.store import Store
 from modelyard.resources import labels
 from modelyard.resources.build_job import CONTAINER
+from modelyard.resources.revision import owner_of
 from modelyard.settings import Settings
 
 SYSTEM: Final = "modelyard-system"
@@ -149,8 +150,8 @@ class World:
         for job in self.cluster.all(JOBS):
             if "status" not in job:
                 self._run(job)
-        for deployment in self.cluster.all(DEPLOYMENTS):
-            self.roll(deployment["metadata"]["name"], deployment["metadata"]["namespace"], ready=self.serves)
+        for metadata in [body["metadata"] for body in self.cluster.all(DEPLOYMENTS) if owner_of(body)]:
+            self.roll(metadata["name"], metadata["namespace"], ready=self.serves)
         return len(self.cluster.history) > before
 
     def roll(self, name: str, namespace: str = "default", *, ready: bool = True) -> None:
