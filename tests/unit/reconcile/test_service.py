@@ -22,11 +22,11 @@ from modelyard.kube.types import (
 from modelyard.resources import labels
 from modelyard.resources.scoring import template_mark
 
-AUTOSCALED = {
+AUTOSCALED: dict[str, Any] = {
     "numReplicas": None,
     "autoScaler": {"autoscaleEnabled": True, "minReplicas": 2, "maxReplicas": 5},
 }
-FIXED = {"numReplicas": 3, "autoScaler": None}
+FIXED: dict[str, Any] = {"numReplicas": 3, "autoScaler": None}
 
 
 def exists(world: World, resource: ApiResource, name: str = "m") -> bool:
