@@ -56,6 +56,7 @@ class _Watcher:
     """How far a watch has told the history."""
 
     position: int
+    open: bool = True
 
 
 @dataclass
@@ -149,14 +150,14 @@ class FakeCluster:
                 yield {"type": event.type, "object": _shown(event.body, accept == METADATA_ONLY)}
 
     async def follow(self, version: int) -> AsyncIterator[Event]:
-        """Every event after a version, for ever."""
+        """Every event after a version, until the cluster hangs up."""
         start = next((at for at, event in enumerate(self.history) if event.version > version), None)
         watcher = _Watcher(len(self.history) if start is None else start)
         self._watchers.append(watcher)
         try:
-            while True:
+            while watcher.open:
                 await self._lag()
-                while watcher.position < len(self.history):
+                while watcher.open and watcher.position < len(self.history):
                     yield self.history[watcher.position]
                     watcher.position += 1
                     await self._lag()
@@ -167,11 +168,6 @@ class FakeCluster:
     def told(self) -> bool:
         """Whether every watch has told everything."""
         return all(watcher.position == len(self.history) for watcher in self._watchers)
-
-    @property
-    def watches(self) -> int:
-        """Watches that are open."""
-        return len(self._watchers)
 
     @property
     def writes(self) -> list[Call]:
@@ -245,6 +241,11 @@ class FakeCluster:
             self._commit(resource, "DELETED", body)
         if self.collects:
             self._collect()
+
+    def hang_up(self) -> None:
+        """Every watch ends."""
+        for watcher in self._watchers:
+            watcher.open = False
 
     def compact(self) -> None:
         """Forget the history: watches of older versions are gone."""
