@@ -138,7 +138,8 @@ class Controller:
             # A record that was written here is no news; one that somebody deleted is, and one whose writer
             # was killed or did not hear the answer.
             if deleted:
-                key = store.drop_record(body)
+                if key := store.drop_record(body):
+                    store.doubt(key)
             else:
                 record = store.put_record(body)
                 key = record.key if record else None
@@ -147,6 +148,7 @@ class Controller:
         elif deleted:
             store.drop_child(resource, body)
             key = self._owner(resource, body)
+            store.doubt(key)
         else:
             owner = store.put_child(resource, body)
             key = Key(SERVICE.name, body["metadata"]["namespace"], owner.name) if owner else None
@@ -184,7 +186,7 @@ class Controller:
                 RECONCILE_SECONDS.labels(kind=key.kind).observe(time.perf_counter() - started)
 
     async def _reconcile(self, key: Key) -> float | None:
-        item = self._ctx.store.item(key)
+        item = await self._item(key)
         if item is None or item.deleting:
             if key.kind == IMAGE.name:
                 await image.forget(self._ctx, key)
@@ -205,6 +207,25 @@ class Controller:
             )
         await report(self._ctx, item, outcome)
         return outcome.requeue_after
+
+    async def _item(self, key: Key) -> Item | None:
+        """One of our objects, looked at when it is doubtful.
+
+        kopf does not tell what went while its watch was away; what it left behind would be made again and
+        collected again, for ever.
+        """
+        store = self._ctx.store
+        item = store.item(key)
+        if item is None or not item.doubtful:
+            return item
+        live = await self._ctx.client.find(OURS[key.kind], key.namespace, key.name)
+        item.doubtful = False
+        if live:
+            store.put_item(key.kind, live)
+        else:
+            gone = {"metadata": {"namespace": key.namespace, "name": key.name}}
+            self.observe(key.kind, gone, deleted=True)
+        return store.item(key)
 
     async def _resync(self) -> None:
         """Compare everything with what is wanted, spread over the period: for what no watch tells."""

@@ -34,6 +34,7 @@ class Item:
     deleting: bool
     spec: Json
     status: Json
+    doubtful: bool = False  # something of it was deleted: it may have gone itself
 
     @property
     def state(self) -> State | None:
@@ -171,6 +172,11 @@ class Store:
             self._unlink(known)
             del self._items[key]
         return key
+
+    def doubt(self, key: Key) -> None:
+        """Look whether an object is still there at the next reconcile."""
+        if item := self._items.get(key):
+            item.doubtful = True
 
     def wrote_status(self, item: Item, status: Json, metadata: Json) -> None:
         """A status has just been written."""
