@@ -69,6 +69,7 @@ class World:
         self.cluster = FakeCluster(self.clock, schedule)
         self.registry = FakeRegistry()
         self.settings = settings or Settings()
+        self.deaf = False  # whether kopf tells nothing
         self.serves = True  # whether new pods become ready
         self.outcome: Callable[[BuildRequest], BuildResult] = succeed
         self.builds = 0
@@ -112,7 +113,7 @@ class World:
         """What kopf does."""
         kinds = {resource: kind for kind, resource in OURS.items()}
         async for event in self.cluster.follow(version):
-            if kind := kinds.get(event.resource):
+            if (kind := kinds.get(event.resource)) and not self.deaf:
                 self.controller.observe(kind, event.body, deleted=event.type == "DELETED")
 
     async def settle(self) -> None:
