@@ -23,6 +23,9 @@ from modelyard.resources import labels
 from modelyard.resources.build_request import python_version
 
 _LOG: Final = logging.getLogger(__name__)
+_LOOK_AGAIN: Final = (
+    15.0  # seconds until what no event tells an Image of is looked for again: Secrets, models
+)
 
 
 async def reconcile(ctx: Context, item: Item) -> Outcome:
@@ -67,14 +70,14 @@ async def _build(ctx: Context, item: Item, record: Record, manifest: Record) -> 
     for id_ in manifest.data["modelIds"]:
         model = versions.resolve(ctx, MODEL, item.key.namespace, id_)
         if isinstance(model, str):
-            return waiting("ModelNotFound", model, record)
+            return waiting("ModelNotFound", model, record, requeue_after=_LOOK_AGAIN)
         models[id_] = model
     attempt = int(record.annotations.get(labels.ATTEMPTS, 0)) + 1
     progress = await build.advance(
         ctx, item, record, manifest.data, {id_: model.data for id_, model in models.items()}, attempt
     )
     if isinstance(progress, build.Waiting):
-        return waiting(progress.reason, progress.message, record, requeue_after=15)
+        return waiting(progress.reason, progress.message, record, requeue_after=_LOOK_AGAIN)
     if isinstance(progress, build.Running):
         # The clean-up of a lost or late watch event: look again now and then.
         return Outcome(State.RUNNING, "Building", progress.message, record, requeue_after=60)
