@@ -333,3 +333,15 @@ async def test_a_pinned_version_that_does_not_exist_yet(world: World) -> None:
     world.change("Model", url="https://h/2")
     await world.play()
     assert world.said("Image") == ("m:1", "Succeeded", "Built")
+
+
+async def test_a_model_that_went_before_the_build_and_comes_back(world: World) -> None:
+    world.apply(model(), manifest())
+    await world.play()
+    world.cluster.remove(OURS["Model"], "default", "m")
+    world.apply(image())
+    await world.play(seconds=5)
+    assert world.said("Image") == ("m:1", "NotStarted", "ModelNotFound")
+    world.apply(model())
+    await world.play(seconds=20)
+    assert world.said("Image") == ("m:1", "Succeeded", "Built")

@@ -234,7 +234,7 @@ async def test_any_call_may_fail_once(point: str) -> None:
             break
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(60))
 async def test_edits_at_any_moment(seed: int) -> None:
     """Whatever the interleaving of edits, watches and calls, the last edit is what is served."""
     schedule = random.Random(seed)
@@ -242,7 +242,7 @@ async def test_edits_at_any_moment(seed: int) -> None:
     await world.start()
     world.apply(*schedule.sample(everything(), 4))
     for _ in range(12):
-        edit = schedule.randrange(5)
+        edit = schedule.randrange(6)
         if edit == 0:
             world.change("Model", url=f"https://h/{schedule.randrange(3)}")
         elif edit == 1:
@@ -251,6 +251,10 @@ async def test_edits_at_any_moment(seed: int) -> None:
             world.change("Manifest", description=str(schedule.random()))
         elif edit == 3:
             world.change("Image", name=schedule.choice(["a", "b"]))
+        elif edit == 4:
+            again = schedule.choice(everything())
+            world.cluster.remove(OURS[again["kind"]], "default", "m")
+            world.apply(again)
         else:
             world.step()
         for _ in range(schedule.randrange(60)):
