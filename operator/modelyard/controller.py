@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -47,6 +48,7 @@ _METADATA_ONLY: Final = {CORE_SERVICES, SECRETS}
 _NOT_WATCHED: Final = (AUTOSCALERS, DISRUPTION_BUDGETS)
 _REFUSED_PAUSE: Final = 60.0  # seconds until what the API server refused is tried again
 _DEAF_AFTER: Final = 300.0  # seconds: longer than a watch lasts, and several bookmarks
+_UNTOLD_AFTER: Final = 60.0  # seconds that kopf has to tell what a resync has seen already
 
 
 class Controller:
@@ -55,6 +57,7 @@ class Controller:
     def __init__(self, ctx: Context):
         self._ctx = ctx
         self._tasks: list[asyncio.Task[None]] = []
+        self._untold: dict[str, dt.datetime] = {}  # kind → when a resync saw what kopf had not told
         self._reflectors = [
             *self._watch_children(REVISIONS, DEPLOYMENTS, CORE_SERVICES, SECRETS),
             Reflector(ctx.client, JOBS, self._on_child, namespace=ctx.settings.namespace, selector=SELECTOR),
@@ -108,6 +111,7 @@ class Controller:
     def observe(self, kind: str, body: Json, *, deleted: bool) -> None:
         """One of our objects was created, changed or deleted."""
         store, queue = self._ctx.store, self._ctx.queue
+        self._untold.pop(kind, None)
         if not deleted:
             if key := store.put_item(kind, body):
                 queue.add(key)
@@ -126,6 +130,9 @@ class Controller:
         deaf = [plural for plural, seconds in silence.items() if seconds > _DEAF_AFTER]
         if deaf:
             raise RuntimeError(f"nothing heard of {', '.join(deaf)} for {_DEAF_AFTER:g} s")
+        for kind, since in self._untold.items():
+            if (self._ctx.now() - since).total_seconds() > _UNTOLD_AFTER:
+                raise RuntimeError(f"kopf does not tell of changes of {kind} objects")
         if any(task.done() for task in self._tasks):
             raise RuntimeError("a worker has ended")
         return silence
@@ -221,6 +228,8 @@ class Controller:
         live = await self._ctx.client.find(OURS[key.kind], key.namespace, key.name)
         item.doubtful = False
         if live:
+            if live["metadata"]["generation"] > item.generation:
+                self._untold.setdefault(key.kind, self._ctx.now())
             store.put_item(key.kind, live)
         else:
             gone = {"metadata": {"namespace": key.namespace, "name": key.name}}
@@ -234,6 +243,7 @@ class Controller:
             pause = self._ctx.settings.resync_seconds / max(len(keys), 1)
             for key in keys:
                 await asyncio.sleep(pause)
+                self._ctx.store.doubt(key)
                 self._ctx.store.distrust(service.CHILDREN, key.namespace, service.names(key.name))
                 self._ctx.queue.add(key)
             if not keys:

@@ -226,3 +226,20 @@ async def test_a_service_of_another_name_is_none_of_the_secrets_business(serving
     serving.cluster.remove(OURS["Service"], "default", "m-keys")
     await serving.play()
     assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+
+
+async def test_kopf_that_does_not_tell_is_noticed(serving: World) -> None:
+    """A resync goes on without kopf; the liveness probe ends a process whose watch stays deaf."""
+    key = Key("Model", "default", "m")
+    serving.deaf = True
+    serving.change("Model", url="https://h/2")
+    serving.store.doubt(key)
+    serving.queue.add(key)
+    await serving.settle()
+    assert serving.said("Model")[0] == "m:2"
+    serving.controller.health()
+    serving.clock.move(61)
+    with pytest.raises(RuntimeError, match="kopf does not tell of changes of Model"):
+        serving.controller.health()
+    serving.controller.observe("Model", serving.cluster.at(OURS["Model"], "m"), deleted=False)
+    serving.controller.health()
