@@ -58,6 +58,8 @@ class Build(_Section):
     resources: dict[str, Any] = Field(
         default_factory=lambda: {"requests": {"cpu": "100m", "memory": "128Mi"}}
     )
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    tolerations: tuple[dict[str, Any], ...] = ()
     workspace_size: str = "20Gi"  # size limit of the emptyDir
     deadline_seconds: Annotated[int, Field(ge=1)] = 1800
     ttl_seconds_after_finished: Annotated[int, Field(ge=60)] = 600
