@@ -31,10 +31,10 @@ from modelyard.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
 from modelyard.reconcile import image, manifest, model, service
 from modelyard.reconcile.children import NameTaken
 from modelyard.reconcile.context import Context
+from modelyard.reconcile.known import Item
 from modelyard.reconcile.outcome import Outcome, failed
 from modelyard.reconcile.queue import Key
 from modelyard.reconcile.report import kept, report
-from modelyard.reconcile.store import Item
 from modelyard.resources.labels import SELECTOR
 
 _LOG: Final = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, SECRETS, Json
 from modelyard.metrics import BUILDS
 from modelyard.reconcile.children import NameTaken, check_owner
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.store import BuildJob, Item, Record
+from modelyard.reconcile.known import BuildJob, Item, Record
 from modelyard.reconcile.versions import owner
 from modelyard.resources import labels
 from modelyard.resources.build_job import CONTAINER, Build, build_job, request_secret

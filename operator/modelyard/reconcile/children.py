@@ -12,7 +12,7 @@ from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.merge import changes, fingerprint
 from modelyard.kube.types import ApiResource, Json
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.store import Item
+from modelyard.reconcile.known import Item
 from modelyard.resources import labels
 from modelyard.resources.revision import owner_of
 

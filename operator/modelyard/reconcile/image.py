@@ -16,9 +16,9 @@ from modelyard.kube.types import CONFIG_MAPS, JOBS
 from modelyard.reconcile import build, versions
 from modelyard.reconcile.build import Failure
 from modelyard.reconcile.context import Context, parse_timestamp
+from modelyard.reconcile.known import Item, Record
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.queue import Key
-from modelyard.reconcile.store import Item, Record
 from modelyard.resources import labels
 from modelyard.resources.build_request import python_version
 

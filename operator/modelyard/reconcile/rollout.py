@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from modelyard.api.service import ServiceSpec
 from modelyard.reconcile.causes import Cause
-from modelyard.reconcile.store import Rollout
+from modelyard.reconcile.known import Rollout
 
 
 class Progress(NamedTuple):

@@ -24,10 +24,10 @@ from modelyard.reconcile import versions
 from modelyard.reconcile.causes import Cause, find_cause
 from modelyard.reconcile.children import NameTaken, absent, ensure
 from modelyard.reconcile.context import Context, parse_timestamp
+from modelyard.reconcile.known import Item, Record, Rollout
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.queue import Key
 from modelyard.reconcile.rollout import Progress, progress
-from modelyard.reconcile.store import Item, Record, Rollout
 from modelyard.resources import labels, scoring
 from modelyard.resources.revision import Owner
 

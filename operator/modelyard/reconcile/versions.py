@@ -20,8 +20,8 @@ from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.types import REVISIONS, Json
 from modelyard.reconcile.children import check_owner
 from modelyard.reconcile.context import Context, timestamp
+from modelyard.reconcile.known import Item, Record
 from modelyard.reconcile.queue import Key
-from modelyard.reconcile.store import Item, Record
 from modelyard.resources import labels
 from modelyard.resources.revision import Owner, revision
 
