@@ -4,14 +4,9 @@ import logging
 import os
 import sys
 
-from modelyard.scoring.app import ScoringApp
-from modelyard.scoring.keys import Keys
-from modelyard.scoring.lifecycle import Lifecycle
 from modelyard.scoring.logs import configure_logs
-from modelyard.scoring.score import ScoreEndpoint
-from modelyard.scoring.server import DRIVER_FAILED, ScoringServer
+from modelyard.scoring.process import Process
 from modelyard.scoring.settings import Settings, SettingsError
-from modelyard.scoring.workers import Workers
 
 
 def main() -> int:
@@ -21,14 +16,14 @@ def main() -> int:
         settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         logging.getLogger("modelyard.scoring").critical("%s", error)
-        return DRIVER_FAILED
-    lifecycle = Lifecycle()
-    workers = Workers(settings.max_concurrent_requests)
-    score = ScoreEndpoint(settings, lifecycle, Keys(settings.keys_dir), workers)
-    app = ScoringApp(lifecycle, score, settings.max_body_bytes)
-    server = ScoringServer(settings, lifecycle, workers, app)
-    server.run()
-    return server.exit_code
+        return 3
+    # The workers load the driver while this process loads the server.
+    processes = [Process(settings, settings.threads_per_worker, os.environ) for _ in range(settings.workers)]
+    from modelyard.scoring.server import ScoringServer  # noqa: PLC0415 - see above
+    from modelyard.scoring.telemetry import Telemetry  # noqa: PLC0415
+
+    telemetry = Telemetry.from_environment(os.environ) if settings.telemetry else None
+    return ScoringServer(settings, processes, telemetry).run()
 
 
 if __name__ == "__main__":
