@@ -71,14 +71,19 @@ class ObjectInput:
 
     def __init__(self, parameters: Sequence[inspect.Parameter], hints: dict[str, Hint]) -> None:
         self._parameters = parameters
+        self._names = [parameter.name for parameter in parameters]
         self._hints = hints
 
     def arguments(self, request: Request) -> dict[str, Any]:
         if request.flags & QUERY:
             given = query_values(bytes(request.body))
-            return {name: self._either(name, *given[name]) for name in self._present(given)}
+            return self._defaults(given) | {
+                name: self._either(name, *given[name]) for name in self._names if name in given
+            }
         fields = self._object(request)
-        return {name: self._converted(name, fields[name]) for name in self._present(fields)}
+        return self._defaults(fields) | {
+            name: self._converted(name, fields[name]) for name in self._names if name in fields
+        }
 
     def _object(self, request: Request) -> dict[str, Any]:
         content_type = json.loads(request.meta)["headers"].get("content-type", "")
@@ -94,12 +99,13 @@ class ObjectInput:
             raise InputError(400, "The body should be a JSON object.")
         return fields
 
-    def _present(self, fields: dict[str, Any]) -> list[str]:
-        """The parameters to pass on; those that are absent have a default."""
-        for parameter in self._parameters:
-            if parameter.name not in fields and parameter.default is parameter.empty:
+    def _defaults(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Of the parameters that are absent. inference_schema's decorators look for every argument by name."""
+        absent = [parameter for parameter in self._parameters if parameter.name not in fields]
+        for parameter in absent:
+            if parameter.default is parameter.empty:
                 raise InputError(400, f"A value is not provided for the {parameter.name!r} parameter.")
-        return [parameter.name for parameter in self._parameters if parameter.name in fields]
+        return {parameter.name: parameter.default for parameter in absent}
 
     def _converted(self, name: str, value: Any) -> Any:
         hint = self._hints.get(name)

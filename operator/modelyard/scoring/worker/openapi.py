@@ -78,7 +78,7 @@ def sample(schema: Schema) -> Any:
     return _sample_of_type(schema)
 
 
-def _sample_of_type(schema: Schema) -> Any:
+def _sample_of_type(schema: Schema) -> Any:  # noqa: PLR0911 - one a type
     match schema.get("type"):
         case "object":
             return {name: sample(one) for name, one in schema.get("properties", {}).items()}
