@@ -2,8 +2,8 @@
 
 It is installed alone, beside the driver's own packages, and so imports nothing of the rest of modelyard and
 nothing but uvloop and httptools. It is two kinds of process: the front, which speaks HTTP and never runs code
-of the driver, and the workers, which have the driver and nothing but the standard library beside it. The parts
-of the front, in the order in which a request passes them:
+of the driver, and the workers, which have the driver and nothing but the standard library beside it.
+The parts of the front, in the order in which a request passes them:
 
     connection  HTTP/1.1 of one client, with limits for all that a client may do
     site        which path and method go where; what all connections share

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 START_SCRIPT: Final = Path(__file__).parent / "worker" / "start.py"
-RUNTIME_FOLDER: Final = Path(__file__).resolve().parents[2]
+RUNTIME_FOLDER: Final = Path(__file__).parents[2].resolve()
 
 AHEAD_SECONDS: Final = 0.002
 """Requests of so much run time are sent ahead of their turn: the worker then never waits for the front, and

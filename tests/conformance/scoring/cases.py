@@ -235,7 +235,7 @@ SCHEMA = Group(
             sent=JSON,
             status=400,
             headers={"x-ms-run-function-failed": None},
-            why="The decorators convert inside the call, so the peer takes it for an error of the driver (500).",
+            why="The decorators convert inside the call: the peer takes it for an error of the driver.",
         ),
         Case(
             "run() itself raises",

@@ -1,4 +1,4 @@
-"""The servers that the suite knows, each in an environment of its own under build/, as an image would have it."""
+"""The servers that the suite knows, each in an environment of its own under build/, as in an image."""
 
 import contextlib
 import os

@@ -100,7 +100,7 @@ class ObjectInput:
         return fields
 
     def _defaults(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Of the parameters that are absent. inference_schema's decorators look for every argument by name."""
+        """Of the absent parameters: inference_schema's decorators look for every argument by name."""
         absent = [parameter for parameter in self._parameters if parameter.name not in fields]
         for parameter in absent:
             if parameter.default is parameter.empty:
