@@ -27,7 +27,8 @@ test-unit: $(VENV) ## tests with no cluster
 test-integration: $(VENV) cluster image ## tests against a real API server, engine and registry
 	. .cluster/env && $(RUN) pytest tests/integration
 
-test-e2e: $(VENV) cluster install ## tests of the whole, installed by the chart
+test-e2e: $(VENV) cluster image ## tests of the whole, installed by the chart
+	@$(CHART_SCRIPTS)install.sh --values tests/e2e/values.yaml $(HELM_ARGS)
 	. .cluster/env && $(RUN) pytest tests/e2e
 
 lint: $(VENV) ## style, types, layers, and generated files

@@ -7,12 +7,13 @@ set -euo pipefail
 need_variables REGISTRY_PUSH
 UV=${UV:-uv}
 BASE_IMAGE=${PYTHON_BASE_IMAGE:-python:3.11-slim}
-CONTEXT=build/image
 LOG=build/image.log
 
 # A context of its own: only what the image is made of, and its hash names the image.
-rm -rf "$CONTEXT"
-mkdir -p "$CONTEXT/wheel"
+mkdir -p build
+CONTEXT=$(mktemp -d build/image.XXXXXX)
+trap 'rm -rf "$CONTEXT"' EXIT
+mkdir "$CONTEXT/wheel"
 $UV export --quiet --frozen --no-dev --no-emit-project --no-header --no-annotate >"$CONTEXT/requirements.txt"
 $UV build --quiet --wheel --out-dir "$CONTEXT/wheel"
 rm -f "$CONTEXT/wheel/.gitignore"

@@ -42,7 +42,9 @@ apply namespace "$namespace"
 apply secret generic build-pip --from-file=pip.conf=<(host_pip_conf)
 [ -z "$(host_ca_bundle)" ] || apply configmap build-ca --from-file=ca.crt="$(host_ca_bundle)"
 
-# An install that was interrupted stays pending, and helm would refuse every later one.
+# One call at a time, so that what is pending now was interrupted: helm would refuse every later call.
+exec 9>build/install.lock
+flock 9
 kubectl --namespace "$namespace" delete secret >/dev/null 2>&1 \
   --selector 'owner=helm,name=modelyard,status in (pending-install,pending-upgrade,pending-rollback)'
 # CRDs may be there from elsewhere, such as tests that apply them without the chart: the chart takes them over.

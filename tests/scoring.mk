@@ -3,3 +3,6 @@
 .PHONY: conformance-scoring bench-scoring
 conformance-scoring: ## the contract suite, against the runtime and azureml-inference-server-http
 	$(RUN) python -m tests.conformance.scoring
+
+bench-scoring: ## speed beside other servers; ends with one line of ratios
+	$(RUN) python -m tests.bench.scoring

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from modelyard.api.kinds import IMAGE, KINDS, SERVICE
 from modelyard.kube.client import METADATA_LIST
-from modelyard.kube.errors import Conflict, Refused, Unavailable
+from modelyard.kube.errors import Conflict, NotFound, Refused, Unavailable
 from modelyard.kube.reflector import Reflector
 from modelyard.kube.types import (
     AUTOSCALERS,
@@ -31,7 +31,7 @@ from modelyard.reconcile import image, manifest, model, service
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.outcome import Outcome, failed
 from modelyard.reconcile.queue import Key
-from modelyard.reconcile.report import report
+from modelyard.reconcile.report import kept, report
 from modelyard.reconcile.store import Item
 from modelyard.resources.labels import SELECTOR
 
@@ -81,8 +81,8 @@ class Controller:
     async def start(self) -> None:
         """Learn all that exists, then begin to work; nothing is judged on half of the picture."""
         self._tasks = [asyncio.create_task(reflector.run()) for reflector in self._reflectors]
-        for reflector in self._reflectors:
-            await reflector.synced.wait()
+        for reflector, task in zip(self._reflectors, self._tasks, strict=True):
+            await _until_synced(reflector, task)
         for namespace in self._namespaces:
             for resource in _NOT_WATCHED:
                 children, _ = await self._ctx.client.list_with_version(
@@ -119,7 +119,10 @@ class Controller:
 
     def health(self) -> Json:
         """Seconds since each watch was last heard; RuntimeError when one is deaf or a worker has ended."""
-        silence = {reflector.resource.plural: round(reflector.silence) for reflector in self._reflectors}
+        silence: dict[str, int] = {}
+        for reflector in self._reflectors:
+            plural = reflector.resource.plural  # one of its watches in each namespace
+            silence[plural] = max(round(reflector.silence), silence.get(plural, 0))
         deaf = [plural for plural, seconds in silence.items() if seconds > _DEAF_AFTER]
         if deaf:
             raise RuntimeError(f"nothing heard of {', '.join(deaf)} for {_DEAF_AFTER:g} s")
@@ -132,15 +135,20 @@ class Controller:
         if resource is JOBS:
             key = store.drop_job(body["metadata"]["name"]) if deleted else store.put_job(body)
         elif resource is REVISIONS:
-            # A record that was written here is no news; one that somebody deleted is.
+            # A record that was written here is no news; one that somebody deleted is, and one whose writer
+            # was killed or did not hear the answer.
             if deleted:
-                key = store.drop_record(body)
+                if key := store.drop_record(body):
+                    store.doubt(key)
             else:
                 record = store.put_record(body)
                 key = record.key if record else None
+                for dependent in store.dependents(record.key) if record else ():
+                    queue.add(dependent)
         elif deleted:
             store.drop_child(resource, body)
             key = self._owner(resource, body)
+            store.doubt(key)
         else:
             owner = store.put_child(resource, body)
             key = Key(SERVICE.name, body["metadata"]["namespace"], owner.name) if owner else None
@@ -164,7 +172,7 @@ class Controller:
             started = time.perf_counter()
             try:
                 after = await self._reconcile(key)
-            except (Conflict, Unavailable) as error:
+            except (Conflict, NotFound, Unavailable) as error:
                 _LOG.warning("%s: %s; again in %.1f s", key, error, queue.retry(key))
             except Exception:
                 RECONCILE_ERRORS.labels(kind=key.kind).inc()
@@ -178,21 +186,46 @@ class Controller:
                 RECONCILE_SECONDS.labels(kind=key.kind).observe(time.perf_counter() - started)
 
     async def _reconcile(self, key: Key) -> float | None:
-        item = self._ctx.store.item(key)
+        item = await self._item(key)
         if item is None or item.deleting:
             if key.kind == IMAGE.name:
                 await image.forget(self._ctx, key)
             return None
-        newest = self._ctx.store.newest(key)
+        store = self._ctx.store
         try:
             outcome = await _RECONCILERS[key.kind](self._ctx, item)
         except ValidationError as error:
-            outcome = failed("InvalidSpec", _sentence(error), newest)
+            outcome = failed("InvalidSpec", _sentence(error), store.newest(key), **kept(item))
         except Refused as error:
             message = f"the API server refused what this object needs: {error.message}"
-            outcome = failed(error.reason or "Refused", message, newest, requeue_after=_REFUSED_PAUSE)
+            outcome = failed(
+                error.reason or "Refused",
+                message,
+                store.newest(key),
+                requeue_after=_REFUSED_PAUSE,
+                **kept(item),
+            )
         await report(self._ctx, item, outcome)
         return outcome.requeue_after
+
+    async def _item(self, key: Key) -> Item | None:
+        """One of our objects, looked at when it is doubtful.
+
+        kopf does not tell what went while its watch was away; what it left behind would be made again and
+        collected again, for ever.
+        """
+        store = self._ctx.store
+        item = store.item(key)
+        if item is None or not item.doubtful:
+            return item
+        live = await self._ctx.client.find(OURS[key.kind], key.namespace, key.name)
+        item.doubtful = False
+        if live:
+            store.put_item(key.kind, live)
+        else:
+            gone = {"metadata": {"namespace": key.namespace, "name": key.name}}
+            self.observe(key.kind, gone, deleted=True)
+        return store.item(key)
 
     async def _resync(self) -> None:
         """Compare everything with what is wanted, spread over the period: for what no watch tells."""
@@ -205,6 +238,15 @@ class Controller:
                 self._ctx.queue.add(key)
             if not keys:
                 await asyncio.sleep(pause)
+
+
+async def _until_synced(reflector: Reflector, task: asyncio.Task[None]) -> None:
+    """Wait for the first list; what ends the watch before that is raised here."""
+    synced = asyncio.ensure_future(reflector.synced.wait())
+    await asyncio.wait({synced, task}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        synced.cancel()
+        task.result()
 
 
 def _sentence(error: ValidationError) -> str:

@@ -20,3 +20,6 @@ def configure(level: str, form: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # Each object that comes or goes would be a line of the framework's.
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # And each probe of the kubelet, and each request to the registry.
+    for name in ("aiohttp.access", "httpx"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -10,6 +10,7 @@ import sys
 from typing import Final
 
 import kopf
+import uvloop
 from prometheus_client import start_http_server
 from pydantic import ValidationError
 
@@ -37,7 +38,8 @@ def run() -> int:
         return 2
     logs.configure(settings.log_level, settings.log_format)
     start_http_server(settings.metrics_port)
-    asyncio.run(_operate(settings))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_operate(settings))
     return 0
 
 

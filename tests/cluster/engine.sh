@@ -12,6 +12,7 @@ has_sys_resource() {
 }
 
 ensure_engine() {
+  [[ $DOCKER_HOST = unix://* ]] || die "DOCKER_HOST=$DOCKER_HOST: the cluster needs a Docker engine of this machine, at unix://<path>."
   if ! engine_answers; then
     need dockerd:docker.io iptables:iptables
     need docker:docker-cli # part of docker.io up to Debian 12
@@ -58,7 +59,10 @@ stop_engine() {
 own_engine() {
   local pid
   pid=$(cat "$ENGINE/dockerd.pid" 2>/dev/null || true)
-  [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != dockerd ] || echo "$pid"
+  # Z: it ended, but its parent has not yet taken notice.
+  if grep -qs '^Name:.dockerd$' "/proc/$pid/status" && ! grep -qs '^State:.Z' "/proc/$pid/status"; then
+    echo "$pid"
+  fi
 }
 
 own_engine_ended() {

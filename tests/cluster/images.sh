@@ -58,6 +58,8 @@ image() {
   rm -rf "$folder" && mkdir -p "$folder"
   logged "image-$name" in_folder "$folder" "$@" "$image"
   rm -rf "$folder"
+  # Older ones, if no container uses them.
+  docker image ls --format '{{.Repository}}:{{.Tag}}' "modelyard/$name" | grep -vxF "$image" | xargs -r docker image rm >/dev/null 2>&1 || true
 }
 
 pull() {

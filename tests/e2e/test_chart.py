@@ -30,7 +30,7 @@ def test_helm_test_passes() -> None:
 
 def test_upgrade_with_the_same_values_restarts_nothing() -> None:
     before = operator()["metadata"]["uid"]
-    helm("upgrade", "modelyard", CHART, *NAMESPACE, "--reuse-values", "--wait")
+    helm("upgrade", "modelyard", CHART, *NAMESPACE, "--reset-then-reuse-values", "--wait")
     assert operator()["metadata"]["uid"] == before
 
 

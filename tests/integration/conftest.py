@@ -20,6 +20,7 @@ ROOT: Final = Path(__file__).parents[2]
 ENVIRONMENT: Final = ROOT / ".cluster" / "env"
 CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 PUBLISHED: Final = "/openapi/v3/apis/modelyard.dev/v1alpha1"
+# What Helm demands of an object before a release takes it over.
 HELM: Final = {
     "labels": {"app.kubernetes.io/managed-by": "Helm"},
     "annotations": {

@@ -78,6 +78,11 @@ class Load:
         lines = self._kubectl("logs", self._name).splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
+    def more(self, seconds: int) -> None:
+        """Let so many further seconds of load pass."""
+        end = len(self.seconds()) + seconds
+        eventually(lambda: len(self.seconds()) >= end, seconds + 30, f"{seconds} more seconds of load")
+
     def total(self) -> tuple[int, int, dict[str, int]]:
         """Answered with 200, failed, and the failures by kind, so far."""
         ok = failed = 0

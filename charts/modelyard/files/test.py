@@ -13,8 +13,11 @@ KINDS = {"Image", "Manifest", "Model", "Service"}
 
 def get(connection: http.client.HTTPConnection, path: str, headers: dict[str, str] | None = None) -> bytes:
     """The body of the answer, which must be 200."""
-    connection.request("GET", path, headers=headers or {})
-    answer = connection.getresponse()
+    try:
+        connection.request("GET", path, headers=headers or {})
+        answer = connection.getresponse()
+    except OSError as error:
+        sys.exit(f"{connection.host}:{connection.port} does not answer: {error}")
     if answer.status != http.HTTPStatus.OK:
         sys.exit(f"{connection.host}:{connection.port}{path} answers {answer.status} {answer.reason}")
     return answer.read()

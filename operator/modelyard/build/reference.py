@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from modelyard.build.errors import RequestInvalidError
@@ -28,6 +28,10 @@ class Reference:
     @property
     def version(self) -> str:
         return self.digest or self.tag or "latest"
+
+    def at(self, digest: str) -> Reference:
+        """The same image, pinned."""
+        return replace(self, tag=None, digest=digest)
 
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""

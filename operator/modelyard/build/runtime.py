@@ -7,18 +7,18 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-_PACKAGE: Final = Path(__file__).parent.parent
+PACKAGE: Final = Path(__file__).parent.parent
 REQUIREMENTS: Final = Path(__file__).with_name("runtime-requirements.txt")
 
 
-def runtime_files(package: Path = _PACKAGE) -> tuple[Path, ...]:
+def runtime_files(package: Path = PACKAGE) -> tuple[Path, ...]:
     """The modules that an image needs, relative to the folder of `package`; sorted."""
     modules = (package / "__init__.py", *(package / "scoring").rglob("*.py"))
     return tuple(sorted(path.relative_to(package) for path in modules))
 
 
 @cache
-def runtime_version(package: Path = _PACKAGE) -> str:
+def runtime_version(package: Path = PACKAGE) -> str:
     """64 hexadecimal digits that change with any of it: images built with another one are not reused."""
     digest = hashlib.sha256(REQUIREMENTS.read_bytes())
     for path in runtime_files(package):

@@ -13,6 +13,10 @@ from modelyard.kube.types import Json
 def register(registry: kopf.OperatorRegistry, controller: Controller) -> None:
     """Start the controller before kopf watches, stop it after."""
 
+    @kopf.on.login(registry=registry, id="login")
+    async def login(**given: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
+
     @kopf.on.startup(registry=registry, id="start")
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         configure(settings)

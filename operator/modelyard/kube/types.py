@@ -26,6 +26,12 @@ class ApiResource:
         tail = "".join(f"/{part}" for part in (name, subresource) if part)
         return f"{root}{self.api_version}{scope}/{self.plural}{tail}"
 
+    @property
+    def qualified(self) -> str:
+        """plural.group, or plural in the core group: `services` alone would be two kinds."""
+        group, slash, _ = self.api_version.partition("/")
+        return f"{self.plural}.{group}" if slash else self.plural
+
     def header(self) -> Json:
         """apiVersion and kind of an object."""
         return {"apiVersion": self.api_version, "kind": self.kind}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import logging
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from modelyard.api.status import ErrorDetail, ErrorResponse
 from modelyard.build.errors import BuildFailedError
 from modelyard.build.inputs import input_hash
+from modelyard.build.reference import parse_reference
 from modelyard.build.request import BuildError, BuildRequest, BuildResult
 from modelyard.build.runtime import runtime_version
 from modelyard.kube.errors import AlreadyExists, KubeError, Refused
@@ -69,15 +71,14 @@ async def advance(
     job = _job_of(ctx, record, attempt)
     if job and (job.complete or job.failed):
         return await _ended(ctx, item, record, job)
+    if job and await ctx.client.find(SECRETS, ctx.settings.namespace, job.name):
+        return _running(ctx, record, job.name)
     found = await _credentials(ctx, item.key.namespace, secrets_of(manifest, models))
     if isinstance(found, Waiting):
         return found
     request = build_request(
         item.key.namespace, item.key.name, record.data, manifest, models, ctx.settings, found
     )
-    if job:
-        await _hand_over(ctx, _build_of(item, record, attempt), job.uid, request)
-        return Running(f"building {record.id} in Job {ctx.settings.namespace}/{job.name}")
     try:
         request = await _tagged(ctx, request)
         digest = await ctx.registry.digest(f"{request.repository}:{request.tag}")
@@ -100,11 +101,12 @@ def _build_of(item: Item, record: Record, attempt: int) -> Build:
 
 
 async def _tagged(ctx: Context, request: BuildRequest) -> BuildRequest:
-    """The request with the hash of its inputs as tag."""
-    base = await ctx.registry.digest(request.base_image)
+    """The request with the hash of its inputs as tag, and with the base image that the hash speaks of."""
+    digest = await ctx.registry.digest(request.base_image)
     # A base image that is in no registry may still be in the engine; the builder finds out.
-    tag = input_hash(request, base or request.base_image, runtime_version())
-    return request.model_copy(update={"tag": tag})
+    tag = input_hash(request, digest or request.base_image, runtime_version())
+    base = str(parse_reference(request.base_image).at(digest)) if digest else request.base_image
+    return request.model_copy(update={"tag": tag, "base_image": base})
 
 
 def _location(ctx: Context, item: Item, digest: str) -> str:
@@ -120,10 +122,15 @@ async def _start(ctx: Context, item: Item, record: Record, request: BuildRequest
         created = await ctx.client.get(JOBS, ctx.settings.namespace, build.name)
     except Refused as error:
         return Failure(_response("BuildRefused", f"the build Job was refused: {error.message}"))
+    ctx.store.put_job(created)
     await _hand_over(ctx, build, created["metadata"]["uid"], request)
     _LOG.info("build %s of %s started", build.name, record.id)
     await ctx.recorder.record(item, "Building", f"building {record.id}, attempt {attempt}")
-    return Running(f"building {record.id} in Job {ctx.settings.namespace}/{build.name}")
+    return _running(ctx, record, build.name)
+
+
+def _running(ctx: Context, record: Record, job: str) -> Running:
+    return Running(f"building {record.id} in Job {ctx.settings.namespace}/{job}")
 
 
 async def _hand_over(ctx: Context, build: Build, job_uid: str, request: BuildRequest) -> None:
@@ -131,15 +138,8 @@ async def _hand_over(ctx: Context, build: Build, job_uid: str, request: BuildReq
 
     The pod waits for the Secret. An operator that was killed between the two does this again.
     """
-    if not request.tag:
-        if await ctx.client.find(SECRETS, ctx.settings.namespace, build.name):
-            return
-        request = await _tagged(ctx, request)
-    body = request_secret(build, job_uid, request)
-    try:
-        await ctx.client.create(SECRETS, ctx.settings.namespace, body)
-    except AlreadyExists:
-        return
+    with contextlib.suppress(AlreadyExists):
+        await ctx.client.create(SECRETS, ctx.settings.namespace, request_secret(build, job_uid, request))
 
 
 async def _credentials(ctx: Context, namespace: str, names: list[str]) -> Credentials | Waiting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 from modelyard.api.image import ImageSpec
@@ -27,9 +28,7 @@ _LOG: Final = logging.getLogger(__name__)
 async def reconcile(ctx: Context, item: Item) -> Outcome:
     """Resolve the manifest, record the version, cancel older builds, then see this one through."""
     outcome = await _phases(ctx, item)
-    return dataclasses.replace(
-        outcome, fields=_fields(outcome.record) | {"creationState": str(outcome.state)}
-    )
+    return dataclasses.replace(outcome, fields=_fields(outcome.record))
 
 
 async def _phases(ctx: Context, item: Item) -> Outcome:
@@ -81,12 +80,8 @@ async def _build(ctx: Context, item: Item, record: Record, manifest: Record) -> 
         return Outcome(State.RUNNING, "Building", progress.message, record, requeue_after=60)
     if isinstance(progress, Failure):
         return await _failed(ctx, record, progress, attempt)
-    noted = {labels.IMAGE_LOCATION: progress.location}
-    if progress.log:
-        noted[labels.BUILD_LOG] = progress.log
-    await versions.end(ctx, record, State.SUCCEEDED, noted=noted)
-    for dependent in ctx.store.dependents(item.key):
-        ctx.queue.add(dependent)
+    noted = {labels.IMAGE_LOCATION: progress.location, labels.BUILD_LOG: progress.log}
+    await _end(ctx, record, State.SUCCEEDED, noted)
     return _succeeded(record)
 
 
@@ -116,13 +111,26 @@ def _not_supported(ctx: Context, manifest: Record) -> Failure | None:
 
 async def _failed(ctx: Context, record: Record, failure: Failure, attempt: int) -> Outcome:
     """Record the failure, then rest."""
-    noted = {labels.ATTEMPTS: str(attempt)}
-    if failure.transient:
-        noted[labels.RETRY] = "true"
-    if failure.log:
-        noted[labels.BUILD_LOG] = failure.log
-    await versions.end(ctx, record, State.FAILED, error=failure.error, noted=noted)
+    noted = {
+        labels.ATTEMPTS: str(attempt),
+        labels.RETRY: "true" if failure.transient else None,
+        labels.BUILD_LOG: failure.log,
+    }
+    await _end(ctx, record, State.FAILED, noted, failure.error)
     return _rest(ctx, record) or failed(failure.error.code, failure.error.message, record)
+
+
+async def _end(
+    ctx: Context,
+    record: Record,
+    state: State,
+    noted: Mapping[str, str | None],
+    error: ErrorResponse | None = None,
+) -> None:
+    """Record the end, good or bad; the Services that wait for it go on."""
+    await versions.end(ctx, record, state, error=error, noted=noted)
+    for dependent in ctx.store.dependents(record.key):
+        ctx.queue.add(dependent)
 
 
 def _rest(ctx: Context, record: Record) -> Outcome | None:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 _FIRST_RETRY: Final = 0.2  # seconds
 _LONGEST_RETRY: Final = 120.0  # seconds
+_DOUBLINGS: Final = 10  # enough to reach it
 
 
 class Key(NamedTuple):
@@ -84,7 +85,7 @@ class WorkQueue:
         """Work on a key that failed again, later each time; the delay in seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay = min(_FIRST_RETRY * 2.0**failures, _LONGEST_RETRY)
+        delay = min(_FIRST_RETRY * 2.0 ** min(failures, _DOUBLINGS), _LONGEST_RETRY)
         self.add_after(key, delay)
         return delay
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from modelyard.api.conditions import conditions
-from modelyard.api.status import State
+from modelyard.api.kinds import IMAGE
+from modelyard.api.status import State, Status
 from modelyard.kube.errors import NotFound
 from modelyard.kube.merge import replacement
 from modelyard.kube.types import OURS, Json
@@ -14,18 +15,25 @@ from modelyard.reconcile.outcome import Outcome
 from modelyard.reconcile.store import Item
 
 _EVENTFUL: Final = {State.SUCCEEDED, State.FAILED}
+_EVERY_KIND: Final = {field.alias for field in Status.model_fields.values()}
+_OF_KSTATUS: Final = {"Ready", "Reconciling", "Stalled"}
 
 
 async def report(ctx: Context, item: Item, outcome: Outcome) -> None:
-    """Write what differs from the status, in one patch; nothing when nothing does."""
+    """Write what differs from the status, in one patch; nothing when nothing does.
+
+    Conflict when the object is another one than was read: what was judged and compared is old, and news is on
+    its way.
+    """
     status = desired_status(item, outcome, timestamp(ctx.now()))
     patch = replacement(item.status, status)
     if not patch:
         return
     before = (item.state, item.status.get("id"))
+    body = {"metadata": {"resourceVersion": str(item.resource_version)}, "status": patch}
     try:
         written = await ctx.client.merge(
-            OURS[item.key.kind], item.key.namespace, item.key.name, {"status": patch}, subresource="status"
+            OURS[item.key.kind], item.key.namespace, item.key.name, body, subresource="status"
         )
     except NotFound:  # deleted meanwhile: the watch will say so
         return
@@ -51,6 +59,8 @@ def desired_status(item: Item, outcome: Outcome, now: str) -> Json:
     )
     error = {"error": outcome.error.wire()} if outcome.error else {}
     fields = {key: value for key, value in outcome.fields.items() if value not in (None, [], "")}
+    if item.key.kind == IMAGE.name:
+        fields["creationState"] = str(outcome.state)
     return {
         "observedGeneration": item.generation,
         **versioned,
@@ -60,6 +70,18 @@ def desired_status(item: Item, outcome: Outcome, now: str) -> Json:
         "conditions": conditions(
             _wanted_conditions(outcome), item.status.get("conditions", []), item.generation, now
         ),
+    }
+
+
+def kept(item: Item) -> dict[str, Any]:
+    """The kind's own part of the status as it is, for an outcome that says nothing of it."""
+    return {
+        "fields": {key: value for key, value in item.status.items() if key not in _EVERY_KIND},
+        "conditions": {
+            condition["type"]: (condition["status"] == "True", condition["reason"], condition["message"])
+            for condition in item.status.get("conditions", ())
+            if condition["type"] not in _OF_KSTATUS
+        },
     }
 
 

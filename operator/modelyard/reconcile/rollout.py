@@ -36,6 +36,8 @@ def _is_overdue(rollout: Rollout) -> bool:
 
 
 def _is_complete(rollout: Rollout, spec: ServiceSpec) -> bool:
+    if spec.fewest_replicas == 0 and not rollout.observed:
+        return rollout.generation > 0  # a new Deployment of no replicas has nothing to wait for
     wanted = rollout.desired if spec.autoscales else spec.fixed_replicas
     return (
         rollout.observed >= rollout.generation > 0

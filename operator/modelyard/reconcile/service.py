@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -34,11 +35,29 @@ CHILDREN: Final = (DEPLOYMENTS, CORE_SERVICES, AUTOSCALERS, DISRUPTION_BUDGETS, 
 _PATIENCE: Final = 4.0  # seconds that a rollout has before its pods are looked at
 _LONGEST_PAUSE: Final = 60.0  # seconds between looks at pods that do not come up
 _LOG_LINES: Final = 20
+_NEWER: Final = "ImageNotReady"
+_UNBUILT: Final[dict[State | None, tuple[str, str]]] = {
+    State.FAILED: ("ImageFailed", "whose build failed"),
+    State.CANCELLED: ("ImageCancelled", "whose build a newer version cancelled: refer to a newer one"),
+}
 
 
 async def reconcile(ctx: Context, item: Item) -> Outcome:
     """Find the image, record the version, write the children, see the rollout through."""
     spec = ServiceSpec.model_validate(item.spec)
+    outcome = await _phases(ctx, item, spec)
+    record = outcome.record
+    if record is None:
+        return outcome
+    await _note_success(ctx, item, record, outcome)
+    # Whatever the outcome is, pods that run go on, and the status says so.
+    rollout = _seen(ctx, item)
+    return dataclasses.replace(
+        outcome, fields=_fields(ctx, item, spec, record, rollout), conditions=_conditions(spec, rollout)
+    )
+
+
+async def _phases(ctx: Context, item: Item, spec: ServiceSpec) -> Outcome:
     image = _image(ctx, item, spec)
     if isinstance(image, Outcome):
         return image
@@ -48,35 +67,36 @@ async def reconcile(ctx: Context, item: Item) -> Outcome:
         wanted = await _children(ctx, item, spec, str(image.location))
     except NameTaken as error:
         return failed("NameTaken", str(error), record, requeue_after=30)
-    newer = _newer_image(ctx, item, spec, image)
-    outcome = await _rollout(ctx, item, spec, record, image, wanted, newer)
-    if newer and newer.state is None and item.state is State.SUCCEEDED and record.state is None:
-        # This version is done, though the status is about to speak of the one that comes.
-        await versions.seal(ctx, item, record)
-    return outcome
+    rollout = _seen(ctx, item)
+    if _is_rolled(item, record) or progress(rollout, spec, None).complete:
+        return _serving(ctx, spec, record, image, rollout)
+    return await _rollout(ctx, item, spec, record, rollout, wanted)
+
+
+async def _note_success(ctx: Context, item: Item, record: Record, outcome: Outcome) -> None:
+    """Record that a version was rolled out, when its status does not say so, or no longer will."""
+    serves = outcome.state is State.SUCCEEDED or (outcome.state, outcome.reason) == (State.RUNNING, _NEWER)
+    rolled = serves or _is_rolled(item, record)
+    told = outcome.state is State.SUCCEEDED and record.state is None
+    if rolled and not told and record.state is not State.SUCCEEDED:
+        await versions.end(ctx, record, State.SUCCEEDED)
 
 
 def _image(ctx: Context, item: Item, spec: ServiceSpec) -> Record | Outcome:
     """The record of the image to serve, or the reason to wait."""
     newest = ctx.store.newest(item.key)
-    fields = _versions(ctx, newest) if newest else {}
     found = versions.resolve(ctx, IMAGE, item.key.namespace, spec.image_id)
     if isinstance(found, str):
-        return waiting("ImageNotFound", found, newest, fields=fields)
+        return waiting("ImageNotFound", found, newest)
     reference = parse_reference(spec.image_id)
     built = found if reference.version else ctx.store.newest_built(found.key)
     if built and built.location:
         return built
-    if found.state is State.FAILED:
-        return waiting(
-            "ImageFailed", f"waiting for Image {found.id}, whose build failed", newest, fields=fields
-        )
-    return waiting(
-        "ImageNotReady", f"waiting for Image {found.id}, which is not built yet", newest, fields=fields
-    )
+    reason, why = _UNBUILT.get(found.state, (_NEWER, "which is not built yet"))
+    return waiting(reason, f"waiting for Image {found.id}, {why}", newest)
 
 
-def _newer_image(ctx: Context, item: Item, spec: ServiceSpec, served: Record) -> Record | None:
+def _newer_image(ctx: Context, spec: ServiceSpec, served: Record) -> Record | None:
     """The version of the image that will follow the one served, if there is one."""
     if parse_reference(spec.image_id).version:
         return None
@@ -94,6 +114,8 @@ async def _children(ctx: Context, item: Item, spec: ServiceSpec, image: str) -> 
         await absent(ctx, item, AUTOSCALERS, owner.name)
     at_first = {"spec": {"replicas": spec.fewest_replicas}} if spec.autoscales else None
     await ensure(ctx, item, DEPLOYMENTS, wanted, at_first)
+    if spec.autoscales:
+        await _wake(ctx, item, spec)
     await ensure(ctx, item, CORE_SERVICES, scoring.core_service(owner))
     if spec.autoscales:
         await ensure(ctx, item, AUTOSCALERS, scoring.autoscaler(owner, spec))
@@ -102,6 +124,15 @@ async def _children(ctx: Context, item: Item, spec: ServiceSpec, image: str) -> 
     else:
         await absent(ctx, item, DISRUPTION_BUDGETS, owner.name)
     return wanted
+
+
+async def _wake(ctx: Context, item: Item, spec: ServiceSpec) -> None:
+    """Replicas for a Deployment that was scaled to none: an autoscaler takes that as being switched off."""
+    seen = _seen(ctx, item)
+    if seen.observed and seen.observed == seen.generation and seen.desired == 0:
+        patch = {"spec": {"replicas": spec.fewest_replicas}}
+        written = await ctx.client.merge(DEPLOYMENTS, item.key.namespace, item.key.name, patch)
+        ctx.store.wrote_child(DEPLOYMENTS, written)
 
 
 async def _keys(ctx: Context, item: Item, owner: Owner) -> None:
@@ -114,33 +145,26 @@ async def _keys(ctx: Context, item: Item, owner: Owner) -> None:
         ctx.store.wrote_child(SECRETS, written)
 
 
-async def _rollout(
-    ctx: Context,
-    item: Item,
-    spec: ServiceSpec,
-    record: Record,
-    image: Record,
-    wanted: Json,
-    newer: Record | None,
-) -> Outcome:
+def _seen(ctx: Context, item: Item) -> Rollout:
+    """Where the Deployment stands."""
     child = ctx.store.child(DEPLOYMENTS, item.key.namespace, item.key.name)
-    rollout = child.rollout if child else Rollout()
-    rolled = _is_rolled(item, record)
-    now = progress(rollout, spec, None)
-    if rolled or now.complete:
-        return _serving(ctx, item, spec, record, image, rollout, newer)
+    return child.rollout if child else Rollout()
+
+
+async def _rollout(
+    ctx: Context, item: Item, spec: ServiceSpec, record: Record, rollout: Rollout, wanted: Json
+) -> Outcome:
     age = (ctx.now() - parse_timestamp(record.created)).total_seconds()
     cause = await _cause(ctx, item, wanted) if age >= _PATIENCE else None
+    if cause and _failed_before(item, record, cause):
+        # A pod that is tried again passes through states in which the same cause looks like a beginning.
+        cause = cause._replace(final=True)
     now = progress(rollout, spec, cause)
-    common: dict[str, Any] = {
-        "fields": _fields(ctx, item, record, image, spec, rollout),
-        "conditions": _conditions(spec, rollout),
-        "requeue_after": min(max(age, _PATIENCE), _LONGEST_PAUSE),
-    }
+    pause = min(max(age, _PATIENCE), _LONGEST_PAUSE)
     if now.failed:
         error = await _error(ctx, item, now, cause)
-        return failed(now.reason, now.message, record, error=error, **common)
-    return Outcome(State.RUNNING, now.reason, f"{record.id}: {now.message}", record, **common)
+        return failed(now.reason, now.message, record, error=error, requeue_after=pause)
+    return Outcome(State.RUNNING, now.reason, f"{record.id}: {now.message}", record, requeue_after=pause)
 
 
 def _is_rolled(item: Item, record: Record) -> bool:
@@ -150,20 +174,16 @@ def _is_rolled(item: Item, record: Record) -> bool:
     return item.state is State.SUCCEEDED and item.status.get("version") == record.version
 
 
-def _serving(
-    ctx: Context,
-    item: Item,
-    spec: ServiceSpec,
-    record: Record,
-    image: Record,
-    rollout: Rollout,
-    newer: Record | None,
-) -> Outcome:
-    fields = _fields(ctx, item, record, image, spec, rollout)
-    conditions = _conditions(spec, rollout)
+def _failed_before(item: Item, record: Record, cause: Cause) -> bool:
+    said = (item.state, item.status.get("version"), item.status.get("error", {}).get("code"))
+    return said == (State.FAILED, record.version, cause.code)
+
+
+def _serving(ctx: Context, spec: ServiceSpec, record: Record, image: Record, rollout: Rollout) -> Outcome:
+    newer = _newer_image(ctx, spec, image)
     if newer and newer.state is None:
         message = f"serving Image {image.id}; waiting for Image {newer.id}, which is not built yet"
-        return Outcome(State.RUNNING, "ImageNotReady", message, record, fields=fields, conditions=conditions)
+        return Outcome(State.RUNNING, _NEWER, message, record)
     message = f"serving Image {image.id}"
     if newer:
         message += f"; the build of Image {newer.id} failed"
@@ -174,31 +194,20 @@ def _serving(
         message if ready else f"no replica of {record.id} is available",
         record,
         ready=ready,
-        fields=fields,
-        conditions=conditions,
     )
 
 
-def _fields(
-    ctx: Context, item: Item, record: Record, image: Record, spec: ServiceSpec, rollout: Rollout
-) -> dict[str, Any]:
-    desired = rollout.desired if rollout.observed else spec.fewest_replicas
-    return {
-        "scoringUri": scoring.scoring_uri(item.key.name, item.key.namespace, ctx.settings.scoring),
-        "replicas": desired,
-        "readyReplicas": rollout.ready,
-        "imageLocation": image.location,
-        **_versions(ctx, record),
-    }
-
-
-def _versions(ctx: Context, record: Record) -> dict[str, Any]:
-    """Ids of the image, manifest and models of a version."""
+def _fields(ctx: Context, item: Item, spec: ServiceSpec, record: Record, rollout: Rollout) -> dict[str, Any]:
+    """Where it answers, its replicas, and the image, manifest and models of a version."""
     image_id = record.data["imageId"]
     image = _record(ctx, IMAGE.name, record.key.namespace, image_id)
     manifest_id = image.data["manifestId"] if image else None
     manifest = _record(ctx, MANIFEST.name, record.key.namespace, manifest_id) if manifest_id else None
     return {
+        "scoringUri": scoring.scoring_uri(item.key.name, item.key.namespace, ctx.settings.scoring),
+        "replicas": rollout.desired if rollout.observed else spec.fewest_replicas,
+        "readyReplicas": rollout.ready,
+        "imageLocation": image.location if image else None,
         "imageId": image_id,
         "manifestId": manifest_id,
         "modelIds": manifest.data["modelIds"] if manifest else [],

@@ -34,6 +34,7 @@ class Item:
     deleting: bool
     spec: Json
     status: Json
+    doubtful: bool = False  # something of it was deleted: it may have gone itself
 
     @property
     def state(self) -> State | None:
@@ -147,7 +148,8 @@ class Store:
         """Take an object as the API server has it; its key when there is something to act on."""
         item = _item(kind, body)
         known = self._items.get(item.key)
-        if known and known.uid == item.uid and known.resource_version >= item.resource_version:
+        # Of an older incarnation too: each has its own stream of events, and they overtake one another.
+        if known and known.resource_version >= item.resource_version:
             return None
         if known:
             self._unlink(known)
@@ -170,6 +172,11 @@ class Store:
             self._unlink(known)
             del self._items[key]
         return key
+
+    def doubt(self, key: Key) -> None:
+        """Look whether an object is still there at the next reconcile."""
+        if item := self._items.get(key):
+            item.doubtful = True
 
     def wrote_status(self, item: Item, status: Json, metadata: Json) -> None:
         """A status has just been written."""
@@ -205,11 +212,7 @@ class Store:
             annotations=_ours(metadata.get("annotations", {})),
         )
         known = self._records[key].get(record.version)
-        if (
-            known
-            and known.owner_uid == record.owner_uid
-            and known.resource_version >= record.resource_version
-        ):
+        if known and known.resource_version >= record.resource_version:
             return None
         self._records[key][record.version] = record
         return record
@@ -315,9 +318,9 @@ class Store:
     # build Jobs
 
     def put_job(self, body: Json) -> Key | None:
-        """Take a build Job; the Image's key."""
+        """Take a build Job; the Image's key when it is news."""
         job = _job(body)
-        if job is None:
+        if job is None or self._jobs[job.image].get(job.name) == job:
             return None
         self._jobs[job.image][job.name] = job
         return job.image

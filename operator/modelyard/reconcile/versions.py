@@ -97,9 +97,9 @@ async def end(
     state: State,
     *,
     error: ErrorResponse | None = None,
-    noted: Mapping[str, str] | None = None,
+    noted: Mapping[str, str | None] | None = None,
 ) -> None:
-    """Write the end of an operation into its record, with further annotations."""
+    """Write the end of an operation into its record, with further annotations; None removes one."""
     changed = {
         labels.STATE: str(state),
         labels.ENDED: timestamp(ctx.now()),
@@ -119,7 +119,8 @@ def resolve(ctx: Context, kind: Kind, namespace: str, text: str) -> Record | str
     """The record that a reference means, or a sentence that says what is missing."""
     reference = parse_reference(text)
     key = Key(kind.name, namespace, reference.name)
-    if ctx.store.item(key) is None:
+    item = ctx.store.item(key)
+    if item is None:
         return f"waiting for {kind.name} {reference.name}, which does not exist"
     newest = ctx.store.newest(key)
     if newest is None:
@@ -127,6 +128,6 @@ def resolve(ctx: Context, kind: Kind, namespace: str, text: str) -> Record | str
     if reference.version is None:
         return newest
     record = ctx.store.record(key, reference.version)
-    if record is None:
+    if record is None or record.owner_uid != item.uid:
         return f"waiting for {kind.name} {text}: the newest version is {newest.version}"
     return record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,7 +40,6 @@ def build_request(
 
     `content`, `manifest` and the values of `models` are the data of records.
     """
-    registered = {"image": content, "manifest": manifest, **models}
     return BuildRequest(
         repository=f"{settings.registry.push}/{settings.registry.repository}/{namespace}/{image}",
         tag="",
@@ -57,8 +57,22 @@ def build_request(
             f"{GROUP}/manifest": content["manifestId"],
             f"{GROUP}/models": ",".join(models),
         },
-        registrations={key: data[REGISTRATION] for key, data in registered.items() if REGISTRATION in data},
+        registrations=_registrations(content, manifest, models),
     )
+
+
+def _registrations(image: Json, manifest: Json, models: Mapping[str, Json]) -> dict[str, str]:
+    """Registrations of all that is in an image, which are part of its inputs.
+
+    A model is called by its name, so that a revert, which is a new version, finds its image; by its id where
+    two versions of it are in one image.
+    """
+    names = Counter(parse_reference(id_).name for id_ in models)
+    parts = {"image": image, "manifest": manifest}
+    for id_, data in models.items():
+        name = parse_reference(id_).name
+        parts[f"model {name if names[name] == 1 else id_}"] = data
+    return {part: data[REGISTRATION] for part, data in parts.items() if REGISTRATION in data}
 
 
 def _model(id_: str, data: Json, credentials: Credentials) -> ModelInput:

@@ -11,6 +11,7 @@ The parts of the front, in the order in which a request passes them:
     keys        who may score
     score       /score: admission, what goes to the workers, what becomes of their replies
     dispatcher  the queue: who runs when, who waited too long, who ran too long; restarts
+    spawn       starting a worker process
     process     one worker process: requests and replies, progress, end
     frames      the messages between front and worker
     worker/     what runs in the worker process

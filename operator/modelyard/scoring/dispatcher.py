@@ -13,8 +13,9 @@ from typing import Final, Protocol
 from modelyard.scoring import frames
 from modelyard.scoring.lifecycle import Lifecycle
 from modelyard.scoring.messages import Request
-from modelyard.scoring.process import Process, Reply, Spawn
+from modelyard.scoring.process import Process, Reply
 from modelyard.scoring.settings import Settings
+from modelyard.scoring.spawn import Spawn, Spawned
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +79,9 @@ class Dispatcher:
     """Gives jobs to workers in the order in which they came, and keeps the workers alive."""
 
     def __init__(
-        self, settings: Settings, lifecycle: Lifecycle, processes: Sequence[Process], spawn: Spawn
+        self, settings: Settings, lifecycle: Lifecycle, spawned: Sequence[Spawned], spawn: Spawn
     ) -> None:
-        self.processes = list(processes)
+        self.processes = [Process(one) for one in spawned]
         self.restarts = 0
         self.wants_meta = False
         """Whether the driver wants more of a request than its body."""
@@ -273,7 +274,7 @@ class Dispatcher:
         long_lived = time.monotonic() - old.born_at > 60
         self._failures = 0 if long_lived else min(self._failures + 1, len(RESTART_SECONDS) - 1)
         await asyncio.sleep(RESTART_SECONDS[self._failures])
-        process = self._spawn()
+        process = Process(self._spawn())
         self.processes[self.processes.index(old)] = process
         await process.attach(self)
         self._feed()

@@ -6,28 +6,19 @@ import asyncio
 import contextlib
 import json
 import logging
-import mmap
 import os
 import signal
-import socket
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from modelyard.scoring import frames
 from modelyard.scoring.frames import PROGRESS, REPLY, REQUEST
-from modelyard.scoring.settings import Settings
+from modelyard.scoring.spawn import Spawned
 
 if TYPE_CHECKING:
     from modelyard.scoring.dispatcher import Job
 
 log = logging.getLogger(__name__)
-
-START_SCRIPT: Final = Path(__file__).parent / "worker" / "start.py"
-RUNTIME_FOLDER: Final = Path(__file__).parents[2].resolve()
 
 AHEAD_SECONDS: Final = 0.002
 """Requests of so much run time are sent ahead of their turn: the worker then never waits for the front, and
@@ -66,10 +57,11 @@ class Reply:
 
 
 class Process(asyncio.Protocol):
-    """Started on construction, before there is an event loop: it loads while the front loads."""
+    """Requests to it, replies from it."""
 
-    def __init__(self, settings: Settings, threads: int, environment: Mapping[str, str]) -> None:
-        self.threads = threads
+    def __init__(self, spawned: Spawned) -> None:
+        self.pid = spawned.pid
+        self.threads = spawned.threads
         self.jobs: dict[int, Job] = {}
         """Sent and not yet replied to, in the order of their ids."""
         self.description: dict[str, Any] | None = None
@@ -78,31 +70,18 @@ class Process(asyncio.Protocol):
         """It gets no more requests, and ends when those of others that run in it are done."""
         self.exit_code: int | None = None
         self.born_at = time.monotonic()
-        self._places = threads
+        self._places = spawned.threads
         self._last_id = 0
         self._bytes = 0
         self._run_seconds = 0.0
+        self._unwritten: list[bytes] = []
         self._replied_at = self.born_at
         self._buffer = bytearray()
         self._killing = False
         self._lost = False
-        ours, theirs = socket.socketpair()
-        self._lifeline, their_lifeline = socket.socketpair()
-        with tempfile.TemporaryFile() as file:
-            file.truncate(PROGRESS.size * threads)
-            self._progress = mmap.mmap(file.fileno(), PROGRESS.size * threads)
-            inherited = (theirs.fileno(), their_lifeline.fileno(), file.fileno())
-            for descriptor in inherited:
-                os.set_inheritable(descriptor, True)
-            arguments = [sys.executable, str(START_SCRIPT), *map(str, inherited), str(threads)]
-            # Its own group: Ctrl-C is for the front, and the driver's children end with their parent.
-            self.pid = os.posix_spawn(
-                sys.executable, arguments, _environment(settings, environment), setpgroup=0
-            )
-        theirs.close()
-        their_lifeline.close()
-        ours.setblocking(False)
-        self._socket = ours
+        self._socket = spawned.channel
+        self._lifeline = spawned.lifeline
+        self._progress = spawned.progress
 
     async def attach(self, owner: Owner) -> None:
         """Begins to listen to it, on the running event loop."""
@@ -125,12 +104,21 @@ class Process(asyncio.Protocol):
         self.jobs[job.id] = job
         self._bytes += job.size
         head = REQUEST.pack(len(job.meta), job.size, job.id, job.deadline, job.flags)
-        if job.size < MAX_AHEAD_BYTES:
-            self._transport.write(b"".join((head, job.meta, *job.chunks)))
-        else:
-            self._transport.writelines([head, job.meta, *job.chunks])
+        if not self._unwritten:
+            self._loop.call_soon(self._write)
+        self._unwritten += (head, job.meta, *job.chunks)
         if job.size >= MAX_AHEAD_BYTES:
             job.chunks = ()  # a small one is kept, to be sent again if the worker ends before its turn
+
+    def _write(self) -> None:
+        """What one turn of the event loop brought, at once: each write costs a system call and a wake-up."""
+        pieces, self._unwritten = self._unwritten, []
+        if self._lost:
+            return
+        if self._bytes < MAX_AHEAD_BYTES:
+            self._transport.write(b"".join(pieces))
+        else:
+            self._transport.writelines(pieces)  # large bodies are not copied
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -247,22 +235,3 @@ class Process(asyncio.Protocol):
         if self.exit_code is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
-
-
-def _environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
-    """The driver's: without our folder in PYTHONPATH, so that our dependencies are none of its own."""
-    ours = {**environment, "AML_APP_ROOT": str(settings.app_root)}
-    ours["AZUREML_ENTRY_SCRIPT"] = settings.entry_script
-    kept = [
-        path
-        for path in environment.get("PYTHONPATH", "").split(os.pathsep)
-        if path and Path(path).resolve() != RUNTIME_FOLDER
-    ]
-    ours["PYTHONPATH"] = os.pathsep.join(kept)
-    if not kept:
-        del ours["PYTHONPATH"]
-    return ours
-
-
-Spawn = Callable[[], Process]
-"""Starts one more worker."""

@@ -16,10 +16,11 @@ from modelyard.scoring.dispatcher import Dispatcher, Job
 from modelyard.scoring.keys import Keys
 from modelyard.scoring.lifecycle import Lifecycle
 from modelyard.scoring.metrics import Metrics
-from modelyard.scoring.process import Process, Reply
+from modelyard.scoring.process import Reply
 from modelyard.scoring.score import ScoreEndpoint
 from modelyard.scoring.settings import Settings
 from modelyard.scoring.site import ScoringSite
+from modelyard.scoring.spawn import Spawn, Spawned
 from modelyard.scoring.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -48,12 +49,14 @@ DRIVER_FAILED: Final = 3
 class ScoringServer:
     """Runs until a signal comes or the driver fails."""
 
-    def __init__(self, settings: Settings, processes: list[Process], telemetry: Telemetry | None) -> None:
+    def __init__(
+        self, settings: Settings, spawned: list[Spawned], spawn: Spawn, telemetry: Telemetry | None
+    ) -> None:
         self._settings = settings
         self._lifecycle = Lifecycle()
         self._telemetry = telemetry
         keys, metrics = Keys(settings.keys_dir), Metrics()
-        self._dispatcher = Dispatcher(settings, self._lifecycle, processes, self._spawn)
+        self._dispatcher = Dispatcher(settings, self._lifecycle, spawned, spawn)
         self._score = ScoreEndpoint(settings, self._lifecycle, keys, self._dispatcher, metrics, telemetry)
         self._site = ScoringSite(settings, self._lifecycle, keys, self._dispatcher, metrics, self._score)
         self._exit_code = 0
@@ -86,9 +89,6 @@ class ScoringServer:
         ticking.cancel()
         if self._telemetry is not None:
             self._telemetry.close()
-
-    def _spawn(self) -> Process:
-        return Process(self._settings, self._settings.threads_per_worker, os.environ)
 
     async def _tick(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""`make bench-build`: a first build, one with a changed model, a reused image; and how soon a Service answers.
+"""`make bench-build`: a first build, a changed model, a reused image; and how soon a Service answers.
 
 The requirements carry a comment that no build had before, so the first build finds no layer of its own.
 """

@@ -62,7 +62,7 @@ def services(count: int) -> list[Json]:
     return [
         {
             **OURS[SERVICE.name].header(),
-            "metadata": {"name": f"bench-{index}"},
+            "metadata": {"name": f"made-{index}"},
             "spec": {"imageId": "bench", "numReplicas": 0},
         }
         for index in range(count)
@@ -90,7 +90,7 @@ async def operated(client: Client, count: int) -> tuple[float, Metrics, Metrics]
     seconds = await written(client, namespace, count, started)
     for resource in CHILDREN:
         children = await client.list_all(resource, namespace)
-        wanted = [child for child in children if "bench-" in child["metadata"]["name"]]
+        wanted = [child for child in children if "made-" in child["metadata"]["name"]]
         if len(wanted) != count:
             raise SystemExit(f"{len(wanted)} {resource.plural} instead of {count}")
     return seconds, before, operator_metrics()

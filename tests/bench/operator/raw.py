@@ -29,7 +29,7 @@ from modelyard.settings import Scoring
 
 def objects(index: int, image: str) -> list[tuple[ApiResource, Json]]:
     """What the operator makes for one Service, without owners, which are not there."""
-    owner = Owner("Service", f"bench-{index}", "00000000-0000-0000-0000-000000000000")
+    owner = Owner("Service", f"made-{index}", "00000000-0000-0000-0000-000000000000")
     spec = ServiceSpec(image_id="bench", num_replicas=0)
     made = [
         (REVISIONS, revision(owner, 1, {"imageId": "bench:1", "numReplicas": 0}, {})),
@@ -53,13 +53,13 @@ async def raw_creates(client: Client, namespace: str, count: int, in_flight: int
         for index in indexes:
             marker = {
                 **CONFIG_MAPS.header(),
-                "metadata": {"name": f"bench-{index}"},
+                "metadata": {"name": f"made-{index}"},
                 "data": {"spec": "x" * 100},
             }
             await client.create(CONFIG_MAPS, namespace, marker)
             for resource, body in objects(index, "localhost/bench@sha256:0"):
                 await client.create(resource, namespace, body)
-            await client.merge(CONFIG_MAPS, namespace, f"bench-{index}", {"data": {"status": "x" * 1000}})
+            await client.merge(CONFIG_MAPS, namespace, f"made-{index}", {"data": {"status": "x" * 1000}})
 
     started = time.monotonic()
     await asyncio.gather(*(one() for _ in range(in_flight)))

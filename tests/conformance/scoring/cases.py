@@ -200,7 +200,7 @@ HEADERS = Group(
             "x-request-id, also a new one",
             body=b"X-Request-Id",
             check=lambda it: isinstance(it, str),
-            why="Ours passes the id on, so that the driver's log can name it; the peer only if the client sent one.",
+            why="Ours passes the id on for the driver's log; the peer only if the client sent one.",
         ),
     ),
 )

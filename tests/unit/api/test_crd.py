@@ -94,7 +94,7 @@ def test_schema_is_structural(kind: Kind) -> None:
 def test_every_rule_has_a_sentence_and_blames_a_field_that_exists(kind: Kind) -> None:
     for path, node in _nodes(_schema(kind)):
         for rule in node.get("x-kubernetes-validations", []):
-            assert " must " in f" {rule['message']}" or len(rule["message"].split()) > 4, path
+            assert len(rule["message"].split()) > 4, path
             blamed = node
             for step in rule.get("fieldPath", "").split(".")[1:]:
                 blamed = blamed["properties"][step]

@@ -15,6 +15,8 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     drop_after: int | None = None
     """Bytes of the body after which the connection breaks."""
+    chunked: bool = False
+    """Sent as one chunk, with no length in front of all of it."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,35 @@ class WebServer:
                 server.asked.append(asked)
                 answer = server.answer(asked)
                 self.send_response(answer.status)
-                for name, value in ({"Content-Length": str(len(answer.body))} | answer.headers).items():
+                length = (
+                    {"Transfer-Encoding": "chunked"}
+                    if answer.chunked
+                    else {"Content-Length": str(len(answer.body))}
+                )
+                for name, value in (length | answer.headers).items():
                     if value:
                         self.send_header(name, value)
                 self.end_headers()
                 if self.command == "HEAD":
                     return
-                self.wfile.write(answer.body[: answer.drop_after])
+                body = (
+                    b"%x\r\n%s\r\n0\r\n\r\n" % (len(answer.body), answer.body)
+                    if answer.chunked
+                    else answer.body
+                )
+                self.wfile.write(body[: answer.drop_after])
                 self.close_connection = self.close_connection or answer.drop_after is not None
 
             do_HEAD = do_GET
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                chunked = self.headers.get("Transfer-Encoding") == "chunked"
+                while chunked and (size := int(self.rfile.readline(), 16)):
+                    self.rfile.read(size + 2)
+                if chunked:
+                    self.rfile.readline()
+                self.do_GET()
 
             def log_message(self, *_: object) -> None:
                 pass

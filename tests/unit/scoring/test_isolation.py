@@ -25,7 +25,8 @@ OLD_PINS = """
 import uvloop, httptools, modules_of_the_driver
 def init(): pass
 def run(data):
-    return [uvloop.__version__, httptools.__version__, modules_of_the_driver.keys, modules_of_the_driver.settings]
+    mine = modules_of_the_driver
+    return [uvloop.__version__, httptools.__version__, mine.keys, mine.settings]
 """
 
 CRASHES = """

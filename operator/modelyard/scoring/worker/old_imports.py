@@ -5,11 +5,20 @@ azureml_inference_server_http brings Flask and its pins. Installed ones win: thi
 """
 
 import importlib
-import importlib.abc
 import importlib.machinery
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader, MetaPathFinder
+else:  # nothing but names for mypy, and importlib.abc takes 15 ms to load
+
+    class Loader: ...
+
+    class MetaPathFinder: ...
+
 
 _PACKAGES = (
     "azureml",
@@ -25,7 +34,7 @@ _MODULES = {
 }
 
 
-class OldImports(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class OldImports(MetaPathFinder, Loader):
     """Finds the old names when nobody else did."""
 
     def find_spec(

@@ -1,0 +1,154 @@
+"""Builds with a Docker engine, and lets the engine push."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+import docker
+import requests
+import urllib3
+from docker.errors import APIError, DockerException
+
+from modelyard.build.context import tar_stream
+from modelyard.build.dockerfile import dockerfile
+from modelyard.build.engine_errors import build_error, push_error
+from modelyard.build.errors import BuildStepFailedError, EngineUnavailableError
+from modelyard.build.layout import ImageContent
+from modelyard.build.log import BuildLog
+from modelyard.build.request import BuildRequest, Step
+from modelyard.build.retry import Retry
+from modelyard.build.runtime import PACKAGE, REQUIREMENTS, runtime_files
+
+_SILENCE_SECONDS: Final = 1800
+"""How long the engine may say nothing: compiling a package, or copying a large model, is silent."""
+
+_CHATTER: Final = re.compile(r"^(?: ---> [0-9a-f]{12}|Removing intermediate container .*)$", re.MULTILINE)
+_TO_COME: Final = frozenset({"Preparing", "Waiting"})
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DockerBuilder:
+    """Talks to the engine's API (https://docs.docker.com/reference/api/engine/); needs no BuildKit.
+
+    A broken connection ends the engine's build too: when the Job is cancelled, nothing goes on.
+    Images stay on the engine, where their layers are the cache of the next build.
+    """
+
+    host: str
+    """Address of the engine: unix:///path or tcp://host:port."""
+    network: str | None = None
+    """Network mode of the steps that run, such as "host"; the engine's default otherwise."""
+    ca_bundle: Path | None = None
+    """PEM file that pip trusts in place of its own."""
+    pip_conf: Path | None = None
+    registry_config: Path | None = None
+    """A dockerconfigjson with `auth` entries, for pulling the base image and for pushing."""
+    retry: Retry = field(default_factory=lambda: Retry(attempts=5, first_seconds=1))
+
+    def publish(self, request: BuildRequest, content: ImageContent, log: BuildLog) -> str:
+        """See Builder."""
+        log.enter(Step.BUILD)
+        with _engine_errors(self.host), self._client() as client:
+            self._build(client, request, content, log)
+            log.enter(Step.PUSH)
+            return self.retry.run(lambda: _push(client, request, log), on_retry=log.write)
+
+    @contextmanager
+    def _client(self) -> Iterator[docker.APIClient]:
+        client = docker.APIClient(base_url=self.host, version="auto", timeout=_SILENCE_SECONDS)
+        try:
+            if self.registry_config:
+                client.reload_config(str(self.registry_config))
+            yield client
+        finally:
+            client.close()
+
+    def _build(
+        self, client: docker.APIClient, request: BuildRequest, content: ImageContent, log: BuildLog
+    ) -> None:
+        messages = client.build(
+            fileobj=cast("IO[bytes]", tar_stream(self._context(request, content))),  # any iterable is sent
+            custom_context=True,
+            tag=f"{request.repository}:{request.tag}",
+            labels=dict(request.labels),
+            network_mode=self.network,
+            rm=True,
+            forcerm=True,
+            decode=True,
+        )
+        _follow(messages, log)
+
+    def _context(self, request: BuildRequest, content: ImageContent) -> Mapping[str, Path | bytes]:
+        ca_bundle, pip_conf = self.ca_bundle, self.pip_conf
+        text = dockerfile(
+            request.base_image, content, ca_bundle=ca_bundle is not None, pip_conf=pip_conf is not None
+        )
+        optional = {
+            "settings/ca.pem": ca_bundle and ca_bundle.read_bytes(),
+            "settings/pip.conf": pip_conf and pip_conf.read_bytes(),
+            "requirements.txt": content.requirements and content.requirements.encode(),
+        }
+        return {
+            "Dockerfile": text.encode(),
+            "runtime-requirements.txt": REQUIREMENTS,
+            "app": content.app,
+            **{name: value for name, value in optional.items() if value},
+            **{f"runtime/modelyard/{path.as_posix()}": PACKAGE / path for path in runtime_files()},
+            **{f"models/{index}": model.files for index, model in enumerate(content.models)},
+        }
+
+
+def _follow(messages: Iterator[Message], log: BuildLog) -> None:
+    """Log a build's messages; raises what the last of them says."""
+    built = False
+    instruction = ""
+    output: list[str] = []
+    for message in messages:
+        text = _CHATTER.sub("", str(message.get("stream", "")))
+        if text.startswith("Step "):
+            instruction = text.partition(" : ")[2].strip()
+            output = []
+        log.write(text)
+        output += log.clean(text)
+        if "error" in message:
+            raise build_error(instruction, output, log.redact(str(message["error"])))
+        built = built or "ID" in message.get("aux", {})
+    if not built:
+        raise EngineUnavailableError("the Docker engine ended the build without a result")
+
+
+def _push(client: docker.APIClient, request: BuildRequest, log: BuildLog) -> str:
+    target = f"{request.repository}:{request.tag}"
+    seen = set()
+    digest = None
+    try:
+        for message in client.push(request.repository, tag=request.tag, stream=True, decode=True):
+            if "error" in message:
+                raise push_error(target, log.redact(str(message["error"])))
+            digest = message.get("aux", {}).get("Digest", digest)
+            line = f"{message.get('id', '')} {message.get('status', '')}".strip()
+            if line not in seen and message.get("status") not in _TO_COME:  # they come many times a second
+                seen.add(line)
+                log.write(line)
+    except APIError as error:
+        raise push_error(target, log.redact(error.explanation or str(error))) from None
+    if digest is None:
+        raise BuildStepFailedError(f"the engine gave no digest for {target}")
+    return str(digest)
+
+
+@contextmanager
+def _engine_errors(host: str) -> Iterator[None]:
+    try:
+        yield
+    except APIError as error:
+        raise BuildStepFailedError(f"the Docker engine refused the build: {error.explanation}") from None
+    except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise EngineUnavailableError(f"the Docker engine at {host} does not answer: {error}") from None

@@ -1,0 +1,136 @@
+"""The build Job: reads a request, builds, and leaves the result as its termination message.
+
+Exit codes: 0, the image is in the registry; 1, a failure that the result explains; 70, a fault of the builder
+itself; 143, stopped by SIGTERM.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+from pydantic import ValidationError
+
+from modelyard.build.access import RegistryAccess, optional_path
+from modelyard.build.assemble import assemble
+from modelyard.build.builder import Builder
+from modelyard.build.docker import DockerBuilder
+from modelyard.build.errors import BuildFailedError, RequestInvalidError
+from modelyard.build.fetch import FetchContext
+from modelyard.build.log import BuildLog
+from modelyard.build.request import BuildRequest, BuildResult
+from modelyard.build.result import crashed, encoded, failed
+
+_FAILED: Final = 1
+_CRASHED: Final = 70  # EX_SOFTWARE of sysexits.h
+_NOT_SECRET: Final = frozenset({"username", "AWS_REGION", "AWS_ENDPOINT_URL", "AZURE_ENDPOINT"})
+_STOPPED: Final = 128 + signal.SIGTERM
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the Job's environment says."""
+
+    request: Path
+    """MODELYARD_BUILD_REQUEST: the request as JSON, compressed with gzip when its name ends in .gz."""
+    workspace: Path
+    """MODELYARD_BUILD_WORKSPACE: a folder with room for all that is fetched and unpacked."""
+    termination_log: Path
+    """MODELYARD_TERMINATION_LOG: where the result goes, default /dev/termination-log."""
+    docker_host: str
+    """MODELYARD_DOCKER_HOST: default unix:///var/run/docker.sock."""
+    docker_network: str | None
+    """MODELYARD_DOCKER_NETWORK: network mode of the steps that run."""
+    pip_conf: Path | None
+    """MODELYARD_PIP_CONF: a pip.conf for inside the build."""
+    access: RegistryAccess
+    """See RegistryAccess.from_environment; its CA bundle is for fetches and for inside the build too."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Raises KeyError for a variable that is missing."""
+        return cls(
+            request=Path(environment["MODELYARD_BUILD_REQUEST"]),
+            workspace=Path(environment["MODELYARD_BUILD_WORKSPACE"]),
+            termination_log=Path(environment.get("MODELYARD_TERMINATION_LOG") or "/dev/termination-log"),
+            docker_host=environment.get("MODELYARD_DOCKER_HOST") or "unix:///var/run/docker.sock",
+            docker_network=environment.get("MODELYARD_DOCKER_NETWORK") or None,
+            pip_conf=optional_path(environment, "MODELYARD_PIP_CONF"),
+            access=RegistryAccess.from_environment(environment),
+        )
+
+
+def run() -> int:
+    """Entry of the Job; the exit code."""
+    signal.signal(signal.SIGTERM, _stop)
+    settings = Settings.from_environment(os.environ)
+    log = BuildLog(sys.stdout)
+    try:
+        request = read_request(settings.request)
+        log = BuildLog(sys.stdout, secrets_of(request))
+        builder = DockerBuilder(
+            host=settings.docker_host,
+            network=settings.docker_network,
+            ca_bundle=settings.access.ca_bundle,
+            pip_conf=settings.pip_conf,
+            registry_config=settings.access.config,
+        )
+        result, code = BuildResult(digest=build(request, settings, builder, log)), 0
+        log.write(f"pushed {request.repository}:{request.tag}, {result.digest}")
+    except BuildFailedError as error:
+        result, code = failed(error, log), _FAILED
+        log.write(f"{error.code}: {error}")
+    except Exception as error:
+        log.write(traceback.format_exc())
+        result, code = crashed(error, log), _CRASHED
+    settings.termination_log.write_bytes(encoded(result))
+    return code
+
+
+def build(request: BuildRequest, settings: Settings, builder: Builder, log: BuildLog) -> str:
+    """The digest of the pushed image. Leaves the workspace as empty as it was, raises BuildFailedError."""
+    folder = settings.workspace / "build"
+    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed in the same pod
+    folder.mkdir(parents=True)
+    try:
+        context = FetchContext(access=settings.access, log=log.write)
+        return builder.publish(request, assemble(request, folder, context, log), log)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_request(path: Path) -> BuildRequest:
+    """Raises RequestInvalidError, whose message has nothing of the content: it holds credentials."""
+    content = path.read_bytes()
+    try:
+        return BuildRequest.model_validate_json(gzip.decompress(content) if path.suffix == ".gz" else content)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        places = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in wrong)
+        raise RequestInvalidError(f"the build's request cannot be read: {places}") from None
+
+
+def secrets_of(request: BuildRequest) -> set[str]:
+    """All that must never be logged."""
+    sources = [*(model.source for model in request.models), *(asset.source for asset in request.assets)]
+    return {
+        line
+        for source in sources
+        for key, value in source.credentials.items()
+        if key not in _NOT_SECRET
+        for line in value.splitlines()
+    }
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """Ends the process through every `finally`; the engine ends its build with the connection."""
+    sys.exit(_STOPPED)

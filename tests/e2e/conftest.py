@@ -1,0 +1,122 @@
+"""What every end-to-end test stands on: the installed chart, a namespace, images that are built once."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+import yaml
+from tests.support.cluster import Kubectl, port_forward
+from tests.support.files import Files
+from tests.support.objects import BUSY, CRASHES, image, manifest, says, service
+from tests.support.operator import SYSTEM
+from tests.support.status import until
+
+FOLDER: Final = Path(__file__).parent
+VALUES: Final = FOLDER / "values.yaml"
+# In this order: what needs the cluster for itself comes last.
+LAST: Final = ("test_faults.py", "test_steady.py", "test_chart.py")
+DRIVERS: Final = {"one": says("one"), "two": says("two"), "broken": CRASHES, "busy": BUSY}
+
+Score = Callable[..., httpx.Response]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of this folder need the whole cluster; those that disturb others come last."""
+    ours = [item for item in items if item.path.is_relative_to(FOLDER)]
+    for item in ours:
+        item.add_marker(pytest.mark.e2e)
+    places = [index for index, item in enumerate(items) if item.path.is_relative_to(FOLDER)]
+    ours.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
+
+
+@pytest.fixture(scope="session")
+def installed() -> None:
+    """The chart is there with the values that these tests are written for."""
+    if not Path(os.environ.get("KUBECONFIG", "")).is_file():
+        pytest.fail("there is no cluster: run `make cluster`, then `. .cluster/env`", pytrace=False)
+    config = SYSTEM.find("configmap", "modelyard")
+    settings = yaml.safe_load(config["data"]["settings.yaml"]) if config else {}
+    wanted = yaml.safe_load(VALUES.read_text(encoding="utf-8"))
+    for section, value in wanted.items():
+        live = settings.get(section, {})
+        if (live | value if isinstance(value, dict) else value) != live:
+            pytest.fail(f"{section} is not as in {VALUES.name}: run `make test-e2e`", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def namespace(installed: None) -> Iterator[Callable[[], Kubectl]]:
+    """New namespaces, deleted at the end without waiting."""
+    made: list[Kubectl] = []
+
+    def make() -> Kubectl:
+        kubectl = Kubectl(f"e2e-{uuid.uuid4().hex[:8]}")
+        kubectl("create", "namespace", kubectl.namespace)
+        made.append(kubectl)
+        return kubectl
+
+    yield make
+    for kubectl in made:
+        kubectl("delete", "namespace", kubectl.namespace, "--wait=false", "--ignore-not-found")
+
+
+@pytest.fixture
+def kubectl(namespace: Callable[[], Kubectl]) -> Iterator[Kubectl]:
+    """kubectl in a namespace of the test's own."""
+    made = namespace()
+    yield made
+    made("delete", "namespace", made.namespace, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def shared(namespace: Callable[[], Kubectl]) -> Kubectl:
+    """kubectl in a namespace with an Image for each of DRIVERS, for Services that tests make there."""
+    made = namespace()
+    made.apply(*(item for name, driver in DRIVERS.items() for item in (manifest(name, driver), image(name))))
+    for name in DRIVERS:
+        until(made, "img", name, 120, state="Succeeded")
+    return made
+
+
+@pytest.fixture(scope="session")
+def files(namespace: Callable[[], Kubectl]) -> Files:
+    """A web server that builds can reach."""
+    return Files(namespace())
+
+
+@pytest.fixture(scope="session")
+def score() -> Score:
+    """A request to a Service, with its primary key unless another one, or None, is given."""
+
+    def send(kubectl: Kubectl, service: str, key: str | None = "") -> httpx.Response:
+        if key == "":
+            key = kubectl.secret(f"{service}-keys")["primaryKey"]
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        with port_forward(kubectl.namespace, f"service/{service}", 80) as url:
+            return httpx.post(f"{url}/score", content="{}", headers=headers, timeout=30)
+
+    return send
+
+
+@pytest.fixture
+def make_service(shared: Kubectl) -> Iterator[Callable[..., str]]:
+    """Services of the shared images, rolled out, and deleted at the end without waiting."""
+    made: list[str] = []
+
+    def make(image_id: str, **spec: object) -> str:
+        name = f"svc-{uuid.uuid4().hex[:6]}"
+        made.append(name)
+        shared.apply(service(name, image_id, **spec))
+        until(shared, "msvc", name, 60, state="Succeeded")
+        return name
+
+    yield make
+    if made:
+        shared("delete", "msvc", *made, "--wait=false")

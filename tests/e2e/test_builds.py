@@ -1,0 +1,166 @@
+"""Builds: those that fail say why and leave the endpoint alone; a superseded one is cancelled."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+import httpx
+import pytest
+from tests.support.cluster import Json, Kubectl, eventually
+from tests.support.files import Files
+from tests.support.objects import FROM_MODEL, image, manifest, model, says, service
+from tests.support.operator import build_jobs
+from tests.support.status import condition, events, history, operation, until
+
+Score = Callable[..., httpx.Response]
+NO_SUCH_PACKAGE: Final = "modelyard-no-such-package==9.9"
+WRONG_DIGEST: Final = "sha256:" + "0" * 64
+
+
+class Failing(NamedTuple):
+    """A Manifest, perhaps with a Model of that name, that cannot be built, and what the Image must say."""
+
+    name: str
+    code: str
+    says: tuple[str, ...]
+    objects: Callable[[Files], list[Json]]
+    has_log: bool = True
+
+
+def _spark(_: Files) -> list[Json]:
+    spark = manifest("spark", says("never"))
+    spark["spec"]["targetRuntime"]["runtimeType"] = "SparkPython"
+    return [spark]
+
+
+FAILING: Final = (
+    Failing(
+        "pip",
+        "PipFailed",
+        ("No matching distribution found for modelyard-no-such-package==9.9",),
+        lambda _: [manifest("pip", says("never"), pipRequirements=NO_SUCH_PACKAGE)],
+    ),
+    Failing(
+        "missing",
+        "SourceNotFound",
+        ("404", "/nowhere"),
+        lambda files: [model("missing", files.url("nowhere")), manifest("missing", FROM_MODEL, "missing")],
+    ),
+    Failing(
+        "digest",
+        "DigestMismatch",
+        (WRONG_DIGEST,),
+        lambda files: [
+            model("digest", files.url("content/other"), digest=WRONG_DIGEST),
+            manifest("digest", FROM_MODEL, "digest"),
+        ],
+    ),
+    Failing("spark", "RuntimeNotSupported", ("SparkPython", "not supported yet"), _spark, has_log=False),
+)
+
+
+@pytest.fixture(scope="module")
+def failed(namespace: Callable[[], Kubectl], files: Files) -> Kubectl:
+    """A namespace in which all that fails is built side by side."""
+    kubectl = namespace()
+    for failing in FAILING:
+        kubectl.apply(*failing.objects(files), image(failing.name))
+    return kubectl
+
+
+@pytest.mark.parametrize("failing", FAILING, ids=lambda failing: failing.name)
+def test_a_build_that_cannot_succeed_says_why(failed: Kubectl, failing: Failing) -> None:
+    told = until(failed, "img", failing.name, 60, state="Failed", creationState="Failed")
+    assert told["error"]["code"] == failing.code
+    assert told["error"]["statusCode"] == 400
+    assert condition(told, "Ready")["status"] == "False"
+    assert condition(told, "Stalled")["status"] == "True"
+    for text in failing.says:
+        assert text in told["error"]["message"]
+    assert operation(failed, "image", failing.name, 1) == "Failed"
+    if failing.has_log:
+        kept = failed("get", "--raw", told["imageBuildLogUri"])
+        assert failing.says[0] in kept
+    else:
+        assert "imageBuildLogUri" not in told
+        assert build_jobs(failed.namespace, failing.name) == []
+    assert events(failed, "Image", failing.name)[-1] == failing.code
+
+
+def test_pip_is_quoted_in_the_message_and_its_last_lines_in_the_details(failed: Kubectl) -> None:
+    error = until(failed, "img", "pip", 60, state="Failed")["error"]
+    line = "No matching distribution found for modelyard-no-such-package==9.9"
+    assert line in error["message"]
+    assert any(line in detail["message"] for detail in error["details"])
+
+
+def test_a_failed_image_leaves_the_service_on_the_old_one(kubectl: Kubectl, score: Score) -> None:
+    kubectl.apply(manifest("echo", says("old")), image("echo"), service("echo", "echo"))
+    before = until(kubectl, "msvc", "echo", 60, state="Succeeded")
+    with history(kubectl, "msvc", "echo", "{.status.conditions[?(@.type=='Available')].status}") as available:
+        kubectl.apply(manifest("echo", says("new"), pipRequirements=NO_SUCH_PACKAGE))
+        until(kubectl, "img", "echo", 60, state="Failed", version=2)
+        told = until(
+            kubectl, "msvc", "echo", 10, state="Succeeded", version=1,
+            also=lambda told: "echo:2 failed" in condition(told, "Ready")["message"],
+        )  # fmt: skip
+    assert set(available) == {"True"}
+    assert condition(told, "Ready")["status"] == "True"
+    assert told["imageLocation"] == before["imageLocation"]
+    assert score(kubectl, "echo").json() == "old"
+    kubectl.apply(manifest("echo", says("mended")))
+    until(kubectl, "msvc", "echo", 60, state="Succeeded", imageId="echo:3")
+    assert score(kubectl, "echo").json() == "mended"
+
+
+def test_a_newer_version_cancels_the_build_of_an_older_one(kubectl: Kubectl, files: Files) -> None:
+    kubectl.apply(model("echo", files.url("slow/300/1")), manifest("echo", FROM_MODEL, "echo"), image("echo"))
+    until(kubectl, "img", "echo", 20, state="Running", version=1)
+    (first,) = build_jobs(kubectl.namespace, "echo")
+    kubectl.patch("mdl", "echo", {"spec": {"url": files.url("content/2")}})
+    until(kubectl, "img", "echo", 60, state="Succeeded", version=2)
+    eventually(
+        lambda: [job["metadata"]["uid"] for job in build_jobs(kubectl.namespace, "echo")].count(
+            first["metadata"]["uid"]
+        ) == 0,
+        20, "the Job of version 1 is gone",
+    )  # fmt: skip
+    assert operation(kubectl, "image", "echo", 1) == "Cancelled"
+    assert operation(kubectl, "image", "echo", 2) == "Succeeded"
+    assert "Cancelled" in events(kubectl, "Image", "echo")
+
+
+@contextmanager
+def container(location: str) -> Iterator[str]:
+    """`http://127.0.0.1:<port>` of an image that runs outside the cluster."""
+
+    def docker(*arguments: str) -> str:
+        return subprocess.run(
+            ["docker", *arguments], check=True, capture_output=True, text=True, timeout=60
+        ).stdout.strip()
+
+    name = docker("run", "--detach", "--rm", "--publish", "127.0.0.1::5001", location)
+    try:
+        yield f"http://{docker('port', name, '5001')}"
+    finally:
+        docker("kill", name)
+
+
+def _answer(url: str, **request: Any) -> httpx.Response | None:
+    try:
+        return httpx.post(f"{url}/score", timeout=5, **request)
+    except httpx.TransportError:
+        return None
+
+
+@pytest.mark.skipif("CONTROL_PLANE_CONTAINER" not in os.environ, reason="needs the cluster's Docker engine")
+def test_an_image_serves_without_a_cluster(shared: Kubectl) -> None:
+    location = shared.get("img", "one")["status"]["imageLocation"]
+    with container(location) as url:
+        answer = eventually(lambda: _answer(url, content="{}"), 30, "an answer")
+        assert answer is not None
+        assert (answer.status_code, answer.json()) == (200, "one")

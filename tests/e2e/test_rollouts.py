@@ -1,0 +1,89 @@
+"""Rollouts: no request is lost, a version that does not come up leaves the old one in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+from tests.support.cluster import Kubectl
+from tests.support.load import Load
+from tests.support.objects import service
+from tests.support.status import condition, status, until, versions
+
+Score = Callable[..., httpx.Response]
+Make = Callable[..., str]
+TOO_MUCH = {"cpu": "900", "memory": "64Mi"}
+
+
+@pytest.fixture(scope="module")
+def crowded(shared: Kubectl) -> str:
+    """A Service that fits on no node; its deadline passes while other tests run."""
+    shared.apply(service("crowded", "one", containerResourceReservation=TOO_MUCH))
+    return "crowded"
+
+
+@pytest.mark.usefixtures("crowded")
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_no_request_fails_during_a_roll(shared: Kubectl, make_service: Make, replicas: int) -> None:
+    name = make_service("one", numReplicas=replicas)
+    budget = shared.find("poddisruptionbudget", name)
+    assert (budget is not None) == (replicas > 1)
+    with Load(shared, name, "{}", connections=4, per_second=100) as load:
+        shared.patch("msvc", name, {"spec": {"imageId": "two"}})
+        until(shared, "msvc", name, 60, state="Succeeded", version=2)
+        load.more(8)  # the old pods stop meanwhile
+        ok, failed, errors = load.total()
+        answers = load.seconds()[-1]["answers"]
+    assert (failed, errors) == (0, {})
+    assert ok > 300
+    assert answers == {'"two"': pytest.approx(100, abs=60)}
+
+
+def test_no_request_fails_when_a_replica_is_deleted(shared: Kubectl, make_service: Make) -> None:
+    name = make_service("one", numReplicas=2)
+    with Load(shared, name, "{}", connections=4, per_second=100) as load:
+        pod = shared.list("pods", f"modelyard.dev/service={name}")[0]["metadata"]["name"]
+        shared("delete", "pod", pod, "--wait=true")
+        until(shared, "msvc", name, 30, state="Succeeded", readyReplicas=2)
+        load.more(2)
+        ok, failed, errors = load.total()
+    assert (failed, errors) == (0, {})
+    assert ok > 300
+    assert versions(shared, "service", name) == [1]
+
+
+def test_a_version_that_crashes_leaves_the_old_one_serving(
+    shared: Kubectl, make_service: Make, score: Score
+) -> None:
+    name = make_service("one")
+    shared.patch("msvc", name, {"spec": {"imageId": "broken"}})
+    told = until(shared, "msvc", name, 60, state="Failed", version=2)
+    error = told["error"]
+    assert error["code"] == "ContainerCrashed"
+    assert "init() failed" in error["message"]
+    assert "the weights are not what they seem" in "".join(detail["message"] for detail in error["details"])
+    assert condition(told, "Stalled")["status"] == "True"
+    assert condition(told, "Available")["status"] == "True"
+    assert score(shared, name).json() == "one"
+    shared.patch("msvc", name, {"spec": {"imageId": "two"}})
+    told = until(shared, "msvc", name, 60, state="Succeeded", version=3)
+    assert "error" not in told
+    assert score(shared, name).json() == "two"
+
+
+def test_what_fits_on_no_node_says_so(shared: Kubectl, crowded: str) -> None:
+    until(
+        shared,
+        "msvc",
+        crowded,
+        30,
+        also=lambda told: "no room" in condition(told, "Ready").get("message", ""),
+    )
+    told = until(shared, "msvc", crowded, 60, state="Failed")
+    assert told["error"]["code"] == "Unschedulable"
+    assert "Insufficient cpu" in told["error"]["message"]
+    assert condition(told, "Available")["status"] == "False"
+    shared.patch("msvc", crowded, {"spec": {"containerResourceReservation": {"cpu": "10m"}}})
+    until(shared, "msvc", crowded, 60, state="Succeeded")
+    assert status(shared, "msvc", crowded)["readyReplicas"] == 1

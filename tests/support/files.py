@@ -1,0 +1,61 @@
+"""A web server in the cluster for builds to fetch from: what it gives, refuses and delays is known."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl
+
+_SCRIPT: Final = """\
+import http.server, time, urllib.parse
+
+class Files(http.server.BaseHTTPRequestHandler):
+    # /content/<text> gives the text, /slow/<seconds>/<text> takes its time, anything else is not there.
+    def do_GET(self):
+        match self.path.split("/")[1:]:
+            case ["content", text]:
+                self.give(text)
+            case ["slow", seconds, text]:
+                time.sleep(float(seconds))
+                self.give(text)
+            case _:
+                self.send_error(404)
+
+    def give(self, text):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+http.server.ThreadingHTTPServer(("", 8000), Files).serve_forever()
+"""
+_LABELS: Final = {"app": "files"}
+
+
+class Files:
+    """A pod and a Service `files` in a namespace."""
+
+    def __init__(self, kubectl: Kubectl):
+        operator = Kubectl(OPERATOR_NAMESPACE).get("deployment", "modelyard")
+        image = operator["spec"]["template"]["spec"]["containers"][0]["image"]
+        self._host = f"files.{kubectl.namespace}.svc.cluster.local"
+        kubectl.apply(
+            {
+                "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "files", "labels": _LABELS},
+                "spec": {
+                    "terminationGracePeriodSeconds": 0,
+                    "containers": [{
+                        "name": "files", "image": image, "command": ["python3", "-c", _SCRIPT],
+                        "readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1},
+                    }],
+                },
+            },
+            {
+                "apiVersion": "v1", "kind": "Service", "metadata": {"name": "files"},
+                "spec": {"selector": _LABELS, "ports": [{"port": 80, "targetPort": 8000}]},
+            },
+        )  # fmt: skip
+        kubectl("wait", "pod/files", "--for=condition=Ready", "--timeout=60s", timeout=70)
+
+    def url(self, path: str) -> str:
+        """The URL of a path for programs in the cluster."""
+        return f"http://{self._host}/{path}"

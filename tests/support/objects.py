@@ -1,0 +1,87 @@
+"""The four objects in their smallest form, and the drivers that tests serve."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tests.support.cluster import Json
+
+FROM_MODEL: Final = """\
+import os
+import pathlib
+
+
+def init():
+    global answer
+    (file,) = [path for path in pathlib.Path(os.environ["AZUREML_MODEL_DIR"]).rglob("*") if path.is_file()]
+    answer = file.read_text()
+
+
+def run(body):
+    return answer
+"""
+CRASHES: Final = """\
+def init():
+    raise RuntimeError("the weights are not what they seem")
+
+
+def run(body):
+    return body
+"""
+BUSY: Final = """\
+import time
+
+
+def init():
+    pass
+
+
+def run(body):
+    end = time.thread_time() + 0.02
+    while time.thread_time() < end:
+        pass
+    return "done"
+"""
+
+
+def says(answer: str) -> str:
+    """A driver with one answer."""
+    return f"def init():\n    pass\n\n\ndef run(body):\n    return {answer!r}\n"
+
+
+def model(name: str, url: str, **spec: Any) -> Json:
+    """A Model."""
+    return _object("Model", name, {"url": url, "mimeType": "application/octet-stream", **spec})
+
+
+def manifest(name: str, driver: str, *models: str, **properties: str) -> Json:
+    """A Manifest with an inline driver."""
+    return _object(
+        "Manifest",
+        name,
+        {
+            "modelIds": list(models),
+            "driverProgram": "driver",
+            "assets": [{"id": "driver", "mimeType": "text/x-python", "content": driver}],
+            "targetRuntime": {"runtimeType": "Python", "properties": properties},
+        },
+    )
+
+
+def image(name: str) -> Json:
+    """An Image of the Manifest of the same name."""
+    return _object("Image", name, {"manifestId": name, "imageType": "Docker"})
+
+
+def service(name: str, image_id: str, **spec: Any) -> Json:
+    """A Service with one small replica, unless told otherwise."""
+    replicas = {} if "autoScaler" in spec else {"numReplicas": 1}
+    small = {"cpu": "10m", "memory": "64Mi"}
+    defaults = {"containerResourceReservation": small, "maxConcurrentRequestsPerContainer": 8}
+    return _object("Service", name, {"imageId": image_id, **replicas, **defaults, **spec})
+
+
+def _object(kind: str, name: str, spec: Json) -> Json:
+    return {
+        "apiVersion": "modelyard.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec,
+    }  # fmt: skip

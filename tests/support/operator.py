@@ -1,0 +1,63 @@
+"""The operator of the installed chart: its pod, its builds, its metrics."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
+from tests.support.cluster import OPERATOR_NAMESPACE, Json, Kubectl, eventually
+
+SYSTEM: Final = Kubectl(OPERATOR_NAMESPACE)
+_SELECTOR: Final = "app.kubernetes.io/name=modelyard,app.kubernetes.io/instance=modelyard"
+_PROXY: Final = f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/services/modelyard:metrics/proxy/metrics"
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def operator_pod() -> Json:
+    """The operator's pod once there is one that is ready."""
+
+    def ready() -> Json | None:
+        pods = [pod for pod in SYSTEM.list("pods", _SELECTOR) if "deletionTimestamp" not in pod["metadata"]]
+        if len(pods) != 1:
+            return None
+        conditions = pods[0]["status"].get("conditions", [])
+        return pods[0] if {"Ready", "True"} in [{c["type"], c["status"]} for c in conditions] else None
+
+    return eventually(ready, 60, "the operator is ready") or {}
+
+
+def restarts() -> tuple[str, int]:
+    """The operator's pod and how often its container was started again."""
+    pod = operator_pod()
+    return pod["metadata"]["uid"], sum(item["restartCount"] for item in pod["status"]["containerStatuses"])
+
+
+def kill_operator() -> None:
+    """End the operator with no chance to say goodbye; Kubernetes starts another."""
+    name = operator_pod()["metadata"]["name"]
+    SYSTEM("delete", "pod", name, "--grace-period=0", "--force")
+
+
+def build_jobs(namespace: str, image: str) -> list[Json]:
+    """The build Jobs of an Image, oldest first."""
+    found = [
+        job
+        for job in SYSTEM.list("jobs")
+        if job["metadata"].get("annotations", {}).get("modelyard.dev/image") == f"{namespace}/{image}"
+    ]
+    return sorted(found, key=lambda job: job["metadata"]["creationTimestamp"])
+
+
+def samples(text: str) -> Samples:
+    """(name, labels) → value of metrics in Prometheus' text format."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def operator_metrics() -> Samples:
+    """What the operator says of itself, through the API server."""
+    return samples(SYSTEM("get", "--raw", _PROXY))

@@ -1,0 +1,335 @@
+"""Builds: found, run, failed, tried again, cancelled."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.unit.world import SYSTEM, World, everything, image, manifest, model
+
+from modelyard.api.names import REGISTRATION
+from modelyard.build.errors import RegistryForbiddenError, RegistryUnavailableError
+from modelyard.build.request import BuildError, BuildRequest, BuildResult, ErrorDetail, Step
+from modelyard.kube.errors import Refused
+from modelyard.kube.types import CONFIG_MAPS, JOBS, OURS, SECRETS
+from modelyard.settings import Build, Settings
+
+
+def failing(code: str, *, transient: bool = False) -> Callable[[BuildRequest], BuildResult]:
+    details = (ErrorDetail(code="Log", message="the last lines"),)
+    error = BuildError(code=code, message="why", step=Step.BUILD, transient=transient, details=details)
+    return lambda request: BuildResult(error=error)
+
+
+def in_turn(*outcomes: Callable[[BuildRequest], BuildResult]) -> Callable[[BuildRequest], BuildResult]:
+    left = list(outcomes)
+
+    def outcome(request: BuildRequest) -> BuildResult:
+        return left.pop(0)(request)
+
+    return outcome
+
+
+def jobs(world: World) -> list[str]:
+    return [job["metadata"]["name"] for job in world.cluster.all(JOBS)]
+
+
+async def begin(world: World) -> None:
+    """Apply everything; the build has begun and does not end by itself."""
+    world.apply(*everything())
+    await world.settle()
+    assert world.said("Image") == ("m:1", "Running", "Building")
+
+
+async def test_a_build(world: World) -> None:
+    await begin(world)
+    (job,) = jobs(world)
+    request = world.request(job)
+    assert request.repository == "localhost:5000/modelyard/default/m"
+    assert [source.source.url for source in request.models] == ["https://h/1"]
+    await world.play()
+    status = world.status("Image")
+    assert status["creationState"] == status["state"] == "Succeeded"
+    assert status["imageLocation"].startswith("localhost:5000/modelyard/default/m@sha256:")
+    assert status["imageBuildLogUri"] == CONFIG_MAPS.path("default", "image-m-1-log")
+    assert world.cluster.at(CONFIG_MAPS, "image-m-1-log")["data"] == {"log": f"log of {job}\n"}
+    assert world.events("Building") == world.events("Built") == 1
+
+
+async def test_a_build_that_fails(world: World) -> None:
+    world.outcome = failing("PipFailed")
+    world.apply(*everything())
+    await world.play(seconds=36000)
+    assert world.said("Image") == ("m:1", "Failed", "PipFailed")
+    assert world.status("Image")["error"] == {
+        "code": "PipFailed",
+        "message": "Build: why",
+        "statusCode": 400,
+        "details": [{"code": "Log", "message": "the last lines"}],
+    }
+    assert world.status("Image")["imageBuildLogUri"].endswith("/image-m-1-log")
+    assert world.condition("Image", "Stalled")["status"] == "True"
+    assert world.builds == world.events("PipFailed") == 1
+    assert world.said("Service") == ("", "NotStarted", "ImageFailed")
+
+
+async def test_a_transient_failure_is_tried_again_later_each_time(world: World) -> None:
+    outcomes = [failing("RegistryUnavailable", transient=True)] * 2 + [world.outcome]
+    began = []
+
+    def outcome(request: BuildRequest) -> BuildResult:
+        began.append(world.clock.time)
+        return outcomes.pop(0)(request)
+
+    world.outcome = outcome
+    world.apply(*everything())
+    await world.play()
+    assert world.said("Image") == ("m:1", "Succeeded", "Built")
+    assert [round((b - a).total_seconds()) for a, b in itertools.pairwise(began)] == [20, 40]
+    assert world.said("Service") == ("m:1", "Succeeded", "Serving")
+
+
+async def test_while_it_is_tried_again_it_is_not_stalled(world: World) -> None:
+    world.outcome = failing("RegistryUnavailable", transient=True)
+    world.apply(*everything())
+    await world.play(seconds=5)
+    assert world.said("Image") == ("m:1", "Failed", "RegistryUnavailable")
+    assert world.condition("Image", "Stalled")["status"] == "False"
+    assert "attempt 1 of 5" in world.condition("Image", "Ready")["message"]
+
+
+async def test_tries_are_bounded(world: World) -> None:
+    world.outcome = failing("RegistryUnavailable", transient=True)
+    world.apply(*everything())
+    await world.play(seconds=36000)
+    assert world.builds == world.settings.build.attempts
+    assert world.condition("Image", "Stalled")["status"] == "True"
+
+
+async def test_a_failure_for_good_after_a_transient_one(world: World) -> None:
+    outcomes = [failing("RegistryUnavailable", transient=True), failing("PipFailed")]
+    world.outcome = in_turn(*outcomes)
+    world.apply(*everything())
+    await world.play(seconds=36000)
+    assert world.said("Image") == ("m:1", "Failed", "PipFailed")
+    assert world.condition("Image", "Stalled")["status"] == "True"
+    assert world.builds == 2
+
+
+async def test_a_waiting_retry_survives_a_restart(world: World) -> None:
+    outcomes = [failing("RegistryUnavailable", transient=True), world.outcome]
+    world.outcome = in_turn(*outcomes)
+    world.apply(*everything())
+    await world.play(seconds=5)
+    await world.stop()
+    await world.start()
+    await world.play(seconds=5)
+    assert world.builds == 1
+    await world.play()
+    assert world.said("Image") == ("m:1", "Succeeded", "Built")
+    assert world.builds == 2
+
+
+@pytest.mark.parametrize(
+    ("terminated", "reason", "code", "again"),
+    [
+        (None, "DeadlineExceeded", "BuildDeadlineExceeded", False),
+        ({"exitCode": 137, "reason": "OOMKilled"}, "PodFailurePolicy", "BuildOutOfMemory", False),
+        ({"exitCode": 255, "reason": "Error"}, "BackoffLimitExceeded", "BuildLost", True),
+        (None, "BackoffLimitExceeded", "BuildLost", True),
+        ({"exitCode": 1, "message": "Traceback"}, "PodFailurePolicy", "BuildLost", True),
+    ],
+)
+async def test_a_build_that_ends_without_a_word(
+    world: World, terminated: dict[str, Any] | None, reason: str, code: str, again: bool
+) -> None:
+    await begin(world)
+    world.end(jobs(world)[0], terminated, reason)
+    await world.settle()
+    assert world.said("Image") == ("m:1", "Failed", code)
+    assert (world.condition("Image", "Stalled")["status"] == "False") is again
+    assert world.status("Image")["error"]["message"]
+
+
+@pytest.mark.parametrize("error", [RegistryUnavailableError("down"), RegistryForbiddenError("no")], ids=repr)
+async def test_a_registry_that_cannot_say(world: World, error: RegistryUnavailableError) -> None:
+    world.registry.error = error
+    world.apply(*everything())
+    await world.play(seconds=5)
+    assert world.said("Image") == ("m:1", "Failed", error.code)
+    assert jobs(world) == []
+    world.registry.error = None
+    await world.play()
+    assert world.said("Image")[1] == ("Succeeded" if error.transient else "Failed")
+
+
+async def test_a_job_that_is_refused(world: World) -> None:
+    def refuse(_: int, call: Any) -> None:
+        if (call.verb, call.resource) == ("create", "jobs"):
+            raise Refused("exceeded quota", status=403, reason="Forbidden")
+
+    world.cluster.fault = refuse
+    world.apply(*everything())
+    await world.play()
+    assert world.said("Image") == ("m:1", "Failed", "BuildRefused")
+
+
+async def test_a_job_that_somebody_deletes_is_started_again(world: World) -> None:
+    await begin(world)
+    (job,) = jobs(world)
+    world.cluster.remove(JOBS, SYSTEM, job)
+    await world.settle()
+    assert jobs(world) == [job]
+    await world.play()
+    assert world.said("Image") == ("m:1", "Succeeded", "Built")
+
+
+async def test_a_newer_version_cancels_the_build_of_the_older(world: World) -> None:
+    await begin(world)
+    (old,) = jobs(world)
+    world.change("Model", url="https://h/2")
+    await world.settle()
+    assert world.said("Image") == ("m:2", "Running", "Building")
+    assert old not in jobs(world)
+    assert world.record("Image", 1)["state"] == "Cancelled"
+    assert world.events("Cancelled") == 1
+    await world.play()
+    assert world.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert world.status("Service")["imageId"] == "m:2"
+    assert world.builds == 1
+
+
+async def test_a_deleted_image_takes_its_build_along(world: World) -> None:
+    await begin(world)
+    world.cluster.remove(OURS["Image"], "default", "m")
+    await world.settle()
+    assert jobs(world) == []
+    assert [s["metadata"]["name"] for s in world.cluster.all(SECRETS)] == []
+
+
+async def test_and_also_when_it_was_deleted_while_the_operator_was_away(world: World) -> None:
+    await begin(world)
+    await world.stop()
+    world.cluster.remove(OURS["Image"], "default", "m")
+    await world.start()
+    await world.settle()
+    assert jobs(world) == []
+
+
+@pytest.mark.parametrize("registration", [None, "again"])
+async def test_a_revert_reuses_the_image(world: World, registration: str | None) -> None:
+    if registration:
+        world.apply(model() | {"metadata": {"name": "m", "annotations": {REGISTRATION: registration}}})
+    world.apply(*everything()[1:], *([] if registration else [model()]))
+    await world.play()
+    first = world.status("Image")["imageLocation"]
+    world.change("Model", url="https://h/2")
+    await world.play()
+    assert world.status("Image")["imageLocation"] != first
+    world.change("Model", url="https://h/1")
+    await world.play()
+    assert world.status("Image")["imageLocation"] == first
+    assert world.said("Image")[0] == world.said("Model")[0] == "m:3"
+    assert world.status("Service")["imageId"] == "m:3"
+    assert world.builds == 2
+
+
+async def test_registering_again_builds_again(serving: World) -> None:
+    serving.apply(model() | {"metadata": {"name": "m", "annotations": {REGISTRATION: "again"}}})
+    await serving.play()
+    assert serving.said("Image") == ("m:2", "Succeeded", "Built")
+    assert serving.builds == 2
+
+
+@pytest.mark.parametrize(
+    ("runtime", "code"),
+    [
+        ({"runtimeType": "SparkPython", "properties": {}}, "RuntimeNotSupported"),
+        ({"runtimeType": "Python", "properties": {"pythonVersion": "3.8"}}, "PythonVersionNotOffered"),
+    ],
+)
+async def test_what_cannot_be_built(world: World, runtime: dict[str, Any], code: str) -> None:
+    world.apply(model(), manifest(targetRuntime=runtime), image())
+    await world.play()
+    assert world.said("Image") == ("m:1", "Failed", code)
+    assert jobs(world) == []
+    world.change("Manifest", targetRuntime={"runtimeType": "Python", "properties": {"pythonVersion": "3.12"}})
+    await world.play()
+    assert world.said("Image") == ("m:2", "Succeeded", "Built")
+
+
+async def test_the_python_version_when_none_is_given() -> None:
+    offered = {"3.11": "old", "3.13": "new"}
+    world = World(Settings(build=Build(base_images=offered, default_python_version="3.13")))
+    await world.start()
+    world.apply(
+        model(),
+        manifest(targetRuntime={"runtimeType": "Python", "properties": {"pythonVersion": None}}),
+        image(),
+    )
+    world.cluster.at(OURS["Manifest"], "m")["spec"]["targetRuntime"]["properties"] = {}
+    await world.settle()
+    assert world.request(jobs(world)[0]).base_image == "new"
+    await world.stop()
+
+
+async def test_a_missing_secret_is_waited_for(world: World) -> None:
+    world.apply(model(secretRef={"name": "store"}), *everything()[1:])
+    await world.play(seconds=60)
+    assert world.said("Image") == ("m:1", "NotStarted", "SecretNotFound")
+    assert "store" in world.condition("Image", "Ready")["message"]
+    world.cluster.put(SECRETS, "default", {"metadata": {"name": "store"}, "data": {"token": "czNjcjN0"}})
+    await world.play(seconds=20)
+    assert world.said("Image")[1] == "Succeeded"
+    assert world.request(jobs(world)[0]).models[0].source.credentials == {"token": "s3cr3t"}
+
+
+async def test_a_secret_that_goes_during_the_build_does_not_matter(world: World) -> None:
+    world.cluster.put(SECRETS, "default", {"metadata": {"name": "store"}, "data": {}})
+    world.apply(model(secretRef={"name": "store"}), *everything()[1:])
+    await world.settle()
+    world.cluster.remove(SECRETS, "default", "store")
+    await world.play(seconds=200, alone=True)
+    assert world.said("Image") == ("m:1", "Running", "Building")
+
+
+async def test_models_keep_their_order_and_pinned_ones_their_version(world: World) -> None:
+    world.apply(model("a"), model("b"))
+    await world.play()
+    world.change("Model", on="a", url="https://h/2")
+    await world.play()
+    world.apply(manifest(modelIds=["b", "a:1"]), image())
+    await world.settle()
+    request = world.request(jobs(world)[0])
+    assert [(m.name, m.version, m.source.url) for m in request.models] == [
+        ("b", 1, "https://h/1"),
+        ("a", 1, "https://h/1"),
+    ]
+    await world.play()
+    builds = world.builds
+    world.change("Model", on="a", url="https://h/3")
+    await world.play()
+    assert world.builds == builds
+    assert world.status("Manifest")["modelIds"] == ["b:1", "a:1"]
+
+
+async def test_a_pinned_manifest_stays(world: World) -> None:
+    world.apply(model(), manifest(), image(manifestId="m:1"))
+    await world.play()
+    world.change("Model", url="https://h/2")
+    await world.play()
+    assert world.said("Manifest")[0] == "m:2"
+    assert world.status("Image")["manifestId"] == "m:1"
+    assert world.builds == 1
+
+
+async def test_a_pinned_version_that_does_not_exist_yet(world: World) -> None:
+    world.apply(model(), manifest(), image(manifestId="m:2"))
+    await world.play()
+    assert world.said("Image") == ("", "NotStarted", "ManifestNotFound")
+    assert "newest version is 1" in world.condition("Image", "Ready")["message"]
+    world.change("Model", url="https://h/2")
+    await world.play()
+    assert world.said("Image") == ("m:1", "Succeeded", "Built")

@@ -1,0 +1,419 @@
+"""Services: rolled, scaled, guarded, and what is said when they are not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.fake_cluster import Call
+from tests.unit.world import World, everything, image, service
+
+from modelyard.kube.errors import Refused
+from modelyard.kube.types import (
+    AUTOSCALERS,
+    CORE_SERVICES,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    OURS,
+    PODS,
+    SECRETS,
+    ApiResource,
+)
+from modelyard.resources import labels
+from modelyard.resources.scoring import template_mark
+
+AUTOSCALED: dict[str, Any] = {
+    "numReplicas": None,
+    "autoScaler": {"autoscaleEnabled": True, "minReplicas": 2, "maxReplicas": 5},
+}
+FIXED: dict[str, Any] = {"numReplicas": 3, "autoScaler": None}
+
+
+def exists(world: World, resource: ApiResource, name: str = "m") -> bool:
+    return (resource, "default", name) in world.cluster.objects
+
+
+def replicas(world: World) -> int:
+    count: int = world.cluster.at(DEPLOYMENTS, "m")["spec"]["replicas"]
+    return count
+
+
+def scale(world: World, count: int) -> None:
+    """What an autoscaler does."""
+    world.cluster.patch(DEPLOYMENTS, "default", "m", {"spec": {"replicas": count}})
+
+
+def sent_replicas(world: World) -> list[Any]:
+    """What the operator's patches of the Deployment said of replicas, in order of its generations."""
+    specs = [e.body["spec"]["replicas"] for e in world.cluster.history if e.resource == DEPLOYMENTS]
+    return [count for count, before in zip(specs, [None, *specs], strict=False) if count != before]
+
+
+def add_pod(world: World, status: dict[str, Any], name: str = "m-1", *, present: bool = True) -> None:
+    mark = template_mark(world.cluster.at(DEPLOYMENTS, "m"))
+    annotations = {labels.TEMPLATE: mark if present else "an older one"}
+    metadata = {"name": name, "labels": labels.selector_of("m"), "annotations": annotations}
+    world.cluster.put(PODS, "default", {"metadata": metadata, "status": status})
+
+
+def container(state: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"containerStatuses": [{"name": "scoring", "image": "i@sha256:1", "state": state, **more}]}
+
+
+# rolling
+
+
+async def test_a_changed_model_rolls_the_service(serving: World) -> None:
+    first = serving.status("Service")["imageLocation"]
+    serving.change("Model", url="https://h/2")
+    await serving.settle()
+    assert serving.said("Service") == ("m:1", "Running", "ImageNotReady")
+    assert serving.condition("Service", "Available")["status"] == "True"
+    await serving.play()
+    status = serving.status("Service")
+    assert serving.said("Service") == ("m:2", "Succeeded", "Serving")
+    assert (status["imageId"], status["manifestId"], status["modelIds"]) == ("m:2", "m:2", ["m:2"])
+    assert status["imageLocation"] != first
+    assert serving.record("Service", 1)["state"] == "Succeeded"
+
+
+async def test_a_pinned_image_stays(world: World) -> None:
+    world.apply(*everything()[:3], service(imageId="m:1"))
+    await world.play()
+    world.change("Model", url="https://h/2")
+    await world.play()
+    assert world.said("Image")[0] == "m:2"
+    assert world.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert world.status("Service")["imageId"] == "m:1"
+
+
+async def test_a_pinned_image_that_was_cancelled(world: World) -> None:
+    world.apply(*everything()[:3], service(imageId="m:1"))
+    await world.settle()
+    world.change("Model", url="https://h/2")
+    await world.play()
+    assert world.said("Service") == ("", "NotStarted", "ImageCancelled")
+
+
+async def test_a_failed_image_keeps_the_old_one_serving(serving: World) -> None:
+    before = serving.cluster.at(DEPLOYMENTS, "m")["spec"]
+    serving.change("Manifest", targetRuntime={"runtimeType": "SparkPython", "properties": {}})
+    await serving.play()
+    assert serving.said("Image") == ("m:2", "Failed", "RuntimeNotSupported")
+    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert "the build of Image m:2 failed" in serving.condition("Service", "Ready")["message"]
+    assert serving.cluster.at(DEPLOYMENTS, "m")["spec"] == before
+
+
+async def test_an_image_that_follows_while_the_first_is_still_rolled_out(world: World) -> None:
+    world.serves = False
+    world.apply(*everything())
+    await world.play(seconds=3)
+    world.change("Model", url="https://h/2")
+    await world.settle()
+    world.roll("m")
+    await world.settle()
+    assert world.said("Service") == ("m:1", "Running", "ImageNotReady")
+    world.serves = True
+    await world.play()
+    assert world.said("Service") == ("m:2", "Succeeded", "Serving")
+    assert world.record("Service", 1)["state"] == "Succeeded"
+
+
+async def test_a_rollout_that_something_overtakes_is_cancelled(world: World) -> None:
+    world.serves = False
+    world.apply(*everything())
+    await world.play(seconds=3)
+    assert world.said("Service") == ("m:1", "Running", "RollingOut")
+    world.change("Service", maxConcurrentRequestsPerContainer=2)
+    await world.settle()
+    assert world.said("Service")[:2] == ("m:2", "Running")
+    assert world.record("Service", 1)["state"] == "Cancelled"
+
+
+async def test_an_image_that_goes_takes_nothing_down(serving: World) -> None:
+    serving.cluster.remove(OURS["Image"], "default", "m")
+    await serving.play()
+    status = serving.status("Service")
+    assert serving.said("Service") == ("m:1", "NotStarted", "ImageNotFound")
+    assert serving.condition("Service", "Available")["status"] == "True"
+    assert (status["readyReplicas"], status["scoringUri"]) == (1, "http://m.default.svc.cluster.local/score")
+    assert serving.record("Service", 1)["state"] == "Succeeded"
+    serving.apply(image())
+    await serving.play()
+    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert serving.builds == 1
+
+
+async def test_replicas_that_fail_later_are_no_new_operation(serving: World) -> None:
+    status = {"availableReplicas": 0, "readyReplicas": 0}
+    serving.cluster.patch(DEPLOYMENTS, "default", "m", {"status": status}, "status")
+    await serving.settle()
+    assert serving.said("Service") == ("m:1", "Succeeded", "Unavailable")
+    assert [serving.condition("Service", type_)["status"] for type_ in ("Ready", "Available", "Stalled")] == [
+        "False",
+        "False",
+        "False",
+    ]
+
+
+# scaling
+
+
+@pytest.mark.parametrize(
+    ("spec", "autoscaler", "budget", "count"),
+    [
+        ({}, True, False, 1),
+        ({"numReplicas": 0}, False, False, 0),
+        ({"numReplicas": 1}, False, False, 1),
+        ({"numReplicas": 2}, False, True, 2),
+        (AUTOSCALED, True, True, 2),
+        ({"autoScaler": {"autoscaleEnabled": False}}, False, False, 1),
+    ],
+    ids=str,
+)
+async def test_children_that_are_needed(
+    world: World, spec: dict[str, Any], autoscaler: bool, budget: bool, count: int
+) -> None:
+    world.apply(
+        *everything()[:3], service(**{key: value for key, value in spec.items() if value is not None})
+    )
+    await world.play()
+    assert world.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert exists(world, AUTOSCALERS) is autoscaler
+    assert exists(world, DISRUPTION_BUDGETS) is budget
+    assert replicas(world) == world.status("Service")["replicas"] == count
+
+
+async def test_replicas_are_the_autoscalers_while_there_is_one(serving: World) -> None:
+    scale(serving, 5)
+    await serving.play()
+    serving.change("Service", maxConcurrentRequestsPerContainer=4)
+    await serving.play()
+    assert serving.said("Service") == ("m:2", "Succeeded", "Serving")
+    assert sent_replicas(serving) == [1, 5]
+
+
+async def test_switching_between_fixed_and_autoscaled(serving: World) -> None:
+    scale(serving, 4)
+    await serving.play()
+    serving.change("Service", numReplicas=6)
+    await serving.play()
+    assert not exists(serving, AUTOSCALERS)
+    serving.change("Service", **AUTOSCALED)
+    await serving.play()
+    assert exists(serving, AUTOSCALERS)
+    serving.change("Service", **FIXED)
+    await serving.play()
+    assert sent_replicas(serving) == [1, 4, 6, 3]
+    assert not exists(serving, AUTOSCALERS)
+
+
+async def test_the_autoscaler_goes_before_replicas_are_fixed(serving: World) -> None:
+    serving.change("Service", numReplicas=6)
+    await serving.play()
+    writes = [(call.verb, call.resource) for call in serving.cluster.writes]
+    last_delete = writes.index(("delete", "horizontalpodautoscalers"))
+    assert ("merge", "deployments") in writes[last_delete:]
+    assert ("merge", "deployments") not in writes[:last_delete]
+
+
+async def test_an_autoscaler_after_none_wakes_the_service(serving: World) -> None:
+    serving.change("Service", numReplicas=0)
+    await serving.play()
+    assert replicas(serving) == 0
+    serving.change("Service", **AUTOSCALED)
+    await serving.play()
+    assert replicas(serving) == 2
+    assert serving.said("Service") == ("m:3", "Succeeded", "Serving")
+
+
+async def test_scaling_to_zero_is_not_promised(world: World) -> None:
+    world.apply(*everything()[:3], service(autoScaler={"minReplicas": 0}))
+    await world.play()
+    assert world.cluster.at(AUTOSCALERS, "m")["spec"]["minReplicas"] == 1
+    assert world.condition("Service", "ScalesToZero")["status"] == "False"
+
+
+# children that others touch
+
+
+async def test_keys_are_kept_and_one_that_is_removed_is_made_anew(serving: World) -> None:
+    before = serving.cluster.at(SECRETS, "m-keys")["data"]
+    assert before["primaryKey"] != before["secondaryKey"]
+    serving.change("Service", maxConcurrentRequestsPerContainer=2)
+    await serving.play()
+    assert serving.cluster.at(SECRETS, "m-keys")["data"] == before
+    serving.cluster.patch(SECRETS, "default", "m-keys", {"data": {"primaryKey": None}})
+    await serving.play()
+    after = serving.cluster.at(SECRETS, "m-keys")["data"]
+    assert after["secondaryKey"] == before["secondaryKey"]
+    assert after["primaryKey"] not in {None, "", before["primaryKey"]}
+
+
+@pytest.mark.parametrize("resource", [DEPLOYMENTS, CORE_SERVICES, SECRETS], ids=lambda r: str(r.plural))
+async def test_a_child_that_is_deleted_comes_back(serving: World, resource: ApiResource) -> None:
+    name = "m-keys" if resource == SECRETS else "m"
+    serving.cluster.remove(resource, "default", name)
+    await serving.play()
+    assert exists(serving, resource, name)
+    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+
+
+async def test_a_child_that_is_changed_is_put_right(serving: World) -> None:
+    spec = {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}
+    serving.cluster.patch(DEPLOYMENTS, "default", "m", {"spec": spec})
+    serving.cluster.patch(CORE_SERVICES, "default", "m", {"spec": {"type": "NodePort"}})
+    await serving.play()
+    assert (
+        serving.cluster.at(DEPLOYMENTS, "m")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 1
+    )
+    assert serving.cluster.at(CORE_SERVICES, "m")["spec"]["type"] == "ClusterIP"
+
+
+@pytest.mark.parametrize("resource", [DEPLOYMENTS, CORE_SERVICES, SECRETS], ids=lambda r: str(r.plural))
+async def test_a_name_that_is_taken(world: World, resource: ApiResource) -> None:
+    name = "m-keys" if resource == SECRETS else "m"
+    foreign = world.cluster.put(resource, "default", {"metadata": {"name": name}, "spec": {}})
+    world.apply(*everything())
+    await world.play(seconds=60)
+    assert world.said("Service") == ("m:1", "Failed", "NameTaken")
+    assert f"{resource.kind} {name}" in world.condition("Service", "Ready")["message"]
+    assert world.cluster.at(resource, name) == foreign
+    world.cluster.remove(resource, "default", name)
+    await world.play(seconds=60)
+    assert world.said("Service") == ("m:1", "Succeeded", "Serving")
+
+
+async def test_children_of_an_older_service_are_waited_for(serving: World) -> None:
+    serving.cluster.collects = False
+    serving.cluster.remove(OURS["Service"], "default", "m")
+    serving.apply(service())
+    await serving.play(seconds=20)
+    uid = serving.cluster.at(OURS["Service"], "m")["metadata"]["uid"]
+    assert serving.status("Service") == {}
+    serving.cluster.collects = True
+    serving.cluster.remove(PODS, "default", "none")
+    await serving.play()
+    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert serving.cluster.at(DEPLOYMENTS, "m")["metadata"]["ownerReferences"][0]["uid"] == uid
+
+
+async def test_what_the_api_server_refuses_is_said_and_tried_again(serving: World) -> None:
+    def refuse(_: int, call: Call) -> None:
+        if call[:2] == ("merge", "deployments"):
+            raise Refused("exceeded quota: pods", status=403, reason="Forbidden")
+
+    serving.cluster.fault = refuse
+    serving.change("Service", numReplicas=100)
+    await serving.play(seconds=30)
+    assert serving.said("Service") == ("m:2", "Failed", "Forbidden")
+    assert "exceeded quota: pods" in serving.condition("Service", "Ready")["message"]
+    assert serving.condition("Service", "Available")["status"] == "True"
+    assert serving.status("Service")["scoringUri"]
+    serving.cluster.fault = lambda number, call: None
+    await serving.play()
+    assert serving.said("Service") == ("m:2", "Succeeded", "Serving")
+
+
+# rollouts that fail
+
+BACKING_OFF = container({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}})
+PULLING = container({"waiting": {"reason": "ErrImagePull", "message": "no such image"}})
+CRASHED = container(
+    {"waiting": {"reason": "CrashLoopBackOff"}}, lastState={"terminated": {"exitCode": 3}}, restartCount=2
+)
+NO_ROOM = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}]}
+
+
+@pytest.mark.parametrize(
+    ("pod", "said"),
+    [
+        (BACKING_OFF, ("m:1", "Failed", "ImagePullFailed")),
+        (PULLING, ("m:1", "Running", "ImagePullFailed")),
+        (CRASHED, ("m:1", "Failed", "ContainerCrashed")),
+        (NO_ROOM, ("m:1", "Running", "Unschedulable")),
+        (container({"running": {}}), ("m:1", "Running", "RollingOut")),
+    ],
+    ids=str,
+)
+async def test_why_a_rollout_does_not_come_to_its_end(
+    world: World, pod: dict[str, Any], said: tuple[str, str, str]
+) -> None:
+    world.serves = False
+    world.apply(*everything())
+    await world.play(seconds=2)
+    add_pod(world, pod)
+    world.cluster.logs["m-1"] = "ImportError: no module named x"
+    await world.play(seconds=10)
+    assert world.said("Service") == said
+    error = world.status("Service").get("error", {})
+    assert error.get("code") == (said[2] if said[1] == "Failed" else None)
+    if said[2] == "ContainerCrashed":
+        assert error["details"] == [{"code": "Log", "message": "ImportError: no module named x"}]
+    world.serves = True
+    await world.play()
+    assert world.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert "error" not in world.status("Service")
+
+
+async def test_a_failed_rollout_keeps_the_old_pods_serving_and_is_over_with_the_next_version(
+    serving: World,
+) -> None:
+    serving.serves = False
+    serving.change("Service", maxConcurrentRequestsPerContainer=2)
+    await serving.play(seconds=3)
+    add_pod(serving, CRASHED, "old", present=False)
+    await serving.play(seconds=10)
+    assert serving.said("Service") == ("m:2", "Running", "RollingOut")
+    add_pod(serving, CRASHED)
+    await serving.play(seconds=30)
+    assert serving.said("Service") == ("m:2", "Failed", "ContainerCrashed")
+    assert serving.condition("Service", "Available")["status"] == "True"
+    serving.change("Service", maxConcurrentRequestsPerContainer=1)
+    serving.serves = True
+    await serving.play()
+    assert serving.said("Service") == ("m:3", "Succeeded", "Serving")
+    assert serving.record("Service", 2)["state"] == "Failed"
+    assert "ContainerCrashed" in serving.record("Service", 2)["error"]
+
+
+async def test_a_failed_rollout_stays_failed_while_its_pod_is_tried_again(world: World) -> None:
+    world.serves = False
+    world.apply(*everything())
+    await world.play(seconds=2)
+    add_pod(world, BACKING_OFF)
+    await world.play(seconds=20)
+    for status in (PULLING, BACKING_OFF, PULLING):
+        world.cluster.patch(PODS, "default", "m-1", {"status": status})
+        await world.play(seconds=70)
+        assert world.said("Service") == ("m:1", "Failed", "ImagePullFailed")
+    assert world.events("ImagePullFailed") == 1
+
+
+async def test_a_deadline(world: World) -> None:
+    world.serves = False
+    world.apply(*everything())
+    await world.play(seconds=10)
+    late = {
+        "type": "Progressing",
+        "status": "False",
+        "reason": "ProgressDeadlineExceeded",
+        "message": "too late",
+    }
+    world.cluster.patch(DEPLOYMENTS, "default", "m", {"status": {"conditions": [late]}}, "status")
+    await world.settle()
+    assert world.said("Service") == ("m:1", "Failed", "RolloutDeadlineExceeded")
+    assert world.status("Service")["error"]["message"] == "too late"
+
+
+async def test_a_failed_rollout_writes_nothing_while_nothing_changes(world: World) -> None:
+    world.serves = False
+    world.apply(*everything())
+    await world.play(seconds=2)
+    add_pod(world, CRASHED)
+    world.cluster.logs["m-1"] = "a log"
+    await world.play(seconds=20)
+    before = len(world.cluster.writes)
+    await world.play(seconds=600)
+    assert world.cluster.writes[before:] == []

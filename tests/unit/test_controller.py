@@ -1,0 +1,228 @@
+"""The controller around the reconcilers: start, health, errors, resync."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from tests.unit.fake_cluster import Call
+from tests.unit.world import World, everything, model, service
+
+from modelyard.controller import Controller
+from modelyard.kube.errors import Refused, Unavailable
+from modelyard.kube.types import AUTOSCALERS, DEPLOYMENTS, OURS, Json
+from modelyard.metrics import RECONCILE_ERRORS
+from modelyard.reconcile.queue import Key
+from modelyard.settings import Settings
+
+
+def silent(controller: Controller, plural: str, seconds: float) -> None:
+    """One watch of a resource has not been heard for a while."""
+    watch = next(r for r in controller._reflectors if r.resource.plural == plural)
+    watch.last_contact -= seconds
+
+
+# health
+
+
+async def test_healthy(world: World) -> None:
+    assert world.controller.health() == {
+        "controllerrevisions": 0,
+        "deployments": 0,
+        "services": 0,
+        "secrets": 0,
+        "jobs": 0,
+    }
+    silent(world.controller, "jobs", 200)
+    assert world.controller.health()["jobs"] == 200
+
+
+async def test_a_deaf_watch(world: World) -> None:
+    silent(world.controller, "jobs", 301)
+    with pytest.raises(RuntimeError, match="nothing heard of jobs"):
+        world.controller.health()
+
+
+@pytest.fixture
+async def two_namespaces() -> AsyncIterator[World]:
+    world = World(Settings(watch_namespaces=("default", "other")))
+    await world.start()
+    yield world
+    await world.stop()
+
+
+async def test_a_watch_that_is_deaf_in_one_namespace(two_namespaces: World) -> None:
+    silent(two_namespaces.controller, "deployments", 301)
+    with pytest.raises(RuntimeError, match="nothing heard of deployments"):
+        two_namespaces.controller.health()
+
+
+async def test_only_the_named_namespaces_are_seen(two_namespaces: World) -> None:
+    two_namespaces.apply(*everything())
+    await two_namespaces.play()
+    assert two_namespaces.said("Service") == ("m:1", "Succeeded", "Serving")
+    await two_namespaces.stop()
+    two_namespaces.cluster.apply(model("n"), "elsewhere")
+    await two_namespaces.start()
+    known = two_namespaces.store.keys()
+    assert {key.namespace for key in known} == {"default"}
+
+
+async def test_a_dead_worker(world: World) -> None:
+    world.controller._tasks[-2].cancel()
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="a worker has ended"):
+        world.controller.health()
+
+
+# start
+
+
+async def test_nothing_is_written_before_everything_is_known(serving: World) -> None:
+    await serving.stop()
+    serving.cluster.remove(DEPLOYMENTS, "default", "m")
+    before = len(serving.cluster.calls)
+    await serving.start()
+    await serving.play()
+    verbs = [call.verb for call in serving.cluster.calls[before:]]
+    first = verbs.index("create")
+    assert "list" not in verbs[first:]
+    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+
+
+async def test_a_watch_that_breaks_down_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault(_: int, call: Call) -> None:
+        raise TypeError("a bug")
+
+    world = World()
+    world.cluster.fault = fault
+    with pytest.raises(TypeError, match="a bug"):
+        await world.start()
+    await world.controller.stop()
+
+
+# errors
+
+
+async def test_a_bug_is_counted_and_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(number: int, call: Call) -> None:
+        if call.verb == "create" and call.resource == "deployments":
+            raise TypeError("a bug")
+
+    counter = RECONCILE_ERRORS.labels(kind="Service")
+    before = counter._value.get()
+    world.cluster.fault = fail
+    world.apply(*everything())
+    await world.play(seconds=1)
+    assert counter._value.get() - before == 3  # at once, after 0.2 s, after 0.6 s
+    world.cluster.fault = lambda number, call: None
+    await world.play()
+    assert world.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert "a bug" in caplog.text
+
+
+async def test_an_api_server_that_is_away_is_no_error(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(number: int, call: Call) -> None:
+        if call.verb not in {"list", "watch"}:
+            raise Unavailable("away")
+
+    before = RECONCILE_ERRORS.labels(kind="Model")._value.get()
+    world.cluster.fault = fail
+    world.apply(model())
+    await world.play(seconds=20)
+    assert RECONCILE_ERRORS.labels(kind="Model")._value.get() == before
+    assert max(record.levelno for record in caplog.records) == logging.WARNING
+    world.cluster.fault = lambda number, call: None
+    await world.play()
+    assert world.said("Model") == ("m:1", "Succeeded", "Registered")
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "message"),
+    [
+        ("Model", {"url": "ftp://h/x"}, "spec.url: url must start with"),
+        ("Image", {"imageType": "Zip"}, "spec.imageType: "),
+        ("Service", {"numReplicas": -1}, "spec.numReplicas: "),
+    ],
+)
+async def test_a_spec_that_passed_an_older_schema(
+    serving: World, kind: str, spec: dict[str, Any], message: str
+) -> None:
+    before = serving.status(kind)
+    serving.change(kind, **spec)
+    await serving.play()
+    assert serving.said(kind) == ("m:1", "Failed", "InvalidSpec")
+    assert message in serving.condition(kind, "Ready")["message"]
+    changed = {"state", "error", "conditions", "observedGeneration", "creationState"}
+    after = serving.status(kind)
+    assert {key: after.get(key) for key in before.keys() - changed} == {
+        key: before[key] for key in before.keys() - changed
+    }
+    assert after.get("creationState", "Failed") == "Failed"
+
+
+async def test_what_is_refused_is_tried_again_after_a_while(world: World) -> None:
+    def refuse(_: int, call: Call) -> None:
+        if call == Call("create", "controllerrevisions", "model-m-1"):
+            raise Refused("no right", status=403, reason="Forbidden")
+
+    world.cluster.fault = refuse
+    world.apply(model())
+    await world.play(seconds=5)
+    assert world.said("Model") == ("", "Failed", "Forbidden")
+    world.cluster.fault = lambda number, call: None
+    await world.play(seconds=61)
+    assert world.said("Model") == ("m:1", "Succeeded", "Registered")
+
+
+# resync
+
+
+async def test_a_resync_finds_what_no_watch_tells() -> None:
+    world = World(Settings(resync_seconds=0.01))
+    await world.start()
+    world.apply(*everything())
+    await world.play(seconds=10)
+    world.cluster.remove(AUTOSCALERS, "default", "m")
+    for _ in range(100):
+        await asyncio.sleep(0.005)
+        if (AUTOSCALERS, "default", "m") in world.cluster.objects:
+            break
+    await world.stop()
+    assert (AUTOSCALERS, "default", "m") in world.cluster.objects
+
+
+@pytest.mark.parametrize("kind", OURS)
+async def test_an_object_that_went_without_a_word_is_let_go(serving: World, kind: str) -> None:
+    """Kopf does not tell what went while its watch was away."""
+    serving.deaf = True
+    serving.cluster.remove(OURS[kind], "default", "m")
+    before = len(serving.cluster.writes)
+    await serving.play()
+    assert serving.store.item(Key(kind, "default", "m")) is None
+    assert len(serving.cluster.writes) - before < 15
+    owners = {owner["kind"] for body in serving.cluster.objects.values() for owner in _owners(body)}
+    assert kind not in owners
+
+
+def _owners(body: Json) -> list[Json]:
+    owners: list[Json] = body["metadata"].get("ownerReferences", [])
+    return owners
+
+
+async def test_a_service_of_another_name_is_none_of_the_secrets_business(serving: World) -> None:
+    """The Secret m-keys belongs to m, the Deployment m-keys to m-keys."""
+    serving.apply(service("m-keys"))
+    await serving.play()
+    serving.cluster.remove(DEPLOYMENTS, "default", "m-keys")
+    await serving.play()
+    assert serving.cluster.at(DEPLOYMENTS, "m-keys")
+    assert serving.said("Service", "m-keys") == ("m-keys:1", "Succeeded", "Serving")
+    serving.cluster.remove(OURS["Service"], "default", "m-keys")
+    await serving.play()
+    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
