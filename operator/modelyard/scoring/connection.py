@@ -140,7 +140,9 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse_the_rest(message(400, "This is no HTTP/1.1 request."))
         if self._in_head:
-            self._head_bytes += len(data)
+            # What comes before the last empty line belongs to earlier, pipelined requests.
+            end_of_earlier = data.rfind(b"\r\n\r\n")
+            self._head_bytes += len(data) - (end_of_earlier + 4 if end_of_earlier >= 0 else 0)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse_the_rest(TOO_LONG_A_HEAD)
         if len(self._requests) > PIPELINED and not self._paused:
@@ -184,10 +186,12 @@ class Connection(asyncio.Protocol):
             request.declared = int(headers.get(b"content-length", 0))
         if b"expect" in headers:
             request.expects_continue = headers[b"expect"].lower() == b"100-continue"
-        if self._head_bytes > MAX_HEAD_BYTES:
+        if len(self._data) + self._head_bytes > MAX_HEAD_BYTES and _head_bytes(request) > MAX_HEAD_BYTES:
             refusal: Response | None = TOO_LONG_A_HEAD
+            request.keep_alive = False
         elif b"host" not in headers and not request.is_http_1_0:
             refusal = message(400, "The Host header is missing.")
+            request.keep_alive = False
         else:
             refusal = self._site.admit(request)
         if refusal is not None:
@@ -380,6 +384,10 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
+
+
+def _head_bytes(request: Request) -> int:
+    return len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers.items())
 
 
 class _Deaf:

@@ -119,7 +119,8 @@ def install_runtime() -> Path:
         install = ["uv", "pip", "install", "-q", "--python", python, "--target", runtime, "-r", pins]
         subprocess.run(install, check=True)
         package.mkdir()
-        (package / "scoring").symlink_to(ROOT / "operator" / "modelyard" / "scoring")
+        for name in ("__init__.py", "scoring"):
+            (package / name).symlink_to(ROOT / "operator" / "modelyard" / name)
     return runtime
 
 

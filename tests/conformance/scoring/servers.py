@@ -37,9 +37,10 @@ def prepare() -> tuple[Server, Server]:
         runtime, pins, ["uv", "pip", "install", "-q", "--python", f"{driver}/bin/python", "--target", runtime]
     )
     (runtime / "modelyard").mkdir(exist_ok=True)
-    link = runtime / "modelyard" / "scoring"
-    if not link.is_symlink():
-        link.symlink_to(ROOT / "operator" / "modelyard" / "scoring")
+    for name in ("__init__.py", "scoring"):
+        link = runtime / "modelyard" / name
+        if not link.is_symlink():
+            link.symlink_to(ROOT / "operator" / "modelyard" / name)
     ours = Server(
         "ours",
         f"{driver}/bin/python -S -P -m modelyard.scoring",
