@@ -18,6 +18,9 @@ from modelyard.scoring.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
+CLIENT_LEFT: Final = 499
+"""The status in metrics and traces of a request whose client left before its answer (nginx's number)."""
+
 RUN_FAILED: Final = b"x-ms-run-function-failed: True\r\n"
 SCRIPT_ERROR: Final = "An unexpected error occurred in scoring script. Check the logs for more info."
 UNAUTHORISED: Final = message(
@@ -85,8 +88,13 @@ class ScoreEndpoint:
         return None
 
     def abandoned(self, request: Request) -> None:
-        if request.job is not None:
-            self._dispatcher.abandon(request.job)
+        job = request.job
+        if job is None:
+            return
+        self._dispatcher.abandon(job)
+        self._metrics.requests[CLIENT_LEFT] += 1
+        if self._telemetry is not None:
+            self._telemetry.end(request, CLIENT_LEFT, time.monotonic() - job.arrived)
 
     def done(self, job: Job, reply: Reply) -> None:
         """Called by the dispatcher with the outcome."""

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -95,7 +95,7 @@ class AzureMonitor(Exporter):
             "ver": 2,
             "id": span.span_id,
             "name": f"{span.method} /score",
-            "duration": f"0.{timedelta(seconds=round(span.seconds, 6))!s:0>8}",
+            "duration": _duration(span.seconds),
             "responseCode": str(span.status),
             "success": span.status < 500,
             "properties": {"requestId": span.request_id},
@@ -201,6 +201,14 @@ class Telemetry:
             except queue.Empty:
                 break
         return spans
+
+
+def _duration(seconds: float) -> str:
+    """As .NET writes a time span: days.hh:mm:ss.ffffff."""
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    days, hours = divmod(hours, 24)
+    return f"{days:02}.{hours:02}:{minutes:02}:{seconds:09.6f}"
 
 
 def _context(traceparent: bytes) -> tuple[str, str, bool]:

@@ -54,6 +54,11 @@ def prepare() -> tuple[Server, Server]:
     return ours, theirs
 
 
+def prepare_schemathesis() -> Path:
+    """The folder of its environment."""
+    return _environment("schemathesis")
+
+
 def _environment(name: str) -> Path:
     folder = BUILD / name
     if not folder.exists():
