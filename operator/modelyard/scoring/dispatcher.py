@@ -31,6 +31,9 @@ CRASHED: Final = 102
 CUT: Final = 103
 """Outcome: the time for draining is over."""
 
+CHECK_SECONDS: Final = 0.005
+"""Between two looks at the limits at least: under overload they would come for each request."""
+
 RESTART_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 """How long to wait before the first, second, ... restart in a row; after a minute of life it starts anew."""
 
@@ -81,7 +84,7 @@ class Dispatcher:
     def __init__(
         self, settings: Settings, lifecycle: Lifecycle, spawned: Sequence[Spawned], spawn: Spawn
     ) -> None:
-        self.processes = [Process(one) for one in spawned]
+        self.processes = [Process(one, alone=settings.workers == 1) for one in spawned]
         self.restarts = 0
         self.wants_meta = False
         """Whether the driver wants more of a request than its body."""
@@ -184,7 +187,7 @@ class Dispatcher:
             following.append(self._waiting[0].deadline)
         earliest = min(following, default=float("inf"))
         if earliest < self._timer_at:
-            self._check_at(earliest)
+            self._check_at(max(earliest, now + CHECK_SECONDS))
 
     def _check_sent(self, process: Process, now: float) -> float:
         """When to look again."""
@@ -274,7 +277,11 @@ class Dispatcher:
         long_lived = time.monotonic() - old.born_at > 60
         self._failures = 0 if long_lived else min(self._failures + 1, len(RESTART_SECONDS) - 1)
         await asyncio.sleep(RESTART_SECONDS[self._failures])
-        process = Process(self._spawn())
+        try:
+            process = Process(self._spawn(), alone=len(self.processes) == 1)
+        except OSError as error:
+            self._audience.hopeless(f"no worker can be started: {error}", None)
+            return
         self.processes[self.processes.index(old)] = process
         await process.attach(self)
         self._feed()

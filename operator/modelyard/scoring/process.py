@@ -59,7 +59,7 @@ class Reply:
 class Process(asyncio.Protocol):
     """Requests to it, replies from it."""
 
-    def __init__(self, spawned: Spawned) -> None:
+    def __init__(self, spawned: Spawned, *, alone: bool) -> None:
         self.pid = spawned.pid
         self.threads = spawned.threads
         self.jobs: dict[int, Job] = {}
@@ -70,7 +70,9 @@ class Process(asyncio.Protocol):
         """It gets no more requests, and ends when those of others that run in it are done."""
         self.exit_code: int | None = None
         self.born_at = time.monotonic()
-        self._places = spawned.threads
+        # With others beside it, what waits here could not be given to one that is free sooner.
+        self._least_ahead = 1 if alone else 0
+        self._places = spawned.threads + self._least_ahead
         self._last_id = 0
         self._bytes = 0
         self._run_seconds = 0.0
@@ -160,7 +162,7 @@ class Process(asyncio.Protocol):
             if reply.outcome == frames.RETURNED:
                 mean = self._run_seconds = 0.9 * self._run_seconds + 0.1 * reply.seconds
                 ahead = MAX_AHEAD if mean * MAX_AHEAD <= AHEAD_SECONDS else int(AHEAD_SECONDS / mean)
-                self._places = self.threads + ahead
+                self._places = self.threads + max(ahead, self._least_ahead)
             self._owner.replied(self, job, reply)
             return
         said = json.loads(reply.body)

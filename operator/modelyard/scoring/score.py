@@ -55,6 +55,10 @@ class ScoreEndpoint:
         self._dispatcher = dispatcher
         self._metrics = metrics
         self._telemetry = telemetry
+        waited_ms = settings.queue_timeout_seconds * 1000
+        places = settings.max_concurrent_requests
+        words = f"Overloaded: no free place (of {places}) within {waited_ms:.0f} ms. Try again later."
+        self.overloaded = message(503, words, RETRY_AFTER)
 
     def admit(self, request: Request) -> Response | None:
         """What can be refused before the body is read, so that a refusal is cheap."""
@@ -64,7 +68,7 @@ class ScoreEndpoint:
         elif not self._lifecycle.started:
             refusal = NOT_STARTED
         elif self._dispatcher.full:
-            refusal = self.overloaded()
+            refusal = self.overloaded
         else:
             return None
         self._metrics.requests[refusal.status] += 1
@@ -112,12 +116,6 @@ class ScoreEndpoint:
             self._log_access(request, response, now - job.arrived)
         request.connection.respond(request, response)
 
-    def overloaded(self) -> Response:
-        places = self._settings.max_concurrent_requests
-        waited_ms = self._settings.queue_timeout_seconds * 1000
-        words = f"Overloaded: no free place (of {places}) within {waited_ms:.0f} ms. Try again later."
-        return message(503, words, RETRY_AFTER)
-
     def _response(self, request: Request, reply: Reply) -> Response:  # noqa: PLR0911 - one an outcome
         outcome, known = reply.outcome, {"requestId": request.request_id}
         if outcome == frames.RETURNED:
@@ -141,7 +139,7 @@ class ScoreEndpoint:
             return message(500, SCRIPT_ERROR, RUN_FAILED)
         if outcome == CUT:
             return message(503, "Shutting down: the time for draining is over.", RETRY_AFTER)
-        return self.overloaded()
+        return self.overloaded
 
     @staticmethod
     def _meta(request: Request) -> bytes:
@@ -178,4 +176,5 @@ def _of_driver(reply: Reply, known: dict[str, str]) -> Response:
         log.error("run() returned the status %d", reply.status, extra=known)
         return message(500, SCRIPT_ERROR, RUN_FAILED)
     lines += b"x-ms-run-fn-exec-ms: %.3f\r\n" % (reply.seconds * 1000)
-    return Response(reply.status, reply.body, content_type, lines)
+    body = b"" if reply.status in (204, 304) else reply.body  # RFC 9110: these have none
+    return Response(reply.status, body, content_type, lines)

@@ -90,7 +90,7 @@ class ScoringSite:
             return message(413, f"The body is larger than {self.max_body_bytes} bytes.")
         if self._held_bytes + more_bytes > self._settings.max_held_bytes:
             self._metrics.requests[503] += 1
-            return self._score.overloaded()
+            return self._score.overloaded
         request.reserved = size
         self._held_bytes += more_bytes
         return None

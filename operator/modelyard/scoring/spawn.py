@@ -4,11 +4,10 @@ import mmap
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from modelyard.scoring.frames import PROGRESS
 from modelyard.scoring.settings import Settings
@@ -38,7 +37,7 @@ def spawn(settings: Settings, environment: Mapping[str, str]) -> Spawned:
     threads = settings.threads_per_worker
     channel, their_channel = socket.socketpair()
     lifeline, their_lifeline = socket.socketpair()
-    with tempfile.TemporaryFile() as file:
+    with _shared_file() as file:
         file.truncate(PROGRESS.size * threads)
         progress = mmap.mmap(file.fileno(), PROGRESS.size * threads)
         inherited = (their_channel.fileno(), their_lifeline.fileno(), file.fileno())
@@ -51,6 +50,15 @@ def spawn(settings: Settings, environment: Mapping[str, str]) -> Spawned:
     their_lifeline.close()
     channel.setblocking(False)
     return Spawned(pid, threads, channel, lifeline, progress)
+
+
+def _shared_file() -> IO[bytes]:
+    """Without a name, and on Linux without a disk: the root file system may be read-only."""
+    if sys.platform == "linux":
+        return os.fdopen(os.memfd_create("progress"), "wb+")
+    from tempfile import TemporaryFile  # noqa: PLC0415 - 10 ms
+
+    return TemporaryFile()
 
 
 def _environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The servers of the bench, one worker each, and the same model in the form that each wants."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -168,9 +169,11 @@ class Running:
 
     def stop(self) -> None:
         """Ends the group that this server leads, and waits for it."""
+        tree = self._tree()
         os.killpg(self._process.pid, 9)
-        for pid in self._tree()[1:]:
-            os.kill(pid, 9)  # workers that lead a group of their own
+        for pid in tree[1:]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)  # workers that lead a group of their own
         self._process.wait()
         self._log.close()
         self._folder.cleanup()
@@ -202,7 +205,8 @@ class Running:
         found = [self._process.pid]
         for pid in found:
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                found += [int(child) for child in children.read_text().split()]
+                with contextlib.suppress(OSError):  # a thread that has just ended
+                    found += [int(child) for child in children.read_text().split()]
         return found
 
     def _wait(self) -> float:
