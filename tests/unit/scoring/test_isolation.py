@@ -168,3 +168,16 @@ def is_running(pid: int) -> bool:
         return False
     stat = Path(f"/proc/{pid}/stat")
     return not stat.exists() or ") Z " not in stat.read_text()
+
+
+def test_a_worker_that_holds_the_gil_ends_with_the_front_too(serve, tmp_path: Path) -> None:
+    driver = HOLDS_THE_GIL.replace('"begun").touch()', '"begun").write_text(str(os.getpid()))')
+    scoring = serve(driver)
+    with scoring.connection() as busy:
+        send_request(busy, "POST", "/score", b"3600")
+        until(lambda: (tmp_path / "begun").exists() and (tmp_path / "begun").read_text(), "run() to begin")
+        worker = int((tmp_path / "begun").read_text())
+
+        scoring.process.kill()
+
+        until(lambda: not is_running(worker), "the end of the worker")

@@ -7,11 +7,13 @@ of ours by accident: no module of the runtime can stand in for one of the driver
 """
 
 import faulthandler
+import fcntl
 import gc
 import io
 import json
 import mmap
 import os
+import select
 import signal
 import socket
 import sys
@@ -87,6 +89,10 @@ def _prepare(lifeline: socket.socket) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)
+    # The kernel ends this process with the front: SIGIO's default, which needs no GIL. The thread is for a
+    # front that was gone before; it selects, since the kernel sends no SIGIO to who waits in recv.
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
     threading.Thread(target=_end_with_front, args=(lifeline,), daemon=True).start()
 
 
@@ -97,7 +103,7 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 def _end_with_front(lifeline: socket.socket) -> None:
     """The front is the other end. It says nothing; its end is the end of this process, whatever runs here."""
-    lifeline.recv(1)
+    select.select([lifeline], [], [])
     os._exit(1)
 
 
