@@ -9,7 +9,7 @@ import pytest
 from tests.support.cluster import Kubectl
 from tests.support.load import Load
 from tests.support.objects import service
-from tests.support.status import condition, status, until, versions
+from tests.support.status import condition, history, status, until, versions
 
 Score = Callable[..., httpx.Response]
 Make = Callable[..., str]
@@ -29,7 +29,10 @@ def test_no_request_fails_during_a_roll(shared: Kubectl, make_service: Make, rep
     name = make_service("one", numReplicas=replicas)
     budget = shared.find("poddisruptionbudget", name)
     assert (budget is not None) == (replicas > 1)
-    with Load(shared, name, "{}", connections=4, per_second=100) as load:
+    with (
+        history(shared, "deployment", name, "{.status.availableReplicas}") as available,
+        Load(shared, name, "{}", connections=4, per_second=100) as load,
+    ):
         shared.patch("msvc", name, {"spec": {"imageId": "two"}})
         until(shared, "msvc", name, 60, state="Succeeded", version=2)
         load.more(8)  # the old pods stop meanwhile
@@ -37,6 +40,7 @@ def test_no_request_fails_during_a_roll(shared: Kubectl, make_service: Make, rep
         answers = load.seconds()[-1]["answers"]
     assert (failed, errors) == (0, {})
     assert ok > 300
+    assert min(int(count or 0) for count in available) >= replicas
     assert answers == {'"two"': pytest.approx(100, abs=60)}
 
 
