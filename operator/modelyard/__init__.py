@@ -1,2 +1,1 @@
 """Modelyard: from a trained model to a scoring endpoint on Kubernetes."""
-

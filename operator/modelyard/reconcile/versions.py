@@ -67,7 +67,7 @@ async def ensure(ctx: Context, item: Item, content: Json, *, complete: bool = Fa
 
 
 def _about(item: Item) -> dict[str, str]:
-    """Description and tags: no part of the content, yet each version keeps those that it had as the newest."""
+    """Description and tags: no content, yet each version keeps those that it had as the newest."""
     said = {field: item.spec[field] for field in sorted(_NOT_CONTENT) if item.spec.get(field)}
     return {labels.ABOUT: orjson.dumps(said).decode()} if said else {}
 
