@@ -8,7 +8,7 @@ next client overwrites it. Each request has a mark, which is a part of the versi
 3. waits until there is a record with its own mark, and answers with that.
 
 If somebody else, kubectl say, has overwritten it before it was recorded, the writer looks whether it was
-recorded after all, and begins anew when not. Clients that may write Models need no right to write records, and a
+recorded after all, and begins anew when not. Clients that may write Models need no right to write records. A
 gateway that is killed at any of these points leaves at most one version.
 """
 
