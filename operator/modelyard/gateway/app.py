@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from modelyard.gateway import docs
@@ -66,9 +67,19 @@ def _answer_errors(app: FastAPI) -> None:
         return _response(invalid(error.errors()))
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> Response:
+    async def http(request: Request, error: HTTPException) -> Response:
         code = _CODES.get(error.status_code, "BadRequest")
-        return _response(ApiError(error.status_code, code, error.detail, headers=error.headers))
+        headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+        return _response(ApiError(error.status_code, code, error.detail, headers=headers))
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all routes of a path; the framework knows those of the first one."""
+    methods: set[str] = set()
+    for route in (route for module in _ROUTES for route in module.routes.routes):
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods))
 
 
 def _response(error: ApiError) -> Response:

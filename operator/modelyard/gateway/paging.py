@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 import orjson
 
 from modelyard.gateway.cluster import Page
-from modelyard.gateway.errors import bad_request
+from modelyard.gateway.errors import ApiError, bad_request
+from modelyard.kube.errors import Refused
 from modelyard.kube.types import Json
 
 DEFAULT_COUNT: Final = 100
@@ -58,7 +59,11 @@ def decode(token: str | None, of: str) -> Cursor:
             listed,
         ) == (_FORMAT, of):
             return Cursor(continue_, after)
-    raise bad_request(
+    raise _invalid()
+
+
+def _invalid() -> ApiError:
+    return bad_request(
         "InvalidSkipToken",
         "the $skipToken is not one of this listing: follow nextLink as it is, or begin at the first page",
     )
@@ -85,7 +90,7 @@ async def collect(
     found: list[T] = []
     looked_at = 0
     while True:
-        page = await fetch(_CHUNK if filtered else count, cursor.continue_)
+        page = await _fetch(fetch, _CHUNK if filtered else count, cursor.continue_)
         for body in page.items:
             name = body["metadata"]["name"]
             if cursor.after and name <= cursor.after:
@@ -101,6 +106,17 @@ async def collect(
         cursor = Cursor(page.next)
         if len(found) >= count or looked_at >= _MOST_LOOKED_AT:
             return found, cursor
+
+
+async def _fetch(
+    fetch: Callable[[int, str | None], Awaitable[Page]], limit: int, continue_: str | None
+) -> Page:
+    try:
+        return await fetch(limit, continue_)
+    except Refused as error:
+        if continue_ and error.status == 400:
+            raise _invalid() from None
+        raise
 
 
 def query_of(parameters: Mapping[str, str | int | None]) -> dict[str, str]:

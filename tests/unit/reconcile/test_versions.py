@@ -166,8 +166,6 @@ async def test_each_version_keeps_its_description_and_tags(world: World) -> None
     for spec in ({"description": "first", "tags": ["a"]}, {"description": "again"}, {"url": "https://h/2"}):
         world.apply(model(**spec))
         await world.play()
-    first, second = (
-        world.cluster.at(REVISIONS, f"model-m-{n}")["metadata"]["annotations"] for n in (1, 2)
-    )
+    first, second = (world.cluster.at(REVISIONS, f"model-m-{n}")["metadata"]["annotations"] for n in (1, 2))
     assert first[labels.ABOUT] == '{"description":"again"}'
     assert labels.ABOUT not in second
