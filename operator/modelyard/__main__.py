@@ -15,7 +15,13 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("build", help="build one image from the request mounted into this Job")
     crds = commands.add_parser("crds", help="write the CRDs generated from the types")
     crds.add_argument("folders", nargs="+", help="folders to write one file a kind into")
+    serve = commands.add_parser("serve", help="serve a driver on this machine, as its image would")
+    from modelyard.scoring import laptop
+
+    laptop.add_arguments(serve)
     arguments = parser.parse_args(argv)
+    if arguments.command == "serve":
+        return laptop.serve(arguments)
     if arguments.command == "operator":
         from modelyard.operator import run
 

@@ -29,11 +29,12 @@ from modelyard.kube.types import (
 )
 from modelyard.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
 from modelyard.reconcile import image, manifest, model, service
+from modelyard.reconcile.children import NameTaken
 from modelyard.reconcile.context import Context
+from modelyard.reconcile.known import Item
 from modelyard.reconcile.outcome import Outcome, failed
 from modelyard.reconcile.queue import Key
 from modelyard.reconcile.report import kept, report
-from modelyard.reconcile.store import Item
 from modelyard.resources.labels import SELECTOR
 
 _LOG: Final = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ _RECONCILERS: Final[dict[str, Callable[[Context, Item], Awaitable[Outcome]]]] = 
 _METADATA_ONLY: Final = {CORE_SERVICES, SECRETS}
 # Their status changes with every measurement or pod; a resync finds what somebody did to them.
 _NOT_WATCHED: Final = (AUTOSCALERS, DISRUPTION_BUDGETS)
+_TAKEN_PAUSE: Final = 30.0  # seconds until a name that somebody else holds is tried again
 _REFUSED_PAUSE: Final = 60.0  # seconds until what the API server refused is tried again
 _DEAF_AFTER: Final = 300.0  # seconds: longer than a watch lasts, and several bookmarks
 _UNTOLD_AFTER: Final = 60.0  # seconds that kopf has to tell what a resync has seen already
@@ -203,6 +205,9 @@ class Controller:
             outcome = await _RECONCILERS[key.kind](self._ctx, item)
         except ValidationError as error:
             outcome = failed("InvalidSpec", _sentence(error), store.newest(key), **kept(item))
+        except NameTaken as error:
+            again = {"requeue_after": _TAKEN_PAUSE, **kept(item)}
+            outcome = failed("NameTaken", str(error), store.newest(key), **again)
         except Refused as error:
             message = f"the API server refused what this object needs: {error.message}"
             outcome = failed(

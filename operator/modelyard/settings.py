@@ -58,11 +58,13 @@ class Build(_Section):
     resources: dict[str, Any] = Field(
         default_factory=lambda: {"requests": {"cpu": "100m", "memory": "128Mi"}}
     )
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    tolerations: tuple[dict[str, Any], ...] = ()
     workspace_size: str = "20Gi"  # size limit of the emptyDir
     deadline_seconds: Annotated[int, Field(ge=1)] = 1800
     ttl_seconds_after_finished: Annotated[int, Field(ge=60)] = 600
-    attempts: Annotated[int, Field(ge=1)] = 5  # how often a transient failure is tried
-    retry_seconds: Annotated[float, Field(gt=0)] = 20  # before the second attempt; doubled each time
+    attempts: Annotated[int, Field(ge=1)] = 20  # how often a transient failure is tried
+    retry_seconds: Annotated[float, Field(gt=0)] = 20  # before the second attempt; doubled up to 10 minutes
 
 
 class Scoring(_Section):

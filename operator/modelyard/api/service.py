@@ -172,7 +172,8 @@ class ServiceSpec(ApiType):
     compute_resource: ComputeResource | None = None
     """Accepted for clients of the 2017 API; this cluster serves."""
     num_replicas: Annotated[int, Field(ge=0, le=10000), INTEGER] | None = None
-    """Fixed number of replicas; 0 means none. Without it the autoscaler is on unless it is disabled."""
+    """Fixed number of replicas; 0 means none. Without it the autoscaler is on; with that disabled, there
+    stay as many as there are, 1 at first."""
     auto_scaler: AutoScaler | None = None
     """How the number of replicas follows the load."""
     container_resource_reservation: ContainerResourceReservation | None = None
@@ -196,11 +197,8 @@ class ServiceSpec(ApiType):
         return self.auto_scaler or AutoScaler()
 
     @property
-    def fixed_replicas(self) -> int:
-        """numReplicas with its default, 1."""
-        return 1 if self.num_replicas is None else self.num_replicas
-
-    @property
     def fewest_replicas(self) -> int:
         """The replicas there are at least; with CPU as the only metric an autoscaler keeps one."""
-        return max(self.scaler.least, 1) if self.autoscales else self.fixed_replicas
+        if self.num_replicas is not None:
+            return self.num_replicas
+        return max(self.scaler.least, 1) if self.autoscales else 1

@@ -20,8 +20,9 @@ from modelyard.build.runtime import runtime_version
 from modelyard.kube.errors import AlreadyExists, KubeError, Refused
 from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, SECRETS, Json
 from modelyard.metrics import BUILDS
+from modelyard.reconcile.children import NameTaken, check_owner
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.store import BuildJob, Item, Record
+from modelyard.reconcile.known import BuildJob, Item, Record
 from modelyard.reconcile.versions import owner
 from modelyard.resources import labels
 from modelyard.resources.build_job import CONTAINER, Build, build_job, request_secret
@@ -238,5 +239,10 @@ async def _keep_log(ctx: Context, item: Item, record: Record, pods: list[Json]) 
     try:
         await ctx.client.create(CONFIG_MAPS, item.key.namespace, body)
     except AlreadyExists:
+        try:
+            check_owner(item, CONFIG_MAPS, await ctx.client.get(CONFIG_MAPS, item.key.namespace, name))
+        except NameTaken as error:
+            _LOG.warning("log of the build of %s: %s", record.id, error)
+            return None
         await ctx.client.merge(CONFIG_MAPS, item.key.namespace, name, {"data": data})
     return name

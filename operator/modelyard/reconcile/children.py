@@ -12,7 +12,7 @@ from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.merge import changes, fingerprint
 from modelyard.kube.types import ApiResource, Json
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.store import Item
+from modelyard.reconcile.known import Item
 from modelyard.resources import labels
 from modelyard.resources.revision import owner_of
 
@@ -51,7 +51,7 @@ async def ensure(
         else:
             ctx.store.wrote_child(resource, created)
             return None
-    _check_owner(item, resource, live)
+    check_owner(item, resource, live)
     patch = changes(live, marked)
     written = await ctx.client.merge(resource, namespace, name, patch) if patch else live
     ctx.store.wrote_child(resource, written)
@@ -67,7 +67,8 @@ async def absent(ctx: Context, item: Item, resource: ApiResource, name: str) -> 
     ctx.store.drop_child(resource, {"metadata": {"namespace": item.key.namespace, "name": name}})
 
 
-def _check_owner(item: Item, resource: ApiResource, live: Json) -> None:
+def check_owner(item: Item, resource: ApiResource, live: Json) -> None:
+    """NameTaken when an object belongs to somebody else, Conflict when to a deleted one of ours."""
     name = live["metadata"]["name"]
     holder = owner_of(live)
     if holder is None or (holder.kind, holder.name) != (item.key.kind, item.key.name):

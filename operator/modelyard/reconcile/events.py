@@ -11,7 +11,7 @@ from modelyard.api.names import API_VERSION
 from modelyard.kube.client import Client
 from modelyard.kube.errors import KubeError
 from modelyard.kube.types import EVENTS
-from modelyard.reconcile.store import Item
+from modelyard.reconcile.known import Item
 
 _LOG: Final = logging.getLogger(__name__)
 _CONTROLLER: Final = "modelyard.dev/operator"

@@ -16,16 +16,15 @@ from modelyard.kube.types import CONFIG_MAPS, JOBS
 from modelyard.reconcile import build, versions
 from modelyard.reconcile.build import Failure
 from modelyard.reconcile.context import Context, parse_timestamp
+from modelyard.reconcile.known import Item, Record
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.queue import Key
-from modelyard.reconcile.store import Item, Record
 from modelyard.resources import labels
 from modelyard.resources.build_request import python_version
 
 _LOG: Final = logging.getLogger(__name__)
-_LOOK_AGAIN: Final = (
-    15.0  # seconds until what no event tells an Image of is looked for again: Secrets, models
-)
+_LOOK_AGAIN: Final = 15.0  # seconds until Secrets and models, of which no event tells, are looked for again
+_LONGEST_PAUSE: Final = 600.0  # seconds between two attempts
 
 
 async def reconcile(ctx: Context, item: Item) -> Outcome:
@@ -42,7 +41,7 @@ async def _phases(ctx: Context, item: Item) -> Outcome:
         return waiting("ManifestNotFound", manifest, newest)
     content = versions.content_of(spec, item, manifestId=manifest.id)
     record = await versions.ensure(ctx, item, content)
-    await _cancel(ctx, item.key, keep=record.version)
+    await _cancel(ctx, item.key, keep=record)
     if record.location:
         return _succeeded(record)
     if record.state is State.FAILED and (outcome := _rest(ctx, record)):
@@ -55,9 +54,11 @@ async def forget(ctx: Context, key: Key) -> None:
     await _cancel(ctx, key, keep=None)
 
 
-async def _cancel(ctx: Context, key: Key, keep: int | None) -> None:
+async def _cancel(ctx: Context, key: Key, keep: Record | None) -> None:
+    """Delete the build Jobs of other versions, and one of an earlier attempt that is still at work."""
     for job in ctx.store.jobs(key):
-        if job.version != keep:
+        is_old = keep is None or job.version != keep.version
+        if is_old or (job.attempt <= _attempts(keep) and not (job.complete or job.failed)):
             _LOG.info("cancelling build %s of %s", job.name, key)
             await ctx.client.delete(JOBS, ctx.settings.namespace, job.name, uid=job.uid)
             ctx.store.drop_job(job.name)
@@ -72,7 +73,7 @@ async def _build(ctx: Context, item: Item, record: Record, manifest: Record) -> 
         if isinstance(model, str):
             return waiting("ModelNotFound", model, record, requeue_after=_LOOK_AGAIN)
         models[id_] = model
-    attempt = int(record.annotations.get(labels.ATTEMPTS, 0)) + 1
+    attempt = _attempts(record) + 1
     progress = await build.advance(
         ctx, item, record, manifest.data, {id_: model.data for id_, model in models.items()}, attempt
     )
@@ -139,15 +140,21 @@ async def _end(
 def _rest(ctx: Context, record: Record) -> Outcome | None:
     """A failed version: for good, or until the next attempt is due; None when it is due now."""
     error = ErrorResponse.model_validate(record.error)
-    attempts = int(record.annotations.get(labels.ATTEMPTS, 1))
+    attempts = _attempts(record)
     if labels.RETRY not in record.annotations or attempts >= ctx.settings.build.attempts:
         return failed(error.code, error.message, record, error=error)
-    pause = dt.timedelta(seconds=ctx.settings.build.retry_seconds * 2 ** (attempts - 1))
+    seconds = min(ctx.settings.build.retry_seconds * 2 ** (attempts - 1), _LONGEST_PAUSE)
+    pause = dt.timedelta(seconds=seconds)
     left = (parse_timestamp(record.annotations[labels.ENDED]) + pause - ctx.now()).total_seconds()
     if left <= 0:
         return None
     message = f"{error.message} (attempt {attempts} of {ctx.settings.build.attempts}; it is tried again)"
     return failed(error.code, message, record, error=error, retrying=True, requeue_after=left + 0.5)
+
+
+def _attempts(record: Record | None) -> int:
+    """How many attempts of a version's build have ended."""
+    return int(record.annotations.get(labels.ATTEMPTS, 0)) if record else 0
 
 
 def _succeeded(record: Record) -> Outcome:

@@ -6,8 +6,8 @@ from modelyard.api.model import ModelSpec
 from modelyard.api.status import State
 from modelyard.reconcile import versions
 from modelyard.reconcile.context import Context
+from modelyard.reconcile.known import Item
 from modelyard.reconcile.outcome import Outcome
-from modelyard.reconcile.store import Item
 
 
 async def reconcile(ctx: Context, item: Item) -> Outcome:

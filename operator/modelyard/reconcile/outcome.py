@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelyard.api.status import ErrorResponse, State
-from modelyard.reconcile.store import Record
+from modelyard.reconcile.known import Record
 
 
 @dataclass(frozen=True)

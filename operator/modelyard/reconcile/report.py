@@ -11,8 +11,8 @@ from modelyard.kube.errors import NotFound
 from modelyard.kube.merge import replacement
 from modelyard.kube.types import OURS, Json
 from modelyard.reconcile.context import Context, timestamp
+from modelyard.reconcile.known import Item
 from modelyard.reconcile.outcome import Outcome
-from modelyard.reconcile.store import Item
 
 _EVENTFUL: Final = {State.SUCCEEDED, State.FAILED}
 _EVERY_KIND: Final = {field.alias for field in Status.model_fields.values()}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from modelyard.api.service import ServiceSpec
 from modelyard.reconcile.causes import Cause
-from modelyard.reconcile.store import Rollout
+from modelyard.reconcile.known import Rollout
 
 
 class Progress(NamedTuple):
@@ -36,9 +36,9 @@ def _is_overdue(rollout: Rollout) -> bool:
 
 
 def _is_complete(rollout: Rollout, spec: ServiceSpec) -> bool:
-    if spec.fewest_replicas == 0 and not rollout.observed:
+    if spec.num_replicas == 0 and not rollout.observed:
         return rollout.generation > 0  # a new Deployment of no replicas has nothing to wait for
-    wanted = rollout.desired if spec.autoscales else spec.fixed_replicas
+    wanted = rollout.desired if spec.num_replicas is None else spec.num_replicas
     return (
         rollout.observed >= rollout.generation > 0
         and rollout.updated >= wanted

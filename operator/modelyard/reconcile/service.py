@@ -24,10 +24,10 @@ from modelyard.reconcile import versions
 from modelyard.reconcile.causes import Cause, find_cause
 from modelyard.reconcile.children import NameTaken, absent, ensure
 from modelyard.reconcile.context import Context, parse_timestamp
+from modelyard.reconcile.known import Item, Record, Rollout
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.queue import Key
 from modelyard.reconcile.rollout import Progress, progress
-from modelyard.reconcile.store import Item, Record, Rollout
 from modelyard.resources import labels, scoring
 from modelyard.resources.revision import Owner
 
@@ -112,9 +112,8 @@ async def _children(ctx: Context, item: Item, spec: ServiceSpec, image: str) -> 
     if not spec.autoscales:
         # The autoscaler goes before its replicas are set, or it would set them back.
         await absent(ctx, item, AUTOSCALERS, owner.name)
-    at_first = {"spec": {"replicas": spec.fewest_replicas}} if spec.autoscales else None
-    await ensure(ctx, item, DEPLOYMENTS, wanted, at_first)
-    if spec.autoscales:
+    await ensure(ctx, item, DEPLOYMENTS, wanted, {"spec": {"replicas": spec.fewest_replicas}})
+    if spec.num_replicas is None:
         await _wake(ctx, item, spec)
     await ensure(ctx, item, CORE_SERVICES, scoring.core_service(owner))
     if spec.autoscales:

@@ -8,118 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
-
-import orjson
+from typing import Final
 
 from modelyard.api.kinds import IMAGE, MANIFEST, MODEL, SERVICE
-from modelyard.api.names import GROUP, REGISTRATION, parse_reference
-from modelyard.api.status import State
+from modelyard.api.names import parse_reference
 from modelyard.kube.types import ApiResource, Json
+from modelyard.reconcile.known import BuildJob, Child, Item, Record, Rollout
 from modelyard.reconcile.queue import Key
 from modelyard.resources import labels
 from modelyard.resources.revision import Owner, owner_of
-
-
-@dataclass(slots=True)
-class Item:
-    """One of our objects."""
-
-    key: Key
-    uid: str
-    generation: int
-    resource_version: int
-    registration: str | None
-    deleting: bool
-    spec: Json
-    status: Json
-    doubtful: bool = False  # something of it was deleted: it may have gone itself
-
-    @property
-    def state(self) -> State | None:
-        """State of the newest version's operation, as last written."""
-        return State(self.status["state"]) if "state" in self.status else None
-
-
-@dataclass(slots=True)
-class Record:
-    """A version of one of our objects: a ControllerRevision. `annotations` are its operation."""
-
-    key: Key
-    version: int
-    owner_uid: str
-    resource_version: int
-    created: str
-    data: Json
-    annotations: Json
-
-    @property
-    def id(self) -> str:
-        """`name:version`."""
-        return f"{self.key.name}:{self.version}"
-
-    @property
-    def name(self) -> str:
-        """Name of the ControllerRevision, which is the id of the operation."""
-        return labels.revision_name(self.key.kind, self.key.name, self.version)
-
-    @property
-    def state(self) -> State | None:
-        """The state the operation ended in; None while it has not, or while the object's status says it."""
-        value = self.annotations.get(labels.STATE)
-        return State(value) if value else None
-
-    @property
-    def location(self) -> str | None:
-        """Where an image of this version is, pinned by digest."""
-        return self.annotations.get(labels.IMAGE_LOCATION)
-
-    @property
-    def error(self) -> Json | None:
-        """The ErrorResponse of an operation that failed."""
-        text = self.annotations.get(labels.ERROR)
-        return orjson.loads(text) if text else None
-
-
-class Rollout(NamedTuple):
-    """Where a Deployment stands."""
-
-    generation: int = 0
-    observed: int = 0
-    desired: int = 0
-    replicas: int = 0
-    updated: int = 0
-    ready: int = 0
-    available: int = 0
-    progressing: str = ""  # reason of the condition Progressing
-    message: str = ""
-
-
-@dataclass(slots=True)
-class Child:
-    """An object that we made for one of ours. `trusted`: as we wrote it, as far as we know."""
-
-    uid: str
-    owner_uid: str
-    resource_version: int
-    applied: str | None
-    trusted: bool = True
-    rollout: Rollout = field(default_factory=Rollout)
-
-
-class BuildJob(NamedTuple):
-    """A build Job of an Image."""
-
-    name: str
-    uid: str
-    image: Key
-    version: int
-    attempt: int
-    complete: bool
-    failed: bool
-    reason: str  # of the condition that ended it
-
 
 ChildKey = tuple[str, str, str]  # plural, namespace, name
 
@@ -146,7 +43,7 @@ class Store:
 
     def put_item(self, kind: str, body: Json) -> Key | None:
         """Take an object as the API server has it; its key when there is something to act on."""
-        item = _item(kind, body)
+        item = Item.read(kind, body)
         known = self._items.get(item.key)
         # Of an older incarnation too: each has its own stream of events, and they overtake one another.
         if known and known.resource_version >= item.resource_version:
@@ -200,17 +97,8 @@ class Store:
         owner = owner_of(body)
         if owner is None:
             return None
-        metadata = body["metadata"]
-        key = Key(owner.kind, metadata["namespace"], owner.name)
-        record = Record(
-            key=key,
-            version=body["revision"],
-            owner_uid=owner.uid,
-            resource_version=int(metadata["resourceVersion"]),
-            created=metadata["creationTimestamp"],
-            data=body["data"],
-            annotations=_ours(metadata.get("annotations", {})),
-        )
+        record = Record.read(owner, body)
+        key = record.key
         known = self._records[key].get(record.version)
         if known and known.resource_version >= record.resource_version:
             return None
@@ -289,7 +177,9 @@ class Store:
         known = self._children.get(key)
         before = known.rollout if known and known.uid == metadata["uid"] else Rollout()
         rollout = (
-            _rollout(body) if "status" in body else before._replace(generation=metadata.get("generation", 0))
+            Rollout.read(body)
+            if "status" in body
+            else before._replace(generation=metadata.get("generation", 0))
         )
         child = Child(
             uid=metadata["uid"],
@@ -319,7 +209,7 @@ class Store:
 
     def put_job(self, body: Json) -> Key | None:
         """Take a build Job; the Image's key when it is news."""
-        job = _job(body)
+        job = BuildJob.read(body)
         if job is None or self._jobs[job.image].get(job.name) == job:
             return None
         self._jobs[job.image][job.name] = job
@@ -341,20 +231,6 @@ class Store:
         return [key for key, jobs in self._jobs.items() if jobs]
 
 
-def _item(kind: str, body: Json) -> Item:
-    metadata = body["metadata"]
-    return Item(
-        key=Key(kind, metadata["namespace"], metadata["name"]),
-        uid=metadata["uid"],
-        generation=metadata["generation"],
-        resource_version=int(metadata["resourceVersion"]),
-        registration=metadata.get("annotations", {}).get(REGISTRATION),
-        deleting="deletionTimestamp" in metadata,
-        spec=body.get("spec", {}),
-        status=body.get("status", {}),
-    )
-
-
 def _references(item: Item) -> set[Key]:
     kind, field = _REFERENCES.get(item.key.kind, (None, ""))
     if kind is None:
@@ -374,43 +250,3 @@ _REFERENCES: Final = {
 def _is_older(metadata: Json, version: int) -> bool:
     # The name may have been given again while the news of its deletion was on its way.
     return int(metadata.get("resourceVersion", version)) < version
-
-
-def _ours(annotations: Json) -> Json:
-    return {key: value for key, value in annotations.items() if key.startswith(GROUP)}
-
-
-def _rollout(body: Json) -> Rollout:
-    status = body.get("status", {})
-    progressing: Json = next((c for c in status.get("conditions", ()) if c["type"] == "Progressing"), {})
-    return Rollout(
-        generation=body["metadata"].get("generation", 0),
-        observed=status.get("observedGeneration", 0),
-        desired=body["spec"].get("replicas", 0),
-        replicas=status.get("replicas", 0),
-        updated=status.get("updatedReplicas", 0),
-        ready=status.get("readyReplicas", 0),
-        available=status.get("availableReplicas", 0),
-        progressing=progressing.get("reason", ""),
-        message=progressing.get("message", ""),
-    )
-
-
-def _job(body: Json) -> BuildJob | None:
-    metadata = body["metadata"]
-    annotations = metadata.get("annotations", {})
-    if labels.BUILD_IMAGE not in annotations:
-        return None
-    namespace, _, name = annotations[labels.BUILD_IMAGE].partition("/")
-    ended = {c["type"]: c for c in body.get("status", {}).get("conditions", ()) if c["status"] == "True"}
-    failure = ended.get("Failed", {})
-    return BuildJob(
-        name=metadata["name"],
-        uid=metadata["uid"],
-        image=Key(IMAGE.name, namespace, name),
-        version=int(annotations[labels.BUILD_VERSION]),
-        attempt=int(annotations[labels.BUILD_ATTEMPT]),
-        complete="Complete" in ended,
-        failed=bool(failure),
-        reason=failure.get("reason", ""),
-    )

@@ -18,9 +18,10 @@ from modelyard.api.names import REGISTRATION, parse_reference
 from modelyard.api.status import ErrorResponse, State
 from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.types import REVISIONS, Json
+from modelyard.reconcile.children import check_owner
 from modelyard.reconcile.context import Context, timestamp
+from modelyard.reconcile.known import Item, Record
 from modelyard.reconcile.queue import Key
-from modelyard.reconcile.store import Item, Record
 from modelyard.resources import labels
 from modelyard.resources.revision import Owner, revision
 
@@ -40,7 +41,8 @@ async def ensure(ctx: Context, item: Item, content: Json, *, complete: bool = Fa
     """The record of this content: the newest one when it says the same, otherwise the next version.
 
     `complete`: the operation ends with the record (a Model has nothing to wait for).
-    Conflict when the name of the record is still held by a deleted object of the same name.
+    Conflict when the name of the record is still held by a deleted object of the same name, NameTaken when
+    somebody else holds it.
     """
     newest = ctx.store.newest(item.key)
     if newest and newest.data == content:
@@ -76,9 +78,7 @@ async def _look_again(ctx: Context, item: Item, version: int) -> Json:
     """The record that is there already: ours, written before a crash, or one that is about to go."""
     name = labels.revision_name(item.key.kind, item.key.name, version)
     written = await ctx.client.get(REVISIONS, item.key.namespace, name)
-    references = written["metadata"].get("ownerReferences", ())
-    if not any(reference["uid"] == item.uid for reference in references):
-        raise Conflict(f"ControllerRevision {name} belongs to another object; waiting until it is deleted")
+    check_owner(item, REVISIONS, written)
     return written
 
 

@@ -93,6 +93,8 @@ def _pod(build: Build, settings: Settings) -> Json:
     volumes, mounts, variables = _optional(settings)
     return {
         "restartPolicy": "Never",
+        "nodeSelector": settings.build.node_selector,
+        "tolerations": list(settings.build.tolerations),
         "serviceAccountName": settings.build.service_account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,

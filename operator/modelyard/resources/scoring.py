@@ -25,10 +25,10 @@ _KEY_BYTES: Final = 32
 
 
 def deployment(owner: Owner, spec: ServiceSpec, image: str, scoring: Scoring) -> Json:
-    """The Deployment. While autoscaling it says nothing of replicas: they are the autoscaler's."""
+    """The Deployment. Without numReplicas it says nothing of replicas: they are the autoscaler's."""
     template = _template(owner, spec, image, scoring)
     template["metadata"]["annotations"] = {labels.TEMPLATE: fingerprint(template)}
-    replicas = {} if spec.autoscales else {"replicas": spec.fixed_replicas}
+    replicas = {} if spec.num_replicas is None else {"replicas": spec.num_replicas}
     return {
         **DEPLOYMENTS.header(),
         "metadata": metadata(owner, owner.name),

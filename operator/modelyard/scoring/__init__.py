@@ -1,16 +1,21 @@
 """The scoring runtime: serves one driver file over HTTP inside an image.
 
 It is installed alone, beside the driver's own packages, and so imports nothing of the rest of modelyard and
-nothing but uvicorn, uvloop and httptools. How the parts hang together:
+nothing but uvloop and httptools. It is two kinds of process: the front, which speaks HTTP and never runs code
+of the driver, and the workers, which have the driver and nothing but the standard library beside it.
+The parts of the front, in the order in which a request passes them:
 
-    __main__    reads the settings, wires the parts, leaves with the exit code
-    server      uvicorn with our start (serve first, then init) and our end (drain)
-    protocol    HTTP/1.1 as uvicorn has it, but deaf to offers of h2c
-    app         which path and method go where
-    score       /score: admission, what run() gets, what becomes of its result
-    exchange    one HTTP request and its answer: bodies, ids, early refusals
-    driver      the user's file: load, init(), run()
-    workers     the threads in which the driver runs, and the queue before them
+    connection  HTTP/1.1 of one client, with limits for all that a client may do
+    site        which path and method go where; what all connections share
+    ids, cors   header lines of the answer that come from the request
     keys        who may score
-    lifecycle   initialising, ready, draining: what the others ask
+    score       /score: admission, what goes to the workers, what becomes of their replies
+    dispatcher  the queue: who runs when, who waited too long, who ran too long; restarts
+    spawn       starting a worker process
+    process     one worker process: requests and replies, progress, end
+    frames      the messages between front and worker
+    worker/     what runs in the worker process
+
+Beside them: settings, messages (a request and an answer), lifecycle, server (start and drain), metrics,
+telemetry, docs_page, logs; __main__ wires them. docs/scoring.md says why it is built so, with figures.
 """

@@ -3,32 +3,28 @@
 import logging
 import os
 import sys
+from collections.abc import Mapping
 
-from modelyard.scoring.app import ScoringApp
-from modelyard.scoring.keys import Keys
-from modelyard.scoring.lifecycle import Lifecycle
 from modelyard.scoring.logs import configure_logs
-from modelyard.scoring.score import ScoreEndpoint
-from modelyard.scoring.server import DRIVER_FAILED, ScoringServer
 from modelyard.scoring.settings import Settings, SettingsError
-from modelyard.scoring.workers import Workers
+from modelyard.scoring.spawn import spawn
 
 
-def main() -> int:
+def main(environment: Mapping[str, str] = os.environ) -> int:
     """Returns the exit code: 0 after a drain, 3 when the driver or the settings cannot be used."""
     configure_logs()
     try:
-        settings = Settings.from_environment(os.environ)
+        settings = Settings.from_environment(environment)
     except SettingsError as error:
         logging.getLogger("modelyard.scoring").critical("%s", error)
-        return DRIVER_FAILED
-    lifecycle = Lifecycle()
-    workers = Workers(settings.max_concurrent_requests)
-    score = ScoreEndpoint(settings, lifecycle, Keys(settings.keys_dir), workers)
-    app = ScoringApp(lifecycle, score, settings.max_body_bytes)
-    server = ScoringServer(settings, lifecycle, workers, app)
-    server.run()
-    return server.exit_code
+        return 3
+    # The workers load the driver while this process loads the server.
+    spawned = [spawn(settings, environment) for _ in range(settings.workers)]
+    from modelyard.scoring.server import ScoringServer  # noqa: PLC0415 - see above
+    from modelyard.scoring.telemetry import Telemetry  # noqa: PLC0415
+
+    telemetry = Telemetry.from_environment(environment) if settings.telemetry else None
+    return ScoringServer(settings, spawned, lambda: spawn(settings, environment), telemetry).run()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 """The log: one JSON object a line on stderr. What the driver prints goes to stdout as it is."""
 
-import io
 import json
 import logging
 import sys
 from datetime import UTC, datetime
 
+EXTRA = ("requestId", "status", "milliseconds", "bytesIn", "bytesOut", "exception")
+"""What a record may have besides."""
+
 
 class JsonLines(logging.Formatter):
-    """A record as one line; `requestId` is there when the record was logged with that extra."""
+    """A record as one line."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -17,25 +19,18 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if hasattr(record, "requestId"):
-            line["requestId"] = record.requestId
+        line.update((name, getattr(record, name)) for name in EXTRA if hasattr(record, name))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)
 
 
 def configure_logs() -> None:
-    """Sends the runtime's and uvicorn's records to stderr, and makes the driver's prints appear at once.
-
-    The root logger stays untouched: it is the driver's, and its logging.basicConfig() must work.
-    """
+    """Sends the runtime's records and asyncio's to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    for name, level in (("modelyard", logging.INFO), ("uvicorn", logging.WARNING)):
+    for name, level in (("modelyard", logging.INFO), ("asyncio", logging.WARNING)):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(level)
         logger.propagate = False
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True)

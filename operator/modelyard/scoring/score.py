@@ -1,107 +1,180 @@
-"""/score: who may call it, what run() gets, and what becomes of its result."""
+"""/score: who may call it, what goes to the workers, and what becomes of their replies."""
 
 import json
 import logging
-from functools import partial
-from urllib.parse import parse_qs
+import re
+import time
+from typing import Final
 
-from modelyard.scoring.driver import Driver, RunFailedError, Scored
-from modelyard.scoring.exchange import RETRY_AFTER, Exchange, RefusedError, Response, message, text
+from modelyard.scoring import frames
+from modelyard.scoring.dispatcher import CRASHED, CUT, TIMED_OUT, Dispatcher, Job
 from modelyard.scoring.keys import Keys
 from modelyard.scoring.lifecycle import Lifecycle
+from modelyard.scoring.messages import RETRY_AFTER, Request, Response, message, text
+from modelyard.scoring.metrics import Metrics
+from modelyard.scoring.process import Reply
 from modelyard.scoring.settings import Settings
-from modelyard.scoring.workers import BusyError, RunTimeoutError, Workers
+from modelyard.scoring.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
-RUN_FAILED = (b"x-ms-run-function-failed", b"True")
-RUN_NOT_FAILED = (b"x-ms-run-function-failed", b"False")
+CLIENT_LEFT: Final = 499
+"""The status in metrics and traces of a request whose client left before its answer (nginx's number)."""
+
+RUN_FAILED: Final = b"x-ms-run-function-failed: True\r\n"
+SCRIPT_ERROR: Final = "An unexpected error occurred in scoring script. Check the logs for more info."
+UNAUTHORISED: Final = message(
+    401,
+    "Send Authorization: Bearer <primary or secondary key>",
+    b'www-authenticate: Bearer realm="scoring"\r\n',
+)
+NOT_STARTED: Final = message(503, "The driver's init() has not finished yet.", RETRY_AFTER)
+
+_OWN_HEADERS: Final = {"content-length", "connection", "transfer-encoding", "date", "keep-alive"}
+"""A driver's response does not decide these."""
+
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 class ScoreEndpoint:
     """The handlers of /score."""
 
-    def __init__(self, settings: Settings, lifecycle: Lifecycle, keys: Keys, workers: Workers) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        lifecycle: Lifecycle,
+        keys: Keys,
+        dispatcher: Dispatcher,
+        metrics: Metrics,
+        telemetry: Telemetry | None,
+    ) -> None:
         self._settings = settings
         self._lifecycle = lifecycle
         self._keys = keys
-        self._workers = workers
+        self._dispatcher = dispatcher
+        self._metrics = metrics
+        self._telemetry = telemetry
+        waited_ms = settings.queue_timeout_seconds * 1000
+        places = settings.max_concurrent_requests
+        words = f"Overloaded: no free place (of {places}) within {waited_ms:.0f} ms. Try again later."
+        self.overloaded = message(503, words, RETRY_AFTER)
 
-    async def options(self, _: Exchange) -> Response:
+    def admit(self, request: Request) -> Response | None:
+        """What can be refused before the body is read, so that a refusal is cheap."""
+        self._lifecycle.scoring_came()
+        if not self._keys.accepts(request.headers.get(b"authorization")):
+            refusal = UNAUTHORISED
+        elif not self._lifecycle.started:
+            refusal = NOT_STARTED
+        elif self._dispatcher.full:
+            refusal = self.overloaded
+        else:
+            return None
+        self._metrics.requests[refusal.status] += 1
+        return refusal
+
+    def options(self, _: Request) -> Response:
         return text(200, "")
 
-    async def score(self, exchange: Exchange) -> Response:
-        """Raises RefusedError when it does not come to run()."""
-        self._lifecycle.scoring_came()
-        driver = self._admit(exchange)
-        data = await _data(exchange)
-        try:
-            scored = await self._run(driver, data, exchange)
-        except RunTimeoutError:
-            words = f"Scoring timeout after {self._settings.scoring_timeout_ms} ms"
-            log.warning(words, extra={"requestId": exchange.request_id})
-            return message(500, words, RUN_FAILED)
-        except RunFailedError as error:
-            log.exception("run() failed", exc_info=error.__cause__, extra={"requestId": exchange.request_id})
-            words = "An unexpected error occurred in scoring script. Check the logs for more info."
-            return message(500, words, RUN_FAILED)
-        took = (b"x-ms-run-fn-exec-ms", f"{scored.milliseconds:.3f}".encode())
-        return Response(200, scored.body, headers=(RUN_NOT_FAILED, took))
+    def score(self, request: Request) -> Response | None:
+        """The answer comes by done()."""
+        if self._telemetry is not None:
+            self._telemetry.begin(request)
+        meta = self._meta(request) if self._dispatcher.wants_meta else b""
+        if request.method == "GET":
+            job = Job(request, frames.QUERY, meta, (request.query,), len(request.query))
+        else:
+            job = Job(request, 0, meta, request.chunks, request.size)
+        request.job = job
+        request.chunks = []
+        self._dispatcher.submit(job)
+        return None
 
-    def _admit(self, exchange: Exchange) -> Driver:
-        """What can be refused before the body is read, so that a refusal is cheap."""
-        if not self._keys.accepts(exchange.headers.get(b"authorization")):
-            challenge = (b"www-authenticate", b'Bearer realm="scoring"')
-            raise RefusedError(401, "Send Authorization: Bearer <primary or secondary key>", challenge)
-        if self._lifecycle.driver is None:
-            raise RefusedError(503, "The driver's init() has not finished yet.", RETRY_AFTER)
-        if self._workers.full:
-            raise self._overloaded()
-        return self._lifecycle.driver
+    def abandoned(self, request: Request) -> None:
+        job = request.job
+        if job is None:
+            return
+        self._dispatcher.abandon(job)
+        self._metrics.requests[CLIENT_LEFT] += 1
+        if self._telemetry is not None:
+            self._telemetry.end(request, CLIENT_LEFT, time.monotonic() - job.arrived)
 
-    async def _run(self, driver: Driver, data: str, exchange: Exchange) -> Scored:
-        headers = _title_case(exchange.headers) if driver.wants_headers else {}
-        try:
-            return await self._workers.call_within(
-                partial(driver.score, data, headers),
-                wait_seconds=self._settings.queue_timeout_seconds,
-                run_seconds=self._settings.scoring_timeout_ms / 1000,
+    def done(self, job: Job, reply: Reply) -> None:
+        """Called by the dispatcher with the outcome."""
+        request = job.request
+        response = self._response(request, reply)
+        metrics, now = self._metrics, time.monotonic()
+        metrics.requests[response.status] += 1
+        metrics.latency.observe(now - job.arrived)
+        if reply.started:
+            metrics.wait.observe(reply.started - job.arrived)
+            metrics.run_seconds += reply.seconds
+        if self._telemetry is not None:
+            self._telemetry.end(request, response.status, now - job.arrived)
+        if self._settings.access_log:
+            self._log_access(request, response, now - job.arrived)
+        request.connection.respond(request, response)
+
+    def _response(self, request: Request, reply: Reply) -> Response:  # noqa: PLR0911 - one an outcome
+        outcome, known = reply.outcome, {"requestId": request.request_id}
+        if outcome == frames.RETURNED:
+            if reply.meta:
+                return _of_driver(reply, known)
+            lines = b"x-ms-run-function-failed: False\r\nx-ms-run-fn-exec-ms: %.3f\r\n" % (
+                reply.seconds * 1000
             )
-        except BusyError:
-            raise self._overloaded() from None
+            return Response(200, reply.body, lines=lines)
+        if outcome == frames.REFUSED:
+            return message(reply.status, reply.body.decode())
+        if outcome == frames.RAISED:
+            log.error("run() failed", extra={**known, "exception": reply.body.decode()})
+            return message(500, SCRIPT_ERROR, RUN_FAILED)
+        if outcome == TIMED_OUT:
+            words = f"Scoring timeout after {self._settings.scoring_timeout_ms} ms"
+            log.error(words, extra=known)
+            return message(500, words, RUN_FAILED)
+        if outcome == CRASHED:
+            log.error("the worker process ended within run()", extra=known)
+            return message(500, SCRIPT_ERROR, RUN_FAILED)
+        if outcome == CUT:
+            return message(503, "Shutting down: the time for draining is over.", RETRY_AFTER)
+        return self.overloaded
 
-    def _overloaded(self) -> RefusedError:
-        running = self._settings.max_concurrent_requests
-        waited_ms = self._settings.queue_timeout_seconds * 1000
-        words = f"Overloaded: no free place (of {running}) within {waited_ms:.0f} ms. Try again later."
-        return RefusedError(503, words, RETRY_AFTER)
+    @staticmethod
+    def _meta(request: Request) -> bytes:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.items()}
+        headers["x-request-id"] = request.request_id
+        query = request.query.decode("latin-1")
+        meta = {"method": request.method, "path": request.path, "query": query, "headers": headers}
+        return json.dumps(meta).encode()
+
+    @staticmethod
+    def _log_access(request: Request, response: Response, seconds: float) -> None:
+        extra = {
+            "requestId": request.request_id,
+            "status": response.status,
+            "milliseconds": round(seconds * 1000, 3),
+            "bytesIn": request.size,
+            "bytesOut": len(response.body),
+        }
+        log.info("%s %s", request.method, request.path, extra=extra)
 
 
-async def _data(exchange: Exchange) -> str:
-    """What run() gets: the body of a POST, the query of a GET."""
-    if exchange.method == "GET":
-        return _query_as_json(exchange.query)
-    body = await exchange.read_body()
-    try:
-        return str(body, "utf-8")
-    except UnicodeDecodeError as error:
-        raise RefusedError(400, f"Input cannot be decoded as UTF-8: {error}") from None
-
-
-def _query_as_json(query: bytes) -> str:
-    """`a=1&b=x&b=y` as '{"a": 1, "b": ["x", "y"]}': values are JSON where they can be (Azure ML's rule)."""
-    fields = parse_qs(query.decode("latin-1"), keep_blank_values=True)
-    values = {name: [_json_or_text(value) for value in given] for name, given in fields.items()}
-    return json.dumps({name: given[0] if len(given) == 1 else given for name, given in values.items()})
-
-
-def _json_or_text(value: str) -> object:
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
-
-
-def _title_case(headers: dict[bytes, bytes]) -> dict[str, str]:
-    """Header names as WSGI servers show them, e.g. Content-Type: drivers look for that spelling."""
-    return {name.decode("latin-1").title(): value.decode("latin-1") for name, value in headers.items()}
+def _of_driver(reply: Reply, known: dict[str, str]) -> Response:
+    """A response that run() made itself. One that is no HTTP is the driver's error."""
+    content_type, lines = b"application/octet-stream", b""
+    for name, value in json.loads(reply.meta):
+        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+            log.error("run() returned a header that is no HTTP: %r", name, extra=known)
+            return message(500, SCRIPT_ERROR, RUN_FAILED)
+        if name.lower() == "content-type":
+            content_type = value.encode("latin-1")
+        elif name.lower() not in _OWN_HEADERS:
+            lines += f"{name}: {value}\r\n".encode("latin-1")
+    if not 200 <= reply.status <= 599:
+        log.error("run() returned the status %d", reply.status, extra=known)
+        return message(500, SCRIPT_ERROR, RUN_FAILED)
+    lines += b"x-ms-run-fn-exec-ms: %.3f\r\n" % (reply.seconds * 1000)
+    body = b"" if reply.status in (204, 304) else reply.body  # RFC 9110: these have none
+    return Response(reply.status, body, content_type, lines)

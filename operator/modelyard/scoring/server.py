@@ -1,108 +1,116 @@
-"""uvicorn with our start and our end: serve first, then init(); on SIGTERM drain, then leave."""
+"""The front process: serve first, then wait for init(); on SIGTERM drain, then leave."""
 
 import asyncio
 import contextlib
 import logging
 import os
 import signal
-import socket
 import threading
 import time
-from collections.abc import Generator
-from functools import partial
+from typing import Final
 
-import uvicorn
+import uvloop
 
-from modelyard.scoring.app import ScoringApp
-from modelyard.scoring.driver import DriverError, start_driver
+from modelyard.scoring.connection import Connection
+from modelyard.scoring.dispatcher import Dispatcher, Job
+from modelyard.scoring.keys import Keys
 from modelyard.scoring.lifecycle import Lifecycle
-from modelyard.scoring.protocol import ScoringProtocol
+from modelyard.scoring.metrics import Metrics
+from modelyard.scoring.process import Reply
+from modelyard.scoring.score import ScoreEndpoint
 from modelyard.scoring.settings import Settings
-from modelyard.scoring.workers import Workers
+from modelyard.scoring.site import ScoringSite
+from modelyard.scoring.spawn import Spawn, Spawned
+from modelyard.scoring.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
-KEEP_ALIVE_SECONDS = 120
-"""Longer than usual clients and proxies keep an idle connection (Go 90 s, nginx and ALB 60 s): when they
-close it first, no request meets a connection that is just being closed."""
+BACKLOG: Final = 2048
 
-QUIET_SECONDS = 1.0
+TICK_SECONDS: Final = 0.5
+
+QUIET_SECONDS: Final = 1.0
 """While draining, connections stay open until no request has come for so long: one that is on its way still
 gets its answer, and the news that the connection ends."""
 
-MAX_QUIET_WAIT_SECONDS = 5.0
+MAX_QUIET_WAIT_SECONDS: Final = 5.0
 """Clients that never pause do not hold up the end for longer."""
 
-CUT_SECONDS = 0.5
+CUT_SECONDS: Final = 0.5
 """So long before the end of the drain time the requests that still run are answered with 503."""
 
-FAILED_EXIT_SECONDS = 5.0
-"""A driver that failed may have left threads behind; they keep the process alive no longer than this."""
+CLOSE_SECONDS: Final = 2.0
+"""How long clients have, at the end, to take their answers and close."""
 
-DRIVER_FAILED = 3
+DRIVER_FAILED: Final = 3
 """Exit code when the driver cannot be served (the Azure ML containers' code)."""
 
 
-class ScoringServer(uvicorn.Server):
-    """Runs until a signal comes or the driver fails; `exit_code` says which."""
+class ScoringServer:
+    """Runs until a signal comes or the driver fails."""
 
-    def __init__(self, settings: Settings, lifecycle: Lifecycle, workers: Workers, app: ScoringApp) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                host="0.0.0.0",  # noqa: S104  # a container's port is meant to be reached from outside
-                port=settings.port,
-                loop="uvloop",
-                http=ScoringProtocol,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            )
-        )
-        self.exit_code = 0
+    def __init__(
+        self, settings: Settings, spawned: list[Spawned], spawn: Spawn, telemetry: Telemetry | None
+    ) -> None:
         self._settings = settings
-        self._lifecycle = lifecycle
-        self._workers = workers
+        self._lifecycle = Lifecycle()
+        self._telemetry = telemetry
+        keys, metrics = Keys(settings.keys_dir), Metrics()
+        self._dispatcher = Dispatcher(settings, self._lifecycle, spawned, spawn)
+        self._score = ScoreEndpoint(settings, self._lifecycle, keys, self._dispatcher, metrics, telemetry)
+        self._site = ScoringSite(settings, self._lifecycle, keys, self._dispatcher, metrics, self._score)
+        self._exit_code = 0
         self._drain_until = float("inf")
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Opens the port, then starts the driver in a worker: liveness must answer during a long init()."""
-        await super().startup(sockets=sockets)
-        self._workers.start()
-        self._starting = asyncio.create_task(self._start_driver())
+    def run(self) -> int:
+        """The exit code: 0 after a drain, 3 when the driver cannot be served."""
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._serve())
+        return self._exit_code
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Waits until no more requests come, then closes idle connections and waits for accepted requests."""
-        if self._lifecycle.draining:
-            await self._wait_until_quiet()
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._drain_until - CUT_SECONDS - time.monotonic(), self._cut)
-        await super().shutdown(sockets=sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """uvicorn's own version dies of the signal in the end; but a drained process exits 0."""
+    async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        for caught in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(caught, self._drain)
-        yield
+        self._stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._drain)
+        listener = await loop.create_server(
+            lambda: Connection(self._site),
+            "0.0.0.0",  # noqa: S104  # a container's port is meant to be reached from outside
+            self._settings.port,
+            backlog=BACKLOG,
+        )
+        ticking = asyncio.create_task(self._tick())
+        await self._dispatcher.start(self)
+        await self._stop.wait()
+        if self._lifecycle.draining:
+            await self._drained(listener)
+        listener.close()
+        await self._end_workers()
+        ticking.cancel()
+        if self._telemetry is not None:
+            self._telemetry.close()
 
-    async def _start_driver(self) -> None:
-        started = time.monotonic()
-        work = partial(start_driver, self._settings.app_root, self._settings.entry_script)
-        try:
-            self._lifecycle.driver = await self._workers.call(work)
-        except Exception as error:
-            log.critical("%s", error, exc_info=error.__cause__ if isinstance(error, DriverError) else error)
-            self.exit_code = DRIVER_FAILED
-            _exit_at_latest(FAILED_EXIT_SECONDS, DRIVER_FAILED)
-            self.should_exit = True
-        else:
-            log.info("ready: init() took %.3f s", time.monotonic() - started)
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self._site.tick()
+            for process in self._dispatcher.processes:
+                process.poll()
+
+    # --- what the dispatcher says
+
+    def done(self, job: Job, reply: Reply) -> None:
+        self._score.done(job, reply)
+
+    def hopeless(self, words: str, exception: str | None) -> None:
+        """The driver cannot be served: the log says why, and the container may try again from the start."""
+        if self._stop.is_set():
+            return
+        log.critical("%s", words, extra={"exception": exception} if exception else {})
+        self._exit_code = DRIVER_FAILED
+        self._stop.set()
+
+    # --- the end
 
     def _drain(self) -> None:
         if self._lifecycle.draining:
@@ -110,8 +118,30 @@ class ScoringServer(uvicorn.Server):
         log.info("draining for %g s at most", self._settings.drain_seconds)
         self._lifecycle.draining = True
         self._drain_until = time.monotonic() + self._settings.drain_seconds
-        _exit_at_latest(self._settings.drain_seconds, self.exit_code)
-        self.should_exit = True
+        _exit_at_latest(self._settings.drain_seconds, self._exit_code)
+        self._stop.set()
+
+    async def _drained(self, listener: asyncio.Server) -> None:
+        """Waits until no more requests come, then for the accepted ones, then for their connections."""
+        await self._wait_until_quiet()
+        listener.close()
+        while self._dispatcher.busy or self._receiving():
+            if time.monotonic() >= self._drain_until - CUT_SECONDS:
+                log.error("the drain time is over, %d requests still ran", self._dispatcher.cut())
+                break
+            self._close_idle()
+            await asyncio.sleep(0.02)
+        until = min(time.monotonic() + CLOSE_SECONDS, self._drain_until - CUT_SECONDS / 2)
+        while self._site.connections and time.monotonic() < until:
+            self._close_idle()
+            await asyncio.sleep(0.02)
+
+    def _receiving(self) -> bool:
+        return any(connection.is_receiving for connection in self._site.connections)
+
+    def _close_idle(self) -> None:
+        for connection in list(self._site.connections):
+            connection.close_if_idle()
 
     async def _wait_until_quiet(self) -> None:
         started = time.monotonic()
@@ -122,14 +152,24 @@ class ScoringServer(uvicorn.Server):
                 return
             await asyncio.sleep(0.05)
 
-    def _cut(self) -> None:
-        log.error("the drain time is over, %d requests still run", len(self.server_state.tasks))
-        for task in self.server_state.tasks:
-            task.cancel()
+    async def _end_workers(self) -> None:
+        """Their exit handlers run, in what is left of the drain time."""
+        processes = self._dispatcher.processes
+        for process in processes:
+            process.finish()
+        until = min(time.monotonic() + self._settings.drain_seconds, self._drain_until) - CUT_SECONDS / 4
+        while time.monotonic() < until and any(process.exit_code is None for process in processes):
+            await asyncio.sleep(0.01)
+            for process in processes:
+                process.poll()
+        for process in processes:
+            process.kill_now()
+            with contextlib.suppress(OSError):
+                process.poll()
 
 
 def _exit_at_latest(seconds: float, exit_code: int) -> None:
-    """Ends the process then, whatever threads, exit handlers or connections still hold it."""
+    """Ends the process then, whatever connections still hold it."""
     timer = threading.Timer(seconds, os._exit, args=(exit_code,))
     timer.daemon = True
     timer.start()

@@ -31,6 +31,27 @@ class Settings:
     """MODELYARD_DRAIN_SECONDS: from SIGTERM to the end of the process at most, default 30."""
     max_body_bytes: int
     """MODELYARD_MAX_BODY_BYTES: larger request bodies get 413, default 100 MiB."""
+    max_held_bytes: int
+    """MODELYARD_MAX_HELD_BYTES: all request bodies in memory together, default 256 MiB and never less
+    than one body of the largest size. What would be more gets 503."""
+    workers: int
+    """MODELYARD_WORKERS: processes with the driver, default 1. Each loads the model. The concurrent
+    requests are shared out to them; there are never fewer requests than processes."""
+    stuck_seconds: float
+    """MODELYARD_STUCK_SECONDS: when all workers have been busy for so long and replied nothing, the
+    process is not ready, default 60. After SCORING_TIMEOUT_MS the worker is restarted."""
+    cors_origins: tuple[str, ...]
+    """AML_CORS_ORIGINS: comma list of origins whose pages may score, `*` for any; default none."""
+    access_log: bool
+    """MODELYARD_ACCESS_LOG: `true` logs a line for every scoring request, default only for failed ones."""
+    telemetry: bool
+    """AML_APP_INSIGHTS_ENABLED: `true` sends traces to OTEL_EXPORTER_OTLP_ENDPOINT or to
+    APPLICATIONINSIGHTS_CONNECTION_STRING, default false."""
+
+    @property
+    def threads_per_worker(self) -> int:
+        """How many run() calls go on at once in each process."""
+        return -(-self.max_concurrent_requests // self.workers)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -39,17 +60,32 @@ class Settings:
         if not entry_script:
             raise SettingsError("AZUREML_ENTRY_SCRIPT is not set: it names the driver file in AML_APP_ROOT")
         keys_dir = environment.get("MODELYARD_KEYS_DIR")
+        max_body_bytes = _integer(environment, "MODELYARD_MAX_BODY_BYTES", default=100 * 1024 * 1024)
+        max_held_bytes = _integer(environment, "MODELYARD_MAX_HELD_BYTES", default=256 * 1024 * 1024)
+        workers = _integer(environment, "MODELYARD_WORKERS", default=1)
+        concurrent = _integer(environment, "MODELYARD_MAX_CONCURRENT_REQUESTS", default=1)
+        origins = environment.get("AML_CORS_ORIGINS", "").split(",")
         return cls(
             app_root=Path(environment.get("AML_APP_ROOT") or "/var/azureml-app"),
             entry_script=entry_script,
             port=_integer(environment, "MODELYARD_PORT", default=5001),
             keys_dir=Path(keys_dir) if keys_dir else None,
-            max_concurrent_requests=_integer(environment, "MODELYARD_MAX_CONCURRENT_REQUESTS", default=1),
+            max_concurrent_requests=max(concurrent, workers),
             queue_timeout_seconds=_integer(environment, "MODELYARD_QUEUE_TIMEOUT_MS", default=500) / 1000,
             scoring_timeout_ms=_integer(environment, "SCORING_TIMEOUT_MS", default=3_600_000),
             drain_seconds=_integer(environment, "MODELYARD_DRAIN_SECONDS", default=30),
-            max_body_bytes=_integer(environment, "MODELYARD_MAX_BODY_BYTES", default=100 * 1024 * 1024),
+            max_body_bytes=max_body_bytes,
+            max_held_bytes=max(max_held_bytes, max_body_bytes),
+            workers=workers,
+            stuck_seconds=_integer(environment, "MODELYARD_STUCK_SECONDS", default=60),
+            cors_origins=tuple(origin.strip() for origin in origins if origin.strip()),
+            access_log=_flag(environment, "MODELYARD_ACCESS_LOG"),
+            telemetry=_flag(environment, "AML_APP_INSIGHTS_ENABLED"),
         )
+
+
+def _flag(environment: Mapping[str, str], name: str) -> bool:
+    return environment.get(name, "").lower() in ("true", "1")
 
 
 def _integer(environment: Mapping[str, str], name: str, *, default: int) -> int:

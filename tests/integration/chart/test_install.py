@@ -7,6 +7,7 @@ are not touched. Its operator never starts: the image does not exist.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 import uuid
@@ -71,13 +72,18 @@ def release(helm: Run, kubectl: Run, tmp_path: Path) -> Iterator[Release]:
     chart = tmp_path / "modelyard"
     shutil.copytree(CHART, chart)
     for file in (*chart.glob("templates/*.yaml"), *chart.glob("files/crds/*.yaml")):
-        file.write_text(file.read_text(encoding="utf-8").replace("modelyard.dev", group), encoding="utf-8")
+        text = file.read_text(encoding="utf-8").replace("modelyard.dev", group)
+        # Short names and the category of its own too: with two groups that have them, kubectl takes either.
+        text = re.sub(r"^    - (mdl|mft|img|msvc|modelyard)$", r"    - \1-copy", text, flags=re.MULTILINE)
+        file.write_text(text, encoding="utf-8")
     release = Release(helm, kubectl, chart, group, unique)
-    yield release
-    release.uninstall()
-    kubectl("delete", "namespace", unique, "--ignore-not-found", "--wait=false")
-    if names := list(release.crds()):
-        kubectl("delete", "crds", *names)
+    try:
+        yield release
+        release.uninstall()
+    finally:
+        kubectl("delete", "namespace", unique, "--ignore-not-found", "--wait=false")
+        if names := list(release.crds()):
+            kubectl("delete", "crds", *names)
 
 
 def test_upgrade_updates_crds(release: Release) -> None:
@@ -86,12 +92,12 @@ def test_upgrade_updates_crds(release: Release) -> None:
     before = release.crds()
     file = release.chart / "files" / "crds" / "modelyard.dev_models.yaml"
     text = file.read_text(encoding="utf-8")
-    assert text.count("shortNames:\n    - mdl\n") == 1
-    file.write_text(text.replace("    - mdl\n", "    - mdl\n    - newer\n"), encoding="utf-8")
+    assert text.count("shortNames:\n    - mdl-copy\n") == 1
+    file.write_text(text.replace("    - mdl-copy\n", "    - mdl-copy\n    - newer\n"), encoding="utf-8")
     release.install()
     assert set(before) == {f"{kind}.{release.group}" for kind in KINDS}
-    assert before[name]["spec"]["names"]["shortNames"] == ["mdl"]
-    assert release.crds()[name]["spec"]["names"]["shortNames"] == ["mdl", "newer"]
+    assert before[name]["spec"]["names"]["shortNames"] == ["mdl-copy"]
+    assert release.crds()[name]["spec"]["names"]["shortNames"] == ["mdl-copy", "newer"]
 
 
 def test_uninstall_keeps_crds_and_a_new_install_takes_them_over(release: Release) -> None:

@@ -147,6 +147,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
             "docker": {"socket": "/run/docker.sock", "network": "host"},
             "pip": {"secretName": "pip"},
             "resources": {"requests": {"cpu": 2, "memory": "1Gi"}},
+            "nodeSelector": {"engine": "docker"}, "tolerations": [{"operator": "Exists"}],
             "workspaceSize": "1Gi", "deadlineSeconds": 60, "ttlSecondsAfterFinished": 61,
             "attempts": 2, "retrySeconds": 3,
         },

@@ -97,7 +97,7 @@ async def test_while_it_is_tried_again_it_is_not_stalled(world: World) -> None:
     await world.play(seconds=5)
     assert world.said("Image") == ("m:1", "Failed", "RegistryUnavailable")
     assert world.condition("Image", "Stalled")["status"] == "False"
-    assert "attempt 1 of 5" in world.condition("Image", "Ready")["message"]
+    assert "attempt 1 of 20" in world.condition("Image", "Ready")["message"]
 
 
 async def test_tries_are_bounded(world: World) -> None:
@@ -345,3 +345,13 @@ async def test_a_model_that_went_before_the_build_and_comes_back(world: World) -
     world.apply(model())
     await world.play(seconds=20)
     assert world.said("Image") == ("m:1", "Succeeded", "Built")
+
+
+async def test_a_log_never_overwrites_what_is_not_ours(world: World) -> None:
+    notes = {"metadata": {"name": "image-m-1-log"}, "data": {"log": "mine"}}
+    await world.cluster.create(CONFIG_MAPS, "default", notes)
+    world.apply(*everything())
+    await world.play()
+    assert world.said("Image") == ("m:1", "Succeeded", "Built")
+    assert world.cluster.at(CONFIG_MAPS, "image-m-1-log")["data"] == {"log": "mine"}
+    assert "imageBuildLogUri" not in world.status("Image")

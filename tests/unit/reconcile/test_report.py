@@ -13,10 +13,10 @@ from modelyard.api.conditions import conditions
 from modelyard.api.status import State
 from modelyard.kube.errors import Refused
 from modelyard.kube.types import EVENTS, OURS
+from modelyard.reconcile.known import Item
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.queue import Key
 from modelyard.reconcile.report import desired_status, report
-from modelyard.reconcile.store import Item
 
 NOW = "2026-01-01T00:00:00Z"
 

@@ -8,8 +8,8 @@ import pytest
 
 from modelyard.api.service import ServiceSpec
 from modelyard.reconcile.causes import Cause, find_cause
+from modelyard.reconcile.known import Rollout
 from modelyard.reconcile.rollout import progress
-from modelyard.reconcile.store import Rollout
 
 FIXED = ServiceSpec(image_id="m", num_replicas=2)
 NONE = ServiceSpec(image_id="m", num_replicas=0)

@@ -417,3 +417,13 @@ async def test_a_failed_rollout_writes_nothing_while_nothing_changes(world: Worl
     before = len(world.cluster.writes)
     await world.play(seconds=600)
     assert world.cluster.writes[before:] == []
+
+
+async def test_an_autoscaler_that_is_switched_off_leaves_the_replicas_there_are(serving: World) -> None:
+    scale(serving, 4)
+    await serving.play()
+    serving.change("Service", autoScaler={"autoscaleEnabled": False})
+    await serving.play()
+    assert not exists(serving, AUTOSCALERS)
+    assert serving.cluster.at(DEPLOYMENTS, "m")["spec"]["replicas"] == 4
+    assert serving.said("Service") == ("m:2", "Succeeded", "Serving")

@@ -293,3 +293,14 @@ def _is_consistent(world: World) -> None:
         assert deployment["replicas"] == fixed
         assert (AUTOSCALERS, "default", "m") not in world.cluster.objects
     assert ((DISRUPTION_BUDGETS, "default", "m") in world.cluster.objects) == ((fixed or 1) > 1)
+
+
+async def test_a_record_whose_name_somebody_else_holds(world: World) -> None:
+    taken = {"metadata": {"name": "model-m-1"}, "revision": 1, "data": {}}
+    await world.cluster.create(REVISIONS, "default", taken)
+    world.apply(*everything())
+    await world.play(seconds=10)
+    assert world.said("Model") == ("", "Failed", "NameTaken")
+    world.cluster.remove(REVISIONS, "default", "model-m-1")
+    await world.play(seconds=60)
+    assert world.said("Model") == ("m:1", "Succeeded", "Registered")

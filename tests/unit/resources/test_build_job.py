@@ -177,3 +177,10 @@ def test_names_of_jobs() -> None:
     }
     assert len(names) == 8
     assert max(map(len, names)) <= 63 - len("-xxxxx")
+
+
+def test_builds_go_where_an_engine_is() -> None:
+    chosen = {"nodeSelector": {"engine": "docker"}, "tolerations": [{"key": "build", "operator": "Exists"}]}
+    settings = Settings.model_validate({"build": chosen})
+    pod = build_job(BUILD, settings)["spec"]["template"]["spec"]
+    assert {name: pod[name] for name in chosen} == chosen

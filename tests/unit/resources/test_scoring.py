@@ -72,7 +72,7 @@ def test_the_image_is_pinned() -> None:
         ({"autoScaler": {"minReplicas": 3}}, None),
         ({"numReplicas": 3}, 3),
         ({"numReplicas": 0}, 0),
-        ({"autoScaler": {"autoscaleEnabled": False}}, 1),
+        ({"autoScaler": {"autoscaleEnabled": False}}, None),
     ],
 )
 def test_replicas_are_said_only_when_they_are_fixed(spec: dict[str, Any], replicas: int | None) -> None:

@@ -15,7 +15,8 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The runtime's folder as it is in an image: modelyard has nothing but scoring in it."""
     root = tmp_path_factory.mktemp("runtime")
     (root / "modelyard").mkdir()
-    (root / "modelyard" / "scoring").symlink_to(Path(modelyard.__file__).parent / "scoring")
+    for name in ("__init__.py", "scoring"):
+        (root / "modelyard" / name).symlink_to(Path(modelyard.__file__).parent / name)
     return root
 
 

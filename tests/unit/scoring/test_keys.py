@@ -56,9 +56,17 @@ def test_keys(guarded: ScoringProcess, authorization: str | None, status: int) -
         assert "Authorization: Bearer" in answer.message
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/ready"), ("OPTIONS", "/score")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/"), ("GET", "/ready"), ("GET", "/metrics"), ("GET", "/docs"), ("OPTIONS", "/score")],
+)
 def test_no_key_is_asked_for(guarded: ScoringProcess, method: str, path: str) -> None:
     assert guarded.ask(method, path).status == 200
+
+
+def test_the_schema_is_behind_the_key(guarded: ScoringProcess) -> None:
+    assert guarded.ask("GET", "/swagger.json").status == 401
+    assert guarded.ask("GET", "/swagger.json", None, PRIMARY).status == 200
 
 
 def test_a_new_key_needs_no_restart(serve, tmp_path: Path) -> None:

@@ -18,6 +18,12 @@ def test_defaults() -> None:
         scoring_timeout_ms=3_600_000,
         drain_seconds=30,
         max_body_bytes=104_857_600,
+        max_held_bytes=268_435_456,
+        workers=1,
+        stuck_seconds=60,
+        cors_origins=(),
+        access_log=False,
+        telemetry=False,
     )
 
 

@@ -1,0 +1,147 @@
+"""Which path and method go where, and what all connections share."""
+
+from collections.abc import Callable
+from email.utils import formatdate
+from time import monotonic
+from urllib.parse import parse_qs
+
+from modelyard.scoring.connection import Connection
+from modelyard.scoring.cors import cors_lines
+from modelyard.scoring.dispatcher import Dispatcher
+from modelyard.scoring.docs_page import DOCS_PAGE
+from modelyard.scoring.ids import Ids
+from modelyard.scoring.keys import Keys
+from modelyard.scoring.lifecycle import Lifecycle
+from modelyard.scoring.messages import Request, Response, message, text
+from modelyard.scoring.metrics import Metrics
+from modelyard.scoring.score import NOT_STARTED, UNAUTHORISED, ScoreEndpoint
+from modelyard.scoring.settings import Settings
+
+Handler = Callable[[Request], Response | None]
+
+
+class ScoringSite:
+    """Answers every request: probes at once, /score by its endpoint."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        lifecycle: Lifecycle,
+        keys: Keys,
+        dispatcher: Dispatcher,
+        metrics: Metrics,
+        score: ScoreEndpoint,
+    ) -> None:
+        self.connections: set[Connection] = set()
+        self.max_body_bytes = settings.max_body_bytes
+        self._settings = settings
+        self._lifecycle = lifecycle
+        self._keys = keys
+        self._dispatcher = dispatcher
+        self._metrics = metrics
+        self._score = score
+        self._ids = Ids()
+        self._held_bytes = 0
+        read = {"GET": True, "HEAD": True}
+        self._routes: dict[str, dict[str, Handler]] = {
+            "/": dict.fromkeys(read, self._live),
+            "/ready": dict.fromkeys(read, self._ready),
+            "/metrics": dict.fromkeys(read, self._show_metrics),
+            "/docs": dict.fromkeys(read, self._docs),
+            "/swagger.json": dict.fromkeys(read, self._swagger),
+            "/score": {"GET": score.score, "POST": score.score, "OPTIONS": score.options},
+        }
+        self.tick()
+
+    def tick(self) -> None:
+        """Called twice a second: clocks that cost a request nothing, and limits of time."""
+        self.now = monotonic()
+        self.date_line = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        for connection in list(self.connections):
+            connection.check(self.now)
+
+    @property
+    def draining(self) -> bool:
+        return self._lifecycle.draining
+
+    # --- what connections ask
+
+    def admit(self, request: Request) -> Response | None:
+        refusal = self._ids.identify(request)
+        if self._settings.cors_origins and request.path == "/score":
+            request.echo += cors_lines(request, self._settings.cors_origins)
+        if refusal is not None:
+            return refusal
+        handlers = self._routes.get(request.path)
+        if handlers is None:
+            return message(404, "There is nothing at this path. Scoring is at /score.")
+        if request.method not in handlers:
+            return message(405, "Method not allowed", f"allow: {', '.join(handlers)}\r\n".encode())
+        if request.path == "/score" and request.method != "OPTIONS":
+            refusal = self._score.admit(request)
+            if refusal is not None:
+                return refusal
+        return self.may_hold(request, request.declared or 0)
+
+    def may_hold(self, request: Request, more_bytes: int) -> Response | None:
+        size = request.reserved + more_bytes
+        if size > self.max_body_bytes:
+            self._metrics.requests[413] += 1
+            return message(413, f"The body is larger than {self.max_body_bytes} bytes.")
+        if self._held_bytes + more_bytes > self._settings.max_held_bytes:
+            self._metrics.requests[503] += 1
+            return self._score.overloaded
+        request.reserved = size
+        self._held_bytes += more_bytes
+        return None
+
+    def handle(self, request: Request) -> None:
+        response = self._routes[request.path][request.method](request)
+        if response is not None:
+            request.connection.respond(request, response)
+
+    def abandoned(self, request: Request) -> None:
+        self._score.abandoned(request)
+
+    def finished(self, request: Request) -> None:
+        self._held_bytes -= request.reserved
+        request.reserved = 0
+
+    # --- paths
+
+    def _live(self, _: Request) -> Response:
+        return text(200, "Healthy")
+
+    def _ready(self, _: Request) -> Response:
+        if self._lifecycle.draining:
+            return text(503, "Draining")
+        if not self._lifecycle.started:
+            return text(503, "Initialising")
+        return text(200, "Ready") if self._dispatcher.ready else text(503, "Stuck or restarting")
+
+    def _show_metrics(self, _: Request) -> Response:
+        written = self._metrics.text(
+            running=self._dispatcher.sent,
+            waiting=self._dispatcher.waiting,
+            places=self._settings.max_concurrent_requests,
+            restarts=self._dispatcher.restarts,
+            ready=self._dispatcher.ready and not self._lifecycle.draining,
+        )
+        return text(200, written, b"text/plain; version=0.0.4; charset=utf-8")
+
+    def _docs(self, _: Request) -> Response:
+        return text(200, DOCS_PAGE, b"text/html; charset=utf-8")
+
+    def _swagger(self, request: Request) -> Response:
+        """A schema tells about the model, so it asks for the key as scoring does."""
+        if not self._keys.accepts(request.headers.get(b"authorization")):
+            return UNAUTHORISED
+        documents = self._dispatcher.openapi
+        if documents is None:
+            return NOT_STARTED
+        asked = parse_qs(request.query.decode("latin-1")).get("version", ["2"])[0]
+        document = documents.get(asked.removesuffix(".0"))
+        if document is None:
+            there = ", ".join(sorted(documents))
+            return message(404, f"There is no OpenAPI of this version. There are: {there}.")
+        return Response(200, document)

@@ -1,0 +1,273 @@
+"""Type hints of run() as JSON schema and as conversion of what was sent.
+
+With pydantic in the driver's environment it does both; numpy and pandas types are known by name. None of them
+is imported here: a hint that names one has imported it already.
+"""
+
+import dataclasses
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Schema = dict[str, Any]
+Convert = Callable[[Any], Any]
+
+
+class UnknownHintError(Exception):
+    """Nothing is known of this type: run() is taken as one without a schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """One parameter's or the result's type."""
+
+    schema: Schema
+    """JSON schema 2020-12, with no references."""
+    convert: Convert
+    """From JSON to the type. Raises ValueError or TypeError with words for the client."""
+
+
+def hint_of(annotation: Any) -> Hint:
+    """Raises UnknownHintError."""
+    for known in (_of_numpy, _of_pandas, _of_pydantic, _of_standard_type):
+        hint = known(annotation)
+        if hint is not None:
+            return hint
+    raise UnknownHintError(str(annotation))
+
+
+def _named(annotation: Any) -> str:
+    """module.name of a class or of the class behind list[...]; numpy.ndarray for numpy.typing's aliases."""
+    plain = typing.get_origin(annotation) or annotation
+    return f"{getattr(plain, '__module__', '')}.{getattr(plain, '__name__', '')}"
+
+
+def _of_numpy(annotation: Any) -> Hint | None:
+    if _named(annotation) != "numpy.ndarray":
+        return None
+    numpy = sys.modules["numpy"]
+    arguments = typing.get_args(annotation)
+    inner = typing.get_args(arguments[1]) if len(arguments) > 1 else ()
+    dtype = inner[0] if inner and isinstance(inner[0], type) else None
+    kinds = {"f": "number", "i": "integer", "u": "integer", "b": "boolean"}
+    try:
+        items = kinds.get(numpy.dtype(dtype).kind) if dtype else "number"
+    except TypeError:  # an abstract type such as numpy.floating
+        dtype, items = None, "number"
+    number: Schema = {"type": items} if items else {}
+    example = [[0.5, 0.5]] if items == "number" else [[1, 1]] if items == "integer" else []
+    either = {"anyOf": [number, {"type": "array", "items": {}}]} if items else {}
+    schema: Schema = {"type": "array", "items": either, "examples": [example]}
+
+    def convert(value: Any) -> Any:
+        if not isinstance(value, list):
+            raise ValueError(f"should be an array, not {_said(value)}")  # noqa: TRY004 - the client's data
+        array = numpy.asarray(value, dtype=dtype)
+        if items and array.dtype.kind not in "fiub":
+            raise ValueError("should be an array of numbers of one shape")
+        return array
+
+    return Hint(schema, convert)
+
+
+def _of_pandas(annotation: Any) -> Hint | None:
+    name = _named(annotation).rpartition(".")[2]
+    if not _named(annotation).startswith("pandas.") or name not in ("DataFrame", "Series"):
+        return None
+    pandas = sys.modules["pandas"]
+    if name == "Series":
+        return Hint(
+            {"type": "array", "items": {}, "examples": [[1, 2]]}, lambda value: pandas.Series(_list(value))
+        )
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, dict) and {"columns", "data"} <= set(value):
+            return pandas.DataFrame(value["data"], columns=value["columns"])
+        return pandas.DataFrame(value if isinstance(value, dict) else _list(value))
+
+    rows = {"type": "array", "items": {"type": "object"}, "examples": [[{"column": 1}]]}
+    return Hint(rows, convert)
+
+
+def _of_pydantic(annotation: Any) -> Hint | None:
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None or not hasattr(pydantic, "TypeAdapter"):
+        return None
+    try:
+        adapter = pydantic.TypeAdapter(annotation)
+        schema = adapter.json_schema()
+    except Exception:  # pydantic's own errors differ from version to version; it does not know the type
+        return None
+
+    def convert(value: Any) -> Any:
+        try:
+            return adapter.validate_python(value)
+        except pydantic.ValidationError as error:
+            raise ValueError(_worded(error)) from None
+
+    return Hint(_inlined(schema, schema.get("$defs", {}), ()), convert)
+
+
+def _worded(error: Any) -> str:
+    """The first three errors of pydantic in one line, without what was sent."""
+    found = error.errors()
+    words = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}".removeprefix(": ") for one in found[:3]]
+    return "; ".join(words) + (f" (and {len(found) - 3} more)" if len(found) > 3 else "")
+
+
+def _inlined(schema: Any, definitions: Mapping[str, Any], open_names: tuple[str, ...]) -> Any:
+    """Without $ref: each OpenAPI keeps definitions elsewhere. A recursive type ends at itself."""
+    if isinstance(schema, list):
+        return [_inlined(item, definitions, open_names) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        name = reference.rpartition("/")[2]
+        if name in open_names:
+            return {}
+        rest = {key: value for key, value in schema.items() if key != "$ref"}
+        return _inlined({**definitions[name], **rest}, definitions, (*open_names, name))
+    return {key: _inlined(value, definitions, open_names) for key, value in schema.items() if key != "$defs"}
+
+
+def _of_standard_type(annotation: Any) -> Hint | None:  # noqa: PLR0911 - one a kind of type
+    if annotation is Any or annotation is object:
+        return Hint({}, lambda value: value)
+    if annotation in _SIMPLE:
+        return _SIMPLE[annotation]
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        return _of_dataclass(annotation)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return hint_of(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return _of_union([hint_of(argument) for argument in arguments])
+    if origin is typing.Literal:
+        return _of_literal(list(arguments))
+    if origin in (list, Sequence, tuple, set) or annotation in (list, tuple, set):
+        return _of_list(origin or annotation, arguments)
+    if origin in (dict, Mapping) or annotation is dict:
+        return _of_dict(arguments)
+    return None
+
+
+def _of_list(kind: Any, arguments: tuple[Any, ...]) -> Hint:
+    build = kind if kind in (tuple, set) else list
+    if build is tuple and arguments and arguments[-1] is not Ellipsis:
+        places = [hint_of(argument) for argument in arguments]
+
+        def convert_places(value: Any) -> Any:
+            if len(_list(value)) != len(places):
+                raise ValueError(f"should have {len(places)} items, not {len(value)}")
+            return tuple(place.convert(item) for place, item in zip(places, value, strict=True))
+
+        return Hint({"type": "array", "prefixItems": [place.schema for place in places]}, convert_places)
+    item = hint_of(arguments[0] if arguments else Any)
+
+    def convert(value: Any) -> Any:
+        return build([item.convert(one) for one in _list(value)])
+
+    return Hint({"type": "array", "items": item.schema}, convert)
+
+
+def _of_dict(arguments: tuple[Any, ...]) -> Hint:
+    item = hint_of(arguments[1] if len(arguments) > 1 else Any)
+
+    def convert(value: Any) -> Any:
+        return {key: item.convert(one) for key, one in _object(value).items()}
+
+    return Hint({"type": "object", "additionalProperties": item.schema or True}, convert)
+
+
+def _of_dataclass(kind: Any) -> Hint:
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
+    known = typing.get_type_hints(kind)
+    hints = {name: hint_of(known[name]) for name in fields}
+    required = [
+        name
+        for name, field in fields.items()
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+
+    def convert(value: Any) -> Any:
+        for name in _object(value):
+            if name not in hints:
+                raise ValueError(f"there is no field {name!r}")
+        for name in required:
+            if name not in value:
+                raise ValueError(f"the field {name!r} is missing")
+        return kind(**{name: hints[name].convert(one) for name, one in value.items()})
+
+    properties = {name: hint.schema for name, hint in hints.items()}
+    return Hint({"type": "object", "properties": properties, "required": required}, convert)
+
+
+def _of_union(members: list[Hint]) -> Hint:
+    def convert(value: Any) -> Any:
+        errors = []
+        for member in members:
+            try:
+                return member.convert(value)
+            except (ValueError, TypeError) as error:
+                errors.append(str(error))
+        raise ValueError(" or ".join(dict.fromkeys(errors)))
+
+    return Hint({"anyOf": [member.schema for member in members]}, convert)
+
+
+def _of_literal(allowed: list[Any]) -> Hint:
+    def convert(value: Any) -> Any:
+        if not any(type(value) is type(one) and value == one for one in allowed):
+            raise ValueError(f"should be one of {', '.join(map(repr, allowed))}")
+        return value
+
+    return Hint({"enum": allowed}, convert)
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"should be an array, not {_said(value)}")  # noqa: TRY004 - the client's data
+    return value
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"should be an object, not {_said(value)}")  # noqa: TRY004 - the client's data
+    return value
+
+
+def _simple(schema_type: str, words: str, accept: Callable[[Any], bool], build: Convert) -> Hint:
+    def convert(value: Any) -> Any:
+        if not accept(value):
+            raise ValueError(f"should be {words}, not {_said(value)}")
+        return build(value)
+
+    return Hint({"type": schema_type}, convert)
+
+
+def _said(value: Any) -> str:
+    names = {dict: "an object", list: "an array", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_SIMPLE: dict[Any, Hint] = {
+    str: _simple("string", "a text", lambda value: isinstance(value, str), str),
+    bool: _simple("boolean", "true or false", lambda value: isinstance(value, bool), bool),
+    float: _simple("number", "a number", _is_number, float),
+    int: _simple(
+        "integer",
+        "a whole number",
+        lambda value: _is_number(value) and (isinstance(value, int) or value.is_integer()),
+        int,
+    ),
+    None: _simple("null", "null", lambda value: value is None, lambda value: value),
+    type(None): _simple("null", "null", lambda value: value is None, lambda value: value),
+}

@@ -1,0 +1,143 @@
+"""From one request to the arguments of run(): text, the request itself, or the fields of a JSON object."""
+
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+from modelyard.scoring.frames import QUERY
+from modelyard.scoring.worker.aml_request import AMLRequest, is_json
+from modelyard.scoring.worker.channel import Request
+from modelyard.scoring.worker.hints import Hint
+
+
+class InputError(Exception):
+    """The request does not fit run(): the client's error. `status` is its HTTP status."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class Inputs(Protocol):
+    """How run() wants a request."""
+
+    wants_meta: bool
+    """Whether arguments() needs more of the request than its method and body."""
+
+    def arguments(self, request: Request) -> dict[str, Any]:
+        """What run() is called with. Raises InputError."""
+
+
+class TextInput:
+    """A plain driver: the body as text, or the query of a GET as a JSON text."""
+
+    wants_meta = False
+
+    def __init__(self, parameter: str) -> None:
+        self._parameter = parameter
+
+    def arguments(self, request: Request) -> dict[str, Any]:
+        if request.flags & QUERY:
+            values = {name: value for name, (value, _) in query_values(bytes(request.body)).items()}
+            return {self._parameter: json.dumps(values)}
+        try:
+            return {self._parameter: str(request.body, "utf-8")}
+        except UnicodeDecodeError as error:
+            raise InputError(400, f"Input cannot be decoded as UTF-8: {error}") from None
+
+
+class RawInput:
+    """A driver with @rawhttp: the request itself."""
+
+    wants_meta = True
+
+    def __init__(self, parameter: str, request_type: Callable[..., AMLRequest] = AMLRequest) -> None:
+        self._parameter = parameter
+        self._type = request_type
+
+    def arguments(self, request: Request) -> dict[str, Any]:
+        meta = json.loads(request.meta)
+        body = b"" if request.flags & QUERY else bytes(request.body)
+        whole = self._type(meta["method"], meta["path"], meta["query"], meta["headers"], body)
+        return {self._parameter: whole}
+
+
+class ObjectInput:
+    """A driver with a schema: the fields of a JSON object are the arguments."""
+
+    wants_meta = True
+
+    def __init__(self, parameters: Sequence[inspect.Parameter], hints: dict[str, Hint]) -> None:
+        self._parameters = parameters
+        self._names = [parameter.name for parameter in parameters]
+        self._hints = hints
+
+    def arguments(self, request: Request) -> dict[str, Any]:
+        if request.flags & QUERY:
+            given = query_values(bytes(request.body))
+            return self._defaults(given) | {
+                name: self._either(name, *given[name]) for name in self._names if name in given
+            }
+        fields = self._object(request)
+        return self._defaults(fields) | {
+            name: self._converted(name, fields[name]) for name in self._names if name in fields
+        }
+
+    def _object(self, request: Request) -> dict[str, Any]:
+        content_type = json.loads(request.meta)["headers"].get("content-type", "")
+        if not is_json(content_type.partition(";")[0].strip().lower()):
+            raise InputError(415, "Expects Content-Type to be application/json")
+        if not request.body:
+            raise InputError(400, "The body is empty. It should be a JSON object.")
+        try:
+            fields = json.loads(bytes(request.body))
+        except (ValueError, RecursionError) as error:
+            raise InputError(400, f"The body cannot be decoded as JSON: {error}") from None
+        if not isinstance(fields, dict):
+            raise InputError(400, "The body should be a JSON object.")
+        return fields
+
+    def _defaults(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Of the absent parameters: inference_schema's decorators look for every argument by name."""
+        absent = [parameter for parameter in self._parameters if parameter.name not in fields]
+        for parameter in absent:
+            if parameter.default is parameter.empty:
+                raise InputError(400, f"A value is not provided for the {parameter.name!r} parameter.")
+        return {parameter.name: parameter.default for parameter in absent}
+
+    def _converted(self, name: str, value: Any) -> Any:
+        hint = self._hints.get(name)
+        if hint is None:
+            return value
+        try:
+            return hint.convert(value)
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise InputError(400, f"{name}: {error}") from None
+
+    def _either(self, name: str, value: Any, text: Any) -> Any:
+        """`a=1` is a number where that fits, and the text "1" where a text is asked for."""
+        try:
+            return self._converted(name, value)
+        except InputError:
+            if value == text:
+                raise
+            return self._converted(name, text)
+
+
+def query_values(query: bytes) -> dict[str, tuple[Any, Any]]:
+    """`a=1&b=x&b=y` as {"a": 1, "b": ["x", "y"]}, each value also as the text it is (Azure ML's rule)."""
+    fields = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+    both = {name: ([_json_or_text(text) for text in texts], texts) for name, texts in fields.items()}
+    return {
+        name: (values[0], texts[0]) if len(texts) == 1 else (values, texts)
+        for name, (values, texts) in both.items()
+    }
+
+
+def _json_or_text(value: str) -> object:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value

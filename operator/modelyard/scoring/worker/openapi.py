@@ -1,0 +1,245 @@
+"""The description of the service: OpenAPI 2.0, 3.0 and 3.1, made of the driver's schema."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modelyard.scoring.worker import decorated
+from modelyard.scoring.worker.driver import Driver
+from modelyard.scoring.worker.hints import Schema
+
+Document = dict[str, Any]
+
+VERSIONS = {"2": ("swagger.json", "swagger2.json"), "3": ("swagger3.json",), "3.1": ("swagger3.1.json",)}
+"""And the files in the driver's folder that win over what is made here."""
+
+_FULL_NAMES = {"2": "2.0", "3": "3.0", "3.1": "3.1"}
+
+
+def documents(driver: Driver, app_root: Path, environment: Mapping[str, str]) -> dict[str, Document]:
+    """By version. A version that cannot say the driver's schema is missing."""
+    source, result, can_say = _schemas(driver)
+    found = {}
+    for version, files in VERSIONS.items():
+        written = next((app_root / name for name in files if (app_root / name).is_file()), None)
+        if written is not None:
+            found[version] = json.loads(written.read_text("utf-8"))
+        elif _FULL_NAMES[version] in can_say:
+            found[version] = _document(
+                version, lowered(source, version), lowered(result, version), environment
+            )
+    return found
+
+
+def _schemas(driver: Driver) -> tuple[Schema, Schema, list[str]]:
+    everything = list(_FULL_NAMES.values())
+    if driver.is_decorated:
+        return decorated.schemas(driver.run)
+    if not driver.hints:
+        anything = {"type": "object", "example": {}}
+        return anything, dict(anything), everything
+    properties: Schema = {}
+    for parameter in driver.parameters:
+        properties[parameter.name] = dict(driver.hints[parameter.name].schema)
+        if parameter.default is not parameter.empty and _is_json(parameter.default):
+            properties[parameter.name]["default"] = parameter.default
+    source: Schema = {
+        "type": "object",
+        "properties": properties,
+        "required": [one.name for one in driver.parameters if one.default is one.empty],
+    }
+    source["example"] = sample(source)
+    result = dict(driver.hints["return"].schema)
+    if result:
+        result.setdefault("example", sample(result))
+    return source, result, everything
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def sample(schema: Schema) -> Any:
+    """A value that fits, for people to start from."""
+    for key in ("example", "default", "const"):
+        if key in schema:
+            return schema[key]
+    for key in ("examples", "enum"):
+        if schema.get(key):
+            return schema[key][0]
+    for key in ("anyOf", "oneOf", "allOf"):
+        if schema.get(key):
+            return sample(schema[key][0])
+    return _sample_of_type(schema)
+
+
+def _sample_of_type(schema: Schema) -> Any:  # noqa: PLR0911 - one a type
+    match schema.get("type"):
+        case "object":
+            return {name: sample(one) for name, one in schema.get("properties", {}).items()}
+        case "array" if "prefixItems" in schema:
+            return [sample(one) for one in schema["prefixItems"]]
+        case "array":
+            return [sample(schema.get("items", {}))] * max(1, schema.get("minItems", 1))
+        case "integer" | "number":
+            return max(schema.get("minimum", 1), schema.get("exclusiveMinimum", 0) + 1)
+        case "boolean":
+            return True
+        case "null":
+            return None
+    return {"date-time": "2026-01-01T00:00:00Z", "date": "2026-01-01"}.get(schema.get("format", ""), "text")
+
+
+def lowered(schema: Any, version: str) -> Any:
+    """JSON schema 2020-12 in the words of an older OpenAPI; what it has no word for is left open."""
+    if isinstance(schema, list):
+        return [lowered(one, version) for one in schema]
+    if not isinstance(schema, dict) or version == "3.1":
+        return schema
+    low: Schema = {}
+    for key, value in schema.items():
+        if key in ("example", "examples", "default", "enum", "const"):
+            low[key] = value  # values, not schemas
+        elif key == "properties":
+            low[key] = {name: lowered(one, version) for name, one in value.items()}
+        else:
+            low[key] = lowered(value, version)
+    return _without_null(_renamed(low), version)
+
+
+def _renamed(low: Schema) -> Schema:
+    if "examples" in low:
+        low.setdefault("example", low.pop("examples")[0])
+    if "const" in low:
+        low["enum"] = [low.pop("const")]
+    if low.pop("prefixItems", None) is not None:
+        low["items"] = {}
+    if low.get("type") == "array":
+        low.setdefault("items", {})
+    for bound in ("Minimum", "Maximum"):
+        exclusive = low.pop(f"exclusive{bound}", None)
+        if exclusive is not None:
+            low[bound.lower()], low[f"exclusive{bound}"] = exclusive, True
+    return low
+
+
+def _without_null(schema: Schema, version: str) -> Schema:
+    word = "nullable" if version == "3" else "x-nullable"
+    if schema.get("type") == "null":
+        return {word: True}
+    for choice in ("anyOf", "oneOf"):
+        if choice not in schema:
+            continue
+        members = [one for one in schema[choice] if one != {word: True}]
+        if len(members) < len(schema[choice]):
+            schema[word] = True
+        rest = {key: value for key, value in schema.items() if key != choice}
+        if len(members) == 1:
+            return {**members[0], **rest}
+        # OpenAPI 2 has no choice at all
+        return rest if version == "2" else {**rest, choice: members}
+    return schema
+
+
+def _document(version: str, source: Schema, result: Schema, environment: Mapping[str, str]) -> Document:
+    name = environment.get("SERVICE_NAME", "ML service")
+    prefix = environment.get("SERVICE_PATH_PREFIX", "").strip("/")
+    schemas = {
+        "ServiceInput": source,
+        "ServiceOutput": result,
+        "ErrorResponse": {"type": "object", "properties": {"message": {"type": "string"}}},
+    }
+    key = {
+        "type": "apiKey",
+        "name": "Authorization",
+        "in": "header",
+        "description": "Bearer and the primary or secondary key, e.g. `Bearer abc123`.",
+    }
+    info = {
+        "title": name,
+        "description": f"How to score with {name}.",
+        "version": environment.get("SERVICE_VERSION", "1.0"),
+    }
+    operations = _Operations("#/definitions/" if version == "2" else "#/components/schemas/", version)
+    paths = operations.paths(f"/{prefix}" if prefix else "")
+    if version == "2":
+        return {
+            "swagger": "2.0",
+            "info": info,
+            "schemes": ["https"],
+            "consumes": ["application/json"],
+            "produces": ["application/json"],
+            "securityDefinitions": {"Bearer": key},
+            "paths": paths,
+            "definitions": schemas,
+        }
+    return {
+        "openapi": "3.0.3" if version == "3" else "3.1.0",
+        "info": info,
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": {"Bearer": key}},
+    }
+
+
+class _Operations:
+    """The paths of the service in the words of one version."""
+
+    def __init__(self, references: str, version: str) -> None:
+        self._references = references
+        self._old = version == "2"
+
+    def paths(self, prefix: str) -> Document:
+        return {
+            f"{prefix}/": {"get": self._health()},
+            f"{prefix}/score": {"post": self._score()},
+            f"{prefix}/swagger.json": {"get": self._description()},
+        }
+
+    def _health(self) -> Document:
+        words = "The server lives; it may still be starting the driver."
+        return {"operationId": "ServiceHealthCheck", "responses": self._responses(words, {"type": "string"})}
+
+    def _score(self) -> Document:
+        reference = {"$ref": f"{self._references}ServiceInput"}
+        operation: Document = {
+            "operationId": "RunMLService",
+            "description": "Runs the model on the input.",
+            "security": [{"Bearer": []}],
+            "responses": self._responses("The result.", {"$ref": f"{self._references}ServiceOutput"}),
+        }
+        if self._old:
+            operation["parameters"] = [
+                {"name": "serviceInputPayload", "in": "body", "required": True, "schema": reference}
+            ]
+        else:
+            operation["requestBody"] = {
+                "required": True,
+                "content": {"application/json": {"schema": reference}},
+            }
+        return operation
+
+    def _description(self) -> Document:
+        choice: Document = {"type": "string", "enum": list(VERSIONS), "default": "2"}
+        version: Document = {"name": "version", "in": "query", "required": False}
+        version |= choice if self._old else {"schema": choice}
+        return {
+            "operationId": "GetSwaggerSpec",
+            "security": [{"Bearer": []}],
+            "parameters": [version],
+            "responses": self._responses("This description.", {"type": "object"}),
+        }
+
+    def _responses(self, words: str, schema: Document) -> Document:
+        error = {"$ref": f"{self._references}ErrorResponse"}
+        return {
+            "200": {"description": words} | self._content(schema),
+            "default": {"description": "It failed; the message says why."} | self._content(error),
+        }
+
+    def _content(self, schema: Document) -> Document:
+        return {"schema": schema} if self._old else {"content": {"application/json": {"schema": schema}}}

@@ -1,0 +1,27 @@
+"""The bare ASGI echo: what the HTTP server library reaches with no model, no queue and no keys."""
+
+import sys
+
+import uvicorn
+
+
+async def application(scope, receive, send):
+    message = await receive()
+    body = message["body"]
+    while message.get("more_body"):
+        message = await receive()
+        body += message["body"]
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+uvicorn.run(
+    application,
+    port=int(sys.argv[1]),
+    loop="uvloop",
+    http="httptools",
+    lifespan="off",
+    access_log=False,
+    log_level="error",
+)

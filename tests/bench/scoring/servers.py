@@ -1,0 +1,236 @@
+"""The servers of the bench, one worker each, and the same model in the form that each wants."""
+
+import contextlib
+import json
+import os
+import shlex
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+HERE = Path(__file__).parent
+BUILD = ROOT / "build" / "scoring-bench"
+KEY = "bench"
+START_SECONDS = 90.0
+
+TINY = [1.0, 2.0, 3.0, 4.0]
+LARGE = [index / 7 for index in range(5_500)]
+"""About 100 KB as JSON."""
+
+
+def as_data(numbers: list[float]) -> str:
+    return json.dumps({"data": numbers})
+
+
+def as_instances(numbers: list[float]) -> str:
+    return json.dumps({"instances": numbers})
+
+
+def as_v2(numbers: list[float]) -> str:
+    tensor = {"name": "x", "shape": [len(numbers)], "datatype": "FP64", "data": numbers}
+    return json.dumps({"inputs": [tensor]})
+
+
+@dataclass(frozen=True)
+class Server:
+    """How to start one, and how to ask it."""
+
+    name: str
+    requirements: str
+    command: str
+    """{python}, {bin}, {port}, {folder} and {peers} are filled in."""
+    path: str = "/score"
+    body: Callable[[list[float]], str] = as_data
+    environment: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+OURS = Server(
+    "modelyard",
+    "ours",
+    "{python} -S -P -m modelyard.scoring",
+    environment={
+        "PYTHONPATH": "{runtime}",
+        "AML_APP_ROOT": "{peers}",
+        "AZUREML_ENTRY_SCRIPT": "driver.py",
+        "MODELYARD_PORT": "{port}",
+        "MODELYARD_KEYS_DIR": "{folder}",
+    },
+    files={"primaryKey": KEY},
+)
+ECHO = Server("bare ASGI echo on uvicorn", "echo", "{python} {peers}/echo.py {port}")
+AZMLINFSRV = Server(
+    "azureml-inference-server-http 1.5.1",
+    "azmlinfsrv",
+    "{bin}/azmlinfsrv --entry_script {peers}/driver.py --port {port} --worker_count 1",
+    environment={"AML_APP_ROOT": "{peers}"},
+)
+PEERS = (
+    Server(
+        "kserve 0.21.0",
+        "kserve",
+        "{python} {peers}/kserve_server.py {port}",
+        "/v1/models/m:predict",
+        as_instances,
+    ),
+    Server(
+        "mlserver 1.7.1",
+        "mlserver",
+        "{bin}/mlserver start {folder}",
+        "/v2/models/m/infer",
+        as_v2,
+        {"PYTHONPATH": "{peers}"},
+        {
+            "settings.json": '{{"http_port": {port}, "grpc_port": {port1}, "metrics_port": {port2},'
+            ' "parallel_workers": 0, "debug": false}}',
+            "model-settings.json": '{{"name": "m", "implementation": "mlserver_model.Model"}}',
+        },
+    ),
+    Server("litserve 0.2.19", "litserve", "{python} {peers}/litserve_server.py {port}"),
+)
+SERVERS = (OURS, ECHO, AZMLINFSRV, *PEERS)
+
+
+def install(server: Server) -> Path:
+    """An environment with nothing but this server; its folder."""
+    folder = BUILD / server.requirements
+    pins = HERE / "requirements" / f"{server.requirements}.txt"
+    mark = folder / ".installed"
+    if not mark.exists() or mark.read_bytes() != pins.read_bytes():
+        subprocess.run(["uv", "venv", "-q", "--allow-existing", folder], check=True)
+        python = folder / "bin" / "python"
+        subprocess.run(["uv", "pip", "install", "-q", "--python", python, "-r", pins], check=True)
+        mark.write_bytes(pins.read_bytes())
+    return folder
+
+
+def install_runtime() -> Path:
+    """The runtime's folder as it is in an image."""
+    runtime = BUILD / "runtime"
+    package = runtime / "modelyard"
+    if not package.exists():
+        pins = ROOT / "operator" / "modelyard" / "build" / "runtime-requirements.txt"
+        python = BUILD / OURS.requirements / "bin" / "python"
+        install = ["uv", "pip", "install", "-q", "--python", python, "--target", runtime, "-r", pins]
+        subprocess.run(install, check=True)
+        package.mkdir()
+        for name in ("__init__.py", "scoring"):
+            (package / name).symlink_to(ROOT / "operator" / "modelyard" / name)
+    return runtime
+
+
+class Running:
+    """A started server. Use as a context."""
+
+    def __init__(self, server: Server, extra: Mapping[str, str] | None = None) -> None:
+        self.server = server
+        self._folder = tempfile.TemporaryDirectory()
+        folder = Path(self._folder.name)
+        ports = _free_ports(3)
+        self.port = ports[0]
+        environment = BUILD / server.requirements
+        values = {
+            "python": environment / "bin" / "python",
+            "bin": environment / "bin",
+            "folder": folder,
+            "peers": HERE / "peers",
+            "runtime": BUILD / "runtime",
+            "port": ports[0],
+            "port1": ports[1],
+            "port2": ports[2],
+        }
+        for name, content in server.files.items():
+            (folder / name).write_text(content.format(**values))
+        variables = {"PATH": f"{environment}/bin:{os.environ['PATH']}", "HOME": str(folder)}
+        variables |= {name: value.format(**values) for name, value in server.environment.items()}
+        self._log = (folder / "log").open("wb")
+        started = time.monotonic()
+        self._process = subprocess.Popen(
+            shlex.split(server.command.format(**values)),
+            env=variables | dict(extra or {}),
+            cwd=folder,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        self.cold_seconds = self._wait() - started
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends the group that this server leads, and waits for it."""
+        tree = self._tree()
+        os.killpg(self._process.pid, 9)
+        for pid in tree[1:]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)  # workers that lead a group of their own
+        self._process.wait()
+        self._log.close()
+        self._folder.cleanup()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self.server.path}"
+
+    def memory_mb(self) -> tuple[float, float]:
+        """Of all its processes: resident, counting shared pages once in each, and proportional."""
+        resident = proportional = 0
+        for pid in self._tree():
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Rss:"):
+                    resident += int(line.split()[1])
+                if line.startswith("Pss:"):
+                    proportional += int(line.split()[1])
+        return resident / 1024, proportional / 1024
+
+    def cpu_seconds(self) -> float:
+        """Of all its processes so far."""
+        ticks = 0
+        for pid in self._tree():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def _tree(self) -> list[int]:
+        found = [self._process.pid]
+        for pid in found:
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                with contextlib.suppress(OSError):  # a thread that has just ended
+                    found += [int(child) for child in children.read_text().split()]
+        return found
+
+    def _wait(self) -> float:
+        body = self.server.body(TINY).encode()
+        headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            try:
+                request = urllib.request.Request(self.url, body, headers)
+                with urllib.request.urlopen(request, timeout=5) as answer:
+                    answer.read()
+                    return time.monotonic()
+            except OSError:
+                if self._process.poll() is not None:
+                    break
+                time.sleep(0.005)
+        raise RuntimeError(f"{self.server.name} does not serve: {Path(self._log.name).read_text()[-2000:]}")
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports

@@ -1,0 +1,11 @@
+# The scoring runtime: its contract and its speed. Both install what they need under build/.
+
+.PHONY: conformance-scoring fuzz-scoring bench-scoring
+conformance-scoring: ## the contract suite, against the runtime and azureml-inference-server-http
+	$(RUN) python -m tests.conformance.scoring
+
+fuzz-scoring: ## hostile bytes and schemathesis: no 5xx, no restart
+	$(RUN) python -m tests.conformance.scoring.fuzz
+
+bench-scoring: ## speed beside other servers; ends with one line of ratios
+	$(RUN) python -m tests.bench.scoring

@@ -1,0 +1,69 @@
+"""`modelyard serve`: a driver on a laptop."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.unit.scoring.running import until
+
+ECHO = "import os\ndef init(): pass\ndef run(data): return [{version}, os.environ.get('AZUREML_MODEL_DIR')]\n"
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "modelyard", "serve", "--port", str(port), *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process, port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+
+
+def score(port: int) -> object:
+    with (
+        suppress(OSError),
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/score", b"x", timeout=5) as answer,
+    ):
+        return json.loads(answer.read())
+    return None
+
+
+def test_it_starts_again_when_the_driver_changes(tmp_path: Path) -> None:
+    driver, model = tmp_path / "score.py", tmp_path / "model.bin"
+    model.touch()
+    driver.write_text(ECHO.format(version=1))
+    with serving(str(driver), "--model", str(model)) as (_, port):
+        assert until(lambda: score(port), "the first driver") == [1, str(tmp_path)]
+        driver.write_text("def init(: broken")
+        driver.write_text(ECHO.format(version=22))
+        assert until(lambda: (said := score(port)) and said[0] == 22, "the second driver")
+
+
+def test_it_waits_when_the_driver_is_broken(tmp_path: Path) -> None:
+    driver = tmp_path / "score.py"
+    driver.write_text("import no_such_module\n")
+    with serving(str(driver)) as (process, port):
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        words = next(line for line in lines if "critical" in line)
+        assert "No module named 'no_such_module'" in words
+        next(line for line in lines if "waiting for a change" in line)
+        driver.write_text(ECHO.format(version=1))
+        assert until(lambda: score(port), "the driver")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with serving(str(tmp_path / "none.py")) as (process, _):
+        assert process.wait(20) == 2
+        assert process.stderr is not None
+        assert f"there is no {tmp_path / 'none.py'}" in process.stderr.read()

@@ -1,0 +1,185 @@
+"""What can be seen of the runtime: metrics, log lines, traces, the page for people."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from tests.unit.scoring.running import ScoringProcess, until
+
+from modelyard.scoring.telemetry import AzureMonitor, Span, _context
+
+DRIVER = """
+def init(): pass
+def run(data, request_headers):
+    if data == "raise":
+        raise ValueError("no")
+    return request_headers.get("Traceparent")
+"""
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = "b7ad6b7169203331"
+
+
+def metric(scoring: ScoringProcess, name: str) -> float:
+    written = scoring.ask("GET", "/metrics").body.decode()
+    found = re.search(rf"^{re.escape(name)} (\S+)$", written, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_metrics(serve) -> None:
+    scoring = serve(DRIVER)
+    for body in (b"x", b"x", b"raise"):
+        scoring.score(body)
+    scoring.ask("GET", "/")
+
+    assert metric(scoring, 'modelyard_scoring_requests_total{code="200"}') == 2
+    assert metric(scoring, 'modelyard_scoring_requests_total{code="500"}') == 1
+    assert metric(scoring, "modelyard_scoring_request_seconds_count") == 3
+    assert metric(scoring, 'modelyard_scoring_request_seconds_bucket{le="+Inf"}') == 3
+    assert metric(scoring, "modelyard_scoring_wait_seconds_count") == 3
+    assert metric(scoring, "modelyard_scoring_run_seconds_total") > 0
+    assert metric(scoring, "modelyard_scoring_busy") == 0
+    assert metric(scoring, "modelyard_scoring_ready") == 1
+
+
+def test_access_log(serve) -> None:
+    scoring = serve(DRIVER, MODELYARD_ACCESS_LOG="true")
+    scoring.score(b"x", {"x-request-id": "find-me"})
+
+    line = until(
+        lambda: [one for one in scoring.log_lines() if one.get("requestId") == "find-me"], "the line"
+    )[0]
+    assert (line["message"], line["status"], line["bytesIn"]) == ("POST /score", 200, 1)
+
+
+def test_the_page_asks_no_other_host(serve) -> None:
+    page = serve(DRIVER).ask("GET", "/docs")
+
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert b"://" not in page.body
+    assert b" src=" not in page.body
+
+
+class Collector:
+    """Keeps the JSON that was posted to it."""
+
+    def __init__(self) -> None:
+        self.posted: list[tuple[str, dict[str, str], Any]] = []
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                collector.posted.append((self.path, dict(self.headers), json.loads(body)))
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    one = Collector()
+    yield one
+    one.close()
+
+
+def test_traces_go_on_from_the_client_to_the_driver_and_the_collector(serve, collector: Collector) -> None:
+    scoring = serve(
+        DRIVER,
+        AML_APP_INSIGHTS_ENABLED="true",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+        OTEL_EXPORTER_OTLP_HEADERS="x-token=a%20b",
+        OTEL_SERVICE_NAME="diabetes",
+    )
+
+    seen = scoring.score(b"x", {"traceparent": f"00-{TRACE}-{PARENT}-01"}).json()
+
+    path, headers, body = until(lambda: collector.posted, "the spans")[0]
+    assert (path, {name.lower(): value for name, value in headers.items()}["x-token"]) == (
+        "/v1/traces",
+        "a b",
+    )
+    resource = body["resourceSpans"][0]
+    assert {"key": "service.name", "value": {"stringValue": "diabetes"}} in resource["resource"]["attributes"]
+    span = resource["scopeSpans"][0]["spans"][0]
+    assert (span["traceId"], span["parentSpanId"], span["name"]) == (TRACE, PARENT, "POST /score")
+    assert seen == f"00-{TRACE}-{span['spanId']}-01"
+
+
+def test_a_trace_that_is_not_sampled_passes_by(serve, collector: Collector) -> None:
+    scoring = serve(DRIVER, AML_APP_INSIGHTS_ENABLED="true", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+    not_sampled = f"00-{TRACE}-{PARENT}-00"
+
+    assert scoring.score(b"x", {"traceparent": not_sampled}).json() == not_sampled
+    scoring.terminate()
+    assert scoring.exit_code() == 0
+    assert collector.posted == []
+
+
+def test_azure_monitor(serve, collector: Collector) -> None:
+    key = "00000000-0000-0000-0000-000000000001"
+    scoring = serve(
+        DRIVER,
+        AML_APP_INSIGHTS_ENABLED="true",
+        APPLICATIONINSIGHTS_CONNECTION_STRING=f"InstrumentationKey={key};IngestionEndpoint={collector.url}/",
+    )
+    scoring.score(b"raise", {"x-request-id": "one"})
+
+    path, _, body = until(lambda: collector.posted, "the request")[0]
+    data = body[0]["data"]["baseData"]
+    assert (path, body[0]["iKey"]) == ("/v2.1/track", key)
+    assert (data["responseCode"], data["success"], data["properties"]) == ("500", False, {"requestId": "one"})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "duration"), [(0.25, "00.00:00:00.250000"), (3661.0, "00.01:01:01.000000")]
+)
+def test_durations_of_azure_monitor(seconds: float, duration: str) -> None:
+    span = Span(TRACE, PARENT, "", 0.0, "one", "POST", 200, seconds)
+
+    written = json.loads(AzureMonitor("InstrumentationKey=k", "s").body([span]))
+
+    assert written[0]["data"]["baseData"]["duration"] == duration
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "00", f"00-{'0' * 32}-{PARENT}-01", f"00-{TRACE}-{'0' * 16}-01", f"ff-{TRACE}-{PARENT}-01",
+     f"00-{TRACE.upper()}-{PARENT}-01", f"00-{TRACE}-{PARENT}-01-more"],
+)  # fmt: skip
+def test_a_broken_traceparent_is_none(header: str) -> None:
+    assert _context(header.encode()) == ("", "", False)
+
+
+def test_traces_with_no_endpoint_cost_a_warning_only(serve) -> None:
+    scoring = serve(DRIVER, AML_APP_INSIGHTS_ENABLED="true")
+
+    assert scoring.score(b"x").status == 200
+    assert "no endpoint is named" in scoring.log
+
+
+def test_a_preflight_from_a_listed_page(serve) -> None:
+    scoring = serve(DRIVER, AML_CORS_ORIGINS="https://a.example")
+    asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST",
+             "Access-Control-Request-Headers": "authorization"}  # fmt: skip
+
+    answer = scoring.ask("OPTIONS", "/score", None, asked)
+
+    assert answer.headers["access-control-allow-origin"] == "https://a.example"
+    assert answer.headers["access-control-allow-methods"] == "GET, POST, OPTIONS"
+    assert answer.headers["access-control-allow-headers"] == "authorization"
