@@ -197,9 +197,8 @@ def manifest(name: str, *model_ids: str, runtime: str = "Python", **fields: Any)
 
 def image(name: str, manifest_id: str, **fields: Any) -> dict[str, Any]:
     """An ImageRequest."""
-    return {
-        "name": name, "manifestId": manifest_id, "imageType": "Docker", "computeResourceId": "cluster", **fields,
-    }  # fmt: skip
+    required = {"manifestId": manifest_id, "imageType": "Docker", "computeResourceId": "cluster"}
+    return {"name": name, **required, **fields}
 
 
 def service(name: str, image_id: str, **fields: Any) -> dict[str, Any]:

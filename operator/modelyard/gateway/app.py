@@ -25,9 +25,8 @@ _ROUTES: Final = (models, manifests, images, services, keys, deployments, operat
 _CODES: Final = {404: "RouteNotFound", 405: "MethodNotAllowed"}
 
 
-def application(settings: GatewaySettings) -> ASGIApp:
-    """The gateway as an ASGI application."""
-    cluster = Cluster(settings)
+def application(settings: GatewaySettings, cluster: Cluster) -> ASGIApp:
+    """The gateway as an ASGI application; it closes the cluster's connections when it ends."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -65,6 +64,11 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def validation(_: Request, error: RequestValidationError) -> Response:
         return _response(invalid(error.errors()))
+
+    @app.exception_handler(Exception)
+    async def unexpected(_: Request, __: Exception) -> Response:
+        message = "something went wrong here; the log names the request by this answer's x-ms-request-id"
+        return _response(ApiError(500, "InternalError", message))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:

@@ -28,7 +28,7 @@ _JSON_TYPES: Final = {"application/json", "text/json"}
 
 
 class Envelope:
-    """The outermost part of the application; what escapes from it inside becomes a 500."""
+    """The outermost part of the application; what it lets escape was answered, and is logged here."""
 
     def __init__(self, app: ASGIApp):
         self._app = app
@@ -65,9 +65,6 @@ class Envelope:
             frames = "".join(traceback.format_tb(error.__traceback__))
             # The message may repeat what was sent.
             _LOG.error("request %s failed: %s\n%s", request_id, type(error).__name__, frames)
-            if not status:
-                message = f"something went wrong here; the log has request {request_id}"
-                await send_error(ApiError(500, "InternalError", message), answer)
         finally:
             if scope["path"] not in _QUIET:
                 _LOG.info(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ from modelyard.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, 
 
 UNAUTHORIZED: Final = {"WWW-Authenticate": "Bearer"}
 _RETRY_SECONDS: Final = 1
+# The API server begins with the value that it refuses, which may carry a credential.
+_VALUE: Final = re.compile(r'^Invalid value: ("(\\.|[^"\\])*"|[{\[].*[}\]]|[^:]*): ', re.DOTALL)
 
 
 class ApiError(Exception):
@@ -92,8 +95,7 @@ def _refused(error: KubeError) -> ApiError:
 def _sentence(cause: Mapping[str, Any]) -> str:
     field = str(cause.get("field", "")).removeprefix("spec.")
     text = str(cause.get("message", "is not valid"))
-    # The API server begins with the value that it refuses, which may carry a credential.
-    text = text.partition(": ")[2] if text.startswith("Invalid value") and ": " in text else text
+    text = _VALUE.sub("", text)
     return f"{field}: {text}" if field and field != "spec" else text
 
 

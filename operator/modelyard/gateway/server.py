@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from modelyard import logs
 from modelyard.gateway.app import application
+from modelyard.gateway.cluster import Cluster
 from modelyard.gateway.settings import CONFIG_VARIABLE, load
 
 _DRAIN_SECONDS = 25  # for calls under way when it is told to stop
@@ -23,7 +24,7 @@ def run() -> int:
         return 2
     logs.configure(settings.log_level, settings.log_format)
     uvicorn.run(
-        application(settings),
+        application(settings, Cluster(settings)),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
