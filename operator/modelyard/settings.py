@@ -41,6 +41,15 @@ class Registry(_Section):
         return self.internal or self.push
 
 
+class Sources(_Section):
+    """Where models and assets may come from."""
+
+    schemes: tuple[str, ...] = ()  # empty: all that there are
+    # Loopback and link-local: the addresses at which clouds hand out credentials of their machines.
+    denied_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")
+    allowed_networks: tuple[str, ...] = ()  # exceptions from those
+
+
 class Build(_Section):
     """How build Jobs run."""
 
@@ -50,6 +59,7 @@ class Build(_Section):
     service_account: str = "modelyard-builder"
     base_images: dict[str, str] = {"3.11": "python:3.11-slim", "3.12": "python:3.12-slim"}
     default_python_version: str = "3.11"
+    sources: Sources = Sources()
     docker_socket: str = "/var/run/docker.sock"  # on the node
     docker_network: str | None = None  # network mode of RUN steps
     ca_bundle_config_map: str | None = None  # key ca.crt
