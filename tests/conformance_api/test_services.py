@@ -106,6 +106,18 @@ def test_update_and_history(api: Api, served: Any) -> None:
     assert api.get(f"/operations/{history[0]['id']}")["state"] in {"Succeeded", "Cancelled"}
 
 
+def test_pages_of_one(api: Api, served: Any, name: str) -> None:
+    scaler = {"autoscaleEnabled": True, "minReplicas": 1, "maxReplicas": 1}
+    small = {"cpu": "10m", "memory": "64Mi"}
+    body = service(name, served["image"]["id"], autoScaler=scaler, containerResourceReservation=small)
+    ended = api.finished(api.post("/services", body, 202))
+    both = [item["id"] for item in api.get("/services")["value"]]
+    assert [item["id"] for item in api.all("/services", count=1)] == both
+    id_ = ended["resourceLocation"].rsplit("/", 1)[1]
+    assert {id_, served["id"]} <= set(both)
+    api("DELETE", f"/services/{id_}", 200)
+
+
 def test_kubectl_sees_it(account: Kubectl, served: Any) -> None:
     body = account.get("service.modelyard.dev", served["id"])
     assert body["spec"]["name"] == "Answers"
