@@ -41,15 +41,6 @@ class Registry(_Section):
         return self.internal or self.push
 
 
-class Sources(_Section):
-    """Where models and assets may come from."""
-
-    schemes: tuple[str, ...] = ()  # empty: all that there are
-    # Loopback and link-local: the addresses at which clouds hand out credentials of their machines.
-    denied_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")
-    allowed_networks: tuple[str, ...] = ()  # exceptions from those
-
-
 class Build(_Section):
     """How build Jobs run."""
 
@@ -59,7 +50,6 @@ class Build(_Section):
     service_account: str = "modelyard-builder"
     base_images: dict[str, str] = {"3.11": "python:3.11-slim", "3.12": "python:3.12-slim"}
     default_python_version: str = "3.11"
-    sources: Sources = Sources()
     docker_socket: str = "/var/run/docker.sock"  # on the node
     docker_network: str | None = None  # network mode of RUN steps
     ca_bundle_config_map: str | None = None  # key ca.crt
@@ -75,6 +65,15 @@ class Build(_Section):
     ttl_seconds_after_finished: Annotated[int, Field(ge=60)] = 600
     attempts: Annotated[int, Field(ge=1)] = 20  # how often a transient failure is tried
     retry_seconds: Annotated[float, Field(gt=0)] = 20  # before the second attempt; doubled up to 10 minutes
+
+
+class Sources(_Section):
+    """Where models and assets may come from."""
+
+    schemes: tuple[str, ...] = ()  # empty: all that there are
+    # Loopback and link-local: the addresses at which clouds hand out credentials of their machines.
+    denied_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")
+    allowed_networks: tuple[str, ...] = ()  # exceptions from those
 
 
 class Scoring(_Section):
@@ -101,6 +100,7 @@ class Settings(_Section):
     log_level: str = "INFO"
     registry: Registry = Registry()
     build: Build = Build()
+    sources: Sources = Sources()
     scoring: Scoring = Scoring()
 
 

@@ -153,13 +153,18 @@ def caller(account: Kubectl, base_url: str, seen: Seen) -> Iterator[Callable[...
         http.close()
 
 
-def _tls(base_url: str) -> ssl.SSLContext | bool:
-    """Trust in the certificate that the chart's Secret holds."""
+def trusted(base_url: str) -> str | None:
+    """The authority of the gateway's certificate, which the chart's Secret holds; None without TLS."""
     if not base_url.startswith("https"):
-        return False
+        return None
     name = os.environ.get("GATEWAY_TLS_SECRET", "modelyard-gateway-tls")
     secret = Kubectl(OPERATOR_NAMESPACE).secret(name)
-    return ssl.create_default_context(cadata=secret.get("ca.crt") or secret["tls.crt"])
+    return secret.get("ca.crt") or secret["tls.crt"]
+
+
+def _tls(base_url: str) -> ssl.SSLContext | bool:
+    authority = trusted(base_url)
+    return ssl.create_default_context(cadata=authority) if authority else False
 
 
 @pytest.fixture(scope="session")

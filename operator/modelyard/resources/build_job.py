@@ -142,7 +142,7 @@ def _pod(build: Build, settings: Settings) -> Json:
 
 def _sources(settings: Settings) -> dict[str, str]:
     """Variables that say where downloads may lead."""
-    sources = settings.build.sources
+    sources = settings.sources
     return {
         SCHEMES: " ".join(sources.schemes),
         DENIED: " ".join(sources.denied_networks),
