@@ -100,7 +100,7 @@ class Registration:
                 if version := await self._step():
                     return version
             except Unavailable as error:
-                if error.status == 429:
+                if error.status == 429 and self._wrote_after is None:
                     raise
             await asyncio.sleep(pause)
             pause = min(pause * 1.3, _LONGEST_PAUSE)
