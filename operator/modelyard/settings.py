@@ -85,6 +85,7 @@ class Scoring(_Section):
     pre_stop_seconds: Annotated[int, Field(ge=0)] = 5  # until every proxy has taken the pod out of its rules
     drain_seconds: Annotated[int, Field(ge=1)] = 30
     run_as_user: int = 10001
+    otlp_endpoint: str | None = None  # where Services with appInsightsEnabled send traces: OTLP over HTTP
 
 
 class Settings(_Section):

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import yaml
+
 ROOT: Final = Path(__file__).parents[2]
 EXAMPLE: Final = ROOT / "charts/modelyard/examples/diabetes"
 EXAMPLE_REGISTRY: Final = "registry.example.com"
@@ -83,23 +85,7 @@ def example(registry: str, **replacements: str) -> list[Json]:
     ).stdout
     for old, new in {EXAMPLE_REGISTRY: registry, **replacements}.items():
         text = text.replace(old, new)
-    listed = subprocess.run(
-        ["kubectl", "create", "--dry-run=client", "--output", "json", "--filename", "-"],
-        input=text, capture_output=True, text=True, check=True, timeout=30,
-    ).stdout  # fmt: skip
-    return json_documents(listed)
-
-
-def json_documents(text: str) -> list[Json]:
-    """The JSON documents that stand one after the other in a text."""
-    decoder = json.JSONDecoder()
-    found: list[Json] = []
-    rest = text.strip()
-    while rest:
-        item, end = decoder.raw_decode(rest)
-        found += item["items"] if item.get("kind") == "List" else [item]
-        rest = rest[end:].strip()
-    return found
+    return list(yaml.safe_load_all(text))
 
 
 @contextlib.contextmanager

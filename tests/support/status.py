@@ -30,16 +30,17 @@ def until(
     seconds: float,
     *,
     also: Callable[[Json], bool] = lambda told: True,
-    despite: type[Exception] | tuple[type[Exception], ...] = (),
+    despite: tuple[type[Exception], ...] = (),
     **wanted: Any,
 ) -> Json:
     """The status once its fields are as wanted; AssertionError with the last status."""
     told: Json = {}
 
     def probe() -> bool:
-        with contextlib.suppress(*(despite if isinstance(despite, tuple) else (despite,))):
+        with contextlib.suppress(*despite):
+            now = status(kubectl, kind, name)
             told.clear()
-            told.update(status(kubectl, kind, name))
+            told.update(now)
         return all(told.get(field) == value for field, value in wanted.items()) and also(told)
 
     try:

@@ -181,7 +181,7 @@ class ServiceSpec(ApiType):
     max_concurrent_requests_per_container: Annotated[int, Field(ge=1, le=10000), INTEGER] = 1
     """Requests that one replica scores at once; further ones wait shortly, then get 503."""
     app_insights_enabled: Boolean = False
-    """Export traces and metrics; not supported yet."""
+    """Export a trace of each scoring request to the collector that the chart names (scoring.otlpEndpoint)."""
     data_collection: ModelDataCollection | None = None
     """Collection of inputs and predictions; not supported yet."""
 

@@ -82,7 +82,8 @@ def _last_stage(base_image: str, content: ImageContent) -> Iterable[str]:
     yield "STOPSIGNAL SIGTERM"
     yield f"USER {USER}"
     yield "ENTRYPOINT []"
-    yield 'CMD ["python3", "-m", "modelyard.scoring"]'
+    # -S and -P: neither the driver's packages nor a json.py beside the driver reach the server's process.
+    yield 'CMD ["python3", "-S", "-P", "-m", "modelyard.scoring"]'
     yield (
         f"ENV PATH={ENVIRONMENT}/bin:$PATH PYTHONPATH={RUNTIME}${{PYTHONPATH:+:$PYTHONPATH}}"
         " PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp"

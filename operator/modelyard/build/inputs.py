@@ -9,7 +9,7 @@ from typing import Any, Final
 from modelyard.build.request import BuildRequest, ModelInput, Source
 from modelyard.build.urls import file_name, is_web, requirements_url, without_user
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Raised with each change of what the builder makes of the same inputs."""
 
 

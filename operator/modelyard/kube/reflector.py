@@ -46,6 +46,7 @@ class Reflector:
         self._metadata_only = metadata_only
         self._monotonic = monotonic
         self._seen: set[tuple[str, str]] = set()
+        self._version = ""  # heard last, so that a watch that breaks goes on where it was
         self.last_contact = monotonic()
 
     @property
@@ -55,17 +56,19 @@ class Reflector:
 
     async def run(self) -> None:
         """List and watch until cancelled."""
-        version = ""
         wait = 0.5
         while True:
+            heard = self.last_contact
             try:
-                if not version:
-                    version = await self._list()
-                version = await self._watch(version)
+                if not self._version:
+                    self._version = await self._list()
+                await self._watch()
                 wait = 0.5
             except Gone:
-                version = ""
+                self._version = ""
             except KubeError as error:
+                if self.last_contact > heard:  # it worked for a while, so this is a first failure
+                    wait = 0.5
                 _LOG.warning("watch of %s: %s; again in %.1f s", self.resource.plural, error, wait)
                 await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311
                 wait = min(wait * 2, _LONGEST_WAIT)
@@ -84,17 +87,16 @@ class Reflector:
         self.synced.set()
         return version
 
-    async def _watch(self, version: str) -> str:
+    async def _watch(self) -> None:
         accept = METADATA_ONLY if self._metadata_only else "application/json"
         async for event in self._client.watch(
-            self.resource, self._namespace, version, accept=accept, **self._query
+            self.resource, self._namespace, self._version, accept=accept, **self._query
         ):
             self.last_contact = self._monotonic()
-            version = event["object"]["metadata"]["resourceVersion"]
+            self._version = event["object"]["metadata"]["resourceVersion"]
             if event["type"] != "BOOKMARK":
                 self._tell(event["object"], deleted=event["type"] == "DELETED")
         self.last_contact = self._monotonic()
-        return version
 
     def _tell(self, item: Json, *, deleted: bool) -> None:
         (self._seen.discard if deleted else self._seen.add)(_key(item))

@@ -15,6 +15,7 @@ from modelyard.reconcile.known import Item
 
 _LOG: Final = logging.getLogger(__name__)
 _CONTROLLER: Final = "modelyard.dev/operator"
+_GOING: Final = "because it is being terminated"  # the API server says it as 403 Forbidden
 _NOTE_BYTES: Final = 1024  # https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/
 
 
@@ -49,4 +50,6 @@ class Recorder:
         try:
             await self._client.create(EVENTS, item.key.namespace, body)
         except KubeError as error:
-            _LOG.warning("event %s of %s: %s", reason, item.key, error)
+            # Nothing can be posted in a namespace that is about to go, and nobody would read it.
+            level = logging.DEBUG if _GOING in error.message else logging.WARNING
+            _LOG.log(level, "event %s of %s: %s", reason, item.key, error)

@@ -79,6 +79,7 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: Scoring) -> 
                             "value": str(spec.max_concurrent_requests_per_container),
                         },
                         {"name": "MODELYARD_DRAIN_SECONDS", "value": str(scoring.drain_seconds)},
+                        *_telemetry(spec, scoring),
                     ],
                     "resources": {"requests": reservation(spec)},
                     "startupProbe": probe
@@ -108,6 +109,16 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: Scoring) -> 
             ],
         },
     }
+
+
+def _telemetry(spec: ServiceSpec, scoring: Scoring) -> list[Json]:
+    """Traces, when they are asked for and have somewhere to go."""
+    if not (spec.app_insights_enabled and scoring.otlp_endpoint):
+        return []
+    return [
+        {"name": "AML_APP_INSIGHTS_ENABLED", "value": "true"},
+        {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": scoring.otlp_endpoint},
+    ]
 
 
 def reservation(spec: ServiceSpec) -> dict[str, str]:

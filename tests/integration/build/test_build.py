@@ -108,7 +108,7 @@ def test_the_images_configuration(builds: Builds, engine: docker.DockerClient) -
     assert config["User"] == "10001"
     assert config["ExposedPorts"] == {"5001/tcp": {}}
     assert config["StopSignal"] == "SIGTERM"
-    assert config["Cmd"] == ["python3", "-m", "modelyard.scoring"]
+    assert config["Cmd"] == ["python3", "-S", "-P", "-m", "modelyard.scoring"]
     assert config["Labels"]["modelyard.dev/test"] == "build"
 
 

@@ -156,7 +156,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
         },
         "scoring": {
             "clusterDomain": "example.internal", "imagePullSecrets": ["pull"], "progressDeadlineSeconds": 62,
-            "preStopSeconds": 0, "drainSeconds": 63, "runAsUser": 64,
+            "preStopSeconds": 0, "otlpEndpoint": "http://collector:4318", "drainSeconds": 63, "runAsUser": 64,
         },
         "workers": 4, "resyncSeconds": 65, "logLevel": "DEBUG", "logFormat": "text",
     }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from tests.unit.fake_cluster import Call, FakeCluster
@@ -115,6 +116,26 @@ async def test_while_it_fails_it_waits_longer_each_time(watched: Watched, error:
     bounds = [min(0.5 * 2**n, 30) for n in range(9)]
     assert len(watched.waits) == 9
     assert all(bound / 2 <= wait <= bound for wait, bound in zip(watched.waits, bounds, strict=True))
+
+
+async def test_a_watch_that_breaks_after_it_worked_waits_as_for_a_first_failure(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = watched.cluster.watch
+
+    async def breaks(*given: Any, **named: Any) -> AsyncIterator[Json]:
+        async for event in plain(*given, **named):
+            yield event
+            raise Unavailable("connection reset")
+
+    monkeypatch.setattr(watched.cluster, "watch", breaks)
+    watched.cluster.hang_up()
+    for number in range(4):
+        watched.seconds += 60
+        watched.put(f"c{number}")
+        await watched.rest()
+    assert len(watched.waits) == 4
+    assert max(watched.waits) <= 0.5
 
 
 async def test_after_a_failed_list_it_lists_again(watched: Watched) -> None:

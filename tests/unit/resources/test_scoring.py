@@ -174,3 +174,15 @@ def test_keys_are_random_and_only_missing_ones_are_made() -> None:
 def test_the_uri_has_the_clusters_domain() -> None:
     uri = scoring.scoring_uri("m", "team", Scoring(cluster_domain="corp.internal"))
     assert uri == "http://m.team.svc.corp.internal/score"
+
+
+@pytest.mark.parametrize(
+    ("asked", "collector", "told"),
+    [(True, "http://c:4318", True), (True, None, False), (False, "http://c:4318", False)],
+)
+def test_traces_go_where_the_chart_says_when_they_are_asked_for(
+    asked: bool, collector: str | None, told: bool
+) -> None:
+    body = deployment(Scoring(otlp_endpoint=collector), appInsightsEnabled=asked)
+    names = {variable["name"] for variable in container(body)["env"]}
+    assert ({"AML_APP_INSIGHTS_ENABLED", "OTEL_EXPORTER_OTLP_ENDPOINT"} <= names) is told

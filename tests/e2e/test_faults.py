@@ -1,0 +1,122 @@
+"""Faults: what breaks under a build or a rollout is made good by itself, once, and no request notices."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import httpx
+import pytest
+from tests.support.cluster import Json, Kubectl, eventually
+from tests.support.files import Files
+from tests.support.load import Load
+from tests.support.objects import FROM_MODEL, image, manifest, model, says, service
+from tests.support.operator import build_jobs, kill_operator, operator_pod, restarts
+from tests.support.status import condition, events, operation, until, versions
+
+Make = Callable[..., str]
+Score = Callable[..., httpx.Response]
+NODE: Final = os.environ.get("CONTROL_PLANE_CONTAINER", "")
+REGISTRY: Final = os.environ.get("REGISTRY_CONTAINER", "")
+ours_to_break = pytest.mark.skipif(
+    os.environ.get("CLUSTER_KIND") != "kind", reason="breaks only the cluster of `make cluster`"
+)
+
+
+def slow(files: Files, seconds: int, answer: str) -> list[Json]:
+    """All four; the build takes so long at least."""
+    return [
+        model("echo", files.url(f"slow/{seconds}/{answer}")),
+        manifest("echo", FROM_MODEL, "echo"),
+        image("echo"),
+        service("echo", "echo"),
+    ]
+
+
+def docker(*arguments: str) -> None:
+    subprocess.run(["docker", *arguments], check=True, capture_output=True, timeout=60)
+
+
+def test_operator_killed_during_a_build(kubectl: Kubectl, files: Files, score: Score) -> None:
+    kubectl.apply(*slow(files, 6, "built"))
+    until(kubectl, "img", "echo", 20, state="Running")
+    (before,) = eventually(lambda: build_jobs(kubectl.namespace, "echo"), 10, "a build Job")
+    kill_operator()
+    until(kubectl, "msvc", "echo", 90, state="Succeeded")
+    (after,) = build_jobs(kubectl.namespace, "echo")
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    for kind in ("model", "manifest", "image", "service"):
+        assert versions(kubectl, kind, "echo") == [1]
+    assert events(kubectl, "Image", "echo") == ["Building", "Built"]
+    assert score(kubectl, "echo").json() == "built"
+
+
+def test_operator_killed_during_a_rollout(shared: Kubectl, make_service: Make) -> None:
+    name = make_service("one", numReplicas=2)
+    with Load(shared, name, "{}", connections=4, per_second=100) as load:
+        shared.patch("msvc", name, {"spec": {"imageId": "two"}})
+        until(shared, "msvc", name, 20, state="Running", version=2)
+        kill_operator()
+        until(shared, "msvc", name, 90, state="Succeeded", version=2)
+        operator_pod()
+        load.more(8)  # the old pods stop meanwhile
+        ok, failed, errors = load.total()
+        answers = load.seconds()[-1]["answers"]
+    assert (failed, errors) == (0, {})
+    assert ok > 300
+    assert set(answers) == {'"two"'}
+    assert versions(shared, "service", name) == [1, 2]
+    assert operation(shared, "service", name, 1) == "Succeeded"
+
+
+@contextlib.contextmanager
+def registry_down() -> Iterator[None]:
+    docker("stop", "--time", "2", REGISTRY)
+    try:
+        yield
+    finally:
+        docker("start", REGISTRY)
+
+
+@ours_to_break
+def test_registry_down_then_up(kubectl: Kubectl) -> None:
+    with registry_down():
+        kubectl.apply(manifest("echo", says("at last")), image("echo"))
+        told = until(kubectl, "img", "echo", 60, state="Failed")
+        assert told["error"]["code"] == "RegistryUnavailable"
+        assert told["error"]["statusCode"] == 503
+        assert "tried again" in condition(told, "Ready")["message"]
+        assert condition(told, "Stalled")["status"] == "False"
+        assert condition(told, "Reconciling")["status"] == "True"
+    until(kubectl, "img", "echo", 90, state="Succeeded", version=1)
+
+
+@ours_to_break
+def test_api_server_restarted_during_a_build(kubectl: Kubectl, files: Files, score: Score) -> None:
+    kubectl.apply(*slow(files, 8, "first"))
+    until(kubectl, "img", "echo", 20, state="Running")
+    (before,) = eventually(lambda: build_jobs(kubectl.namespace, "echo"), 10, "a build Job")
+    operator = restarts()
+    # A SIGTERM would let it finish its requests for a minute; this is a crash.
+    docker("exec", NODE, "pkill", "-KILL", "kube-apiserver")
+    eventually(lambda: not answers(kubectl), 20, "the API server is down", every=0.1)
+    until(kubectl, "msvc", "echo", 180, despite=(RuntimeError,), state="Succeeded")
+    (after,) = build_jobs(kubectl.namespace, "echo")
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert score(kubectl, "echo").json() == "first"
+    kubectl.patch("mdl", "echo", {"spec": {"url": files.url("content/second")}})
+    until(kubectl, "msvc", "echo", 60, state="Succeeded", version=2)
+    assert score(kubectl, "echo").json() == "second"
+    assert restarts() == operator
+
+
+def answers(kubectl: Kubectl) -> bool:
+    """Whether the API server does."""
+    try:
+        kubectl("get", "--raw", "/readyz")
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,66 @@
+"""Keys: who may score, and how a key is changed without a restart."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+import httpx
+import pytest
+from tests.support.cluster import Kubectl, eventually
+from tests.support.objects import service
+
+Score = Callable[..., httpx.Response]
+PAIR = ("primaryKey", "secondaryKey")
+
+
+@pytest.fixture(scope="module")
+def guarded(shared: Kubectl) -> str:
+    """A Service for all these tests."""
+    shared.apply(service("guarded", "one"))
+    shared("wait", "msvc/guarded", "--for=condition=Ready", "--timeout=60s", timeout=70)
+    return "guarded"
+
+
+def pods(kubectl: Kubectl, name: str) -> dict[str, int]:
+    """uid → restarts of a Service's pods."""
+    found = kubectl.list("pods", f"modelyard.dev/service={name}")
+    return {
+        pod["metadata"]["uid"]: sum(item["restartCount"] for item in pod["status"]["containerStatuses"])
+        for pod in found
+    }
+
+
+def test_no_request_without_a_key(shared: Kubectl, guarded: str, score: Score) -> None:
+    for key in (None, "wrong"):
+        answer = score(shared, guarded, key)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_either_key_opens(shared: Kubectl, guarded: str, score: Score, name: str) -> None:
+    assert score(shared, guarded, shared.secret(f"{guarded}-keys")[name]).status_code == 200
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_a_removed_key_is_made_anew_and_only_that_one(
+    shared: Kubectl, guarded: str, score: Score, name: str
+) -> None:
+    secret = f"{guarded}-keys"
+    (other,) = set(PAIR) - {name}
+    before, running = shared.secret(secret), pods(shared, guarded)
+    shared.patch("secret", secret, {"data": {name: None}})
+    after = eventually(
+        lambda: found if set(found := shared.secret(secret)) == set(PAIR) else None, 20, "both keys"
+    )
+    assert after[name] != before[name]
+    assert len(after[name]) >= 32
+    assert after[other] == before[other]
+    # The kubelet looks after a minute by itself, and at once when something else about the pod changes.
+    selector = f"modelyard.dev/service={guarded}"
+    shared("annotate", "pods", "--selector", selector, "--overwrite", f"test/sync={uuid.uuid4()}")
+    eventually(lambda: score(shared, guarded, after[name]).status_code == 200, 90, "the new key opens")
+    assert score(shared, guarded, before[name]).status_code == 401
+    assert score(shared, guarded, after[other]).status_code == 200
+    assert pods(shared, guarded) == running

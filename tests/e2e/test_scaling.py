@@ -1,0 +1,61 @@
+"""Replicas: the autoscaler follows real load up and down, and changing hands drops none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+from tests.support.cluster import Kubectl, eventually
+from tests.support.load import Load
+from tests.support.objects import service
+from tests.support.status import history, until
+
+Make = Callable[..., str]
+SCALER: Final = {"autoscaleEnabled": True, "targetUtilization": 70, "refreshPeriodInSeconds": 1}
+RESERVED: Final = {"cpu": "50m", "memory": "64Mi"}
+
+
+@pytest.fixture(scope="module")
+def risen(shared: Kubectl) -> str:
+    """A Service that load has brought from one replica to three; the load is over."""
+    scaler = SCALER | {"minReplicas": 1, "maxReplicas": 3}
+    shared.apply(service("busy", "busy", autoScaler=scaler, containerResourceReservation=RESERVED))
+    until(shared, "msvc", "busy", 60, state="Succeeded", replicas=1)
+    with Load(shared, "busy", "{}", connections=2, per_second=20) as load:
+        until(shared, "msvc", "busy", 120, replicas=3, readyReplicas=3)
+        load.more(3)
+        ok, failed, errors = load.total()
+    assert (failed, errors) == (0, {})
+    assert ok > 100
+    return "busy"
+
+
+def test_load_brings_replicas(shared: Kubectl, risen: str) -> None:
+    told = until(shared, "msvc", risen, 1, replicas=3, readyReplicas=3)
+    assert (told["state"], told["version"]) == ("Succeeded", 1)  # scaling is no new version
+
+
+def test_switching_between_fixed_and_autoscaled_drops_no_replica(shared: Kubectl, make_service: Make) -> None:
+    name = make_service("one", numReplicas=3, containerResourceReservation=RESERVED)
+    with history(shared, "deployment", name, "{.spec.replicas}") as wanted:
+        scaler = SCALER | {"minReplicas": 2, "maxReplicas": 4}
+        shared.patch("msvc", name, {"spec": {"autoScaler": scaler, "numReplicas": None}})
+        until(shared, "msvc", name, 20, state="Succeeded", version=2)
+        assert set(wanted) == {"3"}  # for the autoscaler to lower, which it may do half a minute later
+        eventually(
+            lambda: (shared.find("hpa", name) or {}).get("status", {}).get("desiredReplicas", 0) >= 2,
+            60, "the autoscaler is in charge",
+        )  # fmt: skip
+        shared.patch("msvc", name, {"spec": {"autoScaler": None, "numReplicas": 4}})
+        until(shared, "msvc", name, 60, state="Succeeded", version=3, replicas=4, readyReplicas=4)
+        assert shared.find("hpa", name) is None
+        time.sleep(11)  # two of the autoscaler's periods: it is gone, and sets nothing back
+    assert {int(count) for count in wanted} <= {2, 3, 4}
+    assert int(wanted[-1]) == 4
+
+
+def test_replicas_go_when_the_load_is_over(shared: Kubectl, risen: str) -> None:
+    told = until(shared, "msvc", risen, 150, replicas=1, readyReplicas=1)
+    assert (told["state"], told["version"]) == ("Succeeded", 1)
