@@ -9,7 +9,7 @@ UV := $(or $(shell command -v uv),$(CURDIR)/build/tools/bin/uv)
 RUN := $(UV) run --frozen --all-extras
 VENV := .venv/.synced
 
-include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk
+include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
 .PHONY: help demo test test-unit test-integration test-e2e lint crds bench-operator bench-build clean distclean
 

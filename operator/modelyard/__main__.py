@@ -1,4 +1,4 @@
-"""Entry points of the one image: `modelyard operator`, `modelyard build`, `modelyard crds`."""
+"""Entry points of the one image: `modelyard operator`, `gateway`, `build`, `crds`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="modelyard", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("operator", help="watch the cluster and reconcile (configured by MODELYARD_CONFIG)")
+    commands.add_parser("gateway", help="serve the REST API (configured by MODELYARD_GATEWAY_CONFIG)")
     commands.add_parser("build", help="build one image from the request mounted into this Job")
     crds = commands.add_parser("crds", help="write the CRDs generated from the types")
     crds.add_argument("folders", nargs="+", help="folders to write one file a kind into")
@@ -25,6 +26,10 @@ def main(argv: list[str] | None = None) -> int:
         from modelyard.operator import run
 
         return run()
+    if arguments.command == "gateway":
+        from modelyard.gateway.server import run as gateway
+
+        return gateway()
     if arguments.command == "build":
         from modelyard.build.job import run as build
 

@@ -67,6 +67,15 @@ class Build(_Section):
     retry_seconds: Annotated[float, Field(gt=0)] = 20  # before the second attempt; doubled up to 10 minutes
 
 
+class Sources(_Section):
+    """Where models and assets may come from."""
+
+    schemes: tuple[str, ...] = ()  # empty: all that there are
+    # Loopback and link-local: the addresses at which clouds hand out credentials of their machines.
+    denied_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")
+    allowed_networks: tuple[str, ...] = ()  # exceptions from those
+
+
 class Scoring(_Section):
     """How Services run."""
 
@@ -92,6 +101,7 @@ class Settings(_Section):
     log_level: str = "INFO"
     registry: Registry = Registry()
     build: Build = Build()
+    sources: Sources = Sources()
     scoring: Scoring = Scoring()
 
 

@@ -80,6 +80,12 @@ class SourceForbiddenError(SourceError):
     code = "SourceForbidden"
 
 
+class SourceDeniedError(SourceError):
+    """Whoever runs this cluster does not allow it."""
+
+    code = "SourceDenied"
+
+
 class SourceRefusedError(SourceError):
     """It answers, but with something that trying again does not mend."""
 

@@ -13,7 +13,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
@@ -26,6 +26,7 @@ from modelyard.build.builder import Builder
 from modelyard.build.docker import DockerBuilder
 from modelyard.build.errors import BuildFailedError, RequestInvalidError
 from modelyard.build.fetch import FetchContext
+from modelyard.build.fetch.policy import Policy
 from modelyard.build.log import BuildLog
 from modelyard.build.request import BuildRequest, BuildResult
 from modelyard.build.result import crashed, encoded, failed
@@ -54,6 +55,8 @@ class Settings:
     """MODELYARD_PIP_CONF: a pip.conf for inside the build."""
     access: RegistryAccess
     """See RegistryAccess.from_environment; its CA bundle is for fetches and for inside the build too."""
+    policy: Policy = field(default_factory=Policy)
+    """See Policy.from_environment."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -66,6 +69,7 @@ class Settings:
             docker_network=environment.get("MODELYARD_DOCKER_NETWORK") or None,
             pip_conf=optional_path(environment, "MODELYARD_PIP_CONF"),
             access=RegistryAccess.from_environment(environment),
+            policy=Policy.from_environment(environment),
         )
 
 
@@ -102,7 +106,7 @@ def build(request: BuildRequest, settings: Settings, builder: Builder, log: Buil
     shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed in the same pod
     folder.mkdir(parents=True)
     try:
-        context = FetchContext(access=settings.access, log=log.write)
+        context = FetchContext(access=settings.access, log=log.write, policy=settings.policy)
         return builder.publish(request, assemble(request, folder, context, log), log)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

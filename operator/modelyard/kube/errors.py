@@ -17,12 +17,21 @@ from typing import Any
 class KubeError(Exception):
     """An answer of the API server that is not success; `reason` is metav1.Status's."""
 
-    def __init__(self, message: str, *, status: int = 0, reason: str = "", retry_after: float | None = None):
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        reason: str = "",
+        retry_after: float | None = None,
+        body: dict[str, Any] | None = None,
+    ):
         super().__init__(message)
         self.message = message
         self.status = status
         self.reason = reason
         self.retry_after = retry_after
+        self.body = body or {}  # the whole metav1.Status
 
 
 class NotFound(KubeError):
@@ -64,4 +73,4 @@ def from_status(status: int, body: dict[str, Any], retry_after: float | None) ->
         chosen = Unavailable
     else:
         chosen = Refused
-    return chosen(message, status=status, reason=reason, retry_after=retry_after)
+    return chosen(message, status=status, reason=reason, retry_after=retry_after, body=body)

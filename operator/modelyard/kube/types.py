@@ -43,6 +43,7 @@ DISRUPTION_BUDGETS: Final = ApiResource("policy/v1", "PodDisruptionBudget", "pod
 EVENTS: Final = ApiResource("events.k8s.io/v1", "Event", "events")
 AUTOSCALERS: Final = ApiResource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 JOBS: Final = ApiResource("batch/v1", "Job", "jobs")
+NAMESPACES: Final = ApiResource("v1", "Namespace", "namespaces")
 PODS: Final = ApiResource("v1", "Pod", "pods")
 REVISIONS: Final = ApiResource("apps/v1", "ControllerRevision", "controllerrevisions")
 SECRETS: Final = ApiResource("v1", "Secret", "secrets")

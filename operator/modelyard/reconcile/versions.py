@@ -46,12 +46,14 @@ async def ensure(ctx: Context, item: Item, content: Json, *, complete: bool = Fa
     """
     newest = ctx.store.newest(item.key)
     if newest and newest.data == content:
+        if newest.annotations.get(labels.ABOUT) != _about(item).get(labels.ABOUT):
+            await _annotate(ctx, newest, {labels.ABOUT: None, **_about(item)})
         return newest
     if newest and newest.state is None:
         await seal(ctx, item, newest)
     version = newest.version + 1 if newest else 1
     ended = {labels.STATE: State.SUCCEEDED, labels.ENDED: timestamp(ctx.now())} if complete else {}
-    body = revision(owner(item), version, content, ended)
+    body = revision(owner(item), version, content, ended | _about(item))
     try:
         written = await ctx.client.create(REVISIONS, item.key.namespace, body)
     except AlreadyExists:
@@ -64,6 +66,12 @@ async def ensure(ctx: Context, item: Item, content: Json, *, complete: bool = Fa
     if record is None or record.data != content:
         raise Conflict(f"version {version} of {item.key} was recorded by somebody else")
     return record
+
+
+def _about(item: Item) -> dict[str, str]:
+    """Description and tags: no content, yet each version keeps those that it had as the newest."""
+    said = {field: item.spec[field] for field in sorted(_NOT_CONTENT) if item.spec.get(field)}
+    return {labels.ABOUT: orjson.dumps(said).decode()} if said else {}
 
 
 async def _look_again(ctx: Context, item: Item, version: int) -> Json:
@@ -106,11 +114,16 @@ async def end(
         labels.ERROR: orjson.dumps(error.wire()).decode() if error else None,
         **(noted or {}),
     }
+    await _annotate(ctx, record, changed)
+
+
+async def _annotate(ctx: Context, record: Record, changed: Mapping[str, str | None]) -> None:
+    """Change annotations of a record; None removes one."""
     written = await ctx.client.merge(
-        REVISIONS, record.key.namespace, record.name, {"metadata": {"annotations": changed}}
+        REVISIONS, record.key.namespace, record.name, {"metadata": {"annotations": dict(changed)}}
     )
     record.annotations = {
-        key: value for key, value in (record.annotations | changed).items() if value is not None
+        key: value for key, value in {**record.annotations, **changed}.items() if value is not None
     }
     record.resource_version = int(written["metadata"]["resourceVersion"])
 

@@ -6,6 +6,7 @@ import base64
 import gzip
 from typing import Final, NamedTuple
 
+from modelyard.build.fetch.policy import ALLOWED, DENIED, SCHEMES
 from modelyard.build.request import REQUEST_FILE, BuildRequest
 from modelyard.kube.types import JOBS, SECRETS, Json
 from modelyard.resources import labels
@@ -111,6 +112,7 @@ def _pod(build: Build, settings: Settings) -> Json:
                     {"name": "MODELYARD_BUILD_REQUEST", "value": f"{_REQUEST}/{REQUEST_FILE}.gz"},
                     {"name": "MODELYARD_BUILD_WORKSPACE", "value": _WORKSPACE},
                     {"name": "MODELYARD_DOCKER_HOST", "value": f"unix://{_SOCKET}"},
+                    *({"name": name, "value": value} for name, value in _sources(settings).items()),
                     *({"name": name, "value": value} for name, value in variables.items()),
                 ],
                 "resources": settings.build.resources,
@@ -135,6 +137,16 @@ def _pod(build: Build, settings: Settings) -> Json:
             {"name": "engine", "hostPath": {"path": settings.build.docker_socket, "type": "Socket"}},
             *volumes,
         ],
+    }
+
+
+def _sources(settings: Settings) -> dict[str, str]:
+    """Variables that say where downloads may lead."""
+    sources = settings.sources
+    return {
+        SCHEMES: " ".join(sources.schemes),
+        DENIED: " ".join(sources.denied_networks),
+        ALLOWED: " ".join(sources.allowed_networks),
     }
 
 

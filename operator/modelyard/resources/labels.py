@@ -28,6 +28,7 @@ ATTEMPTS: Final = f"{GROUP}/attempts"
 RETRY: Final = f"{GROUP}/retry"  # the failure is transient
 IMAGE_LOCATION: Final = f"{GROUP}/image-location"
 BUILD_LOG: Final = f"{GROUP}/build-log"
+ABOUT: Final = f"{GROUP}/about"  # description and tags of the version, as JSON
 
 # On a build Job:
 BUILD_IMAGE: Final = f"{GROUP}/image"  # namespace/name

@@ -146,6 +146,9 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
             "defaultPythonVersion": "3.13",
             "docker": {"socket": "/run/docker.sock", "network": "host"},
             "pip": {"secretName": "pip"},
+            "sources": {
+                "schemes": ["https"], "deniedNetworks": ["10.0.0.0/8"], "allowedNetworks": ["10.1.0.0/16"],
+            },
             "resources": {"requests": {"cpu": 2, "memory": "1Gi"}},
             "nodeSelector": {"engine": "docker"}, "tolerations": [{"operator": "Exists"}],
             "workspaceSize": "1Gi", "deadlineSeconds": 60, "ttlSecondsAfterFinished": 61,

@@ -10,6 +10,7 @@ from tests.unit.world import World, manifest, model
 
 from modelyard.api.names import REGISTRATION
 from modelyard.kube.types import OURS, REVISIONS, Json
+from modelyard.resources import labels
 from modelyard.resources.revision import Owner, revision
 
 
@@ -159,3 +160,12 @@ async def test_what_makes_a_version_of_a_manifest(
     serving.change("Manifest", **changes)
     await serving.play()
     assert serving.said("Manifest")[0] == f"m:{version}"
+
+
+async def test_each_version_keeps_its_description_and_tags(world: World) -> None:
+    for spec in ({"description": "first", "tags": ["a"]}, {"description": "again"}, {"url": "https://h/2"}):
+        world.apply(model(**spec))
+        await world.play()
+    first, second = (world.cluster.at(REVISIONS, f"model-m-{n}")["metadata"]["annotations"] for n in (1, 2))
+    assert first[labels.ABOUT] == '{"description":"again"}'
+    assert labels.ABOUT not in second

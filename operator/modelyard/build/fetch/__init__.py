@@ -33,6 +33,11 @@ def fetch(source: Source, folder: Path, *, name: str, limit_bytes: int, context:
     Raises SourceError and its kinds, DiskFullError, and UnsafeArchiveError for an artifact whose file names
     reach outside. What each scheme takes as credentials is said in its own module.
     """
+    with context.policy.watching(source):
+        return _fetch(source, folder, name, limit_bytes, context)
+
+
+def _fetch(source: Source, folder: Path, name: str, limit_bytes: int, context: FetchContext) -> FetchedFile:
     # a line feed at the end is what `echo secret | base64` adds
     credentials = {key: value.strip("\r\n") for key, value in source.credentials.items()}
     source = source.model_copy(update={"credentials": credentials})

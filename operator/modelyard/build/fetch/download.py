@@ -15,6 +15,7 @@ import httpx
 from modelyard.build.access import RegistryAccess
 from modelyard.build.disk import check_free, disk_errors
 from modelyard.build.errors import DigestMismatchError, SourceTooLargeError, SourceUnavailableError
+from modelyard.build.fetch.policy import Policy
 from modelyard.build.retry import Retry
 from modelyard.build.sizes import human
 
@@ -29,6 +30,7 @@ class FetchContext:
     """Also gives http(s) and stores their CA bundle."""
     retry: Retry = field(default_factory=Retry)
     log: Callable[[str], None] = lambda _: None
+    policy: Policy = field(default_factory=Policy)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,29 @@
+"""The OpenAPI document and the interactive docs, with nothing from elsewhere."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from swagger_ui_bundle import swagger_ui_path
+
+DOCUMENT: Final = "/openapi.json"
+_FILES: Final = "/docs/files"
+
+
+def serve(app: FastAPI) -> None:
+    """Serve the docs' page at /docs, with the files of the package."""
+    app.mount(_FILES, StaticFiles(directory=swagger_ui_path), name="swagger-ui")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url=f"..{DOCUMENT}",
+            title=app.title,
+            swagger_js_url=f"..{_FILES}/swagger-ui-bundle.js",
+            swagger_css_url=f"..{_FILES}/swagger-ui.css",
+            swagger_favicon_url=f"..{_FILES}/favicon-32x32.png",
+        )

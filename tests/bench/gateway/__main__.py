@@ -1,0 +1,142 @@
+"""Reads and creates through the gateway beside the API server's own, and pages of many models.
+
+`GATEWAY_URL` names the gateway, otherwise the installed one is reached by a port-forward. KUBECONFIG leads to
+the cluster. `--models` many versions are recorded as the operator would record them, for pages at the
+beginning, in the middle and at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+
+import httpx
+from tests.bench.progress import say
+from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl, port_forward
+
+from modelyard.kube.client import Client
+from modelyard.kube.errors import KubeError
+from modelyard.kube.types import OURS, REVISIONS
+from modelyard.resources.revision import Owner, revision
+
+_QUERY = {"api-version": "2017-09-01-preview"}
+_MODELS = OURS["Model"]
+
+
+async def rate(count: int, in_flight: int, one: Callable[[int], Awaitable[object]]) -> float:
+    """Calls a second."""
+    numbers = iter(range(count))
+
+    async def work() -> None:
+        for number in numbers:
+            await one(number)
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(in_flight)))
+    return count / (time.perf_counter() - begun)
+
+
+def _model(name: str) -> dict[str, object]:
+    spec = {"url": "https://example.com/m", "mimeType": "text/plain"}
+    return {**_MODELS.header(), "metadata": {"name": name}, "spec": spec}
+
+
+async def fill(client: Client, namespace: str, count: int, in_flight: int) -> None:
+    """An object with that many versions, recorded as the operator records them."""
+    owner_body = await client.create(_MODELS, namespace, _model("many"))
+    owner = Owner("Model", "many", owner_body["metadata"]["uid"])
+
+    async def record(number: int) -> None:
+        data = {"url": f"https://example.com/{number}", "mimeType": "text/plain"}
+        try:
+            await client.create(REVISIONS, namespace, revision(owner, number + 2, data, {}))
+        except KubeError as error:
+            say(str(error))
+
+    await rate(count, in_flight, record)
+
+
+async def pages(http: httpx.AsyncClient, url: str, size: int = 100) -> list[float]:
+    """Milliseconds of each page."""
+    taken: list[float] = []
+    link: str | None = str(httpx.URL(url, params={**_QUERY, "count": size}))
+    while link:
+        begun = time.perf_counter()
+        body = (await http.get(link)).raise_for_status().json()
+        taken.append((time.perf_counter() - begun) * 1000)
+        link = body.get("nextLink")
+    return taken
+
+
+async def bench(gateway: str, token: str, namespace: str, arguments: argparse.Namespace) -> None:
+    """All of it, in a namespace that the caller removes."""
+    client = await Client.from_environment()
+    root = f"{gateway}/api/subscriptions/-/resourceGroups/-/accounts/{namespace}/models"
+    calls, in_flight = arguments.calls, arguments.in_flight
+    async with httpx.AsyncClient(
+        headers={"Authorization": f"Bearer {token}"},
+        verify=False,
+        timeout=30,
+        limits=httpx.Limits(max_connections=in_flight),
+    ) as http:
+
+        async def create(number: int) -> None:
+            body = {"name": f"rest-{number}", "url": "https://example.com/m", "mimeType": "text/plain"}
+            (await http.post(root, params=_QUERY, json=body)).raise_for_status()
+
+        async def read(number: int) -> None:
+            id_ = f"rest-{number % min(50, calls)}:1"
+            (await http.get(f"{root}/{id_}", params=_QUERY)).raise_for_status()
+
+        creates = await rate(calls, in_flight, create)
+        raw = await rate(calls, in_flight, lambda n: client.create(_MODELS, namespace, _model(f"raw-{n}")))
+        say(f"creates/s gateway={creates:.0f} api_server={raw:.0f} (the gateway waits until it is recorded)")
+        reads = await rate(calls * 4, in_flight, read)
+        name = "model-rest-0-1"
+        raw = await rate(calls * 4, in_flight, lambda _: client.get(REVISIONS, namespace, name))
+        say(f"reads/s gateway={reads:.0f} api_server={raw:.0f}")
+        await fill(client, namespace, arguments.models, in_flight)
+        taken = await pages(http, root)
+        third = len(taken) // 3
+        parts = (taken[:third], taken[third:-third], taken[-third:])
+        shown = " ".join(f"{statistics.median(part):.0f}" for part in parts if part)
+        say(f"pages of 100: {len(taken)}, median ms of the first, middle and last third: {shown}")
+    await client.close()
+
+
+def main() -> None:
+    """Run it in a namespace of its own."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=500)
+    parser.add_argument("--in-flight", type=int, default=16)
+    parser.add_argument("--models", type=int, default=10_000)
+    arguments = parser.parse_args()
+    kubectl = Kubectl(f"bench-{uuid.uuid4().hex[:8]}")
+    kubectl("create", "namespace", kubectl.namespace)
+    try:
+        kubectl("create", "serviceaccount", "bench")
+        kubectl(
+            "create",
+            "rolebinding",
+            "bench",
+            "--clusterrole=edit",
+            f"--serviceaccount={kubectl.namespace}:bench",
+        )
+        token = kubectl("create", "token", "bench").strip()
+        given = os.environ.get("GATEWAY_URL")
+        forward = port_forward(OPERATOR_NAMESPACE, "service/modelyard-gateway", 443)
+        with nullcontext(given) if given else forward as url:
+            gateway = url if given else url.replace("http:", "https:")
+            asyncio.run(bench(gateway, token, kubectl.namespace, arguments))
+    finally:
+        kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Images and the operations that build them: every state, the error, the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.conformance_api.conftest import Api, image, manifest, model
+
+
+def test_built(api: Api, built: Any) -> None:
+    assert built["creationState"] == "Succeeded"
+    assert "@sha256:" in built["imageLocation"]
+    assert built["manifest"]["modelIds"]
+    assert (built["name"], built["description"], built["imageType"]) == ("Answer", "to answer", "Docker")
+
+
+def test_runs_then_a_newer_one_cancels_it(api: Api, name: str) -> None:
+    made = api.post("/manifests", manifest(name))
+    first = api.post("/images", image(name, made["id"]), 202)
+    while (state := api.get(first)["state"]) == "NotStarted":
+        pass
+    assert state in {"Running", "Succeeded"}
+    other = api.post("/manifests", manifest(name, description="again"))
+    second = api.post("/images", image(name, other["id"]), 202)
+    assert api.finished(first)["state"] in {"Cancelled", "Succeeded"}
+    assert api.finished(second)["state"] == "Succeeded"
+    assert api.get(first)["state"] in {"Cancelled", "Succeeded"}
+
+
+def test_waits_then_is_cancelled(api: Api, name: str) -> None:
+    registered = api.post(
+        "/models", model(name, url="https://example.com/m", secretRef={"name": "not-there"})
+    )
+    made = api.post("/manifests", manifest(name, registered["id"]))
+    first = api.post("/images", image(name, made["id"]), 202)
+    assert api.get(first)["state"] == "NotStarted"
+    api.post("/images", image(name, made["id"]), 202)
+    ended = api.finished(first, 20)
+    assert (ended["state"], ended["operationType"]) == ("Cancelled", "Image")
+    assert ended["createdTime"] <= ended["endTime"]
+    assert api.get(f"/images/{ended['resourceLocation'].rsplit('/', 1)[1]}")["creationState"] == "Cancelled"
+
+
+def test_a_runtime_that_is_not_there(api: Api, name: str) -> None:
+    made = api.post("/manifests", manifest(name, runtime="SparkPython"))
+    ended = api.finished(api.post("/images", image(name, made["id"]), 202), 20)
+    assert (ended["state"], ended["error"]["code"]) == ("Failed", "RuntimeNotSupported")
+    broken = api.get(f"/images/{ended['resourceLocation'].rsplit('/', 1)[1]}")
+    assert (broken["creationState"], broken["error"]) == ("Failed", ended["error"])
+
+
+def test_a_failed_build_says_where_its_log_is(api: Api, name: str) -> None:
+    body = manifest(name)
+    body["targetRuntime"]["properties"] = {"pipRequirements": "no-such-package-of-anybody==1.0"}
+    made = api.post("/manifests", body)
+    operation = api.post("/images", image(name, made["id"]), 202)
+    running = api.get(operation)
+    id_ = running["resourceLocation"].rsplit("/", 1)[1]
+    lines = _read(api, api.get(f"/images/{id_}")["imageBuildLogUri"])
+    ended = api.finished(operation)
+    assert ended["state"] == "Failed"
+    assert "no-such-package-of-anybody" in lines
+    place = ended["error"]["details"][0]["message"]
+    assert place == api.get(f"/images/{id_}")["imageBuildLogUri"]
+    assert "no-such-package-of-anybody" in _read(api, place)
+
+
+def _read(api: Api, uri: str) -> str:
+    answer = api.http.get(uri, timeout=300)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/plain")
+    return answer.text
+
+
+def test_filters(api: Api, built: Any) -> None:
+    manifest_id = built["manifest"]["id"]
+    for filters in (
+        {"manifestId": manifest_id},
+        {"manifestName": "Answer"},
+        {"name": built["id"]},
+        {"name": "Answer"},
+    ):
+        assert api.all("/images", **filters) == [built]
+    assert api.all("/images", manifestName="nothing") == []
+
+
+@pytest.mark.parametrize("manifest_id", ["nothing", "nothing:1"])
+def test_the_manifest_must_be_registered(api: Api, name: str, manifest_id: str) -> None:
+    assert api("POST", "/images", 400, json=image(name, manifest_id)).json()["code"] == "ManifestNotFound"
+
+
+def test_a_log_needs_the_token(api: Api, built: Any) -> None:
+    api("GET", f"/images/{built['id']}/log", 401, headers={"Authorization": ""})

@@ -1,0 +1,76 @@
+"""The gateway as the chart renders it; needs helm, no cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from tests.integration.chart.tools import CommandError, Render
+
+from modelyard.gateway.settings import GatewaySettings
+
+NAME = "modelyard-gateway"
+ENABLED = ("--set", "gateway.enabled=true")
+WITH_TLS = (*ENABLED, "--set", "gateway.tls.secretName=cert")
+
+
+def gateway(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    (found,) = (item for item in objects if (item["kind"], item["metadata"]["name"]) == (kind, NAME))
+    return found
+
+
+def test_off_by_default(render: Render) -> None:
+    assert NAME not in {item["metadata"]["name"] for item in render()}
+
+
+def test_it_wants_a_certificate(render: Render) -> None:
+    with pytest.raises(CommandError, match=r"gateway\.tls"):
+        render(*ENABLED)
+
+
+def test_it_has_no_rights_and_no_token(render: Render) -> None:
+    objects = render(*WITH_TLS)
+    bindings = [item for item in objects if item["kind"].endswith("Binding")]
+    assert NAME not in {subject["name"] for item in bindings for subject in item["subjects"]}
+    assert gateway(objects, "ServiceAccount")["automountServiceAccountToken"] is False
+    pod = gateway(objects, "Deployment")["spec"]["template"]["spec"]
+    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == (NAME, False)
+
+
+def test_its_pods_are_not_the_operators(render: Render) -> None:
+    objects = render(*WITH_TLS)
+    (service,) = (
+        item for item in objects if (item["kind"], item["metadata"]["name"]) == ("Service", "modelyard")
+    )
+    labels = gateway(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert not service["spec"]["selector"].items() <= labels.items()
+    assert gateway(objects, "Service")["spec"]["selector"].items() <= labels.items()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "port", "scheme", "certificate"),
+    [
+        (("--set", "gateway.tls.secretName=cert"), 443, "HTTPS", "/etc/modelyard/tls/tls.crt"),
+        (("--set", "gateway.tls.issuerRef.name=ca"), 443, "HTTPS", "/etc/modelyard/tls/tls.crt"),
+        (("--set", "gateway.tls.disabled=true"), 80, "HTTP", None),
+    ],
+)
+def test_tls(
+    render: Render, arguments: tuple[str, ...], port: int, scheme: str, certificate: str | None
+) -> None:
+    objects = render(*ENABLED, *arguments)
+    settings = GatewaySettings.model_validate(
+        yaml.safe_load(gateway(objects, "ConfigMap")["data"]["settings.yaml"])
+    )
+    assert settings.tls_certificate_path == certificate
+    assert gateway(objects, "Service")["spec"]["ports"][0]["port"] == port
+    (container,) = gateway(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["readinessProbe"]["httpGet"]["scheme"] == scheme
+    certificates = [item for item in objects if item["kind"] == "Certificate"]
+    assert bool(certificates) == ("issuerRef" in str(arguments))
+
+
+def test_one_replica_may_be_drained(render: Render) -> None:
+    kinds = {item["kind"] for item in render(*WITH_TLS, "--set", "gateway.replicas=1")}
+    assert "PodDisruptionBudget" not in kinds

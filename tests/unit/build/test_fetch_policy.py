@@ -1,0 +1,54 @@
+"""Where downloads may lead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.unit.build.webserver import Answer, WebServer
+
+from modelyard.build.errors import SourceDeniedError
+from modelyard.build.fetch import FetchContext, fetch
+from modelyard.build.fetch.policy import ALLOWED, DENIED, SCHEMES, Policy
+from modelyard.build.request import Source
+
+LOOPBACK = {DENIED: "127.0.0.0/8 ::1/128"}
+
+
+def _fetch(url: str, folder: Path, environment: dict[str, str], **credentials: str) -> bytes:
+    context = FetchContext(policy=Policy.from_environment(environment))
+    source = Source(url=url, credentials=credentials)
+    return fetch(source, folder, name="file", limit_bytes=1000, context=context).path.read_bytes()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
+def test_a_denied_address(web: WebServer, tmp_path: Path, host: str) -> None:
+    url = f"{web.url}/file".replace("127.0.0.1", host)
+    with pytest.raises(SourceDeniedError):
+        _fetch(url, tmp_path, LOOPBACK)
+    assert not web.asked
+
+
+def test_an_exception(web: WebServer, tmp_path: Path) -> None:
+    web.answer = lambda _: Answer(200, b"here")
+    assert _fetch(f"{web.url}/file", tmp_path, LOOPBACK | {ALLOWED: "127.0.0.1/32"}) == b"here"
+
+
+def test_a_registry(tmp_path: Path) -> None:
+    with pytest.raises(SourceDeniedError):
+        _fetch("oci://127.0.0.1:5000/model:1", tmp_path, LOOPBACK)
+
+
+def test_the_endpoint_of_a_store(tmp_path: Path) -> None:
+    with pytest.raises(SourceDeniedError):
+        _fetch("s3://bucket/key", tmp_path, LOOPBACK, AWS_ENDPOINT_URL="http://localhost:9000")
+
+
+@pytest.mark.parametrize("url", ["http://h/f", "data:,x", "s3://b/k"])
+def test_a_denied_scheme(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SourceDeniedError):
+        _fetch(url, tmp_path, {SCHEMES: "https oci"})
+
+
+def test_an_allowed_scheme(tmp_path: Path) -> None:
+    assert _fetch("data:,x", tmp_path, {SCHEMES: "https data"} | LOOPBACK) == b"x"

@@ -1,0 +1,132 @@
+"""The whole path, and each state of an operation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.gateway.conftest import Api, image, manifest, model, service
+
+from modelyard.build.request import BuildError, BuildResult
+
+
+@pytest.fixture
+async def built(api: Api) -> Any:
+    """An image that was built."""
+    registered = await api.post("/models", model("Model_1.pkl"))
+    made = await api.post("/manifests", manifest("m", registered["id"]))
+    operation = await api.post("/images", image("m", made["id"]), 202)
+    assert (await api.get(operation))["state"] in {"NotStarted", "Running"}
+    await api.world.play()
+    ended = await api.get(operation)
+    assert (ended["state"], ended["operationType"], ended["id"]) == ("Succeeded", "Image", "image-m-1")
+    return await api.get("/images/m:1")
+
+
+async def test_the_whole_path(api: Api, built: Any) -> None:
+    assert built["imageLocation"].startswith("localhost:5000/modelyard/default/m@sha256:")
+    operation = await api.post("/services", service("My Service", built["id"], numReplicas=1), 202)
+    await api.world.play()
+    ended = await api.get(operation)
+    assert ended["state"] == "Succeeded"
+    found = await api.get(f"/services/{ended['resourceLocation'].rsplit('/', 1)[1]}")
+    assert (found["name"], found["state"], found["numReplicas"]) == ("My Service", "Succeeded", 1)
+    assert found["image"] == built
+    assert [item["name"] for item in found["models"]] == ["Model_1.pkl"]
+    assert found["scoringUri"].endswith("/score")
+
+
+async def test_a_newer_image_cancels(api: Api, built: Any) -> None:
+    body = manifest("m", targetRuntime={"runtimeType": "Python", "properties": {"pipRequirements": "a"}})
+    made = await api.post("/manifests", body)
+    second = await api.post("/images", image("m", made["id"]), 202)
+    third = await api.post("/images", image("m", made["id"]), 202)
+    assert (await api.get(second))["state"] == "Cancelled"
+    await api.world.play()
+    assert (await api.get(third))["state"] == "Succeeded"
+    assert (await api.get("/operations/image-m-1"))["state"] == "Succeeded"
+    assert [item["version"] for item in (await api.get("/images", name="m"))["value"]] == [1, 2, 3]
+
+
+async def test_a_failed_build(api: Api) -> None:
+    error = BuildError(code="PipFailed", step="Build", message="no such package")
+    api.world.outcome = lambda _: BuildResult(error=error)
+    made = await api.post("/manifests", manifest())
+    operation = await api.post("/images", image("m", made["id"]), 202)
+    await api.world.play()
+    ended = await api.get(operation)
+    found = await api.get("/images/m:1")
+    assert (ended["state"], ended["error"]["code"]) == ("Failed", "PipFailed")
+    assert ended["error"]["details"][0] == {"code": "BuildLog", "message": found["imageBuildLogUri"]}
+    log = await api.http.get(found["imageBuildLogUri"], headers={"Authorization": "Bearer viewer"})
+    assert (log.status_code, log.text[:6]) == (200, "log of")
+
+
+async def test_a_service_needs_a_built_image(api: Api) -> None:
+    made = await api.post(
+        "/manifests", manifest(targetRuntime={"runtimeType": "SparkPython", "properties": {}})
+    )
+    await api.post("/images", image("m", made["id"]), 202)
+    assert (await api("POST", "/services", 409, json=service())).json()["code"] == "ImageNotReady"
+    assert (await api("POST", "/services", 400, json=service(image_id="x:1"))).json()[
+        "code"
+    ] == "ImageNotFound"
+
+
+async def test_a_service_is_changed(api: Api, built: Any) -> None:
+    await api.post("/services", service(numReplicas=2), 202)
+    assert (await api("POST", "/services", 409, json=service())).json()["code"] == "NameTaken"
+    await api.world.play()
+    scaler = {"autoscaleEnabled": True, "minReplicas": 1, "maxReplicas": 3}
+    answer = await api("PUT", "/services/m", 202, json={"autoScaler": scaler})
+    assert answer.headers["Operation-Location"].endswith("/operations/service-m-2")
+    await api.world.play()
+    found = await api.get("/services/m")
+    assert found["autoScaler"] == scaler
+    assert "numReplicas" not in found
+    first, second = await api.get("/deployments", serviceId="m")
+    assert (first["expiredAt"], first["status"]) == (second["createdAt"], "Succeeded")
+    assert "expiredAt" not in second
+    assert await api.get("/deployments/service-m-2") == second
+
+
+async def test_keys(api: Api, built: Any) -> None:
+    assert (await api("GET", "/services/m/keys", 404)).json()["code"] == "ServiceNotFound"
+    await api.post("/services", service(), 202)
+    await api.world.play()
+    before = await api.get("/services/m/keys")
+    after = await api.post("/services/m/keys", {"keyType": "Secondary"})
+    assert after["primaryKey"] == before["primaryKey"]
+    assert after["secondaryKey"] != before["secondaryKey"]
+    both = await api.post("/services/m/regenerateKeys", {})
+    assert not set(both.values()) & set(after.values())
+    await api("GET", "/services/m/keys", 403, token="viewer")
+
+
+async def test_deleted_and_made_again(api: Api, built: Any) -> None:
+    first = await api.post("/services", service(), 202)
+    await api.world.play()
+    await api("DELETE", "/services/m", 200)
+    await api("DELETE", "/services/m", 204)
+    await api("GET", first, 404)
+    again = await api.post("/services", service(), 202)
+    assert again == first
+    await api.world.play()
+    assert (await api.get(again))["state"] == "Succeeded"
+
+
+async def test_filters_of_services(api: Api, built: Any) -> None:
+    await api.post("/services", service("S 1"), 202)
+    await api.world.play()
+    for filters in (
+        {"serviceName": "S 1"}, {"modelId": built["manifest"]["modelIds"][0]}, {"modelName": "Model_1.pkl"},
+        {"manifestId": "m:1"}, {"manifestName": "m"}, {"imageId": "m:1"}, {},
+    ):  # fmt: skip
+        assert [item["name"] for item in (await api.get("/services", **filters))["value"]] == ["S 1"], filters
+    for filters in (
+        {"modelName": "x"},
+        {"manifestId": "m:2"},
+        {"imageId": "m:2"},
+        {"computeResourceId": "x"},
+    ):
+        assert (await api.get("/services", **filters))["value"] == [], filters
