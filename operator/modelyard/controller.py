@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from modelyard.api.kinds import IMAGE, KINDS, SERVICE
 from modelyard.kube.client import METADATA_LIST
-from modelyard.kube.errors import Conflict, NotFound, Refused, Unavailable
+from modelyard.kube.errors import Conflict, Denied, NotFound, Refused, Unavailable
 from modelyard.kube.reflector import Reflector
 from modelyard.kube.types import (
     AUTOSCALERS,
@@ -47,6 +47,7 @@ _RECONCILERS: Final[dict[str, Callable[[Context, Item], Awaitable[Outcome]]]] = 
 _METADATA_ONLY: Final = {CORE_SERVICES, SECRETS}
 # Their status changes with every measurement or pod; a resync finds what somebody did to them.
 _NOT_WATCHED: Final = (AUTOSCALERS, DISRUPTION_BUDGETS)
+_DENIALS: Final = 8  # in a row, within a minute, until one is believed
 _TAKEN_PAUSE: Final = 30.0  # seconds until a name that somebody else holds is tried again
 _REFUSED_PAUSE: Final = 60.0  # seconds until what the API server refused is tried again
 _DEAF_AFTER: Final = 300.0  # seconds: longer than a watch lasts, and several bookmarks
@@ -181,7 +182,7 @@ class Controller:
             started = time.perf_counter()
             try:
                 after = await self._reconcile(key)
-            except (Conflict, NotFound, Unavailable) as error:
+            except (Conflict, Denied, NotFound, Unavailable) as error:
                 _LOG.warning("%s: %s; again in %.1f s", key, error, queue.retry(key))
             except Exception:
                 RECONCILE_ERRORS.labels(kind=key.kind).inc()
@@ -209,6 +210,8 @@ class Controller:
             again = {"requeue_after": _TAKEN_PAUSE, **kept(item)}
             outcome = failed("NameTaken", str(error), store.newest(key), **again)
         except Refused as error:
+            if isinstance(error, Denied) and self._ctx.queue.failures(key) < _DENIALS:
+                raise
             message = f"the API server refused what this object needs: {error.message}"
             outcome = failed(
                 error.reason or "Refused",

@@ -12,7 +12,7 @@ from tests.unit.fake_cluster import Call
 from tests.unit.world import World, everything, model, service
 
 from modelyard.controller import Controller
-from modelyard.kube.errors import Refused, Unavailable
+from modelyard.kube.errors import Denied, Refused, Unavailable
 from modelyard.kube.types import AUTOSCALERS, DEPLOYMENTS, OURS, Json
 from modelyard.metrics import RECONCILE_ERRORS
 from modelyard.reconcile.queue import Key
@@ -178,6 +178,30 @@ async def test_what_is_refused_is_tried_again_after_a_while(world: World) -> Non
     world.cluster.fault = lambda number, call: None
     await world.play(seconds=61)
     assert world.said("Model") == ("m:1", "Succeeded", "Registered")
+
+
+async def test_a_denial_is_believed_when_it_stays(world: World) -> None:
+    """An API server that has just started denies everything until it has read the rules."""
+    left = [5]
+
+    def deny(_: int, call: Call) -> None:
+        if left[0] and call == Call("create", "controllerrevisions", "model-m-1"):
+            left[0] -= 1
+            raise Denied('models is forbidden: User "x" cannot create', status=403, reason="Forbidden")
+
+    errors = RECONCILE_ERRORS.labels(kind="Model")._value.get()
+    world.cluster.fault = deny
+    world.apply(model())
+    await world.play(seconds=20)
+    assert world.said("Model") == ("m:1", "Succeeded", "Registered")
+    assert world.events("Forbidden") == 0
+    assert RECONCILE_ERRORS.labels(kind="Model")._value.get() == errors
+    left[0] = 1000
+    world.cluster.remove(OURS["Model"], "default", "m")
+    await world.play(seconds=20)
+    world.apply(model())
+    await world.play(seconds=100)
+    assert world.said("Model") == ("", "Failed", "Forbidden")
 
 
 # resync

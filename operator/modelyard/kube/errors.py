@@ -5,13 +5,17 @@ KubeError
 ├── AlreadyExists   409 on a create
 ├── Conflict        409 on a change
 ├── Refused         400, 401, 403, 405, 413, 422: the same request will be refused again
+│   └── Denied      401, 403 of RBAC: perhaps not, a moment after the API server's start
 ├── Gone            410: the watch's resourceVersion has expired
 └── Unavailable     429, 5xx, no connection, no answer in time: worth another try
 """
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
+
+_RBAC: Final = re.compile(r'is forbidden: User ".*" cannot ')
 
 
 class KubeError(Exception):
@@ -50,6 +54,10 @@ class Refused(KubeError):
     """The request is not allowed or not valid."""
 
 
+class Denied(Refused):
+    """RBAC says no; an API server that has just started does so too, until it has read the rules."""
+
+
 class Gone(KubeError):
     """The resourceVersion is too old to watch from."""
 
@@ -71,6 +79,8 @@ def from_status(status: int, body: dict[str, Any], retry_after: float | None) ->
         chosen = Gone
     elif status == 429 or status >= 500:
         chosen = Unavailable
+    elif status == 401 or (status == 403 and _RBAC.search(message)):
+        chosen = Denied
     else:
         chosen = Refused
     return chosen(message, status=status, reason=reason, retry_after=retry_after, body=body)

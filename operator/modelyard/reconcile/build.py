@@ -17,7 +17,7 @@ from modelyard.build.inputs import input_hash
 from modelyard.build.reference import parse_reference
 from modelyard.build.request import BuildError, BuildRequest, BuildResult
 from modelyard.build.runtime import runtime_version
-from modelyard.kube.errors import AlreadyExists, KubeError, Refused
+from modelyard.kube.errors import AlreadyExists, Denied, KubeError, Refused
 from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, SECRETS, Json
 from modelyard.metrics import BUILDS
 from modelyard.reconcile.children import NameTaken, check_owner
@@ -121,6 +121,8 @@ async def _start(ctx: Context, item: Item, record: Record, request: BuildRequest
         created = await ctx.client.create(JOBS, ctx.settings.namespace, build_job(build, ctx.settings))
     except AlreadyExists:
         created = await ctx.client.get(JOBS, ctx.settings.namespace, build.name)
+    except Denied:
+        raise
     except Refused as error:
         return Failure(_response("BuildRefused", f"the build Job was refused: {error.message}"))
     ctx.store.put_job(created)

@@ -89,6 +89,10 @@ class WorkQueue:
         self.add_after(key, delay)
         return delay
 
+    def failures(self, key: Key) -> int:
+        """How often a key has failed since it last succeeded."""
+        return self._failures.get(key, 0)
+
     def forget(self, key: Key) -> None:
         """The key succeeded: its next failure is its first."""
         self._failures.pop(key, None)

@@ -17,6 +17,7 @@ from modelyard.kube.client import MERGE_PATCH, METADATA_ONLY, Client
 from modelyard.kube.errors import (
     AlreadyExists,
     Conflict,
+    Denied,
     Gone,
     KubeError,
     NotFound,
@@ -135,7 +136,7 @@ async def test_requests_as_the_api_server_wants_them(server: Server, client: Cli
     ("status", "reason", "expected"),
     [
         (400, "BadRequest", Refused),
-        (401, "Unauthorized", Refused),
+        (401, "Unauthorized", Denied),
         (403, "Forbidden", Refused),
         (404, "NotFound", NotFound),
         (405, "", Refused),
@@ -296,3 +297,14 @@ async def test_a_watch_that_falls_silent(
     with pytest.raises(Unavailable, match="the watch of secrets broke"):
         await heard(client)
     silence.set()
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ('pods is forbidden: User "system:serviceaccount:a:b" cannot list resource "pods"', Denied),
+        ('pods "m" is forbidden: exceeded quota: q, requested: pods=1', Refused),
+    ],
+)
+def test_what_rbac_denies_and_what_a_quota_refuses(message: str, expected: type[KubeError]) -> None:
+    assert type(from_status(403, {"reason": "Forbidden", "message": message}, None)) is expected
