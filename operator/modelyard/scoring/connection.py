@@ -81,6 +81,9 @@ class Site(Protocol):
     def finished(self, request: Request) -> None:
         """It will not be spoken of again."""
 
+    def paced(self, connection: "Connection") -> None:
+        """It pauses after a refusal. The site calls its read_on() in time."""
+
 
 class Connection(asyncio.Protocol):
     """Parses requests, hands them to the site one at a time, and writes their answers."""
@@ -95,6 +98,7 @@ class Connection(asyncio.Protocol):
         self._requests: list[Request] = []
         self._pumping = False
         self._paused = False
+        self._paced = False
         self._lingering_until: float | None = None
         self._linger_bytes = 0
         self._began_at = site.now
@@ -254,11 +258,28 @@ class Connection(asyncio.Protocol):
         if not keep:
             self._linger()
             return
-        if self._paused and len(self._requests) <= PIPELINED:
-            self._paused = False
-            self._transport.resume_reading()
+        if response.paces and not self._requests and not self._paced:
+            self._paced = True
+            if not self._paused:
+                self._paused = True
+                self._transport.pause_reading()
+            self._site.paced(self)
+            return
+        if not self._paced:
+            self._resume()
         if self._requests:
             self._pump()
+
+    def read_on(self) -> None:
+        """Ends the pause after a refusal."""
+        self._paced = False
+        self._heard_at = self._site.now
+        self._resume()
+
+    def _resume(self) -> None:
+        if self._paused and len(self._requests) <= PIPELINED and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
 
     @property
     def is_receiving(self) -> bool:

@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 MAX_WAITING: Final = 1000
 """Requests in the queue at most. The time limit bounds the wait, the memory for bodies bounds their size."""
 
+MIN_WAITING: Final = 64
+"""So many may wait always: how long runs will take is a guess. With more, a request is refused at once that
+would not be served in time at twice the speed."""
+
 OVERLOADED: Final = 100
 """Outcome, beside those of frames: no worker began it in time."""
 TIMED_OUT: Final = 101
@@ -33,6 +37,9 @@ CUT: Final = 103
 
 CHECK_SECONDS: Final = 0.005
 """Between two looks at the limits at least: under overload they would come for each request."""
+
+MAX_REFUSED_AT_ONCE: Final = 64
+"""In one turn of the event loop: what was sent ahead keeps the workers busy for about so long."""
 
 RESTART_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 """How long to wait before the first, second, ... restart in a row; after a minute of life it starts anew."""
@@ -97,6 +104,7 @@ class Dispatcher:
         self._first_check_seconds = min(settings.queue_timeout_seconds, settings.scoring_timeout_ms / 1000)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
+        self._feeding = False
         self._failures = 0
         self._restarting: set[asyncio.Task[None]] = set()
 
@@ -110,8 +118,16 @@ class Dispatcher:
 
     @property
     def full(self) -> bool:
-        """Whether a request would be refused right now."""
-        return len(self._waiting) >= MAX_WAITING
+        """Whether a request is refused right now: it would wait in vain."""
+        waiting = len(self._waiting)
+        if waiting < MIN_WAITING:
+            return False
+        return waiting >= MAX_WAITING or waiting > 2 * self._served_in_time()
+
+    def _served_in_time(self) -> float:
+        """How many requests the workers can begin within the time that one may wait, as they run now."""
+        per_second = sum(process.threads / max(process.run_seconds, 1e-6) for process in self.processes)
+        return self._settings.queue_timeout_seconds * per_second
 
     @property
     def waiting(self) -> int:
@@ -136,14 +152,23 @@ class Dispatcher:
         job.chunks = ()
 
     def _feed(self) -> None:
+        if self._feeding:
+            return  # an answer below brought the next request of its connection
+        self._feeding = True
         while self._waiting:
-            if self._waiting[0].answered:
+            job = self._waiting[0]
+            if job.answered:
                 self._waiting.popleft()
                 continue
             process = self._with_room()
             if process is None:
-                return
-            process.send(self._waiting.popleft())
+                break
+            self._waiting.popleft()
+            if job.deadline <= time.monotonic():
+                self._finish(job, Reply(OVERLOADED, *_NOTHING))
+            else:
+                process.send(job)
+        self._feeding = False
 
     def _with_room(self) -> Process | None:
         if len(self.processes) == 1:
@@ -179,7 +204,9 @@ class Dispatcher:
         self._timer, self._timer_at = None, float("inf")
         now = time.monotonic()
         following = [self._check_sent(process, now) for process in self.processes]
-        while self._waiting and (self._waiting[0].answered or self._waiting[0].deadline <= now):
+        for _ in range(min(len(self._waiting), MAX_REFUSED_AT_ONCE)):
+            if not self._waiting[0].answered and self._waiting[0].deadline > now:
+                break
             job = self._waiting.popleft()
             if not job.answered:
                 self._finish(job, Reply(OVERLOADED, *_NOTHING))

@@ -23,6 +23,8 @@ class Response:
     content_type: bytes = b"application/json"
     lines: bytes = b""
     """More header lines, each with its line end."""
+    paces: bool = False
+    """The connection is not read on at once: clients that ignore Retry-After must not cost accepted work."""
 
 
 def text(status: int, body: str, content_type: bytes = b"text/plain; charset=utf-8") -> Response:

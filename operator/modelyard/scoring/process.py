@@ -24,6 +24,10 @@ AHEAD_SECONDS: Final = 0.002
 """Requests of so much run time are sent ahead of their turn: the worker then never waits for the front, and
 one read and one write carry many of them. It is little beside the time a request may wait in the queue."""
 
+AHEAD_SECONDS_ALONE: Final = 0.02
+"""The same for a worker that is the only one, where a request loses nothing by waiting there: it stays busy
+while the front refuses hundreds of requests."""
+
 MAX_AHEAD: Final = 64
 MAX_AHEAD_BYTES: Final = 1024 * 1024
 
@@ -72,10 +76,12 @@ class Process(asyncio.Protocol):
         self.born_at = time.monotonic()
         # With others beside it, what waits here could not be given to one that is free sooner.
         self._least_ahead = 1 if alone else 0
+        self._ahead_seconds = AHEAD_SECONDS_ALONE if alone else AHEAD_SECONDS
         self._places = spawned.threads + self._least_ahead
         self._last_id = 0
         self._bytes = 0
-        self._run_seconds = 0.0
+        self.run_seconds = 0.0
+        """Moving mean of its run() calls."""
         self._unwritten: list[bytes] = []
         self._replied_at = self.born_at
         self._buffer = bytearray()
@@ -160,8 +166,9 @@ class Process(asyncio.Protocol):
             job = self.jobs.pop(number)
             self._bytes -= job.size
             if reply.outcome == frames.RETURNED:
-                mean = self._run_seconds = 0.9 * self._run_seconds + 0.1 * reply.seconds
-                ahead = MAX_AHEAD if mean * MAX_AHEAD <= AHEAD_SECONDS else int(AHEAD_SECONDS / mean)
+                mean = self.run_seconds = 0.9 * self.run_seconds + 0.1 * reply.seconds
+                limit = self._ahead_seconds
+                ahead = MAX_AHEAD if mean * MAX_AHEAD <= limit else int(limit / mean)
                 self._places = self.threads + max(ahead, self._least_ahead)
             self._owner.replied(self, job, reply)
             return

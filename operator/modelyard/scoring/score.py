@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import time
+from dataclasses import replace
 from typing import Final
 
 from modelyard.scoring import frames
@@ -59,6 +60,7 @@ class ScoreEndpoint:
         places = settings.max_concurrent_requests
         words = f"Overloaded: no free place (of {places}) within {waited_ms:.0f} ms. Try again later."
         self.overloaded = message(503, words, RETRY_AFTER)
+        self.full = replace(self.overloaded, paces=True)
 
     def admit(self, request: Request) -> Response | None:
         """What can be refused before the body is read, so that a refusal is cheap."""
@@ -68,7 +70,7 @@ class ScoreEndpoint:
         elif not self._lifecycle.started:
             refusal = NOT_STARTED
         elif self._dispatcher.full:
-            refusal = self.overloaded
+            refusal = self.full
         else:
             return None
         self._metrics.requests[refusal.status] += 1

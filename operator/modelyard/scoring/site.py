@@ -1,8 +1,11 @@
 """Which path and method go where, and what all connections share."""
 
+import asyncio
+from collections import deque
 from collections.abc import Callable
 from email.utils import formatdate
 from time import monotonic
+from typing import Final
 from urllib.parse import parse_qs
 
 from modelyard.scoring.connection import Connection
@@ -18,6 +21,15 @@ from modelyard.scoring.score import NOT_STARTED, UNAUTHORISED, ScoreEndpoint
 from modelyard.scoring.settings import Settings
 
 Handler = Callable[[Request], Response | None]
+
+PACE_SECONDS: Final = 1.0
+"""How long a connection that found the queue full is not read from, unless a place becomes free: what it was
+told by Retry-After. Without that, 1500 clients that ask again at once took nine tenths of the throughput."""
+
+PACE_STEP_SECONDS: Final = 0.02
+PACE_STEP: Final = 16
+"""Of paused connections so many are read on at once, so that refusing comes in small portions, and at most
+800 times a second whatever the number of clients."""
 
 
 class ScoringSite:
@@ -42,6 +54,7 @@ class ScoringSite:
         self._score = score
         self._ids = Ids()
         self._held_bytes = 0
+        self._pacing: deque[tuple[float, Connection]] = deque()
         read = {"GET": True, "HEAD": True}
         self._routes: dict[str, dict[str, Handler]] = {
             "/": dict.fromkeys(read, self._live),
@@ -59,6 +72,8 @@ class ScoringSite:
         self.date_line = f"date: {formatdate(usegmt=True)}\r\n".encode()
         for connection in list(self.connections):
             connection.check(self.now)
+        while self._pacing and self._lifecycle.draining:
+            self._read_one_on()
 
     @property
     def draining(self) -> bool:
@@ -106,6 +121,24 @@ class ScoringSite:
     def finished(self, request: Request) -> None:
         self._held_bytes -= request.reserved
         request.reserved = 0
+        if self._pacing and request.job is not None and not self._dispatcher.full:
+            self._read_one_on()
+
+    def paced(self, connection: Connection) -> None:
+        if not self._pacing:
+            asyncio.get_running_loop().call_later(PACE_STEP_SECONDS, self._read_some_on)
+        self._pacing.append((self.now, connection))
+
+    def _read_some_on(self) -> None:
+        for _ in range(min(len(self._pacing), PACE_STEP)):
+            if monotonic() - self._pacing[0][0] < PACE_SECONDS:
+                break
+            self._read_one_on()
+        if self._pacing:
+            asyncio.get_running_loop().call_later(PACE_STEP_SECONDS, self._read_some_on)
+
+    def _read_one_on(self) -> None:
+        self._pacing.popleft()[1].read_on()
 
     # --- paths
 

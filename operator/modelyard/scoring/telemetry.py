@@ -1,8 +1,8 @@
 """Traces: one span a scoring request, in W3C trace context, sent as OTLP over HTTP or to Azure Monitor.
 
-Own code: OpenTelemetry's SDK with its exporter brings a dozen packages into every image, and pins that
-fight with each other. What is sent is OTLP's JSON form, which every collector takes, and Application
-Insights' track call. The environment is OpenTelemetry's.
+Own code: OpenTelemetry's SDK with its exporter brings 16 packages into every image (docs/scoring.md).
+What is sent is OTLP's JSON form, which every collector takes, and Application Insights' track call. The
+environment is OpenTelemetry's.
 """
 
 from __future__ import annotations

@@ -64,6 +64,14 @@ OURS = Server(
     },
     files={"primaryKey": KEY},
 )
+OURS_ORJSON = Server(
+    "modelyard, orjson in the driver",
+    "ours_orjson",
+    OURS.command,
+    environment={**OURS.environment, "AZUREML_ENTRY_SCRIPT": "driver_orjson.py"},
+    files=OURS.files,
+)
+"""Most of a large request is json.loads: kserve and mlserver parse with orjson."""
 ECHO = Server("bare ASGI echo on uvicorn", "echo", "{python} {peers}/echo.py {port}")
 AZMLINFSRV = Server(
     "azureml-inference-server-http 1.5.1",
@@ -94,7 +102,7 @@ PEERS = (
     ),
     Server("litserve 0.2.19", "litserve", "{python} {peers}/litserve_server.py {port}"),
 )
-SERVERS = (OURS, ECHO, AZMLINFSRV, *PEERS)
+SERVERS = (OURS, OURS_ORJSON, ECHO, AZMLINFSRV, *PEERS)
 
 
 def install(server: Server) -> Path:

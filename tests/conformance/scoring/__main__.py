@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 
-from tests.conformance.scoring.cases import ANY, GROUPS, Case, Group
+from tests.conformance.scoring.cases import ANY, GROUPS, OLD_WHEELS, Case, Group
 from tests.conformance.scoring.servers import ROOT, EndedError, Server, prepare, serving
 
 TABLE = ROOT / "docs" / "scoring-differences.md"
@@ -40,9 +40,10 @@ def main() -> int:
     command = parser.parse_args().command
     if command:
         return _report(command, ask(Server("another", command)))
-    ours, peer = prepare()
+    ours, peer, beside_old = prepare()
     our_verdicts, peer_verdicts = ask(ours), ask(peer)
-    broken = _report(ours.name, our_verdicts)
+    old_verdicts = ask_group(beside_old, OLD_WHEELS)
+    broken = _report(ours.name, our_verdicts) + _report(beside_old.name, old_verdicts)
     _report(peer.name, peer_verdicts)
     unexplained = [verdict for verdict in peer_verdicts if verdict.broken and not verdict.why]
     needless = [verdict for verdict in peer_verdicts if not verdict.broken and verdict.why]
@@ -52,7 +53,7 @@ def main() -> int:
     TABLE.parent.mkdir(exist_ok=True)
     TABLE.write_text(table(peer.name, peer_verdicts))
     failed = broken + len(unexplained) + len(needless)
-    print(f"{len(our_verdicts) - broken} passed, {failed} failed")
+    print(f"{len(our_verdicts) + len(old_verdicts) - broken} passed, {failed} failed")
     return 1 if failed else 0
 
 

@@ -452,6 +452,73 @@ HINTS = Group(
     ),
 )
 
+ARRAY_HINTS = Group(
+    "type hints of numpy, pandas and pydantic",
+    drivers.ARRAY_HINTS,
+    (
+        Case(
+            "an array, a table, a default",
+            body=b'{"matrix": [[1, 2], [3, 4]], "table": [{"age": 1}, {"age": 3}]}',
+            sent=JSON,
+            json=[8.0, 12.0],
+        ),
+        Case(
+            "a table by columns, a model",
+            body=b'{"matrix": [[1]], "table": {"columns": ["age"], "data": [[2]]}, "options": {"scale": 3}}',
+            sent=JSON,
+            json=[6.0],
+        ),
+        Case(
+            "an array of no one shape",
+            body=b'{"matrix": [[1], [2, 3]], "table": [{"age": 1}]}',
+            sent=JSON,
+            status=400,
+        ),
+        Case(
+            "an array of texts",
+            body=b'{"matrix": [["a"]], "table": [{"age": 1}]}',
+            sent=JSON,
+            status=400,
+        ),
+        Case("a table that is none", body=b'{"matrix": [[1]], "table": 1}', sent=JSON, status=400),
+        Case(
+            "what the model refuses",
+            body=b'{"matrix": [[1]], "table": [{"age": 1}], "options": {"scale": -1}}',
+            sent=JSON,
+            status=400,
+            check=lambda it: "options" in it["message"],
+        ),
+        Case(
+            "the schema in OpenAPI",
+            "GET",
+            "/swagger.json?version=3",
+            check=lambda it: (
+                it["components"]["schemas"]["ServiceInput"]["properties"]["options"]["properties"]["scale"][
+                    "type"
+                ]
+                == "number"
+            ),
+        ),
+    ),
+    why="The peer knows no hints: run() gets the text, and fails.",
+)
+
+OLD_WHEELS = Group(
+    "a driver with old versions of the server's packages",
+    drivers.OLD_WHEELS,
+    (
+        Case(
+            "each has its own",
+            body=b'{"numbers": [1, 2]}',
+            sent=JSON,
+            json={"sum": 3.0, "versions": ["0.19.0", "0.6.1", "1.10.24"]},
+        ),
+        Case("hints work without pydantic 2", body=b'{"numbers": ["a"]}', sent=JSON, status=400),
+        Case("readiness", "GET", "/ready", text="Ready"),
+    ),
+)
+"""Asked of ours only, in an environment of its own: the peer cannot be installed beside pydantic 1."""
+
 STARTS = tuple(
     Group(f"start: {name}", driver, exit_code=3)
     for name, driver in (
@@ -464,5 +531,5 @@ STARTS = tuple(
 )
 
 GROUPS = (
-    PLAIN, HEADERS, SCHEMA, ARRAYS, RAW, OLD_IMPORTS, CORS, TIMEOUT, OWN_SWAGGER, HINTS, *STARTS,
+    PLAIN, HEADERS, SCHEMA, ARRAYS, RAW, OLD_IMPORTS, CORS, TIMEOUT, OWN_SWAGGER, HINTS, ARRAY_HINTS, *STARTS,
 )  # fmt: skip

@@ -99,3 +99,26 @@ def init(): pass
 def run(numbers: list[float], scale: float = 1.0) -> list[float]:
     return [number * scale for number in numbers]
 """
+
+ARRAY_HINTS = """
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, Field
+class Options(BaseModel):
+    scale: float = Field(1.0, gt=0)
+def init(): pass
+def run(matrix: np.ndarray, table: pd.DataFrame, options: Options = Options()) -> np.ndarray:
+    return matrix.sum(axis=0) * table["age"].mean() * options.scale
+"""
+
+OLD_WHEELS = """
+import httptools, pydantic, uvloop
+class Person(pydantic.BaseModel):
+    name: str
+def init():
+    uvloop.new_event_loop().close()
+    httptools.HttpRequestParser(object())
+def run(numbers: list[float]) -> dict:
+    Person(name="Ann")
+    return {"sum": sum(numbers), "versions": [uvloop.__version__, httptools.__version__, pydantic.VERSION]}
+"""

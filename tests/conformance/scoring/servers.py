@@ -27,9 +27,10 @@ class Server:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def prepare() -> tuple[Server, Server]:
-    """Installs what is missing; ours and the peer."""
+def prepare() -> tuple[Server, Server, Server]:
+    """Installs what is missing; ours, the peer, and ours where the driver has old wheels."""
     driver = _environment("driver")
+    old = _environment("old_wheels")
     peer = _environment("azmlinfsrv")
     runtime = BUILD / "runtime"
     pins = ROOT / "operator" / "modelyard" / "build" / "runtime-requirements.txt"
@@ -41,17 +42,15 @@ def prepare() -> tuple[Server, Server]:
         link = runtime / "modelyard" / name
         if not link.is_symlink():
             link.symlink_to(ROOT / "operator" / "modelyard" / name)
-    ours = Server(
-        "ours",
-        f"{driver}/bin/python -S -P -m modelyard.scoring",
-        {"PYTHONPATH": str(runtime), "MODELYARD_PORT": "{port}"},
-    )
+    variables = {"PYTHONPATH": str(runtime), "MODELYARD_PORT": "{port}"}
+    ours = Server("ours", f"{driver}/bin/python -S -P -m modelyard.scoring", variables)
+    beside_old = Server("ours beside old wheels", f"{old}/bin/python -S -P -m modelyard.scoring", variables)
     theirs = Server(
         "azureml-inference-server-http 1.5.1",
         f"{peer}/bin/azmlinfsrv --entry_script {{driver}} --port {{port}} --worker_count 1",
         {"PATH": f"{peer}/bin:{os.environ['PATH']}"},
     )
-    return ours, theirs
+    return ours, theirs, beside_old
 
 
 def prepare_schemathesis() -> Path:

@@ -1,11 +1,14 @@
 """What happens when there is too much: of requests, of body, of time."""
 
+import contextlib
 import socket
 import threading
 
 import pytest
 from tests.unit.scoring.conftest import GATED_DRIVER, Gates
 from tests.unit.scoring.running import Answer, ScoringProcess, ask_on, read_answer, send_request, until
+
+from modelyard.scoring.dispatcher import MAX_WAITING
 
 ECHO_LENGTH = "def init(): pass\ndef run(data): return len(data)\n"
 
@@ -182,3 +185,20 @@ def test_a_client_that_leaves_disturbs_nobody(small: ScoringProcess) -> None:
     with small.connection() as connection:
         assert ask_on(connection, "POST", "/score", b"abc", {"Authorization": "Bearer key"}).json() == 3
     assert '"error"' not in small.log
+
+
+def test_who_finds_the_queue_full_is_read_from_again_when_there_is_room(serve, gates: Gates) -> None:
+    scoring = serve(GATED_DRIVER, MODELYARD_QUEUE_TIMEOUT_MS="60000", MODELYARD_MAX_HELD_BYTES="104857600")
+    busy = Scoring(scoring, "one")
+    gates.wait_begun("one")
+    with contextlib.ExitStack() as stack:
+        waiting = [stack.enter_context(scoring.connection()) for _ in range(MAX_WAITING + 50)]
+        for connection in waiting:
+            send_request(connection, "POST", "/score", b"")
+        refused = waiting[-1]
+        assert read_answer(refused).status == 503
+        send_request(refused, "POST", "/score", b"")
+        gates.open("one")
+
+        assert read_answer(refused).json() == "scored "
+    assert busy.answer.status == 200
