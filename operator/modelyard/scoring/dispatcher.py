@@ -155,20 +155,22 @@ class Dispatcher:
         if self._feeding:
             return  # an answer below brought the next request of its connection
         self._feeding = True
-        while self._waiting:
-            job = self._waiting[0]
-            if job.answered:
+        try:
+            while self._waiting:
+                job = self._waiting[0]
+                if job.answered:
+                    self._waiting.popleft()
+                    continue
+                process = self._with_room()
+                if process is None:
+                    return
                 self._waiting.popleft()
-                continue
-            process = self._with_room()
-            if process is None:
-                break
-            self._waiting.popleft()
-            if job.deadline <= time.monotonic():
-                self._finish(job, Reply(OVERLOADED, *_NOTHING))
-            else:
-                process.send(job)
-        self._feeding = False
+                if job.deadline <= time.monotonic():
+                    self._finish(job, Reply(OVERLOADED, *_NOTHING))
+                else:
+                    process.send(job)
+        finally:
+            self._feeding = False
 
     def _with_room(self) -> Process | None:
         if len(self.processes) == 1:
