@@ -35,7 +35,7 @@ from modelyard.reconcile.known import Item
 from modelyard.reconcile.outcome import Outcome, failed
 from modelyard.reconcile.queue import Key
 from modelyard.reconcile.report import kept, report
-from modelyard.resources.labels import SELECTOR
+from modelyard.resources.labels import SELECTOR, service_of_keys
 
 _LOG: Final = logging.getLogger(__name__)
 _RECONCILERS: Final[dict[str, Callable[[Context, Item], Awaitable[Outcome]]]] = {
@@ -171,7 +171,7 @@ class Controller:
         return Key(
             SERVICE.name,
             body["metadata"]["namespace"],
-            name.removesuffix("-keys") if resource is SECRETS else name,
+            service_of_keys(name) if resource is SECRETS else name,
         )
 
     async def _work(self) -> None:

@@ -35,6 +35,7 @@ BUILD_IMAGE: Final = f"{GROUP}/image"  # namespace/name
 BUILD_VERSION: Final = f"{GROUP}/version"
 BUILD_ATTEMPT: Final = f"{GROUP}/attempt"
 
+_KEYS_SUFFIX: Final = "-keys"
 _REVISION: Final = re.compile(rf"^({'|'.join(kind.lower for kind in KINDS)})-(.+)-([0-9]+)$")
 _KIND_NAMES: Final = {kind.lower: kind.name for kind in KINDS}
 
@@ -70,7 +71,12 @@ def parse_revision_name(text: str) -> RevisionName | None:
 
 def keys_name(service: str) -> str:
     """Name of the Secret with the keys of a Service."""
-    return f"{service}-keys"
+    return f"{service}{_KEYS_SUFFIX}"
+
+
+def service_of_keys(secret: str) -> str:
+    """The Service whose keys a Secret of that name holds."""
+    return secret.removesuffix(_KEYS_SUFFIX)
 
 
 def log_name(image: str, version: int) -> str:
