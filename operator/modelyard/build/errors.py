@@ -35,6 +35,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
+from modelyard.build.request import Step
+
 
 class BuildFailedError(Exception):
     """The root. `transient`: the same request may succeed later, with nothing changed by the user."""
@@ -47,6 +49,7 @@ class BuildFailedError(Exception):
         self.message = message
         self.retry_after_seconds = retry_after_seconds
         self.subject: str | None = None
+        self.step: Step | None = None
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.message}" if self.subject else self.message
@@ -211,10 +214,14 @@ class RegistryRefusedError(RegistryError):
 
 
 @contextmanager
-def about(subject: str) -> Iterator[None]:
-    """Name what a failure inside is about, a model or an asset; the innermost name stays."""
+def about(subject: str, step: Step | None = None) -> Iterator[None]:
+    """Name what a failure inside is about, a model or an asset; the innermost name stays.
+
+    `step` is that of the failure where it is not the one that the log is at: layers go side by side.
+    """
     try:
         yield
     except BuildFailedError as error:
         error.subject = error.subject or subject
+        error.step = error.step or step
         raise
