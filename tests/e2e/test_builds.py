@@ -119,7 +119,7 @@ def test_a_failed_image_leaves_the_service_on_the_old_one(kubectl: Kubectl, scor
 
 def test_a_newer_version_cancels_the_build_of_an_older_one(kubectl: Kubectl, files: Files) -> None:
     kubectl.apply(model("echo", files.url("slow/300/1")), manifest("echo", FROM_MODEL, "echo"), image("echo"))
-    until(kubectl, "img", "echo", 20, state="Running", version=1)
+    until(kubectl, "img", "echo", 20, state="Running", version=1, progress="Fetch")
     (first,) = build_jobs(kubectl.namespace, "echo")
     kubectl.patch("mdl", "echo", {"spec": {"url": files.url("content/2")}})
     until(kubectl, "img", "echo", 60, state="Succeeded", version=2)
@@ -129,6 +129,7 @@ def test_a_newer_version_cancels_the_build_of_an_older_one(kubectl: Kubectl, fil
         ) == 0,
         20, "the Job of version 1 is gone",
     )  # fmt: skip
+    assert "progress" not in until(kubectl, "img", "echo", 10, version=2)
     assert operation(kubectl, "image", "echo", 1) == "Cancelled"
     assert operation(kubectl, "image", "echo", 2) == "Succeeded"
     assert "Cancelled" in events(kubectl, "Image", "echo")
