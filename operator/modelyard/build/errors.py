@@ -26,7 +26,9 @@ BuildFailedError
     ├── RegistryUnavailableError        transient
     ├── RegistryForbiddenError
     ├── RegistryNotFoundError
+    ├── RegistryTooLargeError
     └── RegistryRefusedError
+        └── RegistryUnsupportedError
 """
 
 from __future__ import annotations
@@ -207,10 +209,22 @@ class RegistryNotFoundError(RegistryError):
     code = "RegistryNotFound"
 
 
+class RegistryTooLargeError(RegistryError):
+    """It, or a proxy in front of it, does not take as many bytes at once."""
+
+    code = "RegistryTooLarge"
+
+
 class RegistryRefusedError(RegistryError):
     """It answers, but with something that trying again does not mend."""
 
     code = "RegistryRefused"
+
+
+class RegistryUnsupportedError(RegistryRefusedError):
+    """It does not offer this, or has it switched off."""
+
+    code = "RegistryUnsupported"
 
 
 @contextmanager
