@@ -16,6 +16,7 @@ BuildFailedError
 │   └── ArchiveTooLargeError
 ├── AssetConflictError
 ├── DiskFullError
+├── SigningKeyInvalidError
 ├── EngineError
 │   ├── EngineUnavailableError          transient
 │   ├── BaseImageNotFoundError
@@ -156,6 +157,12 @@ class DiskFullError(BuildFailedError):
     """The workspace or the engine has no room."""
 
     code = "DiskFull"
+
+
+class SigningKeyInvalidError(BuildFailedError):
+    """The Secret with the key that signs images has none that can be used."""
+
+    code = "SigningKeyInvalid"
 
 
 class EngineError(BuildFailedError):
