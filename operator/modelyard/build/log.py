@@ -34,7 +34,7 @@ class BuildLog:
         self.step = step
 
     def write(self, text: str, step: Step | None = None) -> None:
-        """One or more lines, of the log's step by default; colours of terminals and empty lines are dropped."""
+        """One or more lines, of the log's step by default; without colours and empty lines."""
         with self._lock:
             for line in self.clean(text):
                 self._tail.append(line)
