@@ -52,8 +52,8 @@ class Settings:
     docker_network: str | None
     """MODELYARD_DOCKER_NETWORK: network mode of the steps that run."""
     proxies: Mapping[str, str]
-    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case, for the steps that an engine runs; what this process
-    itself asks keeps to them anyway."""
+    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case, for the steps that an engine runs; what this
+    process itself asks keeps to them anyway."""
     pip_conf: Path | None
     """MODELYARD_PIP_CONF: a pip.conf for inside the build."""
     access: RegistryAccess
