@@ -1,5 +1,5 @@
-"""The layers builder as its pod runs it: the operator's image as nobody in particular, nothing to write to but the
-workspace, and a registry that pods know by another name than images do.
+"""The layers builder as its pod runs it: the operator's image as nobody in particular, nothing to write to but
+the workspace, and a registry that pods know by another name than images do.
 """
 
 from __future__ import annotations
