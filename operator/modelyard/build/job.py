@@ -112,7 +112,7 @@ def build(request: BuildRequest, settings: Settings, log: BuildLog) -> str:
 def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
     """The builder that a request asks for."""
     if kind is BuilderKind.LAYERS:
-        return LayerBuilder()
+        raise NotImplementedError
     return DockerBuilder(
         host=settings.docker_host,
         network=settings.docker_network,
