@@ -17,6 +17,7 @@ BuildFailedError
 │   └── ArchiveTooLargeError
 ├── AssetConflictError
 ├── DiskFullError
+├── SigningKeyInvalidError
 ├── EngineError
 │   ├── EngineUnavailableError          transient
 │   ├── BaseImageNotFoundError
@@ -150,6 +151,12 @@ class DiskFullError(BuildFailedError):
     """The workspace or the engine has no room."""
 
     code = "DiskFull"
+
+
+class SigningKeyInvalidError(BuildFailedError):
+    """The Secret with the key that signs images has none that can be used."""
+
+    code = "SigningKeyInvalid"
 
 
 class EngineError(BuildFailedError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,8 @@ class ImageContent:
     entry_script: str
     model_dir: str | None
     requirements: str | None
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """sha256:… of all that was fetched, by its subject, as it was before it was unpacked."""
 
     @property
     def variables(self) -> dict[str, str]:

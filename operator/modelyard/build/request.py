@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 
 REQUEST_FILE: Final = "request.json"
 TERMINATION_MESSAGE_BYTES: Final = 4096
+REQUIREMENTS: Final = "pipRequirements"  # what messages call them
 
 
 class _Message(BaseModel):
@@ -45,11 +46,21 @@ class ModelInput(_Message):
     version: int
     source: Source
 
+    @property
+    def subject(self) -> str:
+        """What messages call it."""
+        return f"model {self.name}:{self.version}"
+
 
 class AssetInput(_Message):
     id: str
     mime_type: str | None = None
     source: Source
+
+    @property
+    def subject(self) -> str:
+        """What messages call it."""
+        return f"asset {self.id}"
 
 
 class Limits(_Message):
