@@ -23,7 +23,9 @@ _START_SECONDS: Final = 30
 _SHEBANG: Final = b"#!/usr/bin/env python3\n"
 _PYTHON_HERE: Final = re.escape(sys.executable.encode())
 # A path that is too long for a shebang comes by way of a shell: https://github.com/pypa/distlib/blob/master/distlib/scripts.py
-_OWN_SHEBANG: Final = re.compile(rb"\A#!(?:%b\n|/bin/sh\n'''exec' %b [^\n]*\n' '''\n)" % ((_PYTHON_HERE,) * 2))
+_OWN_SHEBANG: Final = re.compile(
+    rb"\A#!(?:%b\n|/bin/sh\n'''exec' %b [^\n]*\n' '''\n)" % ((_PYTHON_HERE,) * 2)
+)
 # Half of scikit-learn's and SciPy's modules; who imports them all the same waits for their compilation.
 _TESTS: Final = "^{folder}/.*/tests?/"
 # Where a package came from: a URL may hold a credential, a time is never the same.

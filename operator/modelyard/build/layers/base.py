@@ -66,7 +66,9 @@ def read_base(registry: Registry, image: str, wanted: str) -> Base:
     except RegistryNotFoundError as error:
         raise BaseImageNotFoundError(f"the base image {image} does not exist: {error.message}") from None
     except (KeyError, TypeError, ValueError):
-        raise RegistryRefusedError(f"{image} is not an image: its manifest or configuration is damaged") from None
+        raise RegistryRefusedError(
+            f"{image} is not an image: its manifest or configuration is damaged"
+        ) from None
 
 
 def _of_platform(manifests: Sequence[dict[str, Any]], wanted: str, image: str) -> str:
