@@ -23,7 +23,7 @@ from modelyard.reconcile.events import Recorder
 from modelyard.reconcile.queue import Key, WorkQueue
 from modelyard.reconcile.store import Store
 from modelyard.resources import labels
-from modelyard.resources.build_job import CONTAINER
+from modelyard.resources.build_pod import CONTAINER
 from modelyard.resources.revision import owner_of
 from modelyard.settings import Settings
 

@@ -21,7 +21,6 @@ from typing import Final, NoReturn
 from pydantic import ValidationError
 
 from modelyard.build.access import RegistryAccess, optional_path
-from modelyard.build.assemble import assemble
 from modelyard.build.builder import Builder
 from modelyard.build.docker import DockerBuilder
 from modelyard.build.errors import BuildFailedError, RequestInvalidError
@@ -107,7 +106,7 @@ def build(request: BuildRequest, settings: Settings, builder: Builder, log: Buil
     folder.mkdir(parents=True)
     try:
         context = FetchContext(access=settings.access, log=log.write, policy=settings.policy)
-        return builder.publish(request, assemble(request, folder, context, log), log)
+        return builder.publish(request, folder, context, log)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

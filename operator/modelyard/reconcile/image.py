@@ -20,17 +20,18 @@ from modelyard.reconcile.known import Item, Record
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.queue import Key
 from modelyard.resources import labels
-from modelyard.resources.build_request import python_version
+from modelyard.resources.build_request import builder, python_version
 
 _LOG: Final = logging.getLogger(__name__)
 _LOOK_AGAIN: Final = 15.0  # seconds until Secrets and models, of which no event tells, are looked for again
+_LOOK_AT_BUILD: Final = 5.0  # seconds between two looks at a build: each may write its progress
 _LONGEST_PAUSE: Final = 600.0  # seconds between two attempts
 
 
 async def reconcile(ctx: Context, item: Item) -> Outcome:
     """Resolve the manifest, record the version, cancel older builds, then see this one through."""
     outcome = await _phases(ctx, item)
-    return dataclasses.replace(outcome, fields=_fields(outcome.record))
+    return dataclasses.replace(outcome, fields={**_fields(outcome.record), **outcome.fields})
 
 
 async def _phases(ctx: Context, item: Item) -> Outcome:
@@ -80,8 +81,10 @@ async def _build(ctx: Context, item: Item, record: Record, manifest: Record) -> 
     if isinstance(progress, build.Waiting):
         return waiting(progress.reason, progress.message, record, requeue_after=_LOOK_AGAIN)
     if isinstance(progress, build.Running):
-        # The clean-up of a lost or late watch event: look again now and then.
-        return Outcome(State.RUNNING, "Building", progress.message, record, requeue_after=60)
+        return Outcome(
+            State.RUNNING, "Building", progress.message, record,
+            fields={"progress": progress.progress}, requeue_after=_LOOK_AT_BUILD,
+        )  # fmt: skip
     if isinstance(progress, Failure):
         return await _failed(ctx, record, progress, attempt)
     noted = {labels.IMAGE_LOCATION: progress.location, labels.BUILD_LOG: progress.log}
@@ -96,6 +99,16 @@ def _not_supported(ctx: Context, manifest: Record) -> Failure | None:
             ErrorResponse(
                 code="RuntimeNotSupported",
                 message=f"runtimeType {runtime['runtimeType']} is not supported yet: use Python",
+                status_code=400,
+            )
+        )
+    asked = builder(manifest.data, ctx.settings)
+    if asked not in ctx.settings.build.builders:
+        return Failure(
+            ErrorResponse(
+                code="BuilderNotOffered",
+                message=f"properties.builder {asked} is not offered here: leave it out, or ask for"
+                " build.docker.enabled in the chart",
                 status_code=400,
             )
         )

@@ -18,7 +18,7 @@ from modelyard.build.errors import (
     RegistryForbiddenError,
     RegistryUnavailableError,
 )
-from modelyard.build.layout import ImageContent
+from modelyard.build.fetch import FetchContext
 from modelyard.build.log import BuildLog
 from modelyard.build.request import AssetInput, BuildRequest, Source, Step
 from modelyard.build.retry import Retry
@@ -56,12 +56,11 @@ class Engine:
         self.out = io.StringIO()
         self.log = BuildLog(self.out)
         self.builder = DockerBuilder(host=f"tcp://{web.address}", network="host", retry=retry)
-        (folder / "app").mkdir()
-        self.content = ImageContent((), folder / "app", "driver.py", None, None)
+        self.workspace = folder
         web.answer = self._answer
 
     def publish(self) -> str:
-        return self.builder.publish(REQUEST, self.content, self.log)
+        return self.builder.publish(REQUEST, self.workspace, FetchContext(), self.log)
 
     def _answer(self, asked: Asked) -> Answer:
         if asked.path == "/version":
@@ -86,7 +85,9 @@ def test_a_build(engine: Engine, web: WebServer) -> None:
     assert "forcerm=True" in build
     assert "labels=%7B%22a%22%3A+%22b%22%7D" in build
     assert engine.out.getvalue().count("Pushing") == 1
-    assert engine.out.getvalue().startswith("[Build] Step 1/1 : FROM base:1\n[Push]")
+    assert engine.out.getvalue().startswith(
+        "[Fetch] asset driver: inline content\n[Build] Step 1/1 : FROM base:1\n[Push]"
+    )
 
 
 def test_a_registry_that_comes_back(engine: Engine, waits: list[float]) -> None:

@@ -14,13 +14,14 @@ import pytest
 from tests.unit.build.webserver import Answer, WebServer
 
 from modelyard.build import job
+from modelyard.build.assemble import assemble
 from modelyard.build.errors import (
     BuildFailedError,
     PipFailedError,
     RegistryUnavailableError,
     RequestInvalidError,
 )
-from modelyard.build.layout import ImageContent
+from modelyard.build.fetch import FetchContext
 from modelyard.build.log import BuildLog
 from modelyard.build.request import AssetInput, BuildRequest, BuildResult, ModelInput, Source, Step
 from modelyard.build.result import encoded, failed
@@ -43,7 +44,8 @@ class Builder:
     def __init__(self, **_: object) -> None:
         pass
 
-    def publish(self, request: BuildRequest, content: ImageContent, log: BuildLog) -> str:
+    def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
+        content = assemble(request, workspace, context, log)
         log.enter(Step.BUILD)
         log.write("Step 1/1")
         if self.raised:

@@ -26,7 +26,7 @@ from modelyard.build.errors import (
     SourceUnavailableError,
 )
 from modelyard.build.fetch.download import Download, FetchContext
-from modelyard.build.registry import retry_after_seconds
+from modelyard.build.registry.answers import retry_after_seconds
 from modelyard.build.request import Source
 from modelyard.build.urls import redact, redact_text
 
