@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections import defaultdict
@@ -10,8 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from modelyard.build.errors import RegistryError, RegistryRefusedError
 from modelyard.build.reference import Reference
-
-OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+from modelyard.build.registry.media_types import OCI_MANIFEST
 
 LAYER_CACHE: Final = "layer__cache"
 """Repository below the prefix with layers that images share, each found by a hash; no namespace has `_`."""
@@ -102,8 +102,9 @@ class Shelf:
         """
         reference = self._reference(stored)
         body = self._registry.manifest_bytes(reference)
-        for tag in stored.tags:
-            self._registry.delete_tag(reference, tag)
+        with contextlib.suppress(RegistryRefusedError):
+            for tag in stored.tags:
+                self._registry.delete_tag(reference, tag)
         return body
 
     def show(self, stored: Stored, manifest: bytes) -> None:
