@@ -52,6 +52,9 @@ class DockerBuilder:
     pip_conf: Path | None = None
     registry_config: Path | None = None
     """A dockerconfigjson with `auth` entries, for pulling the base image and for pushing."""
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    """HTTP_PROXY and its like, for the steps that run; as predefined arguments they leave no trace in images:
+    https://docs.docker.com/reference/dockerfile/#predefined-args."""
     retry: Retry = field(default_factory=lambda: Retry(attempts=5, first_seconds=1))
 
     def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
@@ -81,6 +84,7 @@ class DockerBuilder:
             custom_context=True,
             tag=f"{request.repository}:{request.tag}",
             labels=dict(request.labels),
+            buildargs=dict(self.proxies),
             network_mode=self.network,
             rm=True,
             forcerm=True,

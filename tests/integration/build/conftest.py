@@ -21,7 +21,7 @@ from modelyard.build.access import RegistryAccess
 from modelyard.build.inputs import input_hash
 from modelyard.build.layers.tar import tar_of
 from modelyard.build.registry import Registry
-from modelyard.build.request import AssetInput, BuildRequest, BuildResult, ModelInput, Source
+from modelyard.build.request import AssetInput, BuilderKind, BuildRequest, BuildResult, ModelInput, Source
 from modelyard.build.runtime import runtime_version
 
 START_SECONDS: Final = 30
@@ -63,6 +63,7 @@ class Builds:
             "repository": f"{self.registry}/{self.repository}",
             "tag": "untagged",
             "base_image": self.base,
+            "builder": BuilderKind.DOCKER,
             "driver": "driver",
             "models": models,
             "assets": (asset,),

@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.integration.chart.tools import CHART, REQUIRED, ROOT, CommandError, Render, Run
+from tests.integration.chart.tools import (
+    CHART,
+    REQUIRED,
+    ROOT,
+    CommandError,
+    Render,
+    Run,
+    named,
+    of_kind,
+    settings,
+)
 
 from modelyard.settings import Settings
 
@@ -18,23 +28,9 @@ WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 KINDS = {"models", "manifests", "images", "services"}
 
 
-def of_kind(objects: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
-    return [item for item in objects if item["kind"] in kinds]
-
-
-def named(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
-    (found,) = (item for item in of_kind(objects, kind) if item["metadata"]["name"] == name)
-    return found
-
-
 def resources(role: dict[str, Any], *verbs: str) -> set[str]:
     """The resources that a role gives any of the verbs on."""
     return {name for rule in role["rules"] if set(verbs) & set(rule["verbs"]) for name in rule["resources"]}
-
-
-def settings(objects: list[dict[str, Any]]) -> Settings:
-    (config,) = of_kind(objects, "ConfigMap")
-    return Settings.model_validate(yaml.safe_load(config["data"]["settings.yaml"]))
 
 
 def flat(settings: Settings) -> dict[str, Any]:
@@ -80,6 +76,8 @@ BAD_VALUES = [
     ("registry.insecure", '"yes"', "/registry/insecure"),
     ("registry.repository", '"Models"', "/registry/repository"),
     ("registry.password", '"secret"', "'password'"),
+    ("registry.cleanup.schedule", '"daily"', "/registry/cleanup/schedule"),
+    ("registry.cleanup.olderThan", '"1w"', "/registry/cleanup/olderThan"),
     ("image.pullPolicy", '"Sometimes"', "/image/pullPolicy"),
     ("image.digest", '"sha256:12"', "/image/digest"),
     ("image.tag", '"a b"', "/image/tag"),

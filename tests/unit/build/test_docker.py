@@ -55,7 +55,9 @@ class Engine:
         self.pushed: list[list[dict[str, object]] | Answer] = [PUSHED]
         self.out = io.StringIO()
         self.log = BuildLog(self.out)
-        self.builder = DockerBuilder(host=f"tcp://{web.address}", network="host", retry=retry)
+        self.builder = DockerBuilder(
+            host=f"tcp://{web.address}", network="host", proxies={"HTTPS_PROXY": "http://p:1"}, retry=retry
+        )
         self.workspace = folder
         web.answer = self._answer
 
@@ -83,6 +85,7 @@ def test_a_build(engine: Engine, web: WebServer) -> None:
     assert "t=r.example%2Fx%3At" in build
     assert "networkmode=host" in build
     assert "forcerm=True" in build
+    assert "buildargs=%7B%22HTTPS_PROXY%22%3A+%22http%3A%2F%2Fp%3A1%22%7D" in build
     assert "labels=%7B%22a%22%3A+%22b%22%7D" in build
     assert engine.out.getvalue().count("Pushing") == 1
     assert engine.out.getvalue().startswith(

@@ -41,9 +41,6 @@ class Builder:
 
     raised: BaseException | None = None
 
-    def __init__(self, **_: object) -> None:
-        pass
-
     def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
         content = assemble(request, workspace, context, log)
         log.enter(Step.BUILD)
@@ -70,7 +67,7 @@ class Job:
     def run(self, request: BuildRequest = REQUEST, *, raised: BaseException | None = None) -> int:
         (self.folder / "request.json").write_text(request.model_dump_json(by_alias=True))
         self._patch.setattr(Builder, "raised", raised)
-        self._patch.setattr(job, "DockerBuilder", Builder)
+        self._patch.setattr(job, "builder_of", lambda kind, settings: Builder())
         return job.run()
 
     @property
