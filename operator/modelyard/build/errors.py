@@ -8,6 +8,7 @@ BuildFailedError
 │   ├── SourceForbiddenError
 │   ├── SourceRefusedError
 │   ├── SourceUnavailableError          transient
+│   │   └── SourceChangedError
 │   ├── SourceTooLargeError
 │   └── DigestMismatchError
 ├── ArchiveError
@@ -111,6 +112,10 @@ class SourceUnavailableError(SourceError):
 
     code = "SourceUnavailable"
     transient = True
+
+
+class SourceChangedError(SourceUnavailableError):
+    """It changed while it was fetched."""
 
 
 class SourceTooLargeError(SourceError):

@@ -76,6 +76,8 @@ BAD_VALUES = [
     ("registry.insecure", '"yes"', "/registry/insecure"),
     ("registry.repository", '"Models"', "/registry/repository"),
     ("registry.password", '"secret"', "'password'"),
+    ("registry.cleanup.schedule", '"daily"', "/registry/cleanup/schedule"),
+    ("registry.cleanup.olderThan", '"1w"', "/registry/cleanup/olderThan"),
     ("image.pullPolicy", '"Sometimes"', "/image/pullPolicy"),
     ("image.digest", '"sha256:12"', "/image/digest"),
     ("image.tag", '"a b"', "/image/tag"),
