@@ -58,6 +58,8 @@ class Build(_Section):
     ca_bundle_config_map: str | None = None  # key ca.crt
     pip_config_secret: str | None = None  # key pip.conf
     registry_secret: str | None = None  # type kubernetes.io/dockerconfigjson
+    attestations: bool = True  # whether images get a bill of materials and their provenance
+    signing_secret: str | None = None  # keys cosign.key and cosign.password
     resources: dict[str, Any] = Field(
         default_factory=lambda: {
             "requests": {"cpu": "250m", "memory": "256Mi"},
