@@ -27,6 +27,7 @@ class Registry(_Section):
     internal: str | None = None  # host[:port] as pods of the cluster see it; the same as push by default
     insecure: bool = False  # plain HTTP
     repository: str = "modelyard"  # prefix of repositories: <prefix>/<namespace>/<image>
+    keep_versions: Annotated[int, Field(ge=0)] = 0  # built ones of an Image whose images stay; 0: all
     config_path: str | None = None  # a mounted dockerconfigjson with the credentials
     ca_path: str | None = None  # a mounted PEM file of the authorities to trust
 

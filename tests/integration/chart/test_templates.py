@@ -77,6 +77,7 @@ BAD_VALUES = [
     ("registry.repository", '"Models"', "/registry/repository"),
     ("registry.password", '"secret"', "'password'"),
     ("registry.cleanup.schedule", '"daily"', "/registry/cleanup/schedule"),
+    ("registry.cleanup.keepVersions", "-1", "/registry/cleanup/keepVersions"),
     ("registry.cleanup.olderThan", '"1w"', "/registry/cleanup/olderThan"),
     ("image.pullPolicy", '"Sometimes"', "/image/pullPolicy"),
     ("image.digest", '"sha256:12"', "/image/digest"),
@@ -144,6 +145,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
         "registry": {
             "push": "localhost:5001", "pull": "127.0.0.1:5001", "internal": "registry:5000", "insecure": True,
             "repository": "team/models", "secretName": "registry",
+            "cleanup": {"enabled": True, "delete": True, "keepVersions": 3},
         },
         "caBundle": {"configMapName": "ca"},
         "build": {
