@@ -29,6 +29,7 @@ from modelyard.build.fetch.policy import Policy
 from modelyard.build.log import BuildLog
 from modelyard.build.request import BuilderKind, BuildRequest, BuildResult
 from modelyard.build.result import crashed, encoded, failed
+from modelyard.build.supply.settings import SupplySettings
 
 _FAILED: Final = 1
 _CRASHED: Final = 70  # EX_SOFTWARE of sysexits.h
@@ -60,6 +61,8 @@ class Settings:
     """See RegistryAccess.from_environment; its CA bundle is for fetches and for inside the build too."""
     policy: Policy = field(default_factory=Policy)
     """See Policy.from_environment."""
+    supply: SupplySettings = field(default_factory=SupplySettings)
+    """See SupplySettings.from_environment."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -74,6 +77,7 @@ class Settings:
             pip_conf=optional_path(environment, "MODELYARD_PIP_CONF"),
             access=RegistryAccess.from_environment(environment),
             policy=Policy.from_environment(environment),
+            supply=SupplySettings.from_environment(environment),
         )
 
 
