@@ -111,6 +111,14 @@ make_kubectl() {
   download "https://dl.k8s.io/release/v$KUBERNETES_VERSION/bin/linux/$(arch)/kubectl" kubectl
 }
 
+make_cosign() {
+  if published; then
+    download "https://github.com/sigstore/cosign/releases/download/v$COSIGN_VERSION/cosign-linux-$(arch)" cosign
+  else
+    go_install "" "github.com/sigstore/cosign/v3/cmd/cosign@v$COSIGN_VERSION"
+  fi
+}
+
 # arch: this machine's, in Go's and Debian's name
 arch() {
   case $(uname -m) in

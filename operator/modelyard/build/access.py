@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from modelyard.build.errors import RegistryForbiddenError, SourceInvalidError
 _HUB: Final = "docker.io"
 _HUB_API: Final = "registry-1.docker.io"
 _HUB_LOGIN: Final = "index.docker.io"  # the key that `docker login` writes for the hub
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
+_LOOPBACK: Final = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class RegistryAccess:
     def base_url(self, registry: str) -> str:
         """Where the API of the registry named in an image is."""
         address = self.aliases.get(registry, _HUB_API if registry == _HUB else registry)
-        plain = address in self.insecure or address.startswith(_LOOPBACK)
+        plain = address in self.insecure or _LOOPBACK.fullmatch(address)
         return f"{'http' if plain else 'https'}://{address}"
 
     def credential(self, registry: str) -> Credential | None:

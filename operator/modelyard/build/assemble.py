@@ -15,52 +15,57 @@ from modelyard.build.layout import (
     driver_file,
     driver_of,
     model_dir,
-    model_path,
+    model_paths,
 )
 from modelyard.build.log import BuildLog
-from modelyard.build.request import BuildRequest, Limits, Source, Step
+from modelyard.build.request import REQUIREMENTS, BuildRequest, Limits, ModelInput, Source, Step
 from modelyard.build.unpack import unpack
 from modelyard.build.urls import clean_file_name, redact, requirements_url
 
 _REQUIREMENTS_BYTES: Final = 1024 * 1024
 
 
-def assemble(request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> ImageContent:
+def assemble(
+    request: BuildRequest,
+    workspace: Path,
+    context: FetchContext,
+    log: BuildLog,
+    *,
+    models: Sequence[ModelInput] | None = None,
+) -> ImageContent:
     """Everything of an image but its base and its environment, below an empty workspace.
 
-    Raises BuildFailedError and its kinds, with the model or asset that it is about.
+    `models` are those that have to be on the disk, all by default. Raises BuildFailedError and its kinds, with
+    the model or asset that it is about.
     """
     driver = driver_of(request)
+    paths = model_paths(request)
+    wanted = request.models if models is None else models
     supply = _Supply(request.limits, workspace, context, log)
     log.enter(Step.FETCH)
-    models = [
-        supply.fetch(f"model {model.name}:{model.version}", model.source, model.name)
-        for model in request.models
-    ]
-    assets = [supply.fetch(f"asset {asset.id}", asset.source, asset.id) for asset in request.assets]
+    fetched_models = [supply.fetch(model.subject, model.source, model.name) for model in wanted]
+    assets = [supply.fetch(asset.subject, asset.source, asset.id) for asset in request.assets]
     requirements = supply.requirements(request.pip_requirements)
     log.enter(Step.UNPACK)
     app = _Folder(workspace / "app")
     entry_script = ""
     for asset, fetched in zip(request.assets, assets, strict=True):
-        files = supply.unpack(f"asset {asset.id}", asset.source, fetched)
+        files = supply.unpack(asset.subject, asset.source, fetched)
         if asset is driver:
             entry_script = driver_file(fetched.name)
             files = files.rename(files.with_name(entry_script))
         app.take(asset.id, files, is_folder=asset.source.unpack)
-    placed: dict[str, PlacedModel] = {}
-    for model, fetched in zip(request.models, models, strict=True):
-        path = model_path(model, request)
-        if path in placed:
-            raise AssetConflictError(f"two models are named {model.name!r}, version {model.version}")
-        files = supply.unpack(f"model {model.name}:{model.version}", model.source, fetched)
-        placed[path] = PlacedModel(files if model.source.unpack else files.parent, path)
+    placed = []
+    for model, fetched in zip(wanted, fetched_models, strict=True):
+        files = supply.unpack(model.subject, model.source, fetched)
+        placed.append(PlacedModel(files if model.source.unpack else files.parent, paths[model.subject]))
     return ImageContent(
-        models=tuple(placed[path] for path in sorted(placed)),
+        models=tuple(sorted(placed, key=lambda model: model.path)),
         app=app.path,
         entry_script=entry_script,
         model_dir=model_dir(request),
         requirements=requirements,
+        digests=supply.digests,
     )
 
 
@@ -75,6 +80,7 @@ class _Supply:
         self._context = context
         self._log = log
         self._count = 0
+        self.digests: dict[str, str] = {}
 
     def fetch(self, subject: str, source: Source, name: str) -> FetchedFile:
         """One file, or a folder of an artifact, in a folder of its own."""
@@ -88,6 +94,7 @@ class _Supply:
                 context=self._context,
             )
         self._download_bytes -= fetched.size
+        self.digests[subject] = fetched.digest
         return fetched
 
     def unpack(self, subject: str, source: Source, fetched: FetchedFile) -> Path:
@@ -112,14 +119,14 @@ class _Supply:
         url = requirements_url(text)
         if url is None:
             return text
-        fetched = self.fetch("pipRequirements", Source(url=url), "requirements.txt")
+        fetched = self.fetch(REQUIREMENTS, Source(url=url), "requirements.txt")
         content = fetched.path.read_bytes()[: _REQUIREMENTS_BYTES + 1]
         if len(content) > _REQUIREMENTS_BYTES:
-            raise SourceInvalidError(f"pipRequirements: {redact(url)} is longer than 1 MiB")
+            raise SourceInvalidError(f"{REQUIREMENTS}: {redact(url)} is longer than 1 MiB")
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise SourceInvalidError(f"pipRequirements: {redact(url)} is not text in UTF-8") from None
+            raise SourceInvalidError(f"{REQUIREMENTS}: {redact(url)} is not text in UTF-8") from None
 
     def _new_folder(self) -> Path:
         self._count += 1

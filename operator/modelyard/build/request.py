@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 
 REQUEST_FILE: Final = "request.json"
 TERMINATION_MESSAGE_BYTES: Final = 4096
+REQUIREMENTS: Final = "pipRequirements"  # what messages call them
 
 
 class _Message(BaseModel):
@@ -28,6 +29,15 @@ class Step(StrEnum):
     UNPACK = "Unpack"
     BUILD = "Build"
     PUSH = "Push"
+
+
+class BuilderKind(StrEnum):
+    """Who makes the image."""
+
+    LAYERS = "Layers"
+    """The Job itself: assembles layers and pushes them, needs no daemon and no rights."""
+    DOCKER = "Docker"
+    """A Docker engine, for what has to run commands in the image."""
 
 
 class Source(_Message):
@@ -45,11 +55,21 @@ class ModelInput(_Message):
     version: int
     source: Source
 
+    @property
+    def subject(self) -> str:
+        """What messages call it."""
+        return f"model {self.name}:{self.version}"
+
 
 class AssetInput(_Message):
     id: str
     mime_type: str | None = None
     source: Source
+
+    @property
+    def subject(self) -> str:
+        """What messages call it."""
+        return f"asset {self.id}"
 
 
 class Limits(_Message):
@@ -61,9 +81,11 @@ class Limits(_Message):
 
 
 class BuildRequest(_Message):
-    repository: str  # the name to push to, as the engine sees the registry: registry/path, no tag
+    repository: str  # registry/path, no tag, with the registry's name as a Docker engine sees it
     tag: str  # the hash of all inputs
     base_image: str
+    base_python: str = "3.11"  # the minor version of the Python in it
+    builder: BuilderKind = BuilderKind.LAYERS
     driver: str  # id of the asset that is the driver
     models: tuple[ModelInput, ...] = ()
     assets: tuple[AssetInput, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -34,9 +34,38 @@ class Retry:
                 return call()
             except BuildFailedError as error:
                 failures += 1
-                if not error.transient or failures >= self.attempts:
-                    raise
-                wait = self.wait_seconds(failures, error.retry_after_seconds)
-                if on_retry is not None:
-                    on_retry(f"{error}; trying again in {wait:g} s")
+                wait = self._wait_or_raise(error, failures, on_retry)
             self.sleep(wait)
+
+    def resumed(
+        self,
+        read: Callable[[int], Iterator[bytes]],
+        offset: int,
+        *,
+        on_retry: Callable[[str], None] | None = None,
+    ) -> Iterator[bytes]:
+        """What `read(offset)` gives, read on where it breaks; attempts count anew once more of it came."""
+        failures = 0
+        while True:
+            try:
+                for chunk in read(offset):
+                    offset += len(chunk)
+                    failures = 0
+                    yield chunk
+            except BuildFailedError as error:
+                failures += 1
+                wait = self._wait_or_raise(error, failures, on_retry)
+            else:
+                return
+            self.sleep(wait)
+
+    def _wait_or_raise(
+        self, error: BuildFailedError, failures: int, on_retry: Callable[[str], None] | None
+    ) -> float:
+        """Seconds until the next try, of which `on_retry` is told; raises the error when there is none."""
+        if not error.transient or failures >= self.attempts:
+            raise error
+        wait = self.wait_seconds(failures, error.retry_after_seconds)
+        if on_retry is not None:
+            on_retry(f"{error}; trying again in {wait:g} s")
+        return wait

@@ -9,22 +9,22 @@ import logging
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from pydantic import ValidationError
-
 from modelyard.api.status import ErrorDetail, ErrorResponse
 from modelyard.build.errors import BuildFailedError
 from modelyard.build.inputs import input_hash
 from modelyard.build.reference import parse_reference
-from modelyard.build.request import BuildError, BuildRequest, BuildResult
+from modelyard.build.request import BuilderKind, BuildError, BuildRequest
 from modelyard.build.runtime import runtime_version
 from modelyard.kube.errors import AlreadyExists, Denied, Refused
 from modelyard.kube.types import JOBS, SECRETS, Json
 from modelyard.metrics import BUILDS
 from modelyard.reconcile import build_log
+from modelyard.reconcile.build_pods import pods_of, result_of, terminated
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.known import BuildJob, Item, Record
 from modelyard.resources import labels
-from modelyard.resources.build_job import CONTAINER, Build, build_job, request_secret
+from modelyard.resources.build_job import build_job, request_secret
+from modelyard.resources.build_pod import Build
 from modelyard.resources.build_request import Credentials, build_request, secrets_of
 
 _LOG: Final = logging.getLogger(__name__)
@@ -38,9 +38,10 @@ class Waiting(NamedTuple):
 
 
 class Running(NamedTuple):
-    """The Job is at work: the message says how far it is. Worth another look every few seconds."""
+    """The Job is at work; `progress` says how far it is. Worth another look every few seconds."""
 
     message: str
+    progress: str | None = None
 
 
 class Built(NamedTuple):
@@ -90,9 +91,9 @@ def _job_of(ctx: Context, record: Record, attempt: int) -> BuildJob | None:
     return next((job for job in ctx.store.jobs(record.key) if (job.version, job.attempt) == wanted), None)
 
 
-def _build_of(item: Item, record: Record, attempt: int) -> Build:
+def _build_of(item: Item, record: Record, attempt: int, builder: BuilderKind) -> Build:
     name = labels.job_name(item.uid, record.version, attempt)
-    return Build(name, f"{item.key.namespace}/{item.key.name}", record.version, attempt)
+    return Build(name, f"{item.key.namespace}/{item.key.name}", record.version, attempt, builder)
 
 
 async def _tagged(ctx: Context, request: BuildRequest) -> BuildRequest:
@@ -110,7 +111,7 @@ def _location(ctx: Context, item: Item, digest: str) -> str:
 
 
 async def _start(ctx: Context, item: Item, record: Record, request: BuildRequest, attempt: int) -> Progress:
-    build = _build_of(item, record, attempt)
+    build = _build_of(item, record, attempt, request.builder)
     try:
         created = await ctx.client.create(JOBS, ctx.settings.namespace, build_job(build, ctx.settings))
     except AlreadyExists:
@@ -126,8 +127,8 @@ async def _start(ctx: Context, item: Item, record: Record, request: BuildRequest
     return _running(ctx, record, build.name)
 
 
-def _running(ctx: Context, record: Record, job: str, progress: str = "") -> Running:
-    return Running(f"building {record.id} in Job {ctx.settings.namespace}/{job}{progress and ': '}{progress}")
+def _running(ctx: Context, record: Record, job: str, progress: str | None = None) -> Running:
+    return Running(f"building {record.id} in Job {ctx.settings.namespace}/{job}", progress)
 
 
 async def _is_handed_over(ctx: Context, job: BuildJob) -> bool:
@@ -162,9 +163,9 @@ def _text(value: str) -> str:
 
 
 async def _ended(ctx: Context, item: Item, record: Record, job: BuildJob) -> Progress:
-    pods = await build_log.pods_of(ctx, job.name)
+    pods = await pods_of(ctx, job.name)
     await build_log.finish(ctx, item, record, job.name, pods)
-    result = _result(pods)
+    result = result_of(pods)
     if result and result.digest:
         BUILDS.labels(result="succeeded").inc()
         return Built(_location(ctx, item, result.digest))
@@ -172,25 +173,6 @@ async def _ended(ctx: Context, item: Item, record: Record, job: BuildJob) -> Pro
     if result and result.error:
         return Failure(_explained(result.error), result.error.transient)
     return _unexplained(ctx, job, pods)
-
-
-def _result(pods: list[Json]) -> BuildResult | None:
-    """The newest result that a builder left; None when none did."""
-    for pod in reversed(pods):
-        message = _terminated(pod).get("message", "")
-        try:
-            return BuildResult.model_validate_json(message)
-        except ValidationError:
-            continue
-    return None
-
-
-def _terminated(pod: Json) -> Json:
-    for container in pod.get("status", {}).get("containerStatuses", ()):
-        if container["name"] == CONTAINER:
-            ended: Json = container["state"].get("terminated", {})
-            return ended
-    return {}
 
 
 def _explained(error: BuildError) -> ErrorResponse:
@@ -204,10 +186,16 @@ def _unexplained(ctx: Context, job: BuildJob, pods: list[Json]) -> Failure:
         minutes = ctx.settings.build.deadline_seconds / 60
         message = f"the build took longer than {minutes:g} minutes: raise the chart's build.deadlineSeconds"
         return Failure(_response("BuildDeadlineExceeded", message, status=504))
-    ended = _terminated(pods[-1]) if pods else {}
+    newest = pods[-1] if pods else {}
+    ended = terminated(newest)
     if ended.get("reason") == "OOMKilled":
         message = "the build ran out of memory: raise the chart's build.resources.limits.memory"
         return Failure(_response("BuildOutOfMemory", message, status=507))
+    pod_status = newest.get("status", {})
+    if pod_status.get("reason") == "Evicted":
+        said = pod_status.get("message", "").rstrip(". ")
+        message = f"the node ended the build: {said}: raise the chart's build.workspaceSize"
+        return Failure(_response("BuildEvicted", message, status=507))
     how = f" (exit code {ended['exitCode']})" if "exitCode" in ended else ""
     return Failure(
         _response("BuildLost", f"the build's pod ended without a result{how}", transient=True), True

@@ -6,20 +6,18 @@ import logging
 from typing import Final
 
 from modelyard.build.progress import newest
-from modelyard.kube.errors import AlreadyExists, Denied, KubeError, NotFound, Refused
-from modelyard.kube.types import CONFIG_MAPS, PODS, Json
+from modelyard.kube.errors import AlreadyExists, Denied, NotFound, Refused
+from modelyard.kube.types import CONFIG_MAPS, Json
 from modelyard.reconcile import versions
-from modelyard.reconcile.causes import find_cause
+from modelyard.reconcile.build_pods import hindrance, log_of, pods_of
 from modelyard.reconcile.children import NameTaken, check_owner
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.known import BuildLook, Item, Record
 from modelyard.resources import labels
-from modelyard.resources.build_job import CONTAINER
 from modelyard.resources.revision import metadata
 
 _LOG: Final = logging.getLogger(__name__)
 PAUSE_SECONDS: Final = 3.0  # between two looks at a build that runs, and so between its writes
-_LINES: Final = "10000"
 _BYTES: Final = 256 * 1024  # a ConfigMap takes 1 MiB; a log is kept from its end
 
 
@@ -32,9 +30,8 @@ async def follow(ctx: Context, item: Item, record: Record, job: str) -> str:
     if seen and (ctx.now() - seen.at).total_seconds() < PAUSE_SECONDS:
         return seen.progress
     pods = await pods_of(ctx, job)
-    log = await _read(ctx, record, pods)
-    cause = find_cause(pods)
-    progress = newest(log) or (cause.message if cause else "")
+    log = _end(await log_of(ctx, pods))
+    progress = newest(log) or await hindrance(ctx, job, pods)
     kept = await _keep(ctx, item, record, log, seen)
     ctx.store.put_build_look(job, BuildLook(ctx.now(), kept, progress))
     return progress
@@ -42,28 +39,10 @@ async def follow(ctx: Context, item: Item, record: Record, job: str) -> str:
 
 async def finish(ctx: Context, item: Item, record: Record, job: str, pods: list[Json]) -> None:
     """Keep the log of a build that has ended."""
-    await _keep(ctx, item, record, await _read(ctx, record, pods), ctx.store.build_look(job))
+    await _keep(ctx, item, record, _end(await log_of(ctx, pods)), ctx.store.build_look(job))
 
 
-async def pods_of(ctx: Context, job: str) -> list[Json]:
-    """The pods of a build Job, oldest first."""
-    selector = f"batch.kubernetes.io/job-name={job}"
-    pods = await ctx.client.list_all(PODS, ctx.settings.namespace, labelSelector=selector)
-    return sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
-
-
-async def _read(ctx: Context, record: Record, pods: list[Json]) -> str:
-    """The end of the newest pod's log; empty when there is none, or none to be had."""
-    if not pods:
-        return ""
-    name = pods[-1]["metadata"]["name"]
-    try:
-        log = await ctx.client.log(ctx.settings.namespace, name, container=CONTAINER, tailLines=_LINES)
-    except KubeError as error:
-        # The container that has still to begin is a 400.
-        level = logging.DEBUG if error.status == 400 else logging.WARNING
-        _LOG.log(level, "log of the build of %s: %s", record.id, error)
-        return ""
+def _end(log: str) -> str:
     return log.encode()[-_BYTES:].decode(errors="ignore")
 
 

@@ -1,0 +1,158 @@
+"""The registry API as the rest sees it.
+
+Synchronous: the operator calls it in a thread, the build Job as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+
+from modelyard.build.access import Credential, RegistryAccess
+from modelyard.build.errors import RegistryNotFoundError, RegistryRefusedError
+from modelyard.build.ranges import range_header
+from modelyard.build.reference import Reference, parse_reference
+from modelyard.build.registry import listing, manifests, referrers, uploads
+from modelyard.build.registry.answers import bounded, digest_of
+from modelyard.build.registry.media_types import Descriptor
+from modelyard.build.registry.source import BlobSource
+from modelyard.build.registry.transport import Transport
+from modelyard.build.registry.uploads import Blob, Content
+from modelyard.build.retry import Retry
+
+_SMALL_BYTES: Final = 4 * 1024 * 1024
+
+
+class Registry:
+    """Registries by the names that images give them. Safe for threads, as httpx is; close it after use.
+
+    A `repository` is a Reference whose tag and digest do not count. Its calls raise RegistryUnavailableError
+    after bounded retries, RegistryForbiddenError, RegistryNotFoundError, RegistryTooLargeError and
+    RegistryRefusedError.
+    """
+
+    def __init__(
+        self,
+        access: RegistryAccess,
+        *,
+        credential: Credential | None = None,
+        retry: Retry | None = None,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
+        """`credential` takes the place of those that `access` knows; `log` is told of what is tried again."""
+        self._transport = Transport(access, credential=credential, retry=retry or Retry(attempts=3), log=log)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def resolve(self, image: str) -> str | None:
+        """The digest that `registry/path:tag` has now, or None when the registry has no such image."""
+        try:
+            return manifests.resolve(self._transport, parse_reference(image))
+        except RegistryNotFoundError:
+            return None
+
+    def manifest(self, reference: Reference) -> tuple[dict[str, Any], str]:
+        """The manifest and its digest; verified when the reference has one."""
+        body = manifests.read(self._transport, reference)
+        return manifests.parse(body, reference), digest_of(body)
+
+    def manifest_bytes(self, reference: Reference) -> bytes:
+        """The manifest as it was pushed: its digest is of these bytes."""
+        return manifests.read(self._transport, reference)
+
+    def put_manifest(self, repository: Reference, body: bytes, media_type: str, *, tag: str | None) -> str:
+        """The digest; its blobs must be there. Without a tag it is found by its digest alone.
+
+        A manifest with a `subject` is among that one's referrers afterwards, in any registry.
+        """
+        manifest = manifests.parse(body, repository)
+        is_tracked = manifests.write(self._transport, repository, body, media_type, tag)
+        if manifest.get("subject") and not is_tracked:
+            referrers.record(self._transport, repository, body, media_type, manifest)
+        return digest_of(body)
+
+    def delete_manifest(self, repository: Reference, digest: str) -> bool:
+        """False where the registry has deletion switched off."""
+        return manifests.delete(self._transport, repository, digest)
+
+    def delete_tag(self, repository: Reference, tag: str) -> bool:
+        """What it named stays. False where the registry takes no tags away, or deletes nothing."""
+        return manifests.delete(self._transport, repository, tag)
+
+    def referrers(
+        self, repository: Reference, digest: str, artifact_type: str | None = None
+    ) -> list[Descriptor]:
+        """Descriptors of the manifests whose `subject` has the digest, all or of one type."""
+        return referrers.referrers(self._transport, repository, digest, artifact_type)
+
+    def tags(self, repository: Reference) -> Iterator[str]:
+        """Of a repository that may not be there; `sha256-…` are indices of referrers, where they must be."""
+        return listing.tags(self._transport, repository)
+
+    def repositories(self, registry: str) -> Iterator[str]:
+        """Paths of all that the credentials may see; many hosted registries refuse to list them."""
+        return listing.repositories(self._transport, registry)
+
+    @contextmanager
+    def blob(self, reference: Reference, digest: str, *, offset: int = 0) -> Iterator[httpx.Response]:
+        """One try at a blob, its body still unread; from `offset` if the registry answers 206."""
+        headers = {"Accept-Encoding": "identity"} | range_header(offset)
+        url = self._transport.of(reference, f"blobs/{digest}")
+        with self._transport.request("GET", url, reference, headers=headers) as response:
+            yield response
+
+    def blob_bytes(self, repository: Reference, digest: str) -> bytes:
+        """A small blob, an image's config say, of at most 4 MiB; verified."""
+
+        def read() -> bytes:
+            with self.blob(repository, digest) as response:
+                return bounded(response, _SMALL_BYTES, f"the blob {digest} of {repository}")
+
+        body = self._transport.retried(read)
+        if digest_of(body) != digest:
+            raise RegistryRefusedError(f"the blob {digest} of {repository} has the digest {digest_of(body)}")
+        return body
+
+    def has_blob(self, repository: Reference, digest: str) -> bool:
+        return uploads.has_blob(self._transport, repository, digest)
+
+    def mount(self, repository: Reference, digest: str, source: str) -> bool:
+        """Share a blob of the repository with the path `source` in the same registry; False when refused."""
+        return uploads.mount(self._transport, repository, digest, source)
+
+    def upload(
+        self,
+        repository: Reference,
+        content: Content,
+        *,
+        digest: str | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Blob:
+        """Send the content while it is hashed, one chunk in memory; 16 MiB after a connection broke.
+
+        `progress` is told how many of the content's bytes are sent. Raises DigestMismatchError unless they
+        have the digest, if one is given, and what the content raises; then nothing is left in the registry.
+        """
+        return uploads.upload(self._transport, repository, content, digest=digest, progress=progress)
+
+    def upload_bytes(self, repository: Reference, data: bytes) -> Blob:
+        """A small blob, in one piece."""
+        return uploads.upload_bytes(self._transport, repository, data)
+
+    def copy(self, source: Reference, target: Reference, digest: str, size: int) -> None:
+        """A blob from one registry to another, streamed and verified; `size` in bytes."""
+        content = BlobSource(self._transport, source, digest, size)
+        self.upload(target, content, digest=digest)

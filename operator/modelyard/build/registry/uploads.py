@@ -1,0 +1,298 @@
+"""Blobs on their way into a registry: hashed as they are sent, in memory that does not grow with them.
+
+A blob goes as one stream. When that breaks, or is too long for a proxy, the registry is asked what it has,
+and the rest goes in parts, each tried again on its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+import httpx
+
+from modelyard.build.errors import (
+    BuildFailedError,
+    DigestMismatchError,
+    RegistryError,
+    RegistryForbiddenError,
+    RegistryNotFoundError,
+    RegistryRefusedError,
+    RegistryTooLargeError,
+    RegistryUnavailableError,
+)
+from modelyard.build.reference import Reference
+from modelyard.build.registry.answers import digest_of
+from modelyard.build.registry.login import scope
+from modelyard.build.registry.transport import PULL, PUSH, Transport
+
+_PART_BYTES: Final = 16 * 1024 * 1024  # held in memory; S3 behind a registry takes no part below 5 MiB
+_BYTES: Final = {"Content-Type": "application/octet-stream"}
+_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0, read=300.0)  # a registry copies a large blob on its commit
+_CANCEL_TIMEOUT: Final = httpx.Timeout(5.0)
+_RANGE: Final = re.compile(r"(?:bytes=)?0-(\d+)")
+
+
+class Content(Protocol):
+    """Bytes that can be read again, the same each time."""
+
+    def open(self, offset: int) -> Iterator[bytes]:
+        """The bytes from `offset` on, in chunks; none at the end. Chunks of about 1 MiB are sent fastest."""
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A blob that is in a registry; `size` in bytes."""
+
+    digest: str
+    size: int
+
+
+def has_blob(transport: Transport, repository: Reference, digest: str) -> bool:
+    """Raises RegistryError for anything but yes and no."""
+    url = transport.of(repository, f"blobs/{digest}")
+
+    def ask() -> bool:
+        with transport.request("HEAD", url, repository, PUSH):
+            return True
+
+    try:
+        return transport.retried(ask)
+    except RegistryNotFoundError:
+        return False
+
+
+def mount(transport: Transport, repository: Reference, digest: str, source: str) -> bool:
+    """Whether the registry shared a blob between two of its repositories; a refusal is none of the errors."""
+    url = transport.of(repository, "blobs/uploads/").copy_merge_params({"mount": digest, "from": source})
+
+    def ask() -> bool:
+        with transport.request(
+            "POST", url, repository, PUSH, more_scopes=(scope(source, PULL),), content=b""
+        ) as response:
+            if response.status_code == 201:
+                return True
+            session = transport.location(response, repository)
+        _cancel(transport, session, repository)
+        return False
+
+    try:
+        return transport.retried(ask)
+    except RegistryUnavailableError:
+        raise
+    except RegistryError:
+        return False
+
+
+def upload_bytes(transport: Transport, repository: Reference, data: bytes) -> Blob:
+    """A small blob, in one piece."""
+    blob = Blob(digest_of(data), len(data))
+
+    def send() -> Blob:
+        with _Session(transport, repository) as session:
+            transport.retried(lambda: session.commit(blob, data))
+        return blob
+
+    return _once_more(send)
+
+
+def upload(
+    transport: Transport,
+    repository: Reference,
+    content: Content,
+    *,
+    digest: str | None,
+    progress: Callable[[int], None] | None,
+) -> Blob:
+    """See Registry.upload."""
+
+    def send() -> Blob:
+        body = _Body(content, progress)
+        with _Session(transport, repository) as session:
+            try:
+                session.stream(body)
+            except (RegistryUnavailableError, RegistryTooLargeError, RegistryForbiddenError) as error:
+                transport.tell(f"{error}; going on in parts")
+                session.send_parts(body)
+            if digest not in {None, body.blob.digest}:
+                raise DigestMismatchError(f"the content has the digest {body.blob.digest}, not {digest}")
+            transport.retried(lambda: session.commit(body.blob))
+        return body.blob
+
+    try:
+        return _once_more(send)
+    except _ContentError as error:
+        raise error.failure from None
+
+
+class _ContentError(Exception):
+    """Around a failure of the content: the registry has no part in it, even when it is a registry's."""
+
+    def __init__(self, failure: BuildFailedError) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+class _SessionLostError(RegistryError):
+    """The registry does not know the upload any more, or has something else of it than was sent."""
+
+
+def _once_more(send: Callable[[], Blob]) -> Blob:
+    """From the start when the session is lost: a registry that restarts may forget what it had."""
+    with contextlib.suppress(_SessionLostError):
+        return send()
+    try:
+        return send()
+    except _SessionLostError as error:
+        raise RegistryUnavailableError(error.message) from None
+
+
+@contextlib.contextmanager
+def _lost() -> Iterator[None]:
+    """An answer inside that is no transient one means that the session is lost."""
+    try:
+        yield
+    except (RegistryNotFoundError, RegistryRefusedError) as error:
+        raise _SessionLostError(error.message) from None
+
+
+class _Body:
+    """The bytes of a blob, each hashed once, however often it is sent."""
+
+    def __init__(self, content: Content, progress: Callable[[int], None] | None) -> None:
+        self.size = 0
+        """Bytes that were hashed, the first ones of the content."""
+        self._content = content
+        self._progress = progress
+        self._hash = hashlib.sha256()
+
+    @property
+    def blob(self) -> Blob:
+        return Blob(f"sha256:{self._hash.hexdigest()}", self.size)
+
+    def read(self, offset: int) -> Generator[bytes, None, None]:
+        for chunk in self._open(offset):
+            known = self.size - offset
+            offset += len(chunk)
+            if offset > self.size:
+                self._hash.update(memoryview(chunk)[known:])
+                self.size = offset
+            yield chunk
+            if self._progress:
+                self._progress(offset)
+
+    def _open(self, offset: int) -> Iterator[bytes]:
+        try:
+            yield from self._content.open(offset)
+        except BuildFailedError as error:
+            raise _ContentError(error) from None
+
+    def parts(self, offset: int) -> Iterator[bytes]:
+        part = bytearray()
+        for chunk in self.read(offset):
+            part += chunk
+            while len(part) >= _PART_BYTES:
+                yield bytes(part[:_PART_BYTES])
+                del part[:_PART_BYTES]
+        if part:
+            yield bytes(part)
+
+
+class _Session:
+    """One upload as the registry knows it, a context; cancelled there unless it was committed."""
+
+    def __init__(self, transport: Transport, repository: Reference) -> None:
+        self._transport = transport
+        self._repository = repository
+        self._committed = False
+
+    def __enter__(self) -> Self:
+        url = self._transport.of(self._repository, "blobs/uploads/")
+        self._url = self._transport.retried(lambda: self._request("POST", url))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._committed:
+            _cancel(self._transport, self._url, self._repository)
+
+    def stream(self, body: _Body) -> None:
+        """All of the body in one request, without its length: it need not be known."""
+        with _lost(), contextlib.closing(body.read(0)) as chunks:
+            self._url = self._request("PATCH", self._url, chunks, _BYTES)
+
+    def send_parts(self, body: _Body) -> None:
+        """The rest of a body of which the registry has got some."""
+        with _lost():
+            offset = self._transport.retried(lambda: self._received(body.size))
+            for part in body.parts(offset):
+                self._part(part, offset)
+                offset += len(part)
+
+    def _part(self, part: bytes, offset: int) -> None:
+        in_doubt = False
+
+        def send() -> None:
+            nonlocal in_doubt
+            done = self._received(offset + len(part)) - offset if in_doubt else 0
+            if done < 0:
+                raise _SessionLostError(f"{self._repository.registry} lost a part of an upload")
+            if done < len(part):
+                in_doubt = True
+                where = {"Content-Range": f"{offset + done}-{offset + len(part) - 1}"}
+                self._url = self._request("PATCH", self._url, part[done:], _BYTES | where)
+
+        self._transport.retried(send)
+
+    def _received(self, sent: int) -> int:
+        """How many bytes of the `sent` the registry has."""
+        with self._transport.request("GET", self._url, self._repository, PUSH) as response:
+            found = _RANGE.fullmatch(response.headers.get("range", ""))
+            if "location" in response.headers:
+                self._url = self._transport.location(response, self._repository)
+        last = int(found[1]) if found else 0
+        count = last + 1 if last else 0  # 0-0 stands for nothing too
+        if count > sent:
+            raise _SessionLostError(f"{self._repository.registry} has more of an upload than was sent")
+        return count
+
+    def commit(self, blob: Blob, data: bytes = b"") -> None:
+        """Make it a blob; `data` is what was not sent yet."""
+        url = self._url.copy_set_param("digest", blob.digest)
+        try:
+            with self._transport.request(
+                "PUT", url, self._repository, PUSH, headers=_BYTES, content=data, timeout=_TIMEOUT
+            ):
+                self._committed = True
+        except RegistryNotFoundError:  # of a commit before, whose answer was lost
+            if not has_blob(self._transport, self._repository, blob.digest):
+                raise _SessionLostError(f"{self._repository.registry} lost an upload") from None
+            self._committed = True
+
+    def _request(
+        self,
+        method: str,
+        url: httpx.URL,
+        content: bytes | Iterator[bytes] = b"",
+        headers: dict[str, str] | None = None,
+    ) -> httpx.URL:
+        """Where the session goes on."""
+        with self._transport.request(
+            method, url, self._repository, PUSH, headers=headers, content=content, timeout=_TIMEOUT
+        ) as response:
+            return self._transport.location(response, self._repository)
+
+
+def _cancel(transport: Transport, session: httpx.URL, repository: Reference) -> None:
+    """As far as the registry lets itself be told: it forgets uploads by itself, later."""
+    with (
+        contextlib.suppress(RegistryError),
+        transport.request("DELETE", session, repository, PUSH, timeout=_CANCEL_TIMEOUT),
+    ):
+        pass

@@ -1,0 +1,117 @@
+"""Attaches to an image, as OCI referrers, what is said of it.
+
+Before the image itself is pushed, so that nobody, a policy controller least of all, sees an image that lacks
+its signature: registries take a manifest whose `subject` is not there yet, see
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests-with-subject.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from modelyard.build.errors import RegistryRefusedError, about
+from modelyard.build.reference import Reference
+from modelyard.build.registry import Descriptor
+from modelyard.build.registry.media_types import OCI_MANIFEST
+from modelyard.build.supply import bundle, provenance, sbom
+from modelyard.build.supply.bundle import Signer
+from modelyard.build.supply.facts import BuildFacts, Json
+
+_EMPTY: Final = b"{}"
+_EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
+_PREDICATE: Final = "in-toto.io/predicate-type"
+_BUNDLED: Final = "dev.sigstore.bundle."  # names what is in a bundle to those who look at referrers only
+
+
+class Registry(Protocol):
+    """Of a registry, what attaching takes; see modelyard.build.registry."""
+
+    def has_blob(self, repository: Reference, digest: str) -> bool: ...
+
+    def upload_bytes(self, repository: Reference, data: bytes) -> Any: ...
+
+    def put_manifest(
+        self, repository: Reference, body: bytes, media_type: str, *, tag: str | None
+    ) -> str: ...
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """One document about an image."""
+
+    media_type: str
+    body: bytes
+    annotations: dict[str, str] = field(default_factory=dict)
+
+
+def attach(
+    registry: Registry, repository: Reference, image: Descriptor, facts: BuildFacts, signer: Signer | None
+) -> None:
+    """Attach bill of materials and provenance to an image of `repository`, and signed ones if there is a key.
+
+    What is attached already is found to be the same. Raises RegistryError: an image is not to be had without.
+    """
+    with about("attestations of the image"):
+        try:
+            if not registry.has_blob(repository, _descriptor(_EMPTY_TYPE, _EMPTY)["digest"]):
+                registry.upload_bytes(repository, _EMPTY)
+            for attachment in attachments(
+                f"{repository.registry}/{repository.repository}", image, facts, signer
+            ):
+                registry.upload_bytes(repository, attachment.body)
+                registry.put_manifest(repository, manifest(image, attachment), OCI_MANIFEST, tag=None)
+        except RegistryRefusedError as error:
+            raise RegistryRefusedError(
+                f"{error.message}: where the registry takes no OCI artifacts, set the chart's"
+                " build.attestations.enabled to false"
+            ) from None
+
+
+def attachments(
+    repository: str, image: Descriptor, facts: BuildFacts, signer: Signer | None
+) -> Iterator[Attachment]:
+    """The documents about an image; equal facts give equal ones."""
+    materials = sbom.sbom(repository, image["digest"], facts)
+    yield Attachment(sbom.ARTIFACT_TYPE, _encoded(materials))
+    predicates = {
+        provenance.PREDICATE_TYPE: provenance.provenance(facts),
+        sbom.PREDICATE_TYPE: materials,
+        bundle.SIGNATURE_TYPE: {},
+    }
+    statements = {
+        kind: _encoded(provenance.statement(repository, image["digest"], kind, predicate))
+        for kind, predicate in predicates.items()
+    }
+    made = provenance.PREDICATE_TYPE
+    yield Attachment(provenance.MEDIA_TYPE, statements[made], {_PREDICATE: made})
+    if signer is None:
+        return
+    for kind, statement in statements.items():
+        annotations = {f"{_BUNDLED}content": "dsse-envelope", f"{_BUNDLED}predicateType": kind}
+        yield Attachment(bundle.MEDIA_TYPE, bundle.bundle(statement, signer), annotations)
+
+
+def manifest(subject: Descriptor, attachment: Attachment) -> bytes:
+    """https://github.com/opencontainers/image-spec/blob/main/manifest.md#guidelines-for-artifact-usage."""
+    whole = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "artifactType": attachment.media_type,
+        "config": _descriptor(_EMPTY_TYPE, _EMPTY),
+        "layers": [_descriptor(attachment.media_type, attachment.body)],
+        "subject": {key: subject[key] for key in ("mediaType", "digest", "size")},
+    }
+    return _encoded(whole | ({"annotations": attachment.annotations} if attachment.annotations else {}))
+
+
+def _encoded(document: Json) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _descriptor(media_type: str, content: bytes) -> Descriptor:
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    return {"mediaType": media_type, "digest": digest, "size": len(content)}
