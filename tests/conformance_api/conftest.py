@@ -21,6 +21,7 @@ import pytest
 from tests.conformance_api.reference import API_VERSION, rows
 from tests.conformance_api.seen import Seen
 from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl, port_forward
+from tests.support.files import Files
 
 SUBSCRIPTION: Final = "5f08d643-1910-4a38-a7c7-84a39d4f42e0"
 RESOURCE_GROUP: Final = "Research"
@@ -87,6 +88,12 @@ def forwarded() -> Iterator[str]:
         yield url.replace("http://127.0.0.1", "https://localhost")
 
 
+@pytest.fixture(scope="session")
+def files(account: Kubectl) -> Files:
+    """A web server that builds can reach."""
+    return Files(account)
+
+
 @dataclass(frozen=True)
 class Api:
     """The API as one caller sees it; every exchange is checked and ticked off."""
@@ -116,6 +123,13 @@ class Api:
         """The path of an operation: clients use the last segment of its location."""
         return f"/operations/{answer.headers['Operation-Location'].rsplit('/', 1)[1]}"
 
+    @contextlib.contextmanager
+    def stream(self, uri: str) -> Iterator[Iterator[str]]:
+        """The pieces of an answer as they come."""
+        with self.http.stream("GET", uri, timeout=300) as answer:
+            assert answer.status_code == 200, answer.read()
+            yield answer.iter_text()
+
     def finished(self, operation: str, seconds: float = _BUILD_SECONDS) -> Any:
         """An operation when it has ended."""
         end = time.monotonic() + seconds
@@ -143,6 +157,11 @@ def caller(account: Kubectl, base_url: str, seen: Seen) -> Iterator[Callable[...
     """Makes the API as a ServiceAccount of the account sees it, or as the holder of a token."""
     clients = []
 
+    def check(answer: httpx.Response) -> None:
+        if not answer.headers.get("content-type", "").startswith("text/plain"):  # it may go on for long
+            answer.read()
+        seen.exchange(answer)
+
     def make(
         name: str = "editor", token: str | None = None, path: str | None = None, url: str = base_url
     ) -> Api:
@@ -151,7 +170,7 @@ def caller(account: Kubectl, base_url: str, seen: Seen) -> Iterator[Callable[...
             headers={"Authorization": f"Bearer {token}"},
             verify=_tls(base_url),
             timeout=20,
-            event_hooks={"response": [lambda answer: (answer.read(), seen.exchange(answer), None)[2]]},
+            event_hooks={"response": [check]},
         )
         clients.append(http)
         default = (
