@@ -13,11 +13,8 @@ from tests.support.cluster import Kubectl
 from tests.support.files import Files
 from tests.support.operator import SYSTEM
 
-_GIVEN_BY_USERS: Final = {
-    "spec",
-    "data",
-}  # of our objects and of records: what was sent, for those who may read it
-
+# Of our objects and of records: what was sent, for those who may read it.
+_GIVEN_BY_USERS: Final = {"spec", "data"}
 _SCORING: Final = "modelyard.dev/service"
 
 
