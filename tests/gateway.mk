@@ -8,5 +8,5 @@ conformance-api: cluster image ## every row of the 2017 API against the installe
 	. .cluster/env && $(RUN) pytest tests/conformance_api --quiet
 
 bench-api: cluster image ## reads and creates through the gateway beside the API server's own
-	@. .cluster/env && tests/conformance_api/certificate.sh && $(GATEWAY_INSTALL)
+	@. .cluster/env && tests/conformance_api/certificate.sh && $(GATEWAY_INSTALL) --set gateway.serviceType=NodePort
 	@. .cluster/env && $(RUN) python -m tests.bench.gateway

@@ -6,6 +6,7 @@ KUBECONFIG must lead to its cluster. Callers are ServiceAccounts of a namespace 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 import time
@@ -20,6 +21,7 @@ import pytest
 from tests.conformance_api.reference import API_VERSION, rows
 from tests.conformance_api.seen import Seen
 from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl, port_forward
+from tests.support.files import Files
 
 SUBSCRIPTION: Final = "5f08d643-1910-4a38-a7c7-84a39d4f42e0"
 RESOURCE_GROUP: Final = "Research"
@@ -27,14 +29,15 @@ _ROLES: Final = {"editor": "edit", "viewer": "view"}
 _SEEN: Final = Seen()
 _POLL_SECONDS: Final = 0.5
 _BUILD_SECONDS: Final = 600
+_LAST: Final = ("test_faults.py", "test_rows.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """These tests need the whole cluster; the table comes last, when all has been seen that can be."""
+    """These tests need the whole cluster; faults disturb others, and the table needs all that can be seen."""
     here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
     for item in here:
         item.add_marker(pytest.mark.e2e)
-    items.sort(key=lambda item: item.path.name == "test_rows.py")
+    items.sort(key=lambda item: _LAST.index(item.path.name) if item.path.name in _LAST else -1)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -73,9 +76,22 @@ def base_url() -> Iterator[str]:
     if url := os.environ.get("GATEWAY_URL"):
         yield url
         return
+    with forwarded() as url:
+        yield url
+
+
+@contextlib.contextmanager
+def forwarded() -> Iterator[str]:
+    """The installed gateway's URL, through one of its pods, while the context lasts."""
     name = os.environ.get("GATEWAY_SERVICE", "modelyard-gateway")
     with port_forward(OPERATOR_NAMESPACE, f"service/{name}", 443) as url:
         yield url.replace("http://127.0.0.1", "https://localhost")
+
+
+@pytest.fixture(scope="session")
+def files(account: Kubectl) -> Files:
+    """A web server that builds can reach."""
+    return Files(account)
 
 
 @dataclass(frozen=True)
@@ -107,6 +123,13 @@ class Api:
         """The path of an operation: clients use the last segment of its location."""
         return f"/operations/{answer.headers['Operation-Location'].rsplit('/', 1)[1]}"
 
+    @contextlib.contextmanager
+    def stream(self, uri: str) -> Iterator[Iterator[str]]:
+        """The pieces of an answer as they come."""
+        with self.http.stream("GET", uri, timeout=300) as answer:
+            assert answer.status_code == 200, answer.read()
+            yield answer.iter_text()
+
     def finished(self, operation: str, seconds: float = _BUILD_SECONDS) -> Any:
         """An operation when it has ended."""
         end = time.monotonic() + seconds
@@ -134,19 +157,26 @@ def caller(account: Kubectl, base_url: str, seen: Seen) -> Iterator[Callable[...
     """Makes the API as a ServiceAccount of the account sees it, or as the holder of a token."""
     clients = []
 
-    def make(name: str = "editor", token: str | None = None, path: str | None = None) -> Api:
+    def check(answer: httpx.Response) -> None:
+        if not answer.headers.get("content-type", "").startswith("text/plain"):  # it may go on for long
+            answer.read()
+        seen.exchange(answer)
+
+    def make(
+        name: str = "editor", token: str | None = None, path: str | None = None, url: str = base_url
+    ) -> Api:
         token = token if token is not None else account("create", "token", name).strip()
         http = httpx.Client(
             headers={"Authorization": f"Bearer {token}"},
             verify=_tls(base_url),
             timeout=20,
-            event_hooks={"response": [lambda answer: (answer.read(), seen.exchange(answer), None)[2]]},
+            event_hooks={"response": [check]},
         )
         clients.append(http)
         default = (
             f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/accounts/{account.namespace}"
         )
-        return Api(http, f"{base_url}/api{path or default}")
+        return Api(http, f"{url}/api{path or default}")
 
     yield make
     for http in clients:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from tests.conformance_api.conftest import Api, image, manifest, model
+from tests.support.cluster import Kubectl, eventually
+from tests.support.files import Files
 
 
 def test_built(api: Api, built: Any) -> None:
@@ -15,17 +17,59 @@ def test_built(api: Api, built: Any) -> None:
     assert (built["name"], built["description"], built["imageType"]) == ("Answer", "to answer", "Docker")
 
 
-def test_runs_then_a_newer_one_cancels_it(api: Api, name: str) -> None:
-    made = api.post("/manifests", manifest(name))
-    first = api.post("/images", image(name, made["id"]), 202)
-    while (state := api.get(first)["state"]) == "NotStarted":
-        pass
-    assert state in {"Running", "Succeeded"}
-    other = api.post("/manifests", manifest(name, description="again"))
-    second = api.post("/images", image(name, other["id"]), 202)
-    assert api.finished(first)["state"] in {"Cancelled", "Succeeded"}
+@pytest.fixture
+def slow(api: Api, files: Files, name: str) -> Any:
+    """A manifest whose model takes its time to come."""
+    registered = api.post("/models", model(name, url=files.url(f"slow/12/{name}")))
+    return api.post("/manifests", manifest(name, registered["id"]))
+
+
+def _running(api: Api, operation: str) -> Any:
+    """The image of an operation once it is Running."""
+    eventually(lambda: api.get(operation)["state"] == "Running", 60, f"{operation} runs", every=0.2)
+    return api.get(f"/images/{api.get(operation)['resourceLocation'].rsplit('/', 1)[1]}")
+
+
+def test_its_log_streams_while_it_is_built_and_stays(
+    api: Api, account: Kubectl, slow: Any, name: str
+) -> None:
+    operation = api.post("/images", image(name, slow["id"]), 202)
+    running = _running(api, operation)
+    text, seen_running = "", False
+    with api.stream(running["imageBuildLogUri"]) as pieces:
+        for piece in pieces:
+            text += piece
+            if "[Fetch] model" in text and not seen_running:
+                assert api.get(operation)["state"] == "Running"
+                seen_running = True
+                told = account.get("img", running["id"].partition(":")[0])["status"]
+                assert told["imageBuildLogUri"].endswith("-log")
+                ready = next(item for item in told["conditions"] if item["type"] == "Ready")
+                assert "Fetch" in ready["message"]
+    ended = api.finished(operation)
+    assert (ended["state"], seen_running) == ("Succeeded", True)
+    assert "[Push]" in text
+    built = api.get(f"/images/{running['id']}")
+    assert built["imageBuildLogUri"] == running["imageBuildLogUri"]
+    assert text.endswith(_read(api, built["imageBuildLogUri"]))
+
+
+def test_a_newer_one_cancels_it(api: Api, slow: Any, name: str) -> None:
+    first = api.post("/images", image(name, slow["id"]), 202)
+    superseded = _running(api, first)
+    eventually(lambda: "[Fetch]" in _so_far(api, superseded), 60, "its log has begun")
+    quick = api.post("/manifests", manifest(name, description="no model"))
+    second = api.post("/images", image(name, quick["id"]), 202)
+    assert api.finished(first, 20)["state"] == "Cancelled"
     assert api.finished(second)["state"] == "Succeeded"
-    assert api.get(first)["state"] in {"Cancelled", "Succeeded"}
+    now = api.get(f"/images/{superseded['id']}")
+    assert (now["creationState"], "imageLocation" in now) == ("Cancelled", False)
+    assert "[Fetch]" in _read(api, now["imageBuildLogUri"])
+
+
+def _so_far(api: Api, image: Any) -> str:
+    with api.stream(image["imageBuildLogUri"]) as pieces:
+        return next(pieces)
 
 
 def test_waits_then_is_cancelled(api: Api, name: str) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
 from collections.abc import Callable, Iterator
-from typing import Final
 
 import httpx
-import pytest
 from tests.support.cluster import Json, Kubectl, eventually
+from tests.support.faults import REGISTRY, crash_api_server, docker, ours_to_break
 from tests.support.files import Files
 from tests.support.load import Load
 from tests.support.objects import FROM_MODEL, image, manifest, model, says, service
@@ -19,11 +16,6 @@ from tests.support.status import condition, events, operation, until, versions
 
 Make = Callable[..., str]
 Score = Callable[..., httpx.Response]
-NODE: Final = os.environ.get("CONTROL_PLANE_CONTAINER", "")
-REGISTRY: Final = os.environ.get("REGISTRY_CONTAINER", "")
-ours_to_break = pytest.mark.skipif(
-    os.environ.get("CLUSTER_KIND") != "kind", reason="breaks only the cluster of `make cluster`"
-)
 
 
 def slow(files: Files, seconds: int, answer: str) -> list[Json]:
@@ -34,10 +26,6 @@ def slow(files: Files, seconds: int, answer: str) -> list[Json]:
         image("echo"),
         service("echo", "echo"),
     ]
-
-
-def docker(*arguments: str) -> None:
-    subprocess.run(["docker", *arguments], check=True, capture_output=True, timeout=60)
 
 
 def test_operator_killed_during_a_build(kubectl: Kubectl, files: Files, score: Score) -> None:
@@ -100,9 +88,7 @@ def test_api_server_restarted_during_a_build(kubectl: Kubectl, files: Files, sco
     until(kubectl, "img", "echo", 20, state="Running")
     (before,) = eventually(lambda: build_jobs(kubectl.namespace, "echo"), 10, "a build Job")
     operator = restarts()
-    # A SIGTERM would let it finish its requests for a minute; this is a crash.
-    docker("exec", NODE, "pkill", "-KILL", "kube-apiserver")
-    eventually(lambda: not answers(kubectl), 20, "the API server is down", every=0.1)
+    crash_api_server(kubectl)
     until(kubectl, "msvc", "echo", 180, despite=(RuntimeError,), state="Succeeded")
     (after,) = build_jobs(kubectl.namespace, "echo")
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
@@ -111,12 +97,3 @@ def test_api_server_restarted_during_a_build(kubectl: Kubectl, files: Files, sco
     until(kubectl, "msvc", "echo", 60, state="Succeeded", version=2)
     assert score(kubectl, "echo").json() == "second"
     assert restarts() == operator
-
-
-def answers(kubectl: Kubectl) -> bool:
-    """Whether the API server does."""
-    try:
-        kubectl("get", "--raw", "/readyz")
-    except RuntimeError:
-        return False
-    return True

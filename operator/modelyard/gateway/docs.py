@@ -1,14 +1,17 @@
-"""The OpenAPI document and the interactive docs, with nothing from elsewhere."""
+"""The OpenAPI document and the interactive docs, with nothing from elsewhere.
+
+The document is of OpenAPI 3.1, which Swagger UI reads from its version 5 on.
+"""
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Final
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
-from swagger_ui_bundle import swagger_ui_path
 
 DOCUMENT: Final = "/openapi.json"
 _FILES: Final = "/docs/files"
@@ -16,7 +19,8 @@ _FILES: Final = "/docs/files"
 
 def serve(app: FastAPI) -> None:
     """Serve the docs' page at /docs, with the files of the package."""
-    app.mount(_FILES, StaticFiles(directory=swagger_ui_path), name="swagger-ui")
+    static = str(files("fastapi_offline") / "static")
+    app.mount(_FILES, StaticFiles(directory=static), name="swagger-ui")
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
@@ -25,5 +29,5 @@ def serve(app: FastAPI) -> None:
             title=app.title,
             swagger_js_url=f"..{_FILES}/swagger-ui-bundle.js",
             swagger_css_url=f"..{_FILES}/swagger-ui.css",
-            swagger_favicon_url=f"..{_FILES}/favicon-32x32.png",
+            swagger_favicon_url=f"..{_FILES}/favicon.png",
         )

@@ -24,7 +24,6 @@ from modelyard.resources.build_request import builder, python_version
 
 _LOG: Final = logging.getLogger(__name__)
 _LOOK_AGAIN: Final = 15.0  # seconds until Secrets and models, of which no event tells, are looked for again
-_LOOK_AT_BUILD: Final = 5.0  # seconds between two looks at a build: each may write its progress
 _LONGEST_PAUSE: Final = 600.0  # seconds between two attempts
 
 

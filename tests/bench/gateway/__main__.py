@@ -1,8 +1,8 @@
 """Reads and creates through the gateway beside the API server's own, and pages of many models.
 
-`GATEWAY_URL` names the gateway, otherwise the installed one is reached by a port-forward. KUBECONFIG leads to
-the cluster. `--models` many versions are recorded as the operator would record them, for pages at the
-beginning, in the middle and at the end.
+`GATEWAY_URL` names the gateway, otherwise it is the installed one. KUBECONFIG leads to the cluster. As many
+versions as `--models` says are recorded as the operator would record them, for pages at the beginning, in the
+middle and at the end.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import statistics
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
-import httpx
+import aiohttp
 from tests.bench.progress import say
 from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl, port_forward
+from yarl import URL
 
 from modelyard.kube.client import Client
 from modelyard.kube.errors import KubeError
@@ -62,15 +63,16 @@ async def fill(client: Client, namespace: str, count: int, in_flight: int) -> No
     await rate(count, in_flight, record)
 
 
-async def pages(http: httpx.AsyncClient, url: str, size: int = 100) -> list[float]:
+async def pages(http: aiohttp.ClientSession, url: str, size: int = 100) -> list[float]:
     """Milliseconds of each page."""
     taken: list[float] = []
-    link: str | None = str(httpx.URL(url, params={**_QUERY, "count": size}))
+    link: URL | None = URL(url).with_query(_QUERY | {"count": str(size)})
     while link:
         begun = time.perf_counter()
-        body = (await http.get(link)).raise_for_status().json()
+        async with http.get(link) as answer:
+            body = await answer.json()
         taken.append((time.perf_counter() - begun) * 1000)
-        link = body.get("nextLink")
+        link = URL(body["nextLink"], encoded=True) if "nextLink" in body else None
     return taken
 
 
@@ -79,20 +81,22 @@ async def bench(gateway: str, token: str, namespace: str, arguments: argparse.Na
     client = await Client.from_environment()
     root = f"{gateway}/api/subscriptions/-/resourceGroups/-/accounts/{namespace}/models"
     calls, in_flight = arguments.calls, arguments.in_flight
-    async with httpx.AsyncClient(
+    async with aiohttp.ClientSession(
         headers={"Authorization": f"Bearer {token}"},
-        verify=False,
-        timeout=30,
-        limits=httpx.Limits(max_connections=in_flight),
+        connector=aiohttp.TCPConnector(ssl=False, limit=in_flight),
+        timeout=aiohttp.ClientTimeout(total=30),
+        raise_for_status=True,
     ) as http:
 
         async def create(number: int) -> None:
             body = {"name": f"rest-{number}", "url": "https://example.com/m", "mimeType": "text/plain"}
-            (await http.post(root, params=_QUERY, json=body)).raise_for_status()
+            async with http.post(root, params=_QUERY, json=body) as answer:
+                await answer.read()
 
         async def read(number: int) -> None:
             id_ = f"rest-{number % min(50, calls)}:1"
-            (await http.get(f"{root}/{id_}", params=_QUERY)).raise_for_status()
+            async with http.get(f"{root}/{id_}", params=_QUERY) as answer:
+                await answer.read()
 
         creates = await rate(calls, in_flight, create)
         raw = await rate(calls, in_flight, lambda n: client.create(_MODELS, namespace, _model(f"raw-{n}")))
@@ -108,6 +112,26 @@ async def bench(gateway: str, token: str, namespace: str, arguments: argparse.Na
         shown = " ".join(f"{statistics.median(part):.0f}" for part in parts if part)
         say(f"pages of 100: {len(taken)}, median ms of the first, middle and last third: {shown}")
     await client.close()
+
+
+def reachable(kubectl: Kubectl) -> AbstractContextManager[str]:
+    """The installed gateway's URL: a node's port if it has one, else a port-forward, which is slow."""
+    spec = kubectl.get("service", "modelyard-gateway")["spec"]
+    port = spec["ports"][0].get("nodePort")
+    if port is None:
+        return port_forward(OPERATOR_NAMESPACE, "service/modelyard-gateway", 443)
+    addresses = kubectl.list("nodes")[0]["status"]["addresses"]
+    host = next(item["address"] for item in addresses if item["type"] == "InternalIP")
+    return nullcontext(f"http://{host}:{port}")
+
+
+def peak_memory(kubectl: Kubectl) -> list[int]:
+    """MiB that each gateway has taken at most."""
+    found = []
+    for pod in kubectl.list("pods", "app.kubernetes.io/name=modelyard-gateway"):
+        text = kubectl("exec", pod["metadata"]["name"], "--", "cat", "/proc/1/status")
+        found.append(next(int(line.split()[1]) // 1024 for line in text.splitlines() if "VmHWM" in line))
+    return found
 
 
 def main() -> None:
@@ -129,11 +153,13 @@ def main() -> None:
             f"--serviceaccount={kubectl.namespace}:bench",
         )
         token = kubectl("create", "token", "bench").strip()
+        system = Kubectl(OPERATOR_NAMESPACE)
         given = os.environ.get("GATEWAY_URL")
-        forward = port_forward(OPERATOR_NAMESPACE, "service/modelyard-gateway", 443)
-        with nullcontext(given) if given else forward as url:
+        with nullcontext(given) if given else reachable(system) as url:
             gateway = url if given else url.replace("http:", "https:")
             asyncio.run(bench(gateway, token, kubectl.namespace, arguments))
+        if not given:
+            say(f"peak memory in MiB of each gateway: {peak_memory(system)}")
     finally:
         kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
 
