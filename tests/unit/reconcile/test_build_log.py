@@ -49,8 +49,7 @@ async def test_it_is_there_while_the_build_runs(world: World) -> None:
     world.cluster.logs[name] += "[Push] model m:1: 40 MiB of 100 MiB\n"
     await world.play(PAUSE_SECONDS + 1, alone=True)
     assert kept(world).endswith("[Push] model m:1: 40 MiB of 100 MiB\n")
-    message = world.condition("Image", "Reconciling")["message"]
-    assert message == f"building m:1 in Job {SYSTEM}/{jobs(world)[0]}: Push, model m:1: 40 MiB of 100 MiB"
+    assert world.status("Image")["progress"] == "Push, model m:1: 40 MiB of 100 MiB"
 
 
 async def test_without_news_nothing_is_written(world: World) -> None:
@@ -78,7 +77,7 @@ async def test_a_pod_that_does_not_come_up_says_why(world: World) -> None:
     await begin(world)
     pod(world, {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}})
     await world.play(PAUSE_SECONDS + 1, alone=True)
-    assert "cannot pull modelyard:dev: no such image" in world.condition("Image", "Ready")["message"]
+    assert "cannot pull modelyard:dev: no such image" in world.status("Image")["progress"]
     assert "imageBuildLogUri" not in world.status("Image")
 
 
