@@ -20,6 +20,7 @@ from modelyard.build.engine_errors import build_error, push_error
 from modelyard.build.errors import BuildStepFailedError, EngineUnavailableError
 from modelyard.build.layout import ImageContent
 from modelyard.build.log import BuildLog
+from modelyard.build.progress import Meter
 from modelyard.build.request import BuildRequest, Step
 from modelyard.build.retry import Retry
 from modelyard.build.runtime import PACKAGE, REQUIREMENTS, runtime_files
@@ -128,11 +129,13 @@ def _push(client: docker.APIClient, request: BuildRequest, log: BuildLog) -> str
     target = f"{request.repository}:{request.tag}"
     seen = set()
     digest = None
+    layers = _Layers(Meter(log.write, "layers"))
     try:
         for message in client.push(request.repository, tag=request.tag, stream=True, decode=True):
             if "error" in message:
                 raise push_error(target, log.redact(str(message["error"])))
             digest = message.get("aux", {}).get("Digest", digest)
+            layers.hear(message)
             line = f"{message.get('id', '')} {message.get('status', '')}".strip()
             if line not in seen and message.get("status") not in _TO_COME:  # they come many times a second
                 seen.add(line)
@@ -142,6 +145,25 @@ def _push(client: docker.APIClient, request: BuildRequest, log: BuildLog) -> str
     if digest is None:
         raise BuildStepFailedError(f"the engine gave no digest for {target}")
     return str(digest)
+
+
+class _Layers:
+    """Bytes of all layers that are pushed, as far as the engine has told of them."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._sent: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}
+
+    def hear(self, message: Message) -> None:
+        """A message of the engine's: it tells of a layer many times a second."""
+        detail, layer = message.get("progressDetail") or {}, message.get("id", "")
+        if not detail.get("total"):
+            return
+        self._sizes[layer] = detail["total"]
+        self._sent[layer] = min(detail.get("current", 0), detail["total"])  # it also counts tar's padding
+        self._meter.total = sum(self._sizes.values())
+        self._meter.reach(sum(self._sent.values()))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -12,7 +13,7 @@ import aiohttp
 import orjson
 
 from modelyard.gateway.settings import GatewaySettings
-from modelyard.kube.errors import Gone, KubeError, NotFound, Unavailable, from_status
+from modelyard.kube.errors import Denied, Gone, KubeError, NotFound, Unavailable, from_status
 from modelyard.kube.types import NAMESPACES, ApiResource, Json
 
 FIELD_MANAGER: Final = "modelyard-gateway"
@@ -21,6 +22,10 @@ _MERGE_PATCH: Final = "application/merge-patch+json"
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=3)
 _TRIES: Final = 3  # of a read whose connection broke: an API server that restarts is away for moments
 _PAUSE: Final = 0.3  # seconds before the second one, doubled before the third
+# Seconds that a denial is doubted. Until an API server has read the rules of RBAC it denies everything, and
+# does not call itself ready. One that does not say whether it is ready may mean what it says.
+_DOUBT_NOT_READY: Final = 6.0
+_DOUBT_UNKNOWN: Final = 1.5
 _CONNECTIONS: Final = 64
 
 
@@ -54,6 +59,16 @@ class Cluster:
             return error.status != 0  # an answer is an answer
         return True
 
+    async def doubt(self) -> float:
+        """Seconds that a denial of this moment should be doubted for; none when the API server is ready."""
+        try:
+            await self.fetch("GET", "/readyz", token=None)
+        except KubeError as error:
+            if error.status in {401, 404}:  # it does not tell everybody, or something stands before it
+                return 0
+            return _DOUBT_UNKNOWN if error.status == 403 else _DOUBT_NOT_READY
+        return 0
+
     async def send(
         self,
         method: str,
@@ -63,7 +78,20 @@ class Cluster:
         body: Json | None = None,
         content_type: str = _JSON,
     ) -> Json:
-        """One request; KubeError for what is not success, Unavailable when nothing comes back."""
+        """JSON of one request; KubeError for what is not success, Unavailable when nothing comes back."""
+        decoded: Json = orjson.loads(await self.fetch(method, path, token, query, body, content_type))
+        return decoded
+
+    async def fetch(
+        self,
+        method: str,
+        path: str,
+        token: str | None,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = _JSON,
+    ) -> bytes:
+        """The same, as it comes."""
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._tls, limit=_CONNECTIONS)
             self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
@@ -88,8 +116,7 @@ class Cluster:
             raise from_status(
                 answer.status, _status_body(text), float(seconds) if seconds.isdigit() else None
             )
-        decoded: Json = orjson.loads(text)
-        return decoded
+        return text
 
 
 def _status_body(text: bytes) -> Json:
@@ -145,29 +172,48 @@ class Caller:
     async def create(self, resource: ApiResource, body: Json) -> Json:
         """POST an object; AlreadyExists when the name is taken."""
         query = {"fieldManager": FIELD_MANAGER}
-        return await self.cluster.send(
-            "POST", resource.path(self.namespace), self.token, query, resource.header() | body
-        )
+        return await self._send("POST", resource.path(self.namespace), query, resource.header() | body)
 
     async def merge(self, resource: ApiResource, name: str, patch: Json) -> Json:
         """JSON merge patch (RFC 7386); Conflict when the patch names a resourceVersion that has gone by."""
         query = {"fieldManager": FIELD_MANAGER}
-        path = resource.path(self.namespace, name)
-        return await self.cluster.send("PATCH", path, self.token, query, patch, _MERGE_PATCH)
+        return await self._send("PATCH", resource.path(self.namespace, name), query, patch, _MERGE_PATCH)
 
     async def delete(self, resource: ApiResource, name: str) -> None:
         """DELETE an object, and what it owns in the background; NotFound when there is none."""
         options: Json = {"propagationPolicy": "Background"}
-        await self.cluster.send("DELETE", resource.path(self.namespace, name), self.token, body=options)
+        await self._send("DELETE", resource.path(self.namespace, name), body=options)
 
     async def _read(self, path: str, query: Mapping[str, str] | None = None) -> Json:
         pause = _PAUSE
         for _ in range(_TRIES - 1):
             try:
-                return await self.cluster.send("GET", path, self.token, query)
+                return await self._send("GET", path, query)
             except Unavailable as error:
                 if error.status:  # it answers, and asks to come back later: that is the client's to decide
                     raise
             await asyncio.sleep(pause)
             pause *= 2
-        return await self.cluster.send("GET", path, self.token, query)
+        return await self._send("GET", path, query)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = _JSON,
+    ) -> Json:
+        """One request with the caller's token; what is denied, and so not done, is asked until it is sure."""
+        begun = time.monotonic()
+        is_sure = False
+        while True:
+            try:
+                return await self.cluster.send(method, path, self.token, query, body, content_type)
+            except Denied:
+                if is_sure:
+                    raise
+            # An API server that is ready now may not have been when it denied: its next answer counts.
+            is_sure = time.monotonic() - begun >= await self.cluster.doubt()
+            if not is_sure:
+                await asyncio.sleep(_PAUSE)

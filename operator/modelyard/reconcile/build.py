@@ -17,21 +17,17 @@ from modelyard.build.inputs import input_hash
 from modelyard.build.reference import parse_reference
 from modelyard.build.request import BuildError, BuildRequest, BuildResult
 from modelyard.build.runtime import runtime_version
-from modelyard.kube.errors import AlreadyExists, Denied, KubeError, Refused
-from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, SECRETS, Json
+from modelyard.kube.errors import AlreadyExists, Denied, Refused
+from modelyard.kube.types import JOBS, SECRETS, Json
 from modelyard.metrics import BUILDS
-from modelyard.reconcile.children import NameTaken, check_owner
+from modelyard.reconcile import build_log
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.known import BuildJob, Item, Record
-from modelyard.reconcile.versions import owner
 from modelyard.resources import labels
 from modelyard.resources.build_job import CONTAINER, Build, build_job, request_secret
 from modelyard.resources.build_request import Credentials, build_request, secrets_of
-from modelyard.resources.revision import metadata
 
 _LOG: Final = logging.getLogger(__name__)
-# A Secret or ConfigMap takes 1 MiB; a build's log is kept from its end.
-_LOG_BYTES: Final = 256 * 1024
 
 
 class Waiting(NamedTuple):
@@ -42,16 +38,15 @@ class Waiting(NamedTuple):
 
 
 class Running(NamedTuple):
-    """The Job is at work."""
+    """The Job is at work: the message says how far it is. Worth another look every few seconds."""
 
     message: str
 
 
 class Built(NamedTuple):
-    """The image is in the registry; `log` names the ConfigMap with the log of a build that was run."""
+    """The image is in the registry."""
 
     location: str
-    log: str | None = None
 
 
 class Failure(NamedTuple):
@@ -59,7 +54,6 @@ class Failure(NamedTuple):
 
     error: ErrorResponse
     transient: bool = False
-    log: str | None = None
 
 
 Progress = Waiting | Running | Built | Failure
@@ -72,8 +66,8 @@ async def advance(
     job = _job_of(ctx, record, attempt)
     if job and (job.complete or job.failed):
         return await _ended(ctx, item, record, job)
-    if job and await ctx.client.find(SECRETS, ctx.settings.namespace, job.name):
-        return _running(ctx, record, job.name)
+    if job and await _is_handed_over(ctx, job):
+        return _running(ctx, record, job.name, await build_log.follow(ctx, item, record, job.name))
     found = await _credentials(ctx, item.key.namespace, secrets_of(manifest, models))
     if isinstance(found, Waiting):
         return found
@@ -132,8 +126,13 @@ async def _start(ctx: Context, item: Item, record: Record, request: BuildRequest
     return _running(ctx, record, build.name)
 
 
-def _running(ctx: Context, record: Record, job: str) -> Running:
-    return Running(f"building {record.id} in Job {ctx.settings.namespace}/{job}")
+def _running(ctx: Context, record: Record, job: str, progress: str = "") -> Running:
+    return Running(f"building {record.id} in Job {ctx.settings.namespace}/{job}{progress and ': '}{progress}")
+
+
+async def _is_handed_over(ctx: Context, job: BuildJob) -> bool:
+    look = ctx.store.build_look(job.name)
+    return bool(look) or await ctx.client.find(SECRETS, ctx.settings.namespace, job.name) is not None
 
 
 async def _hand_over(ctx: Context, build: Build, job_uid: str, request: BuildRequest) -> None:
@@ -163,19 +162,16 @@ def _text(value: str) -> str:
 
 
 async def _ended(ctx: Context, item: Item, record: Record, job: BuildJob) -> Progress:
-    pods = await ctx.client.list_all(
-        PODS, ctx.settings.namespace, labelSelector=f"batch.kubernetes.io/job-name={job.name}"
-    )
-    pods.sort(key=lambda pod: pod["metadata"]["creationTimestamp"])
-    log = await _keep_log(ctx, item, record, pods)
+    pods = await build_log.pods_of(ctx, job.name)
+    await build_log.finish(ctx, item, record, job.name, pods)
     result = _result(pods)
     if result and result.digest:
         BUILDS.labels(result="succeeded").inc()
-        return Built(_location(ctx, item, result.digest), log)
+        return Built(_location(ctx, item, result.digest))
     BUILDS.labels(result="failed").inc()
     if result and result.error:
-        return Failure(_explained(result.error), result.error.transient, log)
-    return _unexplained(ctx, job, pods)._replace(log=log)
+        return Failure(_explained(result.error), result.error.transient)
+    return _unexplained(ctx, job, pods)
 
 
 def _result(pods: list[Json]) -> BuildResult | None:
@@ -222,29 +218,3 @@ def _response(
     code: str, message: str, *, transient: bool = False, status: int | None = None
 ) -> ErrorResponse:
     return ErrorResponse(code=code, message=message, status_code=status or (503 if transient else 400))
-
-
-async def _keep_log(ctx: Context, item: Item, record: Record, pods: list[Json]) -> str | None:
-    """Copy the log of the newest pod into a ConfigMap of the Image; its name, None without a log."""
-    if not pods:
-        return None
-    try:
-        log = await ctx.client.log(
-            ctx.settings.namespace, pods[-1]["metadata"]["name"], container=CONTAINER, tailLines="10000"
-        )
-    except KubeError as error:
-        _LOG.warning("log of the build of %s: %s", record.id, error)
-        return None
-    name = labels.log_name(item.key.name, record.version)
-    data = {"log": log.encode()[-_LOG_BYTES:].decode(errors="ignore")}
-    body = {**CONFIG_MAPS.header(), "metadata": metadata(owner(item), name), "data": data}
-    try:
-        await ctx.client.create(CONFIG_MAPS, item.key.namespace, body)
-    except AlreadyExists:
-        try:
-            check_owner(item, CONFIG_MAPS, await ctx.client.get(CONFIG_MAPS, item.key.namespace, name))
-        except NameTaken as error:
-            _LOG.warning("log of the build of %s: %s", record.id, error)
-            return None
-        await ctx.client.merge(CONFIG_MAPS, item.key.namespace, name, {"data": data})
-    return name

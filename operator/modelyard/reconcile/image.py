@@ -13,7 +13,7 @@ from modelyard.api.kinds import MANIFEST, MODEL
 from modelyard.api.manifest import RuntimeType
 from modelyard.api.status import ErrorResponse, State
 from modelyard.kube.types import CONFIG_MAPS, JOBS
-from modelyard.reconcile import build, versions
+from modelyard.reconcile import build, build_log, versions
 from modelyard.reconcile.build import Failure
 from modelyard.reconcile.context import Context, parse_timestamp
 from modelyard.reconcile.known import Item, Record
@@ -80,12 +80,11 @@ async def _build(ctx: Context, item: Item, record: Record, manifest: Record) -> 
     if isinstance(progress, build.Waiting):
         return waiting(progress.reason, progress.message, record, requeue_after=_LOOK_AGAIN)
     if isinstance(progress, build.Running):
-        # The clean-up of a lost or late watch event: look again now and then.
-        return Outcome(State.RUNNING, "Building", progress.message, record, requeue_after=60)
+        again = build_log.PAUSE_SECONDS
+        return Outcome(State.RUNNING, "Building", progress.message, record, requeue_after=again)
     if isinstance(progress, Failure):
         return await _failed(ctx, record, progress, attempt)
-    noted = {labels.IMAGE_LOCATION: progress.location, labels.BUILD_LOG: progress.log}
-    await _end(ctx, record, State.SUCCEEDED, noted)
+    await _end(ctx, record, State.SUCCEEDED, {labels.IMAGE_LOCATION: progress.location})
     return _succeeded(record)
 
 
@@ -118,7 +117,6 @@ async def _failed(ctx: Context, record: Record, failure: Failure, attempt: int) 
     noted = {
         labels.ATTEMPTS: str(attempt),
         labels.RETRY: "true" if failure.transient else None,
-        labels.BUILD_LOG: failure.log,
     }
     await _end(ctx, record, State.FAILED, noted, failure.error)
     return _rest(ctx, record) or failed(failure.error.code, failure.error.message, record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -182,3 +183,11 @@ class BuildJob(NamedTuple):
             failed=bool(failure),
             reason=failure.get("reason", ""),
         )
+
+
+class BuildLook(NamedTuple):
+    """What a build was seen to do while it ran."""
+
+    at: dt.datetime
+    kept: str  # its log as the ConfigMap has it, as far as is known
+    progress: str  # in words

@@ -13,7 +13,7 @@ from typing import Final
 from modelyard.api.kinds import IMAGE, MANIFEST, MODEL, SERVICE
 from modelyard.api.names import parse_reference
 from modelyard.kube.types import ApiResource, Json
-from modelyard.reconcile.known import BuildJob, Child, Item, Record, Rollout
+from modelyard.reconcile.known import BuildJob, BuildLook, Child, Item, Record, Rollout
 from modelyard.reconcile.queue import Key
 from modelyard.resources import labels
 from modelyard.resources.revision import Owner, owner_of
@@ -29,6 +29,7 @@ class Store:
         self._records: dict[Key, dict[int, Record]] = defaultdict(dict)
         self._children: dict[ChildKey, Child] = {}
         self._jobs: dict[Key, dict[str, BuildJob]] = defaultdict(dict)
+        self._looks: dict[str, BuildLook] = {}
         self._dependents: dict[Key, set[Key]] = defaultdict(set)
 
     # our objects
@@ -217,6 +218,7 @@ class Store:
 
     def drop_job(self, name: str) -> Key | None:
         """A build Job has gone; the Image's key when it was known."""
+        self._looks.pop(name, None)
         for image, jobs in self._jobs.items():
             if jobs.pop(name, None):
                 return image
@@ -225,6 +227,14 @@ class Store:
     def jobs(self, image: Key) -> list[BuildJob]:
         """The build Jobs of an Image."""
         return list(self._jobs.get(image, {}).values())
+
+    def build_look(self, job: str) -> BuildLook | None:
+        """What the build of a Job was last seen to do."""
+        return self._looks.get(job)
+
+    def put_build_look(self, job: str, look: BuildLook) -> None:
+        """The build of a Job was looked at."""
+        self._looks[job] = look
 
     def images_with_jobs(self) -> list[Key]:
         """Images, existing or not, that have build Jobs."""

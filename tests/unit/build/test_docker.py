@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.unit.build.webserver import Answer, Asked, WebServer
 
+from modelyard.build import progress
 from modelyard.build.docker import DockerBuilder
 from modelyard.build.errors import (
     BuildFailedError,
@@ -87,6 +88,24 @@ def test_a_build(engine: Engine, web: WebServer) -> None:
     assert "labels=%7B%22a%22%3A+%22b%22%7D" in build
     assert engine.out.getvalue().count("Pushing") == 1
     assert engine.out.getvalue().startswith("[Build] Step 1/1 : FROM base:1\n[Push]")
+
+
+def test_bytes_of_all_layers_are_counted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PAUSE_SECONDS", 0)
+    told = [("1", 1024, 2048), ("2", 0, 4096), ("1", 3000, 2048), ("2", 1024, 4096)]
+    engine.pushed = [
+        [
+            {"status": "Pushing", "id": layer, "progressDetail": {"current": current, "total": total}}
+            for layer, current, total in told
+        ]
+        + PUSHED
+    ]
+    engine.publish()
+    lines = [line for line in engine.out.getvalue().splitlines() if " of " in line]
+    assert lines == [
+        f"[Push] layers: {amount}"
+        for amount in ("1 KiB of 2 KiB", "1 KiB of 6 KiB", "2 KiB of 6 KiB", "3 KiB of 6 KiB")
+    ]
 
 
 def test_a_registry_that_comes_back(engine: Engine, waits: list[float]) -> None:

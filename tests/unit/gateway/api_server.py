@@ -34,6 +34,19 @@ class FakeApiServer(Cluster):
         self.fault: Callable[[str, str], None] = lambda method, path: None  # before a call; may raise
         self.lost: Callable[[str, str], None] = lambda method, path: None  # after it; may raise
 
+    async def fetch(
+        self,
+        method: str,
+        path: str,
+        token: str | None,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = "application/json",
+    ) -> bytes:
+        self.sent.append((method, path, token))
+        self.fault(method, path)
+        return b"ok"
+
     async def send(
         self,
         method: str,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.gateway.conftest import ROOT, Api, model
 
+from modelyard.gateway import cluster
 from modelyard.kube.errors import KubeError, Unavailable, from_status
 
 
@@ -59,6 +60,55 @@ async def test_what_the_api_server_says(api: Api, error: KubeError, status: int,
     assert answer.json()["code"] == code
     if status == 429:
         assert answer.headers["Retry-After"] == "7"
+
+
+DENIED = from_status(403, {"message": 'models is forbidden: User "u" cannot get resource'}, None)
+
+
+async def test_a_denial_of_an_api_server_that_starts_is_doubted(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_PAUSE", 0)
+    await api.get("/models")
+    not_ready = [from_status(500, {}, None)] * 3
+
+    def fault(method: str, path: str) -> None:
+        if path == "/readyz":
+            if not_ready:
+                raise not_ready.pop()
+        elif not_ready:
+            raise DENIED
+
+    api.server.fault = fault
+    await api.get("/models")
+    assert not not_ready
+
+
+async def test_a_denial_of_an_api_server_that_is_ready_counts(api: Api) -> None:
+    await api.get("/models")
+
+    def fault(method: str, path: str) -> None:
+        if path != "/readyz":
+            raise DENIED
+
+    api.server.fault = fault
+    api.server.sent.clear()
+    answer = await api("GET", "/models", 403)
+    assert answer.json()["code"] == "Forbidden"
+    assert len(api.server.sent) == 3  # the call, the question whether it is ready, the call
+
+
+@pytest.mark.parametrize(
+    ("status", "doubts"), [(None, False), (401, False), (404, False), (403, True), (500, True), (0, True)]
+)
+async def test_when_a_denial_is_doubted(api: Api, status: int | None, doubts: bool) -> None:
+    def fault(method: str, path: str) -> None:
+        if status is not None:
+            raise from_status(status, {}, None) if status else Unavailable("gone")
+
+    api.server.fault = fault
+    seconds = await api.server.doubt()
+    assert (0 < seconds < 10) if doubts else seconds == 0
 
 
 async def test_causes_become_details(api: Api) -> None:

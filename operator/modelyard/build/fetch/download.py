@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import httpx
 
@@ -16,10 +15,9 @@ from modelyard.build.access import RegistryAccess
 from modelyard.build.disk import check_free, disk_errors
 from modelyard.build.errors import DigestMismatchError, SourceTooLargeError, SourceUnavailableError
 from modelyard.build.fetch.policy import Policy
+from modelyard.build.progress import Meter
 from modelyard.build.retry import Retry
 from modelyard.build.sizes import human
-
-_PROGRESS_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -55,8 +53,7 @@ class Download:
         self.size = 0
         self._limit_bytes = limit_bytes
         self._log = context.log
-        self._logged = time.monotonic()
-        self._expected_bytes: int | None = None
+        self._meter = Meter(context.log, path.name)
         self._hash = hashlib.sha256()
         self._file = path.open("wb", buffering=0)
 
@@ -77,8 +74,8 @@ class Download:
 
     def expect(self, more_bytes: int) -> None:
         """Fail before the transfer, not in the middle, when as many bytes again cannot be taken."""
-        self._expected_bytes = self.size + more_bytes
-        self._check_limit(self._expected_bytes)
+        self._meter.total = self.size + more_bytes
+        self._check_limit(self._meter.total)
         check_free(self.path.parent, more_bytes)
 
     def write(self, chunk: bytes | memoryview) -> None:
@@ -89,7 +86,7 @@ class Download:
                 rest = rest[self._file.write(rest) :]
         self._hash.update(chunk)
         self.size += len(chunk)
-        self._log_progress()
+        self._meter.reach(self.size)
 
     def receive(self, response: httpx.Response) -> None:
         """Write a response's body: the rest after what is there for a 206, all of it for any other.
@@ -122,11 +119,3 @@ class Download:
             raise SourceTooLargeError(
                 f"more than the {human(self._limit_bytes)} that are left of what one build may download"
             )
-
-    def _log_progress(self) -> None:
-        now = time.monotonic()
-        if now - self._logged < _PROGRESS_SECONDS:
-            return
-        self._logged = now
-        total = f" of {human(self._expected_bytes)}" if self._expected_bytes else ""
-        self._log(f"{self.path.name}: {human(self.size)}{total}")

@@ -7,7 +7,7 @@ from fastapi.responses import StreamingResponse
 
 from modelyard.api.kinds import IMAGE, MANIFEST
 from modelyard.gateway import objects, views, wire
-from modelyard.gateway.build_log import follow
+from modelyard.gateway.build_log import follow, look
 from modelyard.gateway.exchange import Call, Exchange
 from modelyard.gateway.listing import Count, Filter, SkipToken, each, named, refers, versions
 from modelyard.gateway.paging import DEFAULT_COUNT
@@ -67,7 +67,8 @@ async def get_image(call: Call, id: str) -> Response:  # noqa: A002 (the API's n
 async def get_image_build_log(call: Call, id: str) -> Response:  # noqa: A002 (the API's name)
     """The log of a build: where an image's imageBuildLogUri leads."""
     version = await by_id(call, IMAGE, id)
-    return StreamingResponse(follow(call, version), media_type="text/plain; charset=utf-8")
+    log = follow(call, version, await look(call, version))
+    return StreamingResponse(log, media_type="text/plain; charset=utf-8")
 
 
 async def image_view(call: Exchange, version: Version) -> Json:
