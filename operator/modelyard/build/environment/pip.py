@@ -24,21 +24,24 @@ _PYTHON_HERE: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def install(requirements: str, target: Target, folder: Path, settings: PipSettings, log: BuildLog) -> None:
-    """A new folder that is a user base (https://docs.python.org/3/library/site.html#site.USER_BASE):
-    `lib/python3.X/site-packages` and `bin`, live with PYTHONUSERBASE and PATH.
+    """Makes of a folder, a new one or a conda environment, a user base with the packages:
+    `lib/python3.X/site-packages` and `bin`, live with PYTHONUSERBASE and PATH
+    (https://docs.python.org/3/library/site.html#site.USER_BASE).
 
     Equal versions give an equal folder. Raises RequirementsInvalidError, WheelMissingError,
     PackageNotFoundError, RequirementsConflictError, the PackageIndex errors, DiskFullError, PipFailedError.
     """
     wanted = checked(requirements)
     with _work(folder) as work:
-        folder.mkdir()
-        uv_install(wanted, target, [f"--prefix={folder}"], work, settings, log)
         lib = folder / "lib" / f"python{target.minor}"
-        if not (folder / "lib").is_dir():
-            return  # of no line was a package wanted, for this Python
-        (folder / "lib" / _PYTHON_HERE).rename(lib)  # uv names it after the Python that it runs with
-        shutil.rmtree(folder / "include", ignore_errors=True)
+        lib.mkdir(parents=True, exist_ok=True)
+        here = lib.with_name(_PYTHON_HERE)
+        if here != lib:
+            here.symlink_to(lib.name)  # uv names the folder after the Python that it runs with
+        uv_install(wanted, target, [f"--prefix={folder}"], work, settings, log)
+        if here != lib:
+            here.unlink()
+        shutil.rmtree(folder / "include" / "site", ignore_errors=True)  # headers, in that Python's folder
         clean(lib / "site-packages", folder / "bin")
         _compile(folder, ENVIRONMENT, target, log)
 
