@@ -23,17 +23,20 @@ _START_SECONDS: Final = 30
 _SHEBANG: Final = b"#!/usr/bin/env python3\n"
 _PYTHON_HERE: Final = re.escape(sys.executable.encode())
 # A path that is too long for a shebang comes by way of a shell: https://github.com/pypa/distlib/blob/master/distlib/scripts.py
-_OWN_SHEBANG: Final = re.compile(rb"\A#!(?:%b\n|/bin/sh\n'''exec' %b [^\n]*\n' '''\n)" % ((_PYTHON_HERE,) * 2))
+_OWN_SHEBANG: Final = re.compile(
+    rb"\A#!(?:%b\n|/bin/sh\n'''exec' '?%b'? [^\n]*\n' '''\n)" % (_PYTHON_HERE, _PYTHON_HERE)
+)
 # Half of scikit-learn's and SciPy's modules; who imports them all the same waits for their compilation.
 _TESTS: Final = "^{folder}/.*/tests?/"
 # Where a package came from: a URL may hold a credential, a time is never the same.
 _UNWANTED: Final = ("direct_url.json", "uv_cache.json", "uv_build.json")
 
 
-def clean(packages: Path, scripts: Path) -> None:
-    """Scripts find the Python of the image, and dist-info says only what is equal each time."""
+def clean(folder: Path, packages: Path) -> None:
+    """Scripts, in `bin`, find the Python of the image, and dist-info says only what is equal each time."""
+    (folder / ".lock").unlink(missing_ok=True)
     changed: dict[str, bytes] = {}
-    for script in scripts.iterdir() if scripts.is_dir() else ():
+    for script in (folder / "bin").glob("*"):
         content = script.read_bytes()
         if _OWN_SHEBANG.match(content):
             content = _OWN_SHEBANG.sub(_SHEBANG, content)
