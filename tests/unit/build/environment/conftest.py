@@ -25,6 +25,7 @@ class Installer:
 
     def __init__(self, index: Index, workspace: Path) -> None:
         self.workspace = workspace
+        self.ca_bundle: Path | None = None
         self.pip_conf = f"[global]\nindex-url = {index.url}\nretries = 0\n"
         self.out = io.StringIO()
         self.log = BuildLog(self.out)
@@ -34,7 +35,7 @@ class Installer:
         """As the chart's Secret gives them."""
         file = self.workspace / "pip.conf"
         file.write_text(self.pip_conf)
-        return PipSettings(pip_conf=file)
+        return PipSettings(self.ca_bundle, file)
 
     def __call__(self, requirements: str, target: Target | None = None, *, folder: str = "tree") -> Path:
         made = self.workspace / folder

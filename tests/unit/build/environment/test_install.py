@@ -7,14 +7,17 @@ import csv
 import hashlib
 import os
 import re
+import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 from tests.unit.build.environment.conftest import HERE, PLATFORM, Installer
 from tests.unit.build.environment.index import Index
-from tests.unit.build.webserver import Answer
+from tests.unit.build.webserver import Answer, WebServer
 
 from modelyard.build.environment.packages import packages
 from modelyard.build.environment.pip import runtime_tree
@@ -23,6 +26,7 @@ from modelyard.build.errors import (
     BuildFailedError,
     PackageIndexForbiddenError,
     PackageIndexUnavailableError,
+    PackageIndexUntrustedError,
     PackageNotFoundError,
     PipFailedError,
     RequirementsConflictError,
@@ -250,6 +254,59 @@ def test_a_guarded_index(index: Index, installer: Installer) -> None:
     installer.pip_conf = installer.pip_conf.replace("http://", "http://me:s3cret@")
     assert (installer("secret-sauce") / SITE / "secret_sauce").is_dir()
     assert "s3cret" not in installer.out.getvalue()
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def private_index(authority: trustme.CA) -> Iterator[Index]:
+    """An index whose certificate is of an authority that no system knows."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    server = WebServer(tls)
+    yield Index(server)
+    server.stop()
+
+
+def test_a_private_authority(authority: trustme.CA, private_index: Index, tmp_path: Path) -> None:
+    private_index.wheel("private")
+    installer = Installer(private_index, tmp_path)
+    with pytest.raises(PackageIndexUntrustedError, match=r"https://127\.0\.0\.1.*caBundle\.configMapName"):
+        installer("private", folder="refused")
+    installer.ca_bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(installer.ca_bundle))
+    assert (installer("private") / SITE / "private").is_dir()
+
+
+def test_a_host_that_the_requirements_trust(private_index: Index, tmp_path: Path) -> None:
+    private_index.wheel("private")
+    installer = Installer(private_index, tmp_path)
+    assert (installer("--trusted-host 127.0.0.1\nprivate") / SITE / "private").is_dir()
+
+
+def test_the_best_version_of_all_indexes_is_taken(
+    index: Index, installer: Installer, other_web: WebServer
+) -> None:
+    index.wheel("both", "2.0")
+    other = Index(other_web)
+    other.wheel("both", "1.0")
+    other.wheel("only-there")
+    tree = installer(f"--extra-index-url {other.url}\nboth\nonly-there")
+    assert [package.version for package in packages(tree)] == ["2.0", "1.0"]
+
+
+def test_a_build_that_is_cancelled_leaves_no_uv_behind(index: Index, installer: Installer) -> None:
+    def cancel(line: str) -> None:
+        raise SystemExit(143)
+
+    installer.log.write = cancel  # type: ignore[method-assign]
+    index.wheel("numbers")
+    with pytest.raises(SystemExit):
+        installer("numbers")
+    assert [path.name for path in installer.workspace.glob(".uv-*")] == []
 
 
 def test_another_index_of_the_requirements_replaces_the_usual_one(index: Index, installer: Installer) -> None:
