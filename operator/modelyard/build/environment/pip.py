@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from modelyard.build.disk import disk_errors
-from modelyard.build.environment.pip_conf import PipSettings
 from modelyard.build.environment.requirements import checked
+from modelyard.build.environment.settings import PipSettings
 from modelyard.build.environment.target import Target
 from modelyard.build.environment.tree import clean, compile_tree
 from modelyard.build.environment.uv import uv_install

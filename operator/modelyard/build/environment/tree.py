@@ -20,6 +20,9 @@ from modelyard.build.errors import BuildStepFailedError
 
 _COMPILE_SECONDS: Final = 900
 _START_SECONDS: Final = 30
+_COMPILERS: Final = 8
+"""Processes of some 15 MB each: a pod sees all cores of its node, and may use few."""
+
 _SHEBANG: Final = b"#!/usr/bin/env python3\n"
 _PYTHON_HERE: Final = re.escape(sys.executable.encode())
 # A path that is too long for a shebang comes by way of a shell: https://github.com/pypa/distlib/blob/master/distlib/scripts.py
@@ -59,7 +62,18 @@ def compile_tree(folder: Path, place: str, target: Target) -> bool:
         return False
     # Nothing changes below it, so it is not checked. Packages may have files for other versions of Python,
     # which do not compile: what counts is that it ran. No folder of a package is ever one to import from.
-    command = [python, "-s", "-m", "compileall", "-qq", "-j", "0", "--invalidation-mode", "unchecked-hash"]
+    workers = str(min(_COMPILERS, len(os.sched_getaffinity(0))))
+    command = [
+        python,
+        "-s",
+        "-m",
+        "compileall",
+        "-qq",
+        "-j",
+        workers,
+        "--invalidation-mode",
+        "unchecked-hash",
+    ]
     command += ["-x", _TESTS.format(folder=re.escape(str(folder)))]
     command += ["-s", str(folder), "-p", place, str(folder)]
     done = subprocess.run(  # noqa: S603 - our own command, with no shell

@@ -11,8 +11,8 @@ from typing import IO, Final, cast
 
 from uv import find_uv_bin
 
-from modelyard.build.environment.pip_conf import INDEX, MORE_INDEXES, PipSettings
 from modelyard.build.environment.requirements import Requirements
+from modelyard.build.environment.settings import INDEX, MORE_INDEXES, PipSettings
 from modelyard.build.environment.target import Target
 from modelyard.build.environment.uv_errors import uv_error
 from modelyard.build.errors import PackageIndexUnavailableError

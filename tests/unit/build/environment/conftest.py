@@ -12,7 +12,7 @@ from tests.unit.build.environment.index import Index
 from tests.unit.build.webserver import WebServer
 
 from modelyard.build.environment.pip import install
-from modelyard.build.environment.pip_conf import PipSettings
+from modelyard.build.environment.settings import PipSettings
 from modelyard.build.environment.target import Target
 from modelyard.build.log import BuildLog
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.build.environment.pip_conf import PipSettings, translated
+from modelyard.build.environment.settings import PipSettings, translated
 from modelyard.build.errors import PipFailedError
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
