@@ -21,7 +21,7 @@ from modelyard.build.errors import BuildStepFailedError
 _COMPILE_SECONDS: Final = 900
 _START_SECONDS: Final = 30
 _COMPILERS: Final = 8
-"""Processes of some 15 MB each: a pod sees all cores of its node, and may use few."""
+"""Processes of up to 50 MB each: a pod sees all cores of its node, and may use few."""
 
 _SHEBANG: Final = b"#!/usr/bin/env python3\n"
 _PYTHON_HERE: Final = re.escape(sys.executable.encode())

@@ -21,6 +21,7 @@ from modelyard.build.log import BuildLog
 _SECONDS: Final = 1800
 """Of one installation: the largest wheels are 1 GB, and an index may be slow."""
 
+_OF_THE_BUILDER: Final = "Using CPython"  # which it runs with; packages are for another
 _ALWAYS: Final = (
     "--no-config",
     "--no-progress",
@@ -42,6 +43,7 @@ def uv_install(
 
     Raises what uv_error tells from uv's words.
     """
+    log.write(f"packages for Python {target.python} on {target.platform}")
     file = work / "requirements.txt"
     file.write_text(requirements.text)
     variables = settings.variables()
@@ -92,7 +94,8 @@ def _run(command: Sequence[str], variables: Mapping[str, str], work: Path, log: 
         timer.start()
         try:
             for line in cast("IO[str]", process.stdout):
-                log.write(line)
+                if not line.startswith(_OF_THE_BUILDER):
+                    log.write(line)
                 output.append(log.redact(line.rstrip()))
         except BaseException:  # a cancelled build's too: nothing goes on
             process.kill()
