@@ -12,7 +12,7 @@ from typing import IO, Final, cast
 from uv import find_uv_bin
 
 from modelyard.build.environment.requirements import Requirements
-from modelyard.build.environment.settings import PipSettings
+from modelyard.build.environment.settings import INDEX, MORE_INDEXES, PipSettings
 from modelyard.build.environment.target import Target
 from modelyard.build.environment.uv_errors import uv_error
 from modelyard.build.errors import PackageIndexUnavailableError
@@ -21,14 +21,13 @@ from modelyard.build.log import BuildLog
 _SECONDS: Final = 1800
 """Of one installation: the largest wheels are 1 GB, and an index may be slow."""
 
+_OF_THE_BUILDER: Final = "Using CPython"  # which it runs with; packages are for another
 _ALWAYS: Final = (
     "--no-config",
     "--no-progress",
     "--no-python-downloads",
     "--no-build",
     "--link-mode=hardlink",
-    # As pip does: the best version of all indexes, not of the first that knows the name.
-    "--index-strategy=unsafe-best-match",
 )
 
 
@@ -44,8 +43,15 @@ def uv_install(
 
     Raises what uv_error tells from uv's words.
     """
+    log.write(f"packages for Python {target.python} on {target.platform}")
     file = work / "requirements.txt"
     file.write_text(requirements.text)
+    variables = settings.variables()
+    if requirements.own_index:
+        variables.pop(INDEX, None)
+    if requirements.more_indexes or MORE_INDEXES in variables:
+        # As pip does: the best version that any has. With one index, the other strategy says more of it.
+        variables["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     command = [
         find_uv_bin(),
         "pip",
@@ -58,9 +64,8 @@ def uv_install(
         f"--requirements={file}",
         *requirements.arguments,
     ]
-    # Nothing of this process but what is listed: requirements name variables, and here some are secrets.
-    variables = {"HOME": str(work), "TMPDIR": str(work), "UV_CACHE_DIR": str(work / "cache"), "NO_COLOR": "1"}
-    output = _run(command, settings.variables() | variables, work, log)
+    folders = {"HOME": str(work), "TMPDIR": str(work), "UV_CACHE_DIR": str(work / "cache")}
+    output = _run(command, variables | folders | {"NO_COLOR": "1"}, work, log)
     if output is not None:
         raise uv_error(output)
 
@@ -89,7 +94,8 @@ def _run(command: Sequence[str], variables: Mapping[str, str], work: Path, log: 
         timer.start()
         try:
             for line in cast("IO[str]", process.stdout):
-                log.write(line)
+                if not line.startswith(_OF_THE_BUILDER):
+                    log.write(line)
                 output.append(log.redact(line.rstrip()))
         except BaseException:  # a cancelled build's too: nothing goes on
             process.kill()
