@@ -155,13 +155,15 @@ class Store:
         if owner is None:
             return None
         key, known, child = self._child(resource, body, owner)
-        if known and known.uid == child.uid and known.resource_version >= child.resource_version:
-            return None
         if known and known.uid == child.uid:
+            ours = known.resource_version == child.resource_version
+            # The answer to our own write had no status; what was there before it has one to tell.
+            if known.resource_version > child.resource_version or (ours and not child.rollout.observed):
+                return None
             # A Deployment's generation moves when somebody else, the autoscaler say, changes its spec; of
             # other children only metadata is watched.
             same_spec = "spec" in body and known.rollout.generation == child.rollout.generation
-            child.trusted = known.trusted and same_spec
+            child.trusted = known.trusted and (ours or same_spec)
         self._children[key] = child
         same = known is not None and (known.uid, known.rollout) == (child.uid, child.rollout)
         return None if same and child.trusted else owner

@@ -162,7 +162,7 @@ def test_revisions_of_others_are_none_of_ours(store: Store) -> None:
     ("news", "wakes", "trusted"),
     [
         (deployment(9, available=1), False, True),
-        (deployment(10, available=1), False, True),
+        (deployment(10), False, True),
         (deployment(11), False, True),
         (deployment(11, available=1), True, True),
         (deployment(11, generation=2), True, False),
@@ -178,6 +178,16 @@ def test_a_deployment_is_trusted_while_nobody_changes_its_spec(
     known = store.child(DEPLOYMENTS, "default", "m")
     assert known
     assert known.trusted is trusted
+
+
+def test_a_status_comes_with_what_was_written(store: Store) -> None:
+    store.put_child(DEPLOYMENTS, deployment(10))
+    store.wrote_child(DEPLOYMENTS, child(12, metadata={"generation": 1}))
+    assert store.put_child(DEPLOYMENTS, deployment(11, available=1)) is None
+    assert store.put_child(DEPLOYMENTS, deployment(12, available=1)) is not None
+    known = store.child(DEPLOYMENTS, "default", "m")
+    assert known
+    assert (known.rollout.available, known.trusted) == (1, True)
 
 
 def test_any_change_of_a_child_of_which_only_metadata_is_watched_is_looked_at(store: Store) -> None:
