@@ -42,7 +42,7 @@ def install(requirements: str, target: Target, folder: Path, settings: PipSettin
         if here != lib:
             here.unlink()
         shutil.rmtree(folder / "include" / "site", ignore_errors=True)  # headers, in that Python's folder
-        clean(lib / "site-packages", folder / "bin")
+        clean(folder, lib / "site-packages")
         _compile(folder, ENVIRONMENT, target, log)
 
 
@@ -53,8 +53,7 @@ def runtime_tree(target: Target, folder: Path, settings: PipSettings, log: Build
     with _work(folder) as work:
         folder.mkdir()
         uv_install(checked(REQUIREMENTS.read_text()), target, [f"--target={folder}"], work, settings, log)
-        (folder / ".lock").unlink(missing_ok=True)
-        clean(folder, folder / "bin")
+        clean(folder, folder)
         for path in runtime_files():
             (folder / PACKAGE.name / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(PACKAGE / path, folder / PACKAGE.name / path)
