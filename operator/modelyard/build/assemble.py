@@ -35,8 +35,8 @@ def assemble(
 ) -> ImageContent:
     """Everything of an image but its base and its environment, below an empty workspace.
 
-    `models` are those that have to be on the disk, all by default. Raises BuildFailedError and its kinds, with
-    the model or asset that it is about.
+    `models` are those that have to be on the disk, all by default. Raises BuildFailedError and its kinds,
+    with the model or asset that it is about.
     """
     driver = driver_of(request)
     paths = model_paths(request)

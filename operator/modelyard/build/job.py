@@ -118,8 +118,8 @@ def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
     if kind is BuilderKind.LAYERS:
         from modelyard.build.layers.builder import LayerBuilder
 
-        packages = PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf)
-        return LayerBuilder(access=settings.access, packages=packages)
+        pip = PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf)
+        return LayerBuilder(access=settings.access, pip=pip)
     from modelyard.build.docker import DockerBuilder
 
     return DockerBuilder(

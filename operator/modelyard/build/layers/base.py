@@ -64,7 +64,7 @@ def read_base(registry: Registry, image: str, wanted: str) -> Base:
             raise BaseImageUnfitError(f"the layers of {image} are not those of its configuration")
         return Base(reference.at(digest), layers, config)
     except RegistryNotFoundError as error:
-        raise BaseImageNotFoundError(f"the base image {image} does not exist: {error.message}") from None
+        raise BaseImageNotFoundError(f"{image} does not exist: {error.message}") from None
     except (KeyError, TypeError, ValueError):
         raise RegistryRefusedError(
             f"{image} is not an image: its manifest or configuration is damaged"
@@ -75,7 +75,7 @@ def _of_platform(manifests: Sequence[dict[str, Any]], wanted: str, image: str) -
     found = {_platform(entry): str(entry["digest"]) for entry in reversed(manifests)}
     if wanted not in found:
         offered = ", ".join(sorted(name for name in found if "unknown" not in name))
-        raise BaseImageUnfitError(f"the base image {image} is for {offered}, not for {wanted}")
+        raise BaseImageUnfitError(f"{image} is for {offered}, not for {wanted}")
     return found[wanted]
 
 
@@ -87,5 +87,5 @@ def _platform(entry: dict[str, Any]) -> str:
 def _oci(layer: Descriptor, image: str) -> Descriptor:
     kind = _OCI_TYPES.get(layer["mediaType"])
     if kind is None:
-        raise BaseImageUnfitError(f"the base image {image} has a layer of the type {layer['mediaType']}")
+        raise BaseImageUnfitError(f"{image} has a layer of the type {layer['mediaType']}")
     return {"mediaType": kind, "digest": layer["digest"], "size": layer["size"]}

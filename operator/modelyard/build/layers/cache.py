@@ -1,7 +1,7 @@
 """Layers by what they were made from: an image of one layer each, tagged with the hash of that.
 
-They are images so that every registry takes them, and that its garbage collection keeps their blobs. They share
-a repository whose name no image of a user can have: Kubernetes names have no underscore.
+They are images so that every registry takes them, and that its garbage collection keeps their blobs. All are
+in one repository, whose name no image of a user can have: Kubernetes names have no underscore.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from modelyard.build.errors import RegistryError, RegistryForbiddenError, Regist
 from modelyard.build.layers.image import CONFIG_TYPE, Document
 from modelyard.build.layers.layer import Layer
 from modelyard.build.layers.store import Store
+from modelyard.build.reference import Reference
 from modelyard.build.registry import Registry
 from modelyard.build.registry.media_types import OCI_MANIFEST
 
-REPOSITORY: Final = "layer__cache"
-
+_REPOSITORY: Final = "layer__cache"
 _KEPT: Final = "dev.modelyard.layer"
 """Annotation with all that is known of the layer, as JSON."""
 
@@ -32,8 +32,14 @@ class Kept:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+def cache_of(image: Reference) -> Reference:
+    """The repository for the layers of an image's: of <prefix>/<namespace>/<image>, below the prefix."""
+    folders = image.repository.split("/")
+    return image.beside("/".join([*(folders[:-2] or folders[:1]), _REPOSITORY]))
+
+
 class LayerCache:
-    """Between one such repository and the one that an image goes to.
+    """Between that repository and the one that an image goes to.
 
     An image can be made without: a registry that does not let it be used is no failure.
     """
@@ -59,10 +65,10 @@ class LayerCache:
     def keep(self, key: str, kept: Kept) -> None:
         """Share what the image has with those to come."""
         try:
-            self._place.bring(kept.layer.descriptor, self._image.repository)
-            self._put(key, kept)
+            if self._place.share(kept.layer.descriptor, self._image.repository):
+                self._put(key, kept)
         except RegistryError as error:
-            self._log(f"{kept.layer.holds}: is not kept for other images: {error}")
+            self._log(f"{kept.layer.holds}: not kept for other images: {error}")
 
     def _find(self, key: str) -> Kept | None:
         try:

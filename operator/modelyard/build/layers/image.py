@@ -1,7 +1,7 @@
 """The manifest and the configuration of an image. Pure: equal layers and settings give equal bytes.
 
-https://github.com/opencontainers/image-spec/blob/main/config.md and manifest.md; what they say means the same as
-the last stage of `modelyard.build.dockerfile`.
+https://github.com/opencontainers/image-spec/blob/main/config.md and manifest.md; what they say means the same
+as the last stage of `modelyard.build.dockerfile`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -62,7 +62,7 @@ def image_config(
         # -S and -P: neither the driver's packages nor a json.py beside the driver reach the server's process.
         "Cmd": ["python3", "-S", "-P", "-m", "modelyard.scoring"],
         "Env": _environment(inherited.get("Env") or [], variables),
-        "Labels": (inherited.get("Labels") or {}) | labels,
+        "Labels": {**(inherited.get("Labels") or {}), **labels},
     }
     diff_ids = [*base.config["rootfs"]["diff_ids"], *(layer.diff_id for layer in layers)]
     return Document.of(
@@ -91,7 +91,7 @@ def image_manifest(base: Base, layers: Sequence[Layer], config: Document) -> Doc
             "config": config.descriptor,
             "layers": [*base.layers, *(layer.descriptor for layer in layers)],
             "annotations": {
-                "org.opencontainers.image.base.name": f"{base.reference.registry}/{base.reference.repository}",
+                "org.opencontainers.image.base.name": str(replace(base.reference, digest=None)),
                 "org.opencontainers.image.base.digest": base.reference.version,
             },
         },

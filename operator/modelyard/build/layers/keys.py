@@ -30,9 +30,12 @@ def environment_key(requirements: str, target: Target, registrations: Mapping[st
     return _key("environment", target.python, target.platform, requirements.strip(), asked)
 
 
-def model_key(path: str, name: str | None, digest: str) -> str:
-    """Of a model at a path of the image: a file of that name, or with None the files of an archive."""
-    return _key("model", path, name, digest)
+def model_key(owner: str, path: str, name: str | None, digest: str) -> str:
+    """Of a model at a path of the image: a file of that name, or with None the files of an archive.
+
+    `owner` is the path of its namespace in the registry: who knows a digest is not given the model of others.
+    """
+    return _key("model", owner, path, name, digest)
 
 
 def _key(kind: str, *parts: object) -> str:

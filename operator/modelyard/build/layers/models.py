@@ -1,17 +1,16 @@
-"""The layers of models: found in the registry, streamed into it from where the model is, or made on the disk."""
+"""The layers of models: found in the registry, streamed into it from where they are, or made on the disk."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from modelyard.build.errors import DigestMismatchError, SourceError, about
+from modelyard.build.errors import DigestMismatchError, about
 from modelyard.build.fetch import FetchContext, StreamedSource, open_source
 from modelyard.build.layers.cache import Kept, LayerCache
 from modelyard.build.layers.crew import Crew
@@ -21,7 +20,7 @@ from modelyard.build.layers.store import Store
 from modelyard.build.layers.tar import tar_of
 from modelyard.build.layout import ImageContent, model_paths
 from modelyard.build.log import BuildLog
-from modelyard.build.request import BuildRequest, ModelInput, Step
+from modelyard.build.request import BuildRequest, ModelInput
 from modelyard.build.sizes import human
 from modelyard.build.urls import clean_file_name, file_name, redact
 
@@ -84,7 +83,7 @@ class ModelLayers:
         name = file_name(url) or clean_file_name(model.name) or "file"
         if self._is_found(model, None if model.source.unpack else name, model.source.digest):
             return True
-        with about(model.subject, Step.FETCH):
+        with about(model.subject):
             source = open_source(model.source, name=name, limit_bytes=self.left_bytes, context=self._context)
         if source is None:
             return False
@@ -99,19 +98,23 @@ class ModelLayers:
     def _is_found(self, model: ModelInput, name: str | None, digest: str | None) -> bool:
         if digest is None:
             return False
-        kept = self._cache.take(model_key(self._paths[model.subject], name, digest))
+        kept = self._cache.take(self._key(model, name, digest))
         if kept is None:
             return False
-        self._begun[model.subject] = found = Future()
+        found: Future[ModelLayer] = Future()
         found.set_result(ModelLayer(replace(kept.layer, holds=model.subject), digest))
+        self._begun[model.subject] = found
         return True
+
+    def _key(self, model: ModelInput, name: str | None, digest: str) -> str:
+        owner = self._image.repository.repository.rpartition("/")[0]
+        return model_key(owner, self._paths[model.subject], name, digest)
 
     def _start(self, model: ModelInput, name: str | None, make: Callable[[], ModelLayer]) -> None:
         def work() -> ModelLayer:
-            with _about(model):
+            with about(model.subject):
                 made = make()
-            key = model_key(self._paths[model.subject], name, made.digest)
-            self._crew.start(lambda: self._cache.keep(key, Kept(made.layer)))
+            self._crew.start(lambda: self._cache.keep(self._key(model, name, made.digest), Kept(made.layer)))
             return made
 
         self._begun[model.subject] = self._crew.start(work)
@@ -128,17 +131,6 @@ class ModelLayers:
         if source.promised not in {None, source.digest}:  # read to its last byte, but not to its end
             raise DigestMismatchError(f"the file has the digest {source.digest}, not {source.promised}")
         return ModelLayer(layer, source.digest)
-
-
-@contextmanager
-def _about(model: ModelInput) -> Iterator[None]:
-    """Fetching and pushing are one: whose failure it is says which step failed."""
-    with about(model.subject, Step.PUSH):
-        try:
-            yield
-        except SourceError as error:
-            error.step = Step.FETCH
-            raise
 
 
 class _Peeked:

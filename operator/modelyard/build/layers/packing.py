@@ -1,7 +1,7 @@
 """How the bytes of a layer travel: as the plain tar, or as gzip where that is worth it.
 
-Weights of a model look random: packing them takes seconds and gives nothing, while a plain layer needs one hash
-for its digest and its diffID. Packages and text shrink to a third, which each node saves that pulls them.
+Weights of a model look random: packing them takes seconds and gives nothing, while a plain layer needs one
+hash for its digest and its diffID. Packages and text shrink to a third, saved again on each node that pulls.
 gzip and not zstd, which Docker's engine reads since version 23 only. The bytes depend on the content alone,
 never on the number of processors.
 """

@@ -41,16 +41,14 @@ class Store:
 
     def bring(self, layer: Descriptor, source: Reference) -> None:
         """A layer that is in another repository: shared with it, or copied where that is not possible."""
-        if self.has(layer["digest"]) or self.mount(layer["digest"], source):
-            return
-        self._log(f"{layer['digest']}: {human(layer['size'])} copied from {source.registry}")
-        self._registry.copy(source, self.repository, layer["digest"], layer["size"])
+        if not self.share(layer, source):
+            self._log(f"{layer['digest']}: copying {human(layer['size'])} from {source.registry}")
+            self._registry.copy(source, self.repository, layer["digest"], layer["size"])
 
-    def has(self, digest: str) -> bool:
-        return self._registry.has_blob(self.repository, digest)
-
-    def mount(self, digest: str, source: Reference) -> bool:
-        """False when it is in another registry, or when the registry shares nothing."""
-        return source.registry == self.repository.registry and self._registry.mount(
-            self.repository, digest, source.repository
-        )
+    def share(self, layer: Descriptor, source: Reference) -> bool:
+        """Without a byte sent; False when it is in another registry, or when the registry shares nothing."""
+        digest = layer["digest"]
+        if self._registry.has_blob(self.repository, digest):
+            return True
+        near = source.registry == self.repository.registry
+        return near and self._registry.mount(self.repository, digest, source.repository)
