@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -22,6 +21,9 @@ from modelyard.build.supply import bundle, provenance, sbom
 from modelyard.build.supply.bundle import Signer
 from modelyard.build.supply.facts import BuildFacts, Json
 
+UNATTESTED: Final = "-unattested"
+"""Ends the tag of an image that an engine has pushed, until it has got what is attached to it."""
+
 _EMPTY: Final = b"{}"
 _EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 _PREDICATE: Final = "in-toto.io/predicate-type"
@@ -30,6 +32,8 @@ _BUNDLED: Final = "dev.sigstore.bundle."  # names what is in a bundle to those w
 
 class Registry(Protocol):
     """Of a registry, what attaching takes; see modelyard.build.registry."""
+
+    def has_blob(self, repository: Reference, digest: str) -> bool: ...
 
     def upload_bytes(self, repository: Reference, data: bytes) -> Any: ...
 
@@ -56,22 +60,17 @@ def attach(
     """
     with about("attestations of the image"):
         try:
+            if not registry.has_blob(repository, _descriptor(_EMPTY_TYPE, _EMPTY)["digest"]):
+                registry.upload_bytes(repository, _EMPTY)
             name = f"{repository.registry}/{repository.repository}"
-            found = list(attachments(name, image, facts, signer))
-            _upload(registry, repository, [_EMPTY, *(attachment.body for attachment in found)])
-            for attachment in found:  # in turn: they may share an index that has to be written anew for each
+            for attachment in attachments(name, image, facts, signer):
+                registry.upload_bytes(repository, attachment.body)
                 registry.put_manifest(repository, manifest(image, attachment), OCI_MANIFEST, tag=None)
         except RegistryRefusedError as error:
             raise RegistryRefusedError(
                 f"{error.message}: where the registry takes no OCI artifacts, set the chart's"
                 " build.attestations.enabled to false"
             ) from None
-
-
-def _upload(registry: Registry, repository: Reference, blobs: Sequence[bytes]) -> None:
-    """At once: it is waiting, and the build of a changed model takes hardly longer than its bytes."""
-    with ThreadPoolExecutor(len(blobs)) as pool:
-        list(pool.map(lambda data: registry.upload_bytes(repository, data), blobs))
 
 
 def attachments(

@@ -27,6 +27,9 @@ class FakeRegistry:
         self.manifests: dict[str, dict[str, Any]] = {}
         self.error = error
 
+    def has_blob(self, repository: Reference, digest: str) -> bool:
+        return digest in self.blobs
+
     def upload_bytes(self, repository: Reference, data: bytes) -> None:
         assert str(repository) == REPOSITORY
         self.blobs[f"sha256:{hashlib.sha256(data).hexdigest()}"] = data
