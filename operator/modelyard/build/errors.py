@@ -8,6 +8,7 @@ BuildFailedError
 │   ├── SourceForbiddenError
 │   ├── SourceRefusedError
 │   ├── SourceUnavailableError          transient
+│   │   └── SourceChangedError
 │   ├── SourceTooLargeError
 │   └── DigestMismatchError
 ├── ArchiveError
@@ -54,13 +55,14 @@ class BuildFailedError(Exception):
 
     code: ClassVar[str] = "BuildFailed"
     transient: ClassVar[bool] = False
+    step: Step | None = None
+    """At which it failed; None for the one that the log is at: layers go side by side."""
 
     def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.retry_after_seconds = retry_after_seconds
         self.subject: str | None = None
-        self.step: Step | None = None
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.message}" if self.subject else self.message
@@ -74,6 +76,8 @@ class RequestInvalidError(BuildFailedError):
 
 class SourceError(BuildFailedError):
     """A model or an asset could not be fetched."""
+
+    step = Step.FETCH
 
 
 class SourceInvalidError(SourceError):
@@ -113,6 +117,10 @@ class SourceUnavailableError(SourceError):
     transient = True
 
 
+class SourceChangedError(SourceUnavailableError):
+    """It changed while it was fetched."""
+
+
 class SourceTooLargeError(SourceError):
     """More bytes than the limits of a build allow."""
 
@@ -127,6 +135,8 @@ class DigestMismatchError(SourceError):
 
 class ArchiveError(BuildFailedError):
     """A model or an asset could not be unpacked."""
+
+    step = Step.UNPACK
 
 
 class NotAnArchiveError(ArchiveError):
@@ -197,6 +207,8 @@ class BuildStepFailedError(EngineError):
 class PackageError(BuildFailedError):
     """The requirements could not be installed."""
 
+    step = Step.BUILD
+
 
 class RequirementsInvalidError(PackageError):
     """A line is no requirement, or one that the builder may not follow."""
@@ -250,6 +262,8 @@ class PipFailedError(PackageError):
 class RegistryError(BuildFailedError):
     """The registry did not do what it was asked."""
 
+    step = Step.PUSH
+
 
 class RegistryUnavailableError(RegistryError):
     """It does not answer, or says that it is overloaded."""
@@ -290,13 +304,10 @@ class RegistryUnsupportedError(RegistryRefusedError):
 
 @contextmanager
 def about(subject: str, step: Step | None = None) -> Iterator[None]:
-    """Name what a failure inside is about, a model or an asset; the innermost name stays.
-
-    `step` is that of the failure where it is not the one that the log is at: layers go side by side.
-    """
+    """Name what a failure inside is about, a model or an asset, and its step; the innermost name stays."""
     try:
         yield
     except BuildFailedError as error:
         error.subject = error.subject or subject
-        error.step = error.step or step
+        error.step = step or error.step
         raise

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
+from copy import copy
 from typing import Final, TextIO
 
 from modelyard.build.request import Step
@@ -33,17 +33,19 @@ class BuildLog:
         """From here on, lines and failures are of this step."""
         self.step = step
 
-    def write(self, text: str, step: Step | None = None) -> None:
-        """One or more lines, of the log's step by default; without colours and empty lines."""
+    def write(self, text: str) -> None:
+        """One or more lines; colours of terminals and empty lines are dropped."""
         with self._lock:
             for line in self.clean(text):
                 self._tail.append(line)
-                self._out.write(f"[{step or self.step}] {line}\n")
+                self._out.write(f"[{self.step}] {line}\n")
             self._out.flush()
 
-    def at(self, step: Step) -> Callable[[str], None]:
-        """`write` for what goes on beside the step that the log is at."""
-        return partial(self.write, step=step)
+    def at(self, step: Step) -> BuildLog:
+        """The same log for what goes on beside the step that it is at."""
+        log = copy(self)
+        log.step = step
+        return log
 
     def clean(self, text: str) -> list[str]:
         """The lines as they are logged."""

@@ -1,17 +1,39 @@
-"""Reading on where a file broke off: https://www.rfc-editor.org/rfc/rfc9110#name-range-requests."""
+"""Reading a file on where it broke off: https://www.rfc-editor.org/rfc/rfc9110#name-range-requests."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import httpx
 
 _CHUNK_BYTES: Final = 1024 * 1024
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
 class WrongRangeError(Exception):
     """The server sent another range of the file than was asked for."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One try at a file, its bytes still unread."""
+
+    start: int
+    """Where in the file the chunks begin: at what was asked for, or at 0."""
+    size: int | None
+    """Of the whole file, if the server says so."""
+    chunks: Iterator[bytes]
+
+    def rest(self, offset: int) -> Iterator[bytes]:
+        """The bytes from `offset` on, what comes before is dropped."""
+        skip = offset - self.start
+        for chunk in self.chunks:
+            if skip < len(chunk):
+                yield chunk[skip:] if skip else chunk
+            skip = max(0, skip - len(chunk))
 
 
 def range_header(offset: int) -> dict[str, str]:
@@ -19,17 +41,30 @@ def range_header(offset: int) -> dict[str, str]:
     return {"Range": f"bytes={offset}-"} if offset else {}
 
 
-def body_from(response: httpx.Response, offset: int) -> Iterator[bytes]:
-    """The file's bytes from `offset` on, in chunks of 1 MiB; those before it, if they are sent, are dropped.
+def opened(response: httpx.Response, offset: int) -> Opened:
+    """An answer of 200 or 206; raises WrongRangeError. Its chunks raise httpx.TransportError."""
+    chunks = _chunks(response)
+    if response.status_code != 206:
+        length = response.headers.get("content-length", "")
+        return Opened(0, int(length) if length.isascii() and length.isdigit() else None, chunks)
+    found = _CONTENT_RANGE.match(response.headers.get("content-range", ""))
+    if not found or int(found[1]) != offset:
+        raise WrongRangeError("the server sent another range of the file than was asked for")
+    return Opened(offset, int(found[2]) if found[2] != "*" else None, chunks)
 
-    Raises WrongRangeError, and httpx.TransportError when the connection breaks.
-    """
-    skip = offset
-    if response.status_code == 206:
-        if not response.headers.get("content-range", "").startswith(f"bytes {offset}-"):
-            raise WrongRangeError("the server sent another range of the file than was asked for")
-        skip = 0
-    for chunk in response.iter_raw(_CHUNK_BYTES):
-        if skip < len(chunk):
-            yield chunk[skip:] if skip else chunk
-        skip = max(0, skip - len(chunk))
+
+def _chunks(response: httpx.Response) -> Iterator[bytes]:
+    """Of 1 MiB, or what came until the connection broke: none of it is asked for again."""
+    buffer = bytearray()
+    try:
+        for piece in response.iter_raw():
+            buffer += piece
+            if len(buffer) >= _CHUNK_BYTES:
+                yield bytes(buffer)
+                buffer.clear()
+    except httpx.TransportError:
+        if buffer:
+            yield bytes(buffer)
+        raise
+    if buffer:
+        yield bytes(buffer)

@@ -84,6 +84,7 @@ class BuildRequest(_Message):
     repository: str  # registry/path, no tag, with the registry's name as a Docker engine sees it
     tag: str  # the hash of all inputs
     base_image: str
+    base_python: str = "3.11"  # the minor version of the Python in it
     builder: BuilderKind = BuilderKind.LAYERS
     driver: str  # id of the asset that is the driver
     models: tuple[ModelInput, ...] = ()

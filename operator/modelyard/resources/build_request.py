@@ -51,6 +51,7 @@ def build_request(
         tag="",
         builder=builder(manifest, settings),
         base_image=settings.build.base_images[python_version(manifest, settings)],
+        base_python=python_version(manifest, settings),
         driver=manifest["driverProgram"],
         models=tuple(_model(id_, data, credentials) for id_, data in models.items()),
         assets=tuple(

@@ -1,23 +1,10 @@
-"""`modelyard serve DRIVER`: the same server on a laptop, started again whenever the driver changes."""
+"""`modelyard serve DRIVER`: the same server on a laptop."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Final
-
-LOOK_SECONDS: Final = 0.5
-
-END_SECONDS: Final = 5.0
-"""How long the old server has for its requests."""
-
-_SKIPPED: Final = {"__pycache__", "node_modules", "venv"}
-_WATCHED: Final = {".py", ".json", ".yaml", ".yml", ".toml", ".txt"}
-
-Stamps = dict[Path, int]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -51,47 +38,6 @@ def serve(arguments: Namespace) -> int:
     sys.stderr.write(f"{driver.name}: POST {where}/score, a page to try it at {where}/docs\n")
     if arguments.no_reload:
         return subprocess.call([sys.executable, "-m", "modelyard.scoring"], env=environment)
-    return _reloading(driver.parent, environment)
+    from modelyard.scoring.reload import serve_again  # noqa: PLC0415 - what watches is for this only
 
-
-def _reloading(folder: Path, environment: dict[str, str]) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    while True:
-        stamps = _stamps(folder)
-        server = subprocess.Popen([sys.executable, "-m", "modelyard.scoring"], env=environment)
-        try:
-            while _stamps(folder) == stamps:
-                time.sleep(LOOK_SECONDS)
-                if server.poll() is not None and stamps:
-                    sys.stderr.write("The driver cannot be served; waiting for a change of its files.\n")
-                    while _stamps(folder) == stamps:
-                        time.sleep(LOOK_SECONDS)
-        except KeyboardInterrupt:
-            return 0
-        finally:
-            _end(server)
-        sys.stderr.write("A file has changed: starting again.\n")
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
-    try:
-        server.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
-
-
-def _stamps(folder: Path) -> Stamps:
-    """When each file was changed last (nanoseconds). Models are not watched: they are large and many."""
-    found: Stamps = {}
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in _SKIPPED]
-        for name in files:
-            path = Path(parent, name)
-            if path.suffix in _WATCHED:
-                try:
-                    found[path] = path.stat().st_mtime_ns
-                except FileNotFoundError:  # it is just being replaced
-                    found[path] = 0
-    return found
+    return serve_again(driver.parent, environment)

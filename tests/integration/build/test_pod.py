@@ -1,4 +1,4 @@
-"""The layers builder as its pod runs it: the operator's image as nobody in particular, nothing to write to but
+"""The layers builder as its pod runs it: the operator's image as nobody special, nothing to write to but
 the workspace, and a registry that pods know by another name than images do.
 """
 

@@ -23,7 +23,15 @@ from modelyard.build.errors import (
 )
 from modelyard.build.fetch import FetchContext
 from modelyard.build.log import BuildLog
-from modelyard.build.request import AssetInput, BuildRequest, BuildResult, ModelInput, Source, Step
+from modelyard.build.request import (
+    AssetInput,
+    BuilderKind,
+    BuildRequest,
+    BuildResult,
+    ModelInput,
+    Source,
+    Step,
+)
 from modelyard.build.result import encoded, failed
 
 DIGEST = "sha256:" + "a" * 64
@@ -157,7 +165,9 @@ def test_what_an_earlier_attempt_left_is_removed(ran: Job) -> None:
 def test_sigterm_stops_at_once(tmp_path: Path, web: WebServer) -> None:
     web.answer = lambda _: time.sleep(60) or Answer()  # type: ignore[func-returns-value]
     source = Source(url=f"{web.url}/m")
-    request = REQUEST.model_copy(update={"models": (ModelInput(name="m", version=1, source=source),)})
+    request = REQUEST.model_copy(
+        update={"builder": BuilderKind.DOCKER, "models": (ModelInput(name="m", version=1, source=source),)}
+    )
     (tmp_path / "request.json").write_text(request.model_dump_json(by_alias=True))
     environment = {
         "MODELYARD_BUILD_REQUEST": str(tmp_path / "request.json"),

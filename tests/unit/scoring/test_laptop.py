@@ -26,7 +26,7 @@ def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
         yield process, port
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate()
+        process.communicate(timeout=20)
 
 
 def score(port: int) -> object:
@@ -60,6 +60,15 @@ def test_it_waits_when_the_driver_is_broken(tmp_path: Path) -> None:
         next(line for line in lines if "waiting for a change" in line)
         driver.write_text(ECHO.format(version=1))
         assert until(lambda: score(port), "the driver")
+
+
+def test_a_signal_ends_it(tmp_path: Path) -> None:
+    (tmp_path / "score.py").write_text(ECHO.format(version=1))
+    with serving(str(tmp_path / "score.py")) as (process, port):
+        until(lambda: score(port), "the driver")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert score(port) is None
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -24,22 +24,25 @@ _PYTHON_HERE: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def install(requirements: str, target: Target, folder: Path, settings: PipSettings, log: BuildLog) -> None:
-    """A new folder that is a user base (https://docs.python.org/3/library/site.html#site.USER_BASE):
-    `lib/python3.X/site-packages` and `bin`, live with PYTHONUSERBASE and PATH.
+    """Makes of a folder, a new one or a conda environment, a user base with the packages:
+    `lib/python3.X/site-packages` and `bin`, live with PYTHONUSERBASE and PATH
+    (https://docs.python.org/3/library/site.html#site.USER_BASE).
 
     Equal versions give an equal folder. Raises RequirementsInvalidError, WheelMissingError,
     PackageNotFoundError, RequirementsConflictError, the PackageIndex errors, DiskFullError, PipFailedError.
     """
     wanted = checked(requirements)
     with _work(folder) as work:
-        folder.mkdir()
-        uv_install(wanted, target, [f"--prefix={folder}"], work, settings, log)
         lib = folder / "lib" / f"python{target.minor}"
-        if not (folder / "lib").is_dir():
-            return  # of no line was a package wanted, for this Python
-        (folder / "lib" / _PYTHON_HERE).rename(lib)  # uv names it after the Python that it runs with
-        shutil.rmtree(folder / "include", ignore_errors=True)
-        clean(lib / "site-packages", folder / "bin")
+        lib.mkdir(parents=True, exist_ok=True)
+        here = lib.with_name(_PYTHON_HERE)
+        if here != lib:
+            here.symlink_to(lib.name)  # uv names the folder after the Python that it runs with
+        uv_install(wanted, target, [f"--prefix={folder}"], work, settings, log)
+        if here != lib:
+            here.unlink()
+        shutil.rmtree(folder / "include" / "site", ignore_errors=True)  # headers, in that Python's folder
+        clean(folder, lib / "site-packages")
         _compile(folder, ENVIRONMENT, target, log)
 
 
@@ -50,8 +53,7 @@ def runtime_tree(target: Target, folder: Path, settings: PipSettings, log: Build
     with _work(folder) as work:
         folder.mkdir()
         uv_install(checked(REQUIREMENTS.read_text()), target, [f"--target={folder}"], work, settings, log)
-        (folder / ".lock").unlink(missing_ok=True)
-        clean(folder, folder / "bin")
+        clean(folder, folder)
         for path in runtime_files():
             (folder / PACKAGE.name / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(PACKAGE / path, folder / PACKAGE.name / path)

@@ -12,13 +12,14 @@ from typing import Final
 
 from modelyard.build.errors import PipFailedError
 
-_SECTIONS: Final = (
-    "global",
-    "install",
-)  # the later one wins (https://pip.pypa.io/en/stable/topics/configuration/)
+INDEX: Final = "UV_DEFAULT_INDEX"
+MORE_INDEXES: Final = "UV_INDEX"
+
+# The later one wins: https://pip.pypa.io/en/stable/topics/configuration/.
+_SECTIONS: Final = ("global", "install")
 _VARIABLES: Final = {
-    "index-url": "UV_DEFAULT_INDEX",
-    "extra-index-url": "UV_INDEX",
+    "index-url": INDEX,
+    "extra-index-url": MORE_INDEXES,
     "find-links": "UV_FIND_LINKS",
     "no-index": "UV_NO_INDEX",
     "trusted-host": "UV_INSECURE_HOST",
@@ -26,18 +27,14 @@ _VARIABLES: Final = {
     "require-hashes": "UV_REQUIRE_HASHES",
     "cert": "SSL_CERT_FILE",
     "client-cert": "SSL_CLIENT_CERT",
-    "proxy": "ALL_PROXY",
     "timeout": "UV_HTTP_TIMEOUT",
     "retries": "UV_HTTP_RETRIES",
 }
 """Settings of pip, and the variables that mean the same to uv: https://docs.astral.sh/uv/reference/environment/."""
 
 _COMMA_SEPARATED: Final = frozenset({"find-links"})
-_INHERITED: Final = (
-    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
-    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR"),
-)
+_PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+_INHERITED: Final = (*_PROXIES, "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 @dataclass(frozen=True)
@@ -48,11 +45,11 @@ class PipSettings:
     """PEM file of the authorities to trust, in place of the usual ones."""
     pip_conf: Path | None = None
 
-    def variables(self, environment: Mapping[str, str] | None = None) -> dict[str, str]:
-        """uv's environment: the pip.conf's settings, and of the given one (by default the process's) only
-        proxies and trust. Raises PipFailedError when the pip.conf cannot be read.
+    def variables(self, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """uv's environment: the pip.conf's settings, and of the inherited one only proxies and trust.
+
+        Raises PipFailedError when the pip.conf cannot be read.
         """
-        inherited = os.environ if environment is None else environment
         found = {name: inherited[name] for name in _INHERITED if name in inherited}
         if self.pip_conf:
             found |= translated(self.pip_conf.read_text())
@@ -80,6 +77,8 @@ def translated(pip_conf: str) -> dict[str, str]:
         for name, value in settings.items()
         if name in _VARIABLES and value.split()
     }
+    if proxy := settings.get("proxy"):
+        variables |= dict.fromkeys(_PROXIES, proxy)
     if settings.get("pre", "").lower() in {"1", "true", "yes", "on"}:
         variables["UV_PRERELEASE"] = "allow"
     return variables

@@ -20,16 +20,26 @@ from modelyard.build.errors import BuildStepFailedError
 
 _COMPILE_SECONDS: Final = 900
 _START_SECONDS: Final = 30
+_COMPILERS: Final = 8
+"""Processes of some 15 MB each: a pod sees all cores of its node, and may use few."""
+
 _SHEBANG: Final = b"#!/usr/bin/env python3\n"
-_OWN_SHEBANG: Final = re.compile(rb"\A(?:#!/bin/sh\n'''exec' [^\n]*\n' '''\n|#![^\n]*python[^\n]*\n)")
+_PYTHON_HERE: Final = re.escape(sys.executable.encode())
+# A path that is too long for a shebang comes by way of a shell: https://github.com/pypa/distlib/blob/master/distlib/scripts.py
+_OWN_SHEBANG: Final = re.compile(
+    rb"\A#!(?:%b\n|/bin/sh\n'''exec' '?%b'? [^\n]*\n' '''\n)" % (_PYTHON_HERE, _PYTHON_HERE)
+)
+# Half of scikit-learn's and SciPy's modules; who imports them all the same waits for their compilation.
+_TESTS: Final = "^{folder}/.*/tests?/"
 # Where a package came from: a URL may hold a credential, a time is never the same.
 _UNWANTED: Final = ("direct_url.json", "uv_cache.json", "uv_build.json")
 
 
-def clean(packages: Path, scripts: Path) -> None:
-    """Scripts find the Python of the image, and dist-info says only what is equal each time."""
+def clean(folder: Path, packages: Path) -> None:
+    """Scripts, in `bin`, find the Python of the image, and dist-info says only what is equal each time."""
+    (folder / ".lock").unlink(missing_ok=True)
     changed: dict[str, bytes] = {}
-    for script in scripts.iterdir() if scripts.is_dir() else ():
+    for script in (folder / "bin").glob("*"):
         content = script.read_bytes()
         if _OWN_SHEBANG.match(content):
             content = _OWN_SHEBANG.sub(_SHEBANG, content)
@@ -51,11 +61,28 @@ def compile_tree(folder: Path, place: str, target: Target) -> bool:
     if python is None:
         return False
     # Nothing changes below it, so it is not checked. Packages may have files for other versions of Python,
-    # which do not compile: what counts is that it ran.
-    command = [python, "-I", "-m", "compileall", "-qq", "-j", "0", "--invalidation-mode", "unchecked-hash"]
+    # which do not compile: what counts is that it ran. No folder of a package is ever one to import from.
+    workers = str(min(_COMPILERS, len(os.sched_getaffinity(0))))
+    command = [
+        python,
+        "-s",
+        "-m",
+        "compileall",
+        "-qq",
+        "-j",
+        workers,
+        "--invalidation-mode",
+        "unchecked-hash",
+    ]
+    command += ["-x", _TESTS.format(folder=re.escape(str(folder)))]
     command += ["-s", str(folder), "-p", place, str(folder)]
     done = subprocess.run(  # noqa: S603 - our own command, with no shell
-        command, env={"PYTHONHASHSEED": "0"}, check=False, capture_output=True, timeout=_COMPILE_SECONDS
+        command,
+        env={"PYTHONHASHSEED": "0"},
+        cwd="/",
+        check=False,
+        capture_output=True,
+        timeout=_COMPILE_SECONDS,
     )
     if done.returncode not in {0, 1}:
         raise BuildStepFailedError(f"byte code could not be made: {done.stderr.decode(errors='replace')}")

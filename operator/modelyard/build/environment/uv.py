@@ -12,7 +12,7 @@ from typing import IO, Final, cast
 from uv import find_uv_bin
 
 from modelyard.build.environment.requirements import Requirements
-from modelyard.build.environment.settings import PipSettings
+from modelyard.build.environment.settings import INDEX, MORE_INDEXES, PipSettings
 from modelyard.build.environment.target import Target
 from modelyard.build.environment.uv_errors import uv_error
 from modelyard.build.errors import PackageIndexUnavailableError
@@ -27,8 +27,6 @@ _ALWAYS: Final = (
     "--no-python-downloads",
     "--no-build",
     "--link-mode=hardlink",
-    # As pip does: the best version of all indexes, not of the first that knows the name.
-    "--index-strategy=unsafe-best-match",
 )
 
 
@@ -46,6 +44,12 @@ def uv_install(
     """
     file = work / "requirements.txt"
     file.write_text(requirements.text)
+    variables = settings.variables()
+    if requirements.own_index:
+        variables.pop(INDEX, None)
+    if requirements.more_indexes or MORE_INDEXES in variables:
+        # As pip does: the best version that any has. With one index, the other strategy says more of it.
+        variables["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     command = [
         find_uv_bin(),
         "pip",
@@ -58,9 +62,8 @@ def uv_install(
         f"--requirements={file}",
         *requirements.arguments,
     ]
-    # Nothing of this process but what is listed: requirements name variables, and here some are secrets.
-    variables = {"HOME": str(work), "TMPDIR": str(work), "UV_CACHE_DIR": str(work / "cache"), "NO_COLOR": "1"}
-    output = _run(command, settings.variables() | variables, work, log)
+    folders = {"HOME": str(work), "TMPDIR": str(work), "UV_CACHE_DIR": str(work / "cache")}
+    output = _run(command, variables | folders | {"NO_COLOR": "1"}, work, log)
     if output is not None:
         raise uv_error(output)
 

@@ -1,58 +1,55 @@
-"""Brings the bytes of a model or an asset onto the disk, from wherever they are."""
+"""Brings the bytes of a model or an asset to where they are needed, from wherever they are."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
 
-from modelyard.build.errors import SourceInvalidError
-from modelyard.build.fetch.download import Download, FetchContext, FetchedFile
-from modelyard.build.fetch.http import fetch_http
-from modelyard.build.fetch.inline import data_of
-from modelyard.build.fetch.oci import fetch_oci
-from modelyard.build.fetch.store import fetch_object
+from modelyard.build.disk import disk_errors
+from modelyard.build.fetch.context import FetchContext
+from modelyard.build.fetch.download import FetchedFile, download
+from modelyard.build.fetch.places import place
+from modelyard.build.fetch.remote import Folder
+from modelyard.build.fetch.stream import FileStream, StreamedSource
 from modelyard.build.request import Source
-from modelyard.build.urls import file_name, scheme
 
-__all__ = ["FetchContext", "FetchedFile", "fetch"]
-
-_TRANSFERS: Final = {
-    "http": fetch_http,
-    "https": fetch_http,
-    "s3": fetch_object,
-    "gs": fetch_object,
-    "abfs": fetch_object,
-    "abfss": fetch_object,
-}
-SCHEMES: Final = (*_TRANSFERS, "oci", "data")
+__all__ = ["FetchContext", "FetchedFile", "StreamedSource", "fetch", "open_source"]
 
 
 def fetch(source: Source, folder: Path, *, name: str, limit_bytes: int, context: FetchContext) -> FetchedFile:
     """Fetch one source into an empty folder, under the file name that its URL gives it, or else `name`.
 
-    Raises SourceError and its kinds, DiskFullError, and UnsafeArchiveError for an artifact whose file names
-    reach outside. What each scheme takes as credentials is said in its own module.
+    Raises SourceError and its kinds, DiskFullError, and UnsafeArchiveError for a folder of files whose names
+    reach outside.
     """
-    with context.policy.watching(source):
-        return _fetch(source, folder, name, limit_bytes, context)
+    with place(source, context) as found:
+        if isinstance(found, Folder):
+            return _fetch_folder(found, folder / name, limit_bytes, context)
+        return download(found, folder / (found.name or name), limit_bytes, context)
 
 
-def _fetch(source: Source, folder: Path, name: str, limit_bytes: int, context: FetchContext) -> FetchedFile:
-    # a line feed at the end is what `echo secret | base64` adds
-    credentials = {key: value.strip("\r\n") for key, value in source.credentials.items()}
-    source = source.model_copy(update={"credentials": credentials})
-    if source.url is None or scheme(source.url) == "data":
-        content = (source.content or "").encode() if source.url is None else data_of(source.url)
-        with Download(folder / name, limit_bytes, context) as download:
-            download.expect(len(content))
-            download.write(content)
-            return download.finish(source.digest)
-    kind = scheme(source.url)
-    if kind == "oci":
-        return fetch_oci(source, folder, name, limit_bytes, context)
-    transfer = _TRANSFERS.get(kind)
-    if transfer is None:
-        raise SourceInvalidError(f"the url starts with {kind[:20]!r}, not with {', '.join(SCHEMES)}")
-    with Download(folder / (file_name(source.url) or name), limit_bytes, context) as download:
-        transfer(source, download, context)
-        return download.finish(source.digest)
+def open_source(
+    source: Source, *, name: str, limit_bytes: int, context: FetchContext
+) -> StreamedSource | None:
+    """The source as a stream that needs no disk, to be closed after use.
+
+    None for what is to be unpacked, and for a file of unknown size: they are for `fetch`. Raises as it does.
+    """
+    if source.unpack:
+        return None
+    with ExitStack() as stack:
+        found = stack.enter_context(place(source, context))
+        if isinstance(found, Folder):
+            return None
+        stream = stack.enter_context(FileStream(found, name, limit_bytes, context))
+        return None if stream.size is None else StreamedSource(stream, stream.size, stack.pop_all())
+
+
+def _fetch_folder(found: Folder, folder: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
+    left = limit_bytes
+    for inner, remote in found.files.items():
+        path = folder / inner
+        with disk_errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        left -= download(remote, path, left, context).size
+    return FetchedFile(folder, folder.name, limit_bytes - left, found.digest)

@@ -1,34 +1,18 @@
-"""A file on its way to the disk: hashed as it comes, bounded, and able to go on after a broken connection."""
+"""A file on its way to the disk."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import IO
 
-import httpx
-
-from modelyard.build.access import RegistryAccess
 from modelyard.build.disk import check_free, disk_errors
-from modelyard.build.errors import DigestMismatchError, SourceTooLargeError, SourceUnavailableError
-from modelyard.build.fetch.policy import Policy
+from modelyard.build.errors import SourceChangedError
+from modelyard.build.fetch.context import FetchContext
+from modelyard.build.fetch.remote import Remote
+from modelyard.build.fetch.stream import FileStream
 from modelyard.build.progress import Meter
-from modelyard.build.retry import Retry
 from modelyard.build.sizes import human
-
-
-@dataclass(frozen=True)
-class FetchContext:
-    """What every fetch of one build shares."""
-
-    access: RegistryAccess = field(default_factory=RegistryAccess)
-    """Also gives http(s) and stores their CA bundle."""
-    retry: Retry = field(default_factory=Retry)
-    log: Callable[[str], None] = lambda _: None
-    policy: Policy = field(default_factory=Policy)
 
 
 @dataclass(frozen=True)
@@ -42,80 +26,31 @@ class FetchedFile:
     """sha256:… of the bytes; of the manifest for a folder."""
 
 
-class Download:
-    """One file, a context: `write` in order, `finish` once.
+def download(remote: Remote, path: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
+    """The whole file, at `path`; from the start again, once, when it changes meanwhile.
 
-    Raises SourceTooLargeError and DiskFullError as it grows.
+    Raises SourceError and its kinds, and DiskFullError.
     """
+    try:
+        return _download(remote, path, limit_bytes, context)
+    except SourceChangedError as error:
+        context.log(str(error))
+        return _download(remote, path, limit_bytes, context)
 
-    def __init__(self, path: Path, limit_bytes: int, context: FetchContext) -> None:
-        self.path = path
-        self.size = 0
-        self._limit_bytes = limit_bytes
-        self._log = context.log
-        self._meter = Meter(context.log, path.name)
-        self._hash = hashlib.sha256()
-        self._file = path.open("wb", buffering=0)
 
-    def __enter__(self) -> Self:
-        return self
+def _download(remote: Remote, path: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
+    with FileStream(remote, path.name, limit_bytes, context) as stream, path.open("wb", buffering=0) as file:
+        check_free(path.parent, stream.size or 0)
+        meter = Meter(context.log, path.name, stream.size)
+        for chunk in stream.open(0):
+            _write(file, chunk)
+            meter.reach(stream.read_bytes)
+        context.log(f"{path.name}: {human(stream.read_bytes)}, {stream.digest}")
+        return FetchedFile(path, path.name, stream.read_bytes, stream.digest)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
 
-    def restart(self) -> None:
-        """Forget what came so far."""
-        self.size = 0
-        self._hash = hashlib.sha256()
-        self._file.seek(0)
-        self._file.truncate()
-
-    def expect(self, more_bytes: int) -> None:
-        """Fail before the transfer, not in the middle, when as many bytes again cannot be taken."""
-        self._meter.total = self.size + more_bytes
-        self._check_limit(self._meter.total)
-        check_free(self.path.parent, more_bytes)
-
-    def write(self, chunk: bytes | memoryview) -> None:
-        self._check_limit(self.size + len(chunk))
-        with disk_errors():
-            rest = memoryview(chunk)
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        self._hash.update(chunk)
-        self.size += len(chunk)
-        self._meter.reach(self.size)
-
-    def receive(self, response: httpx.Response) -> None:
-        """Write a response's body: the rest after what is there for a 206, all of it for any other.
-
-        Raises httpx.TransportError when the connection breaks, with what came until then kept.
-        """
-        if response.status_code != 206:
-            self.restart()
-        elif not response.headers.get("content-range", "").startswith(f"bytes {self.size}-"):
-            self.restart()
-            raise SourceUnavailableError("the server sent another range of the file than was asked for")
-        length = response.headers.get("content-length", "")
-        if length.isascii() and length.isdigit():
-            self.expect(int(length))
-        for chunk in response.iter_raw():
-            self.write(chunk)
-
-    def finish(self, digest: str | None) -> FetchedFile:
-        """Raises DigestMismatchError unless the bytes have the digest, if one is given."""
-        found = f"sha256:{self._hash.hexdigest()}"
-        if digest is not None and digest.lower() != found:
-            raise DigestMismatchError(
-                f"the file has the digest {found}, not {digest}: correct the digest, or what is at the url"
-            )
-        self._log(f"{self.path.name}: {human(self.size)}, {found}")
-        return FetchedFile(self.path, self.path.name, self.size, found)
-
-    def _check_limit(self, size: int) -> None:
-        if size > self._limit_bytes:
-            raise SourceTooLargeError(
-                f"more than the {human(self._limit_bytes)} that are left of what one build may download"
-            )
+def _write(file: IO[bytes], chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    with disk_errors():
+        while rest:
+            rest = rest[file.write(rest) :]

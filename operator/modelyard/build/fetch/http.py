@@ -25,37 +25,53 @@ from modelyard.build.errors import (
     SourceRefusedError,
     SourceUnavailableError,
 )
-from modelyard.build.fetch.download import Download, FetchContext
+from modelyard.build.fetch.context import FetchContext
+from modelyard.build.ranges import Opened, WrongRangeError, opened, range_header
 from modelyard.build.registry.answers import retry_after_seconds
 from modelyard.build.request import Source
-from modelyard.build.urls import redact, redact_text
+from modelyard.build.urls import file_name, redact, redact_text
 
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0)
 _REDIRECTS: Final = 5
 _HEADER: Final = "header."
 
 
-def fetch_http(source: Source, download: Download, context: FetchContext) -> None:
-    """Raises SourceError and its kinds after bounded retries; a broken transfer goes on where it broke."""
+@contextmanager
+def http_file(source: Source, context: FetchContext) -> Iterator[HttpFile]:
+    """Raises SourceInvalidError for a URL or credentials that cannot be used."""
     url = _url(source.url or "")
     credentials = _credential_headers(source.credentials, url)
-    etag: str | None = None
+    with httpx.Client(verify=context.access.tls(), timeout=_TIMEOUT) as client:
+        yield HttpFile(client, url, credentials, source.digest)
 
-    def attempt() -> None:
-        nonlocal etag
+
+class HttpFile:
+    """A Remote."""
+
+    def __init__(
+        self, client: httpx.Client, url: httpx.URL, credentials: dict[str, str], digest: str | None
+    ) -> None:
+        self.name = file_name(str(url))
+        self.digest = digest
+        self._client = client
+        self._url = url
+        self._credentials = credentials
+        self._etag: str | None = None
+
+    @contextmanager
+    def open(self, offset: int) -> Iterator[Opened]:
         headers = {"Accept-Encoding": "identity"}  # the file's own bytes: they are what the digest is of
-        if download.size and etag:
-            headers |= {"Range": f"bytes={download.size}-", "If-Range": etag}
+        if offset and self._etag:
+            headers |= range_header(offset) | {"If-Range": self._etag}
         try:
-            with _open(client, url, headers, credentials) as response:
-                etag = _strong(response.headers.get("etag"))
-                download.receive(response)
+            with _open(self._client, self._url, headers, self._credentials) as response:
+                self._etag = _strong(response.headers.get("etag"))
+                yield opened(response, offset)
+        except WrongRangeError as error:
+            raise SourceUnavailableError(f"{redact(str(self._url))}: {error}") from None
         except httpx.TransportError as error:
             reason = redact_text(str(error)) or type(error).__name__
-            raise SourceUnavailableError(f"{redact(str(url))} cannot be fetched: {reason}") from None
-
-    with httpx.Client(verify=context.access.tls(), timeout=_TIMEOUT) as client:
-        context.retry.run(attempt, on_retry=context.log)
+            raise SourceUnavailableError(f"{redact(str(self._url))} cannot be fetched: {reason}") from None
 
 
 def _url(text: str) -> httpx.URL:

@@ -1,12 +1,40 @@
-"""`data:` URLs: https://www.rfc-editor.org/rfc/rfc2397."""
+"""Bytes that the request itself carries: inline content, and `data:` URLs
+(https://www.rfc-editor.org/rfc/rfc2397).
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import unquote_to_bytes
 
 from modelyard.build.errors import SourceInvalidError
+from modelyard.build.fetch.context import FetchContext
+from modelyard.build.ranges import Opened
+from modelyard.build.request import Source
+
+
+class InlineFile:
+    """A Remote; its file has no name."""
+
+    name = None
+
+    def __init__(self, content: bytes, digest: str | None) -> None:
+        self.digest = digest
+        self._content = content
+
+    @contextmanager
+    def open(self, offset: int) -> Iterator[Opened]:
+        yield Opened(offset, len(self._content), iter([self._content[offset:]]))
+
+
+@contextmanager
+def inline_file(source: Source, _context: FetchContext) -> Iterator[InlineFile]:
+    """Raises SourceInvalidError for a URL that is damaged."""
+    content = (source.content or "").encode() if source.url is None else data_of(source.url)
+    yield InlineFile(content, source.digest)
 
 
 def data_of(url: str) -> bytes:

@@ -11,7 +11,8 @@ Without a Secret those of the build's own registry configuration are used.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from modelyard.build.access import Credential, credential_of, header_value
@@ -29,8 +30,10 @@ from modelyard.build.errors import (
     SourceRefusedError,
     SourceUnavailableError,
 )
-from modelyard.build.fetch.download import Download, FetchContext, FetchedFile
+from modelyard.build.fetch.context import FetchContext
+from modelyard.build.fetch.remote import Folder
 from modelyard.build.paths import inner_path
+from modelyard.build.ranges import Opened, WrongRangeError, opened
 from modelyard.build.reference import Reference, is_digest, parse_reference
 from modelyard.build.registry import Registry
 from modelyard.build.request import Source
@@ -40,32 +43,47 @@ _TITLE: Final = "org.opencontainers.image.title"
 _EMPTY: Final = "application/vnd.oci.empty.v1+json"
 
 
-def fetch_oci(
-    source: Source, folder: Path, name: str, limit_bytes: int, context: FetchContext
-) -> FetchedFile:
-    """An artifact of one file becomes that file; of several, with `unpack`, a folder named `name` of them.
+@contextmanager
+def artifact(source: Source, context: FetchContext) -> Iterator[BlobFile | Folder]:
+    """An artifact of one file is that file; of several, with `unpack`, a folder of them.
 
     `source.digest` is of the one file, or of the manifest of several. Raises SourceError and its kinds, and
     UnsafeArchiveError for file names that reach outside.
     """
     reference = _reference(source.url or "")
     credential = _credential(source.credentials, reference.registry)
-    try:
-        with Registry(context.access, credential=credential, retry=context.retry) as registry:
+    with Registry(context.access, credential=credential, retry=context.retry, log=context.log) as registry:
+        with _source_errors():
             manifest, digest = registry.manifest(reference)
-            layers = _layers(manifest, reference)
-            if len(layers) == 1:
-                path = folder / (_title(layers[0]) or name)
-                return _file(registry, reference, layers[0], path, source.digest, limit_bytes, context)
-            _check_several(layers, source, digest, reference)
-            left = limit_bytes
-            for layer in layers:
-                path = folder / name / inner_path(layer["annotations"][_TITLE])
-                path.parent.mkdir(parents=True, exist_ok=True)
-                left -= _file(registry, reference, layer, path, None, left, context).size
-    except RegistryError as error:
-        raise _as_source_error(error) from None
-    return FetchedFile(folder / name, name, limit_bytes - left, digest)
+        files = [BlobFile(registry, reference, layer) for layer in _layers(manifest, reference)]
+        if len(files) > 1:
+            yield _folder(files, source, digest, reference)
+            return
+        if source.digest not in {None, files[0].digest}:
+            raise DigestMismatchError(f"the file has the digest {files[0].digest}, not {source.digest}")
+        yield files[0]
+
+
+class BlobFile:
+    """A Remote: a layer of an artifact."""
+
+    def __init__(self, registry: Registry, reference: Reference, layer: dict[str, Any]) -> None:
+        self.title = str((layer.get("annotations") or {}).get(_TITLE, ""))
+        self.name = clean_file_name(self.title.rstrip("/").rpartition("/")[2])
+        self.digest: str = layer["digest"]
+        self._registry = registry
+        self._reference = reference
+
+    @contextmanager
+    def open(self, offset: int) -> Iterator[Opened]:
+        with (
+            _source_errors(),
+            self._registry.blob(self._reference, self.digest, offset=offset) as response,
+        ):
+            try:
+                yield opened(response, offset)
+            except WrongRangeError as error:
+                raise SourceUnavailableError(f"{self._reference}: {error}") from None
 
 
 def _reference(url: str) -> Reference:
@@ -101,46 +119,30 @@ def _layers(manifest: dict[str, Any], reference: Reference) -> list[dict[str, An
     return filled
 
 
-def _title(layer: dict[str, Any]) -> str | None:
-    title = str((layer.get("annotations") or {}).get(_TITLE, ""))
-    return clean_file_name(title.rstrip("/").rpartition("/")[2])
-
-
-def _check_several(layers: list[dict[str, Any]], source: Source, digest: str, reference: Reference) -> None:
-    titles = [_title(layer) for layer in layers]
-    if None in titles:
+def _folder(files: list[BlobFile], source: Source, digest: str, reference: Reference) -> Folder:
+    if not all(file.name for file in files):
         raise SourceRefusedError(
-            f"{reference} has {len(layers)} layers with no file names: push the file with oras"
+            f"{reference} has {len(files)} layers with no file names: push the file with oras"
         )
     if not source.unpack:
         raise SourceRefusedError(
-            f"{reference} has {len(layers)} files ({', '.join(map(str, titles[:5]))}):"
+            f"{reference} has {len(files)} files ({', '.join(str(file.name) for file in files[:5])}):"
             " set unpack to get them as a folder, or push one file"
         )
-    paths = [inner_path(layer["annotations"][_TITLE]) for layer in layers]
+    paths = [inner_path(file.title) for file in files]
     if len(set(paths)) < len(paths) or any(path in other.parents for path in paths for other in paths):
         raise SourceRefusedError(f"{reference} has two files of the same name")
     if source.digest not in {None, digest}:
         raise DigestMismatchError(f"the manifest has the digest {digest}, not {source.digest}")
+    return Folder(dict(zip(paths, files, strict=True)), digest)
 
 
-def _file(
-    registry: Registry,
-    reference: Reference,
-    layer: dict[str, Any],
-    path: Path,
-    digest: str | None,
-    limit_bytes: int,
-    context: FetchContext,
-) -> FetchedFile:
-    with Download(path, limit_bytes, context) as download:
-
-        def attempt() -> None:
-            with registry.blob(reference, layer["digest"], offset=download.size) as response:
-                download.receive(response)
-
-        context.retry.run(attempt, on_retry=context.log)
-        return download.finish(digest or layer["digest"])
+@contextmanager
+def _source_errors() -> Iterator[None]:
+    try:
+        yield
+    except RegistryError as error:
+        raise _as_source_error(error) from None
 
 
 def _as_source_error(error: RegistryError) -> SourceError:
@@ -149,4 +151,6 @@ def _as_source_error(error: RegistryError) -> SourceError:
         RegistryForbiddenError: SourceForbiddenError,
         RegistryUnavailableError: SourceUnavailableError,
     }
-    return kinds.get(type(error), SourceRefusedError)(error.message)
+    return kinds.get(type(error), SourceRefusedError)(
+        error.message, retry_after_seconds=error.retry_after_seconds
+    )

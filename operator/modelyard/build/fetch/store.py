@@ -13,7 +13,8 @@ Without a Secret the object is asked for anonymously: the build's own identity i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit
@@ -34,9 +35,10 @@ from modelyard.build.errors import (
     SourceNotFoundError,
     SourceUnavailableError,
 )
-from modelyard.build.fetch.download import Download, FetchContext
+from modelyard.build.fetch.context import FetchContext
+from modelyard.build.ranges import Opened
 from modelyard.build.request import Source
-from modelyard.build.urls import redact, redact_text, scheme
+from modelyard.build.urls import file_name, redact, redact_text, scheme
 
 # Only what is itself a secret or an address: keys that name files would read the build's own.
 _KEYS: Final = {
@@ -54,38 +56,50 @@ _KEYS: Final = {
 _PREFIX: Final = {"s3": "AWS_", "gs": "GOOGLE_", "abfs": "AZURE_"}
 _ADDRESSES: Final = frozenset({"AWS_REGION", "AWS_ENDPOINT_URL", "AZURE_ENDPOINT"})
 _CHUNK_BYTES: Final = 1024 * 1024
+_CONNECT_TIMEOUT: Final = timedelta(seconds=10)
+_REQUEST_TIMEOUT: Final = timedelta(minutes=5)
+"""Of one request with all of its body, the only one that the library knows; then another request goes on."""
 
 
-def fetch_object(source: Source, download: Download, context: FetchContext) -> None:
-    """Raises SourceError and its kinds after bounded retries; a broken transfer goes on where it broke."""
+@contextmanager
+def stored_file(source: Source, context: FetchContext) -> Iterator[StoredFile]:
+    """Raises SourceInvalidError for a URL or credentials that cannot be used."""
     url = source.url or ""
     store, key = _open(url, source.credentials, context)
-    etag: str | None = None
+    yield StoredFile(store, key, url, source.digest)
 
-    def attempt() -> None:
-        nonlocal etag
-        if not etag:
-            download.restart()
+
+class StoredFile:
+    """A Remote."""
+
+    def __init__(self, store: ObjectStore, key: str, url: str, digest: str | None) -> None:
+        self.name = file_name(url)
+        self.digest = digest
+        self._store = store
+        self._key = key
+        self._url = redact(url)
+        self._etag: str | None = None
+
+    @contextmanager
+    def open(self, offset: int) -> Iterator[Opened]:
+        start = offset if self._etag else 0
+        options: Any = {"range": {"offset": start}, "if_match": self._etag} if start else {}
         try:
-            options: Any = {"range": {"offset": download.size}, "if_match": etag} if download.size else {}
-            found = obstore.get(store, key, options=options)
-            etag = found.meta["e_tag"]
-            download.expect(found.meta["size"] - download.size)
-            for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
-                download.write(memoryview(chunk))
+            found = obstore.get(self._store, self._key, options=options)
+            self._etag = found.meta["e_tag"]
+            chunks = map(bytes, found.stream(min_chunk_size=_CHUNK_BYTES))
+            yield Opened(start, found.meta["size"], chunks)
         except (NotFoundError, FileNotFoundError):  # documented, and raised
-            raise SourceNotFoundError(f"{redact(url)} does not exist") from None
+            raise SourceNotFoundError(f"{self._url} does not exist") from None
         except (PermissionDeniedError, UnauthenticatedError):
             raise SourceForbiddenError(
-                f"{redact(url)} may not be read: secretRef may be missing, wrong or out of date"
+                f"{self._url} may not be read: secretRef may be missing, wrong or out of date"
             ) from None
         except PreconditionError:
-            etag = None
-            raise SourceUnavailableError(f"{redact(url)} changed while it was fetched") from None
+            self._etag = None  # from the start again, which shows whether it has changed
+            raise SourceUnavailableError(f"{self._url} seems to have changed while it was fetched") from None
         except BaseError as error:
-            raise SourceUnavailableError(f"{redact(url)} cannot be fetched: {_first_line(error)}") from None
-
-    context.retry.run(attempt, on_retry=context.log)
+            raise SourceUnavailableError(f"{self._url} cannot be fetched: {_first_line(error)}") from None
 
 
 def _open(url: str, credentials: dict[str, str], context: FetchContext) -> tuple[ObjectStore, str]:
@@ -96,7 +110,11 @@ def _open(url: str, credentials: dict[str, str], context: FetchContext) -> tuple
     if not key:
         raise SourceInvalidError(f"{redact(url)} names no object")
     endpoint = config.get("AWS_ENDPOINT_URL") or config.get("AZURE_ENDPOINT") or ""
-    options: Any = {"allow_http": endpoint.startswith("http://"), "connect_timeout": timedelta(seconds=10)}
+    options: Any = {
+        "allow_http": endpoint.startswith("http://"),
+        "connect_timeout": _CONNECT_TIMEOUT,
+        "timeout": _REQUEST_TIMEOUT,
+    }
     if context.access.ca_bundle:
         options["root_certificate"] = context.access.ca_bundle.read_bytes()
     retry: Any = {"max_retries": 0}  # ours goes on where a transfer broke, and says so in the log

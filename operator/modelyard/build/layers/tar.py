@@ -51,10 +51,10 @@ class Tar:
 
 
 def tar_of(content: Mapping[str, Content]) -> Tar:
-    """The tar of what is to be at each path, with all folders above: nobody else gives them a mode."""
+    """The tar of what is to be at each path, with all folders above: nobody else may give them a mode."""
     entries: dict[PurePosixPath, Content | None] = {}
     for name, found in content.items():
-        entries |= _entries(PurePosixPath(name), found)
+        entries |= _entries(PurePosixPath(name.lstrip("/")), found)
     for path in tuple(entries):
         entries |= {parent: None for parent in path.parents[:-1] if parent not in entries}
     pieces = [piece for path in sorted(entries) for piece in _pieces(str(path), entries[path])]

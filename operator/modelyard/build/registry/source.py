@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelyard.build.errors import RegistryUnavailableError
-from modelyard.build.ranges import WrongRangeError, body_from, range_header
+from modelyard.build.ranges import WrongRangeError, opened, range_header
 from modelyard.build.reference import Reference
 from modelyard.build.registry.transport import Transport
 
@@ -30,6 +30,6 @@ class BlobSource:
         headers = {"Accept-Encoding": "identity"} | range_header(offset)
         with self._transport.request("GET", url, self._repository, headers=headers) as response:
             try:
-                yield from body_from(response, offset)
+                yield from opened(response, offset).rest(offset)
             except WrongRangeError as error:
                 raise RegistryUnavailableError(f"{self._repository}: {error}") from None

@@ -1,0 +1,21 @@
+"""What every fetch of one build shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from modelyard.build.access import RegistryAccess
+from modelyard.build.fetch.policy import Policy
+from modelyard.build.retry import Retry
+
+
+@dataclass(frozen=True)
+class FetchContext:
+    """Settings of the machine, not of one source."""
+
+    access: RegistryAccess = field(default_factory=RegistryAccess)
+    """Also gives http(s) and stores their CA bundle."""
+    retry: Retry = field(default_factory=Retry)
+    log: Callable[[str], None] = lambda _: None
+    policy: Policy = field(default_factory=Policy)

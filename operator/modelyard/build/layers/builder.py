@@ -1,0 +1,160 @@
+"""The builder that needs no daemon: layers are made here, and left in the registry with an image of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+from modelyard.build.access import RegistryAccess
+from modelyard.build.assemble import assemble
+from modelyard.build.environment.packages import Package, packages
+from modelyard.build.environment.pip import install, runtime_tree
+from modelyard.build.environment.settings import PipSettings
+from modelyard.build.environment.target import Target, target_of
+from modelyard.build.errors import about
+from modelyard.build.fetch import FetchContext
+from modelyard.build.layers.base import Base, read_base, this_platform
+from modelyard.build.layers.cache import Kept, LayerCache, cache_of
+from modelyard.build.layers.crew import Crew
+from modelyard.build.layers.image import image_config, image_manifest
+from modelyard.build.layers.keys import environment_key, runtime_key
+from modelyard.build.layers.models import ModelLayers
+from modelyard.build.layers.store import Store
+from modelyard.build.layers.tar import tar_of
+from modelyard.build.layout import APP_ROOT, ENVIRONMENT, RUNTIME
+from modelyard.build.log import BuildLog
+from modelyard.build.reference import parse_reference
+from modelyard.build.registry import Registry
+from modelyard.build.request import BuilderKind, BuildRequest, Step
+from modelyard.build.supply.attach import attach
+from modelyard.build.supply.bundle import Signer
+from modelyard.build.supply.facts import build_facts
+
+_RUNTIME: Final = "scoring runtime"
+_ENVIRONMENT: Final = "environment"
+_APP: Final = "driver and assets"
+
+
+@dataclass(frozen=True)
+class LayerBuilder:
+    """Needs no privilege: a folder to work in, the registry, and where sources and packages are."""
+
+    access: RegistryAccess = field(default_factory=RegistryAccess)
+    pip: PipSettings = field(default_factory=PipSettings)
+    platform: str = field(default_factory=this_platform)
+    """Of which image of a base that is an index: `linux/amd64`."""
+    attests: bool = True
+    """Whether bill of materials and provenance are attached to images."""
+    signer: Signer | None = None
+
+    def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
+        """See Builder."""
+        with Registry(self.access, log=log.at(Step.PUSH).write) as registry, Crew() as crew:
+            return _Build(self, request, workspace, log, registry, crew).publish(context)
+
+
+class _Build:
+    """One image: what goes on in the crew is independent of everything else."""
+
+    def __init__(
+        self,
+        builder: LayerBuilder,
+        request: BuildRequest,
+        workspace: Path,
+        log: BuildLog,
+        registry: Registry,
+        crew: Crew,
+    ) -> None:
+        self._builder = builder
+        self._request = request
+        self._workspace = workspace
+        self._log = log
+        self._registry = registry
+        self._crew = crew
+        say = log.at(Step.PUSH).write
+        repository = parse_reference(request.repository)
+        self._image = Store(registry, repository, say, crew.check)
+        self._cache = LayerCache(
+            registry, Store(registry, cache_of(repository), say, crew.check), self._image, say
+        )
+
+    def publish(self, context: FetchContext) -> str:
+        """The digest of the image."""
+        self._log.enter(Step.FETCH)
+        base = self._base()
+        target = target_of(self._request.base_python, base.config)
+        self._crew.start(lambda: self._bring(base))
+        runtime = self._crew.start(lambda: self._runtime(target))
+        models = ModelLayers(
+            self._request, context, self._log, image=self._image, cache=self._cache, crew=self._crew
+        )
+        to_fetch = models.begin()
+        limits = self._request.limits.model_copy(update={"download_bytes": models.left_bytes})
+        request = self._request.model_copy(update={"limits": limits})
+        content = assemble(request, self._workspace, context, self._log, models=to_fetch)
+        models.take(content)
+        app = self._crew.start(lambda: self._image.send(tar_of({APP_ROOT: content.app}), _APP))
+        self._log.enter(Step.BUILD)
+        environment = self._environment(target, content.requirements)
+        self._log.enter(Step.PUSH)
+        self._crew.join()
+        made = models.made()
+        shared = [runtime.result(), *environment]
+        layers = [*(kept.layer for kept in shared), app.result(), *(model.layer for model in made.values())]
+        config = image_config(base, layers, content.variables, self._request.labels)
+        manifest = image_manifest(base, layers, config)
+        self._registry.upload_bytes(self._image.repository, config.body)
+        if self._builder.attests:
+            facts = build_facts(
+                self._request,
+                builder=BuilderKind.LAYERS,
+                base_digest=base.reference.version,
+                digests={**content.digests, **{subject: model.digest for subject, model in made.items()}},
+                packages=tuple(Package(**package) for kept in shared for package in kept.facts["packages"]),
+            )
+            attach(self._registry, self._image.repository, manifest.descriptor, facts, self._builder.signer)
+        self._crew.join()
+        return self._registry.put_manifest(
+            self._image.repository, manifest.body, manifest.media_type, tag=self._request.tag
+        )
+
+    def _base(self) -> Base:
+        with about("base image", Step.BUILD):
+            return read_base(self._registry, self._request.base_image, self._builder.platform)
+
+    def _bring(self, base: Base) -> None:
+        with about("base image"):
+            for layer in base.layers:
+                self._crew.check()
+                self._image.bring(layer, base.reference)
+
+    def _runtime(self, target: Target) -> Kept:
+        def make(folder: Path) -> None:
+            runtime_tree(target, folder, self._builder.pip, self._log.at(Step.BUILD))
+
+        return self._shared(runtime_key(target), _RUNTIME, RUNTIME, make)
+
+    def _environment(self, target: Target, requirements: str | None) -> list[Kept]:
+        if requirements is None:
+            return []
+
+        def make(folder: Path) -> None:
+            install(requirements, target, folder, self._builder.pip, self._log)
+
+        key = environment_key(requirements, target, self._request.registrations)
+        return [self._shared(key, _ENVIRONMENT, ENVIRONMENT, make)]
+
+    def _shared(self, key: str, holds: str, path: str, make: Callable[[Path], None]) -> Kept:
+        """A layer with packages, from the cache or made and left there."""
+        with about(holds):
+            kept = self._cache.take(key)
+            if kept:
+                return kept
+            folder = self._workspace / key
+            make(folder)
+            layer = self._image.send(tar_of({path: folder}), holds)
+            kept = Kept(layer, {"packages": [asdict(package) for package in packages(folder)]})
+        self._crew.start(lambda: self._cache.keep(key, kept))
+        return kept
