@@ -129,6 +129,9 @@ def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
         ca_bundle=settings.access.ca_bundle,
         pip_conf=settings.pip_conf,
         registry_config=settings.access.config,
+        access=settings.access,
+        attests=settings.supply.attests,
+        signer=settings.supply.signer(),
     )
 
 

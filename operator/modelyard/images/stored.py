@@ -12,11 +12,12 @@ from typing import Any, Final, NamedTuple, Protocol
 from modelyard.build.errors import RegistryError, RegistryRefusedError
 from modelyard.build.reference import Reference
 from modelyard.build.registry.media_types import OCI_MANIFEST
+from modelyard.build.supply.attach import UNATTESTED
 
 LAYER_CACHE: Final = "layer__cache"
 """Repository below the prefix with layers that images share, each found by a hash; no namespace has `_`."""
 
-_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_HASH: Final = re.compile(rf"[0-9a-f]{{64}}({UNATTESTED})?")
 _ABOUT: Final = re.compile(r"sha256-[0-9a-f]{64}(\.\w+)?")
 """Tags of the index of an image's referrers, and of what older tools attached to it."""
 
