@@ -26,11 +26,17 @@ def document(api: Api, base_url: str) -> Any:
     return api.http.get(f"{base_url}/openapi.json").raise_for_status().json()
 
 
-def test_docs_need_nothing_from_elsewhere(api: Api, base_url: str) -> None:
+def test_docs_need_nothing_from_elsewhere(api: Api, base_url: str, document: Any) -> None:
     page = api.http.get(f"{base_url}/docs").raise_for_status().text
     assert "https://" not in page
-    for file in ("swagger-ui-bundle.js", "swagger-ui.css"):
-        api.http.get(f"{base_url}/docs/files/{file}").raise_for_status()
+    files = {
+        file: api.http.get(f"{base_url}/docs/files/{file}").raise_for_status().text
+        for file in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png")
+        if file in page
+    }
+    assert len(files) == 3
+    assert document["openapi"].startswith("3.1.")
+    assert "isOAS31" in files["swagger-ui-bundle.js"], "Swagger UI before 5 shows no OpenAPI 3.1"
 
 
 def test_the_same_routes(document: Any) -> None:
@@ -54,6 +60,9 @@ def test_a_route(document: Any, route: Route) -> None:
     assert _name(answers["default"]["content"]["application/json"]["schema"]) == "ErrorResponse"
     for header in route.headers:
         assert header in answers["202"]["headers"]
+    for status, definition in route.answers.items():
+        described = "application/json" in answers[str(status)].get("content", {})
+        assert described == (definition is not None), status
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     assert _name(body) == route.body
 

@@ -72,7 +72,7 @@ def _so_far(api: Api, image: Any) -> str:
         return next(pieces)
 
 
-def test_waits_then_is_cancelled(api: Api, name: str) -> None:
+def test_waits_then_is_cancelled(api: Api, account: Kubectl, name: str) -> None:
     registered = api.post(
         "/models", model(name, url="https://example.com/m", secretRef={"name": "not-there"})
     )
@@ -83,7 +83,10 @@ def test_waits_then_is_cancelled(api: Api, name: str) -> None:
     ended = api.finished(first, 20)
     assert (ended["state"], ended["operationType"]) == ("Cancelled", "Image")
     assert ended["createdTime"] <= ended["endTime"]
-    assert api.get(f"/images/{ended['resourceLocation'].rsplit('/', 1)[1]}")["creationState"] == "Cancelled"
+    id_ = ended["resourceLocation"].rsplit("/", 1)[1]
+    assert api.get(f"/images/{id_}")["creationState"] == "Cancelled"
+    account("delete", "img", id_.partition(":")[0])  # who follows its log would wait for ever
+    api("GET", first, 404)
 
 
 def test_a_runtime_that_is_not_there(api: Api, name: str) -> None:

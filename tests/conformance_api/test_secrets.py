@@ -67,3 +67,11 @@ def test_nothing_secret_is_told(
     assert {place.partition(" ")[0] for place, _ in told} >= {"Image", "Event", "ConfigMap", "log", "Job"}
     for secret in (signature, token, *keys.values()):
         assert [place for place, text in told if secret in text] == []
+
+
+def test_the_gateway_itself_may_do_nothing(account: Kubectl) -> None:
+    name = f"system:serviceaccount:{SYSTEM.namespace}:modelyard-gateway"
+    for verb, kind in (("get", "models.modelyard.dev"), ("list", "controllerrevisions"), ("get", "secrets")):
+        for kubectl in (account, SYSTEM):
+            with pytest.raises(RuntimeError, match=f"{name}: $"):  # a no, and no complaint
+                kubectl("auth", "can-i", verb, kind, "--as", name)

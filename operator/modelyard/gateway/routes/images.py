@@ -19,7 +19,9 @@ from modelyard.kube.types import Json
 routes = router("images")
 
 
-@routes.post("/images", responses=ACCEPTED, status_code=202, operation_id="createImage")
+@routes.post(
+    "/images", responses=ACCEPTED, status_code=202, response_class=Response, operation_id="createImage"
+)
 async def create_image(call: Call, request: wire.ImageRequest) -> Response:
     """Build an image of a manifest; the same name again makes its next version."""
     spec = objects.image_spec(request)

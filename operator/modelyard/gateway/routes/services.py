@@ -30,6 +30,7 @@ _SERVICES = OURS[SERVICE.name]
     "/services",
     responses={**ACCEPTED, 409: {"model": ErrorResponse, "description": "The name is taken."}},
     status_code=202,
+    response_class=Response,
     operation_id="createService",
 )
 async def create_service(call: Call, request: wire.ServiceCreateRequest) -> Response:
@@ -115,6 +116,7 @@ async def get_service(call: Call, id: str) -> Response:  # noqa: A002 (the API's
     "/services/{id}",
     responses={**ACCEPTED, 404: {"model": ErrorResponse, "description": "There is no such service."}},
     status_code=202,
+    response_class=Response,
     operation_id="updateService",
 )
 async def update_service(call: Call, id: str, request: wire.ServiceUpdateRequest) -> Response:  # noqa: A002
