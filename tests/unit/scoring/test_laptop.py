@@ -66,7 +66,7 @@ def test_a_signal_ends_it(tmp_path: Path) -> None:
     (tmp_path / "score.py").write_text(ECHO.format(version=1))
     with serving(str(tmp_path / "score.py")) as (process, port):
         until(lambda: score(port), "the driver")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
         assert score(port) is None
 
