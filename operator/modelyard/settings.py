@@ -27,6 +27,7 @@ class Registry(_Section):
     internal: str | None = None  # host[:port] as pods of the cluster see it; the same as push by default
     insecure: bool = False  # plain HTTP
     repository: str = "modelyard"  # prefix of repositories: <prefix>/<namespace>/<image>
+    keep_versions: Annotated[int, Field(ge=0)] = 0  # built ones of an Image whose images stay; 0: all
     config_path: str | None = None  # a mounted dockerconfigjson with the credentials
     ca_path: str | None = None  # a mounted PEM file of the authorities to trust
 
@@ -58,6 +59,8 @@ class Build(_Section):
     ca_bundle_config_map: str | None = None  # key ca.crt
     pip_config_secret: str | None = None  # key pip.conf
     registry_secret: str | None = None  # type kubernetes.io/dockerconfigjson
+    attestations: bool = True  # whether images get a bill of materials and their provenance
+    signing_secret: str | None = None  # keys cosign.key and cosign.password
     resources: dict[str, Any] = Field(
         default_factory=lambda: {
             "requests": {"cpu": "250m", "memory": "256Mi"},

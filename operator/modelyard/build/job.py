@@ -22,15 +22,14 @@ from pydantic import ValidationError
 
 from modelyard.build.access import RegistryAccess, optional_path
 from modelyard.build.builder import Builder
-from modelyard.build.docker import DockerBuilder
 from modelyard.build.environment.settings import PipSettings
 from modelyard.build.errors import BuildFailedError, RequestInvalidError
 from modelyard.build.fetch import FetchContext
 from modelyard.build.fetch.policy import Policy
-from modelyard.build.layers.builder import LayerBuilder
 from modelyard.build.log import BuildLog
 from modelyard.build.request import BuilderKind, BuildRequest, BuildResult
 from modelyard.build.result import crashed, encoded, failed
+from modelyard.build.supply.settings import SupplySettings
 
 _FAILED: Final = 1
 _CRASHED: Final = 70  # EX_SOFTWARE of sysexits.h
@@ -62,6 +61,8 @@ class Settings:
     """See RegistryAccess.from_environment; its CA bundle is for fetches and for inside the build too."""
     policy: Policy = field(default_factory=Policy)
     """See Policy.from_environment."""
+    supply: SupplySettings = field(default_factory=SupplySettings)
+    """See SupplySettings.from_environment."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -76,6 +77,7 @@ class Settings:
             pip_conf=optional_path(environment, "MODELYARD_PIP_CONF"),
             access=RegistryAccess.from_environment(environment),
             policy=Policy.from_environment(environment),
+            supply=SupplySettings.from_environment(environment),
         )
 
 
@@ -112,12 +114,14 @@ def build(request: BuildRequest, settings: Settings, log: BuildLog) -> str:
 
 
 def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
-    """The builder that a request asks for."""
+    """The builder that a request asks for; the other one is not imported."""
     if kind is BuilderKind.LAYERS:
-        return LayerBuilder(
-            access=settings.access,
-            pip=PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf),
-        )
+        from modelyard.build.layers.builder import LayerBuilder
+
+        packages = PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf)
+        return LayerBuilder(access=settings.access, packages=packages)
+    from modelyard.build.docker import DockerBuilder
+
     return DockerBuilder(
         host=settings.docker_host,
         network=settings.docker_network,

@@ -22,6 +22,7 @@ _TMP_SIZE: Final = "256Mi"  # what needs more goes to the workspace
 _CA: Final = "/etc/modelyard/ca"
 _PIP: Final = "/etc/modelyard/pip"
 _REGISTRY: Final = "/etc/modelyard/registry"
+_SIGNING: Final = "/etc/modelyard/signing"
 _SOCKET: Final = "/var/run/docker.sock"
 _USER: Final = 10001  # of the operator's image
 
@@ -110,6 +111,8 @@ def _volumes(build: Build, settings: Settings) -> Iterator[_Volume]:
         yield _Volume("pip", {"secret": {"secretName": chosen.pip_config_secret}}, _PIP)
     if chosen.registry_secret:
         yield _Volume("registry", {"secret": {"secretName": chosen.registry_secret}}, _REGISTRY)
+    if chosen.signing_secret:
+        yield _Volume("signing", {"secret": {"secretName": chosen.signing_secret}}, _SIGNING)
     if build.builder is BuilderKind.DOCKER:
         socket = {"hostPath": {"path": chosen.docker_socket, "type": "Socket"}}
         yield _Volume("engine", socket, _SOCKET, writable=True)
@@ -129,6 +132,8 @@ def _variables(build: Build, settings: Settings) -> dict[str, str]:
         "MODELYARD_REGISTRY_CONFIG": chosen.registry_secret and f"{_REGISTRY}/.dockerconfigjson",
         "MODELYARD_INSECURE_REGISTRIES": registry.insecure and registry.internal_name,
         "MODELYARD_REGISTRY_ALIASES": has_alias and f"{registry.push}={registry.internal_name}",
+        "MODELYARD_ATTESTATIONS": not chosen.attestations and "false",
+        "MODELYARD_SIGNING_KEY": chosen.signing_secret and _SIGNING,
         "MODELYARD_DOCKER_HOST": has_docker and f"unix://{_SOCKET}",
         "MODELYARD_DOCKER_NETWORK": has_docker and chosen.docker_network,
         SCHEMES: " ".join(sources.schemes),

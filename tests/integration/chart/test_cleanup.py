@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.integration.chart.test_templates import of_kind, operator, resources, roles_of
+from tests.integration.chart.test_templates import of_kind, operator, resources, roles_of, settings
 from tests.integration.chart.tools import Render
 
 from modelyard.__main__ import main
@@ -54,6 +54,14 @@ def test_it_may_list_what_it_reads_and_write_its_own_marks(render: Render) -> No
             "verbs": ["get", "patch"],
         },
     ]  # fmt: skip
+
+
+def test_no_version_gives_its_image_up_unless_images_are_deleted(render: Render) -> None:
+    keep = ("--set", "registry.cleanup.keepVersions=3")
+    assert settings(render(*ENABLED, *keep)).registry.keep_versions == 0
+    assert (
+        settings(render(*ENABLED, *keep, "--set", "registry.cleanup.delete=true")).registry.keep_versions == 3
+    )
 
 
 def test_watch_namespaces_bound_its_rights(render: Render) -> None:

@@ -77,6 +77,7 @@ BAD_VALUES = [
     ("registry.repository", '"Models"', "/registry/repository"),
     ("registry.password", '"secret"', "'password'"),
     ("registry.cleanup.schedule", '"daily"', "/registry/cleanup/schedule"),
+    ("registry.cleanup.keepVersions", "-1", "/registry/cleanup/keepVersions"),
     ("registry.cleanup.olderThan", '"1w"', "/registry/cleanup/olderThan"),
     ("image.pullPolicy", '"Sometimes"', "/image/pullPolicy"),
     ("image.digest", '"sha256:12"', "/image/digest"),
@@ -92,6 +93,8 @@ BAD_VALUES = [
     ("build.podLabels", '{"a": 1}', "/build/podLabels/a"),
     ("build.docker.socket", '"docker.sock"', "/build/docker/socket"),
     ("build.resources.requests.cpu", '"lots"', "/build/resources/requests/cpu"),
+    ("build.attestations.enabled", '"no"', "/build/attestations/enabled"),
+    ("build.signing.secretName", '"A key"', "/build/signing/secretName"),
     ("build.workspaceSize", '"20 GB"', "/build/workspaceSize"),
     ("build.deadlineSeconds", "0", "/build/deadlineSeconds"),
     ("build.ttlSecondsAfterFinished", "0", "/build/ttlSecondsAfterFinished"),
@@ -142,6 +145,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
         "registry": {
             "push": "localhost:5001", "pull": "127.0.0.1:5001", "internal": "registry:5000", "insecure": True,
             "repository": "team/models", "secretName": "registry",
+            "cleanup": {"enabled": True, "delete": True, "keepVersions": 3},
         },
         "caBundle": {"configMapName": "ca"},
         "build": {
@@ -159,6 +163,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
             },
             "resources": {"requests": {"cpu": 2, "memory": "1Gi"}},
             "nodeSelector": {"pool": "builds"}, "tolerations": [{"operator": "Exists"}],
+            "signing": {"secretName": "cosign"},
             "workspaceSize": "1Gi", "deadlineSeconds": 60, "ttlSecondsAfterFinished": 61,
             "attempts": 2, "retrySeconds": 3,
         },
@@ -172,8 +177,15 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(values))
     default, changed = flat(Settings()), flat(settings(render("--values", str(file))))
     same = {name for name, value in default.items() if changed[name] == value}
-    # The namespace is the release's, and the ports are inside the pod.
-    assert same == {"namespace", "metrics_port", "liveness_port"}
+    # The namespace is the release's, the ports are inside the pod, and signatures need attestations.
+    assert same == {"namespace", "metrics_port", "liveness_port", "build.attestations"}
+
+
+def test_images_can_be_left_without_attestations_but_not_signed_then(render: Render) -> None:
+    off = ("--set", "build.attestations.enabled=false")
+    assert not settings(render(*off)).build.attestations
+    with pytest.raises(CommandError, match=r"build\.attestations\.enabled must be true"):
+        render(*off, "--set", "build.signing.secretName=cosign")
 
 
 def test_large_numbers_stay_numbers(render: Render) -> None:

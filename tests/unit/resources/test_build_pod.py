@@ -75,6 +75,8 @@ def test_only_the_docker_builder_sees_the_engine() -> None:
         ),
         ({"registry": {"push": "p", "insecure": True}}, "MODELYARD_INSECURE_REGISTRIES", "p"),
         ({"registry": {"push": "p", "internal": "i"}}, "MODELYARD_REGISTRY_ALIASES", "p=i"),
+        ({"build": {"attestations": False}}, "MODELYARD_ATTESTATIONS", "false"),
+        ({"build": {"signingSecret": "cosign"}}, "MODELYARD_SIGNING_KEY", "/etc/modelyard/signing"),
         ({"sources": {"schemes": ["https", "s3"]}}, "MODELYARD_FETCH_SCHEMES", "https s3"),
         ({"build": {"extraEnv": [{"name": "HTTPS_PROXY", "value": "http://p"}]}}, "HTTPS_PROXY", "http://p"),
     ],
