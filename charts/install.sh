@@ -4,6 +4,7 @@
 #   REGISTRY_PUSH, REGISTRY_INTERNAL  the registry as the engine and nodes, and as pods see it
 #   REGISTRY_SCHEME                   http or https
 #   PYTHON_BASE_IMAGE                 base image of Python 3.11 for users' images; Docker Hub's by default
+# The namespace gets the Pod Security level `restricted`: all that the release runs keeps to it.
 # Builds get this machine's CA bundle and pip settings: what it needs to reach package indexes, they need too.
 set -euo pipefail
 # shellcheck source=charts/lib.sh
@@ -39,6 +40,7 @@ apply() {
 }
 
 apply namespace "$namespace"
+kubectl label namespace "$namespace" --overwrite pod-security.kubernetes.io/enforce=restricted >/dev/null
 apply secret generic build-pip --from-file=pip.conf=<(host_pip_conf)
 [ -z "$(host_ca_bundle)" ] || apply configmap build-ca --from-file=ca.crt="$(host_ca_bundle)"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,13 +20,14 @@ class _Section(BaseModel):
 
 
 class Registry(_Section):
-    """The registry, which may have three names: the engine's, the kubelet's, and the pods'."""
+    """The registry, which may have three names: in images, the kubelet's, and the pods'."""
 
-    push: str = "localhost:5000"  # host[:port] as the Docker engine sees it
+    push: str = "localhost:5000"  # host[:port] in names of images, and as a Docker engine sees it
     pull: str | None = None  # host[:port] as the kubelet sees it; the same as push by default
     internal: str | None = None  # host[:port] as pods of the cluster see it; the same as push by default
     insecure: bool = False  # plain HTTP
     repository: str = "modelyard"  # prefix of repositories: <prefix>/<namespace>/<image>
+    keep_versions: Annotated[int, Field(ge=0)] = 0  # built ones of an Image whose images stay; 0: all
     config_path: str | None = None  # a mounted dockerconfigjson with the credentials
     ca_path: str | None = None  # a mounted PEM file of the authorities to trust
 
@@ -50,14 +51,24 @@ class Build(_Section):
     service_account: str = "modelyard-builder"
     base_images: dict[str, str] = {"3.11": "python:3.11-slim", "3.12": "python:3.12-slim"}
     default_python_version: str = "3.11"
+    builder: Literal["Layers", "Docker"] = "Layers"  # of manifests that name none
+    docker_enabled: bool = False  # whether manifests may ask for Docker where it is not the default
     docker_socket: str = "/var/run/docker.sock"  # on the node
     docker_network: str | None = None  # network mode of RUN steps
+    docker_node_selector: dict[str, str] = Field(default_factory=dict)  # nodes with an engine
     ca_bundle_config_map: str | None = None  # key ca.crt
     pip_config_secret: str | None = None  # key pip.conf
     registry_secret: str | None = None  # type kubernetes.io/dockerconfigjson
+    attestations: bool = True  # whether images get a bill of materials and their provenance
+    signing_secret: str | None = None  # keys cosign.key and cosign.password
     resources: dict[str, Any] = Field(
-        default_factory=lambda: {"requests": {"cpu": "100m", "memory": "128Mi"}}
+        default_factory=lambda: {
+            "requests": {"cpu": "250m", "memory": "256Mi"},
+            "limits": {"memory": "1Gi"},
+        }
     )
+    extra_env: tuple[dict[str, Any], ...] = ()
+    pod_labels: dict[str, str] = Field(default_factory=dict)
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: tuple[dict[str, Any], ...] = ()
     workspace_size: str = "20Gi"  # size limit of the emptyDir
@@ -65,6 +76,12 @@ class Build(_Section):
     ttl_seconds_after_finished: Annotated[int, Field(ge=60)] = 600
     attempts: Annotated[int, Field(ge=1)] = 20  # how often a transient failure is tried
     retry_seconds: Annotated[float, Field(gt=0)] = 20  # before the second attempt; doubled up to 10 minutes
+
+    @property
+    def builders(self) -> tuple[str, ...]:
+        """Those that manifests may ask for."""
+        has_docker = self.docker_enabled or self.builder == "Docker"
+        return ("Layers", "Docker") if has_docker else ("Layers",)
 
 
 class Sources(_Section):

@@ -120,13 +120,22 @@ _MANIFEST: Final = (
         "Manifest",
         {"spec.targetRuntime.properties": {"pipRequirement": "numpy"}},
         "spec.targetRuntime.properties",
-        "knows only pythonVersion, pipRequirements, condaEnvFile",
+        "knows only pythonVersion, pipRequirements, condaEnvFile, builder",
     ),
     Bad(
         "Manifest",
         {"spec.targetRuntime.properties": {"condaEnvFile": "https://example.com/env.yml"}},
         "spec.targetRuntime.properties",
         "list the packages in properties.pipRequirements",
+    ),
+    *(
+        Bad(
+            "Manifest",
+            {"spec.targetRuntime.properties.builder": name},
+            "spec.targetRuntime.properties",
+            "properties.builder must be Layers or Docker",
+        )
+        for name in ("docker", "Kaniko", "", "Layers\n")
     ),
     Bad(
         "Manifest",

@@ -20,6 +20,7 @@ _URLS = (
 )
 _NAMES = ("Modèle № 1", "é" * 127 + "e", "...", " ", "a\\b", "\U0001f600")
 _REFERENCES = ("m", "diabetes:1", "diabetes.v2:999999999", "m" * 63, "m" * 63 + ":1", "1.2-3.x")
+_BUILDERS = ("Layers", "Docker", None)
 _CPU = (
     "1m",
     "100m",
@@ -106,6 +107,7 @@ GOOD: Final = (
     Good("Manifest", {"spec.targetRuntime.runtimeType": "SparkPython"}),
     Good("Manifest", {"spec.targetRuntime.properties": {"pythonVersion": "3.11", "pipRequirements": ""}}),
     Good("Manifest", {"spec.targetRuntime.properties": {"condaEnvFile": None}}),
+    *(Good("Manifest", {"spec.targetRuntime.properties.builder": name}) for name in _BUILDERS),
     Good("Manifest", {"spec.modelIds": []}),
     Good("Manifest", {"spec.modelIds": ["diabetes", "diabetes:1"]}),
     *(Good("Manifest", {"spec.modelIds": [reference]}) for reference in _REFERENCES),

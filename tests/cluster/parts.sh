@@ -111,6 +111,20 @@ make_kubectl() {
   download "https://dl.k8s.io/release/v$KUBERNETES_VERSION/bin/linux/$(arch)/kubectl" kubectl
 }
 
+make_cosign() {
+  if published; then
+    download "https://github.com/sigstore/cosign/releases/download/v$COSIGN_VERSION/cosign-linux-$(arch)" cosign
+  else
+    go_install "" "github.com/sigstore/cosign/v3/cmd/cosign@v$COSIGN_VERSION"
+  fi
+}
+
+# Azure's own server of blobs, with what it needs.
+make_azurite() {
+  npm install --prefix . --omit=dev --no-audit --no-fund "azurite@$AZURITE_VERSION"
+  ln -s node_modules/.bin/azurite-blob azurite
+}
+
 # arch: this machine's, in Go's and Debian's name
 arch() {
   case $(uname -m) in

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
 import yaml
-from tests.support.cluster import Kubectl, port_forward
+from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl, port_forward
 from tests.support.files import Files
 from tests.support.objects import BUSY, CRASHES, image, manifest, says, service
-from tests.support.operator import SYSTEM
 from tests.support.status import until
 
 FOLDER: Final = Path(__file__).parent
@@ -43,13 +43,17 @@ def installed() -> None:
     """The chart is there with the values that these tests are written for."""
     if not Path(os.environ.get("KUBECONFIG", "")).is_file():
         pytest.fail("there is no cluster: run `make cluster`, then `. .cluster/env`", pytrace=False)
-    config = SYSTEM.find("configmap", "modelyard")
-    settings = yaml.safe_load(config["data"]["settings.yaml"]) if config else {}
+    command = ["helm", "get", "values", "modelyard", "--namespace", OPERATOR_NAMESPACE, "--output", "yaml"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
     wanted = yaml.safe_load(VALUES.read_text(encoding="utf-8"))
-    for section, value in wanted.items():
-        live = settings.get(section, {})
-        if (live | value if isinstance(value, dict) else value) != live:
-            pytest.fail(f"{section} is not as in {VALUES.name}: run `make test-e2e`", pytrace=False)
+    if told.returncode or not _within(wanted, yaml.safe_load(told.stdout)):
+        pytest.fail(f"the chart is not installed with {VALUES.name}: run `make test-e2e`", pytrace=False)
+
+
+def _within(wanted: Any, live: Any) -> bool:
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and all(_within(item, live.get(key)) for key, item in wanted.items())
+    return bool(wanted == live)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, Final, NamedTuple
 
 from modelyard.build.errors import BuildFailedError
@@ -101,11 +102,13 @@ class FakeCluster:
         **query: str,
     ) -> tuple[list[Json], str]:
         async with self._called("list", resource):
-            selector = query.get("labelSelector", "")
+            selector, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
             found = [
                 _shown(body, accept == METADATA_LIST)
                 for body in self.all(resource)
-                if namespace in {None, body["metadata"]["namespace"]} and _selects(selector, body)
+                if namespace in {None, body["metadata"]["namespace"]}
+                and _selects(selector, body)
+                and _selects_fields(fields, body)
             ]
             return found, str(self._version)
 
@@ -353,6 +356,15 @@ def _selects(selector: str, body: Json) -> bool:
     labels = body["metadata"].get("labels", {})
     pairs = (part.split("=", 1) for part in selector.split(",") if part)
     return all(labels.get(key) == value for key, value in pairs)
+
+
+def _selects_fields(selector: str, body: Json) -> bool:
+    pairs = (part.split("=", 1) for part in selector.split(",") if part)
+    return all(_at_path(body, path) == value for path, value in pairs)
+
+
+def _at_path(body: Json, path: str) -> Any:
+    return reduce(lambda at, step: at.get(step, {}), path.split("."), body)
 
 
 def _shown(body: Json, metadata_only: bool) -> Json:

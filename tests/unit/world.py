@@ -23,7 +23,7 @@ from modelyard.reconcile.events import Recorder
 from modelyard.reconcile.queue import Key, WorkQueue
 from modelyard.reconcile.store import Store
 from modelyard.resources import labels
-from modelyard.resources.build_job import CONTAINER
+from modelyard.resources.build_pod import CONTAINER
 from modelyard.resources.revision import owner_of
 from modelyard.settings import Settings
 
@@ -191,6 +191,8 @@ class World:
         """A build Job ends, with a pod that left `terminated`, or without a pod."""
         if terminated is not None:
             pod = f"{job}-x"
+            if any(body["metadata"]["name"] == pod for body in self.cluster.all(PODS)):
+                self.cluster.remove(PODS, SYSTEM, pod)  # of a Job of that name that was deleted
             metadata = {"name": pod, "labels": {"batch.kubernetes.io/job-name": job}}
             body = self.cluster.put(PODS, SYSTEM, {**PODS.header(), "metadata": metadata})
             body["status"] = {"containerStatuses": [{"name": CONTAINER, "state": {"terminated": terminated}}]}

@@ -40,3 +40,45 @@ readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
 {{- end }}
+
+{{/* Of containers that read the operator's settings, where these say that the files are. */}}
+{{- define "modelyard.settingsMounts" -}}
+- name: settings
+  mountPath: /etc/modelyard/settings
+  readOnly: true
+{{- if .Values.registry.secretName }}
+- name: registry
+  mountPath: /etc/modelyard/registry
+  readOnly: true
+{{- end }}
+{{- if .Values.caBundle.configMapName }}
+- name: ca
+  mountPath: /etc/modelyard/ca
+  readOnly: true
+{{- end }}
+- name: tmp
+  mountPath: /tmp
+{{- end }}
+
+{{- define "modelyard.settingsVolumes" -}}
+- name: settings
+  configMap:
+    name: {{ include "modelyard.fullname" . }}
+{{- with .Values.registry.secretName }}
+- name: registry
+  secret:
+    secretName: {{ . }}
+    items:
+      - {key: .dockerconfigjson, path: config.json}
+{{- end }}
+{{- with .Values.caBundle.configMapName }}
+- name: ca
+  configMap:
+    name: {{ . }}
+    items:
+      - {key: ca.crt, path: ca.crt}
+{{- end }}
+- name: tmp
+  emptyDir:
+    sizeLimit: 256Mi
+{{- end }}

@@ -110,7 +110,10 @@ MANIFEST: Final = Kind(
 IMAGE: Final = Kind(
     "Image", "images", "img", ImageResource, ImageSpec, ImageStatus,
     "A manifest built into a Docker image, pinned by digest.",
-    (Column("Location", ".status.imageLocation", priority=1),),
+    (
+        Column("Progress", ".status.progress", priority=1),
+        Column("Location", ".status.imageLocation", priority=1),
+    ),
 )  # fmt: skip
 SERVICE: Final = Kind(
     "Service", "services", "msvc", ServiceResource, ServiceSpec, ServiceStatus,

@@ -17,7 +17,9 @@ from modelyard.api.sources import MAX_INLINE, Digest, SecretReference, Url
 PYTHON_VERSION: Final = "pythonVersion"
 PIP_REQUIREMENTS: Final = "pipRequirements"
 CONDA_ENV_FILE: Final = "condaEnvFile"
-PROPERTIES: Final = (PYTHON_VERSION, PIP_REQUIREMENTS, CONDA_ENV_FILE)
+BUILDER: Final = "builder"
+PROPERTIES: Final = (PYTHON_VERSION, PIP_REQUIREMENTS, CONDA_ENV_FILE, BUILDER)
+BUILDERS: Final = ("Layers", "Docker")
 _PYTHON_VERSION: Final = re.compile(r"^3\.[0-9]{1,2}$")
 
 
@@ -99,6 +101,12 @@ class TargetRuntime(ApiType):
             holds=lambda properties: bool(_PYTHON_VERSION.fullmatch(properties.get(PYTHON_VERSION, "3.11"))),
         ),
         Rule(
+            cel=f"!('{BUILDER}' in self)"
+            f" || self['{BUILDER}'] in [{', '.join(repr(name) for name in BUILDERS)}]",
+            message=f"properties.{BUILDER} must be {' or '.join(BUILDERS)}",
+            holds=lambda properties: properties.get(BUILDER, BUILDERS[0]) in BUILDERS,
+        ),
+        Rule(
             cel=f"!('{CONDA_ENV_FILE}' in self)",
             message=f"properties.{CONDA_ENV_FILE} is not supported yet: list the packages in "
             f"properties.{PIP_REQUIREMENTS}",
@@ -107,7 +115,8 @@ class TargetRuntime(ApiType):
         BeforeValidator(without_nulls),
     ]
     """pythonVersion: minor version such as "3.11". pipRequirements: the lines of a requirements.txt, or a URL
-    of one. condaEnvFile: not supported yet."""
+    of one. condaEnvFile: not supported yet. builder: Layers, or Docker for requirements to be compiled;
+    by default what the installation has set."""
 
 
 def _unique(items: Sequence[str]) -> bool:

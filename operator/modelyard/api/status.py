@@ -117,6 +117,8 @@ class ImageStatus(Status):
     """State of the build, the same as state."""
     manifest_id: str | None = None
     """Manifest that is built, as name:version."""
+    progress: str | None = None
+    """How far a build at work is: its step and bytes of the total, or what keeps it from beginning."""
     image_location: str | None = None
     """The newest version in the registry, pinned by digest."""
     image_build_log_uri: str | None = None

@@ -15,25 +15,35 @@ from modelyard.build.layout import (
     driver_file,
     driver_of,
     model_dir,
-    model_path,
+    model_paths,
 )
 from modelyard.build.log import BuildLog
-from modelyard.build.request import REQUIREMENTS, BuildRequest, Limits, Source, Step
+from modelyard.build.request import REQUIREMENTS, BuildRequest, Limits, ModelInput, Source, Step
 from modelyard.build.unpack import unpack
 from modelyard.build.urls import clean_file_name, redact, requirements_url
 
 _REQUIREMENTS_BYTES: Final = 1024 * 1024
 
 
-def assemble(request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> ImageContent:
+def assemble(
+    request: BuildRequest,
+    workspace: Path,
+    context: FetchContext,
+    log: BuildLog,
+    *,
+    models: Sequence[ModelInput] | None = None,
+) -> ImageContent:
     """Everything of an image but its base and its environment, below an empty workspace.
 
-    Raises BuildFailedError and its kinds, with the model or asset that it is about.
+    `models` are those that have to be on the disk, all by default. Raises BuildFailedError and its kinds, with
+    the model or asset that it is about.
     """
     driver = driver_of(request)
+    paths = model_paths(request)
+    wanted = request.models if models is None else models
     supply = _Supply(request.limits, workspace, context, log)
     log.enter(Step.FETCH)
-    models = [supply.fetch(model.subject, model.source, model.name) for model in request.models]
+    fetched_models = [supply.fetch(model.subject, model.source, model.name) for model in wanted]
     assets = [supply.fetch(asset.subject, asset.source, asset.id) for asset in request.assets]
     requirements = supply.requirements(request.pip_requirements)
     log.enter(Step.UNPACK)
@@ -45,15 +55,12 @@ def assemble(request: BuildRequest, workspace: Path, context: FetchContext, log:
             entry_script = driver_file(fetched.name)
             files = files.rename(files.with_name(entry_script))
         app.take(asset.id, files, is_folder=asset.source.unpack)
-    placed: dict[str, PlacedModel] = {}
-    for model, fetched in zip(request.models, models, strict=True):
-        path = model_path(model, request)
-        if path in placed:
-            raise AssetConflictError(f"two models are named {model.name!r}, version {model.version}")
+    placed = []
+    for model, fetched in zip(wanted, fetched_models, strict=True):
         files = supply.unpack(model.subject, model.source, fetched)
-        placed[path] = PlacedModel(files if model.source.unpack else files.parent, path)
+        placed.append(PlacedModel(files if model.source.unpack else files.parent, paths[model.subject]))
     return ImageContent(
-        models=tuple(placed[path] for path in sorted(placed)),
+        models=tuple(sorted(placed, key=lambda model: model.path)),
         app=app.path,
         entry_script=entry_script,
         model_dir=model_dir(request),

@@ -1,19 +1,21 @@
-"""What a builder is: Docker's engine is the first one."""
+"""What a builder is: one assembles layers, the other lets a Docker engine run commands."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
-from modelyard.build.layout import ImageContent
+from modelyard.build.fetch import FetchContext
 from modelyard.build.log import BuildLog
 from modelyard.build.request import BuildRequest
 
 
 class Builder(Protocol):
-    """Puts the content onto the request's base image and the result into the registry."""
+    """Brings what a request asks for onto its base image, and the result into the registry."""
 
-    def publish(self, request: BuildRequest, content: ImageContent, log: BuildLog) -> str:
+    def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
         """The digest of the manifest that was pushed to `repository:tag`.
 
-        Enters the steps BUILD and PUSH in the log. Raises EngineError, RegistryError, DiskFullError.
+        `workspace` is an empty folder, and `context` fetches sources. Enters the steps in the log. Raises
+        BuildFailedError and its kinds.
         """

@@ -14,10 +14,12 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException
 
-from modelyard.build.context import tar_stream
+from modelyard.build.assemble import assemble
 from modelyard.build.dockerfile import dockerfile
 from modelyard.build.engine_errors import build_error, push_error
 from modelyard.build.errors import BuildStepFailedError, EngineUnavailableError
+from modelyard.build.fetch import FetchContext
+from modelyard.build.layers.tar import Content, tar_of
 from modelyard.build.layout import ImageContent
 from modelyard.build.log import BuildLog
 from modelyard.build.request import BuildRequest, Step
@@ -50,10 +52,14 @@ class DockerBuilder:
     pip_conf: Path | None = None
     registry_config: Path | None = None
     """A dockerconfigjson with `auth` entries, for pulling the base image and for pushing."""
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    """HTTP_PROXY and its like, for the steps that run; as predefined arguments they leave no trace in images:
+    https://docs.docker.com/reference/dockerfile/#predefined-args."""
     retry: Retry = field(default_factory=lambda: Retry(attempts=5, first_seconds=1))
 
-    def publish(self, request: BuildRequest, content: ImageContent, log: BuildLog) -> str:
+    def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
         """See Builder."""
+        content = assemble(request, workspace, context, log)
         log.enter(Step.BUILD)
         with _engine_errors(self.host), self._client() as client:
             self._build(client, request, content, log)
@@ -74,10 +80,11 @@ class DockerBuilder:
         self, client: docker.APIClient, request: BuildRequest, content: ImageContent, log: BuildLog
     ) -> None:
         messages = client.build(
-            fileobj=cast("IO[bytes]", tar_stream(self._context(request, content))),  # any iterable is sent
+            fileobj=cast("IO[bytes]", tar_of(self._context(request, content)).open()),  # any iterable is sent
             custom_context=True,
             tag=f"{request.repository}:{request.tag}",
             labels=dict(request.labels),
+            buildargs=dict(self.proxies),
             network_mode=self.network,
             rm=True,
             forcerm=True,
@@ -85,7 +92,7 @@ class DockerBuilder:
         )
         _follow(messages, log)
 
-    def _context(self, request: BuildRequest, content: ImageContent) -> Mapping[str, Path | bytes]:
+    def _context(self, request: BuildRequest, content: ImageContent) -> Mapping[str, Content]:
         ca_bundle, pip_conf = self.ca_bundle, self.pip_conf
         text = dockerfile(
             request.base_image, content, ca_bundle=ca_bundle is not None, pip_conf=pip_conf is not None

@@ -21,9 +21,17 @@ BuildFailedError
 ├── EngineError
 │   ├── EngineUnavailableError          transient
 │   ├── BaseImageNotFoundError
-│   ├── PackageIndexUnavailableError    transient
-│   ├── PipFailedError
+│   ├── BaseImageUnfitError
 │   └── BuildStepFailedError
+├── PackageError
+│   ├── RequirementsInvalidError
+│   ├── RequirementsConflictError
+│   ├── PackageNotFoundError
+│   ├── WheelMissingError
+│   ├── PackageIndexUnavailableError    transient
+│   ├── PackageIndexForbiddenError
+│   ├── PackageIndexUntrustedError
+│   └── PipFailedError
 └── RegistryError
     ├── RegistryUnavailableError        transient
     ├── RegistryForbiddenError
@@ -39,6 +47,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
+from modelyard.build.request import Step
+
 
 class BuildFailedError(Exception):
     """The root. `transient`: the same request may succeed later, with nothing changed by the user."""
@@ -51,6 +61,7 @@ class BuildFailedError(Exception):
         self.message = message
         self.retry_after_seconds = retry_after_seconds
         self.subject: str | None = None
+        self.step: Step | None = None
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.message}" if self.subject else self.message
@@ -176,23 +187,69 @@ class BaseImageNotFoundError(EngineError):
     code = "BaseImageNotFound"
 
 
-class PackageIndexUnavailableError(EngineError):
-    """pip could not reach its package index."""
+class BaseImageUnfitError(EngineError):
+    """The base image has another Python than it is listed for, or is for a platform that is not served."""
 
-    code = "PackageIndexUnavailable"
-    transient = True
-
-
-class PipFailedError(EngineError):
-    """pip could not install the requirements."""
-
-    code = "PipFailed"
+    code = "BaseImageUnfit"
 
 
 class BuildStepFailedError(EngineError):
     """Any other step of the image's build failed."""
 
     code = "BuildStepFailed"
+
+
+class PackageError(BuildFailedError):
+    """The requirements could not be installed."""
+
+
+class RequirementsInvalidError(PackageError):
+    """A line is no requirement, or one that the builder may not follow."""
+
+    code = "RequirementsInvalid"
+
+
+class RequirementsConflictError(PackageError):
+    """No set of versions satisfies all of them."""
+
+    code = "RequirementsConflict"
+
+
+class PackageNotFoundError(PackageError):
+    """The index does not know a package, or not the version."""
+
+    code = "PackageNotFound"
+
+
+class WheelMissingError(PackageError):
+    """A package would have to be built, which needs another builder."""
+
+    code = "WheelMissing"
+
+
+class PackageIndexUnavailableError(PackageError):
+    """The package index does not answer, or says that it is overloaded."""
+
+    code = "PackageIndexUnavailable"
+    transient = True
+
+
+class PackageIndexForbiddenError(PackageError):
+    """The package index asks for credentials, or for others."""
+
+    code = "PackageIndexForbidden"
+
+
+class PackageIndexUntrustedError(PackageError):
+    """The package index has a certificate of an authority that builds do not know."""
+
+    code = "PackageIndexUntrusted"
+
+
+class PipFailedError(PackageError):
+    """They could not be installed for another reason."""
+
+    code = "PipFailed"
 
 
 class RegistryError(BuildFailedError):
@@ -237,10 +294,14 @@ class RegistryUnsupportedError(RegistryRefusedError):
 
 
 @contextmanager
-def about(subject: str) -> Iterator[None]:
-    """Name what a failure inside is about, a model or an asset; the innermost name stays."""
+def about(subject: str, step: Step | None = None) -> Iterator[None]:
+    """Name what a failure inside is about, a model or an asset; the innermost name stays.
+
+    `step` is that of the failure where it is not the one that the log is at: layers go side by side.
+    """
     try:
         yield
     except BuildFailedError as error:
         error.subject = error.subject or subject
+        error.step = error.step or step
         raise

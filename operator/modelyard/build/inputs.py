@@ -16,8 +16,8 @@ LAYOUT: Final = 2
 def input_hash(request: BuildRequest, base_digest: str, runtime_version: str) -> str:
     """64 hexadecimal digits, fit for a tag.
 
-    A change of any of these changes it: the base image's digest (its name does not), the runtime, the pip
-    requirements, which asset is the driver, each asset and each model, and the registrations.
+    A change of any of these changes it: the builder, the base image's digest (its name does not), the
+    runtime, the pip requirements, which asset is the driver, each asset, each model, and the registrations.
     Labels, limits, the repository, the order of models and assets, and credentials do not. A model's version
     counts only among several models, where it is part of the path.
     An http(s) URL with a digest counts by the digest and its file name alone, so that a signed URL that is
@@ -26,6 +26,7 @@ def input_hash(request: BuildRequest, base_digest: str, runtime_version: str) ->
     """
     canonical = {
         "layout": LAYOUT,
+        "builder": request.builder,
         "base": base_digest,
         "runtime": runtime_version,
         "requirements": _requirements(request.pip_requirements),

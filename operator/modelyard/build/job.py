@@ -21,19 +21,20 @@ from typing import Final, NoReturn
 from pydantic import ValidationError
 
 from modelyard.build.access import RegistryAccess, optional_path
-from modelyard.build.assemble import assemble
 from modelyard.build.builder import Builder
-from modelyard.build.docker import DockerBuilder
+from modelyard.build.environment.settings import PipSettings
 from modelyard.build.errors import BuildFailedError, RequestInvalidError
 from modelyard.build.fetch import FetchContext
 from modelyard.build.fetch.policy import Policy
 from modelyard.build.log import BuildLog
-from modelyard.build.request import BuildRequest, BuildResult
+from modelyard.build.request import BuilderKind, BuildRequest, BuildResult
 from modelyard.build.result import crashed, encoded, failed
+from modelyard.build.supply.settings import SupplySettings
 
 _FAILED: Final = 1
 _CRASHED: Final = 70  # EX_SOFTWARE of sysexits.h
 _NOT_SECRET: Final = frozenset({"username", "AWS_REGION", "AWS_ENDPOINT_URL", "AZURE_ENDPOINT"})
+_PROXIES: Final = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
 _STOPPED: Final = 128 + signal.SIGTERM
 
 
@@ -51,12 +52,17 @@ class Settings:
     """MODELYARD_DOCKER_HOST: default unix:///var/run/docker.sock."""
     docker_network: str | None
     """MODELYARD_DOCKER_NETWORK: network mode of the steps that run."""
+    proxies: Mapping[str, str]
+    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case, for the steps that an engine runs; what this
+    process itself asks keeps to them anyway."""
     pip_conf: Path | None
     """MODELYARD_PIP_CONF: a pip.conf for inside the build."""
     access: RegistryAccess
     """See RegistryAccess.from_environment; its CA bundle is for fetches and for inside the build too."""
     policy: Policy = field(default_factory=Policy)
     """See Policy.from_environment."""
+    supply: SupplySettings = field(default_factory=SupplySettings)
+    """See SupplySettings.from_environment."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -67,9 +73,11 @@ class Settings:
             termination_log=Path(environment.get("MODELYARD_TERMINATION_LOG") or "/dev/termination-log"),
             docker_host=environment.get("MODELYARD_DOCKER_HOST") or "unix:///var/run/docker.sock",
             docker_network=environment.get("MODELYARD_DOCKER_NETWORK") or None,
+            proxies={name: value for name, value in environment.items() if name.upper() in _PROXIES},
             pip_conf=optional_path(environment, "MODELYARD_PIP_CONF"),
             access=RegistryAccess.from_environment(environment),
             policy=Policy.from_environment(environment),
+            supply=SupplySettings.from_environment(environment),
         )
 
 
@@ -81,14 +89,7 @@ def run() -> int:
     try:
         request = read_request(settings.request)
         log = BuildLog(sys.stdout, secrets_of(request))
-        builder = DockerBuilder(
-            host=settings.docker_host,
-            network=settings.docker_network,
-            ca_bundle=settings.access.ca_bundle,
-            pip_conf=settings.pip_conf,
-            registry_config=settings.access.config,
-        )
-        result, code = BuildResult(digest=build(request, settings, builder, log)), 0
+        result, code = BuildResult(digest=build(request, settings, log)), 0
         log.write(f"pushed {request.repository}:{request.tag}, {result.digest}")
     except BuildFailedError as error:
         result, code = failed(error, log), _FAILED
@@ -100,16 +101,35 @@ def run() -> int:
     return code
 
 
-def build(request: BuildRequest, settings: Settings, builder: Builder, log: BuildLog) -> str:
+def build(request: BuildRequest, settings: Settings, log: BuildLog) -> str:
     """The digest of the pushed image. Leaves the workspace as empty as it was, raises BuildFailedError."""
     folder = settings.workspace / "build"
     shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed in the same pod
     folder.mkdir(parents=True)
     try:
         context = FetchContext(access=settings.access, log=log.write, policy=settings.policy)
-        return builder.publish(request, assemble(request, folder, context, log), log)
+        return builder_of(request.builder, settings).publish(request, folder, context, log)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
+    """The builder that a request asks for; the other one is not imported."""
+    if kind is BuilderKind.LAYERS:
+        from modelyard.build.layers.builder import LayerBuilder
+
+        packages = PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf)
+        return LayerBuilder(access=settings.access, packages=packages)
+    from modelyard.build.docker import DockerBuilder
+
+    return DockerBuilder(
+        host=settings.docker_host,
+        network=settings.docker_network,
+        proxies=settings.proxies,
+        ca_bundle=settings.access.ca_bundle,
+        pip_conf=settings.pip_conf,
+        registry_config=settings.access.config,
+    )
 
 
 def read_request(path: Path) -> BuildRequest:

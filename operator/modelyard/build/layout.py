@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from modelyard.build.errors import RequestInvalidError
+from modelyard.build.errors import AssetConflictError, RequestInvalidError
 from modelyard.build.request import AssetInput, BuildRequest, ModelInput
 from modelyard.build.urls import clean_file_name
 
@@ -46,8 +46,21 @@ class ImageContent:
         return {"AML_APP_ROOT": APP_ROOT, "AZUREML_ENTRY_SCRIPT": self.entry_script} | model_dir
 
 
-def model_path(model: ModelInput, request: BuildRequest) -> str:
-    """The folder of a model: `name`, or `name/version` when there are several."""
+def model_paths(request: BuildRequest) -> dict[str, str]:
+    """The folder of each model by its subject: `name`, or `name/version` when there are several.
+
+    Raises AssetConflictError when two models would have one.
+    """
+    paths: dict[str, str] = {}
+    for model in request.models:
+        path = _model_path(model, request)
+        if path in paths.values():
+            raise AssetConflictError(f"two models are named {model.name!r}, version {model.version}")
+        paths[model.subject] = path
+    return paths
+
+
+def _model_path(model: ModelInput, request: BuildRequest) -> str:
     name = f"{MODELS_ROOT}/{clean_file_name(model.name) or 'model'}"
     return name if len(request.models) == 1 else f"{name}/{model.version}"
 
@@ -55,7 +68,7 @@ def model_path(model: ModelInput, request: BuildRequest) -> str:
 def model_dir(request: BuildRequest) -> str | None:
     """AZUREML_MODEL_DIR: the folder of the one model, or the root of several; None without any."""
     if len(request.models) == 1:
-        return model_path(request.models[0], request)
+        return _model_path(request.models[0], request)
     return MODELS_ROOT if request.models else None
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final, TextIO
 
 from modelyard.build.request import Step
@@ -16,7 +18,7 @@ _CONTROLS: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]"
 
 
 class BuildLog:
-    """Writes lines as `[Step] text` and keeps the last ones for the result."""
+    """Writes lines as `[Step] text` and keeps the last ones for the result. Safe for threads."""
 
     def __init__(self, out: TextIO, secrets: Iterable[str] = ()) -> None:
         self._out = out
@@ -24,18 +26,24 @@ class BuildLog:
             {text for text in secrets if len(text) >= _SHORTEST_SECRET}, key=len, reverse=True
         )
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._lock = threading.Lock()
         self.step = Step.FETCH
 
     def enter(self, step: Step) -> None:
         """From here on, lines and failures are of this step."""
         self.step = step
 
-    def write(self, text: str) -> None:
-        """One or more lines; colours of terminals and empty lines are dropped."""
-        for line in self.clean(text):
-            self._tail.append(line)
-            self._out.write(f"[{self.step}] {line}\n")
-        self._out.flush()
+    def write(self, text: str, step: Step | None = None) -> None:
+        """One or more lines, of the log's step by default; without colours and empty lines."""
+        with self._lock:
+            for line in self.clean(text):
+                self._tail.append(line)
+                self._out.write(f"[{step or self.step}] {line}\n")
+            self._out.flush()
+
+    def at(self, step: Step) -> Callable[[str], None]:
+        """`write` for what goes on beside the step that the log is at."""
+        return partial(self.write, step=step)
 
     def clean(self, text: str) -> list[str]:
         """The lines as they are logged."""

@@ -33,6 +33,14 @@ class Reference:
         """The same image, pinned."""
         return replace(self, tag=None, digest=digest)
 
+    def tagged(self, tag: str) -> Reference:
+        """Another version of the same repository."""
+        return replace(self, tag=tag, digest=None)
+
+    def beside(self, repository: str) -> Reference:
+        """Another repository of the same registry."""
+        return Reference(self.registry, repository)
+
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""

@@ -31,6 +31,15 @@ class Step(StrEnum):
     PUSH = "Push"
 
 
+class BuilderKind(StrEnum):
+    """Who makes the image."""
+
+    LAYERS = "Layers"
+    """The Job itself: assembles layers and pushes them, needs no daemon and no rights."""
+    DOCKER = "Docker"
+    """A Docker engine, for what has to run commands in the image."""
+
+
 class Source(_Message):
     """Where the bytes of a model or an asset come from: exactly one of `url` and `content`."""
 
@@ -72,9 +81,11 @@ class Limits(_Message):
 
 
 class BuildRequest(_Message):
-    repository: str  # the name to push to, as the engine sees the registry: registry/path, no tag
+    repository: str  # registry/path, no tag, with the registry's name as a Docker engine sees it
     tag: str  # the hash of all inputs
     base_image: str
+    base_python: str = "3.11"  # the minor version of the Python in it
+    builder: BuilderKind = BuilderKind.LAYERS
     driver: str  # id of the asset that is the driver
     models: tuple[ModelInput, ...] = ()
     assets: tuple[AssetInput, ...]

@@ -6,7 +6,7 @@ from typing import Final
 
 from modelyard.build.errors import BuildFailedError
 from modelyard.build.log import BuildLog
-from modelyard.build.request import TERMINATION_MESSAGE_BYTES, BuildError, BuildResult, ErrorDetail
+from modelyard.build.request import TERMINATION_MESSAGE_BYTES, BuildError, BuildResult, ErrorDetail, Step
 
 _LINE_CHARACTERS: Final = 400
 _MESSAGE_BYTES: Final = 1500
@@ -14,14 +14,14 @@ _LOG: Final = "Log"  # the code of details that are lines of the log
 
 
 def failed(error: BuildFailedError, log: BuildLog) -> BuildResult:
-    """The error, at the step at which the log is, with the log's last lines."""
-    return _failed(error.code, str(error), error.transient, log)
+    """The error, at its own step or that at which the log is, with the log's last lines."""
+    return _failed(error.code, str(error), error.transient, error.step or log.step, log)
 
 
 def crashed(error: Exception, log: BuildLog) -> BuildResult:
     """A fault of the builder itself."""
     return _failed(
-        "BuilderCrashed", f"the builder itself failed: {type(error).__name__}: {error}", False, log
+        "BuilderCrashed", f"the builder itself failed: {type(error).__name__}: {error}", False, log.step, log
     )
 
 
@@ -38,8 +38,8 @@ def encoded(result: BuildResult) -> bytes:
     return text
 
 
-def _failed(code: str, message: str, transient: bool, log: BuildLog) -> BuildResult:
+def _failed(code: str, message: str, transient: bool, step: Step, log: BuildLog) -> BuildResult:
     short = log.redact(message).encode()[:_MESSAGE_BYTES].decode(errors="ignore")
     details = tuple(ErrorDetail(code=_LOG, message=line[:_LINE_CHARACTERS]) for line in log.tail)
-    error = BuildError(code=code, message=short, step=log.step, transient=transient, details=details)
+    error = BuildError(code=code, message=short, step=step, transient=transient, details=details)
     return BuildResult(error=error)

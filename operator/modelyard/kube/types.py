@@ -38,6 +38,8 @@ class ApiResource:
 
 
 CONFIG_MAPS: Final = ApiResource("v1", "ConfigMap", "configmaps")
+CRON_JOBS: Final = ApiResource("batch/v1", "CronJob", "cronjobs")
+DAEMON_SETS: Final = ApiResource("apps/v1", "DaemonSet", "daemonsets")
 DEPLOYMENTS: Final = ApiResource("apps/v1", "Deployment", "deployments")
 DISRUPTION_BUDGETS: Final = ApiResource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 EVENTS: Final = ApiResource("events.k8s.io/v1", "Event", "events")
@@ -45,7 +47,9 @@ AUTOSCALERS: Final = ApiResource("autoscaling/v2", "HorizontalPodAutoscaler", "h
 JOBS: Final = ApiResource("batch/v1", "Job", "jobs")
 NAMESPACES: Final = ApiResource("v1", "Namespace", "namespaces")
 PODS: Final = ApiResource("v1", "Pod", "pods")
+REPLICA_SETS: Final = ApiResource("apps/v1", "ReplicaSet", "replicasets")
 REVISIONS: Final = ApiResource("apps/v1", "ControllerRevision", "controllerrevisions")
 SECRETS: Final = ApiResource("v1", "Secret", "secrets")
+STATEFUL_SETS: Final = ApiResource("apps/v1", "StatefulSet", "statefulsets")
 CORE_SERVICES: Final = ApiResource("v1", "Service", "services")
 OURS: Final = {kind.name: ApiResource(API_VERSION, kind.name, kind.plural) for kind in KINDS}

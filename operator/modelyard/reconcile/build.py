@@ -9,23 +9,23 @@ import logging
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from pydantic import ValidationError
-
 from modelyard.api.status import ErrorDetail, ErrorResponse
 from modelyard.build.errors import BuildFailedError
 from modelyard.build.inputs import input_hash
 from modelyard.build.reference import parse_reference
-from modelyard.build.request import BuildError, BuildRequest, BuildResult
+from modelyard.build.request import BuilderKind, BuildError, BuildRequest
 from modelyard.build.runtime import runtime_version
-from modelyard.kube.errors import AlreadyExists, Denied, KubeError, Refused
-from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, SECRETS, Json
+from modelyard.kube.errors import AlreadyExists, Denied, Refused
+from modelyard.kube.types import CONFIG_MAPS, JOBS, SECRETS, Json
 from modelyard.metrics import BUILDS
+from modelyard.reconcile.build_pods import log_of, pods_of, progress_of, result_of, terminated
 from modelyard.reconcile.children import NameTaken, check_owner
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.known import BuildJob, Item, Record
 from modelyard.reconcile.versions import owner
 from modelyard.resources import labels
-from modelyard.resources.build_job import CONTAINER, Build, build_job, request_secret
+from modelyard.resources.build_job import build_job, request_secret
+from modelyard.resources.build_pod import Build
 from modelyard.resources.build_request import Credentials, build_request, secrets_of
 from modelyard.resources.revision import metadata
 
@@ -42,9 +42,10 @@ class Waiting(NamedTuple):
 
 
 class Running(NamedTuple):
-    """The Job is at work."""
+    """The Job is at work; `progress` says how far it is, as far as that is known."""
 
     message: str
+    progress: str | None = None
 
 
 class Built(NamedTuple):
@@ -73,7 +74,7 @@ async def advance(
     if job and (job.complete or job.failed):
         return await _ended(ctx, item, record, job)
     if job and await ctx.client.find(SECRETS, ctx.settings.namespace, job.name):
-        return _running(ctx, record, job.name)
+        return _running(ctx, record, job.name, await progress_of(ctx, job.name))
     found = await _credentials(ctx, item.key.namespace, secrets_of(manifest, models))
     if isinstance(found, Waiting):
         return found
@@ -96,9 +97,9 @@ def _job_of(ctx: Context, record: Record, attempt: int) -> BuildJob | None:
     return next((job for job in ctx.store.jobs(record.key) if (job.version, job.attempt) == wanted), None)
 
 
-def _build_of(item: Item, record: Record, attempt: int) -> Build:
+def _build_of(item: Item, record: Record, attempt: int, builder: BuilderKind) -> Build:
     name = labels.job_name(item.uid, record.version, attempt)
-    return Build(name, f"{item.key.namespace}/{item.key.name}", record.version, attempt)
+    return Build(name, f"{item.key.namespace}/{item.key.name}", record.version, attempt, builder)
 
 
 async def _tagged(ctx: Context, request: BuildRequest) -> BuildRequest:
@@ -116,7 +117,7 @@ def _location(ctx: Context, item: Item, digest: str) -> str:
 
 
 async def _start(ctx: Context, item: Item, record: Record, request: BuildRequest, attempt: int) -> Progress:
-    build = _build_of(item, record, attempt)
+    build = _build_of(item, record, attempt, request.builder)
     try:
         created = await ctx.client.create(JOBS, ctx.settings.namespace, build_job(build, ctx.settings))
     except AlreadyExists:
@@ -132,8 +133,8 @@ async def _start(ctx: Context, item: Item, record: Record, request: BuildRequest
     return _running(ctx, record, build.name)
 
 
-def _running(ctx: Context, record: Record, job: str) -> Running:
-    return Running(f"building {record.id} in Job {ctx.settings.namespace}/{job}")
+def _running(ctx: Context, record: Record, job: str, progress: str | None = None) -> Running:
+    return Running(f"building {record.id} in Job {ctx.settings.namespace}/{job}", progress)
 
 
 async def _hand_over(ctx: Context, build: Build, job_uid: str, request: BuildRequest) -> None:
@@ -163,12 +164,9 @@ def _text(value: str) -> str:
 
 
 async def _ended(ctx: Context, item: Item, record: Record, job: BuildJob) -> Progress:
-    pods = await ctx.client.list_all(
-        PODS, ctx.settings.namespace, labelSelector=f"batch.kubernetes.io/job-name={job.name}"
-    )
-    pods.sort(key=lambda pod: pod["metadata"]["creationTimestamp"])
+    pods = await pods_of(ctx, job.name)
     log = await _keep_log(ctx, item, record, pods)
-    result = _result(pods)
+    result = result_of(pods)
     if result and result.digest:
         BUILDS.labels(result="succeeded").inc()
         return Built(_location(ctx, item, result.digest), log)
@@ -176,25 +174,6 @@ async def _ended(ctx: Context, item: Item, record: Record, job: BuildJob) -> Pro
     if result and result.error:
         return Failure(_explained(result.error), result.error.transient, log)
     return _unexplained(ctx, job, pods)._replace(log=log)
-
-
-def _result(pods: list[Json]) -> BuildResult | None:
-    """The newest result that a builder left; None when none did."""
-    for pod in reversed(pods):
-        message = _terminated(pod).get("message", "")
-        try:
-            return BuildResult.model_validate_json(message)
-        except ValidationError:
-            continue
-    return None
-
-
-def _terminated(pod: Json) -> Json:
-    for container in pod.get("status", {}).get("containerStatuses", ()):
-        if container["name"] == CONTAINER:
-            ended: Json = container["state"].get("terminated", {})
-            return ended
-    return {}
 
 
 def _explained(error: BuildError) -> ErrorResponse:
@@ -208,10 +187,16 @@ def _unexplained(ctx: Context, job: BuildJob, pods: list[Json]) -> Failure:
         minutes = ctx.settings.build.deadline_seconds / 60
         message = f"the build took longer than {minutes:g} minutes: raise the chart's build.deadlineSeconds"
         return Failure(_response("BuildDeadlineExceeded", message, status=504))
-    ended = _terminated(pods[-1]) if pods else {}
+    newest = pods[-1] if pods else {}
+    ended = terminated(newest)
     if ended.get("reason") == "OOMKilled":
         message = "the build ran out of memory: raise the chart's build.resources.limits.memory"
         return Failure(_response("BuildOutOfMemory", message, status=507))
+    pod_status = newest.get("status", {})
+    if pod_status.get("reason") == "Evicted":
+        said = pod_status.get("message", "").rstrip(". ")
+        message = f"the node ended the build: {said}: raise the chart's build.workspaceSize"
+        return Failure(_response("BuildEvicted", message, status=507))
     how = f" (exit code {ended['exitCode']})" if "exitCode" in ended else ""
     return Failure(
         _response("BuildLost", f"the build's pod ended without a result{how}", transient=True), True
@@ -226,14 +211,8 @@ def _response(
 
 async def _keep_log(ctx: Context, item: Item, record: Record, pods: list[Json]) -> str | None:
     """Copy the log of the newest pod into a ConfigMap of the Image; its name, None without a log."""
-    if not pods:
-        return None
-    try:
-        log = await ctx.client.log(
-            ctx.settings.namespace, pods[-1]["metadata"]["name"], container=CONTAINER, tailLines="10000"
-        )
-    except KubeError as error:
-        _LOG.warning("log of the build of %s: %s", record.id, error)
+    log = await log_of(ctx, pods)
+    if log is None:
         return None
     name = labels.log_name(item.key.name, record.version)
     data = {"log": log.encode()[-_LOG_BYTES:].decode(errors="ignore")}

@@ -13,24 +13,25 @@ from modelyard.api.kinds import MANIFEST, MODEL
 from modelyard.api.manifest import RuntimeType
 from modelyard.api.status import ErrorResponse, State
 from modelyard.kube.types import CONFIG_MAPS, JOBS
-from modelyard.reconcile import build, versions
+from modelyard.reconcile import build, retention, versions
 from modelyard.reconcile.build import Failure
 from modelyard.reconcile.context import Context, parse_timestamp
 from modelyard.reconcile.known import Item, Record
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.queue import Key
 from modelyard.resources import labels
-from modelyard.resources.build_request import python_version
+from modelyard.resources.build_request import builder, python_version
 
 _LOG: Final = logging.getLogger(__name__)
 _LOOK_AGAIN: Final = 15.0  # seconds until Secrets and models, of which no event tells, are looked for again
+_LOOK_AT_BUILD: Final = 5.0  # seconds between two looks at a build: each may write its progress
 _LONGEST_PAUSE: Final = 600.0  # seconds between two attempts
 
 
 async def reconcile(ctx: Context, item: Item) -> Outcome:
     """Resolve the manifest, record the version, cancel older builds, then see this one through."""
     outcome = await _phases(ctx, item)
-    return dataclasses.replace(outcome, fields=_fields(outcome.record))
+    return dataclasses.replace(outcome, fields={**_fields(outcome.record), **outcome.fields})
 
 
 async def _phases(ctx: Context, item: Item) -> Outcome:
@@ -41,12 +42,32 @@ async def _phases(ctx: Context, item: Item) -> Outcome:
         return waiting("ManifestNotFound", manifest, newest)
     content = versions.content_of(spec, item, manifestId=manifest.id)
     record = await versions.ensure(ctx, item, content)
-    await _cancel(ctx, item.key, keep=record)
+    settled = _settled(ctx, record)
+    missed = retention.missed(ctx, item) if settled else None
+    await _cancel(ctx, item.key, keep=missed or record)
+    if settled is None:
+        return await _build(ctx, item, record, manifest)
+    if missed:
+        return await _restore(ctx, item, missed, settled)
+    await retention.give_up(ctx, item)
+    return settled
+
+
+def _settled(ctx: Context, record: Record) -> Outcome | None:
+    """The outcome of a version that has nothing to do now."""
     if record.location:
         return _succeeded(record)
-    if record.state is State.FAILED and (outcome := _rest(ctx, record)):
-        return outcome
-    return await _build(ctx, item, record, manifest)
+    return _rest(ctx, record) if record.state is State.FAILED else None
+
+
+async def _restore(ctx: Context, item: Item, missed: Record, settled: Outcome) -> Outcome:
+    """See the image of an older version built again; what is said stays that of the newest one."""
+    manifest = versions.resolve(ctx, MANIFEST, item.key.namespace, missed.data["manifestId"])
+    if isinstance(manifest, str):
+        return settled
+    outcome = _settled(ctx, missed) or await _build(ctx, item, missed, manifest)
+    waits = [pause for pause in (settled.requeue_after, outcome.requeue_after) if pause is not None]
+    return dataclasses.replace(settled, requeue_after=min(waits, default=None))
 
 
 async def forget(ctx: Context, key: Key) -> None:
@@ -80,11 +101,17 @@ async def _build(ctx: Context, item: Item, record: Record, manifest: Record) -> 
     if isinstance(progress, build.Waiting):
         return waiting(progress.reason, progress.message, record, requeue_after=_LOOK_AGAIN)
     if isinstance(progress, build.Running):
-        # The clean-up of a lost or late watch event: look again now and then.
-        return Outcome(State.RUNNING, "Building", progress.message, record, requeue_after=60)
+        return Outcome(
+            State.RUNNING, "Building", progress.message, record,
+            fields={"progress": progress.progress}, requeue_after=_LOOK_AT_BUILD,
+        )  # fmt: skip
     if isinstance(progress, Failure):
         return await _failed(ctx, record, progress, attempt)
-    noted = {labels.IMAGE_LOCATION: progress.location, labels.BUILD_LOG: progress.log}
+    noted = {
+        labels.IMAGE_LOCATION: progress.location,
+        labels.BUILD_LOG: progress.log,
+        labels.GIVEN_UP: None,
+    }
     await _end(ctx, record, State.SUCCEEDED, noted)
     return _succeeded(record)
 
@@ -96,6 +123,16 @@ def _not_supported(ctx: Context, manifest: Record) -> Failure | None:
             ErrorResponse(
                 code="RuntimeNotSupported",
                 message=f"runtimeType {runtime['runtimeType']} is not supported yet: use Python",
+                status_code=400,
+            )
+        )
+    asked = builder(manifest.data, ctx.settings)
+    if asked not in ctx.settings.build.builders:
+        return Failure(
+            ErrorResponse(
+                code="BuilderNotOffered",
+                message=f"properties.builder {asked} is not offered here: leave it out, or ask for"
+                " build.docker.enabled in the chart",
                 status_code=400,
             )
         )

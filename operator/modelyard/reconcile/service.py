@@ -92,6 +92,8 @@ def _image(ctx: Context, item: Item, spec: ServiceSpec) -> Record | Outcome:
     built = found if reference.version else ctx.store.newest_built(found.key)
     if built and built.location:
         return built
+    if labels.GIVEN_UP in found.annotations:
+        ctx.queue.add(found.key)  # which builds it again
     reason, why = _UNBUILT.get(found.state, (_NEWER, "which is not built yet"))
     return waiting(reason, f"waiting for Image {found.id}, {why}", newest)
 

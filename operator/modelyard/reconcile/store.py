@@ -134,6 +134,10 @@ class Store:
         built = (record for record in self._versions(item) if record.location) if item else ()
         return max(built, key=lambda record: record.version, default=None)
 
+    def versions(self, item: Item) -> list[Record]:
+        """All versions of an object, the newest first."""
+        return sorted(self._versions(item), key=lambda record: record.version, reverse=True)
+
     def _versions(self, item: Item) -> Iterator[Record]:
         records = self._records.get(item.key, {}).values()
         return (record for record in records if record.owner_uid == item.uid)

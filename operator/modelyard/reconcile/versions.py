@@ -47,7 +47,7 @@ async def ensure(ctx: Context, item: Item, content: Json, *, complete: bool = Fa
     newest = ctx.store.newest(item.key)
     if newest and newest.data == content:
         if newest.annotations.get(labels.ABOUT) != _about(item).get(labels.ABOUT):
-            await _annotate(ctx, newest, {labels.ABOUT: None, **_about(item)})
+            await annotate(ctx, newest, {labels.ABOUT: None, **_about(item)})
         return newest
     if newest and newest.state is None:
         await seal(ctx, item, newest)
@@ -114,10 +114,10 @@ async def end(
         labels.ERROR: orjson.dumps(error.wire()).decode() if error else None,
         **(noted or {}),
     }
-    await _annotate(ctx, record, changed)
+    await annotate(ctx, record, changed)
 
 
-async def _annotate(ctx: Context, record: Record, changed: Mapping[str, str | None]) -> None:
+async def annotate(ctx: Context, record: Record, changed: Mapping[str, str | None]) -> None:
     """Change annotations of a record; None removes one."""
     written = await ctx.client.merge(
         REVISIONS, record.key.namespace, record.name, {"metadata": {"annotations": dict(changed)}}

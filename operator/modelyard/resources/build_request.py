@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from modelyard.api.manifest import PIP_REQUIREMENTS, PYTHON_VERSION
+from modelyard.api.manifest import BUILDER, PIP_REQUIREMENTS, PYTHON_VERSION
 from modelyard.api.names import GROUP, REGISTRATION, parse_reference
-from modelyard.build.request import AssetInput, BuildRequest, ModelInput, Source
+from modelyard.build.request import AssetInput, BuilderKind, BuildRequest, ModelInput, Source
 from modelyard.kube.types import Json
 from modelyard.settings import Settings
 
@@ -27,6 +27,12 @@ def python_version(manifest: Json, settings: Settings) -> str:
     return str(properties.get(PYTHON_VERSION, settings.build.default_python_version))
 
 
+def builder(manifest: Json, settings: Settings) -> BuilderKind:
+    """The builder that a manifest asks for, or the default."""
+    properties = manifest["targetRuntime"]["properties"]
+    return BuilderKind(properties.get(BUILDER, settings.build.builder))
+
+
 def build_request(
     namespace: str,
     image: str,
@@ -43,7 +49,9 @@ def build_request(
     return BuildRequest(
         repository=f"{settings.registry.push}/{settings.registry.repository}/{namespace}/{image}",
         tag="",
+        builder=builder(manifest, settings),
         base_image=settings.build.base_images[python_version(manifest, settings)],
+        base_python=python_version(manifest, settings),
         driver=manifest["driverProgram"],
         models=tuple(_model(id_, data, credentials) for id_, data in models.items()),
         assets=tuple(

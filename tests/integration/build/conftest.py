@@ -18,10 +18,10 @@ import httpx
 import pytest
 
 from modelyard.build.access import RegistryAccess
-from modelyard.build.context import tar_stream
 from modelyard.build.inputs import input_hash
+from modelyard.build.layers.tar import tar_of
 from modelyard.build.registry import Registry
-from modelyard.build.request import AssetInput, BuildRequest, BuildResult, ModelInput, Source
+from modelyard.build.request import AssetInput, BuilderKind, BuildRequest, BuildResult, ModelInput, Source
 from modelyard.build.runtime import runtime_version
 
 START_SECONDS: Final = 30
@@ -63,6 +63,7 @@ class Builds:
             "repository": f"{self.registry}/{self.repository}",
             "tag": "untagged",
             "base_image": self.base,
+            "builder": BuilderKind.DOCKER,
             "driver": "driver",
             "models": models,
             "assets": (asset,),
@@ -143,7 +144,7 @@ def guarded_registry(engine: docker.DockerClient) -> Iterator[str]:
         engine.containers.get(name).image, environment=settings, ports={"5000/tcp": ("127.0.0.1", None)}
     )
     try:
-        container.put_archive("/", b"".join(tar_stream({"users": USERS})))
+        container.put_archive("/", b"".join(tar_of({"users": USERS}).open()))
         container.start()
         container.reload()
         address = f"localhost:{container.ports['5000/tcp'][0]['HostPort']}"

@@ -17,8 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.chart.tools import CHART, REQUIRED, CommandError, Render, Run
+from tests.integration.chart.tools import CHART, REQUIRED, CommandError, Render, Run, pods, settings
 
+from modelyard.build.request import BuilderKind
+from modelyard.resources.build_pod import Build, build_pod
+
+NETWORK_POLICIES = CHART / "examples" / "networkpolicy.yaml"
 KINDS = ("models", "manifests", "images", "services")
 
 
@@ -46,6 +50,12 @@ class Release:
     def crds(self) -> dict[str, dict[str, Any]]:
         items = json.loads(self.kubectl("get", "crds", "--output", "json"))["items"]
         return {item["metadata"]["name"]: item for item in items if item["spec"]["group"] == self.group}
+
+    def admit(self, name: str, spec: dict[str, Any]) -> None:
+        """Have a pod admitted, but not made; CommandError when it is refused."""
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        create = ("create", "--dry-run=server", "--filename", "-", "--namespace", self.namespace)
+        self.kubectl(*create, text=json.dumps(pod))
 
     def may(self, user: str, verb: str, resource: str, namespace: str) -> bool:
         """Whether RBAC lets a user do something with a resource or resource/subresource."""
@@ -148,6 +158,8 @@ def test_operators_rights_end_where_they_should(release: Release) -> None:
         ("create", "jobs.batch", release.namespace): True,
         ("create", "pods", release.namespace): False,
         ("get", "pods/log", "default"): True,
+        ("list", "events.events.k8s.io", release.namespace): True,
+        ("list", "events.events.k8s.io", "default"): False,
         ("create", "pods/exec", "default"): False,
         ("create", "roles.rbac.authorization.k8s.io", "default"): False,
         ("patch", "customresourcedefinitions.apiextensions.k8s.io", "default"): False,
@@ -166,14 +178,38 @@ def test_watch_namespaces_are_the_only_ones_the_operator_reaches(release: Releas
     assert not release.may(account, "list", "customresourcedefinitions.apiextensions.k8s.io", "default")
 
 
-def test_the_restricted_standard_admits_the_charts_pods(release: Release, render: Render) -> None:
+@pytest.fixture
+def restricted(release: Release) -> Release:
+    """Its namespace admits only what keeps to the Pod Security Standard `restricted`."""
     release.kubectl("create", "namespace", release.namespace)
     release.kubectl("label", "namespace", release.namespace, "pod-security.kubernetes.io/enforce=restricted")
-    release.install()
-    objects = render(release=release.name)
-    (deployment,) = (item for item in objects if item["kind"] == "Deployment")
-    (test,) = (item for item in objects if item["kind"] == "Pod")
-    for name, spec in (("operator", deployment["spec"]["template"]["spec"]), ("test", test["spec"])):
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-        create = ("create", "--dry-run=server", "--filename", "-", "--namespace", release.namespace)
-        release.kubectl(*create, text=json.dumps(pod))
+    return release
+
+
+def test_the_restricted_standard_admits_all_that_a_release_runs(restricted: Release, render: Render) -> None:
+    values = ("--set", "gateway.enabled=true", "--set", "gateway.tls.disabled=true")
+    restricted.install(*values)
+    objects = render(*values, release=restricted.name)
+    specs = {name: pod["spec"] for name, pod in pods(objects).items()}
+    specs["build"] = build_pod(_build(BuilderKind.LAYERS), settings(objects))
+    assert len(specs) == 4
+    for name, spec in specs.items():
+        restricted.admit(name, spec)
+
+
+def test_the_restricted_standard_refuses_the_docker_builder(restricted: Release, render: Render) -> None:
+    """What the documentation warns of, and what shows that the namespace's label has an effect."""
+    restricted.install()
+    objects = render(release=restricted.name)
+    with pytest.raises(CommandError, match='violates PodSecurity "restricted'):
+        restricted.admit("build", build_pod(_build(BuilderKind.DOCKER), settings(objects)))
+
+
+def _build(builder: BuilderKind) -> Build:
+    return Build("build-1", "default/m", 1, 1, builder)
+
+
+def test_the_network_policies_of_the_example_are_valid(release: Release) -> None:
+    release.kubectl("create", "namespace", release.namespace)
+    text = NETWORK_POLICIES.read_text(encoding="utf-8").replace("modelyard-system", release.namespace)
+    release.kubectl("create", "--dry-run=server", "--validate=strict", "--filename", "-", text=text)

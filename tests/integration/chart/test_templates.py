@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.integration.chart.tools import CHART, REQUIRED, ROOT, CommandError, Render, Run
+from tests.integration.chart.tools import (
+    CHART,
+    REQUIRED,
+    ROOT,
+    CommandError,
+    Render,
+    Run,
+    named,
+    of_kind,
+    settings,
+)
 
 from modelyard.settings import Settings
 
@@ -18,23 +28,9 @@ WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 KINDS = {"models", "manifests", "images", "services"}
 
 
-def of_kind(objects: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
-    return [item for item in objects if item["kind"] in kinds]
-
-
-def named(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
-    (found,) = (item for item in of_kind(objects, kind) if item["metadata"]["name"] == name)
-    return found
-
-
 def resources(role: dict[str, Any], *verbs: str) -> set[str]:
     """The resources that a role gives any of the verbs on."""
     return {name for rule in role["rules"] if set(verbs) & set(rule["verbs"]) for name in rule["resources"]}
-
-
-def settings(objects: list[dict[str, Any]]) -> Settings:
-    (config,) = of_kind(objects, "ConfigMap")
-    return Settings.model_validate(yaml.safe_load(config["data"]["settings.yaml"]))
 
 
 def flat(settings: Settings) -> dict[str, Any]:
@@ -80,6 +76,9 @@ BAD_VALUES = [
     ("registry.insecure", '"yes"', "/registry/insecure"),
     ("registry.repository", '"Models"', "/registry/repository"),
     ("registry.password", '"secret"', "'password'"),
+    ("registry.cleanup.schedule", '"daily"', "/registry/cleanup/schedule"),
+    ("registry.cleanup.keepVersions", "-1", "/registry/cleanup/keepVersions"),
+    ("registry.cleanup.olderThan", '"1w"', "/registry/cleanup/olderThan"),
     ("image.pullPolicy", '"Sometimes"', "/image/pullPolicy"),
     ("image.digest", '"sha256:12"', "/image/digest"),
     ("image.tag", '"a b"', "/image/tag"),
@@ -87,8 +86,15 @@ BAD_VALUES = [
     ("watchNamespaces", '["Team_A"]', "/watchNamespaces/0"),
     ("watchNamespaces", '["a", "a"]', "/watchNamespaces"),
     ("build.baseImages", '{"python3.11": "python:3.11"}', "/build/baseImages"),
+    ("build.builder", '"kaniko"', "/build/builder"),
+    ("build.docker.enabled", '"yes"', "/build/docker/enabled"),
+    ("build.docker.nodeSelector", '{"engine": true}', "/build/docker/nodeSelector/engine"),
+    ("build.extraEnv", '[{"value": "a"}]', "/build/extraEnv/0"),
+    ("build.podLabels", '{"a": 1}', "/build/podLabels/a"),
     ("build.docker.socket", '"docker.sock"', "/build/docker/socket"),
     ("build.resources.requests.cpu", '"lots"', "/build/resources/requests/cpu"),
+    ("build.attestations.enabled", '"no"', "/build/attestations/enabled"),
+    ("build.signing.secretName", '"A key"', "/build/signing/secretName"),
     ("build.workspaceSize", '"20 GB"', "/build/workspaceSize"),
     ("build.deadlineSeconds", "0", "/build/deadlineSeconds"),
     ("build.ttlSecondsAfterFinished", "0", "/build/ttlSecondsAfterFinished"),
@@ -139,18 +145,25 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
         "registry": {
             "push": "localhost:5001", "pull": "127.0.0.1:5001", "internal": "registry:5000", "insecure": True,
             "repository": "team/models", "secretName": "registry",
+            "cleanup": {"enabled": True, "delete": True, "keepVersions": 3},
         },
         "caBundle": {"configMapName": "ca"},
         "build": {
             "baseImages": {"3.11": None, "3.12": None, "3.13": "python:3.13"},
             "defaultPythonVersion": "3.13",
-            "docker": {"socket": "/run/docker.sock", "network": "host"},
+            "builder": "docker",
+            "docker": {
+                "enabled": True, "socket": "/run/docker.sock", "network": "host",
+                "nodeSelector": {"engine": "docker"},
+            },
+            "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy"}], "podLabels": {"team": "ml"},
             "pip": {"secretName": "pip"},
             "sources": {
                 "schemes": ["https"], "deniedNetworks": ["10.0.0.0/8"], "allowedNetworks": ["10.1.0.0/16"],
             },
             "resources": {"requests": {"cpu": 2, "memory": "1Gi"}},
-            "nodeSelector": {"engine": "docker"}, "tolerations": [{"operator": "Exists"}],
+            "nodeSelector": {"pool": "builds"}, "tolerations": [{"operator": "Exists"}],
+            "signing": {"secretName": "cosign"},
             "workspaceSize": "1Gi", "deadlineSeconds": 60, "ttlSecondsAfterFinished": 61,
             "attempts": 2, "retrySeconds": 3,
         },
@@ -164,8 +177,15 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(values))
     default, changed = flat(Settings()), flat(settings(render("--values", str(file))))
     same = {name for name, value in default.items() if changed[name] == value}
-    # The namespace is the release's, and the ports are inside the pod.
-    assert same == {"namespace", "metrics_port", "liveness_port"}
+    # The namespace is the release's, the ports are inside the pod, and signatures need attestations.
+    assert same == {"namespace", "metrics_port", "liveness_port", "build.attestations"}
+
+
+def test_images_can_be_left_without_attestations_but_not_signed_then(render: Render) -> None:
+    off = ("--set", "build.attestations.enabled=false")
+    assert not settings(render(*off)).build.attestations
+    with pytest.raises(CommandError, match=r"build\.attestations\.enabled must be true"):
+        render(*off, "--set", "build.signing.secretName=cosign")
 
 
 def test_large_numbers_stay_numbers(render: Render) -> None:

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
+
+from modelyard.settings import Settings
 
 ROOT: Final = Path(__file__).parents[3]
 CHART: Final = ROOT / "charts" / "modelyard"
@@ -55,3 +58,25 @@ def runner(command: str) -> Run:
         return done.stdout
 
     return run
+
+
+def of_kind(objects: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
+    return [item for item in objects if item["kind"] in kinds]
+
+
+def named(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    (found,) = (item for item in of_kind(objects, kind) if item["metadata"]["name"] == name)
+    return found
+
+
+def pods(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Name → metadata and spec of each pod, those of Deployments as their templates."""
+    found = {item["metadata"]["name"]: item for item in of_kind(objects, "Deployment", "Pod")}
+    return {name: item["spec"].get("template", item) for name, item in found.items()}
+
+
+def settings(objects: list[dict[str, Any]]) -> Settings:
+    """What the operator is told."""
+    configs = of_kind(objects, "ConfigMap")
+    files = {item["metadata"]["labels"]["app.kubernetes.io/name"]: item["data"] for item in configs}
+    return Settings.model_validate(yaml.safe_load(files["modelyard"]["settings.yaml"]))

@@ -18,7 +18,7 @@ from modelyard.build.errors import (
     RegistryForbiddenError,
     RegistryUnavailableError,
 )
-from modelyard.build.layout import ImageContent
+from modelyard.build.fetch import FetchContext
 from modelyard.build.log import BuildLog
 from modelyard.build.request import AssetInput, BuildRequest, Source, Step
 from modelyard.build.retry import Retry
@@ -55,13 +55,14 @@ class Engine:
         self.pushed: list[list[dict[str, object]] | Answer] = [PUSHED]
         self.out = io.StringIO()
         self.log = BuildLog(self.out)
-        self.builder = DockerBuilder(host=f"tcp://{web.address}", network="host", retry=retry)
-        (folder / "app").mkdir()
-        self.content = ImageContent((), folder / "app", "driver.py", None, None)
+        self.builder = DockerBuilder(
+            host=f"tcp://{web.address}", network="host", proxies={"HTTPS_PROXY": "http://p:1"}, retry=retry
+        )
+        self.workspace = folder
         web.answer = self._answer
 
     def publish(self) -> str:
-        return self.builder.publish(REQUEST, self.content, self.log)
+        return self.builder.publish(REQUEST, self.workspace, FetchContext(), self.log)
 
     def _answer(self, asked: Asked) -> Answer:
         if asked.path == "/version":
@@ -84,9 +85,12 @@ def test_a_build(engine: Engine, web: WebServer) -> None:
     assert "t=r.example%2Fx%3At" in build
     assert "networkmode=host" in build
     assert "forcerm=True" in build
+    assert "buildargs=%7B%22HTTPS_PROXY%22%3A+%22http%3A%2F%2Fp%3A1%22%7D" in build
     assert "labels=%7B%22a%22%3A+%22b%22%7D" in build
     assert engine.out.getvalue().count("Pushing") == 1
-    assert engine.out.getvalue().startswith("[Build] Step 1/1 : FROM base:1\n[Push]")
+    assert engine.out.getvalue().startswith(
+        "[Fetch] asset driver: inline content\n[Build] Step 1/1 : FROM base:1\n[Push]"
+    )
 
 
 def test_a_registry_that_comes_back(engine: Engine, waits: list[float]) -> None:

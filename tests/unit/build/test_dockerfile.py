@@ -1,13 +1,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import tarfile
 from pathlib import Path
 
-import pytest
-
-from modelyard.build.context import tar_stream
 from modelyard.build.dockerfile import dockerfile
 from modelyard.build.inputs import LAYOUT
 from modelyard.build.layout import ImageContent, PlacedModel
@@ -79,57 +74,3 @@ def test_names_are_taken_literally() -> None:
 def test_another_dockerfile_is_another_layout() -> None:
     """Images of the old one must not be taken for those of the new one: raise LAYOUT with the digest here."""
     assert (LAYOUT, hashlib.sha256(_dockerfile().encode()).hexdigest()[:16]) == (2, "f2c4cc1d05e76a51")
-
-
-def _tree(folder: Path) -> Path:
-    (folder / "b").mkdir(parents=True)
-    (folder / "b/file").write_bytes(b"x" * 513)
-    (folder / "a").write_bytes(b"")
-    (folder / "run").write_bytes(b"1")
-    (folder / "run").chmod(0o700)
-    (folder / "link").symlink_to("b/file")
-    return folder
-
-
-def test_a_tar_of_files_folders_and_bytes(tmp_path: Path) -> None:
-    tree = _tree(tmp_path / "tree")
-    data = b"".join(tar_stream({"Dockerfile": b"FROM x", "models/0": tree, "é" * 80: tree / "run"}))
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        entries = {entry.name: entry for entry in archive}
-        file = archive.extractfile("models/0/b/file")
-        assert file is not None
-        assert file.read() == b"x" * 513
-    assert list(entries) == [
-        "Dockerfile",
-        "models/0",
-        "models/0/a",
-        "models/0/b",
-        "models/0/b/file",
-        "models/0/link",
-        "models/0/run",
-        "é" * 80,
-    ]
-    assert entries["models/0/link"].linkname == "b/file"
-    assert [entries[name].mode for name in ("models/0", "models/0/a", "models/0/run")] == [
-        0o755,
-        0o644,
-        0o755,
-    ]
-    assert {(entry.uid, entry.gid, entry.mtime) for entry in entries.values()} == {(0, 0, 315532800)}
-
-
-def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
-    one, two = _tree(tmp_path / "one"), _tree(tmp_path / "two")
-    (two / "a").touch()
-    (two / "b/file").chmod(0o600)
-    assert b"".join(tar_stream({"x": one})) == b"".join(tar_stream({"x": two}))
-
-
-def test_a_tar_is_made_while_it_is_read(tmp_path: Path) -> None:
-    (tmp_path / "large").write_bytes(bytes(5 * 1024 * 1024))
-    assert max(map(len, tar_stream({"large": tmp_path / "large"}))) == 1024 * 1024
-
-
-@pytest.mark.parametrize("size", [0, 1, 511, 512, 513])
-def test_blocks_are_padded(size: int) -> None:
-    assert len(b"".join(tar_stream({"x": bytes(size)}))) % 512 == 0

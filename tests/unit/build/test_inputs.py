@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.build.inputs import input_hash
-from modelyard.build.request import AssetInput, BuildRequest, Limits, ModelInput, Source
+from modelyard.build.request import AssetInput, BuilderKind, BuildRequest, Limits, ModelInput, Source
 from modelyard.build.runtime import REQUIREMENTS, runtime_version
 
 BASE = "sha256:" + "b" * 64
@@ -64,6 +64,7 @@ def test_what_does_not_determine_the_image(change: dict[str, object]) -> None:
     "change",
     [
         {"driver": "helper"},
+        {"builder": BuilderKind.DOCKER},
         {"registrations": {"m": "again"}},
         {"models": ()},
         {"models": (MODEL, OTHER)},
@@ -102,7 +103,7 @@ def test_a_version_counts_among_several_models_and_their_order_does_not() -> Non
 
 
 def test_the_same_inputs_keep_their_hash_in_every_process() -> None:
-    assert _hash() == "98b3903f2d2ac1bc622a92b4244d8add4181fb949ce365d8da21b4c55317a7a8"
+    assert _hash() == "9ed5672b4157dd1bad0c013b321168f45e43f20ca712379e3d9c40f323c6cc92"
 
 
 def test_runtime_version_follows_the_code_that_goes_into_images(tmp_path: Path) -> None:

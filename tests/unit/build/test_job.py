@@ -14,13 +14,14 @@ import pytest
 from tests.unit.build.webserver import Answer, WebServer
 
 from modelyard.build import job
+from modelyard.build.assemble import assemble
 from modelyard.build.errors import (
     BuildFailedError,
     PipFailedError,
     RegistryUnavailableError,
     RequestInvalidError,
 )
-from modelyard.build.layout import ImageContent
+from modelyard.build.fetch import FetchContext
 from modelyard.build.log import BuildLog
 from modelyard.build.request import AssetInput, BuildRequest, BuildResult, ModelInput, Source, Step
 from modelyard.build.result import encoded, failed
@@ -40,10 +41,8 @@ class Builder:
 
     raised: BaseException | None = None
 
-    def __init__(self, **_: object) -> None:
-        pass
-
-    def publish(self, request: BuildRequest, content: ImageContent, log: BuildLog) -> str:
+    def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
+        content = assemble(request, workspace, context, log)
         log.enter(Step.BUILD)
         log.write("Step 1/1")
         if self.raised:
@@ -68,7 +67,7 @@ class Job:
     def run(self, request: BuildRequest = REQUEST, *, raised: BaseException | None = None) -> int:
         (self.folder / "request.json").write_text(request.model_dump_json(by_alias=True))
         self._patch.setattr(Builder, "raised", raised)
-        self._patch.setattr(job, "DockerBuilder", Builder)
+        self._patch.setattr(job, "builder_of", lambda kind, settings: Builder())
         return job.run()
 
     @property

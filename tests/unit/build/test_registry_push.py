@@ -340,3 +340,10 @@ def test_a_manifest_is_deleted(fake: FakeRegistry, registry: Registry, repositor
     assert registry.delete_manifest(repository, IMAGE)
     fake.deletes = False
     assert not registry.delete_manifest(repository, IMAGE)
+
+
+def test_a_tag_is_taken_away(fake: FakeRegistry, registry: Registry, repository: Reference) -> None:
+    registry.put_manifest(repository, MANIFEST, OCI_MANIFEST, tag="1")
+    assert registry.delete_tag(repository, "1")
+    assert registry.resolve(f"{fake.address}/{repository.repository}:1") is None
+    assert registry.manifest_bytes(repository.at(IMAGE)) == MANIFEST

@@ -13,7 +13,7 @@ from modelyard.api.names import REGISTRATION
 from modelyard.build.errors import RegistryForbiddenError, RegistryUnavailableError
 from modelyard.build.request import BuildError, BuildRequest, BuildResult, ErrorDetail, Step
 from modelyard.kube.errors import Refused
-from modelyard.kube.types import CONFIG_MAPS, JOBS, OURS, SECRETS
+from modelyard.kube.types import CONFIG_MAPS, JOBS, OURS, PODS, SECRETS
 from modelyard.settings import Build, Settings
 
 
@@ -153,6 +153,20 @@ async def test_a_build_that_ends_without_a_word(
     assert world.status("Image")["error"]["message"]
 
 
+async def test_a_build_without_room_says_what_to_raise(world: World) -> None:
+    await begin(world)
+    (job,) = jobs(world)
+    world.end(job, {"exitCode": 137}, "BackoffLimitExceeded")
+    said = 'Usage of EmptyDir volume "workspace" exceeds the limit "20Gi". '
+    world.cluster.at(PODS, f"{job}-x", SYSTEM)["status"] |= {"reason": "Evicted", "message": said}
+    await world.settle()
+    assert world.said("Image") == ("m:1", "Failed", "BuildEvicted")
+    assert world.condition("Image", "Stalled")["status"] == "True"
+    assert world.status("Image")["error"]["message"] == (
+        f"the node ended the build: {said[:-2]}: raise the chart's build.workspaceSize"
+    )
+
+
 @pytest.mark.parametrize("error", [RegistryUnavailableError("down"), RegistryForbiddenError("no")], ids=repr)
 async def test_a_registry_that_cannot_say(world: World, error: RegistryUnavailableError) -> None:
     world.registry.error = error
@@ -248,6 +262,7 @@ async def test_registering_again_builds_again(serving: World) -> None:
     [
         ({"runtimeType": "SparkPython", "properties": {}}, "RuntimeNotSupported"),
         ({"runtimeType": "Python", "properties": {"pythonVersion": "3.8"}}, "PythonVersionNotOffered"),
+        ({"runtimeType": "Python", "properties": {"builder": "Docker"}}, "BuilderNotOffered"),
     ],
 )
 async def test_what_cannot_be_built(world: World, runtime: dict[str, Any], code: str) -> None:
@@ -255,9 +270,31 @@ async def test_what_cannot_be_built(world: World, runtime: dict[str, Any], code:
     await world.play()
     assert world.said("Image") == ("m:1", "Failed", code)
     assert jobs(world) == []
-    world.change("Manifest", targetRuntime={"runtimeType": "Python", "properties": {"pythonVersion": "3.12"}})
+    mended = {"pythonVersion": "3.12", "builder": None}
+    world.change("Manifest", targetRuntime={"runtimeType": "Python", "properties": mended})
     await world.play()
     assert world.said("Image") == ("m:2", "Succeeded", "Built")
+
+
+@pytest.mark.parametrize(
+    ("default", "asked", "builder"),
+    [
+        ("Layers", {}, "Layers"),
+        ("Layers", {"builder": "Docker"}, "Docker"),
+        ("Docker", {}, "Docker"),
+        ("Docker", {"builder": "Layers"}, "Layers"),
+    ],
+)
+async def test_who_builds(default: str, asked: dict[str, str], builder: str) -> None:
+    world = World(Settings.model_validate({"build": {"builder": default, "dockerEnabled": True}}))
+    await world.start()
+    world.apply(model(), manifest(targetRuntime={"runtimeType": "Python", "properties": asked}), image())
+    await world.settle()
+    (job,) = world.cluster.all(JOBS)
+    volumes = job["spec"]["template"]["spec"]["volumes"]
+    assert world.request(job["metadata"]["name"]).builder == builder
+    assert any("hostPath" in volume for volume in volumes) == (builder == "Docker")
+    await world.stop()
 
 
 async def test_the_python_version_when_none_is_given() -> None:

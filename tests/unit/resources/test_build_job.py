@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import gzip
-from typing import Any
 
 import pytest
 
 from modelyard.build.request import AssetInput, BuildRequest, Source
 from modelyard.kube.types import Json
 from modelyard.resources import labels
-from modelyard.resources.build_job import Build, build_job, request_secret
+from modelyard.resources.build_job import build_job, request_secret
+from modelyard.resources.build_pod import Build
 from modelyard.resources.build_request import build_request, secrets_of
 from modelyard.settings import Settings
 
@@ -38,16 +38,6 @@ MODELS: dict[str, Json] = {
 }
 
 
-def pod(**settings: Any) -> Json:
-    template: Json = build_job(BUILD, Settings.model_validate(settings))["spec"]["template"]
-    spec: Json = template["spec"]
-    return spec
-
-
-def variables(**settings: Any) -> dict[str, str]:
-    return {entry["name"]: entry["value"] for entry in pod(**settings)["containers"][0]["env"]}
-
-
 def test_a_job_says_what_it_builds() -> None:
     job = build_job(BUILD, Settings())
     assert job["metadata"]["name"] == BUILD.name
@@ -59,46 +49,18 @@ def test_a_job_says_what_it_builds() -> None:
     }
 
 
+def test_a_pods_labels_are_the_clusters_and_ours() -> None:
+    chosen = {"azure.workload.identity/use": "true", labels.MANAGED_BY: "somebody"}
+    job = build_job(BUILD, Settings.model_validate({"build": {"podLabels": chosen}}))
+    assert job["spec"]["template"]["metadata"]["labels"] == chosen | job["metadata"]["labels"]
+
+
 def test_an_explained_failure_ends_the_job_and_a_lost_pod_does_not() -> None:
     spec = build_job(BUILD, Settings.model_validate({"build": {"deadlineSeconds": 7}}))["spec"]
     assert spec["activeDeadlineSeconds"] == 7
     assert spec["backoffLimit"] > 0
     assert [rule["action"] for rule in spec["podFailurePolicy"]["rules"]] == ["Ignore", "FailJob"]
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
-
-
-def test_the_pod_has_few_rights() -> None:
-    spec = pod()
-    assert not spec["automountServiceAccountToken"]
-    assert spec["containers"][0]["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    assert {"name": "request", "secret": {"secretName": BUILD.name}} in spec["volumes"]
-
-
-@pytest.mark.parametrize(
-    ("settings", "variable", "value"),
-    [
-        ({"build": {"caBundleConfigMap": "ca"}}, "MODELYARD_CA_BUNDLE", "/etc/modelyard/ca/ca.crt"),
-        ({"build": {"pipConfigSecret": "pip"}}, "MODELYARD_PIP_CONF", "/etc/modelyard/pip/pip.conf"),
-        (
-            {"build": {"registrySecret": "r"}},
-            "MODELYARD_REGISTRY_CONFIG",
-            "/etc/modelyard/registry/.dockerconfigjson",
-        ),
-        ({"build": {"dockerNetwork": "host"}}, "MODELYARD_DOCKER_NETWORK", "host"),
-        ({"registry": {"push": "p", "insecure": True}}, "MODELYARD_INSECURE_REGISTRIES", "p"),
-        ({"registry": {"push": "p", "internal": "i"}}, "MODELYARD_REGISTRY_ALIASES", "p=i"),
-    ],
-)
-def test_what_a_cluster_may_have(settings: dict[str, Any], variable: str, value: str) -> None:
-    assert variables(**settings)[variable] == value
-    assert variable not in variables()
-    spec = pod(**settings)
-    mounted = {mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
-    assert mounted == {volume["name"] for volume in spec["volumes"]}
 
 
 def test_the_request_goes_with_its_job() -> None:
@@ -177,10 +139,3 @@ def test_names_of_jobs() -> None:
     }
     assert len(names) == 8
     assert max(map(len, names)) <= 63 - len("-xxxxx")
-
-
-def test_builds_go_where_an_engine_is() -> None:
-    chosen = {"nodeSelector": {"engine": "docker"}, "tolerations": [{"key": "build", "operator": "Exists"}]}
-    settings = Settings.model_validate({"build": chosen})
-    pod = build_job(BUILD, settings)["spec"]["template"]["spec"]
-    assert {name: pod[name] for name in chosen} == chosen

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO
 
 from modelyard.build.disk import check_free, disk_errors
 from modelyard.build.errors import SourceChangedError
 from modelyard.build.fetch.context import FetchContext
 from modelyard.build.fetch.remote import Remote
 from modelyard.build.fetch.stream import FileStream
+from modelyard.build.progress import Meter
 from modelyard.build.sizes import human
-
-_PROGRESS_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,10 @@ def download(remote: Remote, path: Path, limit_bytes: int, context: FetchContext
 def _download(remote: Remote, path: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
     with FileStream(remote, path.name, limit_bytes, context) as stream, path.open("wb", buffering=0) as file:
         check_free(path.parent, stream.size or 0)
-        progress = _Progress(path.name, stream.size, context.log)
+        meter = Meter(context.log, path.name, stream.size)
         for chunk in stream.open(0):
             _write(file, chunk)
-            progress.at(stream.read_bytes)
+            meter.reach(stream.read_bytes)
         context.log(f"{path.name}: {human(stream.read_bytes)}, {stream.digest}")
         return FetchedFile(path, path.name, stream.read_bytes, stream.digest)
 
@@ -57,19 +54,3 @@ def _write(file: IO[bytes], chunk: bytes) -> None:
     with disk_errors():
         while rest:
             rest = rest[file.write(rest) :]
-
-
-class _Progress:
-    """Says every few seconds how far it is."""
-
-    def __init__(self, name: str, size: int | None, log: Callable[[str], None]) -> None:
-        self._name = name
-        self._total = f" of {human(size)}" if size else ""
-        self._log = log
-        self._logged = time.monotonic()
-
-    def at(self, size: int) -> None:
-        now = time.monotonic()
-        if now - self._logged >= _PROGRESS_SECONDS:
-            self._logged = now
-            self._log(f"{self._name}: {human(size)}{self._total}")

@@ -30,6 +30,7 @@ class FileStream:
     def __init__(self, remote: Remote, name: str, limit_bytes: int, context: FetchContext) -> None:
         """Asks for the file; `name` is for one that has none. Raises SourceError and its kinds."""
         self.name = remote.name or name
+        self.promised = remote.digest
         self.read_bytes = 0
         """How many were read until now, the first ones of the file."""
         self._remote = remote
@@ -71,10 +72,9 @@ class FileStream:
             yield from self._context.retry.resumed(self._read, offset, on_retry=self._context.log)
         except _ChangedError:
             raise SourceChangedError(f"{self.name} changed while it was fetched") from None
-        promised = self._remote.digest
-        if promised and promised.lower() != self.digest:
+        if self.promised and self.promised.lower() != self.digest:
             raise DigestMismatchError(
-                f"the file has the digest {self.digest}, not {promised}:"
+                f"the file has the digest {self.digest}, not {self.promised}:"
                 " correct the digest, or what is at the url"
             )
 
@@ -136,6 +136,8 @@ class StreamedSource:
     def __init__(self, stream: FileStream, size: int, resources: ExitStack) -> None:
         self.name = stream.name
         self.size = size
+        self.promised = stream.promised
+        """sha256:… that the bytes must have, where that is known; see FileStream.open."""
         self._stream = stream
         self._resources = resources
 

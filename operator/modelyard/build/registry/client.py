@@ -69,6 +69,10 @@ class Registry:
         body = manifests.read(self._transport, reference)
         return manifests.parse(body, reference), digest_of(body)
 
+    def manifest_bytes(self, reference: Reference) -> bytes:
+        """The manifest as it was pushed: its digest is of these bytes."""
+        return manifests.read(self._transport, reference)
+
     def put_manifest(self, repository: Reference, body: bytes, media_type: str, *, tag: str | None) -> str:
         """The digest; its blobs must be there. Without a tag it is found by its digest alone.
 
@@ -83,6 +87,10 @@ class Registry:
     def delete_manifest(self, repository: Reference, digest: str) -> bool:
         """False where the registry has deletion switched off."""
         return manifests.delete(self._transport, repository, digest)
+
+    def delete_tag(self, repository: Reference, tag: str) -> bool:
+        """What it named stays. False where the registry takes no tags away, or deletes nothing."""
+        return manifests.delete(self._transport, repository, tag)
 
     def referrers(
         self, repository: Reference, digest: str, artifact_type: str | None = None

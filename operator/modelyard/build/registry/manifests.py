@@ -67,9 +67,12 @@ def write(transport: Transport, repository: Reference, body: bytes, media_type: 
     return transport.retried(put)
 
 
-def delete(transport: Transport, repository: Reference, digest: str) -> bool:
-    """False where the registry has deletion switched off; what is gone already counts as deleted."""
-    url = transport.of(repository, f"manifests/{digest}")
+def delete(transport: Transport, repository: Reference, version: str) -> bool:
+    """A manifest by its digest, or a tag; what is gone already counts as deleted.
+
+    False where the registry has that switched off.
+    """
+    url = transport.of(repository, f"manifests/{version}")
 
     def ask() -> None:
         with transport.request("DELETE", url, repository, DELETE):

@@ -15,11 +15,12 @@ from typing import Any, Final, Protocol
 
 from modelyard.build.errors import RegistryRefusedError, about
 from modelyard.build.reference import Reference
+from modelyard.build.registry import Descriptor
+from modelyard.build.registry.media_types import OCI_MANIFEST
 from modelyard.build.supply import bundle, provenance, sbom
 from modelyard.build.supply.bundle import Signer
 from modelyard.build.supply.facts import BuildFacts, Json
 
-_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 _EMPTY: Final = b"{}"
 _EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 _PREDICATE: Final = "in-toto.io/predicate-type"
@@ -36,24 +37,6 @@ class Registry(Protocol):
     def put_manifest(
         self, repository: Reference, body: bytes, media_type: str, *, tag: str | None
     ) -> str: ...
-
-
-@dataclass(frozen=True)
-class Descriptor:
-    """https://github.com/opencontainers/image-spec/blob/main/descriptor.md."""
-
-    media_type: str
-    digest: str
-    size: int
-
-    @classmethod
-    def of(cls, media_type: str, content: bytes) -> Descriptor:
-        """Of bytes that are at hand."""
-        return cls(media_type, f"sha256:{hashlib.sha256(content).hexdigest()}", len(content))
-
-    def wire(self) -> Json:
-        """As it stands in a manifest."""
-        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
 
 
 @dataclass(frozen=True)
@@ -74,13 +57,13 @@ def attach(
     """
     with about("attestations of the image"):
         try:
-            if not registry.has_blob(repository, Descriptor.of(_EMPTY_TYPE, _EMPTY).digest):
+            if not registry.has_blob(repository, _descriptor(_EMPTY_TYPE, _EMPTY)["digest"]):
                 registry.upload_bytes(repository, _EMPTY)
             for attachment in attachments(
                 f"{repository.registry}/{repository.repository}", image, facts, signer
             ):
                 registry.upload_bytes(repository, attachment.body)
-                registry.put_manifest(repository, manifest(image, attachment), _MANIFEST, tag=None)
+                registry.put_manifest(repository, manifest(image, attachment), OCI_MANIFEST, tag=None)
         except RegistryRefusedError as error:
             raise RegistryRefusedError(
                 f"{error.message}: where the registry takes no OCI artifacts, set the chart's"
@@ -92,7 +75,7 @@ def attachments(
     repository: str, image: Descriptor, facts: BuildFacts, signer: Signer | None
 ) -> Iterator[Attachment]:
     """The documents about an image; equal facts give equal ones."""
-    materials = sbom.sbom(repository, image.digest, facts)
+    materials = sbom.sbom(repository, image["digest"], facts)
     yield Attachment(sbom.ARTIFACT_TYPE, _encoded(materials))
     predicates = {
         provenance.PREDICATE_TYPE: provenance.provenance(facts),
@@ -100,7 +83,7 @@ def attachments(
         bundle.SIGNATURE_TYPE: {},
     }
     statements = {
-        kind: _encoded(provenance.statement(repository, image.digest, kind, predicate))
+        kind: _encoded(provenance.statement(repository, image["digest"], kind, predicate))
         for kind, predicate in predicates.items()
     }
     made = provenance.PREDICATE_TYPE
@@ -116,14 +99,19 @@ def manifest(subject: Descriptor, attachment: Attachment) -> bytes:
     """https://github.com/opencontainers/image-spec/blob/main/manifest.md#guidelines-for-artifact-usage."""
     whole = {
         "schemaVersion": 2,
-        "mediaType": _MANIFEST,
+        "mediaType": OCI_MANIFEST,
         "artifactType": attachment.media_type,
-        "config": Descriptor.of(_EMPTY_TYPE, _EMPTY).wire(),
-        "layers": [Descriptor.of(attachment.media_type, attachment.body).wire()],
-        "subject": subject.wire(),
+        "config": _descriptor(_EMPTY_TYPE, _EMPTY),
+        "layers": [_descriptor(attachment.media_type, attachment.body)],
+        "subject": {key: subject[key] for key in ("mediaType", "digest", "size")},
     }
     return _encoded(whole | ({"annotations": attachment.annotations} if attachment.annotations else {}))
 
 
 def _encoded(document: Json) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _descriptor(media_type: str, content: bytes) -> Descriptor:
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    return {"mediaType": media_type, "digest": digest, "size": len(content)}

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-from urllib.parse import quote
 
+from modelyard.build.environment.packages import Package, package_url
 from modelyard.build.reference import parse_reference
 from modelyard.build.request import REQUIREMENTS, BuildRequest, Source
 from modelyard.build.runtime import runtime_version
@@ -41,24 +41,6 @@ class Input:
     def label(self) -> str:
         """What it is called among all inputs."""
         return f"{self.kind} {self.name}" + (f":{self.version}" if self.version else "")
-
-
-@dataclass(frozen=True)
-class Package:
-    """An installed package. `ecosystem` is a type of its package URL: pypi, conda."""
-
-    name: str
-    version: str
-    ecosystem: str = "pypi"
-    qualifiers: tuple[tuple[str, str], ...] = ()
-    digest: str | None = None  # sha256:<64 hex> of the file that it was installed from
-    license: str | None = None  # an SPDX expression
-
-    @property
-    def purl(self) -> str:
-        """Its package URL."""
-        name = self.name.lower().replace("_", "-") if self.ecosystem == "pypi" else self.name
-        return package_url(self.ecosystem, name, self.version, dict(self.qualifiers))
 
 
 @dataclass(frozen=True)
@@ -107,16 +89,10 @@ def shown_requirements(requirements: str) -> str:
 def image_url(repository: str, digest: str) -> str:
     """The package URL of an image in a registry."""
     reference = parse_reference(repository)
-    qualifiers = {"repository_url": f"{reference.registry}/{reference.repository}"}
+    qualifiers = f"repository_url={reference.registry}/{reference.repository}"
     if reference.tag:
-        qualifiers["tag"] = reference.tag
+        qualifiers += f"&tag={reference.tag}"
     return package_url("oci", reference.repository.rpartition("/")[2], digest, qualifiers)
-
-
-def package_url(kind: str, name: str, version: str, qualifiers: Mapping[str, str]) -> str:
-    """https://github.com/package-url/purl-spec: `pkg:kind/name@version?qualifiers`."""
-    query = "&".join(f"{key}={quote(value, safe='/:')}" for key, value in sorted(qualifiers.items()))
-    return f"pkg:{kind}/{quote(name, safe='')}@{quote(version, safe='')}" + (f"?{query}" if query else "")
 
 
 def _base(request: BuildRequest, digest: str) -> Input:

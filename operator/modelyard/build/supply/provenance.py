@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from modelyard.build.environment.packages import Package
 from modelyard.build.request import BuildRequest
-from modelyard.build.supply.facts import BuildFacts, Input, Json, Package, shown_requirements
+from modelyard.build.supply.facts import BuildFacts, Input, Json, shown_requirements
 from modelyard.build.supply.version import VERSION
 
 MEDIA_TYPE: Final = "application/vnd.in-toto+json"
@@ -67,8 +68,9 @@ def _input(item: Input) -> Json:
 
 
 def _package(package: Package) -> Json:
+    name = f"RECORD of {package.name}" if package.ecosystem == "pypi" else package.name
     digest = {"digest": _digest(package.digest)} if package.digest else {}
-    return {"name": package.name, "uri": package.purl} | digest
+    return {"name": name, "uri": package.purl} | digest
 
 
 def _digest(digest: str) -> Json:

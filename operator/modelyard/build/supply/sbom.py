@@ -9,7 +9,8 @@ from __future__ import annotations
 import uuid
 from typing import Final
 
-from modelyard.build.supply.facts import BuildFacts, Input, Json, Kind, Package, image_url
+from modelyard.build.environment.packages import Package
+from modelyard.build.supply.facts import BuildFacts, Input, Json, Kind, image_url
 from modelyard.build.supply.version import VERSION
 
 ARTIFACT_TYPE: Final = "application/vnd.cyclonedx+json"
@@ -80,10 +81,8 @@ def _package(package: Package) -> Json:
         "version": package.version,
         "purl": package.purl,
     }
-    if package.digest:
-        part["hashes"] = [_hash(package.digest)]
     if package.license:
-        part["licenses"] = [{"expression": package.license}]
+        part["licenses"] = [{"license": {"name": package.license}}]
     return part
 
 

@@ -8,8 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from modelyard.build.environment.packages import Package
 from modelyard.build.request import AssetInput, BuildRequest, ModelInput, Source
-from modelyard.build.supply.facts import BuildFacts, Package, build_facts
+from modelyard.build.supply.facts import BuildFacts, build_facts
 from modelyard.build.supply.sign import KEY, KeySigner, load_signer
 
 REPOSITORY = "registry.example.com/modelyard/team/diabetes"
@@ -43,9 +44,7 @@ REQUEST = BuildRequest(
 PACKAGES = (
     Package("scikit_learn", "1.7.2", digest=WHEEL, license="BSD-3-Clause"),
     Package("numpy", "2.3.1"),
-    Package(
-        "libgcc", "15.1.0", ecosystem="conda", qualifiers=(("subdir", "linux-64"), ("build", "h767d61c_3"))
-    ),
+    Package("libgcc", "15.1.0", ecosystem="conda", qualifiers="build=h767d61c_3&subdir=linux-64"),
 )
 
 

@@ -10,11 +10,12 @@ from tests.unit.build.supply.conftest import IMAGE, REPOSITORY
 
 from modelyard.build.errors import BuildFailedError, RegistryRefusedError, RegistryUnavailableError
 from modelyard.build.reference import Reference, parse_reference
-from modelyard.build.supply.attach import Descriptor, attach
+from modelyard.build.supply.attach import attach
 from modelyard.build.supply.facts import BuildFacts
 from modelyard.build.supply.sign import KeySigner
 
-DESCRIPTOR = Descriptor("application/vnd.oci.image.manifest.v1+json", IMAGE, 1234)
+OCI = "application/vnd.oci.image.manifest.v1+json"
+DESCRIPTOR = {"mediaType": OCI, "digest": IMAGE, "size": 1234, "annotations": {"a": "b"}}
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 
@@ -64,7 +65,8 @@ def test_bill_of_materials_and_provenance(facts: BuildFacts) -> None:
     statement = documents["application/vnd.in-toto+json"]
     assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
     assert statement["subject"][0]["digest"] == {"sha256": "1" * 64}
-    assert {manifest["subject"]["digest"] for manifest in registry.manifests.values()} == {IMAGE}
+    for manifest in registry.manifests.values():
+        assert manifest["subject"] == {"mediaType": OCI, "digest": IMAGE, "size": 1234}
     assert len(documents) == 2
 
 

@@ -33,7 +33,7 @@ def test_the_digest_of_every_input_is_in_it(facts: BuildFacts) -> None:
         "requirements pipRequirements": hashlib.sha256(shown.encode()).hexdigest(),
         "model diabetes:3": "a" * 64,
         "asset driver": "d" * 64,
-        "scikit_learn": WHEEL.removeprefix("sha256:"),
+        "RECORD of scikit_learn": WHEEL.removeprefix("sha256:"),
     }
     packages = {item.get("uri") for item in provenance(facts)["buildDefinition"]["resolvedDependencies"]}
     assert "pkg:pypi/numpy@2.3.1" in packages

@@ -1,0 +1,62 @@
+"""Which packages a folder holds, for bill of materials and provenance."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.metadata import Distribution
+from pathlib import Path
+from urllib.parse import quote
+
+
+@dataclass(frozen=True)
+class Package:
+    """An installed package as it says itself; plain values, since a layer that is reused has it as JSON."""
+
+    name: str
+    version: str
+    license: str | None = None
+    """An SPDX expression, or the name that its author wrote."""
+    ecosystem: str = "pypi"
+    """A type of package URL: pypi, conda."""
+    qualifiers: str = ""
+    """Of the package URL: `build=h767d61c_3&subdir=linux-64`."""
+    digest: str | None = None
+    """sha256:<64 hex> of the file that it came in; in `pypi`, of its RECORD, which has those of its files."""
+
+    @property
+    def purl(self) -> str:
+        """https://github.com/package-url/purl-spec/blob/main/types/pypi-definition.json"""
+        name = self.name.lower().replace("_", "-") if self.ecosystem == "pypi" else self.name
+        return package_url(self.ecosystem, name, self.version, self.qualifiers)
+
+
+def package_url(kind: str, name: str, version: str, qualifiers: str = "") -> str:
+    """`pkg:kind/name@version?qualifiers`."""
+    return f"pkg:{kind}/{quote(name, safe='')}@{quote(version, safe='')}" + (
+        f"?{qualifiers}" if qualifiers else ""
+    )
+
+
+def packages(folder: Path) -> list[Package]:
+    """All packages below the folder, an environment or a runtime, by name."""
+    found = (Distribution.at(info) for info in folder.rglob("*.dist-info"))
+    listed = [
+        Package(
+            name=installed.metadata["Name"],
+            version=installed.metadata["Version"],
+            license=installed.metadata["License-Expression"] or _short(installed.metadata["License"]),
+            digest=_digest(installed.read_text("RECORD")),
+        )
+        for installed in found
+    ]
+    return sorted(listed, key=lambda package: (package.name.lower(), package.version))
+
+
+def _short(text: str | None) -> str | None:
+    """The name of a licence; many packages have its whole text there."""
+    return text.strip() if text and "\n" not in text.strip() else None
+
+
+def _digest(record: str | None) -> str | None:
+    return f"sha256:{hashlib.sha256(record.encode()).hexdigest()}" if record is not None else None

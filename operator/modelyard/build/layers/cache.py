@@ -1,0 +1,90 @@
+"""Layers by what they were made from: an image of one layer each, tagged with the hash of that.
+
+They are images so that every registry takes them, and that its garbage collection keeps their blobs. They share
+a repository whose name no image of a user can have: Kubernetes names have no underscore.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from modelyard.build.errors import RegistryError, RegistryForbiddenError, RegistryNotFoundError
+from modelyard.build.layers.image import CONFIG_TYPE, Document
+from modelyard.build.layers.layer import Layer
+from modelyard.build.layers.store import Store
+from modelyard.build.registry import Registry
+from modelyard.build.registry.media_types import OCI_MANIFEST
+
+REPOSITORY: Final = "layer__cache"
+
+_KEPT: Final = "dev.modelyard.layer"
+"""Annotation with all that is known of the layer, as JSON."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A layer, and what only its maker knew of it, as JSON: the packages in it, say."""
+
+    layer: Layer
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class LayerCache:
+    """Between one such repository and the one that an image goes to.
+
+    An image can be made without: a registry that does not let it be used is no failure.
+    """
+
+    def __init__(self, registry: Registry, place: Store, image: Store, log: Callable[[str], None]) -> None:
+        self._registry = registry
+        self._place = place
+        self._image = image
+        self._log = log
+
+    def take(self, key: str) -> Kept | None:
+        """Bring what was made from the same to where the image goes; None when it must be made."""
+        kept = self._find(key)
+        if kept is None:
+            return None
+        try:
+            self._image.bring(kept.layer.descriptor, self._place.repository)
+        except RegistryNotFoundError:  # the blob was deleted alone
+            return None
+        self._log(f"{kept.layer.holds}: found in the registry")
+        return kept
+
+    def keep(self, key: str, kept: Kept) -> None:
+        """Share what the image has with those to come."""
+        try:
+            self._place.bring(kept.layer.descriptor, self._image.repository)
+            self._put(key, kept)
+        except RegistryError as error:
+            self._log(f"{kept.layer.holds}: is not kept for other images: {error}")
+
+    def _find(self, key: str) -> Kept | None:
+        try:
+            manifest, _ = self._registry.manifest(self._place.repository.tagged(key))
+            known = json.loads(manifest["annotations"][_KEPT])
+            return Kept(Layer(**known["layer"]), known["facts"])
+        except (RegistryNotFoundError, RegistryForbiddenError):  # some registries forbid what is not there
+            return None
+        except (KeyError, TypeError, ValueError):  # of another version
+            return None
+
+    def _put(self, key: str, kept: Kept) -> None:
+        config = Document.of(CONFIG_TYPE, {"rootfs": {"type": "layers", "diff_ids": [kept.layer.diff_id]}})
+        manifest = Document.of(
+            OCI_MANIFEST,
+            {
+                "schemaVersion": 2,
+                "mediaType": OCI_MANIFEST,
+                "config": config.descriptor,
+                "layers": [kept.layer.descriptor],
+                "annotations": {_KEPT: json.dumps(asdict(kept), sort_keys=True)},
+            },
+        )
+        self._registry.upload_bytes(self._place.repository, config.body)
+        self._registry.put_manifest(self._place.repository, manifest.body, OCI_MANIFEST, tag=key)

@@ -1,0 +1,68 @@
+"""Work that goes on side by side and ends together."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from concurrent.futures import FIRST_EXCEPTION
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+T = TypeVar("T")
+
+_AT_ONCE: Final = 4  # more uploads only wait for each other: two fill most networks
+_PATIENCE_SECONDS: Final = 5.0
+"""For threads to leave a registry as they found it, well within the grace period of a pod."""
+
+
+class EndedError(Exception):
+    """Raised in work that nobody waits for any more."""
+
+
+class Crew:
+    """A context: what is started in it has ended after it, at once if it is left by an error.
+
+    Its threads are no reason for the process to stay: one may hang in a connection.
+    """
+
+    def __init__(self) -> None:
+        self._futures: list[Future[object]] = []
+        self._ended = threading.Event()
+        self._places = threading.Semaphore(_AT_ONCE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        wait(self._futures, _PATIENCE_SECONDS)
+
+    def start(self, work: Callable[[], T]) -> Future[T]:
+        """Begin as soon as there is room; the work should call `check` now and then."""
+        future: Future[T] = Future()
+        self._futures.append(future)  # type: ignore[arg-type] # nobody sets the result but the thread
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(self._run, work, future), daemon=True).start()
+        return future
+
+    def check(self) -> None:
+        """Raises EndedError once the context was left."""
+        if self._ended.is_set():
+            raise EndedError
+
+    def join(self) -> None:
+        """Wait for all that was started; raises the first error at once."""
+        for future in wait(self._futures, return_when=FIRST_EXCEPTION).done:
+            future.result()
+
+    def _run(self, work: Callable[[], T], future: Future[T]) -> None:
+        with self._places:
+            try:
+                self.check()
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
+                future.set_exception(error)

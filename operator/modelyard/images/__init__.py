@@ -1,0 +1,1 @@
+"""`modelyard images`: what is in the registry, who needs it, and the removal of what nobody needs."""

@@ -1,0 +1,43 @@
+"""The Docker builder, for manifests that ask for it, in a namespace that at first does not admit its pods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import httpx
+import pytest
+from tests.support.cluster import Kubectl
+from tests.support.objects import image, manifest, says, service
+from tests.support.operator import SYSTEM, build_jobs
+from tests.support.status import until
+
+Score = Callable[..., httpx.Response]
+LEVEL: Final = "pod-security.kubernetes.io/enforce"
+
+
+def admit(level: str) -> None:
+    """Set the Pod Security Standard of the release's namespace."""
+    SYSTEM("label", "namespace", SYSTEM.namespace, "--overwrite", f"{LEVEL}={level}")
+
+
+@pytest.fixture
+def level() -> Iterator[str]:
+    """The namespace's standard, which is set again at the end."""
+    before: str = SYSTEM.get("namespace", SYSTEM.namespace)["metadata"]["labels"][LEVEL]
+    yield before
+    admit(before)
+
+
+def test_an_image_that_needs_an_engine(level: str, kubectl: Kubectl, score: Score) -> None:
+    assert level == "restricted"
+    kubectl.apply(manifest("echo", says("built"), builder="Docker"), image("echo"), service("echo", "echo"))
+    told = until(kubectl, "img", "echo", 60, also=lambda told: "PodSecurity" in told.get("progress", ""))
+    assert told["state"] == "Running"
+    assert "hostPath" in told["progress"]
+    admit("privileged")
+    until(kubectl, "img", "echo", 180, state="Succeeded")
+    (job,) = build_jobs(kubectl.namespace, "echo")
+    assert any("hostPath" in volume for volume in job["spec"]["template"]["spec"]["volumes"])
+    until(kubectl, "msvc", "echo", 60, state="Succeeded")
+    assert score(kubectl, "echo").json() == "built"

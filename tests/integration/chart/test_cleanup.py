@@ -1,0 +1,92 @@
+"""The CronJob that cleans up the registry, as the chart renders it; needs helm, no cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.integration.chart.test_templates import of_kind, operator, resources, roles_of, settings
+from tests.integration.chart.tools import Render
+
+from modelyard.__main__ import main
+from modelyard.images.cluster import NAMES_IMAGES
+
+NAME = "modelyard-cleanup"
+ENABLED = ("--set", "registry.cleanup.enabled=true")
+
+
+def _pod(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    (job,) = of_kind(objects, "CronJob")
+    return dict(job["spec"]["jobTemplate"]["spec"]["template"]["spec"])
+
+
+def test_off_by_default(render: Render) -> None:
+    assert NAME not in {item["metadata"]["name"] for item in render()}
+
+
+@pytest.mark.parametrize(
+    ("values", "arguments"),
+    [
+        ((), ["images", "list"]),
+        (("--set", "registry.cleanup.delete=true"), ["images", "prune", "--delete", "--older-than=7d"]),
+    ],
+)
+def test_it_deletes_only_when_told(
+    render: Render, values: tuple[str, ...], arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (container,) = _pod(render(*ENABLED, *values))["containers"]
+    assert container["args"] == arguments
+    monkeypatch.setenv("MODELYARD_CONFIG", "/nowhere")
+    assert main(arguments) == 2  # the arguments are understood, the configuration is missing
+
+
+def test_it_may_list_what_it_reads_and_write_its_own_marks(render: Render) -> None:
+    roles = roles_of(render(*ENABLED), NAME)
+    (everywhere,) = of_kind(roles, "ClusterRole")
+    assert {verb for rule in everywhere["rules"] for verb in rule["verbs"]} == {"list"}
+    assert resources(everywhere, "list") == {resource.plural for resource in NAMES_IMAGES}
+    (marks,) = of_kind(roles, "Role")
+    assert marks["metadata"]["namespace"] == "modelyard-system"
+    assert marks["rules"] == [
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
+        {
+            "apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["modelyard-unused-images"],
+            "verbs": ["get", "patch"],
+        },
+    ]  # fmt: skip
+
+
+def test_no_version_gives_its_image_up_unless_images_are_deleted(render: Render) -> None:
+    keep = ("--set", "registry.cleanup.keepVersions=3")
+    assert settings(render(*ENABLED, *keep)).registry.keep_versions == 0
+    assert (
+        settings(render(*ENABLED, *keep, "--set", "registry.cleanup.delete=true")).registry.keep_versions == 3
+    )
+
+
+def test_watch_namespaces_bound_its_rights(render: Render) -> None:
+    roles = roles_of(render(*ENABLED, "--set", "watchNamespaces={team-a,team-b}"), NAME)
+    assert not of_kind(roles, "ClusterRole")
+    assert {role["metadata"]["namespace"] for role in roles} == {"team-a", "team-b", "modelyard-system"}
+
+
+def test_it_reads_what_the_operator_reads(render: Render) -> None:
+    objects = render(*ENABLED, "--set", "registry.secretName=login", "--set", "caBundle.configMapName=ca")
+    pod, other = _pod(objects), operator(objects)
+    assert pod["volumes"] == other["volumes"]
+    assert pod["containers"][0]["volumeMounts"] == other["containers"][0]["volumeMounts"]
+
+
+def test_it_keeps_to_the_restricted_standard(render: Render) -> None:
+    objects = render(*ENABLED)
+    pod, other = _pod(objects), operator(objects)
+    assert pod["securityContext"] == other["securityContext"]
+    assert pod["containers"][0]["securityContext"] == other["containers"][0]["securityContext"]
+
+
+def test_it_is_no_endpoint_of_the_operators_service(render: Render) -> None:
+    objects = render(*ENABLED)
+    (service,) = of_kind(objects, "Service")
+    (job,) = of_kind(objects, "CronJob")
+    labels = job["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
+    assert not service["spec"]["selector"].items() <= labels.items()

@@ -1,0 +1,50 @@
+"""The example's network policies speak of the pods that there are; needs helm, no cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from tests.integration.chart.tools import CHART, Render, pods, settings
+
+from modelyard.resources.build_job import build_job
+from modelyard.resources.build_pod import Build
+
+POLICIES = {
+    policy["metadata"]["name"]: policy["spec"]
+    for policy in yaml.safe_load_all((CHART / "examples" / "networkpolicy.yaml").read_text(encoding="utf-8"))
+}
+
+
+@pytest.fixture(scope="session")
+def running(render: Render) -> dict[str, dict[str, Any]]:
+    """The pods of a release and of a build."""
+    objects = render("--set", "gateway.enabled=true", "--set", "gateway.tls.disabled=true")
+    build = build_job(Build("build", "default/m", 1, 1), settings(objects))["spec"]["template"]
+    return pods(objects) | {"build": build}
+
+
+@pytest.mark.parametrize(
+    ("policy", "pod"),
+    [
+        ("operator", "modelyard"),
+        ("gateway", "modelyard-gateway"),
+        ("builds", "build"),
+        ("test", "modelyard-test"),
+    ],
+)
+def test_a_policy_is_of_one_pod(running: dict[str, dict[str, Any]], policy: str, pod: str) -> None:
+    selector = POLICIES[policy]["podSelector"]["matchLabels"]
+    chosen = {
+        name for name, found in running.items() if selector.items() <= found["metadata"]["labels"].items()
+    }
+    assert chosen == {pod}
+    ports = {port["port"] for rule in POLICIES[policy].get("ingress", ()) for port in rule["ports"]}
+    named = {port["name"] for port in running[pod]["spec"]["containers"][0].get("ports", ())}
+    assert ports <= named
+
+
+def test_whatever_has_no_policy_reaches_nothing() -> None:
+    assert POLICIES["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert all(set(spec["policyTypes"]) >= {"Egress"} for spec in POLICIES.values())

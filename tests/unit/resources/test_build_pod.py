@@ -1,0 +1,112 @@
+"""The pod of a build: the same for both builders but for what an engine needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelyard.api.manifest import BUILDERS
+from modelyard.build.request import BuilderKind
+from modelyard.kube.types import Json
+from modelyard.resources.build_pod import Build, build_pod
+from modelyard.settings import Settings
+
+LAYERS = Build("build-abc-2-1", "default/m", 2, 1, BuilderKind.LAYERS)
+DOCKER = LAYERS._replace(builder=BuilderKind.DOCKER)
+BOTH = pytest.mark.parametrize("build", [LAYERS, DOCKER], ids=["layers", "docker"])
+
+
+def pod(job: Build = LAYERS, **settings: Any) -> Json:
+    return build_pod(job, Settings.model_validate(settings))
+
+
+def variables(job: Build = LAYERS, **settings: Any) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in pod(job, **settings)["containers"][0]["env"]}
+
+
+def test_builders_have_one_name_everywhere() -> None:
+    settings = Settings.model_validate({"build": {"builder": "Docker"}})
+    assert tuple(BuilderKind) == BUILDERS == settings.build.builders
+
+
+def test_the_layers_builder_keeps_to_the_restricted_standard() -> None:
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
+    spec = pod()
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert spec["securityContext"]["runAsUser"] != 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    kinds = {kind for volume in spec["volumes"] for kind in volume if kind != "name"}
+    assert kinds <= {"configMap", "emptyDir", "projected", "secret"}
+    assert not [name for name in spec if name.startswith("host")]
+
+
+@BOTH
+def test_the_container_has_few_rights(build: Build) -> None:
+    spec = pod(build)
+    assert not spec["automountServiceAccountToken"]
+    assert spec["containers"][0]["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {"name": "request", "secret": {"secretName": build.name}} in spec["volumes"]
+
+
+def test_only_the_docker_builder_sees_the_engine() -> None:
+    engine = {"name": "engine", "hostPath": {"path": "/run/docker.sock", "type": "Socket"}}
+    settings = {"build": {"dockerSocket": "/run/docker.sock", "dockerNetwork": "host"}}
+    assert engine in pod(DOCKER, **settings)["volumes"]
+    assert engine not in pod(LAYERS, **settings)["volumes"]
+    assert variables(DOCKER, **settings)["MODELYARD_DOCKER_NETWORK"] == "host"
+    assert not [name for name in variables(LAYERS, **settings) if "DOCKER" in name]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("settings", "variable", "value"),
+    [
+        ({"build": {"caBundleConfigMap": "ca"}}, "MODELYARD_CA_BUNDLE", "/etc/modelyard/ca/ca.crt"),
+        ({"build": {"pipConfigSecret": "pip"}}, "MODELYARD_PIP_CONF", "/etc/modelyard/pip/pip.conf"),
+        (
+            {"build": {"registrySecret": "r"}},
+            "MODELYARD_REGISTRY_CONFIG",
+            "/etc/modelyard/registry/.dockerconfigjson",
+        ),
+        ({"registry": {"push": "p", "insecure": True}}, "MODELYARD_INSECURE_REGISTRIES", "p"),
+        ({"registry": {"push": "p", "internal": "i"}}, "MODELYARD_REGISTRY_ALIASES", "p=i"),
+        ({"build": {"attestations": False}}, "MODELYARD_ATTESTATIONS", "false"),
+        ({"build": {"signingSecret": "cosign"}}, "MODELYARD_SIGNING_KEY", "/etc/modelyard/signing"),
+        ({"sources": {"schemes": ["https", "s3"]}}, "MODELYARD_FETCH_SCHEMES", "https s3"),
+        ({"build": {"extraEnv": [{"name": "HTTPS_PROXY", "value": "http://p"}]}}, "HTTPS_PROXY", "http://p"),
+    ],
+)
+def test_what_a_cluster_may_have(build: Build, settings: dict[str, Any], variable: str, value: str) -> None:
+    assert variables(build, **settings)[variable] == value
+    assert variable not in variables(build)
+    spec = pod(build, **settings)
+    mounted = {mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in spec["volumes"]}
+
+
+def test_secrets_are_folders_so_that_a_rotated_one_arrives() -> None:
+    """The kubelet renews neither environment variables nor files that are mounted one by one (subPath)."""
+    container = pod(build={"registrySecret": "r", "pipConfigSecret": "p"})["containers"][0]
+    assert not [entry for entry in container["env"] if "valueFrom" in entry]
+    assert not [mount for mount in container["volumeMounts"] if "subPath" in mount]
+
+
+def test_what_is_written_has_bounds() -> None:
+    spec = pod(build={"workspaceSize": "7Gi"})
+    own = [volume for volume in spec["volumes"] if "emptyDir" in volume]
+    sizes = {volume["name"]: volume["emptyDir"]["sizeLimit"] for volume in own}
+    assert sizes == {"workspace": "7Gi", "tmp": "256Mi"}
+    assert variables()["TMPDIR"] == variables()["MODELYARD_BUILD_WORKSPACE"]
+
+
+def test_builds_go_where_they_should() -> None:
+    chosen = {"nodeSelector": {"pool": "builds"}, "tolerations": [{"key": "build", "operator": "Exists"}]}
+    settings = {"build": chosen | {"dockerNodeSelector": {"engine": "docker"}}}
+    assert {name: pod(LAYERS, **settings)[name] for name in chosen} == chosen
+    assert pod(DOCKER, **settings)["nodeSelector"] == {"pool": "builds", "engine": "docker"}
+    assert pod(DOCKER, **settings)["tolerations"] == chosen["tolerations"]
