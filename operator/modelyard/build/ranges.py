@@ -36,9 +36,10 @@ class Opened:
             skip = max(0, skip - len(chunk))
 
 
-def range_header(offset: int) -> dict[str, str]:
-    """What to ask with, for the bytes from `offset` on."""
-    return {"Range": f"bytes={offset}-"} if offset else {}
+def range_header(offset: int, size: int | None = None) -> dict[str, str]:
+    """What to ask with, for the bytes from `offset` on; some servers want the last one named, too."""
+    end = "" if size is None else size - 1
+    return {"Range": f"bytes={offset}-{end}"} if offset else {}
 
 
 def opened(response: httpx.Response, offset: int) -> Opened:

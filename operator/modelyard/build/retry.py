@@ -34,7 +34,7 @@ class Retry:
                 return call()
             except BuildFailedError as error:
                 failures += 1
-                wait = self._wait_or_raise(error, failures, on_retry)
+                wait = self.wait_or_raise(error, failures, on_retry)
             self.sleep(wait)
 
     def resumed(
@@ -54,12 +54,12 @@ class Retry:
                     yield chunk
             except BuildFailedError as error:
                 failures += 1
-                wait = self._wait_or_raise(error, failures, on_retry)
+                wait = self.wait_or_raise(error, failures, on_retry)
             else:
                 return
             self.sleep(wait)
 
-    def _wait_or_raise(
+    def wait_or_raise(
         self, error: BuildFailedError, failures: int, on_retry: Callable[[str], None] | None
     ) -> float:
         """Seconds until the next try, of which `on_retry` is told; raises the error when there is none."""

@@ -44,6 +44,12 @@ def test_the_endpoint_of_a_store(tmp_path: Path) -> None:
         _fetch("s3://bucket/key", tmp_path, LOOPBACK, AWS_ENDPOINT_URL="http://localhost:9000")
 
 
+def test_the_endpoint_inside_a_key(tmp_path: Path) -> None:
+    key = '{"gcs_base_url": "http://localhost:9000"}'
+    with pytest.raises(SourceDeniedError):
+        _fetch("gs://bucket/key", tmp_path, LOOPBACK, GOOGLE_SERVICE_ACCOUNT_KEY=key)
+
+
 @pytest.mark.parametrize("url", ["http://h/f", "data:,x", "s3://b/k"])
 def test_a_denied_scheme(tmp_path: Path, url: str) -> None:
     with pytest.raises(SourceDeniedError):

@@ -134,7 +134,7 @@ def test_a_registry_that_forgets_each_upload(
     fake.break_after, fake.forgets = [MIB] * 100, True
     with pytest.raises(RegistryUnavailableError, match="404"):
         registry.upload(repository, Memory())
-    assert len(fake.asked("POST")) == 2
+    assert len(fake.asked("POST")) == 4
 
 
 def test_a_proxy_that_takes_no_long_request_gets_parts(

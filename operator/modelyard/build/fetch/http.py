@@ -65,9 +65,10 @@ class HttpFile:
             headers |= range_header(offset) | {"If-Range": self._etag}
         try:
             with _open(self._client, self._url, headers, self._credentials) as response:
-                self._etag = _strong(response.headers.get("etag"))
+                self._etag = _etag(response, self._etag)
                 yield opened(response, offset)
         except WrongRangeError as error:
+            self._etag = None  # from the start again, which shows whether it has changed
             raise SourceUnavailableError(f"{redact(str(self._url))}: {error}") from None
         except httpx.TransportError as error:
             reason = redact_text(str(error)) or type(error).__name__
@@ -125,6 +126,14 @@ def _open(
 
 def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
     return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+
+
+def _etag(response: httpx.Response, known: str | None) -> str | None:
+    """The file's strong ETag; raises WrongRangeError for a range of another file, as some send it."""
+    etag = _strong(response.headers.get("etag"))
+    if response.status_code == 206 and etag != known:
+        raise WrongRangeError("the server sent a range of another file than that which it began with")
+    return etag
 
 
 def _strong(etag: str | None) -> str | None:

@@ -71,6 +71,7 @@ class BlobFile:
         self.title = str((layer.get("annotations") or {}).get(_TITLE, ""))
         self.name = clean_file_name(self.title.rstrip("/").rpartition("/")[2])
         self.digest: str = layer["digest"]
+        self._size: int = layer["size"]
         self._registry = registry
         self._reference = reference
 
@@ -78,7 +79,7 @@ class BlobFile:
     def open(self, offset: int) -> Iterator[Opened]:
         with (
             _source_errors(),
-            self._registry.blob(self._reference, self.digest, offset=offset) as response,
+            self._registry.blob(self._reference, self.digest, offset=offset, size=self._size) as response,
         ):
             try:
                 yield opened(response, offset)
@@ -111,12 +112,16 @@ def _layers(manifest: dict[str, Any], reference: Reference) -> list[dict[str, An
     layers = manifest.get("layers")
     if not isinstance(layers, list):
         raise SourceRefusedError(f"{reference} is an index of several images, not an artifact with a file")
-    if not all(isinstance(layer, dict) and is_digest(layer.get("digest")) for layer in layers):
+    if not all(_is_descriptor(layer) for layer in layers):
         raise SourceRefusedError(f"the manifest of {reference} is damaged")
-    filled = [layer for layer in layers if layer.get("size") and layer.get("mediaType") != _EMPTY]
+    filled = [layer for layer in layers if layer["size"] and layer.get("mediaType") != _EMPTY]
     if not filled:
         raise SourceNotFoundError(f"{reference} has no file in it")
     return filled
+
+
+def _is_descriptor(layer: Any) -> bool:
+    return isinstance(layer, dict) and is_digest(layer.get("digest")) and isinstance(layer.get("size"), int)
 
 
 def _folder(files: list[BlobFile], source: Source, digest: str, reference: Reference) -> Folder:

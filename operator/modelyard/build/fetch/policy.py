@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -27,7 +28,6 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 SCHEMES: Final = "MODELYARD_FETCH_SCHEMES"
 DENIED: Final = "MODELYARD_FETCH_DENIED_NETWORKS"
 ALLOWED: Final = "MODELYARD_FETCH_ALLOWED_NETWORKS"
-_ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "AZURE_ENDPOINT")
 _INET: Final = {socket.AF_INET, socket.AF_INET6}
 
 
@@ -76,12 +76,20 @@ class Policy:
             raise SourceDeniedError("the url leads to an address that downloads may not use here")
 
     def _check_endpoints(self, source: Source) -> None:
-        for name in _ENDPOINTS:
-            host = urlsplit(source.credentials.get(name, "")).hostname
+        for endpoint in endpoints(source.credentials):
+            host = urlsplit(endpoint).hostname
             if host:
                 with contextlib.suppress(OSError):  # a name that is not known: the download says so
                     for found in socket.getaddrinfo(host, None):
                         self.check(str(found[4][0]))
+
+
+def endpoints(credentials: Mapping[str, str]) -> list[str]:
+    """Addresses of stores that a Secret names; a Google key may carry one inside."""
+    named = [credentials.get(name) for name in ("AWS_ENDPOINT_URL", "AZURE_ENDPOINT")]
+    with contextlib.suppress(ValueError, AttributeError):
+        named.append(json.loads(credentials.get("GOOGLE_SERVICE_ACCOUNT_KEY", "")).get("gcs_base_url"))
+    return [str(endpoint) for endpoint in named if endpoint]
 
 
 _CURRENT: Final[ContextVar[Policy | None]] = ContextVar("policy", default=None)

@@ -4,7 +4,7 @@ Credentials, as keys of the Secret that `secretRef` names; they are named as eac
 
     s3      AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION (default us-east-1),
             AWS_ENDPOINT_URL (another server that speaks S3)
-    gs      GOOGLE_SERVICE_ACCOUNT_KEY (the JSON of the key)
+    gs      GOOGLE_SERVICE_ACCOUNT_KEY (the JSON of the key; its gcs_base_url is another server)
     abfs    AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_SAS_KEY, or all of AZURE_STORAGE_CLIENT_ID,
             AZURE_STORAGE_CLIENT_SECRET and AZURE_STORAGE_TENANT_ID; AZURE_ENDPOINT (another server)
 
@@ -36,6 +36,7 @@ from modelyard.build.errors import (
     SourceUnavailableError,
 )
 from modelyard.build.fetch.context import FetchContext
+from modelyard.build.fetch.policy import endpoints
 from modelyard.build.ranges import Opened
 from modelyard.build.request import Source
 from modelyard.build.urls import file_name, redact, redact_text, scheme
@@ -86,7 +87,7 @@ class StoredFile:
         options: Any = {"range": {"offset": start}, "if_match": self._etag} if start else {}
         try:
             found = obstore.get(self._store, self._key, options=options)
-            self._etag = found.meta["e_tag"]
+            self._etag = _unchanged(found.meta["e_tag"], self._etag if start else None)
             chunks = map(bytes, found.stream(min_chunk_size=_CHUNK_BYTES))
             yield Opened(start, found.meta["size"], chunks)
         except (NotFoundError, FileNotFoundError):  # documented, and raised
@@ -109,9 +110,8 @@ def _open(url: str, credentials: dict[str, str], context: FetchContext) -> tuple
     key = unquote(parts.path).lstrip("/")
     if not key:
         raise SourceInvalidError(f"{redact(url)} names no object")
-    endpoint = config.get("AWS_ENDPOINT_URL") or config.get("AZURE_ENDPOINT") or ""
     options: Any = {
-        "allow_http": endpoint.startswith("http://"),
+        "allow_http": any(endpoint.startswith("http://") for endpoint in endpoints(config)),
         "connect_timeout": _CONNECT_TIMEOUT,
         "timeout": _REQUEST_TIMEOUT,
     }
@@ -135,6 +135,13 @@ def store_config(kind: str, credentials: dict[str, str]) -> dict[str, Any]:
     if not config.keys() - _ADDRESSES:
         config[f"{_PREFIX[kind]}SKIP_SIGNATURE"] = "true"
     return config
+
+
+def _unchanged(etag: str | None, known: str | None) -> str | None:
+    """The ETag; raises PreconditionError when it was another before, since not all look at if_match."""
+    if known and etag != known:
+        raise PreconditionError
+    return etag
 
 
 def _first_line(error: Exception) -> str:

@@ -107,9 +107,11 @@ class Registry:
         return listing.repositories(self._transport, registry)
 
     @contextmanager
-    def blob(self, reference: Reference, digest: str, *, offset: int = 0) -> Iterator[httpx.Response]:
-        """One try at a blob, its body still unread; from `offset` if the registry answers 206."""
-        headers = {"Accept-Encoding": "identity"} | range_header(offset)
+    def blob(
+        self, reference: Reference, digest: str, *, offset: int = 0, size: int | None = None
+    ) -> Iterator[httpx.Response]:
+        """One try at a blob of `size` bytes, its body still unread; from `offset` if the answer is 206."""
+        headers = {"Accept-Encoding": "identity"} | range_header(offset, size)
         url = self._transport.of(reference, f"blobs/{digest}")
         with self._transport.request("GET", url, reference, headers=headers) as response:
             yield response

@@ -14,14 +14,13 @@ from modelyard.build.registry.answers import bounded
 from modelyard.build.registry.media_types import OCI_INDEX, Descriptor
 from modelyard.build.registry.transport import Transport
 
-_PAGE: Final = 1000
 _PAGE_BYTES: Final = 4 * 1024 * 1024
 _CATALOG: Final = "registry:catalog:*"
 
 
 def tags(transport: Transport, repository: Reference) -> Iterator[str]:
     """Of a repository; none when the registry has no such repository."""
-    url = transport.of(repository, "tags/list").copy_set_param("n", _PAGE)
+    url = transport.of(repository, "tags/list")
     try:
         yield from _names(_pages(transport, url, repository), "tags")
     except RegistryNotFoundError:
@@ -30,7 +29,7 @@ def tags(transport: Transport, repository: Reference) -> Iterator[str]:
 
 def repositories(transport: Transport, registry: str) -> Iterator[str]:
     """All that the registry lets these credentials see."""
-    url = transport.url(registry, "_catalog").copy_set_param("n", _PAGE)
+    url = transport.url(registry, "_catalog")
     yield from _names(_pages(transport, url, Reference(registry, ""), (_CATALOG,)), "repositories")
 
 

@@ -27,7 +27,7 @@ class BlobSource:
         if offset == self._size:
             return
         url = self._transport.of(self._repository, f"blobs/{self._digest}")
-        headers = {"Accept-Encoding": "identity"} | range_header(offset)
+        headers = {"Accept-Encoding": "identity"} | range_header(offset, self._size)
         with self._transport.request("GET", url, self._repository, headers=headers) as response:
             try:
                 yield from opened(response, offset).rest(offset)

@@ -98,7 +98,7 @@ def upload_bytes(transport: Transport, repository: Reference, data: bytes) -> Bl
             transport.retried(lambda: session.commit(blob, data))
         return blob
 
-    return _once_more(send)
+    return _restarted(transport, send)
 
 
 def upload(
@@ -125,7 +125,7 @@ def upload(
         return body.blob
 
     try:
-        return _once_more(send)
+        return _restarted(transport, send)
     except _ContentError as error:
         raise error.failure from None
 
@@ -142,14 +142,18 @@ class _SessionLostError(RegistryError):
     """The registry does not know the upload any more, or has something else of it than was sent."""
 
 
-def _once_more(send: Callable[[], Blob]) -> Blob:
+def _restarted(transport: Transport, send: Callable[[], Blob]) -> Blob:
     """From the start when the session is lost: a registry that restarts may forget what it had."""
-    with contextlib.suppress(_SessionLostError):
-        return send()
-    try:
-        return send()
-    except _SessionLostError as error:
-        raise RegistryUnavailableError(error.message) from None
+    failures = 0
+    while True:
+        try:
+            return send()
+        except _SessionLostError as error:
+            failures += 1
+            wait = transport.retry.wait_or_raise(
+                RegistryUnavailableError(error.message), failures, transport.tell
+            )
+        transport.retry.sleep(wait)
 
 
 @contextlib.contextmanager

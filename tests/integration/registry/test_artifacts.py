@@ -1,0 +1,89 @@
+"""Models kept as artifacts in real registries."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Final
+
+import pytest
+from tests.integration.registry.conftest import Running
+from tests.support.breaking_proxy import BreakingProxy
+
+from modelyard.build.access import RegistryAccess
+from modelyard.build.errors import SourceForbiddenError
+from modelyard.build.fetch import FetchContext, fetch, open_source
+from modelyard.build.registry.media_types import OCI_MANIFEST
+from modelyard.build.request import Source
+from modelyard.build.retry import Retry
+
+MIB: Final = 1024 * 1024
+FILES: Final = {"MLmodel": b"flavors: {}", "data/model.pkl": random.Random(3).randbytes(20 * MIB)}
+EMPTY: Final = "application/vnd.oci.empty.v1+json"
+
+
+def _push(running: Running, *names: str) -> None:
+    """As oras does."""
+    repository = running.repository("models/artifact")
+    with running.client() as registry:
+        config = registry.upload_bytes(repository, b"{}")
+        layers = [
+            {
+                "mediaType": "application/octet-stream",
+                **vars(registry.upload_bytes(repository, FILES[name])),
+                "annotations": {"org.opencontainers.image.title": name},
+            }
+            for name in names
+        ]
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": "application/vnd.test.model",
+            "config": {"mediaType": EMPTY, **vars(config)},
+            "layers": layers,
+        }
+        registry.put_manifest(repository, json.dumps(manifest).encode(), OCI_MANIFEST, tag="1")
+
+
+def _context(running: Running) -> FetchContext:
+    """A build's own settings, which have no credentials for the registry."""
+    access = RegistryAccess(ca_bundle=running.authority)
+    return FetchContext(access=access, retry=Retry(first_seconds=0.05), log=running.log.append)
+
+
+def _source(running: Running, **more: object) -> Source:
+    credentials = {".dockerconfigjson": running.config.read_text()}
+    url = f"oci://{running.repository('models/artifact')}:1"
+    return Source.model_validate({"url": url, "credentials": credentials} | more)
+
+
+def test_a_file_over_a_connection_that_breaks(proxied: tuple[Running, BreakingProxy]) -> None:
+    running, proxy = proxied
+    _push(running, "data/model.pkl")
+    proxy.breaks = [5 * MIB, 6 * MIB, 4000, 2 * MIB]
+    context = _context(running)
+    with open_source(_source(running), name="named", limit_bytes=2**30, context=context) as stream:
+        assert (stream.name, stream.size) == ("model.pkl", 20 * MIB)
+        assert b"".join(stream.open(0)) == FILES["data/model.pkl"]
+    assert proxy.broken == 4
+    assert "s3cret" not in "".join(running.log)
+
+
+def test_several_files(running: Running, tmp_path: Path) -> None:
+    _push(running, *FILES)
+    source, folder = _source(running, unpack=True), tmp_path / "fetched"
+    folder.mkdir()
+    assert open_source(source, name="named", limit_bytes=2**30, context=_context(running)) is None
+    fetched = fetch(source, folder, name="named", limit_bytes=2**30, context=_context(running))
+    assert {name: (fetched.path / name).read_bytes() for name in FILES} == FILES
+
+
+def test_credentials_are_needed(running: Running) -> None:
+    if running.users is None and running.tokens is None:
+        pytest.skip("this registry is open to all")
+    _push(running, "MLmodel")
+    with pytest.raises(SourceForbiddenError, match="there are no credentials"):
+        open_source(
+            _source(running, credentials={}), name="named", limit_bytes=2**30, context=_context(running)
+        )

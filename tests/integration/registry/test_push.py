@@ -1,0 +1,219 @@
+"""What is pushed arrives in real registries, whatever happens on the way."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import random
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import pytest
+from tests.integration.registry.conftest import KINDS, Running, Start, crane, kept
+from tests.support.breaking_proxy import BreakingProxy
+
+from modelyard.build.errors import (
+    DigestMismatchError,
+    RegistryNotFoundError,
+    RegistryUnavailableError,
+)
+from modelyard.build.reference import Reference
+from modelyard.build.registry import Blob, Registry
+from modelyard.build.registry.media_types import OCI_MANIFEST
+
+MIB: Final = 1024 * 1024
+BODY: Final = random.Random(1).randbytes(40 * MIB)
+CONFIG: Final = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers"}}).encode()
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+@dataclass
+class Content:
+    """Bytes in chunks, and something that happens before the chunk at a place is read the first time."""
+
+    body: bytes = BODY
+    happens_at: int = -1
+    happening: Callable[[], None] = lambda: None
+    opened: list[int] = field(default_factory=list)
+
+    def open(self, offset: int) -> Iterator[bytes]:
+        self.opened.append(offset)
+        for start in range(offset, len(self.body), MIB):
+            if self.happens_at in range(start, start + MIB) and len(self.opened) == 1:
+                self.happening()
+            yield self.body[start : start + MIB]
+
+
+def test_blobs(running: Running) -> None:
+    repository = running.repository("models/a")
+    with running.client() as registry:
+        assert registry.upload(repository, Content()) == Blob(_digest(BODY), len(BODY))
+        assert registry.upload(repository, Content(b"")) == Blob(_digest(b""), 0)
+        assert registry.upload_bytes(repository, CONFIG) == Blob(_digest(CONFIG), len(CONFIG))
+        assert registry.upload_bytes(repository, CONFIG) == Blob(_digest(CONFIG), len(CONFIG))
+        assert registry.has_blob(repository, _digest(BODY))
+        assert not registry.has_blob(repository, _digest(b"elsewhere"))
+        assert registry.blob_bytes(repository, _digest(CONFIG)) == CONFIG
+    assert kept(running, repository, _digest(BODY)) == BODY
+
+
+def test_a_mount_or_its_refusal(running: Running) -> None:
+    source, target = running.repository("models/a"), running.repository("models/b")
+    with running.client() as registry:
+        registry.upload_bytes(source, CONFIG)
+        assert registry.mount(target, _digest(CONFIG), source.repository) == running.mounts
+        assert not registry.mount(target, _digest(BODY), source.repository)
+        assert not registry.mount(target, _digest(CONFIG), "models/none")
+
+
+def test_a_connection_that_breaks_again_and_again(proxied: tuple[Running, BreakingProxy]) -> None:
+    running, proxy = proxied
+    repository = running.repository("models/a")
+    proxy.breaks = [10 * MIB, 7 * MIB, 100_000, 3 * MIB]
+    content = Content()
+    with running.client() as registry:
+        assert registry.upload(repository, content).digest == _digest(BODY)
+        proxy.breaks = [30 * MIB, 1000]
+        registry.copy(repository, running.repository("models/b"), _digest(BODY), len(BODY))
+    assert proxy.broken == 6
+    assert (content.opened[1] > 0) == running.keeps_uploads
+    assert kept(running, running.repository("models/b"), _digest(BODY)) == BODY
+
+
+def test_a_registry_that_is_killed_in_the_middle(running: Running) -> None:
+    def happening() -> None:
+        running.server.kill()
+        running.server.start()
+
+    repository = running.repository("models/a")
+    content = Content(happens_at=25 * MIB, happening=happening)
+    with running.client() as registry:
+        assert registry.upload(repository, content).digest == _digest(BODY)
+        assert len(content.opened) == 2
+    assert (content.opened[1] > 0) == running.keeps_uploads
+
+
+def test_a_registry_that_stays_away(running: Running) -> None:
+    content = Content(happens_at=5 * MIB, happening=running.server.kill)
+    with running.client() as registry, pytest.raises(RegistryUnavailableError, match="cannot be reached"):
+        registry.upload(running.repository("models/a"), content)
+
+
+def test_nothing_is_left_of_what_failed(start: Start) -> None:
+    running = start("token")
+    with running.client() as registry, pytest.raises(DigestMismatchError):
+        registry.upload(running.repository("models/a"), Content(), digest=_digest(b"other"))
+    (upload,) = running.config.parent.glob("data/**/_uploads/*")
+    assert not (upload / "data").exists()
+
+
+def _layer(name: str, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    return file.getvalue()
+
+
+def _image(registry: Registry, repository: Reference, tag: str) -> tuple[bytes, str]:
+    """An image of one layer, as another client understands it; its manifest and its digest."""
+    tar = _layer("model", BODY[:MIB])
+    layer = registry.upload(repository, Content(gzip.compress(tar, mtime=0)))
+    root = {"type": "layers", "diff_ids": [_digest(tar)]}
+    config = registry.upload_bytes(
+        repository, json.dumps({"architecture": "amd64", "os": "linux", "rootfs": root}).encode()
+    )
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **vars(config)},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", **vars(layer)}],
+    }
+    body = json.dumps(manifest).encode()
+    return body, registry.put_manifest(repository, body, OCI_MANIFEST, tag=tag)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "token"])
+def test_an_image_that_another_client_validates(start: Start, kind: str) -> None:
+    running = start(kind)
+    repository = running.repository("models/image")
+    with running.client() as registry:
+        _, digest = _image(registry, repository, "1")
+        assert registry.resolve(f"{repository}:1") == digest
+    assert crane(running, "digest", f"{repository}:1").decode().strip() == digest
+    crane(running, "validate", "--remote", f"{repository}:1")
+
+
+def test_referrers_tags_and_repositories(running: Running) -> None:
+    repository = running.repository("models/image")
+    with running.client() as registry:
+        body, digest = _image(registry, repository, "1")
+        registry.upload_bytes(repository, b"{}")
+        kinds = ("application/vnd.cyclonedx+json", "application/vnd.in-toto+json")
+        for kind in kinds:
+            _attach(registry, repository, kind, digest, len(body))
+        assert {item["artifactType"] for item in registry.referrers(repository, digest)} == set(kinds)
+        (found,) = registry.referrers(repository, digest, kinds[0])
+        manifest, _ = registry.manifest(repository.at(found["digest"]))
+        assert manifest["subject"]["digest"] == digest
+        assert registry.referrers(repository, _digest(b"none")) == []
+        assert "1" in registry.tags(repository)
+        assert list(registry.tags(running.repository("models/none"))) == []
+        assert list(registry.repositories(running.host)) == ["models/image"]
+
+
+def _attach(registry: Registry, repository: Reference, kind: str, digest: str, size: int) -> None:
+    empty = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": _digest(b"{}"), "size": 2}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "artifactType": kind,
+        "config": empty,
+        "layers": [empty],
+        "subject": {"mediaType": OCI_MANIFEST, "digest": digest, "size": size},
+    }
+    body = json.dumps(manifest).encode()
+    registry.put_manifest(repository, body, OCI_MANIFEST, tag=None)
+
+
+def test_a_long_list_comes_in_pages(start: Start) -> None:
+    running = start("anonymous", catalog={"maxentries": 2})
+    names = [f"models/{name}" for name in "abcde"]
+    with running.client() as registry:
+        for name in names:
+            _image(registry, running.repository(name), "1")
+        assert list(registry.repositories(running.host)) == names
+
+
+def test_deletion(running: Running) -> None:
+    repository = running.repository("models/image")
+    with running.client() as registry:
+        _, digest = _image(registry, repository, "1")
+        assert registry.delete_manifest(repository, digest)
+        assert registry.delete_manifest(repository, digest)
+        with pytest.raises(RegistryNotFoundError):
+            registry.manifest(repository.at(digest))
+
+
+def test_deletion_that_is_switched_off(start: Start) -> None:
+    running = start("anonymous", storage={"delete": {"enabled": False}})
+    with running.client() as registry:
+        _, digest = _image(registry, running.repository("models/image"), "1")
+        assert not registry.delete_manifest(running.repository("models/image"), digest)
+
+
+def test_a_copy_from_one_make_to_the_other(start: Start) -> None:
+    source, target = start("token"), start("crane")
+    blob = Blob(_digest(BODY), len(BODY))
+    with source.client() as registry:
+        registry.upload(source.repository("base"), Content())
+        registry.copy(source.repository("base"), target.repository("models/a"), blob.digest, blob.size)
+        assert registry.has_blob(target.repository("models/a"), blob.digest)

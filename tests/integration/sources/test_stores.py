@@ -1,0 +1,134 @@
+"""Models from real stores, over connections that break, with credentials that stay where they belong."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+import pytest
+from tests.integration.sources.conftest import SECRET, WRONG, Store
+from tests.support.breaking_proxy import BreakingProxy
+
+from modelyard.build.errors import (
+    BuildFailedError,
+    DigestMismatchError,
+    SourceChangedError,
+    SourceDeniedError,
+    SourceForbiddenError,
+    SourceNotFoundError,
+)
+from modelyard.build.fetch import FetchContext, StreamedSource, open_source
+from modelyard.build.fetch.policy import DENIED, Policy
+from modelyard.build.request import Source
+from modelyard.build.retry import Retry
+
+MIB: Final = 1024 * 1024
+BODY: Final = random.Random(2).randbytes(30 * MIB)
+DIGEST: Final = "sha256:" + hashlib.sha256(BODY).hexdigest()
+
+
+@dataclass
+class Reader:
+    """Opens sources; `log` is all that was said."""
+
+    log: list[str] = field(default_factory=list)
+    policy: Policy = field(default_factory=Policy)
+
+    def open(
+        self, url: str, credentials: dict[str, str] | None = None, digest: str | None = None
+    ) -> StreamedSource:
+        source = Source(url=url, credentials=credentials or {}, digest=digest)
+        retry = Retry(first_seconds=0.05)
+        context = FetchContext(retry=retry, log=self.log.append, policy=self.policy)
+        opened = open_source(source, name="named", limit_bytes=2**30, context=context)
+        assert opened is not None
+        return opened
+
+    def read(self, url: str, credentials: dict[str, str] | None = None, digest: str | None = None) -> bytes:
+        with self.open(url, credentials, digest) as stream:
+            content = b"".join(stream.open(0))
+            assert (stream.name, stream.size) == ("model a.pkl", len(content))
+            return content
+
+
+@pytest.fixture
+def reader() -> Reader:
+    return Reader()
+
+
+def test_a_file(store: Store, reader: Reader) -> None:
+    store.put(BODY)
+    assert reader.read(store.url, store.credentials(store.server.address), DIGEST) == BODY
+
+
+def test_connections_that_break(store: Store, reader: Reader, proxy: BreakingProxy) -> None:
+    """More often than a try without progress may fail."""
+    store.put(BODY)
+    proxy.breaks = [5 * MIB, 3 * MIB, 2000, 4 * MIB, 4 * MIB, 100_000, 2 * MIB]
+    assert reader.read(store.url, store.credentials(proxy.address), DIGEST) == BODY
+    assert proxy.broken == 7
+    _says_no_secret(reader, store)
+
+
+def test_a_signed_url_over_a_connection_that_breaks(
+    store: Store, reader: Reader, proxy: BreakingProxy
+) -> None:
+    if store.signed_url is None:
+        pytest.skip("this server signs nothing")
+    store.put(BODY)
+    url = store.signed_url(proxy.address)
+    proxy.breaks = [5 * MIB, 3 * MIB, 2000, 4 * MIB, 4 * MIB, 100_000, 2 * MIB]
+    assert reader.read(url, digest=DIGEST) == BODY
+    assert proxy.broken == 7
+    _says_no_secret(reader, store, urlsplit(url).query)
+
+
+def test_a_file_that_is_replaced_while_it_is_read(store: Store, reader: Reader, proxy: BreakingProxy) -> None:
+    store.put(BODY)
+    proxy.breaks = [5 * MIB]
+    with reader.open(store.url, store.credentials(proxy.address)) as stream:
+        chunks = stream.open(0)
+        next(chunks)
+        store.put(BODY[::-1])
+        with pytest.raises(SourceChangedError, match=r"model a\.pkl changed"):
+            list(chunks)
+
+
+def test_a_wrong_digest(store: Store, reader: Reader) -> None:
+    store.put(BODY)
+    with pytest.raises(DigestMismatchError, match=DIGEST):
+        reader.read(store.url, store.credentials(store.server.address), "sha256:" + "0" * 64)
+
+
+def test_nothing_is_there(store: Store, reader: Reader) -> None:
+    store.put(BODY)
+    with pytest.raises(SourceNotFoundError) as failure:
+        reader.read(f"{store.url}x", store.credentials(store.server.address))
+    _says_no_secret(reader, store, error=failure.value)
+
+
+def test_wrong_credentials(store: Store, reader: Reader) -> None:
+    if store.wrong is None:
+        pytest.skip("this server takes all credentials")
+    store.put(BODY)
+    with pytest.raises(SourceForbiddenError, match="secretRef") as failure:
+        reader.read(store.url, store.credentials(store.server.address) | store.wrong)
+    _says_no_secret(reader, store, error=failure.value)
+
+
+def test_the_policy_knows_where_a_store_is(store: Store) -> None:
+    reader = Reader(policy=Policy.from_environment({DENIED: "127.0.0.0/8"}))
+    with pytest.raises(SourceDeniedError):
+        reader.read(store.url, store.credentials(store.server.address))
+
+
+def _says_no_secret(
+    reader: Reader, store: Store, *secrets: str, error: BuildFailedError | None = None
+) -> None:
+    said = "\n".join((*reader.log, str(error), repr(error)))
+    hidden = {SECRET, WRONG, *secrets, *store.credentials("nowhere").values()} - {"me", "us-east-1"}
+    hidden = {text for text in hidden if "nowhere" not in text}
+    assert not [text for text in hidden if text in said]

@@ -1,0 +1,68 @@
+"""A way to a server that breaks: a proxy of bytes that hangs up."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+
+class BreakingProxy:
+    """Listens on `host`; hangs up on a connection that has carried, both ways, as many bytes as `breaks` has
+    next. With no more in the list, connections last.
+    """
+
+    def __init__(self, target: tuple[str, int], host: str = "127.0.0.1") -> None:
+        self.breaks: list[int] = []
+        self.broken = 0
+        self._target = target
+        self._server = socket.create_server((host, 0))
+        self.address = f"{host}:{self._server.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def stop(self) -> None:
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+    def count(self, passed: int) -> bool:
+        """Whether a connection that has carried so many bytes breaks."""
+        if not self.breaks or passed < self.breaks[0]:
+            return False
+        del self.breaks[0]
+        self.broken += 1
+        return True
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError), socket.create_connection(self._target) as server:
+            connection = _Connection(self)
+            back = threading.Thread(target=connection.pump, args=(server, client), daemon=True)
+            back.start()
+            connection.pump(client, server)
+            back.join()
+
+
+class _Connection:
+    def __init__(self, proxy: BreakingProxy) -> None:
+        self._proxy = proxy
+        self._passed = 0
+
+    def pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+                self._passed += len(data)
+                if self._proxy.count(self._passed):
+                    break
+            else:
+                sink.shutdown(socket.SHUT_WR)
+                return
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,84 @@
+"""Real servers as processes of a test, on ports of their own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+START_SECONDS: Final = 30
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    with socket.create_server((host, 0)) as server:
+        return int(server.getsockname()[1])
+
+
+class Server:
+    """A process that listens, a context; its output is in `log`."""
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        port: int,
+        folder: Path,
+        *,
+        host: str = "127.0.0.1",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.log = folder / f"{Path(command[0]).name}.log"
+        self._command = command
+        self._folder = folder
+        self._environment = os.environ | (environment or {})
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def start(self) -> Self:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                list(map(str, self._command)),
+                cwd=self._folder,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        wait_until(self._listens, lambda: self.log.read_text(errors="replace"))
+        return self
+
+    def kill(self) -> None:
+        """At once: it gets no chance to finish anything."""
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def _listens(self) -> bool:
+        assert self._process.poll() is None, self.log.read_text(errors="replace")
+        try:
+            socket.create_connection((self.host, self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
+def wait_until(ready: Callable[[], bool], complaint: Callable[[], str]) -> None:
+    """Fails with the complaint when it is not ready in time."""
+    end = time.monotonic() + START_SECONDS
+    while not ready():
+        assert time.monotonic() < end, complaint()
+        time.sleep(0.02)
