@@ -59,7 +59,10 @@ class States:
         found = {item["kind"]: item.get("status", {}) for item in self._kubectl.list(KINDS)}
         for kind, status in found.items():
             ready = next((c for c in status.get("conditions", []) if c["type"] == "Ready"), {})
-            now = (f"{status.get('id', '-')} {status.get('state', '-')}", ready.get("message", ""))
+            now = (
+                f"{status.get('id', '-')} {status.get('state', '-')}",
+                status.get("progress") or ready.get("message", ""),
+            )
             if self._told.get(kind) != now:
                 self._told[kind] = now
                 say(f"{kind:<9}{now[0]:<24}{now[1][:110]}")

@@ -22,12 +22,10 @@ from pydantic import ValidationError
 
 from modelyard.build.access import RegistryAccess, optional_path
 from modelyard.build.builder import Builder
-from modelyard.build.docker import DockerBuilder
 from modelyard.build.environment.settings import PipSettings
 from modelyard.build.errors import BuildFailedError, RequestInvalidError
 from modelyard.build.fetch import FetchContext
 from modelyard.build.fetch.policy import Policy
-from modelyard.build.layers.builder import LayerBuilder
 from modelyard.build.log import BuildLog
 from modelyard.build.request import BuilderKind, BuildRequest, BuildResult
 from modelyard.build.result import crashed, encoded, failed
@@ -116,12 +114,18 @@ def build(request: BuildRequest, settings: Settings, log: BuildLog) -> str:
 
 
 def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
-    """The builder that a request asks for."""
+    """The builder that a request asks for; the other one is not imported."""
     if kind is BuilderKind.LAYERS:
+        from modelyard.build.layers.builder import LayerBuilder
+
         return LayerBuilder(
             access=settings.access,
             pip=PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf),
+            attests=settings.supply.attests,
+            signer=settings.supply.signer(),
         )
+    from modelyard.build.docker import DockerBuilder
+
     return DockerBuilder(
         host=settings.docker_host,
         network=settings.docker_network,
