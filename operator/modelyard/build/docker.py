@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -14,17 +15,24 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException
 
+from modelyard.build.access import RegistryAccess
 from modelyard.build.assemble import assemble
 from modelyard.build.dockerfile import dockerfile
 from modelyard.build.engine_errors import build_error, push_error
-from modelyard.build.errors import BuildStepFailedError, EngineUnavailableError
+from modelyard.build.engine_packages import installed
+from modelyard.build.errors import BuildStepFailedError, EngineUnavailableError, RegistryError
 from modelyard.build.fetch import FetchContext
 from modelyard.build.layers.tar import Content, tar_of
 from modelyard.build.layout import ImageContent
 from modelyard.build.log import BuildLog
-from modelyard.build.request import BuildRequest, Step
+from modelyard.build.reference import parse_reference
+from modelyard.build.registry import Registry
+from modelyard.build.request import BuilderKind, BuildRequest, Step
 from modelyard.build.retry import Retry
 from modelyard.build.runtime import PACKAGE, REQUIREMENTS, runtime_files
+from modelyard.build.supply.attach import UNATTESTED, attach
+from modelyard.build.supply.bundle import Signer
+from modelyard.build.supply.facts import BuildFacts, build_facts
 
 _SILENCE_SECONDS: Final = 1800
 """How long the engine may say nothing: compiling a package, or copying a large model, is silent."""
@@ -55,6 +63,11 @@ class DockerBuilder:
     proxies: Mapping[str, str] = field(default_factory=dict)
     """HTTP_PROXY and its like, for the steps that run; as predefined arguments they leave no trace in images:
     https://docs.docker.com/reference/dockerfile/#predefined-args."""
+    access: RegistryAccess = field(default_factory=RegistryAccess)
+    """How this process reaches the registry that the engine pushes to, for what is attached to images."""
+    attests: bool = True
+    """Whether bill of materials and provenance are attached to images."""
+    signer: Signer | None = None
     retry: Retry = field(default_factory=lambda: Retry(attempts=5, first_seconds=1))
 
     def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
@@ -64,7 +77,33 @@ class DockerBuilder:
         with _engine_errors(self.host), self._client() as client:
             self._build(client, request, content, log)
             log.enter(Step.PUSH)
-            return self.retry.run(lambda: _push(client, request, log), on_retry=log.write)
+            pushed, built = request, f"{request.repository}:{request.tag}"
+            if self.attests:
+                pushed = request.model_copy(update={"tag": request.tag + UNATTESTED})
+                client.tag(built, request.repository, pushed.tag)
+            digest = self.retry.run(lambda: _push(client, pushed, log), on_retry=log.write)
+            if self.attests:
+                facts = build_facts(
+                    request,
+                    builder=BuilderKind.DOCKER,
+                    base_digest=_digest_of(client, request.base_image),
+                    digests=content.digests,
+                    packages=tuple(installed(client, built, workspace / "installed")),
+                )
+                self._attest(request, pushed.tag, digest, facts)
+            return digest
+
+    def _attest(self, request: BuildRequest, pushed: str, digest: str, facts: BuildFacts) -> None:
+        """Attach what is said of an image, and only then give it the tag by which it is found."""
+        repository = parse_reference(request.repository)
+        with Registry(self.access) as registry:
+            body = registry.manifest_bytes(repository.at(digest))
+            kind = json.loads(body)["mediaType"]
+            image = {"mediaType": kind, "digest": digest, "size": len(body)}
+            attach(registry, repository, image, facts, self.signer)
+            registry.put_manifest(repository, body, kind, tag=request.tag)
+            with suppress(RegistryError):
+                registry.delete_tag(repository, pushed)
 
     @contextmanager
     def _client(self) -> Iterator[docker.APIClient]:
@@ -110,6 +149,14 @@ class DockerBuilder:
             **{f"runtime/modelyard/{path.as_posix()}": PACKAGE / path for path in runtime_files()},
             **{f"models/{index}": model.files for index, model in enumerate(content.models)},
         }
+
+
+def _digest_of(client: docker.APIClient, image: str) -> str:
+    """Of an image that the engine has; of its configuration when it is in no registry."""
+    if digest := parse_reference(image).digest:
+        return digest
+    known: Message = client.inspect_image(image)  # type: ignore[no-untyped-call]
+    return str(next(iter(known.get("RepoDigests") or [known["Id"]]))).rpartition("@")[2]
 
 
 def _follow(messages: Iterator[Message], log: BuildLog) -> None:

@@ -118,8 +118,12 @@ def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
     if kind is BuilderKind.LAYERS:
         from modelyard.build.layers.builder import LayerBuilder
 
-        packages = PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf)
-        return LayerBuilder(access=settings.access, packages=packages)
+        return LayerBuilder(
+            access=settings.access,
+            packages=PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf),
+            attests=settings.supply.attests,
+            signer=settings.supply.signer(),
+        )
     from modelyard.build.docker import DockerBuilder
 
     return DockerBuilder(
@@ -129,6 +133,9 @@ def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
         ca_bundle=settings.access.ca_bundle,
         pip_conf=settings.pip_conf,
         registry_config=settings.access.config,
+        access=settings.access,
+        attests=settings.supply.attests,
+        signer=settings.supply.signer(),
     )
 
 

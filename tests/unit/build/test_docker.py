@@ -56,7 +56,11 @@ class Engine:
         self.out = io.StringIO()
         self.log = BuildLog(self.out)
         self.builder = DockerBuilder(
-            host=f"tcp://{web.address}", network="host", proxies={"HTTPS_PROXY": "http://p:1"}, retry=retry
+            host=f"tcp://{web.address}",
+            network="host",
+            proxies={"HTTPS_PROXY": "http://p:1"},
+            retry=retry,
+            attests=False,
         )
         self.workspace = folder
         web.answer = self._answer

@@ -21,6 +21,9 @@ from modelyard.build.supply import bundle, provenance, sbom
 from modelyard.build.supply.bundle import Signer
 from modelyard.build.supply.facts import BuildFacts, Json
 
+UNATTESTED: Final = "-unattested"
+"""Ends the tag of an image that an engine has pushed, until it has got what is attached to it."""
+
 _EMPTY: Final = b"{}"
 _EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 _PREDICATE: Final = "in-toto.io/predicate-type"
@@ -59,9 +62,8 @@ def attach(
         try:
             if not registry.has_blob(repository, _descriptor(_EMPTY_TYPE, _EMPTY)["digest"]):
                 registry.upload_bytes(repository, _EMPTY)
-            for attachment in attachments(
-                f"{repository.registry}/{repository.repository}", image, facts, signer
-            ):
+            name = f"{repository.registry}/{repository.repository}"
+            for attachment in attachments(name, image, facts, signer):
                 registry.upload_bytes(repository, attachment.body)
                 registry.put_manifest(repository, manifest(image, attachment), OCI_MANIFEST, tag=None)
         except RegistryRefusedError as error:
