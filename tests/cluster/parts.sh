@@ -119,6 +119,12 @@ make_cosign() {
   fi
 }
 
+# Azure's own server of blobs, with what it needs.
+make_azurite() {
+  npm install --prefix . --omit=dev --no-audit --no-fund "azurite@$AZURITE_VERSION"
+  ln -s node_modules/.bin/azurite-blob azurite
+}
+
 # arch: this machine's, in Go's and Debian's name
 arch() {
   case $(uname -m) in

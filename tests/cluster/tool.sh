@@ -1,5 +1,6 @@
 #!/bin/bash
-# A program that only some tests run: makes it if it is not there, and prints its path. tool.sh cosign
+# tool.sh NAME: prints the path of a program that only some tests run, after making it if it is not there.
+# NAME: cosign; crane (another registry, and a client); registry; azurite, fake-gcs-server, versitygw (stores).
 set -euo pipefail
 
 # shellcheck source=tests/cluster/lib.sh
@@ -7,10 +8,24 @@ set -euo pipefail
 # shellcheck source=tests/cluster/parts.sh
 . "$CLUSTER_DIR/parts.sh"
 
+# from_module NAME VERSION PACKAGE: always built, since no program is published for each machine
+from_module() {
+  [ -d "$CACHE/parts/$1-$2" ] || need_go
+  part "$1" "$2" "1 to 4 minutes" go_install "" "$3@v$2"
+}
+
 exec 3>&1 >&2
 lock
 case ${1:-} in
   cosign) part cosign "$COSIGN_VERSION" "5 minutes where it must be built" make_cosign ;;
+  registry) from_module registry "$REGISTRY_VERSION" github.com/distribution/distribution/v3/cmd/registry ;;
+  crane) from_module crane "$CRANE_VERSION" github.com/google/go-containerregistry/cmd/crane ;;
+  versitygw) from_module versitygw "$VERSITYGW_VERSION" github.com/versity/versitygw/cmd/versitygw ;;
+  fake-gcs-server) from_module fake-gcs-server "$FAKE_GCS_SERVER_VERSION" github.com/fsouza/fake-gcs-server ;;
+  azurite)
+    need npm:npm
+    part azurite "$AZURITE_VERSION" "1 minute" make_azurite
+    ;;
   *) die "there is no program named '${1:-}'" ;;
 esac
 echo "$part/$1" >&3

@@ -7,25 +7,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import pytest
-
-ROOT: Final = Path(__file__).parents[2]
 START_SECONDS: Final = 30
-
-
-@cache
-def program(name: str) -> Path:
-    """A server's program, made on its first use; the test fails with what is missing for that."""
-    command = [ROOT / "tests/cluster/server.sh", name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.fail(f"{name} cannot be made: {done.stderr}", pytrace=False)
-    return Path(done.stdout.strip())
 
 
 def free_port(host: str = "127.0.0.1") -> int:

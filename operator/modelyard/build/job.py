@@ -118,8 +118,12 @@ def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
     if kind is BuilderKind.LAYERS:
         from modelyard.build.layers.builder import LayerBuilder
 
-        pip = PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf)
-        return LayerBuilder(access=settings.access, pip=pip)
+        return LayerBuilder(
+            access=settings.access,
+            pip=PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf),
+            attests=settings.supply.attests,
+            signer=settings.supply.signer(),
+        )
     from modelyard.build.docker import DockerBuilder
 
     return DockerBuilder(

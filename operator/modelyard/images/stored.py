@@ -10,12 +10,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
 from modelyard.build.errors import RegistryError, RegistryRefusedError
+from modelyard.build.layers.cache import REPOSITORY
 from modelyard.build.reference import Reference
 from modelyard.build.registry.media_types import OCI_MANIFEST
 from modelyard.build.supply.attach import UNATTESTED
-
-LAYER_CACHE: Final = "layer__cache"
-"""Repository below the prefix with layers that images share, each found by a hash; no namespace has `_`."""
 
 _HASH: Final = re.compile(rf"[0-9a-f]{{64}}({UNATTESTED})?")
 _ABOUT: Final = re.compile(r"sha256-[0-9a-f]{64}(\.\w+)?")
@@ -85,7 +83,7 @@ class Shelf:
 
     def cached_layers(self) -> list[Stored]:
         """Entries of the layer cache."""
-        return self._stored(f"{self._prefix}/{LAYER_CACHE}")
+        return self._stored(f"{self._prefix}/{REPOSITORY}")
 
     def layers(self, stored: Stored) -> frozenset[str]:
         """Digests of a manifest's layers."""

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from tests.support.programs import program
 
 from modelyard.build.access import RegistryAccess
 from modelyard.build.reference import Reference
 from modelyard.build.registry import Descriptor, Registry
 from modelyard.build.registry.media_types import OCI_MANIFEST
 
-TOOL: Final = Path(__file__).parents[2] / "cluster" / "tool.sh"
 OCI_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 
 
@@ -67,12 +67,11 @@ def images(kubeconfig: Path) -> Iterator[Images]:
 @pytest.fixture(scope="session")
 def cosign(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
     """cosign with these arguments, in the folder of its key pair; it reaches no service of Sigstore's."""
-    program = subprocess.run([TOOL, "cosign"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     folder = tmp_path_factory.mktemp("cosign")
     environment = {**os.environ, "COSIGN_PASSWORD": "hunter2", "HOME": str(folder)}
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [program, *arguments]
+        command = [program("cosign"), *arguments]
         return subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
         )

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from tests.integration.images.conftest import Images
 
+from modelyard.build.layers.cache import REPOSITORY as REPOSITORY_OF_LAYERS
 from modelyard.build.registry import Descriptor
 from modelyard.build.supply.attach import Attachment, manifest
-from modelyard.images.stored import LAYER_CACHE
 from modelyard.resources import labels
 from modelyard.resources.revision import Owner, revision
 
@@ -80,7 +80,7 @@ def test_what_nobody_needs_goes_and_all_else_stays(
     about = images.registry.put_manifest(
         images.repository(path), manifest(unused, attached), unused["mediaType"], tag=None
     )
-    layers = images.push(LAYER_CACHE, HASHES[4])
+    layers = images.push(REPOSITORY_OF_LAYERS, HASHES[4])
     base = images.push("python", HASHES[5])  # not of the form prefix/namespace/image
     elsewhere = images.push("another-namespace/m", HASHES[6])
     _post(
@@ -108,7 +108,7 @@ def test_what_nobody_needs_goes_and_all_else_stays(
     assert f"deleted {images.prefix}/{path}@{unused['digest']}" in told
     assert not images.has(path, unused["digest"])
     assert not images.has(path, about)
-    assert not images.has(LAYER_CACHE, layers["digest"])
+    assert not images.has(REPOSITORY_OF_LAYERS, layers["digest"])
     assert set(images.registry.tags(images.repository(path))) == {*HASHES[:3], "blessed"}
     for where, kept in [(path, workload), (path, recorded), (path, tagged)]:
         assert images.has(where, kept["digest"])

@@ -14,7 +14,8 @@ import pytest
 import yaml
 from tests.support.breaking_proxy import BreakingProxy
 from tests.support.certificates import Certificate, certificate_for
-from tests.support.servers import Server, free_port, program
+from tests.support.programs import program
+from tests.support.servers import Server, free_port
 from tests.support.token_server import ISSUER, SERVICE, TokenServer
 
 from modelyard.build.access import RegistryAccess

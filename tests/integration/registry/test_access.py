@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.integration.registry.conftest import TLS_HOST, USERS, Running, Start
-from tests.support.servers import Server, free_port, program
+from tests.support.programs import program
+from tests.support.servers import Server, free_port
 
 from modelyard.build.access import RegistryAccess
 from modelyard.build.errors import RegistryForbiddenError, RegistryUnavailableError

@@ -19,7 +19,8 @@ import obstore
 import pytest
 from obstore.store import S3Store
 from tests.support.breaking_proxy import BreakingProxy
-from tests.support.servers import Server, free_port, program
+from tests.support.programs import program
+from tests.support.servers import Server, free_port
 
 NAME: Final = "deep/model a.pkl"
 SECRET: Final = base64.b64encode(b"s3cret" * 6).decode()

@@ -6,8 +6,8 @@ import pytest
 from tests.unit.images.fakes import HOST, FakeClusterOfImages, FakeRegistry, pod, record
 
 from modelyard.build.errors import RegistryRefusedError
+from modelyard.build.layers.cache import REPOSITORY as REPOSITORY_OF_LAYERS
 from modelyard.images.prune import Survey, prune, survey
-from modelyard.images.stored import LAYER_CACHE
 
 REPOSITORY = "modelyard/team/diabetes"
 HASH = "a" * 64
@@ -186,7 +186,7 @@ def test_what_is_attached_to_a_needed_image_stays(registry: FakeRegistry) -> Non
 
 
 def test_layers_that_no_image_has_go(registry: FakeRegistry) -> None:
-    cache = f"modelyard/{LAYER_CACHE}"
+    cache = f"modelyard/{REPOSITORY_OF_LAYERS}"
     used = registry.push(cache, HASH, layers=[{"digest": "environment"}])
     unused = registry.push(cache, OTHER, layers=[{"digest": "old environment"}])
     image = registry.push(REPOSITORY, HASH, layers=[{"digest": "base"}, {"digest": "environment"}])

@@ -42,7 +42,7 @@ class LayerBuilder:
     """Needs no privilege: a folder to work in, the registry, and where sources and packages are."""
 
     access: RegistryAccess = field(default_factory=RegistryAccess)
-    pip: PipSettings = field(default_factory=PipSettings)
+    packages: PipSettings = field(default_factory=PipSettings)
     platform: str = field(default_factory=this_platform)
     """Of which image of a base that is an index: `linux/amd64`."""
     attests: bool = True
@@ -132,7 +132,7 @@ class _Build:
 
     def _runtime(self, target: Target) -> Kept:
         def make(folder: Path) -> None:
-            runtime_tree(target, folder, self._builder.pip, self._log.at(Step.BUILD))
+            runtime_tree(target, folder, self._builder.packages, self._log.at(Step.BUILD))
 
         return self._shared(runtime_key(target), _RUNTIME, RUNTIME, make)
 
@@ -141,7 +141,7 @@ class _Build:
             return []
 
         def make(folder: Path) -> None:
-            install(requirements, target, folder, self._builder.pip, self._log)
+            install(requirements, target, folder, self._builder.packages, self._log)
 
         key = environment_key(requirements, target, self._request.registrations)
         return [self._shared(key, _ENVIRONMENT, ENVIRONMENT, make)]

@@ -19,7 +19,7 @@ from modelyard.build.reference import Reference
 from modelyard.build.registry import Registry
 from modelyard.build.registry.media_types import OCI_MANIFEST
 
-_REPOSITORY: Final = "layer__cache"
+REPOSITORY: Final = "layer__cache"
 _KEPT: Final = "dev.modelyard.layer"
 """Annotation with all that is known of the layer, as JSON."""
 
@@ -35,7 +35,7 @@ class Kept:
 def cache_of(image: Reference) -> Reference:
     """The repository for the layers of an image's: of <prefix>/<namespace>/<image>, below the prefix."""
     folders = image.repository.split("/")
-    return image.beside("/".join([*(folders[:-2] or folders[:1]), _REPOSITORY]))
+    return image.beside("/".join([*(folders[:-2] or folders[:1]), REPOSITORY]))
 
 
 class LayerCache:

@@ -1,0 +1,21 @@
+"""Programs that only some tests run."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+_TOOL: Final = Path(__file__).parents[1] / "cluster" / "tool.sh"
+
+
+@cache
+def program(name: str) -> Path:
+    """Where it is, made on its first use; the test fails with what is missing for that."""
+    done = subprocess.run([_TOOL, name], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.fail(f"{name} cannot be made: {done.stderr}", pytrace=False)
+    return Path(done.stdout.strip())
