@@ -84,6 +84,7 @@ class DockerBuilder:
                 client.tag(built, request.repository, pushed.tag)
             digest = self.retry.run(lambda: _push(client, pushed, log), on_retry=log.write)
             if self.attests:
+                client.remove_image(f"{request.repository}:{pushed.tag}", noprune=True)  # the tag, no more
                 facts = build_facts(
                     request,
                     builder=BuilderKind.DOCKER,

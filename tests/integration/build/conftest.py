@@ -127,10 +127,14 @@ def engine(builds: Builds) -> Iterator[docker.DockerClient]:
     """The engine; the test's images are removed from it, their layers stay as its cache."""
     client = docker.DockerClient(base_url=builds.docker_host)
     yield client
+    remove_images(client, builds)
+    client.close()
+
+
+def remove_images(client: docker.DockerClient, builds: Builds) -> None:
     for image in client.images.list(filters={"label": "modelyard.dev/test=build"}):
         if any(builds.repository in name for name in image.tags):
             client.api.remove_image(image.id, force=True, noprune=True)
-    client.close()
 
 
 @pytest.fixture

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import docker
 import pytest
+from tests.integration.build.conftest import Builds, remove_images
 from tests.support.programs import program
 
 from modelyard.build.access import RegistryAccess
@@ -86,3 +88,18 @@ def cosign(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess
 def key_folder(cosign: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As `cosign generate-key-pair k8s://…` leaves it in a Secret."""
     return next(path.parent for path in tmp_path_factory.getbasetemp().glob("cosign*/cosign.key"))
+
+
+@pytest.fixture
+def builds(kubeconfig: Path, tmp_path: Path) -> Iterator[Builds]:
+    """Runs build Jobs."""
+    builds = Builds(
+        folder=tmp_path,
+        registry=os.environ["REGISTRY_PUSH"],
+        base=os.environ["PYTHON_BASE_IMAGE"],
+        docker_host=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
+    )
+    yield builds
+    client = docker.DockerClient(base_url=builds.docker_host)
+    remove_images(client, builds)
+    client.close()

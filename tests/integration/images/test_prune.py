@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from tests.integration.chart.tools import CHART, REQUIRED, runner
 from tests.integration.images.conftest import Images
 
 from modelyard.build.layers.cache import REPOSITORY as REPOSITORY_OF_LAYERS
@@ -21,27 +22,45 @@ from modelyard.resources import labels
 from modelyard.resources.revision import Owner, revision
 
 Command = Callable[..., str]
+ACCOUNT = "modelyard-cleanup"
+RIGHTS = {"ServiceAccount", "Role", "RoleBinding"}
 HASHES = [hashlib.sha256(bytes([number])).hexdigest() for number in range(9)]
 
 
 @pytest.fixture
-def command(images: Images, namespace: str, tmp_path: Path) -> Command:
+def kubeconfig_of_cleanup(
+    api: httpx.Client, kubeconfig: Path, kubectl: Callable[..., str], namespace: str, tmp_path: Path
+) -> Path:
+    """Of the CronJob's account, with the rights that the chart gives it, all in the test's namespace."""
+    values = ("registry.cleanup.enabled=true", f"watchNamespaces={{{namespace}}}")
+    arguments = [argument for value in values for argument in ("--set", value)]
+    output = runner("helm")("template", "modelyard", CHART, "--namespace", namespace, *REQUIRED, *arguments)
+    objects = [item for item in yaml.safe_load_all(output) if item and item["kind"] in RIGHTS]
+    mine = [item for item in objects if item["metadata"]["name"].startswith(ACCOUNT)]
+    assert len(mine) == 5
+    kubectl("apply", "--filename=-", text=yaml.safe_dump_all(mine))
+    token = kubectl("create", "token", ACCOUNT, f"--namespace={namespace}").strip()
+    config = yaml.safe_load(kubeconfig.read_text())
+    for user in config["users"]:
+        user["user"] = {"token": token}
+    file = tmp_path / "kubeconfig"
+    file.write_text(yaml.safe_dump(config))
+    return file
+
+
+@pytest.fixture
+def command(images: Images, namespace: str, kubeconfig_of_cleanup: Path, tmp_path: Path) -> Command:
     """`modelyard images …`, configured for the namespace and the prefix of this test: what it prints."""
     file = tmp_path / "settings.yaml"
     registry = {"push": images.host, "repository": images.prefix}
     settings = {"namespace": namespace, "watchNamespaces": [namespace], "registry": registry}
     file.write_text(yaml.safe_dump(settings))
     source = Path(__file__).parents[3] / "operator"
-    environment = os.environ | {"MODELYARD_CONFIG": str(file), "PYTHONPATH": str(source)}
+    own = {"MODELYARD_CONFIG": str(file), "KUBECONFIG": str(kubeconfig_of_cleanup), "PYTHONPATH": str(source)}
 
     def run(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "modelyard", "images", *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        program = [sys.executable, "-m", "modelyard", "images", *arguments]
+        done = subprocess.run(program, env=os.environ | own, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

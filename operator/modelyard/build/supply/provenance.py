@@ -45,7 +45,7 @@ def provenance(facts: BuildFacts) -> Json:
             ],
         },
         "runDetails": {
-            "builder": {"id": f"{_BUILDER}/{facts.builder}", "version": {"modelyard": VERSION}},
+            "builder": {"id": f"{_BUILDER}/{facts.builder.lower()}", "version": {"modelyard": VERSION}},
         },
     }
 
