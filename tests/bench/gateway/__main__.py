@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import statistics
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
 
 import aiohttp
 from tests.bench.progress import say
@@ -22,7 +22,7 @@ from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl, port_forward
 from yarl import URL
 
 from modelyard.kube.client import Client
-from modelyard.kube.errors import KubeError
+from modelyard.kube.errors import AlreadyExists
 from modelyard.kube.types import OURS, REVISIONS
 from modelyard.resources.revision import Owner, revision
 
@@ -55,10 +55,8 @@ async def fill(client: Client, namespace: str, count: int, in_flight: int) -> No
 
     async def record(number: int) -> None:
         data = {"url": f"https://example.com/{number}", "mimeType": "text/plain"}
-        try:
+        with contextlib.suppress(AlreadyExists):  # of a call that was repeated
             await client.create(REVISIONS, namespace, revision(owner, number + 2, data, {}))
-        except KubeError as error:
-            say(str(error))
 
     await rate(count, in_flight, record)
 
@@ -114,7 +112,7 @@ async def bench(gateway: str, token: str, namespace: str, arguments: argparse.Na
     await client.close()
 
 
-def reachable(kubectl: Kubectl) -> AbstractContextManager[str]:
+def reachable(kubectl: Kubectl) -> contextlib.AbstractContextManager[str]:
     """The installed gateway's URL: a node's port if it has one, else a port-forward, which is slow."""
     spec = kubectl.get("service", "modelyard-gateway")["spec"]
     port = spec["ports"][0].get("nodePort")
@@ -122,7 +120,7 @@ def reachable(kubectl: Kubectl) -> AbstractContextManager[str]:
         return port_forward(OPERATOR_NAMESPACE, "service/modelyard-gateway", 443)
     addresses = kubectl.list("nodes")[0]["status"]["addresses"]
     host = next(item["address"] for item in addresses if item["type"] == "InternalIP")
-    return nullcontext(f"http://{host}:{port}")
+    return contextlib.nullcontext(f"http://{host}:{port}")
 
 
 def peak_memory(kubectl: Kubectl) -> list[int]:
@@ -155,7 +153,7 @@ def main() -> None:
         token = kubectl("create", "token", "bench").strip()
         system = Kubectl(OPERATOR_NAMESPACE)
         given = os.environ.get("GATEWAY_URL")
-        with nullcontext(given) if given else reachable(system) as url:
+        with contextlib.nullcontext(given) if given else reachable(system) as url:
             gateway = url if given else url.replace("http:", "https:")
             asyncio.run(bench(gateway, token, kubectl.namespace, arguments))
         if not given:
