@@ -1,7 +1,8 @@
 """`make bench-operator`: N Services of one built image, from apply to all children and status written.
 
-Each size is run twice in one run: with no operator, one process POSTing the same number of the same objects
-(the floor), then with the operator. Figures of the operator are its own metrics. Ratios last, figures do not.
+Each size is made in parts, in turn with no operator, by one process that POSTs the same objects (the floor), and
+with the operator: so the machine's moods meet both. Figures of the operator are its own metrics. Ratios last,
+figures do not.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from tests.bench.operator.done import Done
+from tests.bench.operator.floor import create_all, floor_services
 from tests.bench.operator.image import built_image
 from tests.bench.operator.lifecycle import writes_of_a_whole_life
 from tests.bench.operator.metrics import Metrics, operator_metrics
-from tests.bench.operator.raw import raw_creates
 from tests.bench.progress import say
 from tests.support.cluster import Kubectl
 
@@ -26,6 +29,9 @@ from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, OURS, REVISIONS, SE
 SIZES: Final = tuple(int(size) for size in os.environ.get("SIZES", "100,1000,3000").split(","))
 IDLE_SECONDS: Final = int(os.environ.get("IDLE_SECONDS", "60"))
 IN_FLIGHT: Final = 16
+PART: Final = 250  # Services made at once
+LEAST_PARTS: Final = 3  # of a size that is a part itself
+SETTLE: Final = 3  # seconds after a part, in which controllers finish what it left them
 CHILDREN: Final = (REVISIONS, SECRETS, DEPLOYMENTS, CORE_SERVICES)
 
 
@@ -33,31 +39,45 @@ CHILDREN: Final = (REVISIONS, SECRETS, DEPLOYMENTS, CORE_SERVICES)
 class Run:
     """One size, with and without the operator."""
 
-    services: int
-    raw_per_s: float
-    services_per_s: float
-    cpu_ms: float
-    rss_mb: float
-    writes: float
+    size: int
+    services: int  # made in all parts
+    floor_seconds: float
+    seconds: float
+    before: Metrics
+    after: Metrics
+
+    @property
+    def services_per_s(self) -> float:
+        """The operator's rate."""
+        return self.services / self.seconds
+
+    @property
+    def floor_per_s(self) -> float:
+        """The floor's rate."""
+        return self.services / self.floor_seconds
 
     @property
     def ratio(self) -> float:
         """The operator's rate against the floor's."""
-        return self.services_per_s / self.raw_per_s
+        return self.floor_seconds / self.seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        """CPU time of the operator, in milliseconds a Service."""
+        return (self.after.cpu_seconds - self.before.cpu_seconds) / self.services * 1000
+
+    @property
+    def writes(self) -> float:
+        """The operator's writes a Service."""
+        return (self.after.writes - self.before.writes) / self.services
+
+    @property
+    def rss_mb(self) -> float:
+        """The operator's memory at the end."""
+        return self.after.rss_bytes / 1e6
 
 
-async def in_parallel(client: Client, bodies: list[Json], resource: Any, namespace: str) -> None:
-    """POST objects, IN_FLIGHT at a time."""
-    waiting = iter(bodies)
-
-    async def one() -> None:
-        for body in waiting:
-            await client.create(resource, namespace, body)
-
-    await asyncio.gather(*(one() for _ in range(IN_FLIGHT)))
-
-
-def services(count: int) -> list[Json]:
+def services(first: int, count: int) -> list[Json]:
     """Services with no replicas: what is measured is the operator and the API server, not the kubelet."""
     return [
         {
@@ -65,77 +85,87 @@ def services(count: int) -> list[Json]:
             "metadata": {"name": f"made-{index}"},
             "spec": {"imageId": "bench", "numReplicas": 0},
         }
-        for index in range(count)
+        for index in range(first, first + count)
     ]
 
 
-async def written(client: Client, namespace: str, count: int, started: float) -> float:
-    """Seconds until every Service has its end state; children come before it."""
-    while True:
-        items = await client.list_all(OURS[SERVICE.name], namespace)
-        if sum(item.get("status", {}).get("state") == "Succeeded" for item in items) == count:
-            return time.monotonic() - started
-        if time.monotonic() - started > 60 + count:
-            raise SystemExit(f"only some of {count} Services came to their end in {60 + count} s")
-        await asyncio.sleep(max(0.25, count / 600))  # a list of all is work for the API server too
+async def in_parallel(bodies: list[Json], make: Callable[[Json], Awaitable[object]]) -> None:
+    """Make objects, IN_FLIGHT at a time."""
+    waiting = iter(bodies)
+
+    async def one() -> None:
+        for body in waiting:
+            await make(body)
+
+    await asyncio.gather(*(one() for _ in range(IN_FLIGHT)))
 
 
-async def operated(client: Client, count: int) -> tuple[float, Metrics, Metrics]:
-    """Seconds for `count` Services, and the operator's metrics before and after."""
-    namespace = f"bench-operator-{count}"
-    await built_image(client, namespace)
+async def measure(client: Client, size: int) -> Run:
+    """Floor and operator in turn, part by part."""
+    floor, operated = f"bench-floor-{size}", f"bench-operator-{size}"
+    Kubectl("default")("create", "namespace", floor)
+    await built_image(client, operated)
+    part = min(size, PART)
+    count = part * max(size // part, LEAST_PARTS)
+    floor_seconds = seconds = 0.0
     before = operator_metrics()
-    started = time.monotonic()
-    await in_parallel(client, services(count), OURS[SERVICE.name], namespace)
-    seconds = await written(client, namespace, count, started)
+    async with Done(client, operated) as done:
+        for first in range(0, count, part):
+            bodies = services(first, part)
+            started = time.monotonic()
+            await in_parallel(bodies, lambda body: create_all(client, floor, body))
+            floor_seconds += time.monotonic() - started
+            await asyncio.sleep(SETTLE)
+            started = time.monotonic()
+            await in_parallel(bodies, lambda body: client.create(OURS[SERVICE.name], operated, body))
+            await done.reach(first + part)
+            seconds += time.monotonic() - started
+            await asyncio.sleep(SETTLE)
+    after = operator_metrics()
+    await check_children(client, operated, count)
+    Kubectl("default")("delete", "namespace", floor, timeout=1800)
+    return Run(size, count, floor_seconds, seconds, before, after)
+
+
+async def check_children(client: Client, namespace: str, count: int) -> None:
+    """Every Service must have what it needs, or its rate says nothing."""
     for resource in CHILDREN:
         children = await client.list_all(resource, namespace)
-        wanted = [child for child in children if "made-" in child["metadata"]["name"]]
-        if len(wanted) != count:
-            raise SystemExit(f"{len(wanted)} {resource.plural} instead of {count}")
-    return seconds, before, operator_metrics()
+        found = sum("made-" in child["metadata"]["name"] for child in children)
+        if found != count:
+            raise SystemExit(f"{found} {resource.plural} instead of {count}")
 
 
-async def measure(client: Client, count: int) -> Run:
-    """Floor, then operator, on an API server that has settled."""
-    raw_seconds = await raw_creates(client, f"bench-raw-{count}", count, IN_FLIGHT)
-    Kubectl("default")("delete", "namespace", f"bench-raw-{count}", timeout=900)
-    seconds, before, after = await operated(client, count)
-    return Run(
-        services=count,
-        raw_per_s=count / raw_seconds,
-        services_per_s=count / seconds,
-        cpu_ms=(after.cpu_seconds - before.cpu_seconds) / count * 1000,
-        rss_mb=after.rss_bytes / 1e6,
-        writes=(after.writes - before.writes) / count,
-    )
+async def idle(size: int) -> float:
+    """Writes of the operator while nothing changes."""
+    await asyncio.sleep(15)
+    before = operator_metrics()
+    say(f"idle for {IDLE_SECONDS} s at {size} Services")
+    await asyncio.sleep(IDLE_SECONDS)
+    after = operator_metrics()
+    writes = after.writes - before.writes
+    core = (after.cpu_seconds - before.cpu_seconds) / IDLE_SECONDS * 100
+    say(f"{writes:g} writes, {core:.1f} % of a core")
+    return writes
 
 
 async def main() -> None:
     """All sizes, the largest last; then idle; then one Service's whole life."""
     client = await Client.from_environment()
     runs = []
-    for size in SIZES:
-        run = await measure(client, size)
-        say(
-            f"{size:>5} Services: {run.services_per_s:6.1f}/s, floor {run.raw_per_s:6.1f}/s,"
-            f" ratio {run.ratio:.2f}; {run.cpu_ms:.1f} ms CPU and {run.writes:.2f} writes a Service;"
-            f" {run.rss_mb:.0f} MB"
-        )
-        runs.append(run)
-        if size != SIZES[-1]:
-            Kubectl("default")("delete", "namespace", f"bench-operator-{size}", timeout=900)
-    await asyncio.sleep(15)
-    before = operator_metrics()
-    say(f"idle for {IDLE_SECONDS} s at {SIZES[-1]} Services")
-    await asyncio.sleep(IDLE_SECONDS)
-    after = operator_metrics()
-    idle_writes = after.writes - before.writes
-    say(
-        f"{idle_writes:g} writes,"
-        f" {(after.cpu_seconds - before.cpu_seconds) / IDLE_SECONDS * 100:.1f} % of a core"
-    )
-    Kubectl("default")("delete", "namespace", f"bench-operator-{SIZES[-1]}", timeout=1800)
+    async with floor_services():
+        for size in SIZES:
+            run = await measure(client, size)
+            say(
+                f"{size:>5} Services: {run.services_per_s:6.1f}/s, floor {run.floor_per_s:6.1f}/s,"
+                f" ratio {run.ratio:.2f}; {run.cpu_ms:.1f} ms CPU and {run.writes:.2f} writes a Service;"
+                f" {run.rss_mb:.0f} MB"
+            )
+            runs.append(run)
+            if size != SIZES[-1]:
+                Kubectl("default")("delete", "namespace", f"bench-operator-{size}", timeout=900)
+        idle_writes = await idle(SIZES[-1])
+        Kubectl("default")("delete", "namespace", f"bench-operator-{SIZES[-1]}", timeout=1800)
     life = await writes_of_a_whole_life(client)
     say("writes of a Service with an autoscaler, from apply to serving: " + ", ".join(
         f"{resource} {count:g}" for resource, count in sorted(life.items())
@@ -144,7 +174,7 @@ async def main() -> None:
     largest = runs[-1]
     print(
         f"services_per_s={largest.services_per_s:.1f} writes_per_service={sum(life.values()):.2f}"
-        f" ratio_to_raw={largest.ratio:.2f} rss_mb_{largest.services}={largest.rss_mb:.0f}"
+        f" ratio_to_raw={largest.ratio:.2f} rss_mb_{largest.size}={largest.rss_mb:.0f}"
         f" idle_writes={idle_writes:g}"
     )
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import httpx
-from prometheus_client.parser import text_string_to_metric_families
-from tests.support.cluster import OPERATOR_NAMESPACE, port_forward
+from tests.support import operator
 
 
 class Metrics(NamedTuple):
@@ -24,15 +22,15 @@ class Metrics(NamedTuple):
 
 def operator_metrics() -> Metrics:
     """What the operator says of itself now."""
-    with port_forward(OPERATOR_NAMESPACE, "deployment/modelyard", 8080) as url:
-        text = httpx.get(f"{url}/metrics", timeout=30).text
-    values: dict[str, float] = {}
+    samples = operator.operator_metrics()
     writes: dict[str, float] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.name == "modelyard_api_writes_total":
-                resource = sample.labels["resource"]
-                writes[resource] = writes.get(resource, 0) + sample.value
-            elif not sample.labels:
-                values[sample.name] = sample.value
-    return Metrics(values["process_cpu_seconds_total"], values["process_resident_memory_bytes"], writes)
+    for (name, labels), value in samples.items():
+        if name == "modelyard_api_writes_total":
+            resource = dict(labels)["resource"]
+            writes[resource] = writes.get(resource, 0) + value
+    nothing: frozenset[tuple[str, str]] = frozenset()
+    return Metrics(
+        samples["process_cpu_seconds_total", nothing],
+        samples["process_resident_memory_bytes", nothing],
+        writes,
+    )

@@ -1,0 +1,105 @@
+"""The floor: one process that POSTs the objects of N Services, with no operator.
+
+They are the same objects: the user's Service, what the operator makes for it, its status and its event. The
+Services are of a copy of our CRD in another group, so that the operator does not see them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import AsyncIterator
+from typing import Final
+
+import yaml
+from tests.support.cluster import ROOT, Kubectl
+
+from modelyard.api.kinds import SERVICE
+from modelyard.api.names import GROUP, VERSION
+from modelyard.api.service import ServiceSpec
+from modelyard.api.status import State
+from modelyard.kube.client import Client
+from modelyard.kube.types import (
+    CORE_SERVICES,
+    DEPLOYMENTS,
+    REVISIONS,
+    SECRETS,
+    ApiResource,
+    Json,
+)
+from modelyard.reconcile.context import timestamp
+from modelyard.reconcile.events import Recorder
+from modelyard.reconcile.known import Item, Record
+from modelyard.reconcile.outcome import Outcome
+from modelyard.reconcile.report import desired_status
+from modelyard.resources import scoring
+from modelyard.resources.revision import Owner, owner_reference, revision
+from modelyard.settings import Scoring
+
+_GROUP: Final = "bench.modelyard.dev"
+_SERVICES: Final = ApiResource(f"{_GROUP}/{VERSION}", SERVICE.name, SERVICE.plural)
+_IMAGE: Final = "localhost:5001/modelyard/bench@sha256:" + "0" * 64
+
+
+@contextlib.asynccontextmanager
+async def floor_services() -> AsyncIterator[None]:
+    """The copy of the CRD, while the context lasts."""
+    crd = yaml.safe_load((ROOT / f"crds/{GROUP}_{SERVICE.plural}.yaml").read_text(encoding="utf-8"))
+    names = crd["spec"]["names"]
+    crd["metadata"]["name"] = f"{names['plural']}.{_GROUP}"
+    crd["spec"] |= {"group": _GROUP, "names": {key: names[key] for key in ("kind", "plural")}}
+    kubectl = Kubectl("default")
+    kubectl.apply(crd)
+    kubectl("wait", "--for=condition=Established", f"crd/{crd['metadata']['name']}")
+    try:
+        yield
+    finally:
+        kubectl("delete", "crd", crd["metadata"]["name"], timeout=900)
+
+
+async def create_all(client: Client, namespace: str, body: Json) -> None:
+    """One Service with all that the operator would make of it, in the operator's order."""
+    posted = body | _SERVICES.header()
+    created = await client.create(_SERVICES, namespace, posted)
+    item = Item.read(SERVICE.name, posted | {"metadata": created["metadata"]})
+    for resource, child in _children(item):
+        await client.create(resource, namespace, child)
+    outcome = _outcome(item)
+    status = desired_status(item, outcome, timestamp(dt.datetime.now(dt.UTC)))
+    await client.merge(_SERVICES, namespace, item.key.name, {"status": status}, subresource="status")
+    await Recorder(client, "bench").record(item, outcome.reason, outcome.message)
+
+
+def _children(item: Item) -> list[tuple[ApiResource, Json]]:
+    owner = Owner(SERVICE.name, item.key.name, item.uid)
+    spec = ServiceSpec.model_validate(item.spec)
+    made = [
+        (REVISIONS, revision(owner, 1, {"imageId": "bench:1", "numReplicas": 0}, {})),
+        (SECRETS, scoring.keys(owner) | {"data": scoring.missing_keys({})}),
+        (DEPLOYMENTS, scoring.deployment(owner, spec, _IMAGE, Scoring())),
+        (CORE_SERVICES, scoring.core_service(owner)),
+    ]
+    for _, body in made:
+        body["metadata"] |= {
+            "ownerReferences": [owner_reference(owner) | {"apiVersion": _SERVICES.api_version}],
+            # Not the operator's: it would take them into its memory.
+            "labels": {"bench": "floor"},
+        }
+    return made
+
+
+def _outcome(item: Item) -> Outcome:
+    """A Service's end, with all that its status has to say."""
+    record = Record(item.key, 1, item.uid, 1, timestamp(dt.datetime.now(dt.UTC)), {}, {})
+    fields = {
+        "scoringUri": scoring.scoring_uri(item.key.name, item.key.namespace, Scoring()),
+        "replicas": 0,
+        "readyReplicas": 0,
+        "imageLocation": _IMAGE,
+        "imageId": "bench:1",
+        "manifestId": "bench:1",
+    }
+    available = {"Available": (False, "NoReplica", "no replica serves")}
+    return Outcome(
+        State.SUCCEEDED, "Serving", "serving Image bench:1", record, fields=fields, conditions=available
+    )
