@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -27,6 +28,8 @@ from modelyard.registry import Registry
 from modelyard.settings import CONFIG_VARIABLE, Settings, load
 
 _LOG: Final = logging.getLogger(__name__)
+# New objects until the garbage collector looks at the young ones; by default 700, a twelfth of the CPU time.
+_YOUNG: Final = 20_000
 
 
 def run() -> int:
@@ -38,6 +41,8 @@ def run() -> int:
         return 2
     logs.configure(settings.log_level, settings.log_format)
     start_http_server(settings.metrics_port)
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(_YOUNG)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_operate(settings))
     return 0

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import kopf
 
 from modelyard.controller import Controller
 from modelyard.kube.types import Json
+
+
+class _NoDiffs(kopf.DiffBaseStorage):
+    """Nothing is kept of an object to find what changed; by default each event takes a deep copy of it."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        pass
 
 
 def register(registry: kopf.OperatorRegistry, controller: Controller) -> None:
@@ -39,4 +53,5 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.connect_timeout = 10
     settings.watching.chunk_size = 500  # thousands of objects need not come in one answer
     settings.networking.request_timeout = 30
+    settings.persistence.diffbase_storage = _NoDiffs()
     settings.scanning.disabled = True  # the four kinds are known; CRDs need not be watched
