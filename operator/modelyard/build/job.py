@@ -120,7 +120,7 @@ def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
 
         return LayerBuilder(
             access=settings.access,
-            pip=PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf),
+            packages=PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf),
             attests=settings.supply.attests,
             signer=settings.supply.signer(),
         )

@@ -1,8 +1,8 @@
 """`make bench-operator`: N Services of one built image, from apply to all children and status written.
 
-Each size is made in parts, in turn with no operator, by one process that POSTs the same objects (the floor), and
-with the operator: so the machine's moods meet both. Figures of the operator are its own metrics. Ratios last,
-figures do not.
+Each size is made in parts, in turn with no operator, by one process that POSTs the same objects (the floor),
+and with the operator: so the machine's moods meet both. Figures of the operator are its own metrics. Ratios
+last, figures do not.
 """
 
 from __future__ import annotations

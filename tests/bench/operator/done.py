@@ -1,4 +1,4 @@
-"""Services that have come to their end, heard from a watch: polling lists of thousands would load the API server."""
+"""Services that have come to their end, heard from a watch: polling thousands would load the API server."""
 
 from __future__ import annotations
 
@@ -43,4 +43,5 @@ class Done:
             try:
                 await asyncio.wait_for(self._heard.wait(), deadline - time.monotonic())
             except TimeoutError:
-                raise SystemExit(f"only {len(self._names)} of {count} Services came to their end in {limit} s") from None
+                ended = f"only {len(self._names)} of {count} Services came to their end in {limit} s"
+                raise SystemExit(ended) from None
