@@ -41,6 +41,15 @@ class Registry(_Section):
         return self.internal or self.push
 
 
+class Conda(_Section):
+    """Where the packages of conda environments come from, and what they will run on."""
+
+    channels: tuple[str, ...] = ("conda-forge",)  # of environment files that name none
+    mirrors: dict[str, str] = Field(default_factory=dict)  # name or beginning of URLs → URL
+    virtual_packages: dict[str, str] = {"__linux": "5.10", "__glibc": "2.28"}
+    secret: str | None = None  # key credentials.json
+
+
 class Build(_Section):
     """How build Jobs run."""
 
@@ -54,6 +63,7 @@ class Build(_Section):
     docker_network: str | None = None  # network mode of RUN steps
     ca_bundle_config_map: str | None = None  # key ca.crt
     pip_config_secret: str | None = None  # key pip.conf
+    conda: Conda = Conda()
     registry_secret: str | None = None  # type kubernetes.io/dockerconfigjson
     resources: dict[str, Any] = Field(
         default_factory=lambda: {"requests": {"cpu": "100m", "memory": "128Mi"}}

@@ -98,16 +98,10 @@ class TargetRuntime(ApiType):
             message=f'properties.{PYTHON_VERSION} must be a minor version in quotes, such as "3.11"',
             holds=lambda properties: bool(_PYTHON_VERSION.fullmatch(properties.get(PYTHON_VERSION, "3.11"))),
         ),
-        Rule(
-            cel=f"!('{CONDA_ENV_FILE}' in self)",
-            message=f"properties.{CONDA_ENV_FILE} is not supported yet: list the packages in "
-            f"properties.{PIP_REQUIREMENTS}",
-            holds=lambda properties: CONDA_ENV_FILE not in properties,
-        ),
         BeforeValidator(without_nulls),
     ]
     """pythonVersion: minor version such as "3.11". pipRequirements: the lines of a requirements.txt, or a URL
-    of one. condaEnvFile: not supported yet."""
+    of one. condaEnvFile: a conda environment file, or a URL of one; it brings its own Python."""
 
 
 def _unique(items: Sequence[str]) -> bool:

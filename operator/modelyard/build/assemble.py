@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from modelyard.build.disk import disk_errors
+from modelyard.build.environment.condafile import CondaFile, read_conda_file
 from modelyard.build.errors import AssetConflictError, SourceInvalidError, about
 from modelyard.build.fetch import FetchContext, FetchedFile, fetch
 from modelyard.build.layout import (
@@ -22,7 +23,7 @@ from modelyard.build.request import BuildRequest, Limits, Source, Step
 from modelyard.build.unpack import unpack
 from modelyard.build.urls import clean_file_name, redact, requirements_url
 
-_REQUIREMENTS_BYTES: Final = 1024 * 1024
+_TEXT_BYTES: Final = 1024 * 1024
 
 
 def assemble(request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> ImageContent:
@@ -38,7 +39,9 @@ def assemble(request: BuildRequest, workspace: Path, context: FetchContext, log:
         for model in request.models
     ]
     assets = [supply.fetch(f"asset {asset.id}", asset.source, asset.id) for asset in request.assets]
-    requirements = supply.requirements(request.pip_requirements)
+    requirements = supply.text("pipRequirements", request.pip_requirements)
+    conda_file = supply.text("condaEnvFile", request.conda_env_file)
+    conda = _conda(conda_file) if conda_file else None
     log.enter(Step.UNPACK)
     app = _Folder(workspace / "app")
     entry_script = ""
@@ -60,8 +63,15 @@ def assemble(request: BuildRequest, workspace: Path, context: FetchContext, log:
         app=app.path,
         entry_script=entry_script,
         model_dir=model_dir(request),
-        requirements=requirements,
+        requirements="\n".join([*(conda.pip if conda else ()), *([requirements] if requirements else ())])
+        or None,
+        conda=conda,
     )
+
+
+def _conda(text: str) -> CondaFile:
+    with about("condaEnvFile"):
+        return read_conda_file(text)
 
 
 class _Supply:
@@ -105,21 +115,21 @@ class _Supply:
         fetched.path.unlink()
         return folder
 
-    def requirements(self, text: str | None) -> str | None:
-        """The requirements written out; None when there are none."""
+    def text(self, subject: str, text: str | None) -> str | None:
+        """A property that is a text or the URL of one: the text; None when there is none."""
         if text is None or not text.strip():
             return None
         url = requirements_url(text)
         if url is None:
             return text
-        fetched = self.fetch("pipRequirements", Source(url=url), "requirements.txt")
-        content = fetched.path.read_bytes()[: _REQUIREMENTS_BYTES + 1]
-        if len(content) > _REQUIREMENTS_BYTES:
-            raise SourceInvalidError(f"pipRequirements: {redact(url)} is longer than 1 MiB")
+        fetched = self.fetch(subject, Source(url=url), subject)
+        content = fetched.path.read_bytes()[: _TEXT_BYTES + 1]
+        if len(content) > _TEXT_BYTES:
+            raise SourceInvalidError(f"{subject}: {redact(url)} is longer than 1 MiB")
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise SourceInvalidError(f"pipRequirements: {redact(url)} is not text in UTF-8") from None
+            raise SourceInvalidError(f"{subject}: {redact(url)} is not text in UTF-8") from None
 
     def _new_folder(self) -> Path:
         self._count += 1

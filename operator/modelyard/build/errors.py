@@ -21,6 +21,10 @@ BuildFailedError
 │   ├── BaseImageNotFoundError
 │   ├── PackageIndexUnavailableError    transient
 │   ├── PipFailedError
+│   ├── CondaFileInvalidError
+│   ├── CondaFailedError
+│   ├── PythonVersionConflictError
+│   ├── BaseImageUnfitError
 │   └── BuildStepFailedError
 └── RegistryError
     ├── RegistryUnavailableError        transient
@@ -163,7 +167,7 @@ class BaseImageNotFoundError(EngineError):
 
 
 class PackageIndexUnavailableError(EngineError):
-    """pip could not reach its package index."""
+    """pip could not reach its package index, or conda a channel."""
 
     code = "PackageIndexUnavailable"
     transient = True
@@ -173,6 +177,30 @@ class PipFailedError(EngineError):
     """pip could not install the requirements."""
 
     code = "PipFailed"
+
+
+class CondaFileInvalidError(EngineError):
+    """The environment file is none, or asks for what no build does."""
+
+    code = "CondaFileInvalid"
+
+
+class CondaFailedError(EngineError):
+    """No packages satisfy the environment file, or one of them cannot be had."""
+
+    code = "CondaFailed"
+
+
+class PythonVersionConflictError(EngineError):
+    """Two places ask for different Pythons."""
+
+    code = "PythonVersionConflict"
+
+
+class BaseImageUnfitError(EngineError):
+    """The base image is not for what is asked for."""
+
+    code = "BaseImageUnfit"
 
 
 class BuildStepFailedError(EngineError):

@@ -24,6 +24,7 @@ from modelyard.build.access import RegistryAccess, optional_path
 from modelyard.build.assemble import assemble
 from modelyard.build.builder import Builder
 from modelyard.build.docker import DockerBuilder
+from modelyard.build.environment.channels import CondaSettings
 from modelyard.build.errors import BuildFailedError, RequestInvalidError
 from modelyard.build.fetch import FetchContext
 from modelyard.build.fetch.policy import Policy
@@ -57,6 +58,8 @@ class Settings:
     """See RegistryAccess.from_environment; its CA bundle is for fetches and for inside the build too."""
     policy: Policy = field(default_factory=Policy)
     """See Policy.from_environment."""
+    conda: CondaSettings = field(default_factory=CondaSettings)
+    """See CondaSettings.from_environment."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -70,6 +73,7 @@ class Settings:
             pip_conf=optional_path(environment, "MODELYARD_PIP_CONF"),
             access=RegistryAccess.from_environment(environment),
             policy=Policy.from_environment(environment),
+            conda=CondaSettings.from_environment(environment),
         )
 
 
@@ -87,6 +91,7 @@ def run() -> int:
             ca_bundle=settings.access.ca_bundle,
             pip_conf=settings.pip_conf,
             registry_config=settings.access.config,
+            conda=settings.conda,
         )
         result, code = BuildResult(digest=build(request, settings, builder, log)), 0
         log.write(f"pushed {request.repository}:{request.tag}, {result.digest}")

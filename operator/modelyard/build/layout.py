@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from modelyard.build.environment.condafile import CondaFile
 from modelyard.build.errors import RequestInvalidError
 from modelyard.build.request import AssetInput, BuildRequest, ModelInput
 from modelyard.build.urls import clean_file_name
@@ -35,12 +36,15 @@ class ImageContent:
     entry_script: str
     model_dir: str | None
     requirements: str | None
+    """Lines for pip, also those of a conda environment."""
+    conda: CondaFile | None = None
 
     @property
     def variables(self) -> dict[str, str]:
         """The environment in which the driver is found, and finds its models."""
         model_dir = {"AZUREML_MODEL_DIR": self.model_dir} if self.model_dir else {}
-        return {"AML_APP_ROOT": APP_ROOT, "AZUREML_ENTRY_SCRIPT": self.entry_script} | model_dir
+        conda = {"CONDA_PREFIX": ENVIRONMENT, **self.conda.variables} if self.conda else {}
+        return conda | {"AML_APP_ROOT": APP_ROOT, "AZUREML_ENTRY_SCRIPT": self.entry_script} | model_dir
 
 
 def model_path(model: ModelInput, request: BuildRequest) -> str:

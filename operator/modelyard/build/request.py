@@ -68,6 +68,8 @@ class BuildRequest(_Message):
     models: tuple[ModelInput, ...] = ()
     assets: tuple[AssetInput, ...]
     pip_requirements: str | None = None  # the requirements themselves, or a URL of them
+    conda_env_file: str | None = None  # a conda environment file itself, or a URL of one
+    python_version: str | None = None  # of the conda environment, such as 3.12; the file says it otherwise
     registrations: dict[str, str] = Field(default_factory=dict)  # the same content, registered again
     labels: dict[str, str] = Field(default_factory=dict)
     limits: Limits = Limits()

@@ -20,7 +20,7 @@ from modelyard.reconcile.known import Item, Record
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.queue import Key
 from modelyard.resources import labels
-from modelyard.resources.build_request import python_version
+from modelyard.resources.build_request import PythonVersionNotOfferedError, base_image
 
 _LOG: Final = logging.getLogger(__name__)
 _LOOK_AGAIN: Final = 15.0  # seconds until Secrets and models, of which no event tells, are looked for again
@@ -98,17 +98,10 @@ def _not_supported(ctx: Context, manifest: Record) -> Failure | None:
                 status_code=400,
             )
         )
-    offered = ctx.settings.build.base_images
-    wanted = python_version(manifest.data, ctx.settings)
-    if wanted not in offered:
-        return Failure(
-            ErrorResponse(
-                code="PythonVersionNotOffered",
-                message=f"properties.pythonVersion {wanted} is not offered here: use one of"
-                f" {', '.join(sorted(offered))}, or ask for a base image in the chart's build.baseImages",
-                status_code=400,
-            )
-        )
+    try:
+        base_image(manifest.data, ctx.settings)
+    except PythonVersionNotOfferedError as error:
+        return Failure(ErrorResponse(code="PythonVersionNotOffered", message=str(error), status_code=400))
     return None
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import gzip
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from modelyard.build.environment import channels
 from modelyard.build.fetch.policy import ALLOWED, DENIED, SCHEMES
 from modelyard.build.request import REQUEST_FILE, BuildRequest
 from modelyard.kube.types import JOBS, SECRETS, Json
@@ -19,6 +21,7 @@ _REQUEST: Final = "/etc/modelyard/request"
 _WORKSPACE: Final = "/workspace"
 _CA: Final = "/etc/modelyard/ca"
 _PIP: Final = "/etc/modelyard/pip"
+_CONDA: Final = "/etc/modelyard/conda"
 _REGISTRY: Final = "/etc/modelyard/registry"
 _SOCKET: Final = "/var/run/docker.sock"
 
@@ -113,6 +116,7 @@ def _pod(build: Build, settings: Settings) -> Json:
                     {"name": "MODELYARD_BUILD_WORKSPACE", "value": _WORKSPACE},
                     {"name": "MODELYARD_DOCKER_HOST", "value": f"unix://{_SOCKET}"},
                     *({"name": name, "value": value} for name, value in _sources(settings).items()),
+                    *({"name": name, "value": value} for name, value in _conda(settings).items()),
                     *({"name": name, "value": value} for name, value in variables.items()),
                 ],
                 "resources": settings.build.resources,
@@ -150,6 +154,20 @@ def _sources(settings: Settings) -> dict[str, str]:
     }
 
 
+def _conda(settings: Settings) -> dict[str, str]:
+    """Variables that say where conda packages come from."""
+    conda = settings.build.conda
+    return {
+        channels.CHANNELS: " ".join(conda.channels),
+        channels.MIRRORS: _pairs(conda.mirrors),
+        channels.VIRTUAL_PACKAGES: _pairs(conda.virtual_packages),
+    }
+
+
+def _pairs(values: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in sorted(values.items()))
+
+
 def _optional(settings: Settings) -> tuple[list[Json], list[Json], dict[str, str]]:
     """Volumes, mounts and variables of what a cluster may or may not have."""
     build, registry = settings.build, settings.registry
@@ -164,6 +182,10 @@ def _optional(settings: Settings) -> tuple[list[Json], list[Json], dict[str, str
         volumes.append({"name": "pip", "secret": {"secretName": build.pip_config_secret}})
         mounts.append({"name": "pip", "mountPath": _PIP, "readOnly": True})
         variables["MODELYARD_PIP_CONF"] = f"{_PIP}/pip.conf"
+    if build.conda.secret:
+        volumes.append({"name": "conda", "secret": {"secretName": build.conda.secret}})
+        mounts.append({"name": "conda", "mountPath": _CONDA, "readOnly": True})
+        variables[channels.CREDENTIALS] = f"{_CONDA}/credentials.json"
     if build.registry_secret:
         volumes.append({"name": "registry", "secret": {"secretName": build.registry_secret}})
         mounts.append({"name": "registry", "mountPath": _REGISTRY, "readOnly": True})

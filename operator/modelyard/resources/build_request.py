@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from modelyard.api.manifest import PIP_REQUIREMENTS, PYTHON_VERSION
+from modelyard.api.manifest import CONDA_ENV_FILE, PIP_REQUIREMENTS, PYTHON_VERSION
 from modelyard.api.names import GROUP, REGISTRATION, parse_reference
 from modelyard.build.request import AssetInput, BuildRequest, ModelInput, Source
 from modelyard.kube.types import Json
@@ -21,10 +21,36 @@ def secrets_of(manifest: Json, models: Mapping[str, Json]) -> list[str]:
     return sorted({source["secretRef"]["name"] for source in sources if "secretRef" in source})
 
 
-def python_version(manifest: Json, settings: Settings) -> str:
+class PythonVersionNotOfferedError(LookupError):
+    """There is no base image for a manifest; the message says which there are."""
+
+
+def base_image(manifest: Json, settings: Settings) -> str:
+    """The image that a manifest's images stand on; raises PythonVersionNotOfferedError.
+
+    A conda environment brings its own Python, any version of it: without one to match, it stands on the
+    default's image.
+    """
+    offered = settings.build.base_images
+    wanted = _python_version(manifest, settings)
+    if wanted not in offered and _has_conda(manifest):
+        wanted = settings.build.default_python_version
+    if wanted not in offered:
+        raise PythonVersionNotOfferedError(
+            f"properties.pythonVersion {wanted} is not offered here: use one of {', '.join(sorted(offered))},"
+            " or ask for a base image in the chart's build.baseImages"
+        )
+    return offered[wanted]
+
+
+def _python_version(manifest: Json, settings: Settings) -> str:
     """The Python minor version that a manifest asks for, or the default."""
     properties = manifest["targetRuntime"]["properties"]
     return str(properties.get(PYTHON_VERSION, settings.build.default_python_version))
+
+
+def _has_conda(manifest: Json) -> bool:
+    return bool(manifest["targetRuntime"]["properties"].get(CONDA_ENV_FILE, "").strip())
 
 
 def build_request(
@@ -40,17 +66,20 @@ def build_request(
 
     `content`, `manifest` and the values of `models` are the data of records.
     """
+    properties = manifest["targetRuntime"]["properties"]
     return BuildRequest(
         repository=f"{settings.registry.push}/{settings.registry.repository}/{namespace}/{image}",
         tag="",
-        base_image=settings.build.base_images[python_version(manifest, settings)],
+        base_image=base_image(manifest, settings),
         driver=manifest["driverProgram"],
         models=tuple(_model(id_, data, credentials) for id_, data in models.items()),
         assets=tuple(
             AssetInput(id=asset["id"], mime_type=asset.get("mimeType"), source=_source(asset, credentials))
             for asset in manifest["assets"]
         ),
-        pip_requirements=manifest["targetRuntime"]["properties"].get(PIP_REQUIREMENTS),
+        pip_requirements=properties.get(PIP_REQUIREMENTS),
+        conda_env_file=properties.get(CONDA_ENV_FILE),
+        python_version=properties.get(PYTHON_VERSION) if _has_conda(manifest) else None,
         labels={
             f"{GROUP}/namespace": namespace,
             f"{GROUP}/image": image,

@@ -146,6 +146,10 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
             "defaultPythonVersion": "3.13",
             "docker": {"socket": "/run/docker.sock", "network": "host"},
             "pip": {"secretName": "pip"},
+            "conda": {
+                "channels": ["team"], "mirrors": {"team": "https://mirror.example.com/team"},
+                "virtualPackages": {"__glibc": "2.36"}, "secretName": "conda",
+            },
             "sources": {
                 "schemes": ["https"], "deniedNetworks": ["10.0.0.0/8"], "allowedNetworks": ["10.1.0.0/16"],
             },

@@ -260,6 +260,15 @@ async def test_what_cannot_be_built(world: World, runtime: dict[str, Any], code:
     assert world.said("Image") == ("m:2", "Succeeded", "Built")
 
 
+async def test_a_conda_environment_brings_any_python(world: World) -> None:
+    properties = {"pythonVersion": "3.14", "condaEnvFile": "dependencies: [numpy]"}
+    world.apply(model(), manifest(targetRuntime={"runtimeType": "Python", "properties": properties}), image())
+    await world.settle()
+    request = world.request(jobs(world)[0])
+    assert (request.base_image, request.python_version) == ("python:3.11-slim", "3.14")
+    assert request.conda_env_file == "dependencies: [numpy]"
+
+
 async def test_the_python_version_when_none_is_given() -> None:
     offered = {"3.11": "old", "3.13": "new"}
     world = World(Settings(build=Build(base_images=offered, default_python_version="3.13")))

@@ -84,6 +84,11 @@ def test_the_pod_has_few_rights() -> None:
         ({"build": {"caBundleConfigMap": "ca"}}, "MODELYARD_CA_BUNDLE", "/etc/modelyard/ca/ca.crt"),
         ({"build": {"pipConfigSecret": "pip"}}, "MODELYARD_PIP_CONF", "/etc/modelyard/pip/pip.conf"),
         (
+            {"build": {"conda": {"secret": "c"}}},
+            "MODELYARD_CONDA_CREDENTIALS",
+            "/etc/modelyard/conda/credentials.json",
+        ),
+        (
             {"build": {"registrySecret": "r"}},
             "MODELYARD_REGISTRY_CONFIG",
             "/etc/modelyard/registry/.dockerconfigjson",
