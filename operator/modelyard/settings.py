@@ -58,6 +58,7 @@ class Build(_Section):
     image_pull_secrets: tuple[str, ...] = ()
     service_account: str = "modelyard-builder"
     base_images: dict[str, str] = {"3.11": "python:3.11-slim", "3.12": "python:3.12-slim"}
+    spark_images: dict[str, str] = Field(default_factory=dict)  # with Java and pyspark; none are published
     default_python_version: str = "3.11"
     docker_socket: str = "/var/run/docker.sock"  # on the node
     docker_network: str | None = None  # network mode of RUN steps

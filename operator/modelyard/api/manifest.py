@@ -83,7 +83,7 @@ class TargetRuntime(ApiType):
     """The runtime the driver runs in."""
 
     runtime_type: RuntimeType
-    """Python; SparkPython is not supported yet."""
+    """Python; or SparkPython, whose driver finds a Spark session, as `spark`."""
     properties: Annotated[
         dict[str, Annotated[str, Field(max_length=65536)]],
         Field(max_length=len(PROPERTIES)),

@@ -66,6 +66,7 @@ def assemble(request: BuildRequest, workspace: Path, context: FetchContext, log:
         requirements="\n".join([*(conda.pip if conda else ()), *([requirements] if requirements else ())])
         or None,
         conda=conda,
+        spark=request.spark,
     )
 
 

@@ -35,6 +35,7 @@ def input_hash(request: BuildRequest, base_digest: str, runtime_version: str) ->
         "registrations": request.registrations,
         "models": sorted((_model(model, request) for model in request.models), key=_text),
         **_conda(request),
+        **({"spark": True} if request.spark else {}),
     }
     return hashlib.sha256(_text(canonical).encode()).hexdigest()
 

@@ -38,13 +38,17 @@ class ImageContent:
     requirements: str | None
     """Lines for pip, also those of a conda environment."""
     conda: CondaFile | None = None
+    spark: bool = False
+    """The driver gets a Spark session."""
 
     @property
     def variables(self) -> dict[str, str]:
         """The environment in which the driver is found, and finds its models."""
         model_dir = {"AZUREML_MODEL_DIR": self.model_dir} if self.model_dir else {}
         conda = {"CONDA_PREFIX": ENVIRONMENT, **self.conda.variables} if self.conda else {}
-        return conda | {"AML_APP_ROOT": APP_ROOT, "AZUREML_ENTRY_SCRIPT": self.entry_script} | model_dir
+        spark = {"MODELYARD_SPARK": "true"} if self.spark else {}
+        driver = {"AML_APP_ROOT": APP_ROOT, "AZUREML_ENTRY_SCRIPT": self.entry_script}
+        return conda | driver | model_dir | spark
 
 
 def model_path(model: ModelInput, request: BuildRequest) -> str:

@@ -69,6 +69,7 @@ class BuildRequest(_Message):
     assets: tuple[AssetInput, ...]
     pip_requirements: str | None = None  # the requirements themselves, or a URL of them
     conda_env_file: str | None = None  # a conda environment file itself, or a URL of one
+    spark: bool = False  # the driver gets a Spark session, of the base image's pyspark
     python_version: str | None = None  # of the conda environment, such as 3.12; the file says it otherwise
     registrations: dict[str, str] = Field(default_factory=dict)  # the same content, registered again
     labels: dict[str, str] = Field(default_factory=dict)

@@ -10,7 +10,6 @@ from typing import Final
 
 from modelyard.api.image import ImageSpec
 from modelyard.api.kinds import MANIFEST, MODEL
-from modelyard.api.manifest import RuntimeType
 from modelyard.api.status import ErrorResponse, State
 from modelyard.kube.types import CONFIG_MAPS, JOBS
 from modelyard.reconcile import build, build_log, versions
@@ -20,7 +19,7 @@ from modelyard.reconcile.known import Item, Record
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.queue import Key
 from modelyard.resources import labels
-from modelyard.resources.build_request import PythonVersionNotOfferedError, base_image
+from modelyard.resources.build_request import NotOfferedError, base_image
 
 _LOG: Final = logging.getLogger(__name__)
 _LOOK_AGAIN: Final = 15.0  # seconds until Secrets and models, of which no event tells, are looked for again
@@ -89,19 +88,10 @@ async def _build(ctx: Context, item: Item, record: Record, manifest: Record) -> 
 
 
 def _not_supported(ctx: Context, manifest: Record) -> Failure | None:
-    runtime = manifest.data["targetRuntime"]
-    if runtime["runtimeType"] != RuntimeType.PYTHON:
-        return Failure(
-            ErrorResponse(
-                code="RuntimeNotSupported",
-                message=f"runtimeType {runtime['runtimeType']} is not supported yet: use Python",
-                status_code=400,
-            )
-        )
     try:
         base_image(manifest.data, ctx.settings)
-    except PythonVersionNotOfferedError as error:
-        return Failure(ErrorResponse(code="PythonVersionNotOffered", message=str(error), status_code=400))
+    except NotOfferedError as error:
+        return Failure(ErrorResponse(code=error.code, message=str(error), status_code=400))
     return None
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from modelyard.api.manifest import CONDA_ENV_FILE, PIP_REQUIREMENTS, PYTHON_VERSION
+from modelyard.api.manifest import CONDA_ENV_FILE, PIP_REQUIREMENTS, PYTHON_VERSION, RuntimeType
 from modelyard.api.names import GROUP, REGISTRATION, parse_reference
 from modelyard.build.request import AssetInput, BuildRequest, ModelInput, Source
 from modelyard.kube.types import Json
@@ -21,32 +21,44 @@ def secrets_of(manifest: Json, models: Mapping[str, Json]) -> list[str]:
     return sorted({source["secretRef"]["name"] for source in sources if "secretRef" in source})
 
 
-class PythonVersionNotOfferedError(LookupError):
+class NotOfferedError(LookupError):
     """There is no base image for a manifest; the message says which there are."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def base_image(manifest: Json, settings: Settings) -> str:
-    """The image that a manifest's images stand on; raises PythonVersionNotOfferedError.
+    """The image that a manifest's images stand on; raises NotOfferedError.
 
     A conda environment brings its own Python, any version of it: without one to match, it stands on the
     default's image.
     """
-    offered = settings.build.base_images
-    wanted = _python_version(manifest, settings)
-    if wanted not in offered and _has_conda(manifest):
-        wanted = settings.build.default_python_version
+    build, is_spark = settings.build, _is_spark(manifest)
+    offered, place = (
+        (build.spark_images, "build.sparkImages") if is_spark else (build.base_images, "build.baseImages")
+    )
+    if not offered:
+        raise NotOfferedError(
+            "RuntimeNotSupported",
+            f"runtimeType {RuntimeType.SPARK_PYTHON} is not offered here: it needs a base image with Java and"
+            f" pyspark in the chart's {place}",
+        )
+    asked = manifest["targetRuntime"]["properties"].get(PYTHON_VERSION)
+    default = build.default_python_version if build.default_python_version in offered else min(offered)
+    wanted = default if asked is None or (asked not in offered and _has_conda(manifest)) else asked
     if wanted not in offered:
-        raise PythonVersionNotOfferedError(
+        raise NotOfferedError(
+            "PythonVersionNotOffered",
             f"properties.pythonVersion {wanted} is not offered here: use one of {', '.join(sorted(offered))},"
-            " or ask for a base image in the chart's build.baseImages"
+            f" or ask for a base image in the chart's {place}",
         )
     return offered[wanted]
 
 
-def _python_version(manifest: Json, settings: Settings) -> str:
-    """The Python minor version that a manifest asks for, or the default."""
-    properties = manifest["targetRuntime"]["properties"]
-    return str(properties.get(PYTHON_VERSION, settings.build.default_python_version))
+def _is_spark(manifest: Json) -> bool:
+    return bool(manifest["targetRuntime"]["runtimeType"] == RuntimeType.SPARK_PYTHON)
 
 
 def _has_conda(manifest: Json) -> bool:
@@ -79,6 +91,7 @@ def build_request(
         ),
         pip_requirements=properties.get(PIP_REQUIREMENTS),
         conda_env_file=properties.get(CONDA_ENV_FILE),
+        spark=_is_spark(manifest),
         python_version=properties.get(PYTHON_VERSION) if _has_conda(manifest) else None,
         labels={
             f"{GROUP}/namespace": namespace,

@@ -144,6 +144,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
         "build": {
             "baseImages": {"3.11": None, "3.12": None, "3.13": "python:3.13"},
             "defaultPythonVersion": "3.13",
+            "sparkImages": {"3.13": "spark:3.13"},
             "docker": {"socket": "/run/docker.sock", "network": "host"},
             "pip": {"secretName": "pip"},
             "conda": {

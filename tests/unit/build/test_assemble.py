@@ -265,6 +265,10 @@ def test_a_conda_environment(assembled: Assembler) -> None:
     }
 
 
+def test_the_driver_of_spark(assembled: Assembler) -> None:
+    assert assembled(spark=True).variables["MODELYARD_SPARK"] == "true"
+
+
 def test_a_conda_environment_from_a_url(assembled: Assembler) -> None:
     content = assembled(conda_env_file=f"{assembled.url}/environment.yml")
     assert content.conda is not None

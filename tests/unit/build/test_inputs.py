@@ -74,6 +74,7 @@ def test_what_does_not_determine_the_image(change: dict[str, object]) -> None:
         {"pip_requirements": None},
         {"pip_requirements": "https://h/requirements.txt"},
         {"conda_env_file": "dependencies: [python]"},
+        {"spark": True},
         _model(digest="sha256:" + "e" * 64),
         _model(digest=None),
         _model(url="https://h/renamed.pkl"),
