@@ -19,13 +19,20 @@ BuildFailedError
 ├── EngineError
 │   ├── EngineUnavailableError          transient
 │   ├── BaseImageNotFoundError
+│   ├── BaseImageUnfitError
+│   └── BuildStepFailedError
+├── PackageError
+│   ├── RequirementsInvalidError
+│   ├── RequirementsConflictError
+│   ├── PackageNotFoundError
+│   ├── WheelMissingError
 │   ├── PackageIndexUnavailableError    transient
+│   ├── PackageIndexForbiddenError
+│   ├── PackageIndexUntrustedError
 │   ├── PipFailedError
 │   ├── CondaFileInvalidError
 │   ├── CondaFailedError
-│   ├── PythonVersionConflictError
-│   ├── BaseImageUnfitError
-│   └── BuildStepFailedError
+│   └── PythonVersionConflictError
 └── RegistryError
     ├── RegistryUnavailableError        transient
     ├── RegistryForbiddenError
@@ -166,39 +173,8 @@ class BaseImageNotFoundError(EngineError):
     code = "BaseImageNotFound"
 
 
-class PackageIndexUnavailableError(EngineError):
-    """pip could not reach its package index, or conda a channel."""
-
-    code = "PackageIndexUnavailable"
-    transient = True
-
-
-class PipFailedError(EngineError):
-    """pip could not install the requirements."""
-
-    code = "PipFailed"
-
-
-class CondaFileInvalidError(EngineError):
-    """The environment file is none, or asks for what no build does."""
-
-    code = "CondaFileInvalid"
-
-
-class CondaFailedError(EngineError):
-    """No packages satisfy the environment file, or one of them cannot be had."""
-
-    code = "CondaFailed"
-
-
-class PythonVersionConflictError(EngineError):
-    """Two places ask for different Pythons."""
-
-    code = "PythonVersionConflict"
-
-
 class BaseImageUnfitError(EngineError):
-    """The base image is not for what is asked for."""
+    """The base image has another Python than it is listed for, or is for a platform that is not served."""
 
     code = "BaseImageUnfit"
 
@@ -207,6 +183,77 @@ class BuildStepFailedError(EngineError):
     """Any other step of the image's build failed."""
 
     code = "BuildStepFailed"
+
+
+class PackageError(BuildFailedError):
+    """The requirements could not be installed."""
+
+
+class RequirementsInvalidError(PackageError):
+    """A line is no requirement, or one that the builder may not follow."""
+
+    code = "RequirementsInvalid"
+
+
+class RequirementsConflictError(PackageError):
+    """No set of versions satisfies all of them."""
+
+    code = "RequirementsConflict"
+
+
+class PackageNotFoundError(PackageError):
+    """The index does not know a package, or not the version."""
+
+    code = "PackageNotFound"
+
+
+class WheelMissingError(PackageError):
+    """A package would have to be built, which needs another builder."""
+
+    code = "WheelMissing"
+
+
+class PackageIndexUnavailableError(PackageError):
+    """The package index does not answer, or says that it is overloaded."""
+
+    code = "PackageIndexUnavailable"
+    transient = True
+
+
+class PackageIndexForbiddenError(PackageError):
+    """The package index asks for credentials, or for others."""
+
+    code = "PackageIndexForbidden"
+
+
+class PackageIndexUntrustedError(PackageError):
+    """The package index has a certificate of an authority that builds do not know."""
+
+    code = "PackageIndexUntrusted"
+
+
+class PipFailedError(PackageError):
+    """They could not be installed for another reason."""
+
+    code = "PipFailed"
+
+
+class CondaFileInvalidError(PackageError):
+    """The environment file is none, or asks for what no build does."""
+
+    code = "CondaFileInvalid"
+
+
+class CondaFailedError(PackageError):
+    """No packages satisfy the environment file, or one of them cannot be had."""
+
+    code = "CondaFailed"
+
+
+class PythonVersionConflictError(PackageError):
+    """Two places ask for different Pythons."""
+
+    code = "PythonVersionConflict"
 
 
 class RegistryError(BuildFailedError):

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 _URL: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>`]+|\bdata:[^\s\"'<>`]+", re.IGNORECASE)
 _UNFIT_FOR_A_FILE_NAME: Final = re.compile(r"[\x00-\x1f\x7f/\\]")
 _FILE_NAME_BYTES: Final = 255  # of ext4, xfs and overlayfs
-_PACKAGES: Final = (".whl", ".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz")
+PACKAGES: Final = (".whl", ".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz")
 
 
 def redact(url: str) -> str:
@@ -50,7 +50,7 @@ def requirements_url(requirements: str) -> str | None:
     if len(text.split()) != 1 or not _URL.fullmatch(text):
         return None
     parts = _split(text)
-    return None if parts and parts.path.lower().endswith(_PACKAGES) else text
+    return None if parts and parts.path.lower().endswith(PACKAGES) else text
 
 
 def file_name(url: str | None) -> str | None:

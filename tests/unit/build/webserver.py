@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,11 +30,14 @@ class Asked:
 class WebServer:
     """`answer` takes what was asked; everything asked is kept in `asked`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
         self.answer: Callable[[Asked], Answer] = lambda _: Answer(404)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.01))
         self._thread.start()
 
@@ -43,7 +47,7 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        return f"http://{self.address}"
+        return f"{self._scheme}://{self.address}"
 
     def stop(self) -> None:
         self._server.shutdown()
