@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from modelyard.api.manifest import BUILDER, CONDA_ENV_FILE, PIP_REQUIREMENTS, PYTHON_VERSION, RuntimeType
 from modelyard.api.names import GROUP, REGISTRATION, parse_reference
 from modelyard.build.request import AssetInput, BuilderKind, BuildRequest, ModelInput, Source
+from modelyard.build.urls import redact
 from modelyard.kube.types import Json
 from modelyard.settings import Settings
 
@@ -114,9 +116,17 @@ def build_request(
             f"{GROUP}/image": image,
             f"{GROUP}/manifest": content["manifestId"],
             f"{GROUP}/models": ",".join(models),
+            f"{GROUP}/sources": _sources(manifest, models),
         },
         registrations=_registrations(content, manifest, models),
     )
+
+
+def _sources(manifest: Json, models: Mapping[str, Json]) -> str:
+    """Where models and assets come from, as JSON, with nothing that could be a credential."""
+    named = {**models} | {f"asset {asset['id']}": asset for asset in manifest["assets"]}
+    urls = {name: redact(data["url"]) for name, data in named.items() if data.get("url")}
+    return json.dumps(urls, sort_keys=True)
 
 
 def _registrations(image: Json, manifest: Json, models: Mapping[str, Json]) -> dict[str, str]:

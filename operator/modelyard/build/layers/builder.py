@@ -115,7 +115,7 @@ class _Build:
         layers = [*(kept.layer for kept in shared), app.result(), *(model.layer for model in made.values())]
         config = image_config(base, layers, content.variables, self._request.labels)
         manifest = image_manifest(base, layers, config)
-        self._registry.upload_bytes(self._image.repository, config.body)
+        self._crew.start(lambda: self._registry.upload_bytes(self._image.repository, config.body))
         if self._builder.attests:
             facts = build_facts(
                 self._request,
