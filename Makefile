@@ -11,7 +11,7 @@ VENV := .venv/.synced
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo test test-unit test-integration test-e2e lint crds bench-operator bench-build clean distclean
+.PHONY: help demo test test-unit test-integration test-e2e test-spark lint crds bench-operator bench-build clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -30,6 +30,10 @@ test-integration: $(VENV) cluster image ## tests against a real API server, engi
 test-e2e: $(VENV) cluster image ## tests of the whole, installed by the chart
 	@$(CHART_SCRIPTS)install.sh --values tests/e2e/values.yaml $(HELM_ARGS)
 	. .cluster/env && $(RUN) pytest tests/e2e
+
+test-spark: $(VENV) cluster ## a Spark pipeline trained, built into an image and scored; makes a base image with Java and pyspark
+	@UV="$(UV)" $(CLUSTER_SCRIPTS)spark.sh
+	. .cluster/env && . .cluster/spark.env && $(RUN) pytest tests/integration/build/test_spark.py
 
 lint: $(VENV) ## style, types, layers, and generated files
 	$(RUN) ruff check

@@ -42,6 +42,15 @@ class Registry(_Section):
         return self.internal or self.push
 
 
+class Conda(_Section):
+    """Where the packages of conda environments come from, and what they will run on."""
+
+    channels: tuple[str, ...] = ("conda-forge",)  # of environment files that name none
+    mirrors: dict[str, str] = Field(default_factory=dict)  # name or beginning of URLs → URL
+    virtual_packages: dict[str, str] = {"__linux": "5.10", "__glibc": "2.28"}
+    secret: str | None = None  # key credentials.json
+
+
 class Build(_Section):
     """How build Jobs run."""
 
@@ -50,6 +59,7 @@ class Build(_Section):
     image_pull_secrets: tuple[str, ...] = ()
     service_account: str = "modelyard-builder"
     base_images: dict[str, str] = {"3.11": "python:3.11-slim", "3.12": "python:3.12-slim"}
+    spark_images: dict[str, str] = Field(default_factory=dict)  # with Java and pyspark; none are published
     default_python_version: str = "3.11"
     builder: Literal["Layers", "Docker"] = "Layers"  # of manifests that name none
     docker_enabled: bool = False  # whether manifests may ask for Docker where it is not the default
@@ -58,6 +68,7 @@ class Build(_Section):
     docker_node_selector: dict[str, str] = Field(default_factory=dict)  # nodes with an engine
     ca_bundle_config_map: str | None = None  # key ca.crt
     pip_config_secret: str | None = None  # key pip.conf
+    conda: Conda = Conda()
     registry_secret: str | None = None  # type kubernetes.io/dockerconfigjson
     attestations: bool = True  # whether images get a bill of materials and their provenance
     signing_secret: str | None = None  # keys cosign.key and cosign.password

@@ -124,9 +124,9 @@ _MANIFEST: Final = (
     ),
     Bad(
         "Manifest",
-        {"spec.targetRuntime.properties": {"condaEnvFile": "https://example.com/env.yml"}},
-        "spec.targetRuntime.properties",
-        "list the packages in properties.pipRequirements",
+        {"spec.targetRuntime.properties": {"condaEnvFile": "c" * 65537}},
+        "spec.targetRuntime.properties.condaEnvFile",
+        "65536",
     ),
     *(
         Bad(

@@ -108,6 +108,11 @@ GOOD: Final = (
     Good("Manifest", {"spec.targetRuntime.properties": {"pythonVersion": "3.11", "pipRequirements": ""}}),
     Good("Manifest", {"spec.targetRuntime.properties": {"condaEnvFile": None}}),
     *(Good("Manifest", {"spec.targetRuntime.properties.builder": name}) for name in _BUILDERS),
+    Good("Manifest", {"spec.targetRuntime.properties": {"condaEnvFile": "https://example.com/environment.yml"}}),
+    Good(
+        "Manifest",
+        {"spec.targetRuntime.properties": {"condaEnvFile": "dependencies: [pip]", "pipRequirements": "a"}},
+    ),
     Good("Manifest", {"spec.modelIds": []}),
     Good("Manifest", {"spec.modelIds": ["diabetes", "diabetes:1"]}),
     *(Good("Manifest", {"spec.modelIds": [reference]}) for reference in _REFERENCES),

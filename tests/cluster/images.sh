@@ -100,18 +100,44 @@ ensure_python_image() {
     image python "$PYTHON_VERSION-hub" "" pull "python:$PYTHON_HUB_TAG"
   else
     need mmdebstrap:mmdebstrap jq:jq
-    image python "$PYTHON_VERSION-$(key "$(declare -f python_from_packages debian)" "$DEBIAN_SUITE")" "1 minute" python_from_packages
+    image python "$PYTHON_VERSION-$(key "$(declare -f python_from_packages python_system debian)" "$DEBIAN_SUITE")" "1 minute" python_from_packages
   fi
 }
 
 python_from_packages() {
+  python_system layer.tar
+  add_image image "$1" "$PYTHON_CONFIG" layer.tar
+  tar --create --directory image . | docker load
+}
+
+PYTHON_CONFIG='{"Cmd": ["python3"], "Env": ["PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin", "LANG=C.UTF-8"]}'
+
+# python_system FILE.tar [PACKAGES [OPTION...]]: a root file system with Python, and more
+python_system() {
   # pip may install beside Debian's own packages, as it may in Docker Hub's image.
   # shellcheck disable=SC2016 # the hooks' own "$1": the new root folder
-  debian minbase python3,python3-pip,python3-venv,ca-certificates layer.tar \
+  debian minbase "python3,python3-pip,python3-venv,ca-certificates${2:+,$2}" "$1" \
     --customize-hook='rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED' \
     --customize-hook='ln -s ../../bin/python3 "$1/usr/local/bin/python"' \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*'
-  add_image image "$1" '{"Cmd": ["python3"], "Env": ["PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin", "LANG=C.UTF-8"]}' layer.tar
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+    "${@:3}"
+}
+
+# The base image of SparkPython drivers: Java and pyspark. Only tests of Spark ask for it: it has 1 GB.
+ensure_spark_image() {
+  need mmdebstrap:mmdebstrap jq:jq
+  image spark "$SPARK_VERSION-$(key "$(declare -f spark_from_packages python_system debian)" "$DEBIAN_SUITE" "$SPARK_VERSION")" "2 minutes" spark_from_packages
+}
+
+spark_from_packages() {
+  # Java's packages want a folder for their manual; Spark asks for the name of the user of scoring containers.
+  # shellcheck disable=SC2016 # the hooks' own "$1": the new root folder
+  python_system layer.tar openjdk-17-jre-headless --essential-hook='mkdir -p "$1/usr/share/man/man1"' \
+    --customize-hook='chroot "$1" useradd --uid 10001 --no-create-home spark'
+  "${UV:-uv}" pip install --quiet --python-version "$PYTHON_VERSION" --no-compile-bytecode \
+    --target "root/usr/local/lib/python$PYTHON_VERSION/dist-packages" "pyspark==$SPARK_VERSION" numpy
+  layer_of root pyspark.tar
+  add_image image "$1" "$PYTHON_CONFIG" layer.tar pyspark.tar
   tar --create --directory image . | docker load
 }
 

@@ -59,7 +59,7 @@ FAILING: Final = (
             manifest("digest", FROM_MODEL, "digest"),
         ],
     ),
-    Failing("spark", "RuntimeNotSupported", ("SparkPython", "not supported yet"), _spark, has_log=False),
+    Failing("spark", "RuntimeNotSupported", ("SparkPython", "build.sparkImages"), _spark, has_log=False),
 )
 
 

@@ -85,7 +85,7 @@ class TargetRuntime(ApiType):
     """The runtime the driver runs in."""
 
     runtime_type: RuntimeType
-    """Python; SparkPython is not supported yet."""
+    """Python; or SparkPython, whose driver finds a Spark session, as `spark`."""
     properties: Annotated[
         dict[str, Annotated[str, Field(max_length=65536)]],
         Field(max_length=len(PROPERTIES)),
@@ -106,17 +106,11 @@ class TargetRuntime(ApiType):
             message=f"properties.{BUILDER} must be {' or '.join(BUILDERS)}",
             holds=lambda properties: properties.get(BUILDER, BUILDERS[0]) in BUILDERS,
         ),
-        Rule(
-            cel=f"!('{CONDA_ENV_FILE}' in self)",
-            message=f"properties.{CONDA_ENV_FILE} is not supported yet: list the packages in "
-            f"properties.{PIP_REQUIREMENTS}",
-            holds=lambda properties: CONDA_ENV_FILE not in properties,
-        ),
         BeforeValidator(without_nulls),
     ]
     """pythonVersion: minor version such as "3.11". pipRequirements: the lines of a requirements.txt, or a URL
-    of one. condaEnvFile: not supported yet. builder: Layers, or Docker for requirements to be compiled;
-    by default what the installation has set."""
+    of one. condaEnvFile: a conda environment file, or a URL of one; it brings its own Python. builder:
+    Layers, or Docker for requirements to be compiled; by default what the installation has set."""
 
 
 def _unique(items: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -116,8 +117,12 @@ def header_value(secret: str) -> str:
     return secret
 
 
+@cache
 def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
-    """Verifies against the bundle, or as httpx does by default (SSL_CERT_FILE, then certifi)."""
+    """Verifies against the bundle, or as httpx does by default (SSL_CERT_FILE, then certifi).
+
+    One for all clients of a process: reading the authorities takes as long as a dozen requests.
+    """
     return ssl.create_default_context(cafile=str(ca_bundle)) if ca_bundle else httpx.create_ssl_context()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from modelyard.build.disk import disk_errors
+from modelyard.build.environment.condafile import CondaFile, read_conda_file
 from modelyard.build.errors import AssetConflictError, SourceInvalidError, about
 from modelyard.build.fetch import FetchContext, FetchedFile, fetch
 from modelyard.build.layout import (
@@ -18,11 +19,11 @@ from modelyard.build.layout import (
     model_paths,
 )
 from modelyard.build.log import BuildLog
-from modelyard.build.request import REQUIREMENTS, BuildRequest, Limits, ModelInput, Source, Step
+from modelyard.build.request import CONDA_FILE, REQUIREMENTS, BuildRequest, Limits, ModelInput, Source, Step
 from modelyard.build.unpack import unpack
 from modelyard.build.urls import clean_file_name, redact, requirements_url
 
-_REQUIREMENTS_BYTES: Final = 1024 * 1024
+_TEXT_BYTES: Final = 1024 * 1024
 
 
 def assemble(
@@ -45,7 +46,9 @@ def assemble(
     log.enter(Step.FETCH)
     fetched_models = [supply.fetch(model.subject, model.source, model.name) for model in wanted]
     assets = [supply.fetch(asset.subject, asset.source, asset.id) for asset in request.assets]
-    requirements = supply.requirements(request.pip_requirements)
+    requirements = supply.text(REQUIREMENTS, request.pip_requirements)
+    conda_file = supply.text(CONDA_FILE, request.conda_env_file)
+    conda = _conda(conda_file) if conda_file else None
     log.enter(Step.UNPACK)
     app = _Folder(workspace / "app")
     entry_script = ""
@@ -64,9 +67,17 @@ def assemble(
         app=app.path,
         entry_script=entry_script,
         model_dir=model_dir(request),
-        requirements=requirements,
+        requirements="\n".join([*(conda.pip if conda else ()), *([requirements] if requirements else ())])
+        or None,
+        conda=conda,
+        spark=request.spark,
         digests=supply.digests,
     )
+
+
+def _conda(text: str) -> CondaFile:
+    with about(CONDA_FILE):
+        return read_conda_file(text)
 
 
 class _Supply:
@@ -112,21 +123,21 @@ class _Supply:
         fetched.path.unlink()
         return folder
 
-    def requirements(self, text: str | None) -> str | None:
-        """The requirements written out; None when there are none."""
+    def text(self, subject: str, text: str | None) -> str | None:
+        """A property that is a text or the URL of one: the text; None when there is none."""
         if text is None or not text.strip():
             return None
         url = requirements_url(text)
         if url is None:
             return text
-        fetched = self.fetch(REQUIREMENTS, Source(url=url), "requirements.txt")
-        content = fetched.path.read_bytes()[: _REQUIREMENTS_BYTES + 1]
-        if len(content) > _REQUIREMENTS_BYTES:
-            raise SourceInvalidError(f"{REQUIREMENTS}: {redact(url)} is longer than 1 MiB")
+        fetched = self.fetch(subject, Source(url=url), subject)
+        content = fetched.path.read_bytes()[: _TEXT_BYTES + 1]
+        if len(content) > _TEXT_BYTES:
+            raise SourceInvalidError(f"{subject}: {redact(url)} is longer than 1 MiB")
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise SourceInvalidError(f"{REQUIREMENTS}: {redact(url)} is not text in UTF-8") from None
+            raise SourceInvalidError(f"{subject}: {redact(url)} is not text in UTF-8") from None
 
     def _new_folder(self) -> Path:
         self._count += 1

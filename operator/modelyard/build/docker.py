@@ -20,6 +20,7 @@ from modelyard.build.assemble import assemble
 from modelyard.build.dockerfile import dockerfile
 from modelyard.build.engine_errors import build_error, push_error
 from modelyard.build.engine_packages import installed
+from modelyard.build.environment.channels import CondaSettings
 from modelyard.build.errors import BuildStepFailedError, EngineUnavailableError, RegistryError
 from modelyard.build.fetch import FetchContext
 from modelyard.build.layers.tar import Content, tar_of
@@ -69,6 +70,7 @@ class DockerBuilder:
     attests: bool = True
     """Whether bill of materials and provenance are attached to images."""
     signer: Signer | None = None
+    conda: CondaSettings = field(default_factory=CondaSettings)
     retry: Retry = field(default_factory=lambda: Retry(attempts=5, first_seconds=1))
 
     def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
@@ -120,8 +122,13 @@ class DockerBuilder:
     def _build(
         self, client: docker.APIClient, request: BuildRequest, content: ImageContent, log: BuildLog
     ) -> None:
+        environment = content.app.with_name("environment")
+        python = self._conda_environment(client, request, content, environment, log)
+        context = self._context(request, content, python)
+        if python:
+            context["environment"] = environment
         messages = client.build(
-            fileobj=cast("IO[bytes]", tar_of(self._context(request, content)).open()),  # any iterable is sent
+            fileobj=cast("IO[bytes]", tar_of(context).open()),  # any iterable is sent
             custom_context=True,
             tag=f"{request.repository}:{request.tag}",
             labels=dict(request.labels),
@@ -133,10 +140,34 @@ class DockerBuilder:
         )
         _follow(messages, log)
 
-    def _context(self, request: BuildRequest, content: ImageContent) -> Mapping[str, Content]:
+    def _conda_environment(
+        self,
+        client: docker.APIClient,
+        request: BuildRequest,
+        content: ImageContent,
+        folder: Path,
+        log: BuildLog,
+    ) -> str | None:
+        """The version of the Python of the environment that is now in the folder; None without conda."""
+        if content.conda is None:
+            return None
+        # rattler is large, and few builds need it.
+        from modelyard.build.environment.conda import CondaTarget, install_conda  # noqa: PLC0415
+
+        engine = client.version()
+        target = CondaTarget(f"{engine['Os']}/{engine['Arch']}", request.python_version)
+        return install_conda(content.conda, target, folder, self.conda, log)
+
+    def _context(
+        self, request: BuildRequest, content: ImageContent, conda_python: str | None
+    ) -> dict[str, Content]:
         ca_bundle, pip_conf = self.ca_bundle, self.pip_conf
         text = dockerfile(
-            request.base_image, content, ca_bundle=ca_bundle is not None, pip_conf=pip_conf is not None
+            request.base_image,
+            content,
+            ca_bundle=ca_bundle is not None,
+            pip_conf=pip_conf is not None,
+            conda_python=conda_python,
         )
         optional = {
             "settings/ca.pem": ca_bundle and ca_bundle.read_bytes(),

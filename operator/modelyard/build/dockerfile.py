@@ -24,23 +24,37 @@ _PIP_VARIABLES: Final = {
 }
 # Once, here: a read-only container cannot keep byte code. Nothing changes below it, so it is not checked.
 # Packages may ship files for other versions of Python, which do not compile.
-_COMPILE: Final = "(python3 -m compileall -qq -j 0 --invalidation-mode unchecked-hash {folder} || true)"
+_COMPILE: Final = "({python} -m compileall -qq -j 0 --invalidation-mode unchecked-hash {folder} || true)"
 
 
-def dockerfile(base_image: str, content: ImageContent, *, ca_bundle: bool, pip_conf: bool) -> str:
+def dockerfile(
+    base_image: str,
+    content: ImageContent,
+    *,
+    ca_bundle: bool,
+    pip_conf: bool,
+    conda_python: str | None = None,
+) -> str:
     """Needs in its context: `settings/` (ca.pem, pip.conf), `runtime-requirements.txt`, `requirements.txt`,
-    `runtime/`, `models/0/`, `models/1/`, … and `app/`.
+    `environment/`, `runtime/`, `models/0/`, `models/1/`, … and `app/`.
+
+    `conda_python` is the version of the Python in `environment/`, a conda environment, where there is one.
     """
     return "\n".join(
         (
-            *_first_stage(base_image, content, ca_bundle=ca_bundle, pip_conf=pip_conf),
-            *_last_stage(base_image, content),
+            *_first_stage(
+                base_image, content, ca_bundle=ca_bundle, pip_conf=pip_conf, conda_python=conda_python
+            ),
+            *_last_stage(base_image, content, with_environment=bool(content.requirements or conda_python)),
             "",
         )
     )
 
 
-def _first_stage(base_image: str, content: ImageContent, *, ca_bundle: bool, pip_conf: bool) -> Iterable[str]:
+def _first_stage(
+    base_image: str, content: ImageContent, *, ca_bundle: bool, pip_conf: bool, conda_python: str | None
+) -> Iterable[str]:
+    python = f"{ENVIRONMENT}/bin/python3" if conda_python else "python3"
     variables = dict(_PIP_VARIABLES)
     if ca_bundle:
         trusted = f"{_BUILD}/settings/ca.pem"
@@ -53,28 +67,37 @@ def _first_stage(base_image: str, content: ImageContent, *, ca_bundle: bool, pip
     if ca_bundle or pip_conf:
         yield _copy("settings/", f"{_BUILD}/settings/")
     yield _env(variables)
+    if conda_python:
+        yield _copy("environment/", ENVIRONMENT)
     yield _copy("runtime-requirements.txt", f"{_BUILD}/")
+    version = f" --python-version {conda_python}" if conda_python else ""
     yield _run(
-        f"python3 -m pip install --no-compile --only-binary :all: --target {RUNTIME}"
+        f"python3 -m pip install --no-compile --only-binary :all: --target {RUNTIME}{version}"
         " --requirement runtime-requirements.txt",
-        _COMPILE.format(folder=RUNTIME),
+        _COMPILE.format(python=python, folder=RUNTIME),
     )
     if content.requirements:
-        # With the base image's packages, which a base image for GPUs, say, brings; without touching them.
         yield _copy("requirements.txt", f"{_BUILD}/")
+    if conda_python:
+        # The base image's pip, since a conda environment need not have one; into that environment.
+        install = f"python3 -m pip --python {python} install --no-compile --requirement requirements.txt"
+        compile_all = _COMPILE.format(python=python, folder=ENVIRONMENT)
+        yield _run(*([install] if content.requirements else ()), compile_all)
+    elif content.requirements:
+        # With the base image's packages, which a base image for GPUs, say, brings; without touching them.
         yield _run(
             f"python3 -m venv --system-site-packages --without-pip {ENVIRONMENT}",
             f"{ENVIRONMENT}/bin/python3 -m pip install --no-compile --requirement requirements.txt",
-            _COMPILE.format(folder=ENVIRONMENT),
+            _COMPILE.format(python=python, folder=ENVIRONMENT),
         )
     yield _copy("runtime/", f"{_BUILD}/runtime/")
-    yield _run(_COMPILE.format(folder=f"{_BUILD}/runtime"))
+    yield _run(_COMPILE.format(python=python, folder=f"{_BUILD}/runtime"))
 
 
-def _last_stage(base_image: str, content: ImageContent) -> Iterable[str]:
+def _last_stage(base_image: str, content: ImageContent, *, with_environment: bool) -> Iterable[str]:
     yield f"FROM {base_image}"
     yield _copy(RUNTIME, RUNTIME, stage="environment")
-    if content.requirements:
+    if with_environment:
         yield _copy(ENVIRONMENT, ENVIRONMENT, stage="environment")
     yield _copy(f"{_BUILD}/runtime/", RUNTIME, stage="environment")
     yield f"WORKDIR {APP_ROOT}"

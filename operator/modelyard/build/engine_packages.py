@@ -16,7 +16,7 @@ from docker.errors import NotFound
 from modelyard.build.environment.packages import Package, packages
 from modelyard.build.layout import ENVIRONMENT, RUNTIME
 
-_METADATA: Final = re.compile(r"(?:.*/)?([^/]+\.dist-info/(?:METADATA|RECORD))")
+_METADATA: Final = re.compile(r"(?:.*/)?([^/]+\.dist-info/(?:METADATA|RECORD)|conda-meta/[^/]+\.json)")
 
 
 def installed(client: docker.APIClient, image: str, folder: Path) -> list[Package]:

@@ -31,7 +31,10 @@ BuildFailedError
 │   ├── PackageIndexUnavailableError    transient
 │   ├── PackageIndexForbiddenError
 │   ├── PackageIndexUntrustedError
-│   └── PipFailedError
+│   ├── PipFailedError
+│   ├── CondaFileInvalidError
+│   ├── CondaFailedError
+│   └── PythonVersionConflictError
 └── RegistryError
     ├── RegistryUnavailableError        transient
     ├── RegistryForbiddenError
@@ -257,6 +260,24 @@ class PipFailedError(PackageError):
     """They could not be installed for another reason."""
 
     code = "PipFailed"
+
+
+class CondaFileInvalidError(PackageError):
+    """The environment file is none, or asks for what no build does."""
+
+    code = "CondaFileInvalid"
+
+
+class CondaFailedError(PackageError):
+    """No packages satisfy the environment file, or one of them cannot be had."""
+
+    code = "CondaFailed"
+
+
+class PythonVersionConflictError(PackageError):
+    """Two places ask for different Pythons."""
+
+    code = "PythonVersionConflict"
 
 
 class RegistryError(BuildFailedError):

@@ -17,7 +17,8 @@ def input_hash(request: BuildRequest, base_digest: str, runtime_version: str) ->
     """64 hexadecimal digits, fit for a tag.
 
     A change of any of these changes it: the builder, the base image's digest (its name does not), the
-    runtime, the pip requirements, which asset is the driver, each asset, each model, and the registrations.
+    runtime, the pip requirements, the conda environment and the Python asked for beside it, which asset is
+    the driver, each asset, each model, and the registrations.
     Labels, limits, the repository, the order of models and assets, and credentials do not. A model's version
     counts only among several models, where it is part of the path.
     An http(s) URL with a digest counts by the digest and its file name alone, so that a signed URL that is
@@ -29,13 +30,21 @@ def input_hash(request: BuildRequest, base_digest: str, runtime_version: str) ->
         "builder": request.builder,
         "base": base_digest,
         "runtime": runtime_version,
-        "requirements": _requirements(request.pip_requirements),
+        "requirements": _text_or_url(request.pip_requirements),
         "driver": request.driver,
         "assets": sorted(({"id": asset.id} | _source(asset.source) for asset in request.assets), key=_text),
         "registrations": request.registrations,
         "models": sorted((_model(model, request) for model in request.models), key=_text),
+        **_conda(request),
+        **({"spark": True} if request.spark else {}),
     }
     return hashlib.sha256(_text(canonical).encode()).hexdigest()
+
+
+def _conda(request: BuildRequest) -> dict[str, Any]:
+    """Nothing without a conda environment: images from before there were any are found again."""
+    file = _text_or_url(request.conda_env_file)
+    return {"conda": file, "python": request.python_version} if file else {}
 
 
 def _model(model: ModelInput, request: BuildRequest) -> dict[str, Any]:
@@ -52,11 +61,11 @@ def _source(source: Source) -> dict[str, Any]:
     return {"url": without_user(url), "digest": source.digest, "unpack": source.unpack}
 
 
-def _requirements(requirements: str | None) -> str | None:
-    if requirements is None or not requirements.strip():
+def _text_or_url(text: str | None) -> str | None:
+    if text is None or not text.strip():
         return None
-    url = requirements_url(requirements)
-    return without_user(url) if url else requirements.strip()
+    url = requirements_url(text)
+    return without_user(url) if url else text.strip()
 
 
 def _text(value: dict[str, Any]) -> str:

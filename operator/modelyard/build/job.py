@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from modelyard.build.access import RegistryAccess, optional_path
 from modelyard.build.builder import Builder
+from modelyard.build.environment.channels import CondaSettings
 from modelyard.build.environment.settings import PipSettings
 from modelyard.build.errors import BuildFailedError, RequestInvalidError
 from modelyard.build.fetch import FetchContext
@@ -63,6 +64,8 @@ class Settings:
     """See Policy.from_environment."""
     supply: SupplySettings = field(default_factory=SupplySettings)
     """See SupplySettings.from_environment."""
+    conda: CondaSettings = field(default_factory=CondaSettings)
+    """See CondaSettings.from_environment."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -78,6 +81,7 @@ class Settings:
             access=RegistryAccess.from_environment(environment),
             policy=Policy.from_environment(environment),
             supply=SupplySettings.from_environment(environment),
+            conda=CondaSettings.from_environment(environment),
         )
 
 
@@ -118,9 +122,11 @@ def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
     if kind is BuilderKind.LAYERS:
         from modelyard.build.layers.builder import LayerBuilder
 
+        pip = PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf)
         return LayerBuilder(
             access=settings.access,
-            packages=PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf),
+            pip=pip,
+            conda=settings.conda,
             attests=settings.supply.attests,
             signer=settings.supply.signer(),
         )
@@ -136,6 +142,7 @@ def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
         access=settings.access,
         attests=settings.supply.attests,
         signer=settings.supply.signer(),
+        conda=settings.conda,
     )
 
 

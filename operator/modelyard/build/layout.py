@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from modelyard.build.environment.condafile import CondaFile
 from modelyard.build.errors import AssetConflictError, RequestInvalidError
 from modelyard.build.request import AssetInput, BuildRequest, ModelInput
 from modelyard.build.urls import clean_file_name
@@ -36,6 +37,10 @@ class ImageContent:
     entry_script: str
     model_dir: str | None
     requirements: str | None
+    """Lines for pip, also those of a conda environment."""
+    conda: CondaFile | None = None
+    spark: bool = False
+    """The driver gets a Spark session."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """sha256:… of all that was fetched, by its subject, as it was before it was unpacked."""
 
@@ -43,7 +48,10 @@ class ImageContent:
     def variables(self) -> dict[str, str]:
         """The environment in which the driver is found, and finds its models."""
         model_dir = {"AZUREML_MODEL_DIR": self.model_dir} if self.model_dir else {}
-        return {"AML_APP_ROOT": APP_ROOT, "AZUREML_ENTRY_SCRIPT": self.entry_script} | model_dir
+        conda = {"CONDA_PREFIX": ENVIRONMENT, **self.conda.variables} if self.conda else {}
+        spark = {"MODELYARD_SPARK": "true"} if self.spark else {}
+        driver = {"AML_APP_ROOT": APP_ROOT, "AZUREML_ENTRY_SCRIPT": self.entry_script}
+        return conda | driver | model_dir | spark
 
 
 def model_paths(request: BuildRequest) -> dict[str, str]:

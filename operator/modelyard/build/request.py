@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 REQUEST_FILE: Final = "request.json"
 TERMINATION_MESSAGE_BYTES: Final = 4096
 REQUIREMENTS: Final = "pipRequirements"  # what messages call them
+CONDA_FILE: Final = "condaEnvFile"
 
 
 class _Message(BaseModel):
@@ -90,6 +91,9 @@ class BuildRequest(_Message):
     models: tuple[ModelInput, ...] = ()
     assets: tuple[AssetInput, ...]
     pip_requirements: str | None = None  # the requirements themselves, or a URL of them
+    conda_env_file: str | None = None  # a conda environment file itself, or a URL of one
+    spark: bool = False  # the driver gets a Spark session, of the base image's pyspark
+    python_version: str | None = None  # of the conda environment, such as 3.12; the file says it otherwise
     registrations: dict[str, str] = Field(default_factory=dict)  # the same content, registered again
     labels: dict[str, str] = Field(default_factory=dict)
     limits: Limits = Limits()

@@ -10,7 +10,6 @@ from typing import Final
 
 from modelyard.api.image import ImageSpec
 from modelyard.api.kinds import MANIFEST, MODEL
-from modelyard.api.manifest import RuntimeType
 from modelyard.api.status import ErrorResponse, State
 from modelyard.kube.types import CONFIG_MAPS, JOBS
 from modelyard.reconcile import build, build_log, retention, versions
@@ -20,7 +19,7 @@ from modelyard.reconcile.known import Item, Record
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.queue import Key
 from modelyard.resources import labels
-from modelyard.resources.build_request import builder, python_version
+from modelyard.resources.build_request import NotOfferedError, base_image, builder
 
 _LOG: Final = logging.getLogger(__name__)
 _LOOK_AGAIN: Final = 15.0  # seconds until Secrets and models, of which no event tells, are looked for again
@@ -117,15 +116,10 @@ async def _build(ctx: Context, item: Item, record: Record, manifest: Record) -> 
 
 
 def _not_supported(ctx: Context, manifest: Record) -> Failure | None:
-    runtime = manifest.data["targetRuntime"]
-    if runtime["runtimeType"] != RuntimeType.PYTHON:
-        return Failure(
-            ErrorResponse(
-                code="RuntimeNotSupported",
-                message=f"runtimeType {runtime['runtimeType']} is not supported yet: use Python",
-                status_code=400,
-            )
-        )
+    try:
+        base_image(manifest.data, ctx.settings)
+    except NotOfferedError as error:
+        return Failure(ErrorResponse(code=error.code, message=str(error), status_code=400))
     asked = builder(manifest.data, ctx.settings)
     if asked not in ctx.settings.build.builders:
         return Failure(
@@ -133,17 +127,6 @@ def _not_supported(ctx: Context, manifest: Record) -> Failure | None:
                 code="BuilderNotOffered",
                 message=f"properties.builder {asked} is not offered here: leave it out, or ask for"
                 " build.docker.enabled in the chart",
-                status_code=400,
-            )
-        )
-    offered = ctx.settings.build.base_images
-    wanted = python_version(manifest.data, ctx.settings)
-    if wanted not in offered:
-        return Failure(
-            ErrorResponse(
-                code="PythonVersionNotOffered",
-                message=f"properties.pythonVersion {wanted} is not offered here: use one of"
-                f" {', '.join(sorted(offered))}, or ask for a base image in the chart's build.baseImages",
                 status_code=400,
             )
         )

@@ -6,9 +6,10 @@ mounts the engine's socket from its node, which only the standard `privileged` a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
+from modelyard.build.environment import channels
 from modelyard.build.fetch.policy import ALLOWED, DENIED, SCHEMES
 from modelyard.build.request import REQUEST_FILE, BuilderKind
 from modelyard.kube.types import Json
@@ -21,6 +22,7 @@ _TMP: Final = "/tmp"  # noqa: S108 - the pod's own
 _TMP_SIZE: Final = "256Mi"  # what needs more goes to the workspace
 _CA: Final = "/etc/modelyard/ca"
 _PIP: Final = "/etc/modelyard/pip"
+_CONDA: Final = "/etc/modelyard/conda"
 _REGISTRY: Final = "/etc/modelyard/registry"
 _SIGNING: Final = "/etc/modelyard/signing"
 _SOCKET: Final = "/var/run/docker.sock"
@@ -109,6 +111,8 @@ def _volumes(build: Build, settings: Settings) -> Iterator[_Volume]:
         yield _Volume("ca", {"configMap": {"name": chosen.ca_bundle_config_map}}, _CA)
     if chosen.pip_config_secret:
         yield _Volume("pip", {"secret": {"secretName": chosen.pip_config_secret}}, _PIP)
+    if chosen.conda.secret:
+        yield _Volume("conda", {"secret": {"secretName": chosen.conda.secret}}, _CONDA)
     if chosen.registry_secret:
         yield _Volume("registry", {"secret": {"secretName": chosen.registry_secret}}, _REGISTRY)
     if chosen.signing_secret:
@@ -129,6 +133,10 @@ def _variables(build: Build, settings: Settings) -> dict[str, str]:
         "MODELYARD_BUILD_WORKSPACE": _WORKSPACE,
         "MODELYARD_CA_BUNDLE": chosen.ca_bundle_config_map and f"{_CA}/ca.crt",
         "MODELYARD_PIP_CONF": chosen.pip_config_secret and f"{_PIP}/pip.conf",
+        channels.CHANNELS: " ".join(chosen.conda.channels),
+        channels.MIRRORS: _pairs(chosen.conda.mirrors),
+        channels.VIRTUAL_PACKAGES: _pairs(chosen.conda.virtual_packages),
+        channels.CREDENTIALS: chosen.conda.secret and f"{_CONDA}/credentials.json",
         "MODELYARD_REGISTRY_CONFIG": chosen.registry_secret and f"{_REGISTRY}/.dockerconfigjson",
         "MODELYARD_INSECURE_REGISTRIES": registry.insecure and registry.internal_name,
         "MODELYARD_REGISTRY_ALIASES": has_alias and f"{registry.push}={registry.internal_name}",
@@ -141,3 +149,7 @@ def _variables(build: Build, settings: Settings) -> dict[str, str]:
         ALLOWED: " ".join(sources.allowed_networks),
     }
     return {name: str(value) for name, value in values.items() if value}
+
+
+def _pairs(values: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in sorted(values.items()))

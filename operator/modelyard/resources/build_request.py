@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from modelyard.api.manifest import BUILDER, PIP_REQUIREMENTS, PYTHON_VERSION
+from modelyard.api.manifest import BUILDER, CONDA_ENV_FILE, PIP_REQUIREMENTS, PYTHON_VERSION, RuntimeType
 from modelyard.api.names import GROUP, REGISTRATION, parse_reference
 from modelyard.build.request import AssetInput, BuilderKind, BuildRequest, ModelInput, Source
+from modelyard.build.urls import redact
 from modelyard.kube.types import Json
 from modelyard.settings import Settings
 
@@ -21,10 +23,55 @@ def secrets_of(manifest: Json, models: Mapping[str, Json]) -> list[str]:
     return sorted({source["secretRef"]["name"] for source in sources if "secretRef" in source})
 
 
-def python_version(manifest: Json, settings: Settings) -> str:
-    """The Python minor version that a manifest asks for, or the default."""
-    properties = manifest["targetRuntime"]["properties"]
-    return str(properties.get(PYTHON_VERSION, settings.build.default_python_version))
+class NotOfferedError(LookupError):
+    """There is no base image for a manifest; the message says which there are."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class BaseImage(NamedTuple):
+    """An image, and the minor version of the Python in it."""
+
+    image: str
+    python: str
+
+
+def base_image(manifest: Json, settings: Settings) -> BaseImage:
+    """What a manifest's images stand on; raises NotOfferedError.
+
+    A conda environment brings its own Python, any version of it: without one to match, it stands on the
+    default's image.
+    """
+    build, is_spark = settings.build, _is_spark(manifest)
+    offered, place = (
+        (build.spark_images, "build.sparkImages") if is_spark else (build.base_images, "build.baseImages")
+    )
+    if not offered:
+        raise NotOfferedError(
+            "RuntimeNotSupported",
+            f"runtimeType {RuntimeType.SPARK_PYTHON} is not offered here: it needs a base image with Java and"
+            f" pyspark in the chart's {place}",
+        )
+    asked = manifest["targetRuntime"]["properties"].get(PYTHON_VERSION)
+    default = build.default_python_version if build.default_python_version in offered else min(offered)
+    wanted = default if asked is None or (asked not in offered and _has_conda(manifest)) else asked
+    if wanted not in offered:
+        raise NotOfferedError(
+            "PythonVersionNotOffered",
+            f"properties.pythonVersion {wanted} is not offered here: use one of {', '.join(sorted(offered))},"
+            f" or ask for a base image in the chart's {place}",
+        )
+    return BaseImage(offered[wanted], wanted)
+
+
+def _is_spark(manifest: Json) -> bool:
+    return bool(manifest["targetRuntime"]["runtimeType"] == RuntimeType.SPARK_PYTHON)
+
+
+def _has_conda(manifest: Json) -> bool:
+    return bool(manifest["targetRuntime"]["properties"].get(CONDA_ENV_FILE, "").strip())
 
 
 def builder(manifest: Json, settings: Settings) -> BuilderKind:
@@ -46,27 +93,40 @@ def build_request(
 
     `content`, `manifest` and the values of `models` are the data of records.
     """
+    properties = manifest["targetRuntime"]["properties"]
+    base = base_image(manifest, settings)
     return BuildRequest(
         repository=f"{settings.registry.push}/{settings.registry.repository}/{namespace}/{image}",
         tag="",
         builder=builder(manifest, settings),
-        base_image=settings.build.base_images[python_version(manifest, settings)],
-        base_python=python_version(manifest, settings),
+        base_image=base.image,
+        base_python=base.python,
         driver=manifest["driverProgram"],
         models=tuple(_model(id_, data, credentials) for id_, data in models.items()),
         assets=tuple(
             AssetInput(id=asset["id"], mime_type=asset.get("mimeType"), source=_source(asset, credentials))
             for asset in manifest["assets"]
         ),
-        pip_requirements=manifest["targetRuntime"]["properties"].get(PIP_REQUIREMENTS),
+        pip_requirements=properties.get(PIP_REQUIREMENTS),
+        conda_env_file=properties.get(CONDA_ENV_FILE),
+        spark=_is_spark(manifest),
+        python_version=properties.get(PYTHON_VERSION) if _has_conda(manifest) else None,
         labels={
             f"{GROUP}/namespace": namespace,
             f"{GROUP}/image": image,
             f"{GROUP}/manifest": content["manifestId"],
             f"{GROUP}/models": ",".join(models),
+            f"{GROUP}/sources": _sources(manifest, models),
         },
         registrations=_registrations(content, manifest, models),
     )
+
+
+def _sources(manifest: Json, models: Mapping[str, Json]) -> str:
+    """Where models and assets come from, as JSON, with nothing that could be a credential."""
+    named = {**models} | {f"asset {asset['id']}": asset for asset in manifest["assets"]}
+    urls = {name: redact(data["url"]) for name, data in named.items() if data.get("url")}
+    return json.dumps(urls, sort_keys=True)
 
 
 def _registrations(image: Json, manifest: Json, models: Mapping[str, Json]) -> dict[str, str]:

@@ -79,6 +79,11 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: Scoring) -> 
                             "value": str(spec.max_concurrent_requests_per_container),
                         },
                         {"name": "MODELYARD_DRAIN_SECONDS", "value": str(scoring.drain_seconds)},
+                        # Java takes a share of the memory that it is told of, and there is no limit to tell.
+                        {
+                            "name": "MODELYARD_MEMORY_BYTES",
+                            "valueFrom": {"resourceFieldRef": {"resource": "requests.memory"}},
+                        },
                         *_telemetry(spec, scoring),
                     ],
                     "resources": {"requests": reservation(spec)},

@@ -160,13 +160,18 @@ def guarded_registry(engine: docker.DockerClient) -> Iterator[str]:
 
 
 @pytest.fixture
-def served(engine: docker.DockerClient) -> Iterator[Callable[[str], httpx.Client]]:
-    """Runs an image as a Service's pod would, and gives a client of it that is ready."""
+def served(engine: docker.DockerClient) -> Iterator[Callable[..., httpx.Client]]:
+    """Runs an image as a Service's pod would, and gives a client of its server; options are the engine's."""
     with ExitStack() as stack:
 
-        def run(image: str) -> httpx.Client:
+        def run(image: str, **options: Any) -> httpx.Client:
             container = engine.containers.run(
-                image, detach=True, read_only=True, cap_drop=["ALL"], ports={"5001/tcp": ("127.0.0.1", None)}
+                image,
+                detach=True,
+                read_only=True,
+                cap_drop=["ALL"],
+                ports={"5001/tcp": ("127.0.0.1", None)},
+                **options,
             )
             stack.callback(container.remove, force=True)
             container.reload()

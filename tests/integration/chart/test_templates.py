@@ -151,6 +151,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
         "build": {
             "baseImages": {"3.11": None, "3.12": None, "3.13": "python:3.13"},
             "defaultPythonVersion": "3.13",
+            "sparkImages": {"3.13": "spark:3.13"},
             "builder": "docker",
             "docker": {
                 "enabled": True, "socket": "/run/docker.sock", "network": "host",
@@ -158,6 +159,10 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
             },
             "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy"}], "podLabels": {"team": "ml"},
             "pip": {"secretName": "pip"},
+            "conda": {
+                "channels": ["team"], "mirrors": {"team": "https://mirror.example.com/team"},
+                "virtualPackages": {"__glibc": "2.36"}, "secretName": "conda",
+            },
             "sources": {
                 "schemes": ["https"], "deniedNetworks": ["10.0.0.0/8"], "allowedNetworks": ["10.1.0.0/16"],
             },

@@ -12,6 +12,7 @@ from modelyard.build.errors import (
     ArchiveTooLargeError,
     AssetConflictError,
     BuildFailedError,
+    CondaFileInvalidError,
     NotAnArchiveError,
     RequestInvalidError,
     SourceInvalidError,
@@ -45,6 +46,7 @@ FILES = {
     "/helper": b"",
     "/score.py": b"def run(x): ...",
     "/requirements.txt": b"\xef\xbb\xbfnumpy==2\n",
+    "/environment.yml": b"channels: [team]\ndependencies: [python]\n",
     "/binary": b"\xff\xfe",
 }
 
@@ -245,3 +247,34 @@ def test_the_log_tells_the_steps(assembled: Assembler) -> None:
 def test_content_is_a_value() -> None:
     model = PlacedModel(Path("x"), "/y")
     assert model == PlacedModel(Path("x"), "/y")
+
+
+ENVIRONMENT_FILE = "dependencies: [python=3.12, pip: [scipy]]\nvariables: {A: 1, AML_APP_ROOT: /x}"
+
+
+def test_a_conda_environment(assembled: Assembler) -> None:
+    content = assembled(conda_env_file=ENVIRONMENT_FILE, pip_requirements="numpy==2\n")
+    assert content.conda is not None
+    assert content.conda.dependencies == ("python=3.12",)
+    assert content.requirements == "scipy\nnumpy==2\n"
+    assert content.variables == {
+        "CONDA_PREFIX": "/opt/modelyard/environment",
+        "A": "1",
+        "AML_APP_ROOT": "/var/azureml-app",
+        "AZUREML_ENTRY_SCRIPT": "driver.py",
+    }
+
+
+def test_the_driver_of_spark(assembled: Assembler) -> None:
+    assert assembled(spark=True).variables["MODELYARD_SPARK"] == "true"
+
+
+def test_a_conda_environment_from_a_url(assembled: Assembler) -> None:
+    content = assembled(conda_env_file=f"{assembled.url}/environment.yml")
+    assert content.conda is not None
+    assert (content.conda.channels, content.requirements) == (("team",), None)
+
+
+def test_a_conda_environment_that_is_none(assembled: Assembler) -> None:
+    with pytest.raises(CondaFileInvalidError, match=r"^condaEnvFile: dependencies must be a list"):
+        assembled(conda_env_file="name: x")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from modelyard.build.dockerfile import dockerfile
@@ -56,6 +57,24 @@ def test_only_what_is_there_is_named() -> None:
         "venv",
     ):
         assert absent not in text
+
+
+def test_a_conda_environment_is_put_there_and_brings_the_python() -> None:
+    text = dockerfile("base:1", CONTENT, ca_bundle=False, pip_conf=False, conda_python="3.12.4")
+    python = "/opt/modelyard/environment/bin/python3"
+    assert text.index('COPY ["environment/", "/opt/modelyard/environment"]') < text.index(python)
+    assert "--target /opt/modelyard/runtime --python-version 3.12.4 " in text
+    assert f"RUN python3 -m pip --python {python} install --no-compile --requirement requirements.txt" in text
+    assert f"{python} -m compileall" in text
+    assert "python3 -m venv" not in text
+    assert 'COPY --from=environment ["/opt/modelyard/environment", "/opt/modelyard/environment"]' in text
+
+
+def test_a_conda_environment_with_nothing_for_pip() -> None:
+    content = replace(CONTENT, requirements=None)
+    text = dockerfile("base:1", content, ca_bundle=False, pip_conf=False, conda_python="3.12.4")
+    assert "requirements.txt" not in text.replace("runtime-requirements.txt", "")
+    assert 'COPY --from=environment ["/opt/modelyard/environment", "/opt/modelyard/environment"]' in text
 
 
 def test_names_are_taken_literally() -> None:

@@ -74,6 +74,8 @@ def test_what_does_not_determine_the_image(change: dict[str, object]) -> None:
         {"pip_requirements": "numpy==2.1"},
         {"pip_requirements": None},
         {"pip_requirements": "https://h/requirements.txt"},
+        {"conda_env_file": "dependencies: [python]"},
+        {"spark": True},
         _model(digest="sha256:" + "e" * 64),
         _model(digest=None),
         _model(url="https://h/renamed.pkl"),
@@ -82,6 +84,17 @@ def test_what_does_not_determine_the_image(change: dict[str, object]) -> None:
 )
 def test_what_determines_the_image(change: dict[str, object]) -> None:
     assert _hash(REQUEST.model_copy(update=change)) != _hash()
+
+
+def test_what_a_conda_environment_adds() -> None:
+    one, other = "dependencies: [python]", "dependencies: [python, numpy]"
+    files = [
+        {"conda_env_file": text, "python_version": python}
+        for text in (one, other)
+        for python in (None, "3.12")
+    ]
+    assert len({_hash(REQUEST.model_copy(update=file)) for file in files}) == 4
+    assert _hash(REQUEST.model_copy(update={"conda_env_file": " "})) == _hash()
 
 
 def test_base_and_runtime_determine_the_image() -> None:

@@ -297,6 +297,30 @@ async def test_who_builds(default: str, asked: dict[str, str], builder: str) -> 
     await world.stop()
 
 
+async def test_a_conda_environment_brings_any_python(world: World) -> None:
+    properties = {"pythonVersion": "3.14", "condaEnvFile": "dependencies: [numpy]"}
+    world.apply(model(), manifest(targetRuntime={"runtimeType": "Python", "properties": properties}), image())
+    await world.settle()
+    request = world.request(jobs(world)[0])
+    assert (request.base_image, request.python_version) == ("python:3.11-slim", "3.14")
+    assert request.conda_env_file == "dependencies: [numpy]"
+
+
+@pytest.mark.parametrize(
+    ("properties", "image_used"),
+    [({}, "spark-3.12"), ({"pythonVersion": "3.13"}, "spark-3.13"), ({"condaEnvFile": "a"}, "spark-3.12")],
+)
+async def test_spark_stands_on_images_of_its_own(properties: dict[str, str], image_used: str) -> None:
+    world = World(Settings(build=Build(spark_images={"3.12": "spark-3.12", "3.13": "spark-3.13"})))
+    await world.start()
+    runtime = {"runtimeType": "SparkPython", "properties": properties}
+    world.apply(model(), manifest(targetRuntime=runtime), image())
+    await world.settle()
+    request = world.request(jobs(world)[0])
+    assert (request.spark, request.base_image) == (True, image_used)
+    await world.stop()
+
+
 async def test_the_python_version_when_none_is_given() -> None:
     offered = {"3.11": "old", "3.13": "new"}
     world = World(Settings(build=Build(base_images=offered, default_python_version="3.13")))

@@ -69,6 +69,16 @@ def test_only_the_docker_builder_sees_the_engine() -> None:
         ({"build": {"caBundleConfigMap": "ca"}}, "MODELYARD_CA_BUNDLE", "/etc/modelyard/ca/ca.crt"),
         ({"build": {"pipConfigSecret": "pip"}}, "MODELYARD_PIP_CONF", "/etc/modelyard/pip/pip.conf"),
         (
+            {"build": {"conda": {"secret": "c"}}},
+            "MODELYARD_CONDA_CREDENTIALS",
+            "/etc/modelyard/conda/credentials.json",
+        ),
+        (
+            {"build": {"conda": {"mirrors": {"b": "https://b", "a": "https://a"}}}},
+            "MODELYARD_CONDA_MIRRORS",
+            "a=https://a b=https://b",
+        ),
+        (
             {"build": {"registrySecret": "r"}},
             "MODELYARD_REGISTRY_CONFIG",
             "/etc/modelyard/registry/.dockerconfigjson",

@@ -48,6 +48,8 @@ def test_a_roll_loses_no_request() -> None:
     assert container(body)["lifecycle"] == {"preStop": {"sleep": {"seconds": 7}}}
     assert pod["terminationGracePeriodSeconds"] > 7 + 40
     assert {"name": "MODELYARD_DRAIN_SECONDS", "value": "40"} in container(body)["env"]
+    reserved = {"resourceFieldRef": {"resource": "requests.memory"}}
+    assert {"name": "MODELYARD_MEMORY_BYTES", "valueFrom": reserved} in container(body)["env"]
 
 
 def test_probes() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -40,17 +42,39 @@ def package_url(kind: str, name: str, version: str, qualifiers: str = "") -> str
 
 def packages(folder: Path) -> list[Package]:
     """All packages below the folder, an environment or a runtime, by name."""
-    found = (Distribution.at(info) for info in folder.rglob("*.dist-info"))
-    listed = [
-        Package(
+    conda = list(_conda_packages(folder))
+    theirs = {info for _, infos in conda for info in infos}
+    listed = [*(package for package, _ in conda), *_pip_packages(folder, theirs)]
+    return sorted(listed, key=lambda package: (package.name.lower(), package.version))
+
+
+def _conda_packages(folder: Path) -> Iterator[tuple[Package, frozenset[str]]]:
+    """Those of a conda environment, each with the names of the dist-info folders that came in it."""
+    for file in folder.rglob("conda-meta/*.json"):
+        record = json.loads(file.read_bytes())
+        package = Package(
+            name=record["name"],
+            version=record["version"],
+            license=record.get("license"),
+            ecosystem="conda",
+            qualifiers=f"build={quote(record['build'], safe='')}&subdir={record['subdir']}",
+            digest=f"sha256:{record['sha256']}" if record.get("sha256") else None,
+        )
+        paths = (Path(path) for path in record.get("files", ()))
+        yield package, frozenset(path.parent.name for path in paths if path.parent.suffix == ".dist-info")
+
+
+def _pip_packages(folder: Path, but: Set[str]) -> Iterator[Package]:
+    for info in folder.rglob("*.dist-info"):
+        if info.name in but:
+            continue
+        installed = Distribution.at(info)
+        yield Package(
             name=installed.metadata["Name"],
             version=installed.metadata["Version"],
             license=installed.metadata["License-Expression"] or _short(installed.metadata["License"]),
             digest=_digest(installed.read_text("RECORD")),
         )
-        for installed in found
-    ]
-    return sorted(listed, key=lambda package: (package.name.lower(), package.version))
 
 
 def _short(text: str | None) -> str | None:

@@ -43,7 +43,7 @@ def install(requirements: str, target: Target, folder: Path, settings: PipSettin
             here.unlink()
         shutil.rmtree(folder / "include" / "site", ignore_errors=True)  # headers, in that Python's folder
         clean(folder, lib / "site-packages")
-        _compile(folder, ENVIRONMENT, target, log)
+        compile_tree(folder, ENVIRONMENT, target, log)
 
 
 def runtime_tree(target: Target, folder: Path, settings: PipSettings, log: BuildLog) -> None:
@@ -57,12 +57,7 @@ def runtime_tree(target: Target, folder: Path, settings: PipSettings, log: Build
         for path in runtime_files():
             (folder / PACKAGE.name / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(PACKAGE / path, folder / PACKAGE.name / path)
-        _compile(folder, RUNTIME, target, log)
-
-
-def _compile(folder: Path, place: str, target: Target, log: BuildLog) -> None:
-    if not compile_tree(folder, place, target):
-        log.write(f"no byte code: the builder has no Python {target.minor}, so containers start more slowly")
+        compile_tree(folder, RUNTIME, target, log)
 
 
 @contextmanager

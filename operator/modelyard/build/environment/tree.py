@@ -17,6 +17,7 @@ from typing import Final
 
 from modelyard.build.environment.target import Target
 from modelyard.build.errors import BuildStepFailedError
+from modelyard.build.log import BuildLog
 
 _COMPILE_SECONDS: Final = 900
 _START_SECONDS: Final = 30
@@ -39,7 +40,7 @@ def clean(folder: Path, packages: Path) -> None:
     """Scripts, in `bin`, find the Python of the image, and dist-info says only what is equal each time."""
     (folder / ".lock").unlink(missing_ok=True)
     changed: dict[str, bytes] = {}
-    for script in (folder / "bin").glob("*"):
+    for script in filter(Path.is_file, (folder / "bin").glob("*")):
         content = script.read_bytes()
         if _OWN_SHEBANG.match(content):
             content = _OWN_SHEBANG.sub(_SHEBANG, content)
@@ -53,13 +54,14 @@ def clean(folder: Path, packages: Path) -> None:
             _write(record, _record(record.read_text(), packages, changed).encode())
 
 
-def compile_tree(folder: Path, place: str, target: Target) -> bool:
+def compile_tree(folder: Path, place: str, target: Target, log: BuildLog) -> None:
     """Byte code beside each module, since a read-only container can keep none; `place` is the folder in the
-    image. False when there is no Python of the target's version here.
+    image. None of it when there is no Python of the target's version here, and the log says so.
     """
     python = _interpreter(target)
     if python is None:
-        return False
+        log.write(f"no byte code: the builder has no Python {target.minor}, so containers start more slowly")
+        return
     # Nothing changes below it, so it is not checked. Packages may have files for other versions of Python,
     # which do not compile: what counts is that it ran. No folder of a package is ever one to import from.
     workers = str(min(_COMPILERS, len(os.sched_getaffinity(0))))
@@ -86,7 +88,6 @@ def compile_tree(folder: Path, place: str, target: Target) -> bool:
     )
     if done.returncode not in {0, 1}:
         raise BuildStepFailedError(f"byte code could not be made: {done.stderr.decode(errors='replace')}")
-    return True
 
 
 def _interpreter(target: Target) -> str | None:

@@ -9,17 +9,20 @@ from typing import Final
 
 from modelyard.build.access import RegistryAccess
 from modelyard.build.assemble import assemble
+from modelyard.build.environment.channels import CondaSettings
+from modelyard.build.environment.condafile import CondaFile
 from modelyard.build.environment.packages import Package, packages
 from modelyard.build.environment.pip import install, runtime_tree
 from modelyard.build.environment.settings import PipSettings
 from modelyard.build.environment.target import Target, target_of
+from modelyard.build.environment.tree import compile_tree
 from modelyard.build.errors import about
 from modelyard.build.fetch import FetchContext
 from modelyard.build.layers.base import Base, read_base, this_platform
 from modelyard.build.layers.cache import Kept, LayerCache, cache_of
 from modelyard.build.layers.crew import Crew
 from modelyard.build.layers.image import image_config, image_manifest
-from modelyard.build.layers.keys import environment_key, runtime_key
+from modelyard.build.layers.keys import conda_key, environment_key, runtime_key
 from modelyard.build.layers.models import ModelLayers
 from modelyard.build.layers.store import Store
 from modelyard.build.layers.tar import tar_of
@@ -42,7 +45,8 @@ class LayerBuilder:
     """Needs no privilege: a folder to work in, the registry, and where sources and packages are."""
 
     access: RegistryAccess = field(default_factory=RegistryAccess)
-    packages: PipSettings = field(default_factory=PipSettings)
+    pip: PipSettings = field(default_factory=PipSettings)
+    conda: CondaSettings = field(default_factory=CondaSettings)
     platform: str = field(default_factory=this_platform)
     """Of which image of a base that is an index: `linux/amd64`."""
     attests: bool = True
@@ -86,7 +90,8 @@ class _Build:
         base = self._base()
         target = target_of(self._request.base_python, base.config)
         self._crew.start(lambda: self._bring(base))
-        runtime = self._crew.start(lambda: self._runtime(target))
+        # A conda environment brings its own Python, and the runtime is for that one.
+        early = None if self._request.conda_env_file else self._crew.start(lambda: self._runtime(target))
         models = ModelLayers(
             self._request, context, self._log, image=self._image, cache=self._cache, crew=self._crew
         )
@@ -97,7 +102,12 @@ class _Build:
         models.take(content)
         app = self._crew.start(lambda: self._image.send(tar_of({APP_ROOT: content.app}), _APP))
         self._log.enter(Step.BUILD)
-        environment = self._environment(target, content.requirements)
+        if content.conda:
+            environment = [self._conda(content.conda, content.requirements, target.platform)]
+            target = Target(_python_of(environment[0]), target.platform)
+        else:
+            environment = self._environment(target, content.requirements)
+        runtime = early or self._crew.start(lambda: self._runtime(target))
         self._log.enter(Step.PUSH)
         self._crew.join()
         made = models.made()
@@ -105,7 +115,7 @@ class _Build:
         layers = [*(kept.layer for kept in shared), app.result(), *(model.layer for model in made.values())]
         config = image_config(base, layers, content.variables, self._request.labels)
         manifest = image_manifest(base, layers, config)
-        self._registry.upload_bytes(self._image.repository, config.body)
+        self._crew.start(lambda: self._registry.upload_bytes(self._image.repository, config.body))
         if self._builder.attests:
             facts = build_facts(
                 self._request,
@@ -132,7 +142,7 @@ class _Build:
 
     def _runtime(self, target: Target) -> Kept:
         def make(folder: Path) -> None:
-            runtime_tree(target, folder, self._builder.packages, self._log.at(Step.BUILD))
+            runtime_tree(target, folder, self._builder.pip, self._log.at(Step.BUILD))
 
         return self._shared(runtime_key(target), _RUNTIME, RUNTIME, make)
 
@@ -141,10 +151,29 @@ class _Build:
             return []
 
         def make(folder: Path) -> None:
-            install(requirements, target, folder, self._builder.packages, self._log)
+            install(requirements, target, folder, self._builder.pip, self._log)
 
         key = environment_key(requirements, target, self._request.registrations)
         return [self._shared(key, _ENVIRONMENT, ENVIRONMENT, make)]
+
+    def _conda(self, file: CondaFile, requirements: str | None, platform: str) -> Kept:
+        request, settings = self._request, self._builder.conda
+
+        def make(folder: Path) -> None:
+            # rattler is large, and few builds need it.
+            from modelyard.build.environment.conda import CondaTarget, install_conda  # noqa: PLC0415
+
+            python = install_conda(
+                file, CondaTarget(platform, request.python_version), folder, settings, self._log
+            )
+            target = Target(python, platform)
+            if requirements:
+                install(requirements, target, folder, self._builder.pip, self._log)
+            else:
+                compile_tree(folder, ENVIRONMENT, target, self._log)
+
+        key = conda_key(file, requirements, request.python_version, platform, settings, request.registrations)
+        return self._shared(key, _ENVIRONMENT, ENVIRONMENT, make)
 
     def _shared(self, key: str, holds: str, path: str, make: Callable[[Path], None]) -> Kept:
         """A layer with packages, from the cache or made and left there."""
@@ -158,3 +187,11 @@ class _Build:
             kept = Kept(layer, {"packages": [asdict(package) for package in packages(folder)]})
         self._crew.start(lambda: self._cache.keep(key, kept))
         return kept
+
+
+def _python_of(environment: Kept) -> str:
+    """The version of the Python that a conda environment has."""
+    found = (Package(**package) for package in environment.facts["packages"])
+    return next(
+        package.version for package in found if (package.ecosystem, package.name) == ("conda", "python")
+    )

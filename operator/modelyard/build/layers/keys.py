@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from modelyard.build.environment.channels import CondaSettings
+from modelyard.build.environment.condafile import CondaFile
 from modelyard.build.environment.target import Target
 from modelyard.build.inputs import LAYOUT
 from modelyard.build.runtime import runtime_version
@@ -26,8 +28,25 @@ def environment_key(requirements: str, target: Target, registrations: Mapping[st
 
     Who wants the newest of a package that is not pinned registers the manifest again.
     """
-    asked = {part: registrations[part] for part in _MANIFEST_PARTS if part in registrations}
-    return _key("environment", target.python, target.platform, requirements.strip(), asked)
+    return _key(
+        "environment", target.python, target.platform, requirements.strip(), _of_manifest(registrations)
+    )
+
+
+def conda_key(
+    file: CondaFile,
+    requirements: str | None,
+    python: str | None,
+    platform: str,
+    settings: CondaSettings,
+    registrations: Mapping[str, str],
+) -> str:
+    """Of a conda environment, with what pip adds to it; `python` is the version asked for beside the file."""
+    channels: Sequence[str] = file.channels or settings.channels
+    # Variables are not of the layer, and whence mirrors take packages does not change them.
+    made_for = [python, platform, dict(settings.virtual_packages)]
+    asked = [file.dependencies, channels, (requirements or "").strip()]
+    return _key("conda", *made_for, *asked, _of_manifest(registrations))
 
 
 def model_key(owner: str, path: str, name: str | None, digest: str) -> str:
@@ -36,6 +55,10 @@ def model_key(owner: str, path: str, name: str | None, digest: str) -> str:
     `owner` is the path of its namespace in the registry: who knows a digest is not given the model of others.
     """
     return _key("model", owner, path, name, digest)
+
+
+def _of_manifest(registrations: Mapping[str, str]) -> dict[str, str]:
+    return {part: registrations[part] for part in _MANIFEST_PARTS if part in registrations}
 
 
 def _key(kind: str, *parts: object) -> str:

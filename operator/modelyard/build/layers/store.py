@@ -28,22 +28,19 @@ class Store:
     def send(self, tar: Tar, holds: str, *, sample: Callable[[], bytes] | None = None) -> Layer:
         """A new layer of what the tar holds. Raises RegistryError, and what the tar's pieces raise."""
         packed = Packed(tar, sample)
-        meter = Meter(self._log, holds)
-
-        def progress(done: int) -> None:
-            self._check()
-            meter.total = tar.size if packed.media_type == TAR else None
-            meter.reach(done)
-
+        progress = self._progress(holds, lambda: tar.size if packed.media_type == TAR else None)
         blob = self._registry.upload(self.repository, packed, progress=progress)
         self._log(f"{holds}: {human(blob.size)} sent")
         return Layer(packed.media_type, blob.digest, blob.size, packed.diff_id(blob.digest), holds)
 
     def bring(self, layer: Descriptor, source: Reference) -> None:
         """A layer that is in another repository: shared with it, or copied where that is not possible."""
-        if not self.share(layer, source):
-            self._log(f"{layer['digest']}: copying {human(layer['size'])} from {source.registry}")
-            self._registry.copy(source, self.repository, layer["digest"], layer["size"])
+        if self.share(layer, source):
+            return
+        digest, size = layer["digest"], layer["size"]
+        what = f"layer {digest.removeprefix('sha256:')[:12]} of {source.repository}"
+        self._registry.copy(source, self.repository, digest, size, self._progress(what, lambda: size))
+        self._log(f"{what}: {human(size)} copied")
 
     def share(self, layer: Descriptor, source: Reference) -> bool:
         """Without a byte sent; False when it is in another registry, or when the registry shares nothing."""
@@ -52,3 +49,14 @@ class Store:
             return True
         near = source.registry == self.repository.registry
         return near and self._registry.mount(self.repository, digest, source.repository)
+
+    def _progress(self, what: str, total: Callable[[], int | None]) -> Callable[[int], None]:
+        """`total` is known when the first bytes are through."""
+        meter = Meter(self._log, what)
+
+        def progress(done: int) -> None:
+            self._check()
+            meter.total = total()
+            meter.reach(done)
+
+        return progress

@@ -154,7 +154,14 @@ class Registry:
         """A small blob, in one piece."""
         return uploads.upload_bytes(self._transport, repository, data)
 
-    def copy(self, source: Reference, target: Reference, digest: str, size: int) -> None:
+    def copy(
+        self,
+        source: Reference,
+        target: Reference,
+        digest: str,
+        size: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
         """A blob from one registry to another, streamed and verified; `size` in bytes."""
         content = BlobSource(self._transport, source, digest, size)
-        self.upload(target, content, digest=digest)
+        self.upload(target, content, digest=digest, progress=progress)

@@ -10,7 +10,7 @@ from typing import Any
 
 from modelyard.build.environment.packages import Package, package_url
 from modelyard.build.reference import parse_reference
-from modelyard.build.request import REQUIREMENTS, BuildRequest, Source
+from modelyard.build.request import CONDA_FILE, REQUIREMENTS, BuildRequest, Source
 from modelyard.build.runtime import runtime_version
 from modelyard.build.urls import redact, redact_text, requirements_url, scheme
 
@@ -23,6 +23,7 @@ class Kind(StrEnum):
     BASE = "base image"
     RUNTIME = "scoring runtime"
     REQUIREMENTS = "requirements"
+    CONDA_FILE = "conda environment"
     MODEL = "model"
     ASSET = "asset"
 
@@ -64,11 +65,13 @@ def build_facts(
     """The facts of a build.
 
     `digests` has sha256:<64 hex> of what was fetched, by the `subject` of each model and asset and by
-    REQUIREMENTS where those are a URL; KeyError where one is missing.
+    REQUIREMENTS and CONDA_FILE where those are a URL; KeyError where one is missing.
     """
     inputs = [_base(request, base_digest), Input(Kind.RUNTIME, "modelyard", f"sha256:{runtime_version()}")]
     if request.pip_requirements:
-        inputs.append(_requirements(request.pip_requirements, digests))
+        inputs.append(_asked(Kind.REQUIREMENTS, REQUIREMENTS, request.pip_requirements, digests))
+    if request.conda_env_file:
+        inputs.append(_asked(Kind.CONDA_FILE, CONDA_FILE, request.conda_env_file, digests))
     inputs += [
         Input(Kind.MODEL, model.name, digests[model.subject], str(model.version), _uri(model.source))
         for model in request.models
@@ -82,7 +85,7 @@ def build_facts(
 
 
 def shown_requirements(requirements: str) -> str:
-    """Requirements as anybody may read them: their URLs have no user and no query."""
+    """Requirements of pip or of conda as anybody may read them: their URLs have no user and no query."""
     return redact_text(requirements)
 
 
@@ -101,12 +104,12 @@ def _base(request: BuildRequest, digest: str) -> Input:
     return Input(Kind.BASE, name, digest, reference.tag, image_url(request.base_image, digest))
 
 
-def _requirements(requirements: str, digests: Mapping[str, str]) -> Input:
+def _asked(kind: Kind, name: str, requirements: str, digests: Mapping[str, str]) -> Input:
     if url := requirements_url(requirements):
-        return Input(Kind.REQUIREMENTS, REQUIREMENTS, digests[REQUIREMENTS], uri=_uri(Source(url=url)))
+        return Input(kind, name, digests[name], uri=_uri(Source(url=url)))
     # Of the text that is shown: a digest of the other one would let its password be guessed at leisure.
     shown = hashlib.sha256(shown_requirements(requirements).encode()).hexdigest()
-    return Input(Kind.REQUIREMENTS, REQUIREMENTS, f"sha256:{shown}")
+    return Input(kind, name, f"sha256:{shown}")
 
 
 def _uri(source: Source) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from modelyard.build.environment.packages import Package
-from modelyard.build.request import BuildRequest
+from modelyard.build.request import CONDA_FILE, REQUIREMENTS, BuildRequest
 from modelyard.build.supply.facts import BuildFacts, Input, Json, shown_requirements
 from modelyard.build.supply.version import VERSION
 
@@ -51,7 +51,7 @@ def provenance(facts: BuildFacts) -> Json:
 
 
 def _asked(request: BuildRequest) -> Json:
-    requirements = request.pip_requirements
+    texts = {REQUIREMENTS: request.pip_requirements, CONDA_FILE: request.conda_env_file}
     return {
         "repository": request.repository,
         "baseImage": request.base_image,
@@ -60,7 +60,7 @@ def _asked(request: BuildRequest) -> Json:
         "assets": [asset.id for asset in request.assets],
         "labels": request.labels,
         "registrations": request.registrations,
-    } | ({"pipRequirements": shown_requirements(requirements)} if requirements else {})
+    } | {name: shown_requirements(text) for name, text in texts.items() if text}
 
 
 def _input(item: Input) -> Json:

@@ -19,7 +19,6 @@ PREDICATE_TYPE: Final = "https://cyclonedx.org/bom"
 _TYPES: Final = {
     Kind.BASE: "container",
     Kind.RUNTIME: "framework",
-    Kind.REQUIREMENTS: "file",
     Kind.MODEL: "machine-learning-model",
     Kind.ASSET: "file",
 }
@@ -33,7 +32,7 @@ def sbom(repository: str, digest: str, facts: BuildFacts) -> Json:
     """
     reference = image_url(repository, digest)
     parts = [
-        *(_input(item) for item in facts.inputs if item.kind is not Kind.REQUIREMENTS),
+        *(_input(item) for item in facts.inputs if item.kind in _TYPES),
         *(_package(package) for package in facts.packages),
     ]
     return {

@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -76,14 +76,16 @@ def printed(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, frames or error.__traceback__)).rstrip()
 
 
-def start_driver(app_root: Path, entry_script: str) -> Driver:
-    """Imports the driver, calls init(). Raises DriverError, with the driver's exception as its cause."""
+def start_driver(app_root: Path, entry_script: str, names: Mapping[str, object]) -> Driver:
+    """Imports the driver, in which `names` are known, and calls init(). Raises DriverError, with the
+    driver's exception as its cause.
+    """
     file = app_root / entry_script
     if not file.is_file():
         raise DriverError(f"there is no driver file {file}")
     old_imports.install()
     try:
-        module = _import(file)
+        module = _import(file, names)
     except BaseException as error:
         raise DriverError(f"the import of the driver {entry_script} failed") from error
     driver = _described(module, entry_script)
@@ -94,11 +96,12 @@ def start_driver(app_root: Path, entry_script: str) -> Driver:
     return driver
 
 
-def _import(file: Path) -> ModuleType:
+def _import(file: Path, names: Mapping[str, object]) -> ModuleType:
     spec = importlib.util.spec_from_file_location(MODULE_NAME, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file.name} is not a Python file")
     module = importlib.util.module_from_spec(spec)
+    vars(module).update(names)
     sys.modules[MODULE_NAME] = module  # pickles made by the driver's classes find them by this name
     spec.loader.exec_module(module)
     return module

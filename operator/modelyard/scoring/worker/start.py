@@ -42,7 +42,12 @@ def main(arguments: list[str]) -> int:
     sys.path[0] = str(app_root)
     os.chdir(app_root)
     try:
-        driver = start_driver(app_root, os.environ["AZUREML_ENTRY_SCRIPT"])
+        names = {}
+        if os.environ.get("MODELYARD_SPARK") == "true":
+            from modelyard.scoring.worker.spark import start_session  # noqa: PLC0415 - few drivers need it
+
+            names = start_session(app_root)
+        driver = start_driver(app_root, os.environ["AZUREML_ENTRY_SCRIPT"], names)
         description = {
             "wants_meta": driver.inputs.wants_meta or driver.wants_headers,
             "openapi": documents(driver, app_root, os.environ),

@@ -53,6 +53,22 @@ def test_requirements_from_a_url_have_the_digest_of_what_came(facts: BuildFacts)
     assert inputs["pipRequirements"].uri == "https://git.example.com/requirements.txt"
 
 
+def test_a_conda_environment_is_an_input(facts: BuildFacts) -> None:
+    file = "dependencies: [python=3.12, 'https://me:hunter2@conda.example.com/a.conda']"
+    told = build_facts(
+        REQUEST.model_copy(update={"conda_env_file": file}),
+        builder="layers",
+        base_digest=BASE,
+        digests={"model diabetes:3": MODEL, "asset driver": MODEL},
+        packages=(),
+    )
+    shown = provenance(told)["buildDefinition"]["externalParameters"]["condaEnvFile"]
+    assert "python=3.12" in shown
+    assert "hunter2" not in shown
+    digest = hashlib.sha256(shown.encode()).hexdigest()
+    assert _digests(told)["conda environment condaEnvFile"] == digest
+
+
 def test_who_built_what_was_asked_for(facts: BuildFacts) -> None:
     told = provenance(facts)
     asked = told["buildDefinition"]["externalParameters"]

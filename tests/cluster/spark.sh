@@ -1,0 +1,21 @@
+#!/bin/bash
+# Makes the base image of SparkPython drivers, or finds it there, and pushes it to the local cluster's registry;
+# .cluster/spark.env names it. With SPARK_BASE_IMAGE, that one is taken as it is.
+set -euo pipefail
+
+# shellcheck source=tests/cluster/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+for file in parts images cluster; do
+  # shellcheck source=/dev/null
+  . "$CLUSTER_DIR/$file.sh"
+done
+
+mkdir -p "$RESULT"
+if [ -z "${SPARK_BASE_IMAGE:-}" ]; then
+  lock
+  ensure_spark_image
+  SPARK_BASE_IMAGE=$REGISTRY/modelyard/spark:$SPARK_VERSION
+  push "$image" "$SPARK_BASE_IMAGE"
+fi
+echo "export SPARK_BASE_IMAGE=$SPARK_BASE_IMAGE" >"$RESULT/spark.env"
+echo "spark: $SPARK_BASE_IMAGE"

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+
+from modelyard.build.environment.channels import CondaSettings
+from modelyard.build.environment.condafile import CondaFile, read_conda_file
+from modelyard.build.errors import CondaFileInvalidError
+
+EXPORTED = """
+name: churn
+channels: [conda-forge, nodefaults]
+dependencies:
+  - python=3.12
+  - conda-forge::numpy >=2
+  - pip:
+      - torch==2.9.0
+      - requests
+variables: {OMP_NUM_THREADS: 2, EMPTY: }
+prefix: /home/me/envs/churn
+"""
+
+
+def test_an_exported_file() -> None:
+    assert read_conda_file(EXPORTED) == CondaFile(
+        dependencies=("python=3.12", "conda-forge::numpy >=2"),
+        channels=("conda-forge",),
+        pip=("torch==2.9.0", "requests"),
+        variables={"OMP_NUM_THREADS": "2", "EMPTY": ""},
+    )
+
+
+@pytest.mark.parametrize(
+    "written", ["python", "python=3.12", "python >=3.11", "Python", "conda-forge::python"]
+)
+def test_python_is_recognised(written: str) -> None:
+    assert CondaFile((written,)).names_python
+
+
+@pytest.mark.parametrize("written", ["python-dateutil", "cpython", "python_abi=3.12"])
+def test_other_names_are_not_python(written: str) -> None:
+    assert not CondaFile((written,)).names_python
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("dependencies: [a\nb: }", "not YAML, line 2"),
+        ("python=3.12", "must have a list `dependencies`"),
+        ("", "must have a list `dependencies`"),
+        ("name: x", "dependencies must be a list"),
+        ("dependencies: []", "dependencies must be a list"),
+        ("dependencies: [python, 3]", "dependencies must be a list of texts"),
+        ("dependencies: [python, {npm: [x]}]", "one list `pip:`"),
+        ("dependencies: [python, {pip: x}]", "pip: must be a list of texts"),
+        ("dependencies: [python]\nchannels: conda-forge", "channels must be a list of texts"),
+        ("dependencies: [python]\nplatforms: [linux-64]", "platforms is not known"),
+        ("dependencies: [python]\nvariables: [A]", "variables must be names"),
+        ("dependencies: [python]\nvariables: {A: [1]}", "variables must be names"),
+        ("dependencies: [python]\nvariables: {A B: 1}", "'A B' cannot be set"),
+        ("dependencies: [python]\nvariables: {PATH: /bin}", "'PATH' cannot be set"),
+    ],
+)
+def test_what_is_refused(text: str, said: str) -> None:
+    with pytest.raises(CondaFileInvalidError, match=said):
+        read_conda_file(text)
+
+
+@pytest.mark.parametrize(
+    "channel", ["https://me:s3cret@conda.example.com/team", "https://conda.anaconda.org/t/s3cret/team"]
+)
+def test_credentials_do_not_belong_into_the_file(channel: str) -> None:
+    with pytest.raises(CondaFileInvalidError, match=r"build\.conda\.secretName") as caught:
+        read_conda_file(f"dependencies: [python]\nchannels: [{channel}]")
+    assert "s3cret" not in str(caught.value)
+
+
+MIRRORED = CondaSettings(
+    mirrors={
+        "team": "https://mirror.example.com/team/",
+        "https://conda.anaconda.org": "https://mirror.example.com/cloud",
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "channel", "urls"),
+    [
+        (CondaSettings(), "conda-forge", ["https://conda.anaconda.org/conda-forge"]),
+        (CondaSettings(), "https://conda.example.com/x/", ["https://conda.example.com/x"]),
+        (
+            CondaSettings(),
+            "defaults",
+            ["https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r"],
+        ),
+        (MIRRORED, "team", ["https://mirror.example.com/team"]),
+        (MIRRORED, "conda-forge", ["https://mirror.example.com/cloud/conda-forge"]),
+        (MIRRORED, "https://conda.anaconda.org/nvidia", ["https://mirror.example.com/cloud/nvidia"]),
+        (MIRRORED, "https://conda.anaconda.org.example.com/x", ["https://conda.anaconda.org.example.com/x"]),
+    ],
+)
+def test_where_channels_are(settings: CondaSettings, channel: str, urls: list[str]) -> None:
+    assert list(settings.urls(channel)) == urls
+
+
+def test_settings_of_a_job() -> None:
+    settings = CondaSettings.from_environment(
+        {
+            "MODELYARD_CONDA_CHANNELS": "team conda-forge",
+            "MODELYARD_CONDA_MIRRORS": "team=https://mirror.example.com/?a=b",
+            "MODELYARD_CONDA_VIRTUAL_PACKAGES": "__glibc=2.36 __cuda=12.4",
+        }
+    )
+    assert settings.channels == ("team", "conda-forge")
+    assert settings.mirrors == {"team": "https://mirror.example.com/?a=b"}
+    assert settings.virtual_packages == {"__glibc": "2.36", "__cuda": "12.4"}
+    assert settings.credentials is None
