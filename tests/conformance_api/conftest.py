@@ -22,7 +22,9 @@ from tests.conformance_api.reference import API_VERSION, rows
 from tests.conformance_api.seen import Seen
 from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl, port_forward
 from tests.support.files import Files
+from tests.support.operator import SYSTEM
 
+GATEWAY_PODS: Final = "app.kubernetes.io/name=modelyard-gateway"
 SUBSCRIPTION: Final = "5f08d643-1910-4a38-a7c7-84a39d4f42e0"
 RESOURCE_GROUP: Final = "Research"
 _ROLES: Final = {"editor": "edit", "viewer": "view"}
@@ -80,11 +82,22 @@ def base_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def replicas(base_url: str) -> Iterator[list[str]]:
+    """Where each replica of it is; of one that GATEWAY_URL names, that alone."""
+    if "GATEWAY_URL" in os.environ:
+        yield [base_url]
+        return
+    names = [pod["metadata"]["name"] for pod in SYSTEM.list("pods", GATEWAY_PODS)]
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(forwarded(f"pod/{name}", 8443)) for name in names]
+
+
 @contextlib.contextmanager
-def forwarded() -> Iterator[str]:
+def forwarded(target: str = "", port: int = 443) -> Iterator[str]:
     """The installed gateway's URL, through one of its pods, while the context lasts."""
-    name = os.environ.get("GATEWAY_SERVICE", "modelyard-gateway")
-    with port_forward(OPERATOR_NAMESPACE, f"service/{name}", 443) as url:
+    service = f"service/{os.environ.get('GATEWAY_SERVICE', 'modelyard-gateway')}"
+    with port_forward(OPERATOR_NAMESPACE, target or service, port) as url:
         yield url.replace("http://127.0.0.1", "https://localhost")
 
 

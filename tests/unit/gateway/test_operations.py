@@ -74,6 +74,16 @@ async def test_a_service_needs_a_built_image(api: Api) -> None:
     ] == "ImageNotFound"
 
 
+async def test_what_clients_of_the_time_print(api: Api, built: Any) -> None:
+    """Their lists read the description of everything, and the image of a service that waits as well."""
+    await api.world.stop()
+    await api.post("/services", service(), 202)
+    (waiting,) = (await api.get("/services"))["value"]
+    assert waiting["image"]["manifest"]["webserviceType"] == "Realtime"
+    for thing in (built, waiting["manifest"], *waiting["models"]):
+        assert thing["description"] == ""
+
+
 async def test_a_service_is_changed(api: Api, built: Any) -> None:
     await api.post("/services", service(numReplicas=2), 202)
     assert (await api("POST", "/services", 409, json=service())).json()["code"] == "NameTaken"
