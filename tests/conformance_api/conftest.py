@@ -11,7 +11,7 @@ import os
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -42,10 +42,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _LAST.index(item.path.name) if item.path.name in _LAST else -1)
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The last word: how much of the reference was seen to work."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """The very last word: how much of the reference was seen to work."""
+    result = yield
     wanted = set(rows())
-    terminalreporter.write_line(f"rows={len(wanted)} passed={len(wanted & _SEEN.rows)}")
+    session.config.get_terminal_writer().line(f"rows={len(wanted)} passed={len(wanted & _SEEN.rows)}")
+    return result
 
 
 @pytest.fixture(scope="session")
