@@ -11,7 +11,7 @@ import os
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,9 @@ from tests.conformance_api.reference import API_VERSION, rows
 from tests.conformance_api.seen import Seen
 from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl, port_forward
 from tests.support.files import Files
+from tests.support.operator import SYSTEM
 
+GATEWAY_PODS: Final = "app.kubernetes.io/name=modelyard-gateway"
 SUBSCRIPTION: Final = "5f08d643-1910-4a38-a7c7-84a39d4f42e0"
 RESOURCE_GROUP: Final = "Research"
 _ROLES: Final = {"editor": "edit", "viewer": "view"}
@@ -40,10 +42,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _LAST.index(item.path.name) if item.path.name in _LAST else -1)
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The last word: how much of the reference was seen to work."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """The very last word: how much of the reference was seen to work."""
+    result = yield
     wanted = set(rows())
-    terminalreporter.write_line(f"rows={len(wanted)} passed={len(wanted & _SEEN.rows)}")
+    session.config.get_terminal_writer().line(f"rows={len(wanted)} passed={len(wanted & _SEEN.rows)}")
+    return result
 
 
 @pytest.fixture(scope="session")
@@ -80,11 +85,22 @@ def base_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def replicas(base_url: str) -> Iterator[list[str]]:
+    """Where each replica of it is; of one that GATEWAY_URL names, that alone."""
+    if "GATEWAY_URL" in os.environ:
+        yield [base_url]
+        return
+    names = [pod["metadata"]["name"] for pod in SYSTEM.list("pods", GATEWAY_PODS)]
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(forwarded(f"pod/{name}", 8443)) for name in names]
+
+
 @contextlib.contextmanager
-def forwarded() -> Iterator[str]:
+def forwarded(target: str = "", port: int = 443) -> Iterator[str]:
     """The installed gateway's URL, through one of its pods, while the context lasts."""
-    name = os.environ.get("GATEWAY_SERVICE", "modelyard-gateway")
-    with port_forward(OPERATOR_NAMESPACE, f"service/{name}", 443) as url:
+    service = f"service/{os.environ.get('GATEWAY_SERVICE', 'modelyard-gateway')}"
+    with port_forward(OPERATOR_NAMESPACE, target or service, port) as url:
         yield url.replace("http://127.0.0.1", "https://localhost")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from tests.conformance_api.conftest import Api, forwarded, trusted
+from tests.conformance_api.conftest import GATEWAY_PODS, Api, forwarded, trusted
 from tests.support.cluster import OPERATOR_NAMESPACE, Json, Kubectl, eventually
 from tests.support.faults import crash, crash_api_server, ours_to_break
 from tests.support.operator import SYSTEM
@@ -20,7 +20,6 @@ pytestmark = ours_to_break
 _SCRIPT: Final = Path(__file__).with_name("fault_client.py")
 _SECONDS: Final = 40.0  # of crashes before the API server's, and a quarter of them after it
 _API_SERVER_SECONDS: Final = 180.0  # the kubelet waits longer each time before it starts it again
-_GATEWAY: Final = "app.kubernetes.io/name=modelyard-gateway"
 _OPERATOR: Final = "app.kubernetes.io/name=modelyard"
 _POD: Final = "fault-client"
 
@@ -88,7 +87,7 @@ def _crash_for(seconds: float) -> int:
         time.sleep(random.uniform(0.5, 4))
         pods = [
             pod
-            for pod in SYSTEM.list("pods", random.choice([_OPERATOR, _GATEWAY, _GATEWAY]))
+            for pod in SYSTEM.list("pods", random.choice([_OPERATOR, GATEWAY_PODS, GATEWAY_PODS]))
             if pod["status"]["phase"] == "Running"
         ]
         if pods:

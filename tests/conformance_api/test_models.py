@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -48,10 +49,14 @@ def test_a_filter_by_tag(api: Api, name: str) -> None:
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same content", "other content"])
-def test_twenty_at_once(api: Api, name: str, same: bool) -> None:
+def test_twenty_at_once(
+    api: Api, caller: Callable[..., Api], replicas: list[str], name: str, same: bool
+) -> None:
+    """By turns through each replica: they know nothing of each other."""
     bodies = [model(name, url=f"data:,{0 if same else number}") for number in range(20)]
+    apis = itertools.cycle([caller(url=url) for url in replicas])
     with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda body: api.post("/models", body), bodies))
+        answers = list(pool.map(lambda body, one: one.post("/models", body), bodies, apis))
     assert sorted(answer["version"] for answer in answers) == list(range(1, 21))
     assert [answer["url"] for answer in answers] == [body["url"] for body in bodies]
     listed = {item["id"]: item for item in api.all("/models", name=name)}

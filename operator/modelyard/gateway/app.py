@@ -22,7 +22,8 @@ from modelyard.gateway.settings import GatewaySettings
 from modelyard.kube.errors import KubeError
 
 _ROUTES: Final = (models, manifests, images, services, keys, deployments, operations)
-_CODES: Final = {404: "RouteNotFound", 405: "MethodNotAllowed"}
+# What the framework says by itself; its 400 is of a body that it cannot read.
+_CODES: Final = {400: "InvalidJson", 404: "RouteNotFound", 405: "MethodNotAllowed"}
 
 
 def application(settings: GatewaySettings, cluster: Cluster) -> ASGIApp:
@@ -72,7 +73,7 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        code = _CODES.get(error.status_code, "BadRequest")
+        code = _CODES.get(error.status_code, "InvalidRequest")
         headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
         return _response(ApiError(error.status_code, code, error.detail, headers=headers))
 

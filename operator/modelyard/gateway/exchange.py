@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import quote, urlencode
 
-from fastapi import Depends, Path, Query, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Path, Query, Request, Response
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
 
 from modelyard.api.kinds import IMAGE, MANIFEST, Kind
 from modelyard.api.names import GROUP, is_object_name, parse_reference
@@ -125,8 +126,46 @@ class Exchange:
         return await self.version(MANIFEST, str(image.data.get("manifestId", "")))
 
     async def image_of(self, service: Json) -> Version | None:
-        """What a Service serves."""
-        return await self.version(IMAGE, str((service.get("status") or {}).get("imageId", "")))
+        """What a Service serves, or will serve at first."""
+        serves = (service.get("status") or {}).get("imageId") or service["spec"]["imageId"]
+        return await self.version(IMAGE, serves)
+
+
+class AccountRoute(APIRoute):
+    """A route below an account: who calls is known before what he sends is read.
+
+    A body takes many times its size in memory, and may not be had by everybody.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def admitted(request: Request) -> Response:
+            await _admit(request)
+            return await handle(request)
+
+        return admitted
+
+
+async def _admit(request: Request) -> None:
+    """Find the caller and the account's labels, for `exchange`.
+
+    ApiError 401 without a token, 404 when there is no such account; KubeError.
+    """
+    credentials = await bearer(request)
+    if credentials is None or not credentials.credentials.isascii():
+        message = "send a header Authorization: Bearer <token>"
+        raise ApiError(401, "Unauthorized", message, headers=UNAUTHORIZED)
+    account = request.path_params["accountName"]
+    if not is_object_name(account) or len(account) > _MAX_NAMESPACE or "." in account:
+        raise _no_account(account)
+    parts: Parts = request.app.state.parts
+    caller = Caller(parts.cluster, credentials.credentials, account)
+    try:
+        request.state.labels = await parts.accounts.labels(caller)
+    except NotFound:
+        raise _no_account(account) from None
+    request.state.caller = caller
 
 
 async def exchange(
@@ -142,29 +181,18 @@ async def exchange(
             json_schema_extra={"enum": [*API_VERSIONS]},
         ),
     ],
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> Exchange:
     """The call, when it is one that can be passed on."""
-    if credentials is None or not credentials.credentials.isascii():
-        message = "send a header Authorization: Bearer <token>"
-        raise ApiError(401, "Unauthorized", message, headers=UNAUTHORIZED)
     if api_version not in API_VERSIONS:
         known = ", ".join(API_VERSIONS)
         raise bad_request("UnknownApiVersion", f"the api-version is not one of {known}")
-    parts: Parts = request.app.state.parts
-    caller = Caller(parts.cluster, credentials.credentials, account)
-    if not is_object_name(account) or len(account) > _MAX_NAMESPACE or "." in account:
-        raise _no_account(account)
-    try:
-        labels = await parts.accounts.labels(caller)
-    except NotFound:
-        raise _no_account(account) from None
     for label, said in ((SUBSCRIPTION, subscription), (RESOURCE_GROUP, resource_group)):
-        if labels.get(label, said).casefold() != said.casefold():
+        if request.state.labels.get(label, said).casefold() != said.casefold():
             raise _no_account(account)
+    parts: Parts = request.app.state.parts
     base = (parts.settings.public_url or str(request.base_url)).rstrip("/")
     path = f"/subscriptions/{quote(subscription, safe='')}/resourceGroups/{quote(resource_group, safe='')}"
-    return Exchange(parts, caller, f"{base}/api{path}/accounts/{account}", api_version)
+    return Exchange(parts, request.state.caller, f"{base}/api{path}/accounts/{account}", api_version)
 
 
 def _no_account(name: str) -> ApiError:

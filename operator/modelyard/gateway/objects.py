@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
+from modelyard.api.base import ApiType
 from modelyard.api.kinds import IMAGE, MANIFEST, MODEL, Kind
 from modelyard.gateway import wire
 from modelyard.gateway.names import parse_id
 from modelyard.kube.types import Json
 
-_GIVEN_BY_US = {"id", "version", "created_at", "created_time"}
+_GIVEN_BY_US: Final = {"id", "version", "created_at", "created_time"}
 
 
 def reference(kind: Kind, text: str) -> str:
@@ -17,39 +20,47 @@ def reference(kind: Kind, text: str) -> str:
 
 def model_spec(model: wire.Model) -> Json:
     """The spec of a Model."""
-    return _spec(model)
+    return _said(model)
 
 
 def manifest_spec(manifest: wire.Manifest) -> Json:
     """The spec of a Manifest."""
-    return _spec(manifest) | {"modelIds": [reference(MODEL, id_) for id_ in manifest.model_ids]}
+    return _said(manifest) | {"modelIds": [reference(MODEL, id_) for id_ in manifest.model_ids]}
 
 
 def image_spec(request: wire.ImageRequest) -> Json:
     """The spec of an Image."""
-    return request.wire() | {"manifestId": reference(MANIFEST, request.manifest_id)}
+    return _said(request) | {"manifestId": reference(MANIFEST, request.manifest_id)}
 
 
 def service_spec(request: wire.ServiceCreateRequest) -> Json:
     """The spec of a new Service."""
-    return request.wire() | {"imageId": reference(IMAGE, request.image_id)}
+    return _said(request) | {"imageId": reference(IMAGE, request.image_id)}
 
 
 def updated_service_spec(present: Json, request: wire.ServiceUpdateRequest) -> Json:
-    """The spec of a Service with what the request names; a way of scaling replaces the other one."""
-    said = request.wire()
+    """The spec of a Service with what the request names, down to single fields of what it has parts of.
+
+    A way of scaling replaces the other one.
+    """
+    said = _said(request)
     if request.image_id:
         said["imageId"] = reference(IMAGE, request.image_id)
-    spec = present | said
-    if request.num_replicas is not None and request.auto_scaler is None:
-        spec.pop("autoScaler", None)
-    if request.auto_scaler and request.auto_scaler.autoscale_enabled and request.num_replicas is None:
-        spec.pop("numReplicas", None)
-    return spec
+    kept = dict(present)
+    if request.num_replicas is not None:
+        kept.pop("autoScaler", None)
+    if request.auto_scaler and request.auto_scaler.autoscale_enabled:
+        kept.pop("numReplicas", None)
+    return kept | {field: _with(kept.get(field), value) for field, value in said.items()}
 
 
-def _spec(request: wire.Model | wire.Manifest) -> Json:
-    spec: Json = request.model_dump(
+def _with(present: Any, said: Any) -> Any:
+    return present | said if isinstance(present, dict) and isinstance(said, dict) else said
+
+
+def _said(request: ApiType) -> Json:
+    """What a client sent and is not ours to give; what it left out has its default later."""
+    said: Json = request.model_dump(
         mode="json", by_alias=True, exclude_none=True, exclude_unset=True, exclude=_GIVEN_BY_US
     )
-    return spec
+    return said

@@ -122,4 +122,5 @@ def progress(version: Version, owner: Json | None) -> Progress:
     ready: Json = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), {})
     state = State(status.get("state", State.NOT_STARTED))
     ended = ready.get("lastTransitionTime") if state.ended else None
-    return Progress(state, status.get("error"), ended, ready.get("message", ""))
+    message = status.get("progress") or ready.get("message", "")
+    return Progress(state, status.get("error"), ended, message)

@@ -1,4 +1,7 @@
-"""Kubernetes to wire: what clients get, from versions and objects."""
+"""Kubernetes to wire: what clients get, from versions and objects.
+
+A description is there even when it is empty: clients of the time read it of everything.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +39,13 @@ def _content(version: Version) -> Json:
 
 def model(version: Version) -> Json:
     """Model."""
-    return {"unpack": False, "tags": []} | _content(version) | {"createdAt": version.created}
+    defaults = {"unpack": False, "tags": [], "description": ""}
+    return defaults | _content(version) | {"createdAt": version.created}
 
 
 def manifest(version: Version) -> Json:
     """Manifest."""
-    defaults = {"modelIds": [], "modelType": "Registered", "webserviceType": "Realtime"}
+    defaults = {"description": "", "modelIds": [], "modelType": "Registered", "webserviceType": "Realtime"}
     return defaults | _content(version) | {"createdTime": version.created}
 
 
@@ -51,7 +55,7 @@ def image(version: Version, now: Progress, built_from: Version | None, log_uri: 
         id=version.id,
         name=version.name,
         version=version.number,
-        description=version.about.get("description"),
+        description=version.about.get("description", ""),
         computeResourceId=version.data.get("computeResourceId"),
         createdTime=version.created,
         creationState=str(now.state),

@@ -113,7 +113,7 @@ class ServiceConfiguration(ApiType):
     max_concurrent_requests_per_container: Annotated[int, Field(ge=1, le=10000), INTEGER] | None = None
     """Requests that one replica scores at once."""
     app_insights_enabled: Boolean | None = None
-    """Accepted; has no effect yet."""
+    """Export a trace of each request to the installation's collector, if it has one."""
     data_collection: ModelDataCollection | None = None
     """Accepted; has no effect yet."""
 

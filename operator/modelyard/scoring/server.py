@@ -13,11 +13,8 @@ import uvloop
 
 from modelyard.scoring.connection import Connection
 from modelyard.scoring.dispatcher import Dispatcher, Job
-from modelyard.scoring.keys import Keys
 from modelyard.scoring.lifecycle import Lifecycle
-from modelyard.scoring.metrics import Metrics
 from modelyard.scoring.process import Reply
-from modelyard.scoring.score import ScoreEndpoint
 from modelyard.scoring.settings import Settings
 from modelyard.scoring.site import ScoringSite
 from modelyard.scoring.spawn import Spawn, Spawned
@@ -55,10 +52,8 @@ class ScoringServer:
         self._settings = settings
         self._lifecycle = Lifecycle()
         self._telemetry = telemetry
-        keys, metrics = Keys(settings.keys_dir), Metrics()
         self._dispatcher = Dispatcher(settings, self._lifecycle, spawned, spawn)
-        self._score = ScoreEndpoint(settings, self._lifecycle, keys, self._dispatcher, metrics, telemetry)
-        self._site = ScoringSite(settings, self._lifecycle, keys, self._dispatcher, metrics, self._score)
+        self._site = ScoringSite(settings, self._lifecycle, self._dispatcher, telemetry)
         self._exit_code = 0
         self._drain_until = float("inf")
 
@@ -100,7 +95,7 @@ class ScoringServer:
     # --- what the dispatcher says
 
     def done(self, job: Job, reply: Reply) -> None:
-        self._score.done(job, reply)
+        self._site.score.done(job, reply)
 
     def hopeless(self, words: str, exception: str | None) -> None:
         """The driver cannot be served: the log says why, and the container may try again from the start."""

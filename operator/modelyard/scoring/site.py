@@ -19,6 +19,7 @@ from modelyard.scoring.messages import Request, Response, message, text
 from modelyard.scoring.metrics import Metrics
 from modelyard.scoring.score import NOT_STARTED, UNAUTHORISED, ScoreEndpoint
 from modelyard.scoring.settings import Settings
+from modelyard.scoring.telemetry import Telemetry
 
 Handler = Callable[[Request], Response | None]
 
@@ -39,19 +40,17 @@ class ScoringSite:
         self,
         settings: Settings,
         lifecycle: Lifecycle,
-        keys: Keys,
         dispatcher: Dispatcher,
-        metrics: Metrics,
-        score: ScoreEndpoint,
+        telemetry: Telemetry | None,
     ) -> None:
         self.connections: set[Connection] = set()
         self.max_body_bytes = settings.max_body_bytes
         self._settings = settings
         self._lifecycle = lifecycle
-        self._keys = keys
         self._dispatcher = dispatcher
-        self._metrics = metrics
-        self._score = score
+        self._keys = Keys(settings.keys_dir)
+        self._metrics = Metrics()
+        self.score = ScoreEndpoint(settings, lifecycle, self._keys, dispatcher, self._metrics, telemetry)
         self._ids = Ids()
         self._held_bytes = 0
         self._pacing: deque[tuple[float, Connection]] = deque()
@@ -62,7 +61,7 @@ class ScoringSite:
             "/metrics": dict.fromkeys(read, self._show_metrics),
             "/docs": dict.fromkeys(read, self._docs),
             "/swagger.json": dict.fromkeys(read, self._swagger),
-            "/score": {"GET": score.score, "POST": score.score, "OPTIONS": score.options},
+            "/score": {"GET": self.score.score, "POST": self.score.score, "OPTIONS": self.score.options},
         }
         self.tick()
 
@@ -93,7 +92,7 @@ class ScoringSite:
         if request.method not in handlers:
             return message(405, "Method not allowed", f"allow: {', '.join(handlers)}\r\n".encode())
         if request.path == "/score" and request.method != "OPTIONS":
-            refusal = self._score.admit(request)
+            refusal = self.score.admit(request)
             if refusal is not None:
                 return refusal
         return self.may_hold(request, request.declared or 0)
@@ -105,7 +104,7 @@ class ScoringSite:
             return message(413, f"The body is larger than {self.max_body_bytes} bytes.")
         if self._held_bytes + more_bytes > self._settings.max_held_bytes:
             self._metrics.requests[503] += 1
-            return self._score.overloaded
+            return self.score.overloaded
         request.reserved = size
         self._held_bytes += more_bytes
         return None
@@ -116,7 +115,7 @@ class ScoringSite:
             request.connection.respond(request, response)
 
     def abandoned(self, request: Request) -> None:
-        self._score.abandoned(request)
+        self.score.abandoned(request)
 
     def finished(self, request: Request) -> None:
         self._held_bytes -= request.reserved

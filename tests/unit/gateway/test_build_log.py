@@ -14,7 +14,7 @@ from modelyard.gateway.cluster import Caller
 from modelyard.gateway.exchange import API_VERSIONS, Exchange, Parts
 from modelyard.gateway.settings import GatewaySettings
 from modelyard.kube.errors import Unavailable, from_status
-from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, REVISIONS
+from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, REVISIONS, Json
 from modelyard.reconcile.build_log import PAUSE_SECONDS
 from modelyard.resources.build_job import CONTAINER
 
@@ -33,7 +33,7 @@ class Build:
     def __init__(self, api: Api):
         self.api = api
 
-    async def begin(self) -> None:
+    async def begin(self, status: Json | None = None) -> None:
         await self.api.post("/manifests", manifest())
         await self.api.post("/images", image(), 202)
         await self.api.world.settle()
@@ -41,9 +41,8 @@ class Build:
         (job,) = (body["metadata"]["name"] for body in cluster.all(JOBS))
         self.pod = f"{job}-running"
         metadata = {"name": self.pod, "labels": {"batch.kubernetes.io/job-name": job}}
-        cluster.put(PODS, SYSTEM, {**PODS.header(), "metadata": metadata})["status"] = {
-            "containerStatuses": [{"name": CONTAINER, "state": {"running": {}}}]
-        }
+        running = {"phase": "Running", "containerStatuses": [{"name": CONTAINER, "state": {"running": {}}}]}
+        cluster.put(PODS, SYSTEM, {**PODS.header(), "metadata": metadata})["status"] = status or running
         cluster.logs[self.pod] = ""
 
     async def say(self, line: str) -> None:
@@ -78,6 +77,15 @@ async def test_it_streams_while_the_build_runs(api: Api, build: Build) -> None:
     assert pieces[0].startswith("building m:1 in Job ")
     assert pieces[1:4] == ["[Fetch] a\n", "[Build] b\n", "[Push] c\n"]
     assert (await api.get("/operations/image-m-1"))["state"] == "Succeeded"
+
+
+async def test_it_says_what_keeps_a_build_from_beginning(api: Api) -> None:
+    no_room = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+    build = Build(api)
+    await build.begin({"phase": "Pending", "conditions": [no_room]})
+    await api.world.play(PAUSE_SECONDS + 1, alone=True)
+    pieces = [piece async for piece in lines_of(api, build=build)]
+    assert "0/1 nodes" in pieces[0]
 
 
 async def test_it_opens_with_the_callers_token(api: Api, build: Build) -> None:

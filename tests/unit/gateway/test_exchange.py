@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -28,6 +29,30 @@ async def test_another_account(api: Api, root: str) -> None:
         headers={"Authorization": "Bearer editor"},
     )
     assert answer.status_code == 404
+
+
+async def test_nothing_is_read_of_somebody_unknown(api: Api) -> None:
+    """A made-up token must not cost what it takes to hold a large body."""
+    read = False
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        read = True
+        yield b"{}"
+
+    headers = {"Content-Type": "application/json"}
+    for token in ("nobody", ""):
+        await api("POST", "/models", 401, token=token, content=body(), headers=headers)
+    assert not read
+    await api("POST", "/models", 400, content=body(), headers=headers)
+    assert read
+
+
+@pytest.mark.parametrize("body", [b"{", b"[" * 100_000, b'{"name": "\xff"}', b'{"name": %s}' % (b"9" * 5000)])
+async def test_a_body_that_is_no_json(api: Api, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = await api("POST", "/models", 400, content=body, headers=headers)
+    assert answer.json()["code"] == "InvalidJson"
 
 
 async def test_labels_that_the_caller_may_not_read_are_not_checked(api: Api) -> None:

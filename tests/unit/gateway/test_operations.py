@@ -8,6 +8,7 @@ import pytest
 from tests.unit.gateway.conftest import Api, image, manifest, model, service
 
 from modelyard.build.request import BuildError, BuildResult
+from modelyard.kube.errors import Unavailable
 
 
 @pytest.fixture
@@ -73,6 +74,16 @@ async def test_a_service_needs_a_built_image(api: Api) -> None:
     ] == "ImageNotFound"
 
 
+async def test_what_clients_of_the_time_print(api: Api, built: Any) -> None:
+    """Their lists read the description of everything, and the image of a service that waits as well."""
+    await api.world.stop()
+    await api.post("/services", service(), 202)
+    (waiting,) = (await api.get("/services"))["value"]
+    assert waiting["image"]["manifest"]["webserviceType"] == "Realtime"
+    for thing in (built, waiting["manifest"], *waiting["models"]):
+        assert thing["description"] == ""
+
+
 async def test_a_service_is_changed(api: Api, built: Any) -> None:
     await api.post("/services", service(numReplicas=2), 202)
     assert (await api("POST", "/services", 409, json=service())).json()["code"] == "NameTaken"
@@ -88,6 +99,50 @@ async def test_a_service_is_changed(api: Api, built: Any) -> None:
     assert (first["expiredAt"], first["status"]) == (second["createdAt"], "Succeeded")
     assert "expiredAt" not in second
     assert await api.get("/deployments/service-m-2") == second
+
+
+async def test_an_update_changes_what_it_names(api: Api, built: Any) -> None:
+    """Clients of the time send single fields: the memory stays when they ask for more CPU."""
+    scaler = {"autoscaleEnabled": True, "minReplicas": 2, "maxReplicas": 3}
+    reservation = {"cpu": "20m", "memory": "64Mi"}
+    body = service(autoScaler=scaler, containerResourceReservation=reservation)
+    await api.post("/services", body, 202)
+    await api.world.play()
+    change = {
+        "imageId": built["id"],
+        "autoScaler": {"maxReplicas": 5},
+        "containerResourceReservation": {"cpu": "0.5"},
+    }
+    await api("PUT", "/services/m", 202, json=change)
+    found = await api.get("/services/m")
+    assert found["autoScaler"] == scaler | {"maxReplicas": 5}
+    assert found["containerResourceReservation"] == {"cpu": "0.5", "memory": "64Mi"}
+    await api("PUT", "/services/m", 202, json={"numReplicas": 2, "autoScaler": {"maxReplicas": 4}})
+    found = await api.get("/services/m")
+    assert (found["numReplicas"], found["autoScaler"]) == (2, {"maxReplicas": 4})
+
+
+@pytest.mark.parametrize("field", ["autoScaler", "containerResourceReservation"])
+async def test_what_a_client_leaves_empty(api: Api, built: Any, field: str) -> None:
+    operation = await api.post("/services", service(**{field: {}}), 202)
+    await api.world.play()
+    assert (await api.get(operation))["state"] == "Succeeded"
+
+
+@pytest.mark.parametrize("written", [True, False])
+async def test_a_service_whose_answer_is_lost(api: Api, built: Any, written: bool) -> None:
+    """It is looked for: who asks again would be told that the name is taken."""
+
+    def lose(method: str, path: str) -> None:
+        if method == "POST":
+            raise Unavailable("the connection broke")
+
+    if written:
+        api.server.lost = lose
+        await api.post("/services", service(), 202)
+    else:
+        api.server.fault = lose
+        assert (await api("POST", "/services", 503, json=service())).json()["code"] == "Unavailable"
 
 
 async def test_keys(api: Api, built: Any) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 import orjson
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from modelyard.api.status import ErrorResponse
+from modelyard.gateway.exchange import AccountRoute, bearer
 from modelyard.kube.types import Json
 
 PREFIX: Final = (
@@ -37,7 +38,13 @@ ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
 
 def router(tag: str) -> APIRouter:
     """A router below the account whose routes may all fail with an ErrorResponse."""
-    return APIRouter(prefix=PREFIX, tags=[tag], responses=_OTHERWISE)
+    return APIRouter(
+        prefix=PREFIX,
+        tags=[tag],
+        responses=_OTHERWISE,
+        route_class=AccountRoute,
+        dependencies=[Depends(bearer)],  # for the document; the route itself looks at it
+    )
 
 
 def shows(type_: object, description: str = "Success.") -> dict[int | str, dict[str, Any]]:

@@ -18,7 +18,7 @@ from modelyard.gateway.registration import Registration, mark_of, marked, new_ma
 from modelyard.gateway.routes.answers import ACCEPTED, accepted, json, router, shows
 from modelyard.gateway.routes.images import image_view
 from modelyard.gateway.routes.registered import require
-from modelyard.kube.errors import AlreadyExists, NotFound
+from modelyard.kube.errors import AlreadyExists, NotFound, Unavailable
 from modelyard.kube.types import OURS, Json
 from modelyard.resources.labels import revision_name
 
@@ -41,10 +41,12 @@ async def create_service(call: Call, request: wire.ServiceCreateRequest) -> Resp
     try:
         await call.caller.create(_SERVICES, marked(name, mark, spec))
     except AlreadyExists:
+        message = f"there is a service with the name {request.name!r}: update it, or choose another name"
+        raise ApiError(409, "NameTaken", message) from None
+    except Unavailable:  # perhaps only the answer was lost
         there = await call.caller.find(_SERVICES, name)
         if there is None or mark_of(there) != mark:
-            message = f"there is a service with the name {request.name!r}: update it, or choose another name"
-            raise ApiError(409, "NameTaken", message) from None
+            raise
     return accepted(call.location("operations", revision_name(SERVICE.name, name, 1)))
 
 
