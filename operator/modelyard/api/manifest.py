@@ -70,7 +70,7 @@ class Asset(ApiType):
     mime_type: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     """Media type of the file, such as text/x-python."""
     url: Url | None = None
-    """Where the file is: http(s), oci, s3, gs, abfs(s) or data."""
+    """Where the file is: http(s), oci, s3, gs, abfs(s), pvc or data."""
     content: Annotated[str, Field(max_length=MAX_INLINE)] | None = None
     """The file itself, as text, instead of a url."""
     unpack: Boolean = False

@@ -11,7 +11,7 @@ from modelyard.api.base import ApiType, Boolean
 from modelyard.api.names import MAX_OBJECT_NAME, object_name_rule
 from modelyard.api.rules import Rule
 
-SCHEMES: Final = ("http://", "https://", "oci://", "s3://", "gs://", "abfs://", "abfss://", "data:")
+SCHEMES: Final = ("http://", "https://", "oci://", "s3://", "gs://", "abfs://", "abfss://", "pvc://", "data:")
 # An object, its record and the build request each carry the text: etcd takes 1.5 MiB, a Secret 1 MiB.
 MAX_INLINE: Final = 512 * 1024
 _DIGEST: Final = re.compile(r"^sha256:[0-9a-f]{64}$")
@@ -56,8 +56,9 @@ class MimeTyped(ApiType):
     mime_type: Annotated[str, Field(min_length=1, max_length=255)]
     """Media type of the file, such as application/octet-stream."""
     url: Url
-    """Where the file is: http(s), oci (an artifact in a registry), s3, gs, abfs(s) or data. Credentials
-    belong into secretRef; a URL that carries its own short-lived credential is accepted."""
+    """Where the file is: http(s), oci (an artifact in a registry), s3, gs, abfs(s), pvc://claim/path (a claim
+    that the installation offers) or data. Credentials belong into secretRef; a URL that carries its own
+    short-lived credential is accepted."""
     unpack: Boolean = False
     """Unpack the file (zip, tar, tar.gz, tar.bz2, tar.xz) while the image is built."""
     digest: Digest | None = None
@@ -65,4 +66,4 @@ class MimeTyped(ApiType):
     has another."""
     secret_ref: SecretReference | None = None
     """Secret of the same namespace with the credentials for the url: username and password, or token, or the
-    keys of the store (see the documentation of sources)."""
+    keys of the store (docs/sources.md)."""
