@@ -98,14 +98,15 @@ def _claim(volume: Json) -> Json:
 
 
 @pytest.fixture(scope="module")
-def failed(claim: None, namespace: Callable[[], Kubectl]) -> Kubectl:
+def failed(claim: None, namespace: Callable[[], Kubectl]) -> Iterator[Kubectl]:
     """A namespace in which all that cannot be read is built side by side."""
     kubectl = namespace()
     for case in UNREADABLE:
         kubectl.apply(
             model(case.name, case.url), manifest(case.name, FROM_MODEL, case.name), image(case.name)
         )
-    return kubectl
+    yield kubectl
+    kubectl("delete", "img", "--all")  # with the pods of their builds, which hold the claim
 
 
 def test_a_model_on_a_claim_is_served(claim: None, kubectl: Kubectl, score: Score) -> None:
