@@ -127,7 +127,7 @@ def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
     if kind is BuilderKind.LAYERS:
         from modelyard.build.layers.builder import LayerBuilder
 
-        pip = PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf)
+        pip = PipSettings(settings.access.ca_bundle, settings.pip_conf, settings.policy)
         return LayerBuilder(
             access=settings.access,
             pip=pip,
