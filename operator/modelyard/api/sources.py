@@ -50,17 +50,15 @@ class SecretReference(ApiType):
     """Name of the Secret."""
 
 
-class MimeTyped(ApiType):
-    """A download with a media type."""
+MimeType = Annotated[str, Field(min_length=1, max_length=255)]
 
-    mime_type: Annotated[str, Field(min_length=1, max_length=255)]
-    """Media type of the file, such as application/octet-stream."""
-    url: Url
-    """Where the file is: http(s), oci (an artifact in a registry), s3, gs, abfs(s), pvc://claim/path (a claim
-    that the installation offers) or data. Credentials belong into secretRef; a URL that carries its own
-    short-lived credential is accepted."""
+
+class Download(ApiType):
+    """How a file at a url is fetched; whether it must have a url says each kind."""
+
     unpack: Boolean = False
-    """Unpack the file (zip, tar, tar.gz, tar.bz2, tar.xz) while the image is built."""
+    """Unpack the file (zip, tar, tar.gz, tar.bz2, tar.xz) while the image is built; an asset's files go into
+    the driver's folder."""
     digest: Digest | None = None
     """sha256 that the downloaded file must have, as sha256:<64 hexadecimal digits>; the build fails when it
     has another."""
