@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 CONFIG_VARIABLE: Final = "MODELYARD_CONFIG"
+EVERY_NAMESPACE: Final = "*"
 
 
 class _Section(BaseModel):
@@ -102,6 +103,13 @@ class Sources(_Section):
     # Loopback and link-local: the addresses at which clouds hand out credentials of their machines.
     denied_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")
     allowed_networks: tuple[str, ...] = ()  # exceptions from those
+    # Claims of the operator's namespace that builds mount, each with the namespaces whose Images may read it.
+    claims: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    def claims_for(self, namespace: str) -> tuple[str, ...]:
+        """Those that Images of a namespace may read."""
+        asking = {EVERY_NAMESPACE, namespace}
+        return tuple(sorted(claim for claim, readers in self.claims.items() if asking & set(readers)))
 
 
 class Scoring(_Section):

@@ -14,6 +14,7 @@ _URLS = (
     "gs://bucket/key",
     "abfs://container@account.dfs.core.windows.net/key",
     "abfss://container@account.dfs.core.windows.net/key",
+    "pvc://claim/deep/key",
     "data:,",
     "data:text/plain;base64,SGVsbG8=",
     "data:," + "x" * (512 * 1024 - 6),

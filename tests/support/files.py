@@ -31,12 +31,18 @@ http.server.ThreadingHTTPServer(("", 8000), Files).serve_forever()
 _LABELS: Final = {"app": "files"}
 
 
+def operator_image() -> str:
+    """The operator's image, for pods of tests: nodes have it, and Python is in it."""
+    operator = Kubectl(OPERATOR_NAMESPACE).get("deployment", "modelyard")
+    image: str = operator["spec"]["template"]["spec"]["containers"][0]["image"]
+    return image
+
+
 class Files:
     """A pod and a Service `files` in a namespace."""
 
     def __init__(self, kubectl: Kubectl):
-        operator = Kubectl(OPERATOR_NAMESPACE).get("deployment", "modelyard")
-        image = operator["spec"]["template"]["spec"]["containers"][0]["image"]
+        image = operator_image()
         self._host = f"files.{kubectl.namespace}.svc.cluster.local"
         kubectl.apply(
             {

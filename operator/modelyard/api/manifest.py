@@ -9,10 +9,10 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from modelyard.api.base import ApiType, Boolean, without_nulls
+from modelyard.api.base import ApiType, without_nulls
 from modelyard.api.names import DisplayName, ModelReference, file_name_rule
 from modelyard.api.rules import Rule
-from modelyard.api.sources import MAX_INLINE, Digest, SecretReference, Url
+from modelyard.api.sources import MAX_INLINE, Download, MimeType, Url
 
 PYTHON_VERSION: Final = "pythonVersion"
 PIP_REQUIREMENTS: Final = "pipRequirements"
@@ -42,7 +42,7 @@ class WebserviceType(StrEnum):
     REALTIME = "Realtime"
 
 
-class Asset(ApiType):
+class Asset(Download):
     """A file that the image needs: the driver, its modules, its data."""
 
     rules = (
@@ -67,18 +67,12 @@ class Asset(ApiType):
 
     id: Annotated[str, StringConstraints(min_length=1, max_length=255), file_name_rule("id")]
     """Id of the asset within the manifest; driverProgram names the driver by it."""
-    mime_type: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    mime_type: MimeType | None = None
     """Media type of the file, such as text/x-python."""
     url: Url | None = None
-    """Where the file is: http(s), oci, s3, gs, abfs(s) or data."""
+    """Where the file is: http(s), oci, s3, gs, abfs(s), pvc or data."""
     content: Annotated[str, Field(max_length=MAX_INLINE)] | None = None
     """The file itself, as text, instead of a url."""
-    unpack: Boolean = False
-    """Unpack the file into the driver's folder while the image is built."""
-    digest: Digest | None = None
-    """sha256 that the downloaded file must have, as sha256:<64 hexadecimal digits>."""
-    secret_ref: SecretReference | None = None
-    """Secret of the same namespace with the credentials for the url."""
 
 
 class TargetRuntime(ApiType):

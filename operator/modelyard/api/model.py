@@ -7,12 +7,18 @@ from typing import Annotated
 from pydantic import Field
 
 from modelyard.api.names import DisplayName
-from modelyard.api.sources import MimeTyped
+from modelyard.api.sources import Download, MimeType, Url
 
 
-class ModelSpec(MimeTyped):
+class ModelSpec(Download):
     """A registered model. A change of any field but tags and description registers the next version."""
 
+    mime_type: MimeType
+    """Media type of the file, such as application/octet-stream."""
+    url: Url
+    """Where the file is: http(s), oci (an artifact in a registry), s3, gs, abfs(s), pvc://claim/path (a claim
+    that the installation offers) or data. Credentials belong into secretRef; a URL that carries its own
+    short-lived credential is accepted."""
     name: DisplayName | None = None
     """Display name, such as Model_1.pkl; metadata.name by default."""
     tags: Annotated[

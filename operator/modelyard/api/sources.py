@@ -11,7 +11,7 @@ from modelyard.api.base import ApiType, Boolean
 from modelyard.api.names import MAX_OBJECT_NAME, object_name_rule
 from modelyard.api.rules import Rule
 
-SCHEMES: Final = ("http://", "https://", "oci://", "s3://", "gs://", "abfs://", "abfss://", "data:")
+SCHEMES: Final = ("http://", "https://", "oci://", "s3://", "gs://", "abfs://", "abfss://", "pvc://", "data:")
 # An object, its record and the build request each carry the text: etcd takes 1.5 MiB, a Secret 1 MiB.
 MAX_INLINE: Final = 512 * 1024
 _DIGEST: Final = re.compile(r"^sha256:[0-9a-f]{64}$")
@@ -50,19 +50,18 @@ class SecretReference(ApiType):
     """Name of the Secret."""
 
 
-class MimeTyped(ApiType):
-    """A download with a media type."""
+MimeType = Annotated[str, Field(min_length=1, max_length=255)]
 
-    mime_type: Annotated[str, Field(min_length=1, max_length=255)]
-    """Media type of the file, such as application/octet-stream."""
-    url: Url
-    """Where the file is: http(s), oci (an artifact in a registry), s3, gs, abfs(s) or data. Credentials
-    belong into secretRef; a URL that carries its own short-lived credential is accepted."""
+
+class Download(ApiType):
+    """How a file at a url is fetched; whether it must have a url says each kind."""
+
     unpack: Boolean = False
-    """Unpack the file (zip, tar, tar.gz, tar.bz2, tar.xz) while the image is built."""
+    """Unpack the file (zip, tar, tar.gz, tar.bz2, tar.xz) while the image is built; an asset's files go into
+    the driver's folder."""
     digest: Digest | None = None
     """sha256 that the downloaded file must have, as sha256:<64 hexadecimal digits>; the build fails when it
     has another."""
     secret_ref: SecretReference | None = None
     """Secret of the same namespace with the credentials for the url: username and password, or token, or the
-    keys of the store (see the documentation of sources)."""
+    keys of the store (docs/sources.md)."""

@@ -66,6 +66,8 @@ class Settings:
     """See SupplySettings.from_environment."""
     conda: CondaSettings = field(default_factory=CondaSettings)
     """See CondaSettings.from_environment."""
+    claims: Path | None = None
+    """MODELYARD_CLAIMS: see FetchContext."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -82,6 +84,7 @@ class Settings:
             policy=Policy.from_environment(environment),
             supply=SupplySettings.from_environment(environment),
             conda=CondaSettings.from_environment(environment),
+            claims=optional_path(environment, "MODELYARD_CLAIMS"),
         )
 
 
@@ -111,7 +114,9 @@ def build(request: BuildRequest, settings: Settings, log: BuildLog) -> str:
     shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed in the same pod
     folder.mkdir(parents=True)
     try:
-        context = FetchContext(access=settings.access, log=log.write, policy=settings.policy)
+        context = FetchContext(
+            access=settings.access, log=log.write, policy=settings.policy, claims=settings.claims
+        )
         return builder_of(request.builder, settings).publish(request, folder, context, log)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -122,7 +127,7 @@ def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
     if kind is BuilderKind.LAYERS:
         from modelyard.build.layers.builder import LayerBuilder
 
-        pip = PipSettings(ca_bundle=settings.access.ca_bundle, pip_conf=settings.pip_conf)
+        pip = PipSettings(settings.access.ca_bundle, settings.pip_conf, settings.policy)
         return LayerBuilder(
             access=settings.access,
             pip=pip,

@@ -37,6 +37,12 @@ def scheme(url: str) -> str:
     return url.partition(":")[0].lower()
 
 
+def claim_of(url: str) -> str | None:
+    """The claim's name in a `pvc://claim/path`; None for another URL."""
+    parts = _split(url)
+    return parts.netloc if parts and parts.scheme == "pvc" else None
+
+
 def is_web(url: str) -> bool:
     return scheme(url) in {"http", "https"}
 

@@ -13,7 +13,7 @@ from modelyard.api.status import ErrorDetail, ErrorResponse
 from modelyard.build.errors import BuildFailedError
 from modelyard.build.inputs import input_hash
 from modelyard.build.reference import parse_reference
-from modelyard.build.request import BuilderKind, BuildError, BuildRequest
+from modelyard.build.request import BuildError, BuildRequest
 from modelyard.build.runtime import runtime_version
 from modelyard.kube.errors import AlreadyExists, Denied, Refused
 from modelyard.kube.types import JOBS, SECRETS, Json
@@ -25,7 +25,13 @@ from modelyard.reconcile.known import BuildJob, Item, Record
 from modelyard.resources import labels
 from modelyard.resources.build_job import build_job, request_secret
 from modelyard.resources.build_pod import Build
-from modelyard.resources.build_request import Credentials, build_request, secrets_of
+from modelyard.resources.build_request import (
+    Credentials,
+    NotOfferedError,
+    build_request,
+    claims_of,
+    secrets_of,
+)
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -91,11 +97,6 @@ def _job_of(ctx: Context, record: Record, attempt: int) -> BuildJob | None:
     return next((job for job in ctx.store.jobs(record.key) if (job.version, job.attempt) == wanted), None)
 
 
-def _build_of(item: Item, record: Record, attempt: int, builder: BuilderKind) -> Build:
-    name = labels.job_name(item.uid, record.version, attempt)
-    return Build(name, f"{item.key.namespace}/{item.key.name}", record.version, attempt, builder)
-
-
 async def _tagged(ctx: Context, request: BuildRequest) -> BuildRequest:
     """The request with the hash of its inputs as tag, and with the base image that the hash speaks of."""
     digest = await ctx.registry.digest(request.base_image)
@@ -111,7 +112,13 @@ def _location(ctx: Context, item: Item, digest: str) -> str:
 
 
 async def _start(ctx: Context, item: Item, record: Record, request: BuildRequest, attempt: int) -> Progress:
-    build = _build_of(item, record, attempt, request.builder)
+    namespace, name = item.key.namespace, item.key.name
+    try:
+        claims = claims_of(request, namespace, ctx.settings)
+    except NotOfferedError as error:
+        return Failure(_response(error.code, str(error)))
+    job = labels.job_name(item.uid, record.version, attempt)
+    build = Build(job, f"{namespace}/{name}", record.version, attempt, request.builder, claims)
     try:
         created = await ctx.client.create(JOBS, ctx.settings.namespace, build_job(build, ctx.settings))
     except AlreadyExists:

@@ -25,6 +25,7 @@ _PIP: Final = "/etc/modelyard/pip"
 _CONDA: Final = "/etc/modelyard/conda"
 _REGISTRY: Final = "/etc/modelyard/registry"
 _SIGNING: Final = "/etc/modelyard/signing"
+_CLAIMS: Final = "/claims"
 _SOCKET: Final = "/var/run/docker.sock"
 _USER: Final = 10001  # of the operator's image
 
@@ -37,6 +38,7 @@ class Build(NamedTuple):
     version: int
     attempt: int
     builder: BuilderKind = BuilderKind.LAYERS
+    claims: tuple[str, ...] = ()  # that it reads
 
 
 class _Volume(NamedTuple):
@@ -96,7 +98,7 @@ def _security(builder: BuilderKind) -> Json:
     if builder is BuilderKind.DOCKER:
         # The engine's socket belongs to root and to a group whose number differs from node to node.
         return {"runAsUser": 0, "runAsGroup": 0, **profile}
-    # The group reads what the kubelet projects, such as the token of a workload identity.
+    # The group reads what the kubelet projects, such as Secrets.
     return {"runAsNonRoot": True, "runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER, **profile}
 
 
@@ -117,6 +119,10 @@ def _volumes(build: Build, settings: Settings) -> Iterator[_Volume]:
         yield _Volume("registry", {"secret": {"secretName": chosen.registry_secret}}, _REGISTRY)
     if chosen.signing_secret:
         yield _Volume("signing", {"secret": {"secretName": chosen.signing_secret}}, _SIGNING)
+    for number, claim in enumerate(build.claims):
+        # Read-only for the volume too, so that the kubelet gives no file of it to another group (fsGroup).
+        mounted = {"persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
+        yield _Volume(f"claim-{number}", mounted, f"{_CLAIMS}/{claim}")
     if build.builder is BuilderKind.DOCKER:
         socket = {"hostPath": {"path": chosen.docker_socket, "type": "Socket"}}
         yield _Volume("engine", socket, _SOCKET, writable=True)
@@ -144,6 +150,7 @@ def _variables(build: Build, settings: Settings) -> dict[str, str]:
         "MODELYARD_SIGNING_KEY": chosen.signing_secret and _SIGNING,
         "MODELYARD_DOCKER_HOST": has_docker and f"unix://{_SOCKET}",
         "MODELYARD_DOCKER_NETWORK": has_docker and chosen.docker_network,
+        "MODELYARD_CLAIMS": build.claims and _CLAIMS,
         SCHEMES: " ".join(sources.schemes),
         DENIED: " ".join(sources.denied_networks),
         ALLOWED: " ".join(sources.allowed_networks),

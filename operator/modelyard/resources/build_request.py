@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from modelyard.api.manifest import BUILDER, CONDA_ENV_FILE, PIP_REQUIREMENTS, PYTHON_VERSION, RuntimeType
 from modelyard.api.names import GROUP, REGISTRATION, parse_reference
 from modelyard.build.request import AssetInput, BuilderKind, BuildRequest, ModelInput, Source
-from modelyard.build.urls import redact
+from modelyard.build.urls import claim_of, redact, requirements_url
 from modelyard.kube.types import Json
 from modelyard.settings import Settings
 
@@ -24,7 +24,7 @@ def secrets_of(manifest: Json, models: Mapping[str, Json]) -> list[str]:
 
 
 class NotOfferedError(LookupError):
-    """There is no base image for a manifest; the message says which there are."""
+    """A manifest or a model asks for what the chart does not offer; the message says what it does."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -78,6 +78,27 @@ def builder(manifest: Json, settings: Settings) -> BuilderKind:
     """The builder that a manifest asks for, or the default."""
     properties = manifest["targetRuntime"]["properties"]
     return BuilderKind(properties.get(BUILDER, settings.build.builder))
+
+
+def claims_of(request: BuildRequest, namespace: str, settings: Settings) -> tuple[str, ...]:
+    """The claims that a build reads; raises NotOfferedError for one that its namespace may not."""
+    offered = settings.sources.claims_for(namespace)
+    found = {claim: url for url in _urls(request) if (claim := claim_of(url)) is not None}
+    for claim, url in found.items():
+        if claim not in offered:
+            raise NotOfferedError(
+                "ClaimNotOffered",
+                f"{redact(url)}: the claim {claim!r} is not offered to namespace {namespace}, which has"
+                f" {', '.join(offered) or 'none'}; the chart's build.sources.claims says who may read which",
+            )
+    return tuple(sorted(found))
+
+
+def _urls(request: BuildRequest) -> list[str]:
+    models = [model.source.url for model in request.models]
+    assets = [asset.source.url for asset in request.assets]
+    texts = [requirements_url(text or "") for text in (request.pip_requirements, request.conda_env_file)]
+    return [url for url in (*models, *assets, *texts) if url]
 
 
 def build_request(

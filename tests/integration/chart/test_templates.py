@@ -87,6 +87,9 @@ BAD_VALUES = [
     ("watchNamespaces", '["a", "a"]', "/watchNamespaces"),
     ("build.baseImages", '{"python3.11": "python:3.11"}', "/build/baseImages"),
     ("build.builder", '"kaniko"', "/build/builder"),
+    ("build.sources.claims", '{"Models": ["*"]}', "/build/sources/claims"),
+    ("build.sources.claims", '{"models": []}', "/build/sources/claims/models"),
+    ("build.sources.claims", '{"models": ["team-*"]}', "/build/sources/claims/models/0"),
     ("build.docker.enabled", '"yes"', "/build/docker/enabled"),
     ("build.docker.nodeSelector", '{"engine": true}', "/build/docker/nodeSelector/engine"),
     ("build.extraEnv", '[{"value": "a"}]', "/build/extraEnv/0"),
@@ -165,6 +168,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
             },
             "sources": {
                 "schemes": ["https"], "deniedNetworks": ["10.0.0.0/8"], "allowedNetworks": ["10.1.0.0/16"],
+                "claims": {"models": ["team-a"], "shared": ["*"]},
             },
             "resources": {"requests": {"cpu": 2, "memory": "1Gi"}},
             "nodeSelector": {"pool": "builds"}, "tolerations": [{"operator": "Exists"}],

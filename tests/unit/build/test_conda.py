@@ -6,12 +6,14 @@ import base64
 import hashlib
 import importlib.util
 import io
+import ipaddress
 import json
 import os
 import py_compile
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pytest
 from tests.support.conda import PREFIX, CondaPackage, write_channel
@@ -29,7 +31,9 @@ from modelyard.build.errors import (
     CondaFileInvalidError,
     PackageIndexUnavailableError,
     PythonVersionConflictError,
+    SourceDeniedError,
 )
+from modelyard.build.fetch.policy import Policy
 from modelyard.build.log import BuildLog
 
 AMD64 = CondaTarget("linux/amd64")
@@ -319,3 +323,57 @@ def test_a_package_that_is_not_what_the_index_says(conda: Conda, web: WebServer)
     web.answer = damaged
     with pytest.raises(CondaFailedError, match="python-3"):
         conda("python")
+
+
+ALL_DENIED: Final = Policy(denied=(ipaddress.ip_network("127.0.0.0/8"),))
+ONLY_HERE: Final = replace(ALL_DENIED, allowed=(ipaddress.ip_network("127.0.0.1"),))
+
+
+def _install(conda: Conda, file: CondaFile, settings: CondaSettings) -> None:
+    tree = conda.folder / "tree"
+    tree.mkdir()
+    install_conda(file, AMD64, tree, replace(settings, retries=0), BuildLog(conda.out))
+
+
+@pytest.mark.parametrize(
+    ("dependency", "channels"),
+    [
+        ("python=3.12", ("{channel}",)),
+        ("{channel}::python=3.12", ("http://platform.invalid",)),
+        ("{channel}/noarch/pure-2.0-0.tar.bz2", ("http://platform.invalid",)),
+        ("pure[url={channel}/noarch/pure-2.0-0.tar.bz2]", ("http://platform.invalid",)),
+    ],
+    ids=["channel", "of-one-package", "package", "package-in-brackets"],
+)
+def test_channels_that_are_denied(
+    conda: Conda, web: WebServer, channel_folder: Path, dependency: str, channels: tuple[str, ...]
+) -> None:
+    named = tuple(channel.format(channel=conda.channel) for channel in channels)
+    file = CondaFile(("python=3.12", dependency.format(channel=conda.channel)), named)
+    settings = CondaSettings(mirrors={"http://platform.invalid": channel_folder.as_uri()}, policy=ALL_DENIED)
+    with pytest.raises(SourceDeniedError, match=r"condaEnvFile: 127\.0\.0\.1 leads to"):
+        _install(conda, file, settings)
+    assert not web.asked
+
+
+def test_a_channel_that_is_allowed(conda: Conda) -> None:
+    _install(conda, CondaFile(("python=3.12",), (conda.channel,)), CondaSettings(policy=ONLY_HERE))
+
+
+def test_a_redirect_of_a_channel_leads_no_further(conda: Conda, web: WebServer) -> None:
+    web.answer = lambda asked: Answer(302, headers={"Location": f"http://127.0.0.2:1{asked.path}"})
+    with pytest.raises(SourceDeniedError, match=r"127\.0\.0\.2"):
+        _install(conda, CondaFile(("python=3.12",), (conda.channel,)), CondaSettings(policy=ONLY_HERE))
+
+
+@pytest.mark.parametrize("named", ["own", "{channel}", None])
+def test_the_platforms_own_channels_may_be_anywhere(conda: Conda, named: str | None) -> None:
+    channels = (named.format(channel=conda.channel),) if named else ()
+    settings = CondaSettings((conda.channel,), mirrors={"own": conda.channel}, policy=ALL_DENIED)
+    _install(conda, CondaFile(("python=3.12",), channels), settings)
+
+
+def test_schemes_of_channels(conda: Conda) -> None:
+    settings = CondaSettings(policy=Policy(schemes=frozenset({"https"})))
+    with pytest.raises(SourceDeniedError, match="'http' are not allowed"):
+        _install(conda, CondaFile(("python=3.12",), (conda.channel,)), settings)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from modelyard.build.environment.channels import CondaSettings
@@ -63,6 +65,39 @@ def test_other_names_are_not_python(written: str) -> None:
 def test_what_is_refused(text: str, said: str) -> None:
     with pytest.raises(CondaFileInvalidError, match=said):
         read_conda_file(text)
+
+
+@pytest.mark.parametrize(
+    "where", ["channels: ['{}']\ndependencies: [python]", "dependencies: [python, '{}']"]
+)
+@pytest.mark.parametrize(
+    "named",
+    ["file:///etc", "file:/etc", "/etc/x-1-0.conda", "../x-1-0.conda", "~/x", "s3://bucket/x", "oci://h/x"],
+)
+def test_files_of_the_builder_are_not_for_environments(where: str, named: str) -> None:
+    with pytest.raises(CondaFileInvalidError, match="neither a name nor an http"):
+        read_conda_file(where.format(named))
+
+
+@pytest.mark.parametrize(
+    "dependency",
+    ["x[url=/etc/x-1-0.conda]", "x[url='file:///etc/x']", "x[channel=file:///etc]", "file:///etc::x"],
+)
+def test_nor_by_way_of_a_specification(dependency: str) -> None:
+    with pytest.raises(CondaFileInvalidError, match="neither a name nor an http"):
+        read_conda_file(json.dumps({"dependencies": ["python", dependency]}))
+
+
+@pytest.mark.parametrize(
+    "dependency",
+    [
+        "conda-forge::x", "conda-forge/linux-64::x", "https://h/c::x=1.*", "https://h/x-1-0.conda",
+        "x[version='>=1,<2', channel=https://h/c]", "x >=1,<2|3.*", "x=1.0=py312*_0",
+    ],
+)  # fmt: skip
+def test_names_and_the_web_are(dependency: str) -> None:
+    file = read_conda_file(json.dumps({"dependencies": ["python", dependency]}))
+    assert file.dependencies == ("python", dependency)
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,10 @@ def test_sigterm_stops_at_once(tmp_path: Path, web: WebServer) -> None:
     code = "import sys; from modelyard.build.job import run; sys.exit(run())"
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.PIPE) as process:
+        begun = time.monotonic()
         while not web.asked:
+            assert process.poll() is None
+            assert time.monotonic() < begun + 30
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         asked = time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -295,6 +295,56 @@ async def test_who_builds(default: str, asked: dict[str, str], builder: str) -> 
     assert world.request(job["metadata"]["name"]).builder == builder
     assert any("hostPath" in volume for volume in volumes) == (builder == "Docker")
     await world.stop()
+
+
+def _claims(world: World) -> list[str]:
+    """Those that the only build mounts."""
+    (job,) = world.cluster.all(JOBS)
+    volumes = job["spec"]["template"]["spec"]["volumes"]
+    mounted = (volume.get("persistentVolumeClaim") for volume in volumes)
+    return [claim["claimName"] for claim in mounted if claim]
+
+
+@pytest.fixture
+async def with_claims() -> AsyncIterator[World]:
+    claims = {"shared": ["*"], "own": ["other", "default"], "private": ["other"]}
+    world = World(Settings.model_validate({"sources": {"claims": claims}}))
+    await world.start()
+    yield world
+    await world.stop()
+
+
+@pytest.mark.parametrize("claim", ["shared", "own"])
+async def test_a_build_mounts_the_claim_that_it_reads(with_claims: World, claim: str) -> None:
+    with_claims.apply(model(url=f"pvc://{claim}/deep/m.pkl"), manifest(), image())
+    await with_claims.settle()
+    assert _claims(with_claims) == [claim]
+
+
+@pytest.mark.parametrize("where", ["assets", "pipRequirements", "condaEnvFile", "nowhere"])
+async def test_whatever_is_on_a_claim_is_mounted(with_claims: World, where: str) -> None:
+    url = "pvc://shared/file"
+    assets = [{"id": "driver", "content": "x"}] + ([{"id": "data", "url": url}] if where == "assets" else [])
+    properties = {where: url} if where in {"pipRequirements", "condaEnvFile"} else {}
+    runtime = {"runtimeType": "Python", "properties": properties}
+    with_claims.apply(model(), manifest(assets=assets, targetRuntime=runtime), image())
+    await with_claims.settle()
+    assert _claims(with_claims) == ([] if where == "nowhere" else ["shared"])
+
+
+@pytest.mark.parametrize("claim", ["private", "unknown", "", "Shared", "..", "u@shared", "shared:1"])
+async def test_a_claim_that_is_not_for_the_namespace(with_claims: World, claim: str) -> None:
+    with_claims.apply(model(url=f"pvc://{claim}/m.pkl"), manifest(), image())
+    await with_claims.play()
+    assert with_claims.said("Image") == ("m:1", "Failed", "ClaimNotOffered")
+    assert jobs(with_claims) == []
+    message = with_claims.status("Image")["error"]["message"]
+    assert f"the claim {claim!r} is not offered to namespace default, which has own, shared" in message
+    assert "/m.pkl" in message
+    assert "build.sources.claims" in message
+    with_claims.change("Model", url="pvc://shared/m.pkl")
+    await with_claims.play()
+    assert with_claims.said("Image") == ("m:2", "Succeeded", "Built")
 
 
 async def test_a_conda_environment_brings_any_python(world: World) -> None:

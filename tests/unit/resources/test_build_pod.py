@@ -32,12 +32,12 @@ def test_builders_have_one_name_everywhere() -> None:
 
 def test_the_layers_builder_keeps_to_the_restricted_standard() -> None:
     """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
-    spec = pod()
+    spec = pod(LAYERS._replace(claims=("models",)))
     assert spec["securityContext"]["runAsNonRoot"]
     assert spec["securityContext"]["runAsUser"] != 0
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     kinds = {kind for volume in spec["volumes"] for kind in volume if kind != "name"}
-    assert kinds <= {"configMap", "emptyDir", "projected", "secret"}
+    assert kinds <= {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
     assert not [name for name in spec if name.startswith("host")]
 
 
@@ -60,6 +60,21 @@ def test_only_the_docker_builder_sees_the_engine() -> None:
     assert engine not in pod(LAYERS, **settings)["volumes"]
     assert variables(DOCKER, **settings)["MODELYARD_DOCKER_NETWORK"] == "host"
     assert not [name for name in variables(LAYERS, **settings) if "DOCKER" in name]
+
+
+@BOTH
+def test_only_claims_that_a_build_reads_are_mounted_and_read_only(build: Build) -> None:
+    settings = {"sources": {"claims": {"models": ["*"], "other": ["*"]}}}
+    spec = pod(build._replace(claims=("models",)), **settings)
+    read_only = {"claimName": "models", "readOnly": True}
+    claims = [volume for volume in spec["volumes"] if "persistentVolumeClaim" in volume]
+    assert claims == [{"name": "claim-0", "persistentVolumeClaim": read_only}]
+    (mount,) = (mount for mount in spec["containers"][0]["volumeMounts"] if mount["name"] == "claim-0")
+    assert mount == {"name": "claim-0", "mountPath": "/claims/models", "readOnly": True}
+    told = variables(build._replace(claims=("models",)), **settings)
+    assert told["MODELYARD_CLAIMS"] == "/claims"
+    assert "MODELYARD_CLAIMS" not in variables(build, **settings)
+    assert not [volume for volume in pod(build, **settings)["volumes"] if "persistentVolumeClaim" in volume]
 
 
 @BOTH

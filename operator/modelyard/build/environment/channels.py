@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from modelyard.build.access import optional_path
+from modelyard.build.fetch.policy import Policy
 
 CHANNELS: Final = "MODELYARD_CONDA_CHANNELS"
 MIRRORS: Final = "MODELYARD_CONDA_MIRRORS"
@@ -36,6 +37,8 @@ class CondaSettings:
     """How often a request is sent again when its failure may pass."""
     ca_bundle: Path | None = None
     """PEM file of the authorities to trust; the system's by default."""
+    policy: Policy = field(default_factory=Policy)
+    """For the channels and packages that files name; those of the platform are its own."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> CondaSettings:
@@ -46,7 +49,13 @@ class CondaSettings:
             virtual_packages=_pairs(environment.get(VIRTUAL_PACKAGES, "")),
             credentials=optional_path(environment, CREDENTIALS),
             ca_bundle=optional_path(environment, "MODELYARD_CA_BUNDLE"),
+            policy=Policy.from_environment(environment),
         )
+
+    @property
+    def trusted(self) -> list[str]:
+        """URLs that are the platform's own."""
+        return [*self.mirrors.values(), *(url for channel in self.channels for url in self.urls(channel))]
 
     def urls(self, channel: str) -> tuple[str, ...]:
         """The URLs of a channel, which has one; `defaults` is several, as for conda itself."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -40,16 +41,20 @@ from modelyard.build.environment.bytecode import unchecked
 from modelyard.build.environment.channels import CondaSettings
 from modelyard.build.environment.conda_errors import rattler_errors
 from modelyard.build.environment.condafile import CondaFile
+from modelyard.build.environment.settings import PROXIES
 from modelyard.build.errors import (
     BaseImageUnfitError,
     CondaFailedError,
     CondaFileInvalidError,
     PythonVersionConflictError,
 )
+from modelyard.build.fetch.guard import guarded
 from modelyard.build.layout import ENVIRONMENT
 from modelyard.build.log import BuildLog
+from modelyard.build.request import CONDA_FILE
 from modelyard.build.sizes import human
 
+_URL: Final = re.compile(r"https?:[^\s\]'\",]+", re.IGNORECASE)
 _SUBDIRS: Final = {"linux/amd64": "linux-64", "linux/arm64": "linux-aarch64"}
 _ARCHITECTURES: Final = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}  # as __archspec calls them
 _LEAST_PYTHON: Final = (3, 11)  # of the scoring runtime, requires-python of pyproject.toml
@@ -85,7 +90,11 @@ def install_conda(
     cache = folder.with_name(f"{folder.name}-packages")
     try:
         with _trusting(settings.ca_bundle):
-            python = asyncio.run(_Environment(file, target, settings, cache, log).make(folder))
+            environment = _Environment(file, target, settings, cache, log)
+            # Where there is a proxy already, it is that one's to refuse addresses.
+            foreign = [] if any(map(os.environ.get, PROXIES)) else environment.urls
+            with guarded(settings.policy, CONDA_FILE, foreign, settings.trusted) as proxy:
+                python = asyncio.run(environment.make(folder, proxy))
     finally:
         shutil.rmtree(cache, ignore_errors=True)
     with disk_errors():
@@ -117,10 +126,20 @@ class _Environment:
         self._channels = tuple(
             url for channel in file.channels or settings.channels for url in settings.urls(channel)
         )
+        self._named = file.dependencies
         self._specs = [self._spec(dependency) for dependency in file.dependencies]
-        self._config = _config(settings)
 
-    async def make(self, folder: Path) -> str:
+    @property
+    def urls(self) -> list[str]:
+        """Where channels and single packages are, as far as that is known before they are asked."""
+        return [
+            *self._channels,
+            *(url for spec in self._named for url in _URL.findall(spec.rpartition("::")[2])),
+        ]
+
+    async def make(self, folder: Path, proxy: str | None = None) -> str:
+        """By way of a `proxy`, if one is given; see install_conda."""
+        self._config = _config(self._settings, proxy)
         records = await self._solved()
         python = _python_of(records)
         for record in sorted(records, key=lambda record: record.name.normalized):
@@ -194,11 +213,13 @@ class _Environment:
         return Client.from_config(self._config, max_retries=self._settings.retries, timeout=seconds)
 
 
-def _config(settings: CondaSettings) -> Config:
+def _config(settings: CondaSettings, proxy: str | None) -> Config:
     # A string of JSON is one of TOML.
     lines = ['tls-root-certs = "system"']  # which heeds SSL_CERT_FILE
     if settings.credentials:
         lines.append(f"authentication-override-file = {json.dumps(str(settings.credentials))}")
+    if proxy:
+        lines.append(f"proxy-config = {{http = {json.dumps(proxy)}, https = {json.dumps(proxy)}}}")
     return Config.from_toml("\n".join(lines))
 
 

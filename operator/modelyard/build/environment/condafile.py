@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from modelyard.build.errors import CondaFileInvalidError
+from modelyard.build.urls import redact_text
 
 _IGNORED: Final = ("name", "prefix")  # where it was on the machine that it was exported from
 _KEYS: Final = ("channels", "dependencies", "variables", *_IGNORED)
@@ -21,6 +22,8 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS: Final = frozenset({"PATH", "PYTHONPATH", "PYTHONHOME"})  # with others, no Python would start
 _NO_DEFAULTS: Final = "nodefaults"  # says what is always so here: no channels but those that are named
 _TOKEN: Final = "/t/"  # noqa: S105 - https://conda.anaconda.org/t/<token>/<channel>
+_ELSEWHERE: Final = re.compile(r"\b(?!https?:)[a-z][a-z0-9+.-]*:/|(?:^|[\s=\['\",])[.~]*/", re.IGNORECASE)
+"""A URL that is not of the web, or the path of a file: files here are the builder's."""
 _NAME: Final = re.compile(r"(?:.*::)?\s*([A-Za-z0-9_.-]+)")
 
 
@@ -58,6 +61,9 @@ def read_conda_file(text: str) -> CondaFile:
         raise CondaFileInvalidError(f"{', '.join(unknown)} is not known: there are {', '.join(_KEYS)}")
     packages, pip = _dependencies(content.get("dependencies"))
     channels = _texts("channels", content.get("channels") or [])
+    for named in (*channels, *packages):
+        if _ELSEWHERE.search(named):
+            raise CondaFileInvalidError(f"{redact_text(named)!r} is neither a name nor an http(s) url")
     return CondaFile(
         dependencies=packages,
         channels=tuple(_channel(channel) for channel in channels if channel != _NO_DEFAULTS),

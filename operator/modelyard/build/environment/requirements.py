@@ -21,6 +21,7 @@ _VARIABLE: Final = re.compile(r"\$\{\w+\}")
 _OPTION: Final = re.compile(r"(--?[A-Za-z][A-Za-z-]*)(?:[=\s]\s*(\S+))?")
 _SECOND_OPTION: Final = re.compile(r"\s-(?!-hash[=\s])")
 _WEB: Final = re.compile(r"https?://", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"https?://\S+", re.IGNORECASE)
 _VERSION_CONTROL: Final = re.compile(r"(?:git|hg|svn|bzr)\+", re.IGNORECASE)
 _NAMED: Final = re.compile(r"[A-Za-z0-9][\w.-]*\s*(?:\[[^\]]*\]\s*)?(?:@\s*(?P<url>\S*)|(?=[<>=!~;(\s])|$)")
 """The start of a requirement (https://peps.python.org/pep-0508/)."""
@@ -44,6 +45,11 @@ class Requirements:
     """They name an index, which then replaces the pip.conf's."""
     more_indexes: bool = False
     """They name an index besides."""
+
+    @property
+    def addresses(self) -> list[str]:
+        """URLs that they name: of indexes, lists and wheels."""
+        return _ADDRESS.findall(self.text)
 
 
 def checked(text: str) -> Requirements:

@@ -6,21 +6,23 @@ import os
 from collections.abc import Mapping
 from configparser import Error as ParserError
 from configparser import RawConfigParser
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from modelyard.build.errors import PipFailedError
+from modelyard.build.fetch.policy import Policy
 
 INDEX: Final = "UV_DEFAULT_INDEX"
 MORE_INDEXES: Final = "UV_INDEX"
+LINKS: Final = "UV_FIND_LINKS"
 
 # The later one wins: https://pip.pypa.io/en/stable/topics/configuration/.
 _SECTIONS: Final = ("global", "install")
 _VARIABLES: Final = {
     "index-url": INDEX,
     "extra-index-url": MORE_INDEXES,
-    "find-links": "UV_FIND_LINKS",
+    "find-links": LINKS,
     "no-index": "UV_NO_INDEX",
     "trusted-host": "UV_INSECURE_HOST",
     "constraint": "UV_CONSTRAINT",
@@ -33,8 +35,8 @@ _VARIABLES: Final = {
 """Settings of pip, and the variables that mean the same to uv: https://docs.astral.sh/uv/reference/environment/."""
 
 _COMMA_SEPARATED: Final = frozenset({"find-links"})
-_PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
-_INHERITED: Final = (*_PROXIES, "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
+PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+_INHERITED: Final = (*PROXIES, "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class PipSettings:
     ca_bundle: Path | None = None
     """PEM file of the authorities to trust, in place of the usual ones."""
     pip_conf: Path | None = None
+    policy: Policy = field(default_factory=Policy)
+    """For the addresses that requirements name; those of the pip.conf are the platform's own."""
 
     def variables(self, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
         """uv's environment: the pip.conf's settings, and of the inherited one only proxies and trust.
@@ -78,7 +82,7 @@ def translated(pip_conf: str) -> dict[str, str]:
         if name in _VARIABLES and value.split()
     }
     if proxy := settings.get("proxy"):
-        variables |= dict.fromkeys(_PROXIES, proxy)
+        variables |= dict.fromkeys(PROXIES, proxy)
     if settings.get("pre", "").lower() in {"1", "true", "yes", "on"}:
         variables["UV_PRERELEASE"] = "allow"
     return variables

@@ -12,11 +12,13 @@ from typing import IO, Final, cast
 from uv import find_uv_bin
 
 from modelyard.build.environment.requirements import Requirements
-from modelyard.build.environment.settings import INDEX, MORE_INDEXES, PipSettings
+from modelyard.build.environment.settings import INDEX, LINKS, MORE_INDEXES, PROXIES, PipSettings
 from modelyard.build.environment.target import Target
 from modelyard.build.environment.uv_errors import uv_error
 from modelyard.build.errors import PackageIndexUnavailableError
+from modelyard.build.fetch.guard import guarded
 from modelyard.build.log import BuildLog
+from modelyard.build.request import REQUIREMENTS
 
 _SECONDS: Final = 1800
 """Of one installation: the largest wheels are 1 GB, and an index may be slow."""
@@ -47,6 +49,7 @@ def uv_install(
     file = work / "requirements.txt"
     file.write_text(requirements.text)
     variables = settings.variables()
+    own = " ".join(variables.get(name, "") for name in (INDEX, MORE_INDEXES, LINKS)).replace(",", " ").split()
     if requirements.own_index:
         variables.pop(INDEX, None)
     if requirements.more_indexes or MORE_INDEXES in variables:
@@ -64,10 +67,22 @@ def uv_install(
         f"--requirements={file}",
         *requirements.arguments,
     ]
-    folders = {"HOME": str(work), "TMPDIR": str(work), "UV_CACHE_DIR": str(work / "cache")}
-    output = _run(command, variables | folders | {"NO_COLOR": "1"}, work, log)
-    if output is not None:
-        raise uv_error(output)
+    variables |= {
+        "HOME": str(work),
+        "TMPDIR": str(work),
+        "UV_CACHE_DIR": str(work / "cache"),
+        "NO_COLOR": "1",
+    }
+    # Where there is a proxy already, it is that one's to refuse addresses.
+    named = [] if any(map(variables.get, PROXIES)) else requirements.addresses
+    with guarded(settings.policy, REQUIREMENTS, named, trusted=own) as proxy:
+        output = _run(command, variables | _by_way_of(proxy), work, log)
+        if output is not None:
+            raise uv_error(output)
+
+
+def _by_way_of(proxy: str | None) -> dict[str, str]:
+    return {**dict.fromkeys(PROXIES, proxy), "NO_PROXY": "", "no_proxy": ""} if proxy else {}
 
 
 def _run(command: Sequence[str], variables: Mapping[str, str], work: Path, log: BuildLog) -> list[str] | None:

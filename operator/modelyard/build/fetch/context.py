@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from modelyard.build.access import RegistryAccess
 from modelyard.build.fetch.policy import Policy
@@ -19,3 +20,5 @@ class FetchContext:
     retry: Retry = field(default_factory=Retry)
     log: Callable[[str], None] = lambda _: None
     policy: Policy = field(default_factory=Policy)
+    claims: Path | None = None
+    """A folder with the volumes that are mounted, by the names of their claims."""

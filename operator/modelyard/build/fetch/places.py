@@ -14,6 +14,7 @@ from modelyard.build.fetch.oci import artifact
 from modelyard.build.fetch.policy import Policy
 from modelyard.build.fetch.remote import Folder, Remote
 from modelyard.build.fetch.store import stored_file
+from modelyard.build.fetch.volume import volume_file
 from modelyard.build.ranges import Opened
 from modelyard.build.request import Source
 from modelyard.build.urls import scheme
@@ -27,6 +28,7 @@ _OPENERS: Final[dict[str, Opener]] = {
     "abfs": stored_file,
     "abfss": stored_file,
     "oci": artifact,
+    "pvc": volume_file,
     "data": inline_file,
 }
 

@@ -2,8 +2,8 @@
 
 Addresses are looked at when a socket connects, after names were resolved and redirects followed, so that no
 name and no redirect leads around it. Stores are reached by a library with sockets of its own: there the
-endpoint of a Secret is resolved and looked at beforehand. What a build's pip and a driver reach is for a
-NetworkPolicy to say.
+endpoint of a Secret is resolved and looked at beforehand. Packages come by way of the guard beside this file.
+What pip in a Docker engine and a driver reach is for a NetworkPolicy to say.
 """
 
 from __future__ import annotations
@@ -52,19 +52,29 @@ class Policy:
     @contextlib.contextmanager
     def watching(self, source: Source) -> Iterator[None]:
         """Hold a download to it; SourceDeniedError for what it does not allow."""
-        kind = scheme(source.url or "data:")
-        if self.schemes is not None and kind not in self.schemes:
-            raise SourceDeniedError(f"urls that start with {kind[:20]!r} are not allowed here")
+        self.check_scheme(source.url or "data:")
+        self._check_endpoints(source)
+        with self.connecting():
+            yield
+
+    @contextlib.contextmanager
+    def connecting(self) -> Iterator[None]:
+        """Look at what this thread connects to; SourceDeniedError for what is not allowed."""
         if not self.denied:
             yield
             return
-        self._check_endpoints(source)
         _listen()
         token = _CURRENT.set(self)
         try:
             yield
         finally:
             _CURRENT.reset(token)
+
+    def check_scheme(self, url: str) -> None:
+        """SourceDeniedError for one that is not allowed."""
+        kind = scheme(url)
+        if self.schemes is not None and kind not in self.schemes:
+            raise SourceDeniedError(f"urls that start with {kind[:20]!r} are not allowed here")
 
     def check(self, address: str) -> None:
         """SourceDeniedError for an address that is not allowed."""
