@@ -10,24 +10,26 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
+from yarl import URL
 
 from modelyard.kube.errors import KubeError, NotFound, Unavailable, from_status
 from modelyard.kube.types import PODS, ApiResource, Json
 from modelyard.metrics import API_WRITES
 
-FIELD_MANAGER: Final = "modelyard"
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 _JSON: Final = "application/json"
+_USER_AGENT: Final = "modelyard"  # the field manager, too: https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=5)
 _TRIES: Final = 4
 _BACKOFF: Final = 0.2  # seconds before the second try; doubled each time, with jitter
@@ -36,6 +38,17 @@ _PAGE: Final = 500  # objects
 # A watch ends by itself after this many seconds; an idle one brings a bookmark every minute.
 _WATCH_SECONDS: Final = 240
 _SILENCE: Final = 90  # seconds without an event or a bookmark: the connection is dead
+
+
+class _Request(NamedTuple):
+    """What is asked of the API server."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = {}
+    body: Json | None = None
+    content_type: str = _JSON
+    accept: str = _JSON
 
 
 class Client:
@@ -67,7 +80,7 @@ class Client:
 
     async def get(self, resource: ApiResource, namespace: str, name: str) -> Json:
         """An object; NotFound when there is none."""
-        return await self._call("GET", resource.path(namespace, name))
+        return await self._json(_Request("GET", resource.path(namespace, name)))
 
     async def find(self, resource: ApiResource, namespace: str, name: str) -> Json | None:
         """An object, or None."""
@@ -89,7 +102,7 @@ class Client:
         page: Json = {}
         while True:
             step = query | {"limit": str(_PAGE)} | ({"continue": token} if (token := _next(page)) else {})
-            page = await self._call("GET", resource.path(namespace), query=step, accept=accept)
+            page = await self._json(_Request("GET", resource.path(namespace), step, accept=accept))
             items.extend(page["items"] or ())  # an empty list of metadata is null
             if not _next(page):
                 return items, page["metadata"]["resourceVersion"]
@@ -97,22 +110,21 @@ class Client:
     async def create(self, resource: ApiResource, namespace: str, body: Json) -> Json:
         """POST an object; its metadata. AlreadyExists when the name is taken."""
         API_WRITES.labels(verb="create", resource=resource.qualified).inc()
-        return await self._call(
-            "POST", resource.path(namespace), body=body, query=_MANAGER, accept=METADATA_ONLY
-        )
+        return await self._json(_Request("POST", resource.path(namespace), body=body, accept=METADATA_ONLY))
 
     async def merge(
         self, resource: ApiResource, namespace: str, name: str, patch: Json, subresource: str | None = None
     ) -> Json:
         """JSON merge patch (RFC 7386) of an object or its subresource; the object's metadata."""
         API_WRITES.labels(verb="patch", resource=resource.qualified).inc()
-        return await self._call(
-            "PATCH",
-            resource.path(namespace, name, subresource),
-            body=patch,
-            query=_MANAGER,
-            content_type=MERGE_PATCH,
-            accept=METADATA_ONLY,
+        return await self._json(
+            _Request(
+                "PATCH",
+                resource.path(namespace, name, subresource),
+                body=patch,
+                content_type=MERGE_PATCH,
+                accept=METADATA_ONLY,
+            )
         )
 
     async def delete(self, resource: ApiResource, namespace: str, name: str, uid: str | None = None) -> None:
@@ -122,13 +134,12 @@ class Client:
         if uid:
             options["preconditions"] = {"uid": uid}
         with contextlib.suppress(NotFound):
-            await self._call("DELETE", resource.path(namespace, name), body=options)
+            await self._json(_Request("DELETE", resource.path(namespace, name), body=options))
 
     async def log(self, namespace: str, pod: str, **query: str) -> str:
         """The log of a pod's container, as text."""
-        return (await self._try("GET", PODS.path(namespace, pod, "log"), query=query)).decode(
-            errors="replace"
-        )
+        text = await self._bytes(_Request("GET", PODS.path(namespace, pod, "log"), query))
+        return text.decode(errors="replace")
 
     async def watch(
         self, resource: ApiResource, namespace: str | None, version: str, accept: str = _JSON, **query: str
@@ -143,11 +154,10 @@ class Client:
             "resourceVersion": version,
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
+        request = _Request("GET", resource.path(namespace), query, accept=accept)
         timeout = aiohttp.ClientTimeout(total=None, connect=5, sock_read=_SILENCE)
         try:
-            async with self._open(
-                "GET", resource.path(namespace), query, accept=accept, timeout=timeout
-            ) as answer:
+            async with await self._answer(request, timeout) as answer:
                 async for line in answer.content:
                     event: Json = orjson.loads(line)
                     if event["type"] == "ERROR":
@@ -156,86 +166,59 @@ class Client:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable(f"the watch of {resource.plural} broke: {error!r}") from error
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Json | None = None,
-        content_type: str = _JSON,
-        accept: str = _JSON,
-    ) -> Json:
-        data = await self._try(method, path, query=query, body=body, content_type=content_type, accept=accept)
-        answer: Json = orjson.loads(data)
+    async def _json(self, request: _Request) -> Json:
+        """The answer, decoded."""
+        answer: Json = orjson.loads(await self._bytes(request))
         return answer
 
-    async def _try(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Json | None = None,
-        content_type: str = _JSON,
-        accept: str = _JSON,
-    ) -> bytes:
+    async def _bytes(self, request: _Request) -> bytes:
+        """The answer as it comes, after further tries of what may pass by itself."""
         # Each write names its object: repeating one that got through ends in AlreadyExists or no change.
-        data = orjson.dumps(body) if body is not None else None
         wait = _BACKOFF
         for attempt in range(_TRIES):
             try:
-                async with self._open(method, path, query, data, content_type, accept) as answer:
+                async with await self._answer(request, _TIMEOUT) as answer:
                     return await answer.read()
             except (Unavailable, aiohttp.ClientError, TimeoutError) as error:
                 if attempt == _TRIES - 1:
-                    raise _unavailable(method, path, error) from error
+                    raise _unavailable(request, error) from error
                 asked = error.retry_after if isinstance(error, Unavailable) else None
                 await asyncio.sleep(min(asked or wait * random.uniform(0.5, 1.5), _LONGEST_WAIT))  # noqa: S311
                 wait *= 2
         raise AssertionError("unreachable")
 
-    @contextlib.asynccontextmanager
-    async def _open(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        data: bytes | None = None,
-        content_type: str = _JSON,
-        accept: str = _JSON,
-        timeout: aiohttp.ClientTimeout = _TIMEOUT,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _answer(self, request: _Request, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        """The answer, its body still to be read; KubeError when it is not success."""
         if self._session is None:
             self._session = self._transport._create_pool_manager()
-        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": FIELD_MANAGER}
-        if token := await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization"):
+        configuration = self._configuration
+        headers = {"Accept": request.accept, "Content-Type": request.content_type, "User-Agent": _USER_AGENT}
+        if token := await configuration.get_api_key_with_prefix("BearerToken", alias="authorization"):
             headers["Authorization"] = token
-        async with self._session.request(
-            method,
-            self._configuration.host + path,
-            params=query,
-            data=data,
+        query = f"?{urlencode(request.query)}" if request.query else ""
+        answer = await self._session.request(
+            request.method,
+            # Names of objects need no quoting, and quoting takes time.
+            URL(configuration.host + request.path + query, encoded=True),
+            data=orjson.dumps(request.body) if request.body is not None else None,
             headers=headers,
             timeout=timeout,
-            proxy=self._configuration.proxy,
-        ) as answer:
-            if answer.status >= 400:
-                raise await _error(answer)
-            yield answer
-
-
-_MANAGER: Final = {"fieldManager": FIELD_MANAGER}
+            proxy=configuration.proxy,
+        )
+        if answer.status < 400:
+            return answer
+        async with answer:
+            raise await _error(answer)
 
 
 def _next(page: Json) -> str:
     return str(page.get("metadata", {}).get("continue", ""))
 
 
-def _unavailable(method: str, path: str, error: Exception) -> Unavailable:
+def _unavailable(request: _Request, error: Exception) -> Unavailable:
     if isinstance(error, Unavailable):
         return error
-    return Unavailable(f"{method} {path}: the API server did not answer: {error!r}")
+    return Unavailable(f"{request.method} {request.path}: the API server did not answer: {error!r}")
 
 
 async def _error(answer: aiohttp.ClientResponse) -> KubeError:

@@ -119,12 +119,13 @@ async def test_requests_as_the_api_server_wants_them(server: Server, client: Cli
     await client.log("default", "p", container="build")
     assert [(r.method, r.path_qs) for r in server.requests] == [
         ("GET", "/api/v1/namespaces/default/secrets/a"),
-        ("POST", "/apis/apps/v1/namespaces/default/deployments?fieldManager=modelyard"),
-        ("PATCH", "/apis/modelyard.dev/v1alpha1/namespaces/default/models/a/status?fieldManager=modelyard"),
+        ("POST", "/apis/apps/v1/namespaces/default/deployments"),
+        ("PATCH", "/apis/modelyard.dev/v1alpha1/namespaces/default/models/a/status"),
         ("DELETE", "/api/v1/namespaces/default/services/a"),
         ("GET", "/api/v1/namespaces/default/pods/p/log?container=build"),
     ]
     assert [r.headers["Accept"] for r in server.requests[1:3]] == [METADATA_ONLY] * 2
+    assert {r.headers["User-Agent"] for r in server.requests} == {"modelyard"}
     assert server.requests[2].headers["Content-Type"] == MERGE_PATCH
     assert json.loads(server.bodies[3]) == {
         "propagationPolicy": "Background",
