@@ -48,7 +48,7 @@ crds: $(VENV) ## write the CRDs from the types
 bench-operator: cluster install ## N Services beside raw creates of the same objects
 	@. .cluster/env && $(RUN) python -m tests.bench.operator
 
-bench-build: cluster install ## a build cold, with one changed model, and reused
+bench-build: cluster install ## builds beside curl, crane, docker and BuildKit, and in the cluster; minutes
 	@. .cluster/env && $(RUN) python -m tests.bench.build
 
 clean: cluster-clean ## take down and remove all that was started and made here; caches stay

@@ -119,6 +119,19 @@ make_cosign() {
   fi
 }
 
+# As a requirement of a module of its own: go install takes no module that excludes versions of others.
+make_buildkit() {
+  if published; then
+    curl --fail --silent --show-error --location --retry 3 \
+      "https://github.com/moby/buildkit/releases/download/v$BUILDKIT_VERSION/buildkit-v$BUILDKIT_VERSION.linux-$(arch).tar.gz" |
+      tar --extract --gzip --strip-components 1 bin/buildctl bin/buildkitd
+  else
+    go mod init buildkit
+    go get "github.com/moby/buildkit/cmd/buildctl@v$BUILDKIT_VERSION" "github.com/moby/buildkit/cmd/buildkitd@v$BUILDKIT_VERSION"
+    CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o . github.com/moby/buildkit/cmd/buildctl github.com/moby/buildkit/cmd/buildkitd
+  fi
+}
+
 # Azure's own server of blobs, with what it needs.
 make_azurite() {
   npm install --prefix . --omit=dev --no-audit --no-fund "azurite@$AZURITE_VERSION"

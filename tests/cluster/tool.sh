@@ -1,6 +1,7 @@
 #!/bin/bash
 # tool.sh NAME: prints the path of a program that only some tests run, after making it if it is not there.
-# NAME: cosign; crane (another registry, and a client); registry; azurite, fake-gcs-server, versitygw (stores).
+# NAME: cosign; crane (another registry, and a client); registry; azurite, fake-gcs-server, versitygw (stores);
+# buildctl, buildkitd (another builder).
 set -euo pipefail
 
 # shellcheck source=tests/cluster/lib.sh
@@ -20,6 +21,7 @@ case ${1:-} in
   cosign) part cosign "$COSIGN_VERSION" "5 minutes where it must be built" make_cosign ;;
   registry) from_module registry "$REGISTRY_VERSION" github.com/distribution/distribution/v3/cmd/registry ;;
   crane) from_module crane "$CRANE_VERSION" github.com/google/go-containerregistry/cmd/crane ;;
+  buildctl | buildkitd) part buildkit "$BUILDKIT_VERSION" "3 minutes where it must be built" make_buildkit ;;
   versitygw) from_module versitygw "$VERSITYGW_VERSION" github.com/versity/versitygw/cmd/versitygw ;;
   fake-gcs-server) from_module fake-gcs-server "$FAKE_GCS_SERVER_VERSION" github.com/fsouza/fake-gcs-server ;;
   azurite)

@@ -106,6 +106,12 @@ def port_forward(namespace: str, target: str, port: int) -> Iterator[str]:
         process.communicate(timeout=10)
 
 
+def operator_image() -> str:
+    """The image of the installed operator, and of its builds."""
+    operator = Kubectl(OPERATOR_NAMESPACE).get("deployment", "modelyard")
+    return operator["spec"]["template"]["spec"]["containers"][0]["image"]
+
+
 def registry_inside() -> str:
     """The registry as pods see it."""
     return os.environ.get("REGISTRY_INTERNAL") or os.environ["REGISTRY_PUSH"]

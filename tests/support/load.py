@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl, eventually
+from tests.support.cluster import Kubectl, eventually, operator_image
 
 _SCRIPT: Final = Path(__file__).with_name("load_script.py")
 
@@ -16,7 +16,7 @@ class Load:
     """Requests against a Service from inside the cluster, counted each second, while the context lasts.
 
     `connections` keep-alive connections, each one request at a time and `per_second` of them in all (0: as
-    many as there can be), for at most `seconds`.
+    many as there can be), for at most `seconds`. `new_connections`: each request has its own.
     """
 
     def __init__(
@@ -28,6 +28,7 @@ class Load:
         connections: int = 4,
         per_second: float = 0,
         seconds: int = 300,
+        new_connections: bool = False,
     ):
         self._kubectl = kubectl
         self._name = f"load-{uuid.uuid4().hex[:6]}"
@@ -37,12 +38,10 @@ class Load:
             "PER_SECOND": str(per_second),
             "SECONDS": str(seconds),
             "BODY": body,
-        }
+        } | ({"NEW_CONNECTIONS": "1"} if new_connections else {})
 
     def __enter__(self) -> Load:
         uri = self._kubectl.get("msvc", self._service)["status"]["scoringUri"]
-        operator = Kubectl(OPERATOR_NAMESPACE).get("deployment", "modelyard")
-        image = operator["spec"]["template"]["spec"]["containers"][0]["image"]
         key = {"secretKeyRef": {"name": f"{self._service}-keys", "key": "primaryKey"}}
         settings = self._settings | {"URL": uri}
         self._kubectl.apply(
@@ -56,7 +55,7 @@ class Load:
                     "restartPolicy": "Never",
                     "terminationGracePeriodSeconds": 5,
                     "containers": [{
-                        "name": "load", "image": image, "command": ["python3", "/load/load.py"],
+                        "name": "load", "image": operator_image(), "command": ["python3", "/load/load.py"],
                         "env": [{"name": "KEY", "valueFrom": key}]
                         + [{"name": name, "value": value} for name, value in settings.items()],
                         "volumeMounts": [{"name": "script", "mountPath": "/load"}],
@@ -72,7 +71,8 @@ class Load:
         self._kubectl("delete", "pod,configmap", self._name, "--wait=false")
 
     def seconds(self) -> list[dict[str, Any]]:
-        """One entry a second so far: ok, failed, errors by kind, median and p99 in milliseconds, answers."""
+        """One entry a second so far: ok, failed, errors by kind, median and p99 in milliseconds, answers,
+        and when each answer came first (Unix time)."""
         if self._kubectl.get("pod", self._name)["status"]["phase"] == "Pending":
             return []
         lines = self._kubectl("logs", self._name).splitlines()

@@ -1,4 +1,4 @@
-"""Runs in the load pod: keep-alive connections that score, one line of JSON a second."""
+"""Runs in the load pod: connections that score, one line of JSON a second."""
 
 import asyncio
 import collections
@@ -17,6 +17,7 @@ class Second:
         self.times: list[float] = []
         self.errors: collections.Counter[str] = collections.Counter()
         self.answers: collections.Counter[str] = collections.Counter()
+        self.first_at: dict[str, float] = {}
 
     def line(self) -> str:
         times = sorted(self.times) or [0.0]
@@ -28,6 +29,7 @@ class Second:
                 "p50_ms": round(times[len(times) // 2] * 1000, 1),
                 "p99_ms": round(times[len(times) * 99 // 100] * 1000, 1),
                 "answers": dict(self.answers.most_common(3)),
+                "first_at": self.first_at,
             }
         )
 
@@ -50,6 +52,7 @@ async def main() -> None:
                 if answer.status == 200:
                     second.times.append(time.perf_counter() - started)
                     second.answers[text[:60]] += 1
+                    second.first_at.setdefault(text[:60], time.time())
                 else:
                     second.errors[str(answer.status)] += 1
             except (aiohttp.ClientError, TimeoutError) as error:
@@ -65,7 +68,7 @@ async def main() -> None:
             print(done.line(), flush=True)
 
     headers = {"Authorization": f"Bearer {os.environ['KEY']}", "Content-Type": "application/json"}
-    connector = aiohttp.TCPConnector(limit=connections)
+    connector = aiohttp.TCPConnector(limit=connections, force_close="NEW_CONNECTIONS" in os.environ)
     async with aiohttp.ClientSession(
         headers=headers, connector=connector, timeout=aiohttp.ClientTimeout(total=30)
     ) as session:

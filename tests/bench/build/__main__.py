@@ -1,81 +1,37 @@
-"""`make bench-build`: a first build, a changed model, a reused image; and how soon a Service answers.
+"""`make bench-build`: what builds take, beside what others take for the same, and how soon a change serves.
 
-The requirements carry a comment that no build had before, so the first build finds no layer of its own.
+It writes docs/building-bench.md. Ratios last, figures do not.
 """
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-import time
-import uuid
 from pathlib import Path
-from typing import Any, Final
 
-from tests.bench.build.first_answer import first_answers
-from tests.bench.progress import say
-from tests.demo.model import Trained
-from tests.support.cluster import Json, Kubectl, eventually, example, registry_inside
-from tests.support.publish import publish
-
-NAMESPACE: Final = "bench-build"
-NAME: Final = "diabetes"
-
-
-def built(kubectl: Kubectl, version: int) -> float:
-    """Seconds until this version of the Image is in the registry."""
-    started = time.monotonic()
-
-    def status() -> dict[str, Any]:
-        found = kubectl.get("img", NAME).get("status", {})
-        if found.get("state") == "Failed":
-            raise SystemExit(f"the build failed: {found['error']}")
-        return found
-
-    eventually(
-        lambda: (status().get("version"), status().get("state")) == (version, "Succeeded"),
-        900, f"version {version} of the image", every=0.2,
-    )  # fmt: skip
-    return time.monotonic() - started
-
-
-def published(folder: Path, alpha: float) -> str:
-    """The URL of a model that was not there before."""
-    tag = uuid.uuid4().hex[:8]
-    publish(Trained(folder, alpha).file, "bench/model", tag)
-    return f"oci://{registry_inside()}/bench/model:{tag}"
-
-
-def objects(url: str) -> list[Json]:
-    """The example without its Service, with requirements of its own."""
-    chosen = [item for item in example(registry_inside()) if item["kind"] != "Service"]
-    for item in chosen:
-        if item["kind"] == "Model":
-            item["spec"]["url"] = url
-        if item["kind"] == "Manifest":
-            item["spec"]["targetRuntime"]["properties"]["pipRequirements"] += f"\n# {uuid.uuid4()}"
-    return chosen
+from tests.bench.build import in_cluster, local
+from tests.bench.build.table import table
+from tests.support.cluster import ROOT
 
 
 def main() -> None:
-    """Three builds, then first answers."""
+    """First what needs nothing but this machine, then in the cluster."""
     folder = Path(tempfile.mkdtemp(prefix="bench-build-"))
-    kubectl = Kubectl(NAMESPACE)
-    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout=300)
-    kubectl("create", "namespace", NAMESPACE)
-    first, second = published(folder, 1.0), published(folder, 2.0)
-    kubectl.apply(*objects(first))
-    cold = built(kubectl, 1)
-    say(f"first build, with scikit-learn: {cold:.1f} s")
-    kubectl.patch("mdl", NAME, {"spec": {"url": second}})
-    changed = built(kubectl, 2)
-    say(f"changed model: {changed:.1f} s")
-    kubectl.patch("mdl", NAME, {"spec": {"url": first}})
-    reuse = built(kubectl, 3)
-    say(f"reverted, so reused: {reuse:.1f} s")
-    ours, bare = first_answers(kubectl, NAME)
-    say(f"apply to first 200 with a warm image: {ours:.1f} s; a bare Deployment of it: {bare:.1f} s")
-    kubectl("delete", "namespace", NAMESPACE, timeout=300)
-    print(f"cold_s={cold:.1f} changed_model_s={changed:.1f} reuse_s={reuse:.1f}")
+    try:
+        here = local.measure(folder)
+        there = in_cluster.measure(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    (ROOT / "docs/building-bench.md").write_text(table(here, there), encoding="utf-8")
+    print(
+        f"cold_s={there.cold:.1f} changed_model_s={there.changed_model:.1f} reuse_s={there.reuse:.1f}"
+        f" first_answer_s={there.first_answer:.1f} first_answer_bare_s={there.first_answer_bare:.1f}"
+    )
+    print(
+        f"changed_vs_curl={here.changed_vs_curl:.2f} first_vs_docker={here.first_vs_docker:.1f}"
+        f" env_bytes_second={here.environment_bytes_second} rss_mb_2gb={here.large_peak_mb:.0f}"
+        f" apply_to_serving_s={there.roll.seconds:.1f}"
+    )
 
 
 if __name__ == "__main__":

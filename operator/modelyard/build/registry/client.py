@@ -143,7 +143,7 @@ class Registry:
         digest: str | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Blob:
-        """Send the content while it is hashed, one chunk in memory; 16 MiB after a connection broke.
+        """Send the content while it is read and hashed, in a few MiB of memory; 16 more after a break.
 
         `progress` is told how many of the content's bytes are sent. Raises DigestMismatchError unless they
         have the digest, if one is given, and what the content raises; then nothing is left in the registry.

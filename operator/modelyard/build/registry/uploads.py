@@ -16,6 +16,7 @@ from typing import Final, Protocol, Self
 
 import httpx
 
+from modelyard.build.ahead import ahead
 from modelyard.build.errors import (
     BuildFailedError,
     DigestMismatchError,
@@ -192,7 +193,7 @@ class _Body:
 
     def _open(self, offset: int) -> Iterator[bytes]:
         try:
-            yield from self._content.open(offset)
+            yield from ahead(self._content.open(offset))
         except BuildFailedError as error:
             raise _ContentError(error) from None
 
