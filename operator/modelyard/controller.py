@@ -22,6 +22,7 @@ from modelyard.kube.types import (
     DISRUPTION_BUDGETS,
     JOBS,
     OURS,
+    PODS,
     REVISIONS,
     SECRETS,
     ApiResource,
@@ -29,13 +30,14 @@ from modelyard.kube.types import (
 )
 from modelyard.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
 from modelyard.reconcile import image, manifest, model, service
+from modelyard.reconcile.build_pods import terminated
 from modelyard.reconcile.children import NameTaken
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.known import Item
 from modelyard.reconcile.outcome import Outcome, failed
 from modelyard.reconcile.queue import Key
 from modelyard.reconcile.report import kept, report
-from modelyard.resources.labels import SELECTOR, service_of_keys
+from modelyard.resources.labels import BUILDS, JOB_NAME, SELECTOR, service_of_keys
 
 _LOG: Final = logging.getLogger(__name__)
 _RECONCILERS: Final[dict[str, Callable[[Context, Item], Awaitable[Outcome]]]] = {
@@ -63,7 +65,7 @@ class Controller:
         self._untold: dict[str, dt.datetime] = {}  # kind → when a resync saw what kopf had not told
         self._reflectors = [
             *self._watch_children(REVISIONS, DEPLOYMENTS, CORE_SERVICES, SECRETS),
-            Reflector(ctx.client, JOBS, self._on_child, namespace=ctx.settings.namespace, selector=SELECTOR),
+            *self._watch_builds(JOBS, PODS),
         ]
 
     def _watch_children(self, *resources: ApiResource) -> list[Reflector]:
@@ -78,6 +80,13 @@ class Controller:
             )
             for resource in resources
             for namespace in self._namespaces
+        ]
+
+    def _watch_builds(self, *resources: ApiResource) -> list[Reflector]:
+        client, namespace = self._ctx.client, self._ctx.settings.namespace
+        return [
+            Reflector(client, resource, self._on_child, namespace=namespace, selector=BUILDS)
+            for resource in resources
         ]
 
     @property
@@ -144,6 +153,9 @@ class Controller:
         store, queue = self._ctx.store, self._ctx.queue
         if resource is JOBS:
             key = store.drop_job(body["metadata"]["name"]) if deleted else store.put_job(body)
+        elif resource is PODS:
+            has_succeeded = not deleted and terminated(body).get("exitCode") == 0
+            key = store.complete_job(body["metadata"]["labels"][JOB_NAME]) if has_succeeded else None
         elif resource is REVISIONS:
             # A record that was written here is no news; one that somebody deleted is, and one whose writer
             # was killed or did not hear the answer.

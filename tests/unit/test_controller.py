@@ -35,6 +35,7 @@ async def test_healthy(world: World) -> None:
         "services": 0,
         "secrets": 0,
         "jobs": 0,
+        "pods": 0,
     }
     silent(world.controller, "jobs", 200)
     assert world.controller.health()["jobs"] == 200

@@ -190,16 +190,22 @@ class World:
     def end(self, job: str, terminated: Json | None, reason: str = "PodFailurePolicy") -> None:
         """A build Job ends, with a pod that left `terminated`, or without a pod."""
         if terminated is not None:
-            pod = f"{job}-x"
-            if any(body["metadata"]["name"] == pod for body in self.cluster.all(PODS)):
-                self.cluster.remove(PODS, SYSTEM, pod)  # of a Job of that name that was deleted
-            metadata = {"name": pod, "labels": {"batch.kubernetes.io/job-name": job}}
-            body = self.cluster.put(PODS, SYSTEM, {**PODS.header(), "metadata": metadata})
-            body["status"] = {"containerStatuses": [{"name": CONTAINER, "state": {"terminated": terminated}}]}
-            self.cluster.logs[pod] = f"log of {job}\n"
+            self.end_pod(job, terminated)
         good = terminated is not None and terminated.get("exitCode") == 0
         condition = {"type": "Complete" if good else "Failed", "status": "True", "reason": reason}
         self.cluster.patch(JOBS, SYSTEM, job, {"status": {"conditions": [condition]}}, "status")
+
+    def end_pod(self, job: str, terminated: Json) -> None:
+        """The pod of a build Job ends, which the Job has still to say."""
+        pod = f"{job}-x"
+        if any(body["metadata"]["name"] == pod for body in self.cluster.all(PODS)):
+            self.cluster.remove(PODS, SYSTEM, pod)  # of a Job of that name that was deleted
+        template = self.cluster.at(JOBS, job, SYSTEM)["spec"]["template"]["metadata"]
+        metadata = {"name": pod, "labels": {**template["labels"], labels.JOB_NAME: job}}
+        self.cluster.put(PODS, SYSTEM, {**PODS.header(), "metadata": metadata})
+        status = {"containerStatuses": [{"name": CONTAINER, "state": {"terminated": terminated}}]}
+        self.cluster.patch(PODS, SYSTEM, pod, {"status": status}, "status")
+        self.cluster.logs[pod] = f"log of {job}\n"
 
     def request(self, job: str) -> BuildRequest:
         """What a build Job was asked."""

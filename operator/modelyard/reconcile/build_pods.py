@@ -13,6 +13,7 @@ from modelyard.kube.types import EVENTS, JOBS, PODS, ApiResource, Json
 from modelyard.reconcile.causes import find_cause
 from modelyard.reconcile.context import Context
 from modelyard.resources.build_pod import CONTAINER
+from modelyard.resources.labels import JOB_NAME
 
 _LOG: Final = logging.getLogger(__name__)
 _LINES: Final = "10000"  # of a log
@@ -21,9 +22,7 @@ _LONGEST_NOTE: Final = 300  # characters
 
 async def pods_of(ctx: Context, job: str) -> list[Json]:
     """The pods of a build Job, oldest first."""
-    pods = await ctx.client.list_all(
-        PODS, ctx.settings.namespace, labelSelector=f"batch.kubernetes.io/job-name={job}"
-    )
+    pods = await ctx.client.list_all(PODS, ctx.settings.namespace, labelSelector=f"{JOB_NAME}={job}")
     return sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
 

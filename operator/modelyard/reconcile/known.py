@@ -158,7 +158,7 @@ class BuildJob(NamedTuple):
     image: Key
     version: int
     attempt: int
-    complete: bool
+    complete: bool  # or its pod has succeeded
     failed: bool
     reason: str  # of the condition that ended it
 

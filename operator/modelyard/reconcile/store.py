@@ -217,10 +217,22 @@ class Store:
     def put_job(self, body: Json) -> Key | None:
         """Take a build Job; the Image's key when it is news."""
         job = BuildJob.read(body)
-        if job is None or self._jobs[job.image].get(job.name) == job:
+        if job is None:
             return None
+        known = self._jobs[job.image].get(job.name)
+        if known and known.complete and known.uid == job.uid:
+            job = job._replace(complete=True)
         self._jobs[job.image][job.name] = job
-        return job.image
+        return None if job == known else job.image
+
+    def complete_job(self, name: str) -> Key | None:
+        """The pod of a build Job has succeeded, which the Job itself says seconds later; the Image's key
+        when it is news."""
+        for image, jobs in self._jobs.items():
+            if (job := jobs.get(name)) and not job.complete:
+                jobs[name] = job._replace(complete=True)
+                return image
+        return None
 
     def drop_job(self, name: str) -> Key | None:
         """A build Job has gone; the Image's key when it was known."""

@@ -66,7 +66,7 @@ def request_secret(build: Build, job_uid: str, request: BuildRequest) -> Json:
 
 
 def _labels() -> Json:
-    return {labels.MANAGED_BY: labels.MANAGER, "app.kubernetes.io/component": "build"}
+    return {labels.MANAGED_BY: labels.MANAGER, labels.COMPONENT: labels.BUILD}
 
 
 def _annotations(build: Build) -> Json:

@@ -16,6 +16,10 @@ from modelyard.kube.types import Json
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "modelyard"
 SELECTOR: Final = f"{MANAGED_BY}={MANAGER}"
+COMPONENT: Final = "app.kubernetes.io/component"
+BUILD: Final = "build"
+BUILDS: Final = f"{SELECTOR},{COMPONENT}={BUILD}"
+JOB_NAME: Final = "batch.kubernetes.io/job-name"  # on a pod, by the Job's controller
 
 APPLIED: Final = f"{GROUP}/applied"  # on a child: fingerprint of what was wanted
 TEMPLATE: Final = f"{GROUP}/template"  # on a pod: fingerprint of its template

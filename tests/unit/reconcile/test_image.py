@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from tests.unit.world import SYSTEM, World, everything, image, manifest, model
+from tests.unit.world import SYSTEM, World, everything, image, manifest, model, succeed
 
 from modelyard.api.names import REGISTRATION
 from modelyard.build.errors import RegistryForbiddenError, RegistryUnavailableError
@@ -56,6 +56,22 @@ async def test_a_build(world: World) -> None:
     assert status["imageBuildLogUri"] == CONFIG_MAPS.path("default", "image-m-1-log")
     assert world.cluster.at(CONFIG_MAPS, "image-m-1-log")["data"] == {"log": f"log of {job}\n"}
     assert world.events("Building") == world.events("Built") == 1
+
+
+async def test_a_build_whose_job_has_still_to_say_that_it_is_complete(world: World) -> None:
+    await begin(world)
+    (job,) = jobs(world)
+    result = succeed(world.request(job))
+    world.end_pod(job, {"exitCode": 0, "message": result.model_dump_json(by_alias=True)})
+    world.cluster.patch(JOBS, SYSTEM, job, {"status": {"active": 1}}, "status")
+    await world.settle()
+    assert world.said("Image") == ("m:1", "Succeeded", "Built")
+    assert world.status("Image")["imageLocation"].endswith(str(result.digest))
+    condition = {"type": "Complete", "status": "True"}
+    writes = len(world.cluster.writes)
+    world.cluster.patch(JOBS, SYSTEM, job, {"status": {"conditions": [condition]}}, "status")
+    await world.settle()
+    assert len(world.cluster.writes) == writes
 
 
 async def test_a_build_that_fails(world: World) -> None:
