@@ -50,7 +50,7 @@ def template_mark(wanted: Json) -> str:
 
 
 def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: Scoring) -> Json:
-    probe = {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 5, "timeoutSeconds": 5}
+    probe = {"httpGet": {"path": "/ready", "port": "http"}, "timeoutSeconds": 5}
     return {
         "metadata": {"labels": labels.labels_of(owner.kind, owner.name)},
         "spec": {
@@ -79,6 +79,7 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: Scoring) -> 
                             "value": str(spec.max_concurrent_requests_per_container),
                         },
                         {"name": "MODELYARD_DRAIN_SECONDS", "value": str(scoring.drain_seconds)},
+                        {"name": "MODELYARD_INIT_SECONDS", "value": str(scoring.progress_deadline_seconds)},
                         # Java takes a share of the memory that it is told of, and there is no limit to tell.
                         {
                             "name": "MODELYARD_MEMORY_BYTES",
@@ -87,9 +88,9 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: Scoring) -> 
                         *_telemetry(spec, scoring),
                     ],
                     "resources": {"requests": reservation(spec)},
-                    "startupProbe": probe
-                    | {"periodSeconds": 1, "failureThreshold": scoring.progress_deadline_seconds},
-                    "readinessProbe": probe | {"failureThreshold": 2},
+                    # No startup probe: the kubelet takes half a second from one probe to the next, and the
+                    # server answers the liveness probe while init() runs.
+                    "readinessProbe": probe | {"periodSeconds": 1, "failureThreshold": 5},
                     "livenessProbe": probe
                     | {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 10, "failureThreshold": 6},
                     # Traffic moves away before the server hears SIGTERM.

@@ -1,13 +1,14 @@
 """Where the process is in its life: initialising, ready, draining."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class Lifecycle:
     """Written by the server, asked by the endpoints. Used on the event loop only."""
 
+    born_at: float = field(default_factory=time.monotonic)
     started: bool = False
     """Some worker's init() has run once."""
     draining: bool = False

@@ -21,6 +21,9 @@ class Settings:
     """MODELYARD_PORT: default 5001."""
     keys_dir: Path | None
     """MODELYARD_KEYS_DIR: the mounted Secret with the two keys; None asks for no key at all."""
+    init_seconds: int
+    """MODELYARD_INIT_SECONDS: after so long without the end of an init() the process is not healthy,
+    default 3600."""
     max_concurrent_requests: int
     """MODELYARD_MAX_CONCURRENT_REQUESTS: how many run() calls go on at once, default 1."""
     queue_timeout_seconds: float
@@ -70,6 +73,7 @@ class Settings:
             entry_script=entry_script,
             port=_integer(environment, "MODELYARD_PORT", default=5001),
             keys_dir=Path(keys_dir) if keys_dir else None,
+            init_seconds=_integer(environment, "MODELYARD_INIT_SECONDS", default=3600),
             max_concurrent_requests=max(concurrent, workers),
             queue_timeout_seconds=_integer(environment, "MODELYARD_QUEUE_TIMEOUT_MS", default=500) / 1000,
             scoring_timeout_ms=_integer(environment, "SCORING_TIMEOUT_MS", default=3_600_000),

@@ -142,6 +142,9 @@ class ScoringSite:
     # --- paths
 
     def _live(self, _: Request) -> Response:
+        limit = self._settings.init_seconds
+        if not self._lifecycle.started and monotonic() - self._lifecycle.born_at > limit:
+            return text(503, f"init() has not ended after {limit} s")
         return text(200, "Healthy")
 
     def _ready(self, _: Request) -> Response:

@@ -55,12 +55,10 @@ def test_a_roll_loses_no_request() -> None:
 def test_probes() -> None:
     found = container(deployment(Scoring(progress_deadline_seconds=90)))
     assert {name: found[name]["httpGet"]["path"] for name in found if name.endswith("Probe")} == {
-        "startupProbe": "/ready",
         "readinessProbe": "/ready",
         "livenessProbe": "/",
     }
-    startup = found["startupProbe"]
-    assert startup["periodSeconds"] * startup["failureThreshold"] >= 90
+    assert {"name": "MODELYARD_INIT_SECONDS", "value": "90"} in found["env"]
 
 
 def test_the_image_is_pinned() -> None:

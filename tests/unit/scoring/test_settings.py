@@ -13,6 +13,7 @@ def test_defaults() -> None:
         entry_script="score.py",
         port=5001,
         keys_dir=None,
+        init_seconds=3600,
         max_concurrent_requests=1,
         queue_timeout_seconds=0.5,
         scoring_timeout_ms=3_600_000,

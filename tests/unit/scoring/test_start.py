@@ -36,6 +36,15 @@ def test_probes_answer_during_a_slow_init(serve, tmp_path: Path) -> None:
     assert scoring.score(b"x").json() == "x"
 
 
+def test_an_init_that_does_not_end(serve, tmp_path: Path) -> None:
+    scoring = serve(SLOW_INIT, wait_ready=False, MODELYARD_INIT_SECONDS="1")
+    until(lambda: scoring.is_listening() and scoring.ask("GET", "/").status == 503, "the verdict")
+    assert scoring.ask("GET", "/").body == b"init() has not ended after 1 s"
+    (tmp_path / "gate").touch()
+    until(scoring.is_ready, "readiness")
+    assert scoring.ask("GET", "/").status == 200
+
+
 @pytest.mark.parametrize(
     ("driver", "message", "traceback"),
     [
