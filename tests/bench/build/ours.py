@@ -45,8 +45,9 @@ class Ours:
     def build(self, requirements: str, model_url: str, *, image: str = "ours", driver: str = DRIVER) -> Built:
         """Build and push; SystemExit with the build's log when it fails."""
         tag = uuid.uuid4().hex
+        repository = f"bench/models/{image}"  # as the operator names them: layers are shared below the first
         request = BuildRequest(
-            repository=f"{self.registry.host}/{image}",
+            repository=f"{self.registry.host}/{repository}",
             tag=tag,
             base_image=self.registry.base_image,
             driver="driver",
@@ -59,7 +60,7 @@ class Ours:
         (folder / "request.json").write_text(request.model_dump_json(by_alias=True), encoding="utf-8")
         took = _run(folder)
         shutil.rmtree(folder)
-        return Built(f"{image}:{tag}", took["seconds"], took["start_seconds"], took["peak_bytes"] / 1e6)
+        return Built(f"{repository}:{tag}", took["seconds"], took["start_seconds"], took["peak_bytes"] / 1e6)
 
 
 def _run(folder: Path) -> dict[str, float]:
