@@ -33,6 +33,7 @@ from modelyard.reconcile import image, manifest, model, service
 from modelyard.reconcile.build_pods import terminated
 from modelyard.reconcile.children import NameTaken
 from modelyard.reconcile.context import Context
+from modelyard.reconcile.followers import hold_back
 from modelyard.reconcile.known import Item
 from modelyard.reconcile.outcome import Outcome, failed
 from modelyard.reconcile.queue import Key
@@ -232,6 +233,7 @@ class Controller:
                 requeue_after=_REFUSED_PAUSE,
                 **kept(item),
             )
+        outcome = hold_back(store, outcome)
         await report(self._ctx, item, outcome)
         return outcome.requeue_after
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # tool.sh NAME: prints the path of a program that only some tests run, after making it if it is not there.
 # NAME: cosign; crane (another registry, and a client); registry; azurite, fake-gcs-server, versitygw (stores);
-# buildctl, buildkitd (another builder).
+# buildctl, buildkitd (another builder); health (how GitOps tools read objects).
 set -euo pipefail
 
 # shellcheck source=tests/cluster/lib.sh
@@ -24,6 +24,10 @@ case ${1:-} in
   buildctl | buildkitd) part buildkit "$BUILDKIT_VERSION" "3 minutes where it must be built" make_buildkit ;;
   versitygw) from_module versitygw "$VERSITYGW_VERSION" github.com/versity/versitygw/cmd/versitygw ;;
   fake-gcs-server) from_module fake-gcs-server "$FAKE_GCS_SERVER_VERSION" github.com/fsouza/fake-gcs-server ;;
+  health)
+    need_go
+    part health "$(key "$CLUSTER_DIR/health")" "1 minute" go_build health ""
+    ;;
   azurite)
     need npm:npm
     part azurite "$AZURITE_VERSION" "1 minute" make_azurite

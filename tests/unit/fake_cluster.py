@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, Final, NamedTuple
 
+from modelyard.api.crd import NOT_OBSERVED
 from modelyard.build.errors import BuildFailedError
 from modelyard.kube.client import METADATA_LIST, METADATA_ONLY
 from modelyard.kube.errors import AlreadyExists, Conflict, Gone, NotFound, Refused
@@ -204,7 +205,7 @@ class FakeCluster:
             raise AlreadyExists(f"{resource.plural} {key[2]!r} already exists", reason="AlreadyExists")
         body = _defaulted(resource, copy.deepcopy(body))
         if resource in OURS.values():
-            body.pop("status", None)
+            body["status"] = dict(NOT_OBSERVED)
         body["metadata"] |= {
             "namespace": namespace,
             "uid": str(uuid.uuid4()),

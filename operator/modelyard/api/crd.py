@@ -17,6 +17,8 @@ from modelyard.api.rules import VALIDATIONS
 
 # Defaults are the operator's to apply: an object stays as its author wrote it, which GitOps tools expect.
 _LEFT_OUT: Final = {"title", "default", "examples", "$defs"}
+# kstatus takes an object with no status for current; Flux's own kinds have this default for the same reason.
+NOT_OBSERVED: Final = {"observedGeneration": -1}
 _COMMON: Final = (
     Column("ID", ".status.id"),
     Column("State", ".status.state"),
@@ -98,7 +100,7 @@ def crd(kind: Kind) -> dict[str, Any]:
                                 # Named here so that rules can point at it; more the API server forbids.
                                 "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
                                 "spec": schema_of(kind.spec),
-                                "status": schema_of(kind.status),
+                                "status": schema_of(kind.status) | {"default": NOT_OBSERVED},
                             },
                             VALIDATIONS: [rule.as_cel() for rule in kind.resource.rules],
                         }

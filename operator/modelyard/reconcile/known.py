@@ -51,6 +51,12 @@ class Item:
         """State of the newest version's operation, as last written."""
         return State(self.status["state"]) if "state" in self.status else None
 
+    @property
+    def ready(self) -> bool:
+        """Whether the condition Ready was last written as true."""
+        conditions = self.status.get("conditions", ())
+        return any(said["type"] == "Ready" and said["status"] == "True" for said in conditions)
+
 
 @dataclass(slots=True)
 class Record:

@@ -20,7 +20,7 @@ class Outcome:
     record: Record | None = None  # the newest version, when there is one
     error: ErrorResponse | None = None
     retrying: bool = False  # a failure that the operator tries again by itself
-    ready: bool = True  # of a Succeeded operation: does what it made work at this moment?
+    ready: bool = True  # of a Succeeded operation: does what it made work now, and do others know of it?
     fields: Mapping[str, Any] = field(default_factory=dict)  # the kind's own part of the status
     conditions: Mapping[str, tuple[bool, str, str]] = field(default_factory=dict)  # further ones
     requeue_after: float | None = None  # seconds

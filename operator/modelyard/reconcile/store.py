@@ -85,6 +85,11 @@ class Store:
         """Objects that refer to this one by name."""
         return set(self._dependents.get(key, ()))
 
+    def behind(self, record: Record) -> list[Key]:
+        """Objects that are ready, and shall follow this newest version, but still speak of another one."""
+        dependents = (self._items[key] for key in self.dependents(record.key))
+        return sorted(item.key for item in dependents if _is_behind(item, record))
+
     def _unlink(self, item: Item) -> None:
         for target in _references(item):
             self._dependents[target].discard(item.key)
@@ -263,9 +268,19 @@ def _references(item: Item) -> set[Key]:
     kind, field = _REFERENCES.get(item.key.kind, (None, ""))
     if kind is None:
         return set()
-    value = item.spec.get(field) or ()
-    texts = [value] if isinstance(value, str) else value
-    return {Key(kind, item.key.namespace, parse_reference(text).name) for text in texts}
+    return {
+        Key(kind, item.key.namespace, parse_reference(text).name) for text in _texts(item.spec.get(field))
+    }
+
+
+def _is_behind(item: Item, record: Record) -> bool:
+    _, field = _REFERENCES[item.key.kind]
+    follows = record.key.name in _texts(item.spec.get(field))  # with a version it would be pinned
+    return follows and item.ready and not item.deleting and record.id not in _texts(item.status.get(field))
+
+
+def _texts(value: str | list[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else value or []
 
 
 _REFERENCES: Final = {

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.fake_cluster import Call
 from tests.unit.world import World, everything, image, service
 
+from modelyard.api.crd import NOT_OBSERVED
 from modelyard.kube.errors import Refused
 from modelyard.kube.types import (
     AUTOSCALERS,
@@ -291,7 +292,7 @@ async def test_children_of_an_older_service_are_waited_for(serving: World) -> No
     serving.apply(service())
     await serving.play(seconds=20)
     uid = serving.cluster.at(OURS["Service"], "m")["metadata"]["uid"]
-    assert serving.status("Service") == {}
+    assert serving.status("Service") == NOT_OBSERVED
     serving.cluster.collects = True
     serving.cluster.remove(PODS, "default", "none")
     await serving.play()

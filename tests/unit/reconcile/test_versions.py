@@ -8,6 +8,7 @@ import pytest
 from tests.unit.fake_cluster import Call, Killed
 from tests.unit.world import World, manifest, model
 
+from modelyard.api.crd import NOT_OBSERVED
 from modelyard.api.names import REGISTRATION
 from modelyard.kube.types import OURS, REVISIONS, Json
 from modelyard.resources import labels
@@ -122,7 +123,7 @@ async def test_a_record_of_a_deleted_object_of_that_name_is_waited_out(world: Wo
     world.cluster.remove(OURS["Model"], "default", "m")
     world.apply(model(url="https://h/2"))
     await world.play(seconds=10)
-    assert world.status("Model") == {}
+    assert world.status("Model") == NOT_OBSERVED
     world.cluster.remove(REVISIONS, "default", "model-m-1")
     await world.play()
     assert world.said("Model")[0] == "m:1"

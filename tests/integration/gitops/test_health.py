@@ -1,0 +1,187 @@
+"""Each state of each kind, as Flux and Argo CD read it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import httpx
+import pytest
+from tests.api_cases.case import Good
+from tests.integration.gitops.conftest import Health, Healths
+from tests.unit.world import World, everything, image, manifest, model, service
+
+from modelyard.api.kinds import KINDS, Kind
+from modelyard.api.names import API_VERSION
+from modelyard.build.request import BuildError, BuildRequest, BuildResult, Step
+from modelyard.kube.types import DEPLOYMENTS, OURS, REVISIONS, Json
+
+GOOD: Final = Health("Current", "Healthy")
+UNDER_WAY: Final = Health("InProgress", "Progressing")
+BAD: Final = Health("Failed", "Degraded")
+
+Story = Callable[[World], Awaitable[None]]
+
+
+async def no_more_to_do(world: World) -> None:
+    await world.settle()
+
+
+def applied(*bodies: Json, then: Story = no_more_to_do) -> Story:
+    """These objects are applied, before `then`."""
+
+    async def tell(world: World) -> None:
+        world.apply(*bodies)
+        await then(world)
+
+    return tell
+
+
+def served(*, then: Story) -> Story:
+    """Everything is served, before `then`."""
+
+    async def tell(world: World) -> None:
+        world.apply(*everything())
+        await world.play()
+        await then(world)
+
+    return tell
+
+
+def built(*, transient: bool | None = None) -> Story:
+    """Builds end: well, or with an error that may pass by itself or not."""
+
+    def fail(request: BuildRequest) -> BuildResult:
+        return BuildResult(
+            error=BuildError(code="X", step=Step.BUILD, message="no", transient=bool(transient))
+        )
+
+    async def tell(world: World) -> None:
+        if transient is not None:
+            world.outcome = fail
+        await world.play(seconds=3)
+
+    return tell
+
+
+async def at_once(world: World) -> None:
+    """The operator has not looked yet."""
+
+
+async def pods_stay_away(world: World) -> None:
+    world.serves = False
+    await world.play(seconds=3)
+
+
+async def rollout_is_overdue(world: World) -> None:
+    await pods_stay_away(world)
+    overdue = {
+        "type": "Progressing",
+        "status": "False",
+        "reason": "ProgressDeadlineExceeded",
+        "message": "late",
+    }
+    world.cluster.patch(DEPLOYMENTS, "default", "m", {"status": {"conditions": [overdue]}}, "status")
+    await world.settle()
+
+
+async def pods_fail_later(world: World) -> None:
+    status = {"availableReplicas": 0, "readyReplicas": 0}
+    world.cluster.patch(DEPLOYMENTS, "default", "m", {"status": status}, "status")
+    await world.settle()
+
+
+async def scaled_to_none(world: World) -> None:
+    world.change("Service", numReplicas=0)
+    await world.play()
+
+
+async def next_build_runs(world: World) -> None:
+    world.change("Model", url="https://h/2")
+    await world.settle()
+
+
+async def image_goes(world: World) -> None:
+    world.cluster.remove(OURS["Image"], "default", "m")
+    await world.settle()
+
+
+async def edited(world: World) -> None:
+    for kind, change in (
+        ("Model", {"url": "https://h/2"}),
+        ("Manifest", {"webserviceType": "Realtime"}),
+        ("Image", {"name": "other"}),
+        ("Service", {"numReplicas": 2}),
+    ):
+        world.change(kind, **change)
+
+
+async def next_build_fails(world: World) -> None:
+    world.change("Model", url="https://h/2")
+    await FAILS(world)
+
+
+async def record_is_taken(world: World) -> None:
+    await world.cluster.create(
+        REVISIONS, "default", {"metadata": {"name": "model-m-1"}, "revision": 1, "data": {}}
+    )
+    await applied(model())(world)
+
+
+WITHOUT_IMAGE: Final = everything()[:2]
+WITHOUT_SERVICE: Final = everything()[:3]
+FAILS: Final = built(transient=False)
+PRIVATE: Final = model(url="https://h/1", secretRef={"name": "absent"})
+
+STATES: Final[list[tuple[str, str, Story, Health]]] = [
+    ("Model", "just applied", applied(model(), then=at_once), UNDER_WAY),
+    ("Model", "registered", applied(model()), GOOD),
+    ("Model", "edited", served(then=edited), UNDER_WAY),
+    ("Model", "its record's name is taken", record_is_taken, BAD),
+    ("Manifest", "just applied", applied(*everything(), then=at_once), UNDER_WAY),
+    ("Manifest", "waits for its model", applied(manifest()), UNDER_WAY),
+    ("Manifest", "created", applied(*WITHOUT_IMAGE), GOOD),
+    ("Manifest", "edited", served(then=edited), UNDER_WAY),
+    ("Image", "just applied", applied(*everything(), then=at_once), UNDER_WAY),
+    ("Image", "waits for its manifest", applied(image()), UNDER_WAY),
+    ("Image", "waits for a secret", applied(PRIVATE, *WITHOUT_SERVICE[1:]), UNDER_WAY),
+    ("Image", "being built", applied(*WITHOUT_SERVICE), UNDER_WAY),
+    ("Image", "built", applied(*WITHOUT_SERVICE, then=built()), GOOD),
+    ("Image", "failed", applied(*WITHOUT_SERVICE, then=FAILS), BAD),
+    ("Image", "failed, tried again", applied(*WITHOUT_SERVICE, then=built(transient=True)), UNDER_WAY),
+    ("Image", "edited", served(then=edited), UNDER_WAY),
+    ("Image", "being built again", served(then=next_build_runs), UNDER_WAY),
+    ("Service", "just applied", applied(*everything(), then=at_once), UNDER_WAY),
+    ("Service", "waits for an image to be made", applied(service()), UNDER_WAY),
+    ("Service", "waits for its image's build", applied(*everything()), UNDER_WAY),
+    ("Service", "waits for an image that failed", applied(*everything(), then=FAILS), UNDER_WAY),
+    ("Service", "rolling out", applied(*everything(), then=pods_stay_away), UNDER_WAY),
+    ("Service", "rollout overdue", applied(*everything(), then=rollout_is_overdue), BAD),
+    ("Service", "serving", served(then=at_once), GOOD),
+    ("Service", "scaled to none", served(then=scaled_to_none), GOOD),
+    ("Service", "edited", served(then=edited), UNDER_WAY),
+    ("Service", "serving an older image while one is built", served(then=next_build_runs), UNDER_WAY),
+    ("Service", "serving an older image since a build failed", served(then=next_build_fails), GOOD),
+    ("Service", "its pods fail later", served(then=pods_fail_later), UNDER_WAY),
+    ("Service", "its image has gone", served(then=image_goes), UNDER_WAY),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "story", "wanted"),
+    [pytest.param(kind, story, wanted, id=f"{kind} {state}") for kind, state, story, wanted in STATES],
+)
+async def test_a_state(kind: str, story: Story, wanted: Health, world: World, healths: Healths) -> None:
+    await story(world)
+    body = world.cluster.at(OURS[kind], "m")
+    assert healths([body]) == [wanted], body.get("status")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.usefixtures("crds")
+def test_an_object_as_the_api_server_takes_it(
+    kind: Kind, api: httpx.Client, namespace: str, healths: Healths
+) -> None:
+    folder = f"/apis/{API_VERSION}/namespaces/{namespace}/{kind.plural}"
+    answer = api.post(folder, json=Good(kind.name, {}).manifest()).raise_for_status()
+    assert healths([answer.json()]) == [UNDER_WAY]
