@@ -109,14 +109,14 @@ class Client:
 
     async def create(self, resource: ApiResource, namespace: str, body: Json) -> Json:
         """POST an object; its metadata. AlreadyExists when the name is taken."""
-        API_WRITES.labels(verb="create", resource=resource.qualified).inc()
+        API_WRITES.labels("create", resource.qualified).inc()
         return await self._json(_Request("POST", resource.path(namespace), body=body, accept=METADATA_ONLY))
 
     async def merge(
         self, resource: ApiResource, namespace: str, name: str, patch: Json, subresource: str | None = None
     ) -> Json:
         """JSON merge patch (RFC 7386) of an object or its subresource; the object's metadata."""
-        API_WRITES.labels(verb="patch", resource=resource.qualified).inc()
+        API_WRITES.labels("patch", resource.qualified).inc()
         return await self._json(
             _Request(
                 "PATCH",
@@ -129,7 +129,7 @@ class Client:
 
     async def delete(self, resource: ApiResource, namespace: str, name: str, uid: str | None = None) -> None:
         """Delete an object, and what it owns in the background; nothing when it is not there."""
-        API_WRITES.labels(verb="delete", resource=resource.qualified).inc()
+        API_WRITES.labels("delete", resource.qualified).inc()
         options: Json = {"propagationPolicy": "Background"}
         if uid:
             options["preconditions"] = {"uid": uid}

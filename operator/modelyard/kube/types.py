@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from modelyard.api.kinds import KINDS
@@ -26,7 +27,7 @@ class ApiResource:
         tail = "".join(f"/{part}" for part in (name, subresource) if part)
         return f"{root}{self.api_version}{scope}/{self.plural}{tail}"
 
-    @property
+    @cached_property
     def qualified(self) -> str:
         """plural.group, or plural in the core group: `services` alone would be two kinds."""
         group, slash, _ = self.api_version.partition("/")

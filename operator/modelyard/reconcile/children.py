@@ -38,10 +38,10 @@ async def ensure(
     name = wanted["metadata"]["name"]
     namespace = item.key.namespace
     mark = fingerprint(wanted)
-    marked = merged(wanted, {"metadata": {"annotations": {labels.APPLIED: mark}}})
     child = ctx.store.child(resource, namespace, name)
     if child and child.trusted and (child.owner_uid, child.applied) == (item.uid, mark):
         return None
+    marked = merged(wanted, {"metadata": {"annotations": {labels.APPLIED: mark}}})
     live = await ctx.client.find(resource, namespace, name) if child else None
     if live is None:
         try:

@@ -49,11 +49,12 @@ class Store:
         # Of an older incarnation too: each has its own stream of events, and they overtake one another.
         if known and known.resource_version >= item.resource_version:
             return None
-        if known:
-            self._unlink(known)
         self._items[item.key] = item
-        for target in _references(item):
-            self._dependents[target].add(item.key)
+        if known is None or known.spec != item.spec:
+            if known:
+                self._unlink(known)
+            for target in _references(item):
+                self._dependents[target].add(item.key)
         same = (
             known is not None
             and (known.uid, known.generation, known.registration, known.deleting, known.status)
