@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 import httpx
-from tests.support.cluster import Json, Kubectl
+from tests.support.cluster import Json, Kubectl, eventually
 from tests.support.objects import FROM_MODEL, image, manifest, model, service
 from tests.support.operator import build_jobs
 from tests.support.status import condition, events, history, location, operation, status, until, versions
@@ -32,10 +32,10 @@ def test_one_apply_in_reversed_order(kubectl: Kubectl, score: Score) -> None:
     ):
         kubectl.apply(*reversed(parts("hello")))
         kubectl("wait", "msvc/echo", "--for=condition=Ready", "--timeout=60s", timeout=70)
+        for states in (images, services):
+            eventually(lambda told=states: told[-1:] == ["echo:1 Succeeded"], 10, "the last state")
     assert score(kubectl, "echo").json() == "hello"
     assert "echo:1 Running" in images
-    assert images[-1] == "echo:1 Succeeded"
-    assert services[-1] == "echo:1 Succeeded"
     for kind in ("model", "manifest", "image", "service"):
         assert versions(kubectl, kind, "echo") == [1]
     assert len(build_jobs(kubectl.namespace, "echo")) == 1

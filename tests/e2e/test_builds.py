@@ -118,7 +118,7 @@ def test_a_failed_image_leaves_the_service_on_the_old_one(kubectl: Kubectl, scor
 
 def test_a_newer_version_cancels_the_build_of_an_older_one(kubectl: Kubectl, files: Files) -> None:
     kubectl.apply(model("echo", files.url("slow/300/1")), manifest("echo", FROM_MODEL, "echo"), image("echo"))
-    until(kubectl, "img", "echo", 20, state="Running", version=1, also=lambda told: "progress" in told)
+    until(kubectl, "img", "echo", 60, state="Running", version=1, also=lambda told: "progress" in told)
     (first,) = build_jobs(kubectl.namespace, "echo")
     kubectl.patch("mdl", "echo", {"spec": {"url": files.url("content/2")}})
     until(kubectl, "img", "echo", 60, state="Succeeded", version=2)
