@@ -35,9 +35,9 @@ def main(argv: list[str] | None = None) -> int:
 
         return gateway()
     if arguments.command == "build":
-        from modelyard.build.job import run as build
+        from modelyard.build.job import main as build
 
-        return build()
+        build()
     if arguments.command == "images":
         from modelyard.images.command import run as clean_up
 

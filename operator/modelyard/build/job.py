@@ -88,8 +88,15 @@ class Settings:
         )
 
 
+def main() -> NoReturn:
+    """Entry of the Job's process, which it ends at once: to take all its modules down takes 0.1 s."""
+    code = run()
+    sys.stdout.flush()
+    os._exit(code)
+
+
 def run() -> int:
-    """Entry of the Job; the exit code."""
+    """The exit code."""
     signal.signal(signal.SIGTERM, _stop)
     settings = Settings.from_environment(os.environ)
     log = BuildLog(sys.stdout)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.bench.build.others import Dockerfiles, buildkit, crane, curl, docker
+from tests.bench.build.others import Dockerfiles, buildkit, crane, curl, docker, piped
 from tests.bench.build.ours import DRIVER, Built, Ours
 from tests.bench.build.registry import BenchRegistry, bench_registry
 from tests.bench.build.source import MB, Model, Source, source
@@ -120,6 +120,7 @@ class _Bench:
         sends: dict[str, Callable[[Model], float]] = {
             OURS: ours,
             "curl": lambda model: _timed(lambda: curl(self.registry, model)),
+            "curl piped": lambda model: _timed(lambda: piped(self.registry, model)),
             "crane append": lambda model: _timed(lambda: crane(self.registry, model)),
             **{rival.name: rival.changed for rival in self.rivals},
         }

@@ -9,6 +9,7 @@ from tests.bench.build import in_cluster, local
 _NAMES = {
     local.OURS: "modelyard, `Layers`",
     "curl": "curl of the bytes, digest known",
+    "curl piped": "curl from the same web server, `sha256sum` beside, into curl",
     "crane append": "tar and `crane append`",
     "docker": "`docker build` and `docker push`",
     "buildkit": "BuildKit, layers not compressed",
@@ -27,8 +28,8 @@ def table(here: local.Figures, there: in_cluster.Figures) -> str:
         "- First build: scikit-learn's packages, the server's own, a driver, a model of 1 MB. The",
         "  base image is in the registry and with every builder already; packages come from one index,",
         "  with no cache.",
-        "- Changed model: 100 MB of random bytes, on what the first build made. Ours gets them from a web",
-        "  server on the machine, the others have them on disk.",
+        "- Changed model: 100 MB of random bytes, on what the first build made. Ours and curl into curl get",
+        "  them from a web server on the machine, the others have them on disk.",
         "- Ours is the Job's process in the operator's image, bill of materials and provenance included,",
         f"  from its first line to its end; Python and its imports take {here.start_seconds:.2f} s before.",
         "",

@@ -11,7 +11,7 @@ BUILD = """
 import sys, time
 import modelyard.build.job, modelyard.build.layers.builder
 print(time.monotonic(), file=sys.stderr, flush=True)
-sys.exit(modelyard.build.job.run())
+modelyard.build.job.main()
 """
 
 started = time.monotonic()

@@ -76,7 +76,7 @@ class Builds:
 
     @contextmanager
     def started(
-        self, request: BuildRequest, **environment: str
+        self, request: BuildRequest, *, umask: int = -1, **environment: str
     ) -> Iterator[tuple[subprocess.Popen[str], Path]]:
         """The Job's process, and the file that its result will be in."""
         folder = self.folder / uuid.uuid4().hex
@@ -95,15 +95,15 @@ class Builds:
         source = Path(__file__).parents[3] / "operator"
         variables = os.environ | {"PYTHONPATH": str(source)} | settings | environment
         with subprocess.Popen(
-            command, env=variables, cwd=folder, stdout=subprocess.PIPE, text=True
+            command, env=variables, cwd=folder, stdout=subprocess.PIPE, text=True, umask=umask
         ) as process:
             try:
                 yield process, folder / "termination-log"
             finally:
                 process.kill()
 
-    def run(self, request: BuildRequest, **environment: str) -> Ran:
-        with self.started(request, **environment) as (process, termination_log):
+    def run(self, request: BuildRequest, *, umask: int = -1, **environment: str) -> Ran:
+        with self.started(request, umask=umask, **environment) as (process, termination_log):
             log, _ = process.communicate()
         return Ran(process.returncode, log, BuildResult.model_validate_json(termination_log.read_bytes()))
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import subprocess
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,28 @@ def test_every_image_has_its_bill_of_materials_and_provenance(builds: Builds, bu
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests.values())
     builder_id = statement["predicate"]["runDetails"]["builder"]["id"]
     assert builder_id == f"https://modelyard.dev/builder/{builder.lower()}"
+
+
+def test_equal_inputs_give_equal_images_on_any_machine(builds: Builds) -> None:
+    """With nothing of the other's in reach, not even a layer; the builds' folders differ too."""
+    machines: list[dict[str, Any]] = [
+        {"umask": 0o022, "PYTHONHASHSEED": "1", "TZ": "UTC", "LC_ALL": "C.UTF-8"},
+        {"umask": 0o077, "PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo", "LC_ALL": "POSIX"},
+    ]
+    driver, digests = f"{DRIVER}# für {uuid.uuid4()}\n", []
+    for machine in machines:
+        request = builds.request(
+            MODEL,
+            driver=driver,
+            builder=BuilderKind.LAYERS,
+            pip_requirements="tomli-w==1.2.0\n",
+            repository=f"{builds.registry}/modelyard-tests-{uuid.uuid4().hex[:12]}/ns/image",
+        )
+        ran = builds.run(request, **machine)
+        assert ran.code == 0, ran.log
+        assert "found in the registry" not in ran.log
+        digests.append(ran.result.digest)
+    assert digests[0] == digests[1]
 
 
 @pytest.mark.parametrize("builder", list(BuilderKind))

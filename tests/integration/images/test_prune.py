@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 from tests.integration.chart.tools import CHART, REQUIRED, runner
-from tests.integration.images.conftest import Images
+from tests.integration.images.conftest import Images, described
 
 from modelyard.build.layers.cache import REPOSITORY as REPOSITORY_OF_LAYERS
 from modelyard.build.registry import Descriptor
@@ -96,9 +96,9 @@ def test_what_nobody_needs_goes_and_all_else_stays(
     images.push(path, "blessed", images.document(path, author=HASHES[2]))
     attached = Attachment("application/vnd.example+json", b"{}")
     images.registry.upload_bytes(images.repository(path), b"{}")
-    about = images.registry.put_manifest(
-        images.repository(path), manifest(unused, attached), unused["mediaType"], tag=None
-    )
+    body = manifest(unused, attached)
+    images.registry.put_referrers(images.repository(path), [body], unused["mediaType"])
+    about = described(body)["digest"]
     layers = images.push(REPOSITORY_OF_LAYERS, HASHES[4])
     base = images.push("python", HASHES[5])  # not of the form prefix/namespace/image
     elsewhere = images.push("another-namespace/m", HASHES[6])

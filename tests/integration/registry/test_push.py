@@ -158,8 +158,8 @@ def test_referrers_tags_and_repositories(running: Running) -> None:
         body, digest = _image(registry, repository, "1")
         registry.upload_bytes(repository, b"{}")
         kinds = ("application/vnd.cyclonedx+json", "application/vnd.in-toto+json")
-        for kind in kinds:
-            _attach(registry, repository, kind, digest, len(body))
+        bodies = [_referrer(kind, digest, len(body)) for kind in kinds]
+        registry.put_referrers(repository, bodies, OCI_MANIFEST)
         assert {item["artifactType"] for item in registry.referrers(repository, digest)} == set(kinds)
         (found,) = registry.referrers(repository, digest, kinds[0])
         manifest, _ = registry.manifest(repository.at(found["digest"]))
@@ -170,7 +170,7 @@ def test_referrers_tags_and_repositories(running: Running) -> None:
         assert list(registry.repositories(running.host)) == ["models/image"]
 
 
-def _attach(registry: Registry, repository: Reference, kind: str, digest: str, size: int) -> None:
+def _referrer(kind: str, digest: str, size: int) -> bytes:
     empty = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": _digest(b"{}"), "size": 2}
     manifest = {
         "schemaVersion": 2,
@@ -180,8 +180,7 @@ def _attach(registry: Registry, repository: Reference, kind: str, digest: str, s
         "layers": [empty],
         "subject": {"mediaType": OCI_MANIFEST, "digest": digest, "size": size},
     }
-    body = json.dumps(manifest).encode()
-    registry.put_manifest(repository, body, OCI_MANIFEST, tag=None)
+    return json.dumps(manifest).encode()
 
 
 def test_a_long_list_comes_in_pages(start: Start) -> None:

@@ -308,8 +308,8 @@ def test_referrers_where_the_registry_keeps_no_list(
     fake: FakeRegistry, registry: Registry, repository: Reference
 ) -> None:
     registry.put_manifest(repository, MANIFEST, OCI_MANIFEST, tag="1")
-    for kind in ("sbom", "provenance", "sbom"):
-        registry.put_manifest(repository, _referrer(kind), OCI_MANIFEST, tag=None)
+    for kinds in (["sbom", "provenance"], ["sbom"]):
+        registry.put_referrers(repository, [_referrer(kind) for kind in kinds], OCI_MANIFEST)
     index = json.loads(fake.manifests["models/x", referrers_tag(IMAGE)])
     assert index["mediaType"] == OCI_INDEX
     found = registry.referrers(repository, IMAGE)
@@ -330,8 +330,17 @@ def test_referrers_where_the_registry_keeps_a_list(
     fake: FakeRegistry, registry: Registry, repository: Reference
 ) -> None:
     fake.tracks_subjects = True
-    registry.put_manifest(repository, _referrer("sbom"), OCI_MANIFEST, tag=None)
-    assert len(fake.asked("PUT")) == 1
+    registry.put_referrers(repository, [_referrer("sbom"), _referrer("provenance")], OCI_MANIFEST)
+    assert len(fake.asked("PUT")) == 2
+
+
+def test_referrers_that_are_pushed_together_are_listed_at_once(
+    fake: FakeRegistry, registry: Registry, repository: Reference
+) -> None:
+    registry.put_referrers(repository, [_referrer(kind) for kind in "abc"], OCI_MANIFEST)
+    lists = [call for call in fake.asked("PUT") if call.path.endswith(referrers_tag(IMAGE))]
+    assert len(lists) == 1
+    assert [item["artifactType"] for item in registry.referrers(repository, IMAGE)] == ["a", "b", "c"]
 
 
 def test_a_manifest_is_deleted(fake: FakeRegistry, registry: Registry, repository: Reference) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from modelyard.build.access import RegistryAccess
 from modelyard.build.assemble import assemble
+from modelyard.build.crew import Crew
 from modelyard.build.environment.channels import CondaSettings
 from modelyard.build.environment.condafile import CondaFile
 from modelyard.build.environment.packages import Package, packages
@@ -20,7 +21,6 @@ from modelyard.build.errors import about
 from modelyard.build.fetch import FetchContext
 from modelyard.build.layers.base import Base, read_base, this_platform
 from modelyard.build.layers.cache import Kept, LayerCache, cache_of
-from modelyard.build.layers.crew import Crew
 from modelyard.build.layers.image import image_config, image_manifest
 from modelyard.build.layers.keys import conda_key, environment_key, runtime_key
 from modelyard.build.layers.models import ModelLayers

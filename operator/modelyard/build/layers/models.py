@@ -10,10 +10,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from modelyard.build.crew import Crew
 from modelyard.build.errors import DigestMismatchError, about
 from modelyard.build.fetch import FetchContext, StreamedSource, open_source
 from modelyard.build.layers.cache import Kept, LayerCache
-from modelyard.build.layers.crew import Crew
 from modelyard.build.layers.keys import model_key
 from modelyard.build.layers.layer import Layer
 from modelyard.build.layers.store import Store
@@ -24,7 +24,10 @@ from modelyard.build.request import BuildRequest, ModelInput
 from modelyard.build.sizes import human
 from modelyard.build.urls import clean_file_name, file_name, redact
 
-_SAMPLE_BYTES: Final = 1024 * 1024
+_HEAD_BYTES: Final = 1024 * 1024
+_BLOCK_BYTES: Final = 8 * 1024
+_EACH: Final = 8
+"""Of that many blocks of the head one is a sample of the file: packing all of it would hold up the upload."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +147,13 @@ class _Peeked:
     def head(self) -> bytes:
         chunks = self._source.open(0)
         seen: list[bytes] = []
-        while sum(map(len, seen)) < _SAMPLE_BYTES and (chunk := next(chunks, None)) is not None:
+        while sum(map(len, seen)) < _HEAD_BYTES and (chunk := next(chunks, None)) is not None:
             seen.append(chunk)
         self._begun = chain(seen, chunks)
-        return b"".join(seen)
+        head = b"".join(seen)
+        return b"".join(
+            head[start : start + _BLOCK_BYTES] for start in range(0, len(head), _EACH * _BLOCK_BYTES)
+        )
 
     def open(self, offset: int) -> Iterator[bytes]:
         begun, self._begun = self._begun, None

@@ -5,7 +5,7 @@ Synchronous: the operator calls it in a thread, the build Job as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
@@ -74,15 +74,13 @@ class Registry:
         return manifests.read(self._transport, reference)
 
     def put_manifest(self, repository: Reference, body: bytes, media_type: str, *, tag: str | None) -> str:
-        """The digest; its blobs must be there. Without a tag it is found by its digest alone.
-
-        A manifest with a `subject` is among that one's referrers afterwards, in any registry.
-        """
-        manifest = manifests.parse(body, repository)
-        is_tracked = manifests.write(self._transport, repository, body, media_type, tag)
-        if manifest.get("subject") and not is_tracked:
-            referrers.record(self._transport, repository, body, media_type, manifest)
+        """The digest; its blobs must be there. Without a tag it is found by its digest alone."""
+        manifests.write(self._transport, repository, body, media_type, tag)
         return digest_of(body)
+
+    def put_referrers(self, repository: Reference, bodies: Sequence[bytes], media_type: str) -> None:
+        """Manifests of one `subject`, which are among its referrers afterwards, in any registry."""
+        referrers.put(self._transport, repository, bodies, media_type)
 
     def delete_manifest(self, repository: Reference, digest: str) -> bool:
         """False where the registry has deletion switched off."""

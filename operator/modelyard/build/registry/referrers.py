@@ -9,9 +9,12 @@ There, two who push referrers of one manifest at the same time can lose one: not
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from modelyard.build.crew import Crew
 from modelyard.build.errors import RegistryNotFoundError
 from modelyard.build.reference import Reference
 from modelyard.build.registry import listing, manifests
@@ -31,14 +34,26 @@ def referrers(
     return [item for item in found if artifact_type in {None, item.get("artifactType")}]
 
 
-def record(
-    transport: Transport, repository: Reference, body: bytes, media_type: str, manifest: dict[str, Any]
-) -> None:
-    """Add a manifest that was pushed to the index of its subject, in a registry that does not do so."""
-    subject = manifest["subject"]["digest"]
-    own = _descriptor(body, media_type, manifest)
-    others = [item for item in _index(transport, repository, subject) if item.get("digest") != own["digest"]]
-    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*others, own]}
+def put(transport: Transport, repository: Reference, bodies: Sequence[bytes], media_type: str) -> None:
+    """Push manifests of one subject side by side, and list them where the registry does not."""
+    with Crew() as crew:
+        pushed = [
+            crew.start(partial(manifests.write, transport, repository, body, media_type, None))
+            for body in bodies
+        ]
+        crew.join()
+    untracked = [body for body, tracked in zip(bodies, pushed, strict=True) if not tracked.result()]
+    if untracked:
+        _record(transport, repository, untracked, media_type)
+
+
+def _record(transport: Transport, repository: Reference, bodies: Sequence[bytes], media_type: str) -> None:
+    """Add manifests that were pushed to the index of their subject."""
+    own = [_descriptor(body, media_type, manifests.parse(body, repository)) for body in bodies]
+    digests = {item["digest"] for item in own}
+    subject = manifests.parse(bodies[0], repository)["subject"]["digest"]
+    others = [item for item in _index(transport, repository, subject) if item.get("digest") not in digests]
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*others, *own]}
     manifests.write(transport, repository, json.dumps(index).encode(), OCI_INDEX, referrers_tag(subject))
 
 

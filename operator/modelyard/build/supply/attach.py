@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol
 
+from modelyard.build.crew import Crew
 from modelyard.build.errors import RegistryRefusedError, about
 from modelyard.build.reference import Reference
 from modelyard.build.registry import Descriptor
@@ -33,13 +35,9 @@ _BUNDLED: Final = "dev.sigstore.bundle."  # names what is in a bundle to those w
 class Registry(Protocol):
     """Of a registry, what attaching takes; see modelyard.build.registry."""
 
-    def has_blob(self, repository: Reference, digest: str) -> bool: ...
-
     def upload_bytes(self, repository: Reference, data: bytes) -> Any: ...
 
-    def put_manifest(
-        self, repository: Reference, body: bytes, media_type: str, *, tag: str | None
-    ) -> str: ...
+    def put_referrers(self, repository: Reference, bodies: Sequence[bytes], media_type: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -59,13 +57,15 @@ def attach(
     What is attached already is found to be the same. Raises RegistryError: an image is not to be had without.
     """
     with about("attestations of the image"):
+        name = f"{repository.registry}/{repository.repository}"
+        documents = tuple(attachments(name, image, facts, signer))
         try:
-            if not registry.has_blob(repository, _descriptor(_EMPTY_TYPE, _EMPTY)["digest"]):
-                registry.upload_bytes(repository, _EMPTY)
-            name = f"{repository.registry}/{repository.repository}"
-            for attachment in attachments(name, image, facts, signer):
-                registry.upload_bytes(repository, attachment.body)
-                registry.put_manifest(repository, manifest(image, attachment), OCI_MANIFEST, tag=None)
+            with Crew() as crew:
+                for blob in (_EMPTY, *(document.body for document in documents)):
+                    crew.start(partial(registry.upload_bytes, repository, blob))
+                crew.join()
+            bodies = [manifest(image, document) for document in documents]
+            registry.put_referrers(repository, bodies, OCI_MANIFEST)
         except RegistryRefusedError as error:
             raise RegistryRefusedError(
                 f"{error.message}: where the registry takes no OCI artifacts, set the chart's"

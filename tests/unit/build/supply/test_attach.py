@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -27,24 +28,19 @@ class FakeRegistry:
         self.manifests: dict[str, dict[str, Any]] = {}
         self.error = error
 
-    def has_blob(self, repository: Reference, digest: str) -> bool:
-        return digest in self.blobs
-
     def upload_bytes(self, repository: Reference, data: bytes) -> None:
         assert str(repository) == REPOSITORY
         self.blobs[f"sha256:{hashlib.sha256(data).hexdigest()}"] = data
 
-    def put_manifest(self, repository: Reference, body: bytes, media_type: str, *, tag: str | None) -> str:
-        assert tag is None
+    def put_referrers(self, repository: Reference, bodies: Sequence[bytes], media_type: str) -> None:
         if self.error:
             raise self.error
-        manifest = json.loads(body)
-        assert manifest["mediaType"] == media_type
-        for blob in [manifest["config"], *manifest["layers"]]:
-            assert len(self.blobs[blob["digest"]]) == blob["size"]
-        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
-        self.manifests[digest] = manifest
-        return digest
+        for body in bodies:
+            manifest = json.loads(body)
+            assert manifest["mediaType"] == media_type
+            for blob in [manifest["config"], *manifest["layers"]]:
+                assert len(self.blobs[blob["digest"]]) == blob["size"]
+            self.manifests[f"sha256:{hashlib.sha256(body).hexdigest()}"] = manifest
 
     def documents(self) -> list[tuple[str, Any]]:
         return [

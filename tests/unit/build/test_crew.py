@@ -5,7 +5,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from modelyard.build.layers.crew import Crew, EndedError
+from modelyard.build.crew import Crew, EndedError
 
 
 def test_what_is_started_goes_on_side_by_side() -> None:
