@@ -86,11 +86,14 @@ class ModelLayers:
         name = file_name(url) or clean_file_name(model.name) or "file"
         if self._is_found(model, None if model.source.unpack else name, model.source.digest):
             return True
+        if model.source.unpack:
+            return False
+        self._log.write(f"{model.subject}: {redact(url)}")
         with about(model.subject):
             source = open_source(model.source, name=name, limit_bytes=self.left_bytes, context=self._context)
         if source is None:
             return False
-        self._log.write(f"{model.subject}: {human(source.size)} at {redact(url)}")
+        self._log.write(f"{model.subject}: {human(source.size)}")
         self.left_bytes -= source.size
         if self._is_found(model, source.name, source.promised):
             source.close()
