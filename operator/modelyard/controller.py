@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -54,7 +53,6 @@ _DENIALS: Final = 8  # in a row, within a minute, until one is believed
 _TAKEN_PAUSE: Final = 30.0  # seconds until a name that somebody else holds is tried again
 _REFUSED_PAUSE: Final = 60.0  # seconds until what the API server refused is tried again
 _DEAF_AFTER: Final = 300.0  # seconds: longer than a watch lasts, and several bookmarks
-_UNTOLD_AFTER: Final = 60.0  # seconds that kopf has to tell what a resync has seen already
 
 
 class Controller:
@@ -63,10 +61,17 @@ class Controller:
     def __init__(self, ctx: Context):
         self._ctx = ctx
         self._tasks: list[asyncio.Task[None]] = []
-        self._untold: dict[str, dt.datetime] = {}  # kind → when a resync saw what kopf had not told
         self._reflectors = [
+            *self._watch_ours(),
             *self._watch_children(REVISIONS, DEPLOYMENTS, CORE_SERVICES, SECRETS),
             *self._watch_builds(JOBS, PODS),
+        ]
+
+    def _watch_ours(self) -> list[Reflector]:
+        return [
+            Reflector(self._ctx.client, OURS[kind.name], self._on_ours, namespace=namespace)
+            for kind in KINDS
+            for namespace in self._namespaces
         ]
 
     def _watch_children(self, *resources: ApiResource) -> list[Reflector]:
@@ -106,9 +111,6 @@ class Controller:
                 )
                 for child in children:
                     self._ctx.store.put_child(resource, child)
-            for kind in KINDS:
-                for item in await self._ctx.client.list_all(OURS[kind.name], namespace):
-                    self._ctx.store.put_item(kind.name, item)
         for key in [*self._ctx.store.keys(), *self._ctx.store.images_with_jobs()]:
             self._ctx.queue.add(key)
         self._tasks += [asyncio.create_task(self._work()) for _ in range(self._ctx.settings.workers)]
@@ -121,34 +123,29 @@ class Controller:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def observe(self, kind: str, body: Json, *, deleted: bool) -> None:
-        """One of our objects was created, changed or deleted."""
-        store, queue = self._ctx.store, self._ctx.queue
-        self._untold.pop(kind, None)
-        if not deleted:
-            if key := store.put_item(kind, body):
-                queue.add(key)
-            return
-        key = store.drop_item(kind, body)
-        queue.add(key)
-        for dependent in store.dependents(key):
-            queue.add(dependent)
-
     def health(self) -> Json:
         """Seconds since each watch was last heard; RuntimeError when one is deaf or a worker has ended."""
         silence: dict[str, int] = {}
         for reflector in self._reflectors:
-            plural = reflector.resource.plural  # one of its watches in each namespace
-            silence[plural] = max(round(reflector.silence), silence.get(plural, 0))
-        deaf = [plural for plural, seconds in silence.items() if seconds > _DEAF_AFTER]
+            name = reflector.resource.qualified  # one of its watches in each namespace
+            silence[name] = max(round(reflector.silence), silence.get(name, 0))
+        deaf = [name for name, seconds in silence.items() if seconds > _DEAF_AFTER]
         if deaf:
             raise RuntimeError(f"nothing heard of {', '.join(deaf)} for {_DEAF_AFTER:g} s")
-        for kind, since in self._untold.items():
-            if (self._ctx.now() - since).total_seconds() > _UNTOLD_AFTER:
-                raise RuntimeError(f"kopf does not tell of changes of {kind} objects")
         if any(task.done() for task in self._tasks):
             raise RuntimeError("a worker has ended")
         return silence
+
+    def _on_ours(self, resource: ApiResource, body: Json, deleted: bool) -> None:
+        store, queue = self._ctx.store, self._ctx.queue
+        if not deleted:
+            if key := store.put_item(resource.kind, body):
+                queue.add(key)
+            return
+        key = store.drop_item(resource.kind, body)
+        queue.add(key)
+        for dependent in store.dependents(key):
+            queue.add(dependent)
 
     def _on_child(self, resource: ApiResource, body: Json, deleted: bool) -> None:
         store, queue = self._ctx.store, self._ctx.queue
@@ -240,8 +237,8 @@ class Controller:
     async def _item(self, key: Key) -> Item | None:
         """One of our objects, looked at when it is doubtful.
 
-        kopf does not tell what went while its watch was away; what it left behind would be made again and
-        collected again, for ever.
+        Each resource has its own watch: that a child has gone may be told before its owner has, and the child
+        would be made again and collected again.
         """
         store = self._ctx.store
         item = store.item(key)
@@ -250,12 +247,10 @@ class Controller:
         live = await self._ctx.client.find(OURS[key.kind], key.namespace, key.name)
         item.doubtful = False
         if live:
-            if live["metadata"]["generation"] > item.generation:
-                self._untold.setdefault(key.kind, self._ctx.now())
             store.put_item(key.kind, live)
         else:
             gone = {"metadata": {"namespace": key.namespace, "name": key.name}}
-            self.observe(key.kind, gone, deleted=True)
+            self._on_ours(OURS[key.kind], gone, deleted=True)
         return store.item(key)
 
     async def _resync(self) -> None:

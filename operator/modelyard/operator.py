@@ -16,9 +16,8 @@ from prometheus_client import start_http_server
 from pydantic import ValidationError
 
 from modelyard import logs
-from modelyard.api.kinds import KINDS
 from modelyard.controller import Controller
-from modelyard.handlers import lifecycle, objects
+from modelyard.handlers import lifecycle
 from modelyard.kube.client import Client
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.events import Recorder
@@ -65,8 +64,6 @@ async def _operate(settings: Settings) -> None:
     controller = Controller(ctx)
     known = kopf.OperatorRegistry()
     lifecycle.register(known, controller)
-    for kind in KINDS:
-        objects.register(known, controller, kind)
     try:
         await kopf.operator(
             registry=known,

@@ -239,9 +239,9 @@ class FakeCluster:
         self._commit(resource, "MODIFIED", after)
         return after
 
-    def remove(self, resource: ApiResource, namespace: str, name: str) -> None:
-        """An object goes, and what it owns."""
-        if body := self.objects.pop(self._key(resource, namespace, name), None):
+    def remove(self, resource: ApiResource, namespace: str, name: str, *, told: bool = True) -> None:
+        """An object goes, and what it owns; unless `told`, the watch of its resource does not tell yet."""
+        if (body := self.objects.pop(self._key(resource, namespace, name), None)) and told:
             self._commit(resource, "DELETED", body)
         if self.collects:
             self._collect()

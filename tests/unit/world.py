@@ -69,11 +69,9 @@ class World:
         self.cluster = FakeCluster(self.clock, schedule)
         self.registry = FakeRegistry()
         self.settings = settings or Settings()
-        self.deaf = False  # whether kopf tells nothing
         self.serves = True  # whether new pods become ready
         self.outcome: Callable[[BuildRequest], BuildResult] = succeed
         self.builds = 0
-        self._tasks: list[asyncio.Task[None]] = []
 
     # the operator
 
@@ -92,7 +90,6 @@ class World:
             now=self.clock,
         )
         self.controller = Controller(self.ctx)
-        version = self.cluster.history[-1].version if self.cluster.history else 0
         starting = asyncio.create_task(self.controller.start())
         while not starting.done() and not self.cluster.dead:
             await asyncio.sleep(0)
@@ -101,20 +98,9 @@ class World:
             await asyncio.gather(starting, return_exceptions=True)
             raise Killed
         await starting
-        self._tasks = [asyncio.create_task(self._tell(version))]
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.controller.stop()
-
-    async def _tell(self, version: int) -> None:
-        """What kopf does."""
-        kinds = {resource: kind for kind, resource in OURS.items()}
-        async for event in self.cluster.follow(version):
-            if (kind := kinds.get(event.resource)) and not self.deaf:
-                self.controller.observe(kind, event.body, deleted=event.type == "DELETED")
 
     async def settle(self) -> None:
         """Run until there is nothing left to do now; Killed when the process ended."""

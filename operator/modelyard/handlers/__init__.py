@@ -1,1 +1,1 @@
-"""The only code with kopf decorators: each handler passes one thing on."""
+"""The only code with kopf decorators: start, stop and liveness of the process."""

@@ -164,7 +164,7 @@ class Client:
                         raise from_status(event["object"].get("code", 500), event["object"], None)
                     yield event
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable(f"the watch of {resource.plural} broke: {error!r}") from error
+            raise Unavailable(f"the watch of {resource.qualified} broke: {error!r}") from error
 
     async def _json(self, request: _Request) -> Json:
         """The answer, decoded."""

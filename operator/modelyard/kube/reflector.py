@@ -69,7 +69,7 @@ class Reflector:
             except KubeError as error:
                 if self.last_contact > heard:  # it worked for a while, so this is a first failure
                     wait = 0.5
-                _LOG.warning("watch of %s: %s; again in %.1f s", self.resource.plural, error, wait)
+                _LOG.warning("watch of %s: %s; again in %.1f s", self.resource.qualified, error, wait)
                 await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311
                 wait = min(wait * 2, _LONGEST_WAIT)
 

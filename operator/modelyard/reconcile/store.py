@@ -46,7 +46,7 @@ class Store:
         """Take an object as the API server has it; its key when there is something to act on."""
         item = Item.read(kind, body)
         known = self._items.get(item.key)
-        # Of an older incarnation too: each has its own stream of events, and they overtake one another.
+        # Of an older incarnation too: what a doubt or a write has read may be newer than what is told.
         if known and known.resource_version >= item.resource_version:
             return None
         self._items[item.key] = item
