@@ -177,7 +177,7 @@ def served(engine: docker.DockerClient) -> Iterator[Callable[..., httpx.Client]]
             container.reload()
             port = container.ports["5001/tcp"][0]["HostPort"]
             client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}"))
-            _wait_for(lambda: _status(client, "/") == 200, container)
+            _wait_for(lambda: _status(client, "/ready") == 200, container)
             return client
 
         yield run
