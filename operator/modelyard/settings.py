@@ -122,6 +122,8 @@ class Scoring(_Section):
     drain_seconds: Annotated[int, Field(ge=1)] = 30
     run_as_user: int = 10001
     otlp_endpoint: str | None = None  # where Services with appInsightsEnabled send traces: OTLP over HTTP
+    app_insights_secret: str | None = None  # the same for Azure Monitor: in each Service's own namespace
+    app_insights_secret_key: str = "connectionString"  # noqa: S105 - in that Secret
 
 
 class Settings(_Section):

@@ -85,7 +85,7 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: Scoring) -> 
                             "name": "MODELYARD_MEMORY_BYTES",
                             "valueFrom": {"resourceFieldRef": {"resource": "requests.memory"}},
                         },
-                        *_telemetry(spec, scoring),
+                        *_telemetry(owner, spec, scoring),
                     ],
                     "resources": {"requests": reservation(spec)},
                     # No startup probe: the kubelet takes half a second from one probe to the next, and the
@@ -117,13 +117,26 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: Scoring) -> 
     }
 
 
-def _telemetry(spec: ServiceSpec, scoring: Scoring) -> list[Json]:
+def _telemetry(owner: Owner, spec: ServiceSpec, scoring: Scoring) -> list[Json]:
     """Traces, when they are asked for and have somewhere to go."""
-    if not (spec.app_insights_enabled and scoring.otlp_endpoint):
+    places: list[Json] = []
+    if scoring.otlp_endpoint:
+        places.append({"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": scoring.otlp_endpoint})
+    if scoring.app_insights_secret:
+        # Optional: a namespace without the Secret serves without traces, which the log of its pods says.
+        secret = {
+            "name": scoring.app_insights_secret,
+            "key": scoring.app_insights_secret_key,
+            "optional": True,
+        }
+        name = "APPLICATIONINSIGHTS_CONNECTION_STRING"
+        places.append({"name": name, "valueFrom": {"secretKeyRef": secret}})
+    if not (spec.app_insights_enabled and places):
         return []
     return [
         {"name": "AML_APP_INSIGHTS_ENABLED", "value": "true"},
-        {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": scoring.otlp_endpoint},
+        {"name": "OTEL_SERVICE_NAME", "value": owner.name},
+        *places,
     ]
 
 

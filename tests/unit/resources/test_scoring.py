@@ -176,13 +176,41 @@ def test_the_uri_has_the_clusters_domain() -> None:
     assert uri == "http://m.team.svc.corp.internal/score"
 
 
+ASKED_FOR = [
+    {"name": "AML_APP_INSIGHTS_ENABLED", "value": "true"},
+    {"name": "OTEL_SERVICE_NAME", "value": "m"},
+]
+COLLECTOR = {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://c:4318"}
+AZURE = {
+    "name": "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "valueFrom": {"secretKeyRef": {"name": "azure", "key": "connectionString", "optional": True}},
+}
+
+
 @pytest.mark.parametrize(
-    ("asked", "collector", "told"),
-    [(True, "http://c:4318", True), (True, None, False), (False, "http://c:4318", False)],
+    ("asked", "collector", "secret", "told"),
+    [
+        (True, "http://c:4318", None, [*ASKED_FOR, COLLECTOR]),
+        (True, None, "azure", [*ASKED_FOR, AZURE]),
+        (True, "http://c:4318", "azure", [*ASKED_FOR, COLLECTOR, AZURE]),
+        (True, None, None, []),
+        (False, "http://c:4318", "azure", []),
+    ],
 )
 def test_traces_go_where_the_chart_says_when_they_are_asked_for(
-    asked: bool, collector: str | None, told: bool
+    asked: bool, collector: str | None, secret: str | None, told: list[Json]
 ) -> None:
-    body = deployment(Scoring(otlp_endpoint=collector), appInsightsEnabled=asked)
-    names = {variable["name"] for variable in container(body)["env"]}
-    assert ({"AML_APP_INSIGHTS_ENABLED", "OTEL_EXPORTER_OTLP_ENDPOINT"} <= names) is told
+    settings = Scoring(otlp_endpoint=collector, app_insights_secret=secret)
+    variables = container(deployment(settings, appInsightsEnabled=asked))["env"]
+    prefixes = ("AML_APP", "OTEL", "APPLICATIONINSIGHTS")
+    assert [one for one in variables if one["name"].startswith(prefixes)] == told
+
+
+def test_the_key_of_the_connection_string_can_be_named() -> None:
+    settings = Scoring(app_insights_secret="azure", app_insights_secret_key="other")
+    (one,) = (
+        variable["valueFrom"]["secretKeyRef"]
+        for variable in container(deployment(settings, appInsightsEnabled=True))["env"]
+        if variable["name"] == AZURE["name"]
+    )
+    assert one["key"] == "other"
