@@ -253,6 +253,20 @@ class Dispatcher:
 
     # --- the life of the workers
 
+    def tick(self) -> None:
+        """Called twice a second: sees which workers have ended, and ends those that never get ready.
+
+        Before any of them was ready that is the kubelet's to do: the process is not healthy.
+        """
+        now, limit = time.monotonic(), self._settings.init_seconds
+        for process in list(self.processes):
+            process.poll()
+            late = process.description is None and now - process.born_at > limit
+            if late and self._lifecycle.started and not process.condemned:
+                log.error("init() has not ended after %d s: worker %d is ended", limit, process.pid)
+                process.condemned = True
+                process.kill()
+
     @property
     def ready(self) -> bool:
         """Whether some worker can take requests, and is not stuck."""
@@ -289,7 +303,7 @@ class Dispatcher:
         process.jobs.clear()
         if self._lifecycle.draining:
             return
-        if process.description is None:
+        if process.description is None and not self._lifecycle.started:
             self._audience.hopeless(f"the worker ended in init() with exit code {process.exit_code}", None)
             return
         log.error("worker %d ended with exit code %s and is restarted", process.pid, process.exit_code)

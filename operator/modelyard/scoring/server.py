@@ -89,8 +89,7 @@ class ScoringServer:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self._site.tick()
-            for process in self._dispatcher.processes:
-                process.poll()
+            self._dispatcher.tick()
 
     # --- what the dispatcher says
 

@@ -5,8 +5,9 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from tests.unit.scoring.conftest import GATED_DRIVER, Gates
-from tests.unit.scoring.running import send_request, until
+from tests.unit.scoring.running import read_answer, send_request, until
 
 ECHO = "def init(): pass\ndef run(data): return data\n"
 
@@ -36,6 +37,22 @@ def run(data):
     if data == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
     return [os.getpid(), data]
+"""
+
+
+SECOND_INIT = """
+import os, pathlib, time
+folder = pathlib.Path(os.environ["TEST_FOLDER"])
+def init():
+    if not (folder / "first").exists():
+        (folder / "first").touch()
+    elif not (folder / "second").exists():
+        (folder / "second").touch()
+        {}
+def run(data):
+    if data == "crash":
+        os._exit(1)
+    return data
 """
 
 
@@ -118,6 +135,34 @@ def test_a_stuck_driver_is_not_ready_but_alive(serve, gates: Gates) -> None:
         assert scoring.ask("GET", "/").status == 200
         gates.open("one")
         until(scoring.is_ready, "ready again")
+
+
+def test_a_stuck_driver_is_ready_again_with_another_worker(serve, gates: Gates) -> None:
+    scoring = serve(GATED_DRIVER, MODELYARD_STUCK_SECONDS="1", SCORING_TIMEOUT_MS="3000")
+    with scoring.connection() as busy:
+        send_request(busy, "POST", "/score", b"one")
+        gates.wait_begun("one")
+
+        until(lambda: scoring.ask("GET", "/ready").status == 503, "not ready")
+        assert read_answer(busy).status == 500
+    until(scoring.is_ready, "ready again")
+    assert scoring.score(b"").status == 200
+    assert "modelyard_scoring_worker_restarts_total 1" in scoring.ask("GET", "/metrics").body.decode()
+
+
+@pytest.mark.parametrize("second_init", ["time.sleep(3600)", "os._exit(1)"], ids=["hangs", "crashes"])
+def test_a_restarted_worker_that_does_not_get_ready_is_restarted_too(serve, second_init: str) -> None:
+    scoring = serve(
+        SECOND_INIT.format(second_init), MODELYARD_INIT_SECONDS="2", MODELYARD_QUEUE_TIMEOUT_MS="20000"
+    )
+
+    assert scoring.score(b"crash").status == 500
+
+    assert scoring.score(b"next").json() == "next"
+    assert scoring.ask("GET", "/").status == 200
+    hung = "sleep" in second_init
+    assert ("init() has not ended after 2 s" in scoring.log) is hung
+    assert ('driver.py", line 9 in init' in scoring.log) is hung
 
 
 def test_a_timeout_ends_only_the_worker_that_is_stuck(serve, gates: Gates) -> None:
