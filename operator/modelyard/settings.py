@@ -120,6 +120,8 @@ class Scoring(_Section):
     progress_deadline_seconds: Annotated[int, Field(ge=10)] = 600
     pre_stop_seconds: Annotated[int, Field(ge=0)] = 5  # until every proxy has taken the pod out of its rules
     drain_seconds: Annotated[int, Field(ge=1)] = 30
+    scoring_timeout_ms: Annotated[int, Field(ge=1)] = 3_600_000  # of one run(); the contract's own default
+    workers: Annotated[int, Field(ge=1)] = 1  # processes with the driver in each pod
     run_as_user: int = 10001
     otlp_endpoint: str | None = None  # where Services with appInsightsEnabled send traces: OTLP over HTTP
     app_insights_secret: str | None = None  # the same for Azure Monitor: in each Service's own namespace

@@ -79,6 +79,8 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: Scoring) -> 
                             "value": str(spec.max_concurrent_requests_per_container),
                         },
                         {"name": "MODELYARD_DRAIN_SECONDS", "value": str(scoring.drain_seconds)},
+                        {"name": "SCORING_TIMEOUT_MS", "value": str(scoring.scoring_timeout_ms)},
+                        {"name": "MODELYARD_WORKERS", "value": str(scoring.workers)},
                         {"name": "MODELYARD_INIT_SECONDS", "value": str(scoring.progress_deadline_seconds)},
                         # Java takes a share of the memory that it is told of, and there is no limit to tell.
                         {

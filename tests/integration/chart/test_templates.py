@@ -105,6 +105,8 @@ BAD_VALUES = [
     ("scoring.progressDeadlineSeconds", "1", "/scoring/progressDeadlineSeconds"),
     ("scoring.preStopSeconds", "-1", "/scoring/preStopSeconds"),
     ("scoring.runAsUser", "0", "/scoring/runAsUser"),
+    ("scoring.scoringTimeoutMs", "0", "/scoring/scoringTimeoutMs"),
+    ("scoring.workers", "0", "/scoring/workers"),
     ("scoring.appInsights.secretName", '"A key"', "/scoring/appInsights/secretName"),
     ("scoring.appInsights.secretKey", '"a/b"', "/scoring/appInsights/secretKey"),
     ("metrics.serviceMonitor.interval", '"often"', "/metrics/serviceMonitor/interval"),
@@ -181,6 +183,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
         "scoring": {
             "clusterDomain": "example.internal", "imagePullSecrets": ["pull"], "progressDeadlineSeconds": 62,
             "preStopSeconds": 0, "otlpEndpoint": "http://collector:4318", "drainSeconds": 63, "runAsUser": 64,
+            "scoringTimeoutMs": 65, "workers": 2,
             "appInsights": {"secretName": "azure", "secretKey": "key"},
         },
         "workers": 4, "resyncSeconds": 65, "logLevel": "DEBUG", "logFormat": "text",

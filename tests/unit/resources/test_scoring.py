@@ -61,6 +61,12 @@ def test_probes() -> None:
     assert {"name": "MODELYARD_INIT_SECONDS", "value": "90"} in found["env"]
 
 
+def test_the_servers_limits_are_the_charts() -> None:
+    variables = container(deployment(Scoring(scoring_timeout_ms=3000, workers=2)))["env"]
+    assert {"name": "SCORING_TIMEOUT_MS", "value": "3000"} in variables
+    assert {"name": "MODELYARD_WORKERS", "value": "2"} in variables
+
+
 def test_the_image_is_pinned() -> None:
     assert container(deployment())["image"] == IMAGE
 
