@@ -15,7 +15,7 @@ from modelyard.scoring.docs_page import DOCS_PAGE
 from modelyard.scoring.ids import Ids
 from modelyard.scoring.keys import Keys
 from modelyard.scoring.lifecycle import Lifecycle
-from modelyard.scoring.messages import Request, Response, message, text
+from modelyard.scoring.messages import RETRY_AFTER, Request, Response, message, text
 from modelyard.scoring.metrics import Metrics
 from modelyard.scoring.score import NOT_STARTED, UNAUTHORISED, ScoreEndpoint
 from modelyard.scoring.settings import Settings
@@ -104,7 +104,8 @@ class ScoringSite:
             return message(413, f"The body is larger than {self.max_body_bytes} bytes.")
         if self._held_bytes + more_bytes > self._settings.max_held_bytes:
             self._metrics.requests[503] += 1
-            return self.score.overloaded
+            words = f"Overloaded: request bodies hold {self._held_bytes} bytes already. Try again later."
+            return message(503, words, RETRY_AFTER)
         request.reserved = size
         self._held_bytes += more_bytes
         return None

@@ -68,7 +68,10 @@ def test_bodies_together_are_bounded(server: ScoringProcess) -> None:
         with server.connection() as first:
             first.sendall(b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n" + b"x" * 1000)
             server.ask("GET", "/")
-            assert server.score(b"x" * 20_000).status == 503
+            refused = server.score(b"x" * 20_000)
+            assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+            words = "Overloaded: request bodies hold 90000 bytes already. Try again later."
+            assert refused.message == words
             first.sendall(b"x" * 89_000)
             assert read_answer(first).status == 200
     assert server.score(b"x" * 100_000).status == 200
