@@ -20,7 +20,7 @@ from modelyard.scoring.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 CLIENT_LEFT: Final = 499
-"""The status in metrics and traces of a request whose client left before its answer (nginx's number)."""
+"""The status in metrics, traces and the access log of a request whose client left before its answer (nginx's number)."""
 
 RUN_FAILED: Final = b"x-ms-run-function-failed: True\r\n"
 SCRIPT_ERROR: Final = "An unexpected error occurred in scoring script. Check the logs for more info."
@@ -73,8 +73,14 @@ class ScoreEndpoint:
             refusal = self.full
         else:
             return None
-        self._metrics.requests[refusal.status] += 1
+        self.refused(request, refusal)
         return refusal
+
+    def refused(self, request: Request, refusal: Response) -> None:
+        """Counts and logs what is answered without its body, which may still come."""
+        self._metrics.requests[refusal.status] += 1
+        if self._settings.access_log:
+            self._log_access(request, refusal.status, len(refusal.body), 0.0)
 
     def options(self, _: Request) -> Response:
         return text(200, "")
@@ -98,9 +104,12 @@ class ScoreEndpoint:
         if job is None:
             return
         self._dispatcher.abandon(job)
+        seconds = time.monotonic() - job.arrived
         self._metrics.requests[CLIENT_LEFT] += 1
         if self._telemetry is not None:
-            self._telemetry.end(request, CLIENT_LEFT, time.monotonic() - job.arrived)
+            self._telemetry.end(request, CLIENT_LEFT, seconds)
+        if self._settings.access_log:
+            self._log_access(request, CLIENT_LEFT, 0, seconds)
 
     def done(self, job: Job, reply: Reply) -> None:
         """Called by the dispatcher with the outcome."""
@@ -115,7 +124,7 @@ class ScoreEndpoint:
         if self._telemetry is not None:
             self._telemetry.end(request, response.status, now - job.arrived)
         if self._settings.access_log:
-            self._log_access(request, response, now - job.arrived)
+            self._log_access(request, response.status, len(response.body), now - job.arrived)
         request.connection.respond(request, response)
 
     def _response(self, request: Request, reply: Reply) -> Response:  # noqa: PLR0911 - one an outcome
@@ -152,13 +161,13 @@ class ScoreEndpoint:
         return json.dumps(meta).encode()
 
     @staticmethod
-    def _log_access(request: Request, response: Response, seconds: float) -> None:
+    def _log_access(request: Request, status: int, bytes_out: int, seconds: float) -> None:
         extra = {
             "requestId": request.request_id,
-            "status": response.status,
+            "status": status,
             "milliseconds": round(seconds * 1000, 3),
             "bytesIn": request.size,
-            "bytesOut": len(response.body),
+            "bytesOut": bytes_out,
         }
         log.info("%s %s", request.method, request.path, extra=extra)
 

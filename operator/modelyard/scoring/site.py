@@ -100,15 +100,17 @@ class ScoringSite:
     def may_hold(self, request: Request, more_bytes: int) -> Response | None:
         size = request.reserved + more_bytes
         if size > self.max_body_bytes:
-            self._metrics.requests[413] += 1
-            return message(413, f"The body is larger than {self.max_body_bytes} bytes.")
-        if self._held_bytes + more_bytes > self._settings.max_held_bytes:
-            self._metrics.requests[503] += 1
+            refusal = message(413, f"The body is larger than {self.max_body_bytes} bytes.")
+        elif self._held_bytes + more_bytes > self._settings.max_held_bytes:
             words = f"Overloaded: request bodies hold {self._held_bytes} bytes already. Try again later."
-            return message(503, words, RETRY_AFTER)
-        request.reserved = size
-        self._held_bytes += more_bytes
-        return None
+            refusal = message(503, words, RETRY_AFTER)
+        else:
+            request.reserved = size
+            self._held_bytes += more_bytes
+            return None
+        if request.path == "/score":
+            self.score.refused(request, refusal)
+        return refusal
 
     def handle(self, request: Request) -> None:
         response = self._routes[request.path][request.method](request)

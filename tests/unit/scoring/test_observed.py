@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,14 +47,51 @@ def test_metrics(serve) -> None:
     assert metric(scoring, "modelyard_scoring_ready") == 1
 
 
+def access_line(scoring: ScoringProcess, request_id: str) -> dict[str, Any]:
+    def found() -> list[dict[str, Any]]:
+        return [one for one in scoring.log_lines() if one.get("requestId") == request_id]
+
+    (line,) = until(found, "the line")
+    return line
+
+
 def test_access_log(serve) -> None:
     scoring = serve(DRIVER, MODELYARD_ACCESS_LOG="true")
     scoring.score(b"x", {"x-request-id": "find-me"})
 
-    line = until(
-        lambda: [one for one in scoring.log_lines() if one.get("requestId") == "find-me"], "the line"
-    )[0]
+    line = access_line(scoring, "find-me")
     assert (line["message"], line["status"], line["bytesIn"]) == ("POST /score", 200, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "declared", "status"), [("none", 1, 401), ("key", 100, 413), ("key", 60, 503)]
+)
+def test_who_is_refused_without_a_body_is_in_log_and_metrics(
+    serve, tmp_path: Path, key: str, declared: int, status: int
+) -> None:
+    (tmp_path / "primaryKey").write_text("key")
+    limits = {"MODELYARD_MAX_BODY_BYTES": "80", "MODELYARD_MAX_HELD_BYTES": "80"}
+    scoring = serve(DRIVER, MODELYARD_ACCESS_LOG="true", MODELYARD_KEYS_DIR=str(tmp_path), **limits)
+    with scoring.connection() as holding:
+        head = "POST /score HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer key\r\nContent-Length: 60\r\n\r\n"
+        holding.sendall(head.encode())
+        scoring.ask("GET", "/")
+
+        answer = scoring.score(b"x" * declared, {"authorization": f"Bearer {key}", "x-request-id": "find-me"})
+
+    line = access_line(scoring, "find-me")
+    assert answer.status == status
+    assert (line["message"], line["status"], line["bytesOut"]) == ("POST /score", status, len(answer.body))
+    assert metric(scoring, f'modelyard_scoring_requests_total{{code="{status}"}}') == 1
+
+
+def test_what_is_no_scoring_is_not_counted_as_one(serve) -> None:
+    scoring = serve(DRIVER, MODELYARD_ACCESS_LOG="true", MODELYARD_MAX_BODY_BYTES="80")
+
+    assert scoring.ask("GET", "/", b"x" * 100, {"x-request-id": "find-me"}).status == 413
+
+    assert metric(scoring, 'modelyard_scoring_requests_total{code="413"}') == 0
+    assert "find-me" not in scoring.log
 
 
 def test_the_page_asks_no_other_host(serve) -> None:
