@@ -147,7 +147,7 @@ class Dispatcher:
             self._check_at(job.arrived + self._first_check_seconds)
 
     def abandon(self, job: Job) -> None:
-        """Its client has gone. It is not begun any more; what runs, runs on."""
+        """Its client has gone. It is not sent to a worker any more; what was sent, runs."""
         job.answered = True
         job.chunks = ()
 

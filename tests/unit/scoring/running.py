@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -98,6 +99,13 @@ class ScoringProcess:
 
     def exit_code(self) -> int:
         return self.process.wait(PATIENCE_SECONDS)
+
+
+def metric(scoring: ScoringProcess, name: str) -> float:
+    """What /metrics says under this name, with its labels; 0 when it says nothing."""
+    written = scoring.ask("GET", "/metrics").body.decode()
+    found = re.search(rf"^{re.escape(name)} (\S+)$", written, re.MULTILINE)
+    return float(found[1]) if found else 0.0
 
 
 def ask_on(

@@ -2,11 +2,20 @@
 
 import contextlib
 import socket
+import struct
 import threading
 
 import pytest
 from tests.unit.scoring.conftest import GATED_DRIVER, Gates
-from tests.unit.scoring.running import Answer, ScoringProcess, ask_on, read_answer, send_request, until
+from tests.unit.scoring.running import (
+    Answer,
+    ScoringProcess,
+    ask_on,
+    metric,
+    read_answer,
+    send_request,
+    until,
+)
 
 from modelyard.scoring.dispatcher import MAX_WAITING
 
@@ -137,6 +146,12 @@ def test_the_answer_reaches_a_client_that_sends_chunks(small: ScoringProcess) ->
     assert answer.message == f"The body is larger than {8 * MEGABYTE} bytes."
 
 
+def connections_for_a_full_queue(
+    scoring: ScoringProcess, stack: contextlib.ExitStack
+) -> list[socket.socket]:
+    return [stack.enter_context(scoring.connection()) for _ in range(MAX_WAITING + 50)]
+
+
 def test_the_answer_comes_before_the_body_has_ended(small: ScoringProcess) -> None:
     with small.connection() as connection:
         start_request(connection, "Authorization: Bearer key", f"Content-Length: {100 * MEGABYTE}")
@@ -175,6 +190,97 @@ def test_the_503_reaches_a_client_that_is_still_sending(serve) -> None:
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
 
 
+def test_the_answer_to_overload_reaches_a_client_that_is_still_sending(serve, gates: Gates) -> None:
+    scoring = serve(GATED_DRIVER, MODELYARD_QUEUE_TIMEOUT_MS="60000")
+    busy = Scoring(scoring, "one")
+    gates.wait_begun("one")
+    with contextlib.ExitStack() as stack:
+        for connection in connections_for_a_full_queue(scoring, stack):
+            send_request(connection, "POST", "/score", b"")
+        refused = stack.enter_context(scoring.connection())
+        start_request(refused, f"Content-Length: {16 * MEGABYTE}")
+        for _ in range(16):
+            refused.sendall(b"x" * MEGABYTE)
+
+        answer = read_answer(refused)
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert answer.message.startswith("Overloaded: no free place (of 1)")
+    assert answer.headers["connection"] == "close"
+    gates.open("one")
+    assert busy.answer.status == 200
+
+
+def test_memory_for_bodies_that_is_used_up_is_said_to_a_client_that_is_still_sending(serve) -> None:
+    limits = {
+        "MODELYARD_MAX_BODY_BYTES": str(20 * MEGABYTE),
+        "MODELYARD_MAX_HELD_BYTES": str(20 * MEGABYTE),
+    }
+    scoring = serve(ECHO_LENGTH, **limits)
+    with scoring.connection() as holding, scoring.connection() as refused:
+        start_request(holding, f"Content-Length: {10 * MEGABYTE}")
+        scoring.ask("GET", "/")
+        start_request(refused, f"Content-Length: {16 * MEGABYTE}")
+        for _ in range(16):
+            refused.sendall(b"x" * MEGABYTE)
+
+        answer = read_answer(refused)
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert answer.message.startswith(f"Overloaded: request bodies hold {10 * MEGABYTE} bytes already.")
+
+
+def reset(connection: socket.socket) -> None:
+    """Leaves as a client does that closes with something unread, or is cut off."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def test_a_request_whose_client_has_left_is_not_begun(serve, gates: Gates) -> None:
+    scoring = serve(GATED_DRIVER, MODELYARD_QUEUE_TIMEOUT_MS="60000", MODELYARD_ACCESS_LOG="true")
+    busy = Scoring(scoring, "one")
+    gates.wait_begun("one")
+    next_in_turn = Scoring(scoring, "")  # it is at the worker already
+    until(lambda: metric(scoring, "modelyard_scoring_waiting") == 1, "the next in turn")
+    with scoring.connection() as leaving:
+        send_request(leaving, "POST", "/score", b"gone")
+        until(lambda: metric(scoring, "modelyard_scoring_waiting") == 2, "the one to leave")
+        reset(leaving)
+    until(lambda: metric(scoring, 'modelyard_scoring_requests_total{code="499"}') == 1, "its count")
+    gates.open("one")
+
+    assert (busy.answer.status, next_in_turn.answer.status, scoring.score(b"").status) == (200, 200, 200)
+    assert not gates.has_begun("gone")
+    assert [line["bytesOut"] for line in scoring.log_lines() if line.get("status") == 499] == [0]
+
+
+def test_a_run_whose_client_has_left_runs_on(serve, gates: Gates) -> None:
+    scoring = serve(GATED_DRIVER, MODELYARD_QUEUE_TIMEOUT_MS="60000")
+    with scoring.connection() as leaving:
+        send_request(leaving, "POST", "/score", b"one")
+        gates.wait_begun("one")
+        reset(leaving)
+    until(lambda: metric(scoring, 'modelyard_scoring_requests_total{code="499"}') == 1, "its count")
+    following = Scoring(scoring, "")
+    until(lambda: metric(scoring, "modelyard_scoring_waiting") == 1, "the next")
+    gates.open("one")
+
+    assert following.answer.status == 200
+    assert metric(scoring, 'modelyard_scoring_requests_total{code="200"}') == 1
+
+
+def test_a_client_that_closes_without_a_reset_may_still_read(serve, gates: Gates) -> None:
+    """On the wire its end is a half-closed connection: it is scored, and counted as if it were read."""
+    scoring = serve(GATED_DRIVER)
+    with scoring.connection() as leaving:
+        send_request(leaving, "POST", "/score", b"one")
+        gates.wait_begun("one")
+    gates.open("one")
+
+    until(lambda: metric(scoring, 'modelyard_scoring_requests_total{code="200"}') == 1, "its count")
+    assert metric(scoring, 'modelyard_scoring_requests_total{code="499"}') == 0
+
+
 def test_a_client_that_leaves_disturbs_nobody(small: ScoringProcess) -> None:
     with small.connection() as connection:
         start_request(connection, "Authorization: Bearer key", "Content-Length: 1000")
@@ -192,7 +298,7 @@ def test_who_finds_the_queue_full_is_read_from_again_when_there_is_room(serve, g
     busy = Scoring(scoring, "one")
     gates.wait_begun("one")
     with contextlib.ExitStack() as stack:
-        waiting = [stack.enter_context(scoring.connection()) for _ in range(MAX_WAITING + 50)]
+        waiting = connections_for_a_full_queue(scoring, stack)
         for connection in waiting:
             send_request(connection, "POST", "/score", b"")
         refused = waiting[-1]

@@ -1,7 +1,6 @@
 """What can be seen of the runtime: metrics, log lines, traces, the page for people."""
 
 import json
-import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.scoring.running import ScoringProcess, until
+from tests.unit.scoring.running import ScoringProcess, metric, until
 
 from modelyard.scoring.telemetry import AzureMonitor, Span, _context
 
@@ -23,12 +22,6 @@ def run(data, request_headers):
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
-
-
-def metric(scoring: ScoringProcess, name: str) -> float:
-    written = scoring.ask("GET", "/metrics").body.decode()
-    found = re.search(rf"^{re.escape(name)} (\S+)$", written, re.MULTILINE)
-    return float(found[1]) if found else 0.0
 
 
 def test_metrics(serve) -> None:
