@@ -60,7 +60,7 @@ class Metrics:
         self.requests: Counter[int] = Counter()
         """Scoring requests by HTTP status."""
         self.latency = Histogram(RUN_BUCKETS)
-        """From the end of the headers to the answer."""
+        """From the end of the request to the answer."""
         self.wait = Histogram(WAIT_BUCKETS)
         """From the end of the request to the start of run()."""
         self.run_seconds = 0.0
@@ -79,7 +79,7 @@ class Metrics:
         ]
         name = "modelyard_scoring_request_seconds"
         add("modelyard_scoring_requests_total", "counter", "Scoring requests by status code.", by_code)
-        add(name, "histogram", "From the headers of a request to its answer.", self.latency.lines(name))
+        add(name, "histogram", "From a whole request to its answer.", self.latency.lines(name))
         name = "modelyard_scoring_wait_seconds"
         add(name, "histogram", "From a whole request to the start of run().", self.wait.lines(name))
         for name, kind, words, value in (

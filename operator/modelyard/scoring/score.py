@@ -20,7 +20,7 @@ from modelyard.scoring.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 CLIENT_LEFT: Final = 499
-"""The status in metrics, traces and the access log of a request whose client left before its answer (nginx's number)."""
+"""What metrics, traces and access log call a request whose client left before its answer (nginx's number)."""
 
 RUN_FAILED: Final = b"x-ms-run-function-failed: True\r\n"
 SCRIPT_ERROR: Final = "An unexpected error occurred in scoring script. Check the logs for more info."

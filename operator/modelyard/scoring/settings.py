@@ -46,7 +46,7 @@ class Settings:
     cors_origins: tuple[str, ...]
     """AML_CORS_ORIGINS: comma list of origins whose pages may score, `*` for any; default none."""
     access_log: bool
-    """MODELYARD_ACCESS_LOG: `true` logs a line for every scoring request, default only for errors of the driver."""
+    """MODELYARD_ACCESS_LOG: `true` logs a line for every scoring request, default only for failed runs."""
     telemetry: bool
     """AML_APP_INSIGHTS_ENABLED: `true` sends traces to OTEL_EXPORTER_OTLP_ENDPOINT or to
     APPLICATIONINSIGHTS_CONNECTION_STRING, default false."""

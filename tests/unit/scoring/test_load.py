@@ -146,9 +146,7 @@ def test_the_answer_reaches_a_client_that_sends_chunks(small: ScoringProcess) ->
     assert answer.message == f"The body is larger than {8 * MEGABYTE} bytes."
 
 
-def connections_for_a_full_queue(
-    scoring: ScoringProcess, stack: contextlib.ExitStack
-) -> list[socket.socket]:
+def connections_for_a_full_queue(scoring: ScoringProcess, stack: contextlib.ExitStack) -> list[socket.socket]:
     return [stack.enter_context(scoring.connection()) for _ in range(MAX_WAITING + 50)]
 
 

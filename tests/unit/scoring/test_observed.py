@@ -1,6 +1,8 @@
 """What can be seen of the runtime: metrics, log lines, traces, the page for people."""
 
+import contextlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.scoring.running import ScoringProcess, metric, until
+from tests.unit.scoring.conftest import GATED_DRIVER, Gates
+from tests.unit.scoring.running import ScoringProcess, metric, read_answer, send_request, until
 
 from modelyard.scoring.telemetry import AzureMonitor, Span, _context
 
@@ -38,6 +41,39 @@ def test_metrics(serve) -> None:
     assert metric(scoring, "modelyard_scoring_run_seconds_total") > 0
     assert metric(scoring, "modelyard_scoring_busy") == 0
     assert metric(scoring, "modelyard_scoring_ready") == 1
+
+
+def test_gauges_while_requests_run_and_wait(serve, gates: Gates) -> None:
+    scoring = serve(GATED_DRIVER, MODELYARD_MAX_CONCURRENT_REQUESTS="2", MODELYARD_QUEUE_TIMEOUT_MS="60000")
+
+    def gauges() -> list[float]:
+        names = ("running", "busy", "waiting", "concurrency")
+        return [metric(scoring, f"modelyard_scoring_{name}") for name in names]
+
+    assert gauges() == [0, 0, 0, 2]
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(scoring.connection()) for _ in range(5)]
+        send_request(connections[0], "POST", "/score", b"one")
+        gates.wait_begun("one")
+        assert gauges() == [1, 0.5, 0, 2]
+        send_request(connections[1], "POST", "/score", b"two")
+        gates.wait_begun("two")
+        assert gauges() == [2, 1, 0, 2]
+        for connection in connections[2:]:  # some are in the queue, and one is at the worker, next in turn
+            send_request(connection, "POST", "/score", b"")
+        until(lambda: gauges() == [2, 1, 3, 2], "those that wait")
+        gates.open("one")
+        gates.open("two")
+        assert [read_answer(connection).status for connection in connections] == [200] * 5
+    assert gauges() == [0, 0, 0, 2]
+
+
+def test_the_docs_explain_every_metric(serve) -> None:
+    scoring = serve(DRIVER)
+    shown = re.findall(r"^# TYPE (\S+) (\S+)$", scoring.ask("GET", "/metrics").body.decode(), re.MULTILINE)
+    docs = (Path(__file__).parents[3] / "docs" / "scoring.md").read_text(encoding="utf-8")
+
+    assert re.findall(r"^\| `(modelyard_scoring_\w+)` \| (\w+) \|", docs, re.MULTILINE) == shown
 
 
 def access_line(scoring: ScoringProcess, request_id: str) -> dict[str, Any]:
