@@ -70,7 +70,7 @@ class ScoringServer:
             loop.add_signal_handler(number, self._drain)
         listener = await loop.create_server(
             lambda: Connection(self._site),
-            "0.0.0.0",  # noqa: S104  # a container's port is meant to be reached from outside
+            self._settings.host,
             self._settings.port,
             backlog=BACKLOG,
         )

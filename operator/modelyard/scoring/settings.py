@@ -17,6 +17,9 @@ class Settings:
     """AML_APP_ROOT: the folder of the driver's files, default /var/azureml-app."""
     entry_script: str
     """AZUREML_ENTRY_SCRIPT: the driver file, relative to app_root."""
+    host: str
+    """MODELYARD_HOST: the address to listen at, default 0.0.0.0, as a container's port is meant to be reached
+    from outside."""
     port: int
     """MODELYARD_PORT: default 5001."""
     keys_dir: Path | None
@@ -71,6 +74,7 @@ class Settings:
         return cls(
             app_root=Path(environment.get("AML_APP_ROOT") or "/var/azureml-app"),
             entry_script=entry_script,
+            host=environment.get("MODELYARD_HOST") or "0.0.0.0",  # noqa: S104 - see above
             port=_integer(environment, "MODELYARD_PORT", default=5001),
             keys_dir=Path(keys_dir) if keys_dir else None,
             init_seconds=_integer(environment, "MODELYARD_INIT_SECONDS", default=3600),

@@ -7,12 +7,31 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from tests.unit.scoring.running import until
 
 ECHO = "import os\ndef init(): pass\ndef run(data): return [{version}, os.environ.get('AZUREML_MODEL_DIR')]\n"
+
+TOGETHER = """
+import os, pathlib, time
+here = pathlib.Path(__file__).parent
+def say(name):
+    (here / name).mkdir(exist_ok=True)
+    (here / name / str(os.getpid())).touch()
+def init():
+    say("inits")
+def run(data):
+    # until it runs in two processes at once
+    say("runs")
+    until = time.monotonic() + 20
+    while len(list((here / "runs").iterdir())) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    return sorted(file.name for file in (here / "runs").iterdir())
+"""
 
 
 @contextmanager
@@ -29,10 +48,11 @@ def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
         process.communicate(timeout=20)
 
 
-def score(port: int) -> object:
+def score(port: int, host: str = "127.0.0.1") -> Any:
+    """The answer; None when there is none."""
     with (
         suppress(OSError),
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/score", b"x", timeout=5) as answer,
+        urllib.request.urlopen(f"http://{host}:{port}/score", b"x", timeout=5) as answer,
     ):
         return json.loads(answer.read())
     return None
@@ -47,6 +67,30 @@ def test_it_starts_again_when_the_driver_changes(tmp_path: Path) -> None:
         driver.write_text("def init(: broken")
         driver.write_text(ECHO.format(version=22))
         assert until(lambda: (said := score(port)) and said[0] == 22, "the second driver")
+
+
+def test_it_is_for_this_machine_unless_it_is_told_otherwise(tmp_path: Path) -> None:
+    driver = tmp_path / "score.py"
+    driver.write_text(ECHO.format(version=1))
+    with serving(str(driver), "--no-reload") as (_, port):
+        until(lambda: score(port), "the driver")
+        assert score(port, "127.0.0.2") is None
+    with serving(str(driver), "--no-reload", "--host", "0.0.0.0") as (_, port):
+        assert until(lambda: score(port, "127.0.0.2"), "the driver at another address")
+
+
+def test_workers_are_processes(tmp_path: Path) -> None:
+    driver = tmp_path / "score.py"
+    driver.write_text(TOGETHER)
+    with serving(str(driver), "--no-reload", "--workers", "2") as (_, port):
+        until(
+            lambda: (tmp_path / "inits").exists() and len(list((tmp_path / "inits").iterdir())) == 2, "init()"
+        )
+        with ThreadPoolExecutor(2) as pool:
+            first, second = pool.map(lambda _: until(lambda: score(port), "both"), range(2))
+
+    assert first == second
+    assert len(set(first)) == 2
 
 
 def test_it_waits_when_the_driver_is_broken(tmp_path: Path) -> None:

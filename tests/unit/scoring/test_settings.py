@@ -11,6 +11,7 @@ def test_defaults() -> None:
     assert Settings.from_environment(DRIVER) == Settings(
         app_root=Path("/var/azureml-app"),
         entry_script="score.py",
+        host="0.0.0.0",
         port=5001,
         keys_dir=None,
         init_seconds=3600,

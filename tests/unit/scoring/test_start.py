@@ -1,9 +1,10 @@
 """From the start of the process to readiness, or to exit code 3."""
 
+import socket
 from pathlib import Path
 
 import pytest
-from tests.unit.scoring.running import until
+from tests.unit.scoring.running import ask_on, until
 
 RUN = "def run(data): return data\n"
 INIT = "def init(): pass\n"
@@ -34,6 +35,12 @@ def test_probes_answer_during_a_slow_init(serve, tmp_path: Path) -> None:
     (tmp_path / "gate").touch()
     until(scoring.is_ready, "readiness")
     assert scoring.score(b"x").json() == "x"
+
+
+def test_it_listens_at_every_address(serve) -> None:
+    scoring = serve(INIT + RUN)
+    with socket.create_connection(("127.0.0.2", scoring.port), timeout=20) as elsewhere:
+        assert ask_on(elsewhere, "POST", "/score", b"x").json() == "x"
 
 
 def test_an_init_that_does_not_end(serve, tmp_path: Path) -> None:
