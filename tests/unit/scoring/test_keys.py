@@ -1,9 +1,12 @@
 """Who may score: with the keys of a mounted Secret, which the kubelet swaps by a symlink."""
 
+import hmac
 from pathlib import Path
 
 import pytest
 from tests.unit.scoring.running import ScoringProcess, until
+
+from modelyard.scoring.keys import Keys
 
 DRIVER = "def init(): pass\ndef run(data): return data\n"
 
@@ -67,6 +70,46 @@ def test_no_key_is_asked_for(guarded: ScoringProcess, method: str, path: str) ->
 def test_the_schema_is_behind_the_key(guarded: ScoringProcess) -> None:
     assert guarded.ask("GET", "/swagger.json").status == 401
     assert guarded.ask("GET", "/swagger.json", None, PRIMARY).status == 200
+
+
+@pytest.mark.parametrize("key", ["Zq4wX", "wrong"])
+def test_no_answer_and_no_log_tells_keys_or_files(serve, tmp_path: Path, key: str) -> None:
+    folder = tmp_path / "mounted"
+    mount(folder, "v1", {"primaryKey": "Zq4wX", "secondaryKey": "Jv8nT"})
+    driver = "def init(): pass\ndef run(data): raise ValueError(__file__)\n"
+    scoring = serve(driver, MODELYARD_KEYS_DIR=str(folder), MODELYARD_ACCESS_LOG="true")
+    asked = [("GET", path) for path in ("/", "/ready", "/metrics", "/docs", "/swagger.json", "/nothing")]
+
+    told = ""
+    for method, path in [*asked, ("POST", "/"), ("OPTIONS", "/score"), ("GET", "/score"), ("POST", "/score")]:
+        answer = scoring.ask(method, path, None, {"Authorization": f"Bearer {key}"})
+        told += answer.body.decode() + str(answer.headers)
+
+    assert "modelyard_scoring_ready 1" in told
+    for word in ("Zq4wX", "Jv8nT"):
+        assert word not in told + scoring.log
+    for word in (str(tmp_path), "primaryKey", "driver.py", "/var/", "/opt/"):
+        assert word not in told
+
+
+def test_every_key_is_compared_in_constant_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also once one has matched, and for another scheme: the time says nothing of which, or how much."""
+    mount(tmp_path / "keys", "v1", {"primaryKey": "first", "secondaryKey": "second"})
+    keys = Keys(tmp_path / "keys")
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare_digest(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return one == other
+
+    monkeypatch.setattr(hmac, "compare_digest", compare_digest)
+    for sent in (b"Bearer first", b"Bearer second", b"Bearer other", b"Basic first", None):
+        compared.clear()
+        accepted = keys.accepts(sent)
+
+        token = (sent or b"").partition(b" ")[2]
+        assert compared == [(token, b"first"), (token, b"second")]
+        assert accepted is (sent in (b"Bearer first", b"Bearer second"))
 
 
 def test_a_new_key_needs_no_restart(serve, tmp_path: Path) -> None:
