@@ -1,7 +1,10 @@
 """Slow, large and broken input on the wire."""
 
+import contextlib
+import select
+
 import pytest
-from tests.unit.scoring.running import ScoringProcess, read_answer
+from tests.unit.scoring.running import ScoringProcess, read_answer, until
 
 from modelyard.scoring import connection as module
 from modelyard.scoring.connection import Connection
@@ -75,6 +78,25 @@ def test_bodies_together_are_bounded(server: ScoringProcess) -> None:
             first.sendall(b"x" * 89_000)
             assert read_answer(first).status == 200
     assert server.score(b"x" * 100_000).status == 200
+
+
+def test_clients_that_drip_their_headers_are_sent_away_and_hold_up_nobody(server: ScoringProcess) -> None:
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(server.connection()) for _ in range(50)]
+        for connection in slow:
+            connection.sendall(b"POST /score HTTP/1.1\r\nHost: a\r\nx: ")
+
+        def all_are_answered() -> bool:
+            answered = select.select(slow, [], [], 0)[0]
+            for connection in set(slow) - set(answered):
+                connection.sendall(b"y")
+            assert server.score(b"next").status == 200
+            return len(answered) == len(slow)
+
+        until(all_are_answered, "their answers")
+        for connection in slow:
+            assert read_answer(connection).status == 408
+            assert connection.recv(1) == b""
 
 
 def test_chunks_count_too(server: ScoringProcess) -> None:

@@ -3,6 +3,11 @@
 import json
 
 import pytest
+from openapi_spec_validator import (
+    OpenAPIV2SpecValidator,
+    OpenAPIV30SpecValidator,
+    OpenAPIV31SpecValidator,
+)
 from tests.unit.scoring.running import ScoringProcess
 
 from modelyard.scoring.worker.hints import UnknownHintError, hint_of
@@ -33,6 +38,20 @@ def init(): pass
 def run(data: Outer) -> Inner:
     return Inner(x=data.inner.x + len(data.more))
 """
+
+NUMPY = """
+import numpy
+from numpy.typing import NDArray
+def init(): pass
+def run(
+    rows: numpy.ndarray, weights: NDArray[numpy.float32], labels: NDArray[numpy.int64] = None
+) -> numpy.ndarray:
+    assert weights.dtype == numpy.float32
+    assert labels is None or labels.dtype == numpy.int64
+    return rows @ weights if labels is None else labels
+"""
+
+PLAIN = "def init(): pass\ndef run(data): return data\n"
 
 JSON = {"content-type": "application/json"}
 
@@ -105,6 +124,52 @@ def test_pydantic_models(serve) -> None:
         assert '"exclusiveMinimum": ' in json.dumps(document)
 
 
+@pytest.fixture(scope="module")
+def of_numpy(serve_module) -> ScoringProcess:
+    return serve_module(NUMPY)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"rows": [[1, 2], [3, 4]], "weights": [1, 0.5]}, 200, [2.0, 5.0]),
+        ({"rows": [], "weights": [], "labels": [1, 2]}, 200, [1, 2]),
+        ({"rows": 1, "weights": []}, 400, "rows: should be an array, not a number"),
+        ({"rows": ["a"], "weights": []}, 400, "rows: should be an array of numbers of one shape"),
+        ({"rows": [], "weights": ["a"]}, 400, "weights: could not convert string to float: 'a'"),
+    ],
+)
+def test_numpy_arrays(of_numpy: ScoringProcess, body: object, status: int, said: object) -> None:
+    answer = of_numpy.score(json.dumps(body).encode(), JSON)
+
+    assert answer.status == status, of_numpy.log
+    assert (answer.json() if status == 200 else answer.message) == said
+
+
+def test_numpy_arrays_in_openapi(of_numpy: ScoringProcess) -> None:
+    schemas = of_numpy.ask("GET", "/swagger.json?version=3.1").json()["components"]["schemas"]
+
+    given = schemas["ServiceInput"]["properties"]
+    assert given["rows"]["items"]["anyOf"][0] == {"type": "number"}
+    assert given["labels"]["items"]["anyOf"][0] == {"type": "integer"}
+    assert schemas["ServiceInput"]["required"] == ["rows", "weights"]
+    assert schemas["ServiceOutput"]["type"] == "array"
+    assert schemas["ServiceInput"]["example"]["labels"] == [[1, 1]], "null would be refused"
+
+
+@pytest.mark.parametrize(
+    ("version", "standard"),
+    [("2", OpenAPIV2SpecValidator), ("3", OpenAPIV30SpecValidator), ("3.1", OpenAPIV31SpecValidator)],
+)
+@pytest.mark.parametrize(
+    "driver", [DRIVER, PYDANTIC, NUMPY, PLAIN], ids=["types", "pydantic", "numpy", "plain"]
+)
+def test_openapi_is_as_its_standard_says(serve, driver: str, version: str, standard: type) -> None:
+    document = serve(driver).ask("GET", f"/swagger.json?version={version}").json()
+
+    assert [error.message for error in standard(document).iter_errors()] == []
+
+
 @pytest.mark.parametrize(
     "run",
     [
@@ -120,6 +185,12 @@ def test_hints_that_say_nothing_leave_a_plain_driver(serve, run: str) -> None:
 def test_an_unknown_class_is_an_unknown_hint() -> None:
     with pytest.raises(UnknownHintError):
         hint_of(type("Own", (), {}))
+
+
+def test_a_default_of_null_is_not_said_where_there_is_no_null() -> None:
+    schema = {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}
+    assert lowered(schema, "3") == {"type": "string", "nullable": True, "default": None}
+    assert lowered(schema, "2") == {"type": "string", "x-nullable": True}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 from modelyard.scoring.worker import decorated
 from modelyard.scoring.worker.driver import Driver
-from modelyard.scoring.worker.hints import Schema
+from modelyard.scoring.worker.hints import Hint, Schema
 
 Document = dict[str, Any]
 
@@ -41,8 +41,9 @@ def _schemas(driver: Driver) -> tuple[Schema, Schema, list[str]]:
         return anything, dict(anything), everything
     properties: Schema = {}
     for parameter in driver.parameters:
-        properties[parameter.name] = dict(driver.hints[parameter.name].schema)
-        if parameter.default is not parameter.empty and _is_json(parameter.default):
+        hint = driver.hints[parameter.name]
+        properties[parameter.name] = dict(hint.schema)
+        if parameter.default is not parameter.empty and _can_be_sent(parameter.default, hint):
             properties[parameter.name]["default"] = parameter.default
     source: Schema = {
         "type": "object",
@@ -56,10 +57,11 @@ def _schemas(driver: Driver) -> tuple[Schema, Schema, list[str]]:
     return source, result, everything
 
 
-def _is_json(value: Any) -> bool:
+def _can_be_sent(default: Any, hint: Hint) -> bool:
+    """Not the None of `rows: ndarray = None`: it means absence, and run() is not called with null."""
     try:
-        json.dumps(value)
-    except (TypeError, ValueError):
+        hint.convert(json.loads(json.dumps(default)))
+    except (TypeError, ValueError, OverflowError, RecursionError):
         return False
     return True
 
@@ -103,6 +105,8 @@ def lowered(schema: Any, version: str) -> Any:
         return schema
     low: Schema = {}
     for key, value in schema.items():
+        if key == "default" and value is None and version == "2":
+            continue  # it has no null that a default could be
         if key in ("example", "examples", "default", "enum", "const"):
             low[key] = value  # values, not schemas
         elif key == "properties":
