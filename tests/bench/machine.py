@@ -1,0 +1,21 @@
+"""What figures were measured on, for the head of a table."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def words() -> str:
+    """Cores, CPU and commit, as in `4 cores of AMD EPYC, commit 0123456789ab`."""
+    describe = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    commit = subprocess.run(describe, cwd=Path(__file__).parent, check=True, capture_output=True, text=True)
+    return f"{len(os.sched_getaffinity(0))} cores of {_cpu()}, commit {commit.stdout.strip()}"
+
+
+def _cpu() -> str:
+    """ARM's cpuinfo has no name."""
+    named = (line for line in CPUINFO.read_text().splitlines() if line.startswith("model name"))
+    return next(named, "").partition(":")[2].strip() or platform.machine()
