@@ -1,7 +1,9 @@
+import re
 from pathlib import Path
 
 import pytest
 
+from modelyard.scoring import settings
 from modelyard.scoring.settings import Settings, SettingsError
 
 DRIVER = {"AZUREML_ENTRY_SCRIPT": "score.py"}
@@ -27,6 +29,15 @@ def test_defaults() -> None:
         access_log=False,
         telemetry=False,
     )
+
+
+def test_the_docs_name_every_variable() -> None:
+    words = re.compile(r"\b(?:AML|AZUREML|MODELYARD|SCORING)_[A-Z_]+\b")
+    known = set(words.findall(Path(settings.__file__).read_text(encoding="utf-8")))
+    docs = (Path(__file__).parents[3] / "docs" / "scoring.md").read_text(encoding="utf-8")
+
+    assert "MODELYARD_KEYS_DIR" in known
+    assert known - set(words.findall(docs)) == set()
 
 
 @pytest.mark.parametrize(
