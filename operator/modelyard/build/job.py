@@ -6,7 +6,9 @@ itself; 143, stopped by SIGTERM.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import json
 import os
 import shutil
 import signal
@@ -35,6 +37,11 @@ from modelyard.build.supply.settings import SupplySettings
 _FAILED: Final = 1
 _CRASHED: Final = 70  # EX_SOFTWARE of sysexits.h
 _NOT_SECRET: Final = frozenset({"username", "AWS_REGION", "AWS_ENDPOINT_URL", "AZURE_ENDPOINT"})
+# A Google service account key, https://cloud.google.com/iam/docs/keys-create-delete; a Docker config.json.
+_SECRET_IN_JSON: Final = frozenset(
+    {"private_key", "private_key_id", "client_secret", "refresh_token"}
+    | {"auth", "password", "identitytoken", "registrytoken"}
+)
 _PROXIES: Final = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
 _STOPPED: Final = 128 + signal.SIGTERM
 
@@ -177,8 +184,21 @@ def secrets_of(request: BuildRequest) -> set[str]:
         for source in sources
         for key, value in source.credentials.items()
         if key not in _NOT_SECRET
-        for line in value.splitlines()
+        for text in (value, *_texts_in(value))
+        for line in text.splitlines()
     }
+
+
+def _texts_in(value: str) -> list[str]:
+    """The secret strings of a value that is JSON, which come up alone in a cloud's or a registry's error."""
+    found: list[str] = []
+
+    def take(parsed: dict[str, object]) -> None:
+        found.extend(item for key, item in parsed.items() if key in _SECRET_IN_JSON and isinstance(item, str))
+
+    with contextlib.suppress(ValueError):
+        json.loads(value, object_hook=take)
+    return found
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:

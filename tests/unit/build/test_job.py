@@ -143,6 +143,24 @@ def test_secrets_are_nowhere(ran: Job, web: WebServer, capsys: pytest.CaptureFix
     assert job.secrets_of(request) == {"s3cret", "0ther"}
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("GOOGLE_SERVICE_ACCOUNT_KEY", {"type": "service_account", "private_key": "-----\ns3cret\n-----\n"}),
+        (".dockerconfigjson", {"auths": {"registry.example.com": {"username": "me", "password": "s3cret"}}}),
+    ],
+)
+def test_a_secret_inside_of_json_is_nowhere_either(
+    ran: Job, capsys: pytest.CaptureFixture[str], key: str, value: dict[str, object]
+) -> None:
+    source = Source(url="data:,x", credentials={key: json.dumps(value, indent=1)})
+    request = REQUEST.model_copy(update={"models": (ModelInput(name="m", version=1, source=source),)})
+    assert ran.run(request, raised=PipFailedError("refused: s3cret")) == 1
+    said = capsys.readouterr().out + ran.result.model_dump_json()
+    assert "refused: ***" in said
+    assert "s3cret" not in said
+
+
 def test_a_request_may_be_compressed(tmp_path: Path) -> None:
     path = tmp_path / "request.json.gz"
     path.write_bytes(gzip.compress(REQUEST.model_dump_json(by_alias=True).encode()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -411,6 +413,23 @@ async def test_a_missing_secret_is_waited_for(world: World) -> None:
     await world.play(seconds=20)
     assert world.said("Image")[1] == "Succeeded"
     assert world.request(jobs(world)[0]).models[0].source.credentials == {"token": "s3cr3t"}
+
+
+@pytest.mark.parametrize("outcome", [succeed, failing("SourceForbidden")], ids=["built", "failed"])
+async def test_credentials_go_to_the_build_and_nowhere_else(
+    world: World, outcome: Callable[[BuildRequest], BuildResult]
+) -> None:
+    """Nothing that was ever written has them but Secrets: no status, event, record, log or Job."""
+    asked: list[BuildRequest] = []
+    world.outcome = lambda request: (asked.append(request), outcome(request))[1]
+    secret = base64.b64encode(b"s3cr3t").decode()
+    world.cluster.put(SECRETS, "default", {"metadata": {"name": "store"}, "data": {"token": secret}})
+    world.apply(model(secretRef={"name": "store"}), *everything()[1:])
+    await world.play()
+    assert asked[0].models[0].source.credentials == {"token": "s3cr3t"}
+    told = [event.body for event in world.cluster.history if event.resource != SECRETS]
+    assert {"Image", "Job", "ConfigMap", "ControllerRevision"} <= {body.get("kind") for body in told}
+    assert not [text for text in ("s3cr3t", secret) if text in json.dumps(told)]
 
 
 async def test_a_secret_that_goes_during_the_build_does_not_matter(world: World) -> None:

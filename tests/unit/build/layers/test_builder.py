@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import json
@@ -306,3 +307,18 @@ def test_what_is_said_of_an_image_is_attached_to_it(builds: Builds) -> None:
     ]
     kinds = {body.get("artifactType") for body in about if body.get("subject", {}).get("digest") == digest}
     assert kinds == {"application/vnd.cyclonedx+json", "application/vnd.in-toto+json"}
+
+
+def test_credentials_of_a_source_are_in_nothing_that_is_pushed(builds: Builds, fake: FakeRegistry) -> None:
+    login = base64.b64encode(b"me:s3cret").decode()
+    builds.web.answer = lambda asked: (
+        Answer(body=MODEL) if asked.headers.get("authorization") == f"Basic {login}" else Answer(401)
+    )
+    model = builds.model("/model.bin?sig=s1gned", credentials={"username": "me", "password": "s3cret"})
+    digest = builds.publish(builds.request(model))
+    assert builds.files(digest)["var/azureml-models/m/model.bin"] == MODEL
+    packed = b"\x1f\x8b"
+    blobs = [gzip.decompress(blob) if blob.startswith(packed) else blob for blob in fake.blobs.values()]
+    told = b"".join((*blobs, *fake.manifests.values(), builds.out.getvalue().encode()))
+    assert b"/model.bin" in told
+    assert not [secret for secret in (b"s3cret", b"s1gned", login.encode()) if secret in told]
