@@ -19,7 +19,7 @@ help: ## this list
 demo: cluster install ## a model trained, built, served, scaled and rolled on a real cluster, with progress
 	@. .cluster/env && $(RUN) python -m tests.demo
 
-test: test-unit test-integration test-e2e ## every test
+test: test-unit test-integration test-e2e conformance-scoring fuzz-scoring conformance-api test-spark ## every test
 
 test-unit: $(VENV) ## tests with no cluster
 	$(RUN) pytest tests/unit
