@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
-from modelyard.kube import client as module
+from modelyard.kube import transport
 from modelyard.kube.client import MERGE_PATCH, METADATA_ONLY, Client
 from modelyard.kube.errors import (
     AlreadyExists,
@@ -260,6 +261,23 @@ async def test_a_watch_tells_until_the_server_ends_it(server: Server, client: Cl
     }
 
 
+async def test_an_event_is_told_when_it_comes(server: Server, client: Client) -> None:
+    told = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(json.dumps(event("ADDED", 6)).encode() + b"\n")
+        await told.wait()
+        return response
+
+    server.answers = [answer]
+    watch = client.watch(SECRETS, None, "5")
+    assert (await asyncio.wait_for(anext(watch), 10))["type"] == "ADDED"
+    told.set()
+    assert [event async for event in watch] == []
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -282,10 +300,9 @@ async def test_a_watch_that_fails(
         await heard(client)
 
 
-async def test_a_watch_that_falls_silent(
-    server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_SILENCE", 0.05)
+async def test_a_watch_that_falls_silent(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_SILENCE", dt.timedelta(seconds=0.05))
+    client = Client(Configuration(host=server.url))
     silence = asyncio.Event()
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -298,6 +315,7 @@ async def test_a_watch_that_falls_silent(
     with pytest.raises(Unavailable, match="the watch of secrets broke"):
         await heard(client)
     silence.set()
+    await client.close()
 
 
 @pytest.mark.parametrize(
