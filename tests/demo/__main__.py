@@ -123,12 +123,13 @@ def scale(kubectl: Kubectl, trained: Trained) -> None:
         def scaled() -> bool:
             hpa = kubectl.get("hpa", NAME)["status"]
             metrics = hpa.get("currentMetrics") or [{}]
-            cpu = metrics[0].get("resource", {}).get("current", {}).get("averageUtilization", "?")
+            cpu = metrics[0].get("resource", {}).get("current", {}).get("averageUtilization")
             now = [hpa.get("currentReplicas"), hpa.get("desiredReplicas"), cpu]
             if now != told:
                 told[:] = now
                 rate = (load.seconds() or [{"ok": 0}])[-1]["ok"]
-                say(f"{rate} requests/s; CPU {cpu} % of what is reserved; replicas {now[0]} → {now[1]}")
+                used = f"CPU {cpu} % of what is reserved; replicas {now[0]} → {now[1]}"
+                say(f"{rate} requests/s; {used if cpu is not None else 'its CPU is not measured yet'}")
             return kubectl.get("msvc", NAME)["status"].get("readyReplicas", 0) > 1
 
         eventually(scaled, 180, "a second replica", every=2)
