@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from modelyard.scoring import frames
 from modelyard.scoring.lifecycle import Lifecycle
-from modelyard.scoring.messages import Request
+from modelyard.scoring.messages import Job
 from modelyard.scoring.process import Process, Reply
 from modelyard.scoring.settings import Settings
 from modelyard.scoring.spawn import Spawn, Spawned
@@ -45,37 +45,6 @@ RESTART_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 """How long to wait before the first, second, ... restart in a row; after a minute of life it starts anew."""
 
 _NOTHING: Final = 0, b"", b"", 0.0, 0.0
-
-
-class Job:
-    """One request on its way through a worker."""
-
-    __slots__ = (
-        "answered",
-        "arrived",
-        "chunks",
-        "deadline",
-        "flags",
-        "id",
-        "meta",
-        "request",
-        "sent_at",
-        "size",
-    )
-
-    def __init__(self, request: Request, flags: int, meta: bytes, chunks: Sequence[bytes], size: int) -> None:
-        self.request = request
-        self.flags = flags
-        self.meta = meta
-        self.chunks = chunks
-        self.size = size
-        self.arrived = time.monotonic()
-        self.deadline = 0.0
-        self.id = 0
-        """Its number on the channel of its worker; 0 before it was sent."""
-        self.sent_at = 0.0
-        self.answered = False
-        """Nobody waits any more: it gave up, timed out, or its client left."""
 
 
 class Audience(Protocol):

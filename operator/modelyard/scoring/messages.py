@@ -1,14 +1,12 @@
-"""One HTTP request and its answer, as the parts of the front pass them on."""
+"""One HTTP request, its way through a worker, and its answer, as the parts of the front pass them on."""
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from modelyard.scoring.connection import Connection
-    from modelyard.scoring.dispatcher import Job
+from typing import Final, Protocol
 
 RETRY_AFTER: Final = b"retry-after: 1\r\n"
 """Seconds. Most requests take milliseconds, and a new replica comes within a few seconds."""
@@ -36,6 +34,13 @@ def message(status: int, words: str, lines: bytes = b"") -> Response:
     return Response(status, json.dumps({"message": words}).encode(), lines=lines)
 
 
+class Answering(Protocol):
+    """Where a request came from."""
+
+    def respond(self, request: Request, response: Response) -> None:
+        """Answer it, in its turn."""
+
+
 class Request:
     """One request, from its first byte to its answer."""
 
@@ -45,7 +50,7 @@ class Request:
         "reserved", "size", "target",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Answering) -> None:
         self.connection = connection
         self.method = ""
         self.target = b""
@@ -75,3 +80,34 @@ class Request:
         self.echo = b""
         """Header lines of the answer that come from the request: ids, CORS."""
         self.job: Job | None = None
+
+
+class Job:
+    """One request on its way through a worker."""
+
+    __slots__ = (
+        "answered",
+        "arrived",
+        "chunks",
+        "deadline",
+        "flags",
+        "id",
+        "meta",
+        "request",
+        "sent_at",
+        "size",
+    )
+
+    def __init__(self, request: Request, flags: int, meta: bytes, chunks: Sequence[bytes], size: int) -> None:
+        self.request = request
+        self.flags = flags
+        self.meta = meta
+        self.chunks = chunks
+        self.size = size
+        self.arrived = time.monotonic()
+        self.deadline = 0.0
+        self.id = 0
+        """Its number on the channel of its worker; 0 before it was sent."""
+        self.sent_at = 0.0
+        self.answered = False
+        """Nobody waits any more: it gave up, timed out, or its client left."""

@@ -9,14 +9,12 @@ import logging
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from modelyard.scoring import frames
 from modelyard.scoring.frames import PROGRESS, REPLY, REQUEST
+from modelyard.scoring.messages import Job
 from modelyard.scoring.spawn import Spawned
-
-if TYPE_CHECKING:
-    from modelyard.scoring.dispatcher import Job
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Final
 
 from modelyard.scoring import frames
-from modelyard.scoring.dispatcher import CRASHED, CUT, TIMED_OUT, Dispatcher, Job
+from modelyard.scoring.dispatcher import CRASHED, CUT, TIMED_OUT, Dispatcher
 from modelyard.scoring.keys import Keys
 from modelyard.scoring.lifecycle import Lifecycle
-from modelyard.scoring.messages import RETRY_AFTER, Request, Response, message, text
+from modelyard.scoring.messages import RETRY_AFTER, Job, Request, Response, message, text
 from modelyard.scoring.metrics import Metrics
 from modelyard.scoring.process import Reply
 from modelyard.scoring.settings import Settings

@@ -12,8 +12,9 @@ from typing import Final
 import uvloop
 
 from modelyard.scoring.connection import Connection
-from modelyard.scoring.dispatcher import Dispatcher, Job
+from modelyard.scoring.dispatcher import Dispatcher
 from modelyard.scoring.lifecycle import Lifecycle
+from modelyard.scoring.messages import Job
 from modelyard.scoring.process import Reply
 from modelyard.scoring.settings import Settings
 from modelyard.scoring.site import ScoringSite
