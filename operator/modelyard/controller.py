@@ -254,14 +254,17 @@ class Controller:
         return store.item(key)
 
     async def _resync(self) -> None:
-        """Compare everything with what is wanted, spread over the period: for what no watch tells."""
+        """Look at all objects again, and at children that no watch tells of; spread over the period.
+
+        Children that are watched are not asked for: that would be most of what an idle operator costs.
+        """
         while True:
             keys = self._ctx.store.keys()
             pause = self._ctx.settings.resync_seconds / max(len(keys), 1)
             for key in keys:
                 await asyncio.sleep(pause)
                 self._ctx.store.doubt(key)
-                self._ctx.store.distrust(service.CHILDREN, key.namespace, service.names(key.name))
+                self._ctx.store.distrust(_NOT_WATCHED, key.namespace, (key.name,))
                 self._ctx.queue.add(key)
             if not keys:
                 await asyncio.sleep(pause)

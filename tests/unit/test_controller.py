@@ -226,6 +226,18 @@ async def test_a_resync_finds_what_no_watch_tells() -> None:
     assert (AUTOSCALERS, "default", "m") in world.cluster.objects
 
 
+async def test_a_resync_asks_for_nothing_that_a_watch_tells() -> None:
+    world = World(Settings(resync_seconds=0.01))
+    await world.start()
+    world.apply(*everything())
+    await world.play(seconds=10)
+    world.cluster.calls.clear()
+    await asyncio.sleep(0.1)
+    await world.stop()
+    asked = {call.resource for call in world.cluster.calls}
+    assert asked == {resource.plural for resource in (*OURS.values(), AUTOSCALERS)}
+
+
 @pytest.mark.parametrize("kind", OURS)
 async def test_an_object_that_went_without_a_word_is_let_go(serving: World, kind: str) -> None:
     """What it left behind is told before it is."""

@@ -31,7 +31,6 @@ from modelyard.reconcile.rollout import Progress, progress
 from modelyard.resources import labels, scoring
 from modelyard.resources.revision import Owner
 
-CHILDREN: Final = (DEPLOYMENTS, CORE_SERVICES, AUTOSCALERS, DISRUPTION_BUDGETS, SECRETS)
 _PATIENCE: Final = 4.0  # seconds that a rollout has before its pods are looked at
 _LONGEST_PAUSE: Final = 60.0  # seconds between looks at pods that do not come up
 _LOG_LINES: Final = 20
@@ -271,8 +270,3 @@ async def _last_log(ctx: Context, namespace: str, pod: str) -> str:
         except KubeError:
             continue
     return ""
-
-
-def names(service: str) -> tuple[str, ...]:
-    """Names that children of a Service have."""
-    return service, labels.keys_name(service)
