@@ -84,7 +84,8 @@ def test_waits_then_is_cancelled(api: Api, account: Kubectl, name: str) -> None:
     id_ = ended["resourceLocation"].rsplit("/", 1)[1]
     assert api.get(f"/images/{id_}")["creationState"] == "Cancelled"
     account("delete", "img", id_.partition(":")[0])  # who follows its log would wait for ever
-    api("GET", first, 404)
+    # The record of the operation is collected soon after the image.
+    eventually(lambda: api("GET", first).status_code == 404, 60, f"{first} goes with its image")
 
 
 def test_a_runtime_that_is_not_there(api: Api, name: str) -> None:
