@@ -20,16 +20,15 @@ from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.proxy import ProxyBuilder
 from pyreqwest.request import RequestBuilder
-from pyreqwest.response import ResponseBodyReader
+from pyreqwest.response import Response, ResponseBodyReader
 
 JSON: Final = "application/json"
 
 _USER_AGENT: Final = "modelyard"  # the field manager, too: https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers
 _CONNECT: Final = timedelta(seconds=5)
 _TOTAL: Final = timedelta(seconds=30)
-_SILENCE: Final = timedelta(
-    seconds=90
-)  # an idle watch brings a bookmark every minute: the connection is dead
+# An idle watch brings a bookmark every minute: after this the connection is dead.
+_SILENCE: Final = timedelta(seconds=90)
 _CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -72,11 +71,9 @@ class Transport:
         """The whole answer; Broken when there is none within 30 s."""
         built = (await self._asked(request)).timeout(_TOTAL).build()
         try:
-            response = await built.send()
-            body = bytes(await response.bytes())
+            return await _whole(await built.send())
         except PyreqwestError as error:
             raise Broken(repr(error)) from error
-        return Answer(response.status, _seconds(response.get_header("retry-after")), body)
 
     @contextlib.asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[Answer | AsyncIterator[bytes]]:
@@ -88,11 +85,8 @@ class Transport:
         built = (await self._asked(request)).streamed_read_buffer_limit(0).build_streamed()
         try:
             async with built as response:
-                if response.status < 400:
-                    yield _lines(response.body_reader)
-                    return
-                body = bytes(await response.bytes())
-                yield Answer(response.status, _seconds(response.get_header("retry-after")), body)
+                succeeded = response.status < 400
+                yield _lines(response.body_reader) if succeeded else await _whole(response)
         except PyreqwestError as error:
             raise Broken(repr(error)) from error
 
@@ -105,6 +99,12 @@ class Transport:
         builder = self._client.request(request.method, configuration.host + request.path + query)
         builder = builder.headers(headers)
         return builder if request.body is None else builder.body_bytes(orjson.dumps(request.body))
+
+
+async def _whole(response: Response) -> Answer:
+    seconds = response.get_header("retry-after") or ""
+    retry_after = float(seconds) if seconds.isdigit() else None
+    return Answer(response.status, retry_after, bytes(await response.bytes()))
 
 
 async def _lines(reader: ResponseBodyReader) -> AsyncIterator[bytes]:
@@ -140,7 +140,3 @@ def _builder(configuration: Configuration) -> ClientBuilder:
         identity = (configuration.cert_file, configuration.key_file or configuration.cert_file)
         builder = builder.identity_pem(b"\n".join(Path(path).read_bytes() for path in identity))
     return builder
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isdigit() else None
