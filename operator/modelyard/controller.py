@@ -254,16 +254,15 @@ class Controller:
         return store.item(key)
 
     async def _resync(self) -> None:
-        """Look at all objects again, and at children that no watch tells of; spread over the period.
+        """Reconcile all objects again, and ask for children that no watch tells of; spread over the period.
 
-        Children that are watched are not asked for: that would be most of what an idle operator costs.
+        What is watched is not asked for: that would be most of what an idle operator costs.
         """
         while True:
             keys = self._ctx.store.keys()
             pause = self._ctx.settings.resync_seconds / max(len(keys), 1)
             for key in keys:
                 await asyncio.sleep(pause)
-                self._ctx.store.doubt(key)
                 self._ctx.store.distrust(_NOT_WATCHED, key.namespace, (key.name,))
                 self._ctx.queue.add(key)
             if not keys:

@@ -148,6 +148,9 @@ class ModelDataCollection(ApiType):
     """Keep them in storage; not supported yet."""
 
 
+_DEFAULT_SCALER: Final = AutoScaler()
+
+
 class ServiceSpec(ApiType):
     """A scoring endpoint. A change of any field makes the next version, rolled without losing a request."""
 
@@ -194,7 +197,7 @@ class ServiceSpec(ApiType):
     @property
     def scaler(self) -> AutoScaler:
         """The autoscaler's settings, defaults where there are none."""
-        return self.auto_scaler or AutoScaler()
+        return self.auto_scaler or _DEFAULT_SCALER
 
     @property
     def fewest_replicas(self) -> int:

@@ -8,11 +8,13 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/#migration-betw
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.merge import changes, fingerprint
 from modelyard.kube.types import ApiResource, Json
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.known import Item
+from modelyard.reconcile.known import Child, Item, Mark
 from modelyard.resources import labels
 from modelyard.resources.revision import owner_of
 
@@ -28,24 +30,37 @@ class NameTaken(Exception):
 
 
 async def ensure(
-    ctx: Context, item: Item, resource: ApiResource, wanted: Json, at_first: Json | None = None
+    ctx: Context,
+    item: Item,
+    resource: ApiResource,
+    name: str,
+    build: Callable[[], Json],
+    *,
+    given: str = "",
+    at_first: Callable[[], Json] = dict,
 ) -> Json | None:
-    """Make a child say what is wanted; the live object when it had to be looked at, else None.
+    """Make a child say what `build` wants; the live object when it had to be looked at, else None.
 
-    `at_first` is merged in when the child is created, and left alone from then on.
+    `build` is pure, of the object and of `given`, and is called only when one of them is new or the child is
+    not as it was left: to build children that are there already was half of a reconcile. `at_first` is
+    merged in when the child is created, and left alone from then on.
     NameTaken when the name belongs to somebody else; Conflict while an older one of ours is being deleted.
     """
-    name = wanted["metadata"]["name"]
     namespace = item.key.namespace
-    mark = fingerprint(wanted)
     child = ctx.store.child(resource, namespace, name)
-    if child and child.trusted and (child.owner_uid, child.applied) == (item.uid, mark):
+    known = item.marks.get(resource.plural)
+    if known and known.given == given and _is_as_left(child, item, known.fingerprint):
+        return None
+    wanted = build()
+    mark = fingerprint(wanted)
+    item.marks[resource.plural] = Mark(given, mark)
+    if _is_as_left(child, item, mark):
         return None
     marked = merged(wanted, {"metadata": {"annotations": {labels.APPLIED: mark}}})
     live = await ctx.client.find(resource, namespace, name) if child else None
     if live is None:
         try:
-            created = await ctx.client.create(resource, namespace, merged(marked, at_first or {}))
+            created = await ctx.client.create(resource, namespace, merged(marked, at_first()))
         except AlreadyExists:
             live = await ctx.client.get(resource, namespace, name)
         else:
@@ -56,6 +71,11 @@ async def ensure(
     written = await ctx.client.merge(resource, namespace, name, patch) if patch else live
     ctx.store.wrote_child(resource, written)
     return live
+
+
+def _is_as_left(child: Child | None, item: Item, mark: str) -> bool:
+    """Whether a child is as it was last written, for this object and with this mark."""
+    return child is not None and child.trusted and (child.owner_uid, child.applied) == (item.uid, mark)
 
 
 async def absent(ctx: Context, item: Item, resource: ApiResource, name: str) -> None:

@@ -17,6 +17,13 @@ from modelyard.resources import labels
 from modelyard.resources.revision import Owner
 
 
+class Mark(NamedTuple):
+    """The fingerprint of a child as it shall be, and what it was made of beside its object."""
+
+    given: str
+    fingerprint: str
+
+
 @dataclass(slots=True)
 class Item:
     """One of our objects."""
@@ -30,6 +37,7 @@ class Item:
     spec: Json
     status: Json
     doubtful: bool = False  # something of it was deleted: it may have gone itself
+    marks: dict[str, Mark] = field(default_factory=dict)  # by plural, of children as they shall be
 
     @classmethod
     def read(cls, kind: str, body: Json) -> Self:

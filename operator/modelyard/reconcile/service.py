@@ -63,13 +63,13 @@ async def _phases(ctx: Context, item: Item, spec: ServiceSpec) -> Outcome:
     content = versions.content_of(spec, item, imageId=image.id)
     record = await versions.ensure(ctx, item, content)
     try:
-        wanted = await _children(ctx, item, spec, str(image.location))
+        await _children(ctx, item, spec, str(image.location))
     except NameTaken as error:
         return failed("NameTaken", str(error), record, requeue_after=30)
     rollout = _seen(ctx, item)
     if _is_rolled(item, record) or progress(rollout, spec, None).complete:
         return _serving(ctx, spec, record, image, rollout)
-    return await _rollout(ctx, item, spec, record, rollout, wanted)
+    return await _rollout(ctx, item, spec, record, rollout, str(image.location))
 
 
 async def _note_success(ctx: Context, item: Item, record: Record, outcome: Outcome) -> None:
@@ -105,25 +105,32 @@ def _newer_image(ctx: Context, spec: ServiceSpec, served: Record) -> Record | No
     return newest if newest and newest.version > served.version else None
 
 
-async def _children(ctx: Context, item: Item, spec: ServiceSpec, image: str) -> Json:
-    """Write what differs; the wanted Deployment."""
+async def _children(ctx: Context, item: Item, spec: ServiceSpec, image: str) -> None:
+    """Write what differs."""
     owner = versions.owner(item)
+    name = owner.name
     await _keys(ctx, item, owner)
-    wanted = scoring.deployment(owner, spec, image, ctx.settings.scoring)
     if not spec.autoscales:
         # The autoscaler goes before its replicas are set, or it would set them back.
-        await absent(ctx, item, AUTOSCALERS, owner.name)
-    await ensure(ctx, item, DEPLOYMENTS, wanted, {"spec": {"replicas": spec.fewest_replicas}})
+        await absent(ctx, item, AUTOSCALERS, name)
+    await ensure(
+        ctx,
+        item,
+        DEPLOYMENTS,
+        name,
+        lambda: scoring.deployment(owner, spec, image, ctx.settings.scoring),
+        given=image,
+        at_first=lambda: {"spec": {"replicas": spec.fewest_replicas}},
+    )
     if spec.num_replicas is None:
         await _wake(ctx, item, spec)
-    await ensure(ctx, item, CORE_SERVICES, scoring.core_service(owner))
+    await ensure(ctx, item, CORE_SERVICES, name, lambda: scoring.core_service(owner))
     if spec.autoscales:
-        await ensure(ctx, item, AUTOSCALERS, scoring.autoscaler(owner, spec))
+        await ensure(ctx, item, AUTOSCALERS, name, lambda: scoring.autoscaler(owner, spec))
     if spec.fewest_replicas > 1:
-        await ensure(ctx, item, DISRUPTION_BUDGETS, scoring.disruption_budget(owner))
+        await ensure(ctx, item, DISRUPTION_BUDGETS, name, lambda: scoring.disruption_budget(owner))
     else:
-        await absent(ctx, item, DISRUPTION_BUDGETS, owner.name)
-    return wanted
+        await absent(ctx, item, DISRUPTION_BUDGETS, name)
 
 
 async def _wake(ctx: Context, item: Item, spec: ServiceSpec) -> None:
@@ -137,10 +144,16 @@ async def _wake(ctx: Context, item: Item, spec: ServiceSpec) -> None:
 
 async def _keys(ctx: Context, item: Item, owner: Owner) -> None:
     """The Secret with both keys; a key that somebody removed is made anew, the other one stays."""
-    wanted = scoring.keys(owner)
-    live = await ensure(ctx, item, SECRETS, wanted, {"data": scoring.missing_keys({})})
+    name = labels.keys_name(owner.name)
+    live = await ensure(
+        ctx,
+        item,
+        SECRETS,
+        name,
+        lambda: scoring.keys(owner),
+        at_first=lambda: {"data": scoring.missing_keys({})},
+    )
     if live and (missing := scoring.missing_keys(live.get("data") or {})):
-        name = wanted["metadata"]["name"]
         written = await ctx.client.merge(SECRETS, item.key.namespace, name, {"data": missing})
         ctx.store.wrote_child(SECRETS, written)
 
@@ -152,10 +165,10 @@ def _seen(ctx: Context, item: Item) -> Rollout:
 
 
 async def _rollout(
-    ctx: Context, item: Item, spec: ServiceSpec, record: Record, rollout: Rollout, wanted: Json
+    ctx: Context, item: Item, spec: ServiceSpec, record: Record, rollout: Rollout, image: str
 ) -> Outcome:
     age = (ctx.now() - parse_timestamp(record.created)).total_seconds()
-    cause = await _cause(ctx, item, wanted) if age >= _PATIENCE else None
+    cause = await _cause(ctx, item, spec, image) if age >= _PATIENCE else None
     if cause and _failed_before(item, record, cause):
         # A pod that is tried again passes through states in which the same cause looks like a beginning.
         cause = cause._replace(final=True)
@@ -237,11 +250,11 @@ def _conditions(spec: ServiceSpec, rollout: Rollout) -> dict[str, tuple[bool, st
     return conditions
 
 
-async def _cause(ctx: Context, item: Item, wanted: Json) -> Cause | None:
+async def _cause(ctx: Context, item: Item, spec: ServiceSpec, image: str) -> Cause | None:
     """What keeps the pods of the present template from coming up."""
     selector = ",".join(f"{key}={value}" for key, value in labels.selector_of(item.key.name).items())
     pods = await ctx.client.list_all(PODS, item.key.namespace, labelSelector=selector)
-    mark = scoring.template_mark(wanted)
+    mark = scoring.template_mark(scoring.deployment(versions.owner(item), spec, image, ctx.settings.scoring))
     return find_cause([pod for pod in pods if _carries(pod, mark)])
 
 

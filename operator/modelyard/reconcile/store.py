@@ -55,6 +55,8 @@ class Store:
                 self._unlink(known)
             for target in _references(item):
                 self._dependents[target].add(item.key)
+        elif known.uid == item.uid:
+            item.marks = known.marks
         same = (
             known is not None
             and (known.uid, known.generation, known.registration, known.deleting, known.status)

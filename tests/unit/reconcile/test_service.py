@@ -9,6 +9,7 @@ from tests.unit.fake_cluster import Call
 from tests.unit.world import World, everything, image, service
 
 from modelyard.api.crd import NOT_OBSERVED
+from modelyard.api.service import ServiceSpec
 from modelyard.kube.errors import Refused
 from modelyard.kube.types import (
     AUTOSCALERS,
@@ -19,9 +20,13 @@ from modelyard.kube.types import (
     PODS,
     SECRETS,
     ApiResource,
+    Json,
 )
-from modelyard.resources import labels
+from modelyard.reconcile.queue import Key
+from modelyard.resources import labels, scoring
+from modelyard.resources.revision import Owner
 from modelyard.resources.scoring import template_mark
+from modelyard.settings import Scoring
 
 AUTOSCALED: dict[str, Any] = {
     "numReplicas": None,
@@ -259,6 +264,38 @@ async def test_a_child_that_is_deleted_comes_back(serving: World, resource: ApiR
     await serving.play()
     assert exists(serving, resource, name)
     assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+
+
+async def test_children_are_built_only_when_something_is_new(
+    serving: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+    build = scoring.deployment
+
+    def deployment(owner: Owner, spec: ServiceSpec, image: str, settings: Scoring) -> Json:
+        built.append(image)
+        return build(owner, spec, image, settings)
+
+    monkeypatch.setattr(scoring, "deployment", deployment)
+    first = serving.status("Service")["imageLocation"]
+    await again(serving)
+    assert built == []
+    serving.change("Model", url="https://h/2")
+    await serving.play()
+    second = serving.status("Service")["imageLocation"]
+    assert built == [second]
+    serving.change("Service", imageId="m:1")
+    await serving.play()
+    assert built == [second, first]
+    serving.cluster.remove(DEPLOYMENTS, "default", "m")
+    await serving.play()
+    assert built == [second, first, first]
+
+
+async def again(world: World) -> None:
+    """A reconcile for no reason."""
+    world.queue.add(Key("Service", "default", "m"))
+    await world.settle()
 
 
 async def test_a_child_that_is_changed_is_put_right(serving: World) -> None:
