@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from modelyard.api.kinds import IMAGE, KINDS, SERVICE
 from modelyard.kube.client import METADATA_LIST
-from modelyard.kube.errors import Conflict, Denied, NotFound, Refused, Unavailable
+from modelyard.kube.errors import Conflict, Denied, NotFound, Refused, Terminating, Unavailable
 from modelyard.kube.reflector import Reflector
 from modelyard.kube.types import (
     AUTOSCALERS,
@@ -219,6 +219,8 @@ class Controller:
         except NameTaken as error:
             again = {"requeue_after": _TAKEN_PAUSE, **kept(item)}
             outcome = failed("NameTaken", str(error), store.newest(key), **again)
+        except Terminating:
+            return None  # the object goes with its namespace: nothing is left to do, or to say
         except Refused as error:
             if isinstance(error, Denied) and self._ctx.queue.failures(key) < _DENIALS:
                 raise

@@ -12,8 +12,8 @@ from tests.unit.fake_cluster import Call
 from tests.unit.world import World, everything, model, service
 
 from modelyard.controller import Controller
-from modelyard.kube.errors import Denied, Refused, Unavailable
-from modelyard.kube.types import AUTOSCALERS, DEPLOYMENTS, OURS, Json
+from modelyard.kube.errors import Denied, Refused, Terminating, Unavailable
+from modelyard.kube.types import AUTOSCALERS, DEPLOYMENTS, OURS, SECRETS, Json
 from modelyard.metrics import RECONCILE_ERRORS
 from modelyard.reconcile.queue import Key
 from modelyard.settings import Settings
@@ -207,6 +207,21 @@ async def test_a_denial_is_believed_when_it_stays(world: World) -> None:
     world.apply(model())
     await world.play(seconds=100)
     assert world.said("Model") == ("", "Failed", "Forbidden")
+
+
+async def test_a_namespace_that_is_being_deleted_is_left_alone(serving: World) -> None:
+    """Its objects go one by one, and nothing can be made in it any more."""
+
+    def refuse(_: int, call: Call) -> None:
+        if call.verb == "create":
+            raise Terminating("unable to create new content in namespace default", status=403)
+
+    serving.cluster.fault = refuse
+    serving.cluster.remove(SECRETS, "default", "m-keys")
+    before = len(serving.cluster.writes)
+    await serving.play(seconds=300)
+    assert serving.cluster.writes[before:] == [Call("create", "secrets", "m-keys")]
+    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
 
 
 # resync

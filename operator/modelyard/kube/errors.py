@@ -5,7 +5,8 @@ KubeError
 ├── AlreadyExists   409 on a create
 ├── Conflict        409 on a change
 ├── Refused         400, 401, 403, 405, 413, 422: the same request will be refused again
-│   └── Denied      401, 403 of RBAC: perhaps not, a moment after the API server's start
+│   ├── Denied      401, 403 of RBAC: perhaps not, a moment after the API server's start
+│   └── Terminating 403: the namespace is being deleted, with all that is in it
 ├── Gone            410: the watch's resourceVersion has expired
 └── Unavailable     429, 5xx, no connection, no answer in time: worth another try
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+_TERMINATING: Final = "NamespaceTerminating"  # a cause: k8s.io/api/core/v1, NamespaceTerminatingCause
 _RBAC: Final = re.compile(r'is forbidden: User ".*" cannot ')
 
 
@@ -58,6 +60,10 @@ class Denied(Refused):
     """RBAC says no; an API server that has just started does so too, until it has read the rules."""
 
 
+class Terminating(Refused):
+    """Nothing can be created in a namespace that is being deleted."""
+
+
 class Gone(KubeError):
     """The resourceVersion is too old to watch from."""
 
@@ -79,8 +85,15 @@ def from_status(status: int, body: dict[str, Any], retry_after: float | None) ->
         chosen = Gone
     elif status == 429 or status >= 500:
         chosen = Unavailable
+    elif status == 403 and _TERMINATING in _causes(body):
+        chosen = Terminating
     elif status == 401 or (status == 403 and _RBAC.search(message)):
         chosen = Denied
     else:
         chosen = Refused
     return chosen(message, status=status, reason=reason, retry_after=retry_after, body=body)
+
+
+def _causes(body: dict[str, Any]) -> set[str]:
+    causes = (body.get("details") or {}).get("causes") or ()
+    return {str(cause.get("reason")) for cause in causes}

@@ -9,13 +9,12 @@ from typing import Final
 
 from modelyard.api.names import API_VERSION
 from modelyard.kube.client import Client
-from modelyard.kube.errors import KubeError
+from modelyard.kube.errors import KubeError, Terminating
 from modelyard.kube.types import EVENTS
 from modelyard.reconcile.known import Item
 
 _LOG: Final = logging.getLogger(__name__)
 _CONTROLLER: Final = "modelyard.dev/operator"
-_GOING: Final = "because it is being terminated"  # the API server says it as 403 Forbidden
 _NOTE_BYTES: Final = 1024  # https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/
 
 
@@ -49,7 +48,7 @@ class Recorder:
         }
         try:
             await self._client.create(EVENTS, item.key.namespace, body)
+        except Terminating:
+            pass  # nobody would read it
         except KubeError as error:
-            # Nothing can be posted in a namespace that is about to go, and nobody would read it.
-            level = logging.DEBUG if _GOING in error.message else logging.WARNING
-            _LOG.log(level, "event %s of %s: %s", reason, item.key, error)
+            _LOG.warning("event %s of %s: %s", reason, item.key, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import orjson
 
@@ -15,6 +15,8 @@ from modelyard.kube.types import Json
 from modelyard.reconcile.queue import Key
 from modelyard.resources import labels
 from modelyard.resources.revision import Owner
+
+_LATE: Final = "ProgressDeadlineExceeded"
 
 
 class Mark(NamedTuple):
@@ -131,14 +133,12 @@ class Rollout(NamedTuple):
     updated: int = 0
     ready: int = 0
     available: int = 0
-    progressing: str = ""  # reason of the condition Progressing
-    message: str = ""
+    overdue: str = ""  # what the condition Progressing says when the deadline has passed
 
     @classmethod
     def read(cls, body: Json) -> Self:
         """Of a Deployment."""
         status = body.get("status", {})
-        progressing: Json = next((c for c in status.get("conditions", ()) if c["type"] == "Progressing"), {})
         return cls(
             generation=body["metadata"].get("generation", 0),
             observed=status.get("observedGeneration", 0),
@@ -147,9 +147,14 @@ class Rollout(NamedTuple):
             updated=status.get("updatedReplicas", 0),
             ready=status.get("readyReplicas", 0),
             available=status.get("availableReplicas", 0),
-            progressing=progressing.get("reason", ""),
-            message=progressing.get("message", ""),
+            overdue=_overdue(status),
         )
+
+
+def _overdue(status: Json) -> str:
+    # Only this reason: the others change on the way, and each change would be news.
+    said = (c.get("message") or _LATE for c in status.get("conditions", ()) if c.get("reason") == _LATE)
+    return next(said, "")
 
 
 @dataclass(slots=True)

@@ -25,14 +25,14 @@ def progress(rollout: Rollout, spec: ServiceSpec, cause: Cause | None) -> Progre
     if cause and (cause.final or _is_overdue(rollout)):
         return Progress(complete=False, failed=True, reason=cause.code, message=cause.message)
     if _is_overdue(rollout):
-        return Progress(False, True, "RolloutDeadlineExceeded", rollout.message)
+        return Progress(False, True, "RolloutDeadlineExceeded", rollout.overdue)
     if cause:
         return Progress(False, False, cause.code, cause.message)
     return Progress(False, False, "RollingOut", "replicas of the new version are starting")
 
 
 def _is_overdue(rollout: Rollout) -> bool:
-    return rollout.observed >= rollout.generation and rollout.progressing == "ProgressDeadlineExceeded"
+    return rollout.observed >= rollout.generation and bool(rollout.overdue)
 
 
 def _is_complete(rollout: Rollout, spec: ServiceSpec) -> bool:

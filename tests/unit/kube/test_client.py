@@ -23,6 +23,7 @@ from modelyard.kube.errors import (
     KubeError,
     NotFound,
     Refused,
+    Terminating,
     Unavailable,
     from_status,
 )
@@ -327,3 +328,13 @@ async def test_a_watch_that_falls_silent(server: Server, monkeypatch: pytest.Mon
 )
 def test_what_rbac_denies_and_what_a_quota_refuses(message: str, expected: type[KubeError]) -> None:
     assert type(from_status(403, {"reason": "Forbidden", "message": message}, None)) is expected
+
+
+def test_what_a_namespace_refuses_that_is_being_deleted() -> None:
+    message = "unable to create new content in namespace n because it is being terminated"
+    causes = [
+        {"reason": "NamespaceTerminating", "field": "metadata.namespace", "message": "n is terminating"}
+    ]
+    body = {"reason": "Forbidden", "message": message, "details": {"name": "m", "causes": causes}}
+    assert type(from_status(403, body, None)) is Terminating
+    assert type(from_status(403, body | {"details": None}, None)) is Refused

@@ -15,7 +15,7 @@ FIXED = ServiceSpec(image_id="m", num_replicas=2)
 NONE = ServiceSpec(image_id="m", num_replicas=0)
 AUTOSCALED = ServiceSpec(image_id="m")
 DONE = Rollout(generation=3, observed=3, desired=2, replicas=2, updated=2, ready=2, available=2)
-LATE = DONE._replace(available=1, progressing="ProgressDeadlineExceeded", message="too late")
+LATE = DONE._replace(available=1, overdue="too late")
 FINAL = Cause("ImagePullFailed", "no image", "p", final=True)
 SLOW = Cause("Unschedulable", "no room", "p", final=False)
 

@@ -40,8 +40,11 @@ def child(version: int, uid: str = "c1", owner: str = "u1", **more: Any) -> Json
     return {"metadata": meta | more.pop("metadata", {})} | more
 
 
-def deployment(version: int, generation: int = 1, available: int = 0, **more: Any) -> Json:
-    status = {"availableReplicas": available, "observedGeneration": generation}
+def deployment(
+    version: int, generation: int = 1, available: int = 0, progressing: str = "ReplicaSetUpdated", **more: Any
+) -> Json:
+    conditions = [{"type": "Progressing", "reason": progressing, "message": f"it is {progressing}"}]
+    status = {"availableReplicas": available, "observedGeneration": generation, "conditions": conditions}
     return child(version, metadata={"generation": generation}, spec={"replicas": 1}, status=status, **more)
 
 
@@ -165,6 +168,8 @@ def test_revisions_of_others_are_none_of_ours(store: Store) -> None:
         (deployment(10), False, True),
         (deployment(11), False, True),
         (deployment(11, available=1), True, True),
+        (deployment(11, progressing="NewReplicaSetAvailable"), False, True),
+        (deployment(11, progressing="ProgressDeadlineExceeded"), True, True),
         (deployment(11, generation=2), True, False),
         (deployment(11, uid="c2"), True, True),
     ],
