@@ -162,7 +162,7 @@ class Controller:
                     store.doubt(key)
             else:
                 record = store.put_record(body)
-                key = record.key if record else None
+                key = record.key if record and not self._is_own(REVISIONS, body) else None
                 for dependent in store.dependents(record.key) if record else ():
                     queue.add(dependent)
         elif deleted:
@@ -174,6 +174,11 @@ class Controller:
             key = Key(SERVICE.name, body["metadata"]["namespace"], owner.name) if owner else None
         if key:
             queue.add(key)
+
+    def _is_own(self, resource: ApiResource, body: Json) -> bool:
+        """Whether something is told of that is being created here, which goes on from there."""
+        metadata = body["metadata"]
+        return self._ctx.store.is_creating(resource, metadata["namespace"], metadata["name"])
 
     @staticmethod
     def _owner(resource: ApiResource, body: Json) -> Key:

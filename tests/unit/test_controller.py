@@ -13,7 +13,7 @@ from tests.unit.world import World, everything, model, service
 
 from modelyard.controller import Controller
 from modelyard.kube.errors import Denied, Refused, Terminating, Unavailable
-from modelyard.kube.types import AUTOSCALERS, DEPLOYMENTS, OURS, SECRETS, Json
+from modelyard.kube.types import AUTOSCALERS, DEPLOYMENTS, OURS, REVISIONS, SECRETS, Json
 from modelyard.metrics import RECONCILE_ERRORS
 from modelyard.reconcile.queue import Key
 from modelyard.settings import Settings
@@ -169,6 +169,17 @@ async def test_a_spec_that_passed_an_older_schema(
         key: before[key] for key in before.keys() - changed
     }
     assert after.get("creationState", "Failed") == "Failed"
+
+
+async def test_a_record_that_is_told_before_its_answer_comes_is_news_to_others_only(serving: World) -> None:
+    body = serving.cluster.at(REVISIONS, "model-m-1")
+    model, manifest = Key("Model", "default", "m"), Key("Manifest", "default", "m")
+    for creates, expected in ((True, {manifest}), (False, {model, manifest})):
+        serving.store.drop_record(body)
+        with serving.store.creating(REVISIONS, "default", "model-m-1" if creates else "another"):
+            serving.controller._on_child(REVISIONS, body, False)
+        assert serving.queue._queued == expected
+        await serving.settle()
 
 
 async def test_what_is_refused_is_tried_again_after_a_while(world: World) -> None:

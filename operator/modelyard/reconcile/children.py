@@ -60,7 +60,8 @@ async def ensure(
     live = await ctx.client.find(resource, namespace, name) if child else None
     if live is None:
         try:
-            created = await ctx.client.create(resource, namespace, merged(marked, at_first()))
+            with ctx.store.creating(resource, namespace, name):
+                created = await ctx.client.create(resource, namespace, merged(marked, at_first()))
         except AlreadyExists:
             live = await ctx.client.get(resource, namespace, name)
         else:

@@ -32,9 +32,10 @@ async def report(ctx: Context, item: Item, outcome: Outcome) -> None:
     before = (item.state, item.status.get("id"))
     body = {"metadata": {"resourceVersion": str(item.resource_version)}, "status": patch}
     try:
-        written = await ctx.client.merge(
-            OURS[item.key.kind], item.key.namespace, item.key.name, body, subresource="status"
-        )
+        with ctx.store.writing_status(item.key, status):
+            written = await ctx.client.merge(
+                OURS[item.key.kind], item.key.namespace, item.key.name, body, subresource="status"
+            )
     except NotFound:  # deleted meanwhile: the watch will say so
         return
     ctx.store.wrote_status(item, status, written["metadata"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from modelyard.api.kinds import IMAGE, MANIFEST, MODEL, SERVICE
@@ -31,6 +32,33 @@ class Store:
         self._jobs: dict[Key, dict[str, BuildJob]] = defaultdict(dict)
         self._looks: dict[str, BuildLook] = {}
         self._dependents: dict[Key, set[Key]] = defaultdict(set)
+        self._creating: set[ChildKey] = set()
+        self._statuses: dict[Key, Json] = {}  # that are being written
+
+    # what is being written here: the watch may tell of it before the answer comes, and then it is no news
+
+    @contextmanager
+    def creating(self, resource: ApiResource, namespace: str, name: str) -> Iterator[None]:
+        """A child or a record is being created while the context lasts."""
+        key = (resource.plural, namespace, name)
+        self._creating.add(key)
+        try:
+            yield
+        finally:
+            self._creating.discard(key)
+
+    def is_creating(self, resource: ApiResource, namespace: str, name: str) -> bool:
+        """Whether it is being created."""
+        return (resource.plural, namespace, name) in self._creating
+
+    @contextmanager
+    def writing_status(self, key: Key, status: Json) -> Iterator[None]:
+        """A status is being written while the context lasts."""
+        self._statuses[key] = status
+        try:
+            yield
+        finally:
+            del self._statuses[key]
 
     # our objects
 
@@ -59,8 +87,9 @@ class Store:
             item.marks = known.marks
         same = (
             known is not None
-            and (known.uid, known.generation, known.registration, known.deleting, known.status)
-            == (item.uid, item.generation, item.registration, item.deleting, item.status)
+            and (known.uid, known.generation, known.registration, known.deleting)
+            == (item.uid, item.generation, item.registration, item.deleting)
+            and item.status in (known.status, self._statuses.get(item.key))
         )  # fmt: skip
         return None if same else item.key
 
@@ -173,6 +202,8 @@ class Store:
             same_spec = "spec" in body and known.rollout.generation == child.rollout.generation
             child.trusted = known.trusted and (ours or same_spec)
         self._children[key] = child
+        if known is None and key in self._creating:
+            return None
         same = known is not None and (known.uid, known.rollout) == (child.uid, child.rollout)
         return None if same and child.trusted else owner
 

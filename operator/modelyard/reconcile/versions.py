@@ -55,7 +55,8 @@ async def ensure(ctx: Context, item: Item, content: Json, *, complete: bool = Fa
     ended = {labels.STATE: State.SUCCEEDED, labels.ENDED: timestamp(ctx.now())} if complete else {}
     body = revision(owner(item), version, content, ended | _about(item))
     try:
-        written = await ctx.client.create(REVISIONS, item.key.namespace, body)
+        with ctx.store.creating(REVISIONS, item.key.namespace, body["metadata"]["name"]):
+            written = await ctx.client.create(REVISIONS, item.key.namespace, body)
     except AlreadyExists:
         written = await _look_again(ctx, item, version)
         body = written

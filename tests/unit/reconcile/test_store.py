@@ -87,6 +87,14 @@ def test_a_status_that_was_written_is_no_news(store: Store) -> None:
     assert known.status == {"state": "Running"}
 
 
+def test_a_status_that_is_told_before_its_answer_comes_is_no_news(store: Store) -> None:
+    store.put_item("Model", item(10))
+    with store.writing_status(MODEL, {"state": "Running"}):
+        assert store.put_item("Model", item(11, status={"state": "Running"})) is None
+        assert store.put_item("Model", item(12, status={"state": "Failed"})) == MODEL
+    assert store.put_item("Model", item(13, status={"state": "Running"})) == MODEL
+
+
 def test_the_deletion_of_an_older_incarnation_leaves_the_present_one(store: Store) -> None:
     store.put_item("Model", item(10, uid="u1"))
     store.put_item("Model", item(20, uid="u2"))
@@ -206,6 +214,15 @@ def test_any_change_of_a_child_of_which_only_metadata_is_watched_is_looked_at(st
     known = store.child(CORE_SERVICES, "default", "m")
     assert known
     assert known.trusted
+
+
+def test_a_child_that_is_told_before_its_answer_comes_is_no_news(store: Store) -> None:
+    with store.creating(CORE_SERVICES, "default", "m"):
+        assert store.put_child(CORE_SERVICES, child(10)) is None
+        assert store.child(CORE_SERVICES, "default", "m")
+        assert store.put_child(CORE_SERVICES, child(11)) == Owner("Service", "m", "u1")
+    store.drop_child(CORE_SERVICES, child(12))
+    assert store.put_child(CORE_SERVICES, child(13, uid="c2")) == Owner("Service", "m", "u1")
 
 
 def test_what_was_written_of_a_deployment_keeps_what_was_seen_of_it(store: Store) -> None:

@@ -1,0 +1,46 @@
+"""What a real API server answers, by the names that the operator has for it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+from tests.support.cluster import Kubectl, eventually
+
+from modelyard.kube.client import Client
+from modelyard.kube.errors import Terminating
+from modelyard.kube.types import SECRETS, Json
+
+HOLDER: Final[Json] = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "holder", "finalizers": ["example.com/held-by-a-test"]},
+}
+
+
+@pytest.fixture
+def going(kubeconfig: object) -> Iterator[Kubectl]:
+    """kubectl in a namespace that is being deleted, and cannot go before the test ends."""
+    kubectl = Kubectl(f"going-{uuid.uuid4().hex[:8]}")
+    kubectl("create", "namespace", kubectl.namespace)
+    kubectl.apply(HOLDER)
+    kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
+    eventually(lambda: _phase(kubectl) == "Terminating", 30, "the namespace is being deleted")
+    yield kubectl
+    kubectl.patch("configmap", "holder", {"metadata": {"finalizers": None}})
+
+
+def _phase(kubectl: Kubectl) -> str:
+    phase: str = kubectl.get("namespace", kubectl.namespace)["status"]["phase"]
+    return phase
+
+
+async def test_nothing_can_be_made_in_a_namespace_that_is_being_deleted(going: Kubectl) -> None:
+    client = await Client.from_environment()
+    try:
+        with pytest.raises(Terminating, match="being terminated"):
+            await client.create(SECRETS, going.namespace, SECRETS.header() | {"metadata": {"name": "late"}})
+    finally:
+        await client.close()
