@@ -198,6 +198,8 @@ class Controller:
             try:
                 after = await self._reconcile(key)
             except (Conflict, Denied, NotFound, Unavailable) as error:
+                if isinstance(error, NotFound):
+                    self._ctx.store.doubt(key)  # what it lives in may have gone, and itself with it
                 _LOG.warning("%s: %s; again in %.1f s", key, error, queue.retry(key))
             except Exception:
                 RECONCILE_ERRORS.labels(kind=key.kind).inc()
@@ -253,6 +255,8 @@ class Controller:
             return item
         live = await self._ctx.client.find(OURS[key.kind], key.namespace, key.name)
         item.doubtful = False
+        if store.item(key) is None:
+            return None  # its end was told meanwhile, and nobody would tell of it again
         if live:
             store.put_item(key.kind, live)
         else:

@@ -12,8 +12,8 @@ from tests.unit.fake_cluster import Call
 from tests.unit.world import World, everything, model, service
 
 from modelyard.controller import Controller
-from modelyard.kube.errors import Denied, Refused, Terminating, Unavailable
-from modelyard.kube.types import AUTOSCALERS, DEPLOYMENTS, OURS, REVISIONS, SECRETS, Json
+from modelyard.kube.errors import Denied, NotFound, Refused, Terminating, Unavailable
+from modelyard.kube.types import AUTOSCALERS, DEPLOYMENTS, OURS, REVISIONS, SECRETS, ApiResource, Json
 from modelyard.metrics import RECONCILE_ERRORS
 from modelyard.reconcile.queue import Key
 from modelyard.settings import Settings
@@ -273,6 +273,39 @@ async def test_an_object_that_went_without_a_word_is_let_go(serving: World, kind
     assert len(serving.cluster.writes) - before < 15
     owners = {owner["kind"] for body in serving.cluster.objects.values() for owner in _owners(body)}
     assert kind not in owners
+
+
+async def test_an_object_whose_end_is_told_while_it_is_looked_at_stays_gone(
+    serving: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = Key("Model", "default", "m")
+    find = serving.controller._ctx.client.find
+
+    async def late(resource: ApiResource, namespace: str, name: str) -> Json | None:
+        live = await find(resource, namespace, name)
+        serving.controller._on_ours(resource, live or {}, True)
+        return live
+
+    serving.store.doubt(key)
+    monkeypatch.setattr(serving.controller._ctx.client, "find", late)
+    assert await serving.controller._item(key) is None
+    assert serving.store.item(key) is None
+
+
+async def test_what_finds_no_place_any_more_is_looked_at(serving: World) -> None:
+    """The namespace has gone, and the watch was away."""
+
+    def gone(_: int, call: Call) -> None:
+        if call.verb == "create":
+            raise NotFound('namespaces "default" not found', status=404)
+
+    serving.cluster.remove(REVISIONS, "default", "model-m-1", told=False)
+    serving.cluster.remove(OURS["Model"], "default", "m", told=False)
+    serving.store.drop_record({"metadata": {"namespace": "default", "name": "model-m-1"}})
+    serving.cluster.fault = gone
+    serving.queue.add(Key("Model", "default", "m"))
+    await serving.play(seconds=5)
+    assert serving.store.item(Key("Model", "default", "m")) is None
 
 
 def _owners(body: Json) -> list[Json]:
