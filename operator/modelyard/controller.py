@@ -162,7 +162,9 @@ class Controller:
                     store.doubt(key)
             else:
                 record = store.put_record(body)
-                key = record.key if record and not self._is_own(REVISIONS, body) else None
+                key = None
+                if record and not store.is_creating(REVISIONS, record.key.namespace, record.name):
+                    key = record.key
                 for dependent in store.dependents(record.key) if record else ():
                     queue.add(dependent)
         elif deleted:
@@ -174,11 +176,6 @@ class Controller:
             key = Key(SERVICE.name, body["metadata"]["namespace"], owner.name) if owner else None
         if key:
             queue.add(key)
-
-    def _is_own(self, resource: ApiResource, body: Json) -> bool:
-        """Whether something is told of that is being created here, which goes on from there."""
-        metadata = body["metadata"]
-        return self._ctx.store.is_creating(resource, metadata["namespace"], metadata["name"])
 
     @staticmethod
     def _owner(resource: ApiResource, body: Json) -> Key:

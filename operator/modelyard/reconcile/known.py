@@ -153,8 +153,9 @@ class Rollout(NamedTuple):
 
 def _overdue(status: Json) -> str:
     # Only this reason: the others change on the way, and each change would be news.
-    said = (c.get("message") or _LATE for c in status.get("conditions", ()) if c.get("reason") == _LATE)
-    return next(said, "")
+    conditions = status.get("conditions", ())
+    late = (c for c in conditions if (c["type"], c.get("reason")) == ("Progressing", _LATE))
+    return next((c.get("message") or _LATE for c in late), "")
 
 
 @dataclass(slots=True)

@@ -62,14 +62,15 @@ async def _phases(ctx: Context, item: Item, spec: ServiceSpec) -> Outcome:
         return image
     content = versions.content_of(spec, item, imageId=image.id)
     record = await versions.ensure(ctx, item, content)
+    location = str(image.location)
     try:
-        await _children(ctx, item, spec, str(image.location))
+        await _children(ctx, item, spec, location)
     except NameTaken as error:
         return failed("NameTaken", str(error), record, requeue_after=30)
     rollout = _seen(ctx, item)
     if _is_rolled(item, record) or progress(rollout, spec, None).complete:
         return _serving(ctx, spec, record, image, rollout)
-    return await _rollout(ctx, item, spec, record, rollout, str(image.location))
+    return await _rollout(ctx, item, spec, record, rollout, location)
 
 
 async def _note_success(ctx: Context, item: Item, record: Record, outcome: Outcome) -> None:
