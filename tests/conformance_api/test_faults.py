@@ -20,6 +20,7 @@ pytestmark = ours_to_break
 _SCRIPT: Final = Path(__file__).with_name("fault_client.py")
 _SECONDS: Final = 40.0  # of crashes before the API server's, and a quarter of them after it
 _API_SERVER_SECONDS: Final = 180.0  # the kubelet waits longer each time before it starts it again
+_GATEWAY_SECONDS: Final = 120.0  # scheduler and controllers crash with the API server, and wait as well
 _OPERATOR: Final = "app.kubernetes.io/name=modelyard"
 _POD: Final = "fault-client"
 
@@ -112,7 +113,8 @@ def test_nothing_is_lost_and_nothing_comes_twice(
     answered = [line for line in lines if "answered" in line]
     strange = [line for line in answered if line["status"] not in {200, 202, 429, 503}]
     assert not strange
-    with forwarded() as url:
+    ready = eventually(lambda: SYSTEM.ready_pods(GATEWAY_PODS), _GATEWAY_SECONDS, "a gateway takes calls")
+    with forwarded(f"pod/{ready[0]['metadata']['name']}", 8443) as url:
         later = caller(path=f"{path.removeprefix('/api')}", url=url)
         _check_models(later, lines)
         _check_services(later, lines)

@@ -56,6 +56,10 @@ class Kubectl:
         """Objects of a kind."""
         return json.loads(self("get", kind, "--output", "json", "--selector", selector))["items"]
 
+    def ready_pods(self, selector: str) -> list[Json]:
+        """Pods that take calls and are not about to go."""
+        return [pod for pod in self.list("pods", selector) if _takes_calls(pod)]
+
     def patch(self, kind: str, name: str, patch: Json) -> None:
         """JSON merge patch of an object."""
         self("patch", kind, name, "--type", "merge", "--patch", json.dumps(patch))
@@ -64,6 +68,12 @@ class Kubectl:
         """The decoded data of a Secret."""
         data = self.get("secret", name).get("data", {})
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def _takes_calls(pod: Json) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    ready = {"Ready", "True"} in [{c["type"], c["status"]} for c in conditions]
+    return ready and "deletionTimestamp" not in pod["metadata"]
 
 
 def eventually(probe: Callable[[], T], seconds: float, what: str, every: float = 0.5) -> T:

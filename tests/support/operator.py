@@ -16,15 +16,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 def operator_pod() -> Json:
     """The operator's pod once there is one that is ready."""
-
-    def ready() -> Json | None:
-        pods = [pod for pod in SYSTEM.list("pods", _SELECTOR) if "deletionTimestamp" not in pod["metadata"]]
-        if len(pods) != 1:
-            return None
-        conditions = pods[0]["status"].get("conditions", [])
-        return pods[0] if {"Ready", "True"} in [{c["type"], c["status"]} for c in conditions] else None
-
-    return eventually(ready, 60, "the operator is ready") or {}
+    return eventually(lambda: SYSTEM.ready_pods(_SELECTOR), 60, "the operator is ready")[0]
 
 
 def restarts() -> tuple[str, int]:
