@@ -6,42 +6,52 @@ import contextvars
 import threading
 from collections.abc import Iterator
 from queue import SimpleQueue
-from typing import Final
+from typing import Final, Self
 
 _ROOM: Final = 4  # chunks that wait to be used
 
 
-def ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same chunks, read by a thread while those before them are used.
+class Ahead:
+    """The same chunks, read by a thread from now on, while those before them are used. Close it after use.
 
-    What reading raises comes after the chunks before it. Closing waits for the chunk that is being read.
+    What reading raises comes after the chunks before it.
     """
-    ready: SimpleQueue[bytes | BaseException | None] = SimpleQueue()
-    room = threading.Semaphore(_ROOM)
-    left = threading.Event()
 
-    def read() -> None:
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._ready: SimpleQueue[bytes | BaseException | None] = SimpleQueue()
+        self._room = threading.Semaphore(_ROOM)
+        self._left = threading.Event()
+        # In the caller's context, which knows where connections may lead; no reason for the process to stay.
+        context = contextvars.copy_context()
+        self._reader = threading.Thread(target=context.run, args=(self._read,), daemon=True)
+        self._reader.start()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        chunk = self._ready.get()
+        if isinstance(chunk, bytes):
+            self._room.release()
+            return chunk
+        self._ready.put(chunk)  # an end stays the end
+        raise chunk or StopIteration
+
+    def close(self) -> None:
+        """Waits for the chunk that is being read."""
+        self._left.set()
+        self._room.release()
+        self._reader.join()
+
+    def _read(self) -> None:
         end: BaseException | None = None
         try:
-            for chunk in chunks:
-                ready.put(chunk)
-                room.acquire()
-                if left.is_set():
+            for chunk in self._chunks:
+                self._ready.put(chunk)
+                self._room.acquire()
+                if self._left.is_set():
                     break
         except BaseException as error:
             end = error
-        ready.put(end)
-
-    # In the caller's context, which knows where connections may lead; no reason for the process to stay.
-    reader = threading.Thread(target=contextvars.copy_context().run, args=(read,), daemon=True)
-    reader.start()
-    try:
-        while isinstance(chunk := ready.get(), bytes):
-            yield chunk
-            room.release()
-        if chunk is not None:
-            raise chunk
-    finally:
-        left.set()
-        room.release()
-        reader.join()
+        self._ready.put(end)

@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import httpcore
 import httpx
 
 _CHUNK_BYTES: Final = 1024 * 1024
 _ENOUGH_BYTES: Final = _CHUNK_BYTES // 4  # to be passed on without a copy
-# httpx reads 64 KiB at once, and each read has its price: so a large file takes half the processor time.
-httpcore.HTTP11Connection.READ_NUM_BYTES = _CHUNK_BYTES
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 

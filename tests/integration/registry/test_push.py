@@ -41,6 +41,7 @@ class Content:
     body: bytes = BODY
     happens_at: int = -1
     happening: Callable[[], None] = lambda: None
+    size: int | None = None
     opened: list[int] = field(default_factory=list)
 
     def open(self, offset: int) -> Iterator[bytes]:

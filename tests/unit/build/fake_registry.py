@@ -9,9 +9,11 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
+
+from tests.unit.build.webserver import QuietServer
 
 _UPLOADS: Final = re.compile(r"/v2/(?P<repository>.+)/blobs/uploads/(?P<session>\w*)")
 _BLOB: Final = re.compile(r"/v2/(?P<repository>.+)/blobs/(?P<digest>sha256:\w+)")
@@ -44,9 +46,11 @@ class FakeRegistry:
         """Whether a broken connection ends the upload."""
         self.deletes = True
         self.tracks_subjects = False
+        self.misses: int | None = None
+        """The status for a manifest whose blobs are not there; by default it is taken."""
+        self.connections = 0
         self._count = 0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = QuietServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.01))
         self._thread.start()
 
@@ -74,6 +78,10 @@ class FakeRegistry:
 class _Handler(BaseHTTPRequestHandler):
     registry: FakeRegistry
     protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        super().setup()
+        self.registry.connections += 1
 
     def _any(self) -> None:
         call = Call(self.command, self.path, {key.lower(): value for key, value in self.headers.items()})
@@ -160,7 +168,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._read()
         registry = self.registry
         registry.calls.append(Call(call.method, call.path, call.headers, len(body)))
-        if self.command == "PUT":
+        if self.command == "PUT" and registry.misses and not self._has_blobs(repository, body):
+            self._answer(registry.misses, body=_error("MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"))
+        elif self.command == "PUT":
             registry.manifests[repository, name] = registry.manifests[repository, digest_of(body)] = body
             tracked = registry.tracks_subjects and "subject" in json.loads(body)
             self._answer(201, {"OCI-Subject": "yes"} if tracked else {})
@@ -173,6 +183,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(202)
         else:
             self._answer(200, body=registry.manifests[repository, name])
+
+    def _has_blobs(self, repository: str, body: bytes) -> bool:
+        manifest = json.loads(body)
+        named = [manifest[key] for key in ("config",) if key in manifest] + manifest.get("layers", [])
+        return all((repository, blob["digest"]) in self.registry.blobs for blob in named)
 
     def _read(self, limit: int | None = None) -> bytes:
         """The body, or its first bytes."""

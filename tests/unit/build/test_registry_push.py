@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -36,6 +37,7 @@ class Memory:
 
     body: bytes = BODY
     chunk: int = MIB
+    size: int | None = None
     opened: list[int] = field(default_factory=list)
 
     def open(self, offset: int) -> Iterator[bytes]:
@@ -70,6 +72,87 @@ def test_a_blob_is_streamed_and_hashed(fake: FakeRegistry, registry: Registry, r
     assert fake.calls[1].headers["transfer-encoding"] == "chunked"
     assert seen == [MIB * count for count in range(1, 21)]
     assert not fake.sessions
+
+
+def test_a_length_that_is_known_is_told(
+    fake: FakeRegistry, registry: Registry, repository: Reference
+) -> None:
+    assert registry.upload(repository, Memory(size=len(BODY))).digest == DIGEST
+    assert fake.asked("PATCH")[0].headers["content-length"] == str(len(BODY))
+    assert "transfer-encoding" not in fake.asked("PATCH")[0].headers
+
+
+@pytest.mark.parametrize("length", [len(BODY) + 1, len(BODY) - 1])
+def test_a_length_that_is_wrong_does_not_hang(
+    fake: FakeRegistry, registry: Registry, repository: Reference, length: int
+) -> None:
+    """The registry would wait for the rest, or take what is left over for a request of its own."""
+    assert registry.upload(repository, Memory(size=length)) == Blob(DIGEST, len(BODY))
+    assert fake.blobs["models/x", DIGEST] == BODY
+
+
+def test_the_content_is_read_while_the_registry_begins(
+    fake: FakeRegistry, registry: Registry, repository: Reference
+) -> None:
+    content, read = Memory(), threading.Event()
+    fake.refuse = lambda call: None if call.method != "POST" or read.wait(30) else (500, {})
+
+    class Told:
+        size = None
+
+        def open(self, offset: int) -> Iterator[bytes]:
+            read.set()
+            return content.open(offset)
+
+    assert registry.upload(repository, Told()).digest == DIGEST
+
+
+def test_one_connection_serves_again_and_again(
+    fake: FakeRegistry, registry: Registry, repository: Reference
+) -> None:
+    registry.upload(repository, Memory())
+    registry.upload_bytes(repository, b"{}")
+    registry.has_blob(repository, DIGEST)
+    assert len(fake.calls) == 6
+    assert fake.connections == 1
+
+
+def test_uploads_that_were_begun_before(
+    fake: FakeRegistry, registry: Registry, repository: Reference
+) -> None:
+    registry.reserve(repository, 2)
+    other = Reference(fake.address, "models/y")
+    for place, body in ((other, b"y"), (repository, b"1"), (repository, b"2"), (repository, b"3")):
+        assert registry.upload_bytes(place, body) == Blob(digest_of(body), 1)
+    assert set(fake.blobs.values()) == {b"y", b"1", b"2", b"3"}
+    assert [call.method for call in fake.calls] == [
+        "POST",
+        "POST",
+        "POST",
+        "PUT",
+        "PUT",
+        "PUT",
+        "POST",
+        "PUT",
+    ]
+
+
+def test_uploads_that_nobody_took_are_cancelled(
+    fake: FakeRegistry, retry: Retry, repository: Reference
+) -> None:
+    with Registry(RegistryAccess(), retry=retry) as registry:
+        registry.reserve(repository, 2)
+        registry.upload_bytes(repository, b"x")
+        assert len(fake.sessions) == 1
+    assert fake.sessions == {}
+
+
+def test_an_upload_that_was_begun_and_is_forgotten(
+    fake: FakeRegistry, registry: Registry, repository: Reference
+) -> None:
+    registry.reserve(repository, 1)
+    fake.sessions.clear()
+    assert registry.upload_bytes(repository, b"x") == Blob(digest_of(b"x"), 1)
 
 
 def test_an_empty_blob(fake: FakeRegistry, registry: Registry, repository: Reference) -> None:
@@ -177,10 +260,9 @@ def test_a_registry_that_takes_no_upload(
     fake: FakeRegistry, registry: Registry, repository: Reference, status: int, error: type[Exception]
 ) -> None:
     fake.refuse = lambda _: (status, {})
-    content = Memory()
     with pytest.raises(error, match=f"answers {status}"):
-        registry.upload(repository, content)
-    assert content.opened == []
+        registry.upload(repository, Memory())
+    assert (fake.blobs, fake.sessions) == ({}, {})
 
 
 def test_a_digest_that_the_content_does_not_have(
@@ -204,6 +286,7 @@ def test_content_that_changes_between_two_readings_is_refused(
 class _Twice:
     first: bytes
     second: bytes
+    size: int | None = None
     opened: int = 0
 
     def open(self, offset: int) -> Iterator[bytes]:
@@ -216,6 +299,8 @@ def test_content_that_fails_is_not_the_registrys_fault(
     fake: FakeRegistry, registry: Registry, repository: Reference
 ) -> None:
     class Failing:
+        size = None
+
         def open(self, offset: int) -> Iterator[bytes]:
             yield BODY[:MIB]
             raise SourceUnavailableError("the source is down")

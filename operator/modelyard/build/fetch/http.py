@@ -18,6 +18,7 @@ from typing import Final
 import httpx
 
 from modelyard.build.access import Credential, header_value
+from modelyard.build.connections import Connections
 from modelyard.build.errors import (
     SourceForbiddenError,
     SourceInvalidError,
@@ -41,7 +42,7 @@ def http_file(source: Source, context: FetchContext) -> Iterator[HttpFile]:
     """Raises SourceInvalidError for a URL or credentials that cannot be used."""
     url = _url(source.url or "")
     credentials = _credential_headers(source.credentials, url)
-    with httpx.Client(verify=context.access.tls(), timeout=_TIMEOUT) as client:
+    with httpx.Client(transport=Connections(context.access.tls), timeout=_TIMEOUT) as client:
         yield HttpFile(client, url, credentials, source.digest)
 
 

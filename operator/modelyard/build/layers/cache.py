@@ -11,7 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from modelyard.build.errors import RegistryError, RegistryForbiddenError, RegistryNotFoundError
+from modelyard.build.errors import (
+    RegistryError,
+    RegistryForbiddenError,
+    RegistryNotFoundError,
+    RegistryRefusedError,
+)
 from modelyard.build.layers.image import CONFIG_TYPE, Document
 from modelyard.build.layers.layer import Layer
 from modelyard.build.layers.store import Store
@@ -22,6 +27,10 @@ from modelyard.build.registry.media_types import OCI_MANIFEST
 REPOSITORY: Final = "layer__cache"
 _KEPT: Final = "dev.modelyard.layer"
 """Annotation with all that is known of the layer, as JSON."""
+_CONFIG: Final = Document.of(CONFIG_TYPE, {
+    "architecture": "unknown", "os": "unknown", "rootfs": {"type": "layers", "diff_ids": []},
+})  # fmt: skip
+"""Of all of them alike, and so in the repository when the second one comes."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +72,10 @@ class LayerCache:
         return kept
 
     def keep(self, key: str, kept: Kept) -> None:
-        """Share what the image has with those to come."""
+        """Share a layer that was made for the image with those to come."""
+        layer = kept.layer.descriptor
         try:
-            if self._place.share(kept.layer.descriptor, self._image.repository):
+            if self._place.mount(layer, self._image.repository) or self._place.has(layer):
                 self._put(key, kept)
         except RegistryError as error:
             self._log(f"{kept.layer.holds}: not kept for other images: {error}")
@@ -81,16 +91,18 @@ class LayerCache:
             return None
 
     def _put(self, key: str, kept: Kept) -> None:
-        config = Document.of(CONFIG_TYPE, {"rootfs": {"type": "layers", "diff_ids": [kept.layer.diff_id]}})
         manifest = Document.of(
             OCI_MANIFEST,
             {
                 "schemaVersion": 2,
                 "mediaType": OCI_MANIFEST,
-                "config": config.descriptor,
+                "config": _CONFIG.descriptor,
                 "layers": [kept.layer.descriptor],
                 "annotations": {_KEPT: json.dumps(asdict(kept), sort_keys=True)},
             },
         )
-        self._registry.upload_bytes(self._place.repository, config.body)
-        self._registry.put_manifest(self._place.repository, manifest.body, OCI_MANIFEST, tag=key)
+        try:
+            self._registry.put_manifest(self._place.repository, manifest.body, OCI_MANIFEST, tag=key)
+        except (RegistryNotFoundError, RegistryRefusedError):  # its configuration is not there yet
+            self._registry.upload_bytes(self._place.repository, _CONFIG.body)
+            self._registry.put_manifest(self._place.repository, manifest.body, OCI_MANIFEST, tag=key)

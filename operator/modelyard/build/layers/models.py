@@ -24,9 +24,9 @@ from modelyard.build.request import BuildRequest, ModelInput
 from modelyard.build.sizes import human
 from modelyard.build.urls import clean_file_name, file_name, redact
 
-_HEAD_BYTES: Final = 1024 * 1024
-_BLOCK_BYTES: Final = 8 * 1024
-_EACH: Final = 8
+_HEAD_BYTES: Final = 512 * 1024
+_BLOCK_BYTES: Final = 4 * 1024
+_EACH: Final = 16
 """Of that many blocks of the head one is a sample of the file: packing all of it would hold up the upload."""
 
 

@@ -48,6 +48,11 @@ class Packed:
         """Known once it was opened."""
         return TAR_GZIP if self._is_gzip else TAR
 
+    @property
+    def size(self) -> int | None:
+        """Of the content, None for that of gzip; known once it was opened."""
+        return None if self._is_gzip else self._tar.size
+
     def diff_id(self, digest: str) -> str:
         """The digest of the tar, from that of the layer; known once it was read to its end."""
         return f"sha256:{self._raw.hexdigest()}" if self._is_gzip else digest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from modelyard.build.layers.layer import Layer
-from modelyard.build.layers.packing import TAR, Packed
+from modelyard.build.layers.packing import Packed
 from modelyard.build.layers.tar import Tar
 from modelyard.build.progress import Meter
 from modelyard.build.reference import Reference
@@ -28,7 +28,7 @@ class Store:
     def send(self, tar: Tar, holds: str, *, sample: Callable[[], bytes] | None = None) -> Layer:
         """A new layer of what the tar holds. Raises RegistryError, and what the tar's pieces raise."""
         packed = Packed(tar, sample)
-        progress = self._progress(holds, lambda: tar.size if packed.media_type == TAR else None)
+        progress = self._progress(holds, lambda: packed.size)
         blob = self._registry.upload(self.repository, packed, progress=progress)
         self._log(f"{holds}: {human(blob.size)} sent")
         return Layer(packed.media_type, blob.digest, blob.size, packed.diff_id(blob.digest), holds)
@@ -44,11 +44,15 @@ class Store:
 
     def share(self, layer: Descriptor, source: Reference) -> bool:
         """Without a byte sent; False when it is in another registry, or when the registry shares nothing."""
-        digest = layer["digest"]
-        if self._registry.has_blob(self.repository, digest):
-            return True
+        return self.has(layer) or self.mount(layer, source)
+
+    def has(self, layer: Descriptor) -> bool:
+        return self._registry.has_blob(self.repository, layer["digest"])
+
+    def mount(self, layer: Descriptor, source: Reference) -> bool:
+        """Whether the registry shares a layer between its repositories; it need not be new here."""
         near = source.registry == self.repository.registry
-        return near and self._registry.mount(self.repository, digest, source.repository)
+        return near and self._registry.mount(self.repository, layer["digest"], source.repository)
 
     def _progress(self, what: str, total: Callable[[], int | None]) -> Callable[[int], None]:
         """`total` is known when the first bytes are through."""

@@ -45,6 +45,7 @@ class Registry:
     ) -> None:
         """`credential` takes the place of those that `access` knows; `log` is told of what is tried again."""
         self._transport = Transport(access, credential=credential, retry=retry or Retry(attempts=3), log=log)
+        self._reserved = uploads.Reserved(self._transport)
 
     def __enter__(self) -> Self:
         return self
@@ -55,6 +56,7 @@ class Registry:
         self.close()
 
     def close(self) -> None:
+        self._reserved.cancel()
         self._transport.close()
 
     def resolve(self, image: str) -> str | None:
@@ -148,9 +150,13 @@ class Registry:
         """
         return uploads.upload(self._transport, repository, content, digest=digest, progress=progress)
 
+    def reserve(self, repository: Reference, count: int) -> None:
+        """Begin so many uploads of small blobs to come, which then take one request each, not two."""
+        self._reserved.fill(repository, count)
+
     def upload_bytes(self, repository: Reference, data: bytes) -> Blob:
         """A small blob, in one piece."""
-        return uploads.upload_bytes(self._transport, repository, data)
+        return uploads.upload_bytes(self._transport, repository, data, self._reserved)
 
     def copy(
         self,

@@ -57,7 +57,9 @@ class Login(httpx.Auth):
         credential = self.credential
         kind, _, parameters = response.headers.get("www-authenticate", "").partition(" ")
         if kind.lower() == "bearer" and not (credential and credential.token):
-            answer = yield self._token_request(dict(_PARAMETER.findall(parameters)), credential)
+            asked = self._token_request(dict(_PARAMETER.findall(parameters)), credential)
+            asked.extensions = {"timeout": request.extensions["timeout"]}
+            answer = yield asked
             if answer.status_code != 200:
                 return
             self._header = f"Bearer {self._token(answer.read())}"

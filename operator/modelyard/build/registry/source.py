@@ -17,17 +17,17 @@ class BlobSource:
         self._transport = transport
         self._repository = repository
         self._digest = digest
-        self._size = size
+        self.size = size
 
     def open(self, offset: int) -> Iterator[bytes]:
         """Raises RegistryError and its kinds."""
         return self._transport.retry.resumed(self._read, offset, on_retry=self._transport.tell)
 
     def _read(self, offset: int) -> Iterator[bytes]:
-        if offset == self._size:
+        if offset == self.size:
             return
         url = self._transport.of(self._repository, f"blobs/{self._digest}")
-        headers = {"Accept-Encoding": "identity"} | range_header(offset, self._size)
+        headers = {"Accept-Encoding": "identity"} | range_header(offset, self.size)
         with self._transport.request("GET", url, self._repository, headers=headers) as response:
             try:
                 yield from opened(response, offset).rest(offset)

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import httpx
 
 from modelyard.build.access import Credential, RegistryAccess
+from modelyard.build.connections import Connections
 from modelyard.build.errors import RegistryRefusedError
 from modelyard.build.reference import Reference
 from modelyard.build.registry.answers import check, unreachable
@@ -41,7 +42,9 @@ class Transport:
         self._access = access
         self._credential = credential
         self._logins: dict[tuple[str, tuple[str, ...]], Login] = {}
-        self._http = httpx.Client(verify=access.tls(), timeout=TIMEOUT, max_redirects=_REDIRECTS)
+        self._http = httpx.Client(
+            transport=Connections(access.tls), timeout=TIMEOUT, max_redirects=_REDIRECTS
+        )
 
     def close(self) -> None:
         self._http.close()
@@ -99,6 +102,8 @@ class Transport:
                 timeout=timeout,
             ) as response:
                 check(response, reference, has_credential=login.credential is not None)
+                if method == "HEAD" or response.headers.get("content-length") == "0":
+                    response.read()  # a connection serves again once its answer was read to the end
                 yield response
         except httpx.HTTPError as error:
             raise unreachable(error, reference) from None

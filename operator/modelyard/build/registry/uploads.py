@@ -9,14 +9,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 import httpx
 
-from modelyard.build.ahead import ahead
+from modelyard.build.ahead import Ahead
 from modelyard.build.errors import (
     BuildFailedError,
     DigestMismatchError,
@@ -41,6 +43,10 @@ _RANGE: Final = re.compile(r"(?:bytes=)?0-(\d+)")
 
 class Content(Protocol):
     """Bytes that can be read again, the same each time."""
+
+    @property
+    def size(self) -> int | None:
+        """How many there are, if that is known once the first of them were read."""
 
     def open(self, offset: int) -> Iterator[bytes]:
         """The bytes from `offset` on, in chunks; none at the end. Chunks of about 1 MiB are sent fastest."""
@@ -90,12 +96,40 @@ def mount(transport: Transport, repository: Reference, digest: str, source: str)
         return False
 
 
-def upload_bytes(transport: Transport, repository: Reference, data: bytes) -> Blob:
+class Reserved:
+    """Uploads that were begun, for blobs that are not known yet."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._begun: deque[tuple[Reference, httpx.URL]] = deque()
+
+    def fill(self, repository: Reference, count: int) -> None:
+        """Raises RegistryError."""
+        for _ in range(count):
+            self._begun.append((repository, _begin(self._transport, repository)))
+
+    def take(self, repository: Reference) -> httpx.URL | None:
+        """One of the repository, if there is one left."""
+        with contextlib.suppress(IndexError):
+            found, url = self._begun.popleft()
+            if found == repository:
+                return url
+            self._begun.append((found, url))
+        return None
+
+    def cancel(self) -> None:
+        """Those that nobody took."""
+        for repository, url in self._begun:
+            _cancel(self._transport, url, repository)
+        self._begun.clear()
+
+
+def upload_bytes(transport: Transport, repository: Reference, data: bytes, reserved: Reserved) -> Blob:
     """A small blob, in one piece."""
     blob = Blob(digest_of(data), len(data))
 
     def send() -> Blob:
-        with _Session(transport, repository) as session:
+        with _Session(transport, repository, reserved.take(repository)) as session:
             transport.retried(lambda: session.commit(blob, data))
         return blob
 
@@ -114,10 +148,12 @@ def upload(
 
     def send() -> Blob:
         body = _Body(content, progress)
-        with _Session(transport, repository) as session:
+        # The first bytes are under way while the registry begins.
+        with contextlib.closing(body.ahead(0)) as chunks, _Session(transport, repository) as session:
             try:
-                session.stream(body)
+                session.stream(body, chunks)
             except (RegistryUnavailableError, RegistryTooLargeError, RegistryForbiddenError) as error:
+                chunks.close()
                 transport.tell(f"{error}; going on in parts")
                 session.send_parts(body)
             if digest not in {None, body.blob.digest}:
@@ -180,8 +216,18 @@ class _Body:
     def blob(self) -> Blob:
         return Blob(f"sha256:{self._hash.hexdigest()}", self.size)
 
-    def read(self, offset: int) -> Generator[bytes, None, None]:
-        for chunk in self._open(offset):
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of a request with all of it; known once its first bytes were read."""
+        return _BYTES if self._content.size is None else _BYTES | {"Content-Length": str(self._content.size)}
+
+    def ahead(self, offset: int) -> Ahead:
+        """The bytes from `offset` on, to be `hashed`."""
+        return Ahead(self._open(offset))
+
+    def hashed(self, chunks: Iterator[bytes], offset: int) -> Iterator[bytes]:
+        """The same chunks, which begin at `offset`."""
+        for chunk in chunks:
             known = self.size - offset
             offset += len(chunk)
             if offset > self.size:
@@ -193,17 +239,18 @@ class _Body:
 
     def _open(self, offset: int) -> Iterator[bytes]:
         try:
-            yield from ahead(self._content.open(offset))
+            yield from self._content.open(offset)
         except BuildFailedError as error:
             raise _ContentError(error) from None
 
     def parts(self, offset: int) -> Iterator[bytes]:
         part = bytearray()
-        for chunk in self.read(offset):
-            part += chunk
-            while len(part) >= _PART_BYTES:
-                yield bytes(part[:_PART_BYTES])
-                del part[:_PART_BYTES]
+        with contextlib.closing(self.ahead(offset)) as chunks:
+            for chunk in self.hashed(chunks, offset):
+                part += chunk
+                while len(part) >= _PART_BYTES:
+                    yield bytes(part[:_PART_BYTES])
+                    del part[:_PART_BYTES]
         if part:
             yield bytes(part)
 
@@ -211,14 +258,15 @@ class _Body:
 class _Session:
     """One upload as the registry knows it, a context; cancelled there unless it was committed."""
 
-    def __init__(self, transport: Transport, repository: Reference) -> None:
+    def __init__(self, transport: Transport, repository: Reference, begun: httpx.URL | None = None) -> None:
+        """`begun` is the address of one that the registry has begun already."""
         self._transport = transport
         self._repository = repository
+        self._begun = begun
         self._committed = False
 
     def __enter__(self) -> Self:
-        url = self._transport.of(self._repository, "blobs/uploads/")
-        self._url = self._transport.retried(lambda: self._request("POST", url))
+        self._url = self._begun or _begin(self._transport, self._repository)
         return self
 
     def __exit__(
@@ -227,10 +275,12 @@ class _Session:
         if not self._committed:
             _cancel(self._transport, self._url, self._repository)
 
-    def stream(self, body: _Body) -> None:
-        """All of the body in one request, without its length: it need not be known."""
-        with _lost(), contextlib.closing(body.read(0)) as chunks:
-            self._url = self._request("PATCH", self._url, chunks, _BYTES)
+    def stream(self, body: _Body, chunks: Iterator[bytes]) -> None:
+        """All of the body in one request; its length need not be known."""
+        first = next(chunks, b"")
+        with _lost():
+            whole = body.hashed(chain((first,), chunks), 0)
+            self._url = self._request("PATCH", self._url, whole, body.headers)
 
     def send_parts(self, body: _Body) -> None:
         """The rest of a body of which the registry has got some."""
@@ -292,6 +342,16 @@ class _Session:
             method, url, self._repository, PUSH, headers=headers, content=content, timeout=_TIMEOUT
         ) as response:
             return self._transport.location(response, self._repository)
+
+
+def _begin(transport: Transport, repository: Reference) -> httpx.URL:
+    url = transport.of(repository, "blobs/uploads/")
+
+    def ask() -> httpx.URL:
+        with transport.request("POST", url, repository, PUSH, content=b"", timeout=_TIMEOUT) as response:
+            return transport.location(response, repository)
+
+    return transport.retried(ask)
 
 
 def _cancel(transport: Transport, session: httpx.URL, repository: Reference) -> None:

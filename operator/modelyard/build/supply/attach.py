@@ -27,13 +27,14 @@ UNATTESTED: Final = "-unattested"
 """Ends the tag of an image that an engine has pushed, until it has got what is attached to it."""
 
 _EMPTY: Final = b"{}"
-_EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 _PREDICATE: Final = "in-toto.io/predicate-type"
 _BUNDLED: Final = "dev.sigstore.bundle."  # names what is in a bundle to those who look at referrers only
 
 
 class Registry(Protocol):
     """Of a registry, what attaching takes; see modelyard.build.registry."""
+
+    def has_blob(self, repository: Reference, digest: str) -> bool: ...
 
     def upload_bytes(self, repository: Reference, data: bytes) -> Any: ...
 
@@ -61,8 +62,9 @@ def attach(
         documents = tuple(attachments(name, image, facts, signer))
         try:
             with Crew() as crew:
-                for blob in (_EMPTY, *(document.body for document in documents)):
-                    crew.start(partial(registry.upload_bytes, repository, blob))
+                crew.start(lambda: _bring_empty(registry, repository))
+                for document in documents:
+                    crew.start(partial(registry.upload_bytes, repository, document.body))
                 crew.join()
             bodies = [manifest(image, document) for document in documents]
             registry.put_referrers(repository, bodies, OCI_MANIFEST)
@@ -71,6 +73,12 @@ def attach(
                 f"{error.message}: where the registry takes no OCI artifacts, set the chart's"
                 " build.attestations.enabled to false"
             ) from None
+
+
+def _bring_empty(registry: Registry, repository: Reference) -> None:
+    """Only the first image of a repository has to."""
+    if not registry.has_blob(repository, _EMPTY_DESCRIPTOR["digest"]):
+        registry.upload_bytes(repository, _EMPTY)
 
 
 def attachments(
@@ -103,7 +111,7 @@ def manifest(subject: Descriptor, attachment: Attachment) -> bytes:
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
         "artifactType": attachment.media_type,
-        "config": _descriptor(_EMPTY_TYPE, _EMPTY),
+        "config": _EMPTY_DESCRIPTOR,
         "layers": [_descriptor(attachment.media_type, attachment.body)],
         "subject": {key: subject[key] for key in ("mediaType", "digest", "size")},
     }
@@ -117,3 +125,6 @@ def _encoded(document: Json) -> bytes:
 def _descriptor(media_type: str, content: bytes) -> Descriptor:
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     return {"mediaType": media_type, "digest": digest, "size": len(content)}
+
+
+_EMPTY_DESCRIPTOR: Final = _descriptor("application/vnd.oci.empty.v1+json", _EMPTY)

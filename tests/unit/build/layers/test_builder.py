@@ -143,6 +143,21 @@ def test_images_are_made_without_the_cache_where_it_is_forbidden(builds: Builds,
     assert "not kept for other images" in builds.out.getvalue()
 
 
+@pytest.mark.parametrize("status", [400, 404])
+def test_layers_are_kept_with_a_configuration_that_is_sent_once(
+    builds: Builds, fake: FakeRegistry, status: int
+) -> None:
+    fake.misses = status
+    for requirements in ("numpy", "numpy", "numpy==2"):
+        builds.publish(builds.request(pip_requirements=requirements))
+    assert sorted(builds.installed) == ["numpy", "numpy==2", "runtime"]
+    kept = [json.loads(body) for (where, _), body in fake.manifests.items() if where == "prefix/layer__cache"]
+    (config,) = {manifest["config"]["digest"] for manifest in kept}
+    sent = [call for call in fake.asked("PUT") if "/layer__cache/blobs/" in call.path]
+    assert all(config.removeprefix("sha256:") in call.path for call in sent)
+    assert len(sent) <= 2  # two layers may be the first, side by side
+
+
 def test_a_model_with_a_known_digest_is_not_fetched_again(builds: Builds) -> None:
     model = builds.model(digest=digest_of(MODEL))
     builds.publish(builds.request(model))

@@ -27,10 +27,15 @@ class FakeRegistry:
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[str, dict[str, Any]] = {}
         self.error = error
+        self.sent = 0
 
     def upload_bytes(self, repository: Reference, data: bytes) -> None:
         assert str(repository) == REPOSITORY
+        self.sent += 1
         self.blobs[f"sha256:{hashlib.sha256(data).hexdigest()}"] = data
+
+    def has_blob(self, repository: Reference, digest: str) -> bool:
+        return digest in self.blobs
 
     def put_referrers(self, repository: Reference, bodies: Sequence[bytes], media_type: str) -> None:
         if self.error:
@@ -85,9 +90,10 @@ def test_a_key_adds_signed_ones(facts: BuildFacts, signer: KeySigner) -> None:
 
 def test_attaching_again_adds_nothing(facts: BuildFacts, signer: KeySigner) -> None:
     registry = _attached(facts, signer, FakeRegistry())
-    before = dict(registry.manifests)
+    before, sent = dict(registry.manifests), registry.sent
     _attached(facts, signer, registry)
     assert registry.manifests == before
+    assert registry.sent == sent + len(before)  # what all need is there
 
 
 def test_a_registry_that_is_down_is_tried_again(facts: BuildFacts) -> None:
