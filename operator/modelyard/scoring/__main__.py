@@ -2,9 +2,11 @@
 
 import logging
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from modelyard.scoring.lifecycle import ENDING
 from modelyard.scoring.logs import configure_logs
 from modelyard.scoring.settings import Settings, SettingsError
 from modelyard.scoring.spawn import spawn
@@ -12,6 +14,7 @@ from modelyard.scoring.spawn import spawn
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
     """Returns the exit code: 0 after a drain, 3 when the driver or the settings cannot be used."""
+    is_to_end = _watch_signals()
     configure_logs()
     try:
         settings = Settings.from_environment(environment)
@@ -24,7 +27,19 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     from modelyard.scoring.telemetry import Telemetry  # noqa: PLC0415
 
     telemetry = Telemetry.from_environment(environment) if settings.telemetry else None
-    return ScoringServer(settings, spawned, lambda: spawn(settings, environment), telemetry).run()
+    server = ScoringServer(settings, spawned, lambda: spawn(settings, environment), telemetry)
+    return server.run(is_to_end)
+
+
+def _watch_signals() -> Callable[[], bool]:
+    """Whether one has come that the server, which is still to be loaded, ends with.
+
+    Otherwise it would end this process at once, or, where this is the first one of a container, never.
+    """
+    came: list[int] = []
+    for number in ENDING:
+        signal.signal(number, lambda number, _frame: came.append(number))
+    return lambda: bool(came)
 
 
 if __name__ == "__main__":

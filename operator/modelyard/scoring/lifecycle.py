@@ -1,7 +1,12 @@
 """Where the process is in its life: initialising, ready, draining."""
 
+import signal
 import time
 from dataclasses import dataclass, field
+from typing import Final
+
+ENDING: Final = (signal.SIGTERM, signal.SIGINT)
+"""Signals that ask for the end, after a drain."""
 
 
 @dataclass(slots=True)

@@ -4,16 +4,16 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 import uvloop
 
 from modelyard.scoring.connection import Connection
 from modelyard.scoring.dispatcher import Dispatcher
-from modelyard.scoring.lifecycle import Lifecycle
+from modelyard.scoring.lifecycle import ENDING, Lifecycle
 from modelyard.scoring.messages import Job
 from modelyard.scoring.process import Reply
 from modelyard.scoring.settings import Settings
@@ -58,17 +58,22 @@ class ScoringServer:
         self._exit_code = 0
         self._drain_until = float("inf")
 
-    def run(self) -> int:
-        """The exit code: 0 after a drain, 3 when the driver cannot be served."""
+    def run(self, is_to_end: Callable[[], bool]) -> int:
+        """The exit code: 0 after a drain, 3 when the driver cannot be served.
+
+        `is_to_end` tells of a signal that came before this could listen to any.
+        """
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(self._serve())
+            runner.run(self._serve(is_to_end))
         return self._exit_code
 
-    async def _serve(self) -> None:
+    async def _serve(self, is_to_end: Callable[[], bool]) -> None:
         loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDING:
             loop.add_signal_handler(number, self._drain)
+        if is_to_end():
+            self._drain()
         listener = await loop.create_server(
             lambda: Connection(self._site),
             self._settings.host,

@@ -1,6 +1,8 @@
 """From SIGTERM to exit code 0: no accepted request is lost, no connection is reset."""
 
 import threading
+import time
+from pathlib import Path
 
 import pytest
 from tests.unit.scoring.conftest import GATED_DRIVER, Gates
@@ -78,6 +80,19 @@ def test_the_drain_time_is_an_upper_bound(serve, gates: Gates) -> None:
 def test_a_thread_of_the_driver_does_not_keep_the_process(serve) -> None:
     init = "def init(): threading.Thread(target=threading.Event().wait, daemon=False).start()\n"
     scoring = serve("import threading\n" + init + "def run(data): return data\n", MODELYARD_DRAIN_SECONDS="2")
+
+    scoring.terminate()
+
+    assert scoring.exit_code() == 0
+
+
+def test_a_signal_before_the_server_is_loaded(serve) -> None:
+    """As soon as there is a worker; the front takes longer to load than to start it."""
+    scoring = serve(ECHO, wait_ready=False)
+    pid = scoring.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    while not children.read_text():
+        time.sleep(0.0005)
 
     scoring.terminate()
 
