@@ -82,6 +82,16 @@ def test_nobody_there(client: httpx.Client) -> None:
         client.get("http://127.0.0.1:1/")
 
 
+def test_a_server_may_be_slower_to_take_a_body_than_to_answer_the_phone(
+    client: httpx.Client, web: WebServer
+) -> None:
+    """urllib3 alone gives each chunk as long as a connection may take to come about."""
+    web.answer = lambda _: Answer()
+    web.reads_after_seconds = 0.5
+    body = iter([b"x" * 30_000_000])
+    assert client.post(web.url, content=body, timeout=httpx.Timeout(30, connect=0.2)).status_code == 200
+
+
 def test_tls_is_checked(client: httpx.Client) -> None:
     authority, other = trustme.CA(), trustme.CA()
     settings = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

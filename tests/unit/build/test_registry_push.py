@@ -147,12 +147,17 @@ def test_uploads_that_nobody_took_are_cancelled(
     assert fake.sessions == {}
 
 
-def test_an_upload_that_was_begun_and_is_forgotten(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+@pytest.mark.parametrize("status", [400, 404])
+def test_uploads_that_were_begun_and_are_forgotten(
+    fake: FakeRegistry, registry: Registry, repository: Reference, waits: list[float], status: int
 ) -> None:
-    registry.reserve(repository, 1)
-    fake.sessions.clear()
-    assert registry.upload_bytes(repository, b"x") == Blob(digest_of(b"x"), 1)
+    """All of them, as after a model that took an hour."""
+    registry.reserve(repository, 5)
+    old = set(fake.sessions)
+    fake.refuse = lambda call: (status, {}) if call.path.split("?")[0].split("/")[-1] in old else None
+    for _ in range(5):
+        assert registry.upload_bytes(repository, b"x") == Blob(digest_of(b"x"), 1)
+    assert waits == []
 
 
 def test_an_empty_blob(fake: FakeRegistry, registry: Registry, repository: Reference) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -45,6 +46,8 @@ class WebServer:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
         self.answer: Callable[[Asked], Answer] = lambda _: Answer(404)
+        self.reads_after_seconds = 0.0
+        """How long a body has to wait."""
         self._server = QuietServer(("127.0.0.1", 0), self._handler())
         self._scheme = "https" if tls else "http"
         if tls:
@@ -98,6 +101,7 @@ class WebServer:
             do_HEAD = do_GET
 
             def do_POST(self) -> None:
+                time.sleep(server.reads_after_seconds)
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 chunked = self.headers.get("Transfer-Encoding") == "chunked"
                 while chunked and (size := int(self.rfile.readline(), 16)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelyard.build.registry.client import Registry
+from modelyard.build.registry.content import Blob, Content
 from modelyard.build.registry.media_types import Descriptor
-from modelyard.build.registry.uploads import Blob, Content
 
 __all__ = ["Blob", "Content", "Descriptor", "Registry"]

@@ -16,12 +16,12 @@ from modelyard.build.access import Credential, RegistryAccess
 from modelyard.build.errors import RegistryNotFoundError, RegistryRefusedError
 from modelyard.build.ranges import range_header
 from modelyard.build.reference import Reference, parse_reference
-from modelyard.build.registry import listing, manifests, referrers, uploads
+from modelyard.build.registry import listing, manifests, referrers, session, uploads
 from modelyard.build.registry.answers import bounded, digest_of
+from modelyard.build.registry.content import Blob, Content
 from modelyard.build.registry.media_types import Descriptor
 from modelyard.build.registry.source import BlobSource
 from modelyard.build.registry.transport import Transport
-from modelyard.build.registry.uploads import Blob, Content
 from modelyard.build.retry import Retry
 
 _SMALL_BYTES: Final = 4 * 1024 * 1024
@@ -45,7 +45,7 @@ class Registry:
     ) -> None:
         """`credential` takes the place of those that `access` knows; `log` is told of what is tried again."""
         self._transport = Transport(access, credential=credential, retry=retry or Retry(attempts=3), log=log)
-        self._reserved = uploads.Reserved(self._transport)
+        self._reserved = session.Reserved(self._transport)
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +129,7 @@ class Registry:
         return body
 
     def has_blob(self, repository: Reference, digest: str) -> bool:
-        return uploads.has_blob(self._transport, repository, digest)
+        return session.has_blob(self._transport, repository, digest)
 
     def mount(self, repository: Reference, digest: str, source: str) -> bool:
         """Share a blob of the repository with the path `source` in the same registry; False when refused."""
