@@ -23,11 +23,12 @@ _SEND_SECONDS: Final = 30.0  # for a chunk; urllib3 would give it as long as a n
 
 
 class Connections(httpx.BaseTransport):
-    """Safe for threads. HTTP_PROXY, HTTPS_PROXY and NO_PROXY count, in either case."""
+    """Safe for threads. HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the process count, in either case."""
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
         """`tls` is not called before TLS is spoken: to read the authorities takes as long as ten requests."""
         self._tls = tls
+        self._proxies = getproxies()
         self._managers: dict[tuple[str, str | None], urllib3.PoolManager] = {}
         self._making = threading.Lock()
 
@@ -59,7 +60,7 @@ class Connections(httpx.BaseTransport):
             manager.clear()
 
     def _manager(self, url: httpx.URL) -> urllib3.PoolManager:
-        proxy = _proxy(url)
+        proxy = self._proxy(url)
         with self._making:
             found = self._managers.get((url.scheme, proxy))
             if found is None:
@@ -67,6 +68,13 @@ class Connections(httpx.BaseTransport):
                 found = _made(proxy, self._tls() if needs_tls else None)
                 self._managers[url.scheme, proxy] = found
         return found
+
+    def _proxy(self, url: httpx.URL) -> str | None:
+        """The URL of the proxy that the environment names for this one."""
+        found = self._proxies.get(url.scheme) or self._proxies.get("all")
+        if not found or proxy_bypass(url.netloc.decode()):
+            return None
+        return found if "://" in found else f"http://{found}"
 
 
 class _Connection(HTTPConnection):
@@ -100,15 +108,6 @@ def _made(proxy: str | None, tls: ssl.SSLContext | None) -> urllib3.PoolManager:
         )
     manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
     return manager
-
-
-def _proxy(url: httpx.URL) -> str | None:
-    """The URL of the proxy that the environment names for this one."""
-    proxies = getproxies()
-    found = proxies.get(url.scheme) or proxies.get("all")
-    if not found or proxy_bypass(url.netloc.decode()):
-        return None
-    return found if "://" in found else f"http://{found}"
 
 
 def _body(request: httpx.Request) -> bytes | Iterator[bytes] | None:

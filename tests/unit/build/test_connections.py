@@ -113,20 +113,18 @@ def test_tls_is_checked(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
-def test_a_proxy_of_the_environment(
-    client: httpx.Client, web: WebServer, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_a_proxy_of_the_environment(web: WebServer, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, f"http://me:p%40ss@{web.address}")
     web.answer = lambda _: Answer(200, b"by the proxy")
-    assert client.get("http://elsewhere.example/file").text == "by the proxy"
+    with httpx.Client(transport=Connections(_no_tls)) as client:
+        assert client.get("http://elsewhere.example/file").text == "by the proxy"
     assert web.asked[0].path == "http://elsewhere.example/file"
     assert web.asked[0].headers["proxy-authorization"] == "Basic bWU6cEBzcw=="
 
 
-def test_hosts_without_the_proxy(
-    client: httpx.Client, web: WebServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hosts_without_the_proxy(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,.svc")
     web.answer = lambda _: Answer(200, b"directly")
-    assert client.get(web.url).text == "directly"
+    with httpx.Client(transport=Connections(_no_tls)) as client:
+        assert client.get(web.url).text == "directly"
