@@ -91,13 +91,12 @@ class _Build:
         models = ModelLayers(
             self._request, context, self._log, image=self._image, cache=self._cache, crew=self._crew
         )
-        begun = self._crew.start(models.begin)  # first, since they take longest
+        to_fetch = models.begin()  # first and alone: they take longest, and the rest would only hold them up
         base = self._base()
         target = target_of(self._request.base_python, base.config)
         self._crew.start(lambda: self._bring(base))
         # A conda environment brings its own Python, and the runtime is for that one.
         early = None if self._request.conda_env_file else self._crew.start(lambda: self._runtime(target))
-        to_fetch = begun.result()
         limits = self._request.limits.model_copy(update={"download_bytes": models.left_bytes})
         request = self._request.model_copy(update={"limits": limits})
         content = assemble(request, self._workspace, context, self._log, models=to_fetch)
