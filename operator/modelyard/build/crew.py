@@ -40,12 +40,15 @@ class Crew:
         self._ended.set()
         wait(self._futures, _PATIENCE_SECONDS)
 
-    def start(self, work: Callable[[], T]) -> Future[T]:
-        """Begin as soon as there is room; the work should call `check` now and then."""
+    def start(self, work: Callable[[], T], *, dropped: Callable[[], None] = lambda: None) -> Future[T]:
+        """Begin as soon as there is room; the work should call `check` now and then.
+
+        `dropped` is called instead of it when the context was left before.
+        """
         future: Future[T] = Future()
         self._futures.append(future)  # type: ignore[arg-type] # nobody sets the result but the thread
         context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(self._run, work, future), daemon=True).start()
+        threading.Thread(target=context.run, args=(self._run, work, dropped, future), daemon=True).start()
         return future
 
     def check(self) -> None:
@@ -58,9 +61,11 @@ class Crew:
         for future in wait(self._futures, return_when=FIRST_EXCEPTION).done:
             future.result()
 
-    def _run(self, work: Callable[[], T], future: Future[T]) -> None:
+    def _run(self, work: Callable[[], T], dropped: Callable[[], None], future: Future[T]) -> None:
         with self._places:
             try:
+                if self._ended.is_set():
+                    dropped()
                 self.check()
                 future.set_result(work())
             except BaseException as error:

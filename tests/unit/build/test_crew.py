@@ -45,11 +45,12 @@ def test_what_is_under_way_ends_with_the_crew() -> None:
 
 
 def test_what_was_not_begun_never_is() -> None:
-    release = threading.Event()
+    release, dropped = threading.Event(), threading.Event()
     with pytest.raises(KeyboardInterrupt), Crew() as crew:
         for _ in range(10):
             crew.start(lambda: release.wait(10))
-        late = crew.start(lambda: None)
+        late = crew.start(lambda: None, dropped=dropped.set)
         threading.Timer(0.01, release.set).start()
         raise KeyboardInterrupt
     assert isinstance(late.exception(0), EndedError)
+    assert dropped.is_set()

@@ -91,13 +91,9 @@ class FileStream:
 
     @contextmanager
     def _opened(self, offset: int) -> Iterator[Opened]:
-        with ExitStack() as stack:
-            first, self._first = self._first, None
-            if first and offset == 0:
-                stack.push(self._waiting.pop_all())
-                yield first
-            else:
-                yield stack.enter_context(self._remote.open(offset))
+        first, self._first = self._first, None
+        with self._waiting:  # where `close` reaches it, too: reading may be left anywhere
+            yield first if first and offset == 0 else self._waiting.enter_context(self._remote.open(offset))
 
     def _hashed(self, opened: Opened) -> Iterator[bytes]:
         """The chunks; raises _ChangedError unless what is read again is what was read before."""

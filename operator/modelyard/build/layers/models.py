@@ -98,7 +98,7 @@ class ModelLayers:
         if self._is_found(model, source.name, source.promised):
             source.close()
         else:
-            self._start(model, source.name, partial(self._streamed, model, source))
+            self._start(model, source.name, partial(self._streamed, model, source), dropped=source.close)
         return True
 
     def _is_found(self, model: ModelInput, name: str | None, digest: str | None) -> bool:
@@ -116,14 +116,21 @@ class ModelLayers:
         owner = self._image.repository.repository.rpartition("/")[0]
         return model_key(owner, self._paths[model.subject], name, digest)
 
-    def _start(self, model: ModelInput, name: str | None, make: Callable[[], ModelLayer]) -> None:
+    def _start(
+        self,
+        model: ModelInput,
+        name: str | None,
+        make: Callable[[], ModelLayer],
+        *,
+        dropped: Callable[[], None] = lambda: None,
+    ) -> None:
         def work() -> ModelLayer:
             with about(model.subject):
                 made = make()
             self._crew.start(lambda: self._cache.keep(self._key(model, name, made.digest), Kept(made.layer)))
             return made
 
-        self._begun[model.subject] = self._crew.start(work)
+        self._begun[model.subject] = self._crew.start(work, dropped=dropped)
 
     def _sent(self, model: ModelInput, files: Path, digest: str) -> ModelLayer:
         tar = tar_of({self._paths[model.subject]: files})
