@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from tests.unit.build.webserver import Answer, Asked, WebServer
@@ -18,6 +19,8 @@ from modelyard.build.errors import (
 )
 from modelyard.build.fetch import FetchContext, StreamedSource, open_source
 from modelyard.build.fetch.policy import ALLOWED, DENIED, Policy
+from modelyard.build.fetch.stream import FileStream
+from modelyard.build.ranges import Opened
 from modelyard.build.request import Source
 from modelyard.build.retry import Retry
 
@@ -151,3 +154,24 @@ def test_the_policy_holds_for_the_source_alone(web: WebServer, other_web: WebSer
         web.answer = lambda _: Answer(302, headers={"Location": "http://127.0.0.2:1/"})
         with pytest.raises(SourceDeniedError):
             _read(stream, 1)
+
+
+def test_closing_reaches_a_reading_that_was_left_in_the_midst(retry: Retry) -> None:
+    """Not only when the reading is collected as garbage."""
+    events: list[str] = []
+
+    class Remote:
+        name, digest = "file", None
+
+        @contextmanager
+        def open(self, offset: int) -> Iterator[Opened]:
+            try:
+                yield Opened(offset, 4, iter([b"ab", b"cd"]))
+            finally:
+                events.append("closed")
+
+    stream = FileStream(Remote(), "named", 2**30, FetchContext(retry=retry))
+    chunks = stream.open(0)
+    assert next(chunks) == b"ab"
+    stream.close()
+    assert events == ["closed"]
