@@ -61,12 +61,15 @@ class Crew:
         for future in wait(self._futures, return_when=FIRST_EXCEPTION).done:
             future.result()
 
+    def _unless_ended(self, work: Callable[[], T], dropped: Callable[[], None]) -> T:
+        if not self._ended.is_set():
+            return work()
+        dropped()
+        raise EndedError
+
     def _run(self, work: Callable[[], T], dropped: Callable[[], None], future: Future[T]) -> None:
         with self._places:
             try:
-                if self._ended.is_set():
-                    dropped()
-                self.check()
-                future.set_result(work())
+                future.set_result(self._unless_ended(work, dropped))
             except BaseException as error:
                 future.set_exception(error)

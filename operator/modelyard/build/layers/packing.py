@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
+from modelyard.build.blocks import blocks
 from modelyard.build.layers.tar import CHUNK_BYTES, Tar
 
 TAR: Final = "application/vnd.oci.image.layer.v1.tar"
@@ -94,7 +95,7 @@ def _gzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
     checksum = size = 0
     packing: deque[Future[bytes]] = deque()
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="gzip") as pool:
-        for block in _blocks(chunks):
+        for block in blocks(chunks, CHUNK_BYTES):
             checksum = zlib.crc32(block, checksum)
             size += len(block)
             packing.append(pool.submit(_deflated, block))
@@ -108,15 +109,3 @@ def _gzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def _deflated(block: bytes) -> bytes:
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return packer.compress(block) + packer.flush(zlib.Z_SYNC_FLUSH)
-
-
-def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks of one size, however they come."""
-    block = bytearray()
-    for chunk in chunks:
-        block += chunk
-        while len(block) >= CHUNK_BYTES:
-            yield bytes(block[:CHUNK_BYTES])
-            del block[:CHUNK_BYTES]
-    if block:
-        yield bytes(block)

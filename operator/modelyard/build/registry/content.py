@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from modelyard.build.ahead import Ahead
+from modelyard.build.blocks import blocks
 from modelyard.build.errors import BuildFailedError
 
 _PART_BYTES: Final = 16 * 1024 * 1024  # held in memory; S3 behind a registry takes no part below 5 MiB
@@ -83,12 +84,5 @@ class Body:
             raise ContentError(error) from None
 
     def parts(self, offset: int) -> Iterator[bytes]:
-        part = bytearray()
         with contextlib.closing(self.ahead(offset)) as chunks:
-            for chunk in self.hashed(chunks, offset):
-                part += chunk
-                while len(part) >= _PART_BYTES:
-                    yield bytes(part[:_PART_BYTES])
-                    del part[:_PART_BYTES]
-        if part:
-            yield bytes(part)
+            yield from blocks(self.hashed(chunks, offset), _PART_BYTES)
