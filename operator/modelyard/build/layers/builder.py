@@ -38,7 +38,7 @@ from modelyard.build.supply.facts import build_facts
 _RUNTIME: Final = "scoring runtime"
 _ENVIRONMENT: Final = "environment"
 _APP: Final = "driver and assets"
-_LAST_BLOBS: Final = 3  # for which everything waits: configuration, bill of materials, provenance
+_DOCUMENTS: Final = 2  # without a key: bill of materials, provenance
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,9 @@ class _Build:
         content = assemble(request, self._workspace, context, self._log, models=to_fetch)
         models.take(content)
         app = self._crew.start(lambda: self._image.send(tar_of({APP_ROOT: content.app}), _APP))
-        self._crew.start(lambda: self._registry.reserve(self._image.repository, _LAST_BLOBS))
+        # For the configuration and what is attached, for which everything waits at the end.
+        last_blobs = 1 + (_DOCUMENTS if self._builder.attests else 0)
+        self._crew.start(lambda: self._registry.reserve(self._image.repository, last_blobs))
         self._log.enter(Step.BUILD)
         if content.conda:
             environment = [self._conda(content.conda, content.requirements, target.platform)]
