@@ -22,10 +22,10 @@ _MERGE_PATCH: Final = "application/merge-patch+json"
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=3)
 _TRIES: Final = 3  # of a read whose connection broke: an API server that restarts is away for moments
 _PAUSE: Final = 0.3  # seconds before the second one, doubled before the third
-# Seconds that a denial is doubted. Until an API server has read the rules of RBAC it denies everything, and
-# does not call itself ready. One that does not say whether it is ready may mean what it says.
+# Seconds that a denial is doubted. Until an API server has read the rules of RBAC it denies everything, the
+# question whether it is ready too. One that never says whether it is may mean what it says.
 _DOUBT_NOT_READY: Final = 6.0
-_DOUBT_UNKNOWN: Final = 1.5
+_DOUBT_SILENT: Final = 1.5
 _CONNECTIONS: Final = 64
 
 
@@ -45,6 +45,7 @@ class Cluster:
             False if settings.insecure else ssl.create_default_context(cafile=settings.ca_path)
         )
         self._session: aiohttp.ClientSession | None = None
+        self._is_silent = False  # it does not tell the public whether it is ready
 
     async def close(self) -> None:
         """Close the connections."""
@@ -59,15 +60,20 @@ class Cluster:
             return error.status != 0  # an answer is an answer
         return True
 
-    async def doubt(self) -> float:
-        """Seconds that a denial of this moment should be doubted for; none when the API server is ready."""
+    async def doubts(self, seconds: float) -> bool:
+        """Whether a denial first heard so many seconds ago may not be meant: the API server is not ready."""
         try:
             await self.fetch("GET", "/readyz", token=None)
         except KubeError as error:
             if error.status in {401, 404}:  # it does not tell everybody, or something stands before it
-                return 0
-            return _DOUBT_UNKNOWN if error.status == 403 else _DOUBT_NOT_READY
-        return 0
+                return False
+            if error.status != 403:
+                self._is_silent = False
+            doubted = seconds < (_DOUBT_SILENT if self._is_silent else _DOUBT_NOT_READY)
+            self._is_silent |= error.status == 403 and not doubted
+            return doubted
+        self._is_silent = False
+        return False
 
     async def send(
         self,
@@ -214,6 +220,6 @@ class Caller:
                 if is_sure:
                     raise
             # An API server that is ready now may not have been when it denied: its next answer counts.
-            is_sure = time.monotonic() - begun >= await self.cluster.doubt()
+            is_sure = not await self.cluster.doubts(time.monotonic() - begun)
             if not is_sure:
                 await asyncio.sleep(_PAUSE)

@@ -123,17 +123,33 @@ async def test_a_denial_of_an_api_server_that_is_ready_counts(api: Api) -> None:
     assert len(api.server.sent) == 3  # the call, the question whether it is ready, the call
 
 
-@pytest.mark.parametrize(
-    ("status", "doubts"), [(None, False), (401, False), (404, False), (403, True), (500, True), (0, True)]
-)
-async def test_when_a_denial_is_doubted(api: Api, status: int | None, doubts: bool) -> None:
+def _say_of_readiness(api: Api, status: int | None) -> None:
     def fault(method: str, path: str) -> None:
         if status is not None:
             raise from_status(status, {}, None) if status else Unavailable("gone")
 
     api.server.fault = fault
-    seconds = await api.server.doubt()
-    assert (0 < seconds < 10) if doubts else seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "doubts"), [(None, False), (401, False), (404, False), (403, True), (500, True), (0, True)]
+)
+async def test_when_a_denial_is_doubted(api: Api, status: int | None, doubts: bool) -> None:
+    _say_of_readiness(api, status)
+    assert await api.server.doubts(3) is doubts
+    assert not await api.server.doubts(10)
+
+
+async def test_an_api_server_that_never_says_whether_it_is_ready_is_doubted_for_long_only_once(
+    api: Api,
+) -> None:
+    _say_of_readiness(api, 403)
+    assert [await api.server.doubts(seconds) for seconds in (3, 7)] == [True, False]
+    assert [await api.server.doubts(seconds) for seconds in (1, 3)] == [True, False]
+    _say_of_readiness(api, None)  # it does say it, after all: it had begun slowly
+    await api.server.doubts(0)
+    _say_of_readiness(api, 403)
+    assert await api.server.doubts(3)
 
 
 async def test_causes_become_details(api: Api) -> None:
