@@ -29,7 +29,8 @@ from modelyard.kube.types import (
 )
 from modelyard.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
 from modelyard.reconcile import image, manifest, model, service
-from modelyard.reconcile.build_pods import terminated
+from modelyard.reconcile.build_ends import BuildEnds
+from modelyard.reconcile.build_pods import is_running, terminated
 from modelyard.reconcile.children import NameTaken
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.followers import hold_back
@@ -61,6 +62,7 @@ class Controller:
     def __init__(self, ctx: Context):
         self._ctx = ctx
         self._tasks: list[asyncio.Task[None]] = []
+        self._ends = BuildEnds(ctx.client, ctx.settings.namespace, self._on_pushed)
         self._reflectors = [
             *self._watch_ours(),
             *self._watch_children(REVISIONS, DEPLOYMENTS, CORE_SERVICES, SECRETS),
@@ -122,6 +124,7 @@ class Controller:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._ends.close()
 
     def health(self) -> Json:
         """Seconds since each watch was last heard; RuntimeError when one is deaf or a worker has ended."""
@@ -152,8 +155,7 @@ class Controller:
         if resource is JOBS:
             key = store.drop_job(body["metadata"]["name"]) if deleted else store.put_job(body)
         elif resource is PODS:
-            has_succeeded = not deleted and terminated(body).get("exitCode") == 0
-            key = store.complete_job(body["metadata"]["labels"][JOB_NAME]) if has_succeeded else None
+            key = None if deleted else self._on_build_pod(body)
         elif resource is REVISIONS:
             # A record that was written here is no news; one that somebody deleted is, and one whose writer
             # was killed or did not hear the answer.
@@ -176,6 +178,18 @@ class Controller:
             key = Key(SERVICE.name, body["metadata"]["namespace"], owner.name) if owner else None
         if key:
             queue.add(key)
+
+    def _on_build_pod(self, body: Json) -> Key | None:
+        job = body["metadata"]["labels"][JOB_NAME]
+        if terminated(body).get("exitCode") == 0:
+            return self._ctx.store.complete_job(job)
+        if is_running(body):
+            self._ends.listen(body["metadata"]["name"], job)
+        return None
+
+    def _on_pushed(self, job: str) -> None:
+        if key := self._ctx.store.job_pushed(job):
+            self._ctx.queue.add(key)
 
     @staticmethod
     def _owner(resource: ApiResource, body: Json) -> Key:

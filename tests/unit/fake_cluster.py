@@ -14,7 +14,7 @@ import datetime as dt
 import random
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, Final, NamedTuple
@@ -135,6 +135,12 @@ class FakeCluster:
             if pod not in self.logs or query.get("previous") == "true":
                 raise Refused("previous terminated container not found")
             return self.logs[pod]
+
+    async def log_lines(self, namespace: str, pod: str, **query: str) -> AsyncGenerator[str, None]:
+        """What there is of a log; its container has ended then."""
+        log = await self.log(namespace, pod)
+        for line in log.splitlines()[-int(query.get("tailLines", 0)) :]:
+            yield line
 
     async def watch(
         self,

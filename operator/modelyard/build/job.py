@@ -30,6 +30,7 @@ from modelyard.build.errors import BuildFailedError, RequestInvalidError
 from modelyard.build.fetch import FetchContext
 from modelyard.build.fetch.policy import Policy
 from modelyard.build.log import BuildLog
+from modelyard.build.progress import pushed
 from modelyard.build.request import BuilderKind, BuildRequest, BuildResult
 from modelyard.build.result import crashed, encoded, failed
 from modelyard.build.supply.settings import SupplySettings
@@ -110,8 +111,9 @@ def run() -> int:
     try:
         request = read_request(settings.request)
         log = BuildLog(sys.stdout, secrets_of(request))
-        result, code = BuildResult(digest=build(request, settings, log)), 0
-        log.write(f"pushed {request.repository}:{request.tag}, {result.digest}")
+        digest = build(request, settings, log)
+        result, code = BuildResult(digest=digest), 0
+        log.write(pushed(f"{request.repository}:{request.tag}", digest))
     except BuildFailedError as error:
         result, code = failed(error, log), _FAILED
         log.write(f"{error.code}: {error}")

@@ -1,7 +1,8 @@
 """How far a build is: the builder says it in its log, the operator reads it there.
 
 A line of the log is `[Push] model diabetes:3: 40 MiB of 100 MiB`, or `… 40 MiB so far` where nobody knows the
-total; the operator tells it as `Push, model diabetes:3: 40 MiB of 100 MiB`.
+total; the operator tells it as `Push, model diabetes:3: 40 MiB of 100 MiB`. A build that went well ends with
+`[Push] pushed registry/path:tag, sha256:…`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ PAUSE_SECONDS: Final = 2.0
 _SIZE: Final = r"[0-9.e+]+ (?:bytes|[KMGT]iB)"
 _LINE: Final = re.compile(rf"\[({'|'.join(Step)})\] (.*)")
 _AMOUNT: Final = re.compile(rf".+: {_SIZE} (?:of {_SIZE}|so far)")
+_PUSHED: Final = re.compile(r"pushed \S+, sha256:[0-9a-f]{64}")
 
 
 class Meter:
@@ -53,6 +55,17 @@ class Meter:
 def amount(done: int, total: int | None) -> str:
     """`40 MiB of 100 MiB`, or `40 MiB so far`."""
     return f"{human(done)} of {human(total)}" if total else f"{human(done)} so far"
+
+
+def pushed(reference: str, digest: str) -> str:
+    """What a builder says last, when the image is in the registry."""
+    return f"pushed {reference}, {digest}"
+
+
+def says_pushed(line: str) -> bool:
+    """Whether a line of a log says so. Other programs write into it too: the registry knows."""
+    match = _LINE.fullmatch(line)
+    return match is not None and _PUSHED.fullmatch(match[2]) is not None
 
 
 def newest(log: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final
 
 import orjson
@@ -115,6 +115,21 @@ class Client:
         """The log of a pod's container, as text."""
         text = await self._bytes(Request("GET", PODS.path(namespace, pod, "log"), query))
         return text.decode(errors="replace")
+
+    async def log_lines(self, namespace: str, pod: str, **query: str) -> AsyncGenerator[str, None]:
+        """The lines of a container's log as it writes them, until it ends.
+
+        Unavailable when the connection breaks, or no line comes for 90 s.
+        """
+        request = Request("GET", PODS.path(namespace, pod, "log"), query | {"follow": "true"})
+        try:
+            async with self._transport.stream(request) as answer:
+                if isinstance(answer, Answer):
+                    raise _error(answer)
+                async for line in answer:
+                    yield line.decode(errors="replace")
+        except Broken as error:
+            raise Unavailable(f"the log of {pod} broke off: {error}") from error
 
     async def watch(
         self, resource: ApiResource, namespace: str | None, version: str, accept: str = JSON, **query: str

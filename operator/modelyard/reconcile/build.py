@@ -71,10 +71,8 @@ async def advance(
 ) -> Progress:
     """See attempt `attempt` of a version's build one step further."""
     job = _job_of(ctx, record, attempt)
-    if job and (job.complete or job.failed):
-        return await _ended(ctx, item, record, job)
-    if job and await _is_handed_over(ctx, job):
-        return _running(ctx, record, job.name, await build_log.follow(ctx, item, record, job.name))
+    if job and (progress := await _progress_of(ctx, item, record, job)):
+        return progress
     found = await _credentials(ctx, item.key.namespace, secrets_of(manifest, models))
     if isinstance(found, Waiting):
         return found
@@ -90,6 +88,17 @@ async def advance(
         BUILDS.labels(result="reused").inc()
         return Built(_location(ctx, item, digest))
     return await _start(ctx, item, record, request, attempt)
+
+
+async def _progress_of(ctx: Context, item: Item, record: Record, job: BuildJob) -> Progress | None:
+    """How far a Job is; None when it has still to be handed its request."""
+    if job.complete or job.failed:
+        return await _ended(ctx, item, record, job)
+    if job.pushed and (built := await _pushed(ctx, item, record, job)):
+        return built
+    if await _is_handed_over(ctx, job):
+        return _running(ctx, record, job.name, await build_log.follow(ctx, item, record, job.name))
+    return None
 
 
 def _job_of(ctx: Context, record: Record, attempt: int) -> BuildJob | None:
@@ -118,7 +127,8 @@ async def _start(ctx: Context, item: Item, record: Record, request: BuildRequest
     except NotOfferedError as error:
         return Failure(_response(error.code, str(error)))
     job = labels.job_name(item.uid, record.version, attempt)
-    build = Build(job, f"{namespace}/{name}", record.version, attempt, request.builder, claims)
+    reference = f"{request.repository}:{request.tag}"
+    build = Build(job, f"{namespace}/{name}", record.version, attempt, reference, request.builder, claims)
     try:
         created = await ctx.client.create(JOBS, ctx.settings.namespace, build_job(build, ctx.settings))
     except AlreadyExists:
@@ -167,6 +177,19 @@ def _text(value: str) -> str:
         return base64.b64decode(value).decode()
     except (binascii.Error, UnicodeDecodeError):
         return value
+
+
+async def _pushed(ctx: Context, item: Item, record: Record, job: BuildJob) -> Built | None:
+    """The image of a build that says it has pushed it, if the registry has it."""
+    try:
+        digest = await ctx.registry.digest(job.reference)
+    except BuildFailedError:
+        return None  # the pod's result comes all the same
+    if digest is None:
+        return None
+    await build_log.finish(ctx, item, record, job.name, await pods_of(ctx, job.name))
+    BUILDS.labels(result="succeeded").inc()
+    return Built(_location(ctx, item, digest))
 
 
 async def _ended(ctx: Context, item: Item, record: Record, job: BuildJob) -> Progress:

@@ -75,8 +75,18 @@ def result_of(pods: list[Json]) -> BuildResult | None:
 
 def terminated(pod: Json) -> Json:
     """How the builder's container ended; empty while it has not."""
+    ended: Json = _state(pod).get("terminated", {})
+    return ended
+
+
+def is_running(pod: Json) -> bool:
+    """Whether the builder's container has begun and not ended."""
+    return "running" in _state(pod)
+
+
+def _state(pod: Json) -> Json:
     for container in pod.get("status", {}).get("containerStatuses", ()):
         if container["name"] == CONTAINER:
-            ended: Json = container["state"].get("terminated", {})
-            return ended
+            state: Json = container["state"]
+            return state
     return {}

@@ -178,9 +178,11 @@ class BuildJob(NamedTuple):
     image: Key
     version: int
     attempt: int
+    reference: str  # registry/path:tag that it pushes; empty for one of an older operator
     complete: bool  # or its pod has succeeded
     failed: bool
     reason: str  # of the condition that ended it
+    pushed: bool = False  # its log says so
 
     @classmethod
     def read(cls, body: Json) -> Self | None:
@@ -199,6 +201,7 @@ class BuildJob(NamedTuple):
             image=Key(IMAGE.name, namespace, name),
             version=int(annotations[labels.BUILD_VERSION]),
             attempt=int(annotations[labels.BUILD_ATTEMPT]),
+            reference=annotations.get(labels.BUILD_REFERENCE, ""),
             complete="Complete" in ended,
             failed=bool(failure),
             reason=failure.get("reason", ""),

@@ -7,7 +7,7 @@ way changes nothing. It is the only shared state of the process and is touched o
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -259,17 +259,24 @@ class Store:
         if job is None:
             return None
         known = self._jobs[job.image].get(job.name)
-        if known and known.complete and known.uid == job.uid:
-            job = job._replace(complete=True)
+        if known and known.uid == job.uid:
+            job = job._replace(complete=job.complete or known.complete, pushed=known.pushed)
         self._jobs[job.image][job.name] = job
         return None if job == known else job.image
 
     def complete_job(self, name: str) -> Key | None:
         """The pod of a build Job has succeeded, which the Job itself says seconds later; the Image's key
         when it is news."""
+        return self._tell_job(name, lambda job: job._replace(complete=True))
+
+    def job_pushed(self, name: str) -> Key | None:
+        """The log of a build Job says that its image is in the registry; the Image's key when it is news."""
+        return self._tell_job(name, lambda job: job._replace(pushed=True))
+
+    def _tell_job(self, name: str, said: Callable[[BuildJob], BuildJob]) -> Key | None:
         for image, jobs in self._jobs.items():
-            if (job := jobs.get(name)) and not job.complete:
-                jobs[name] = job._replace(complete=True)
+            if (job := jobs.get(name)) and (told := said(job)) != job:
+                jobs[name] = told
                 return image
         return None
 

@@ -74,4 +74,5 @@ def _annotations(build: Build) -> Json:
         labels.BUILD_IMAGE: build.image,
         labels.BUILD_VERSION: str(build.version),
         labels.BUILD_ATTEMPT: str(build.attempt),
+        labels.BUILD_REFERENCE: build.reference,
     }

@@ -37,6 +37,7 @@ class Build(NamedTuple):
     image: str  # namespace/name
     version: int
     attempt: int
+    reference: str  # registry/path:tag that it pushes
     builder: BuilderKind = BuilderKind.LAYERS
     claims: tuple[str, ...] = ()  # that it reads
 

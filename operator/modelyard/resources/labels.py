@@ -39,6 +39,7 @@ ABOUT: Final = f"{GROUP}/about"  # description and tags of the version, as JSON
 BUILD_IMAGE: Final = f"{GROUP}/image"  # namespace/name
 BUILD_VERSION: Final = f"{GROUP}/version"
 BUILD_ATTEMPT: Final = f"{GROUP}/attempt"
+BUILD_REFERENCE: Final = f"{GROUP}/reference"  # registry/path:tag that it pushes
 
 _KEYS_SUFFIX: Final = "-keys"
 _REVISION: Final = re.compile(rf"^({'|'.join(kind.lower for kind in KINDS)})-(.+)-([0-9]+)$")

@@ -44,7 +44,7 @@ class Pod:
 
     def run(self, request: BuildRequest) -> tuple[int, str, BuildResult]:
         """Exit code, log and result. What the pod may do is what its description says."""
-        spec = build_pod(Build("build", "default/m", 1, 1), self.settings)
+        spec = build_pod(Build("build", "default/m", 1, 1, "r.example/m:t"), self.settings)
         (container,) = spec["containers"]
         user, rights = spec["securityContext"], container["securityContext"]
         packed = gzip.compress(request.model_dump_json(by_alias=True).encode())

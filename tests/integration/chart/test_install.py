@@ -206,7 +206,7 @@ def test_the_restricted_standard_refuses_the_docker_builder(restricted: Release,
 
 
 def _build(builder: BuilderKind) -> Build:
-    return Build("build-1", "default/m", 1, 1, builder)
+    return Build("build-1", "default/m", 1, 1, "r.example/m:t", builder)
 
 
 def test_the_network_policies_of_the_example_are_valid(release: Release) -> None:

@@ -21,8 +21,8 @@ POLICIES = {
 def running(render: Render) -> dict[str, dict[str, Any]]:
     """The pods of a release and of a build."""
     objects = render("--set", "gateway.enabled=true", "--set", "gateway.tls.disabled=true")
-    build = build_job(Build("build", "default/m", 1, 1), settings(objects))["spec"]["template"]
-    return pods(objects) | {"build": build}
+    build = Build("build", "default/m", 1, 1, "r.example/m:t")
+    return pods(objects) | {"build": build_job(build, settings(objects))["spec"]["template"]}
 
 
 @pytest.mark.parametrize(

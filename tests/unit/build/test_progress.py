@@ -7,7 +7,7 @@ import io
 import pytest
 
 from modelyard.build.log import BuildLog
-from modelyard.build.progress import PAUSE_SECONDS, Meter, newest
+from modelyard.build.progress import PAUSE_SECONDS, Meter, newest, pushed, says_pushed
 from modelyard.build.request import Step
 
 MIB = 1024**2
@@ -75,3 +75,17 @@ def test_an_amount_belongs_to_its_step(out, log):
 @pytest.mark.parametrize("text", ["", "Traceback", "[Nothing] x: 1 MiB of 2 MiB"])
 def test_a_log_without_steps(text):
     assert not newest(text)
+
+
+def test_the_end_of_a_good_build_is_read_as_it_is_written(out, log):
+    log.enter(Step.PUSH)
+    log.write("model m:1: 40 MiB sent")
+    log.write(pushed("r.example/m:t", f"sha256:{'0' * 64}"))
+    assert [says_pushed(line) for line in out.getvalue().splitlines()] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "line", ["", f"pushed r.example/m:t, sha256:{'0' * 64}", "[Push] pushed r.example/m:t, sha256:0"]
+)
+def test_other_lines_say_nothing_of_an_end(line):
+    assert not says_pushed(line)

@@ -319,6 +319,45 @@ async def test_a_watch_that_falls_silent(server: Server, monkeypatch: pytest.Mon
     await client.close()
 
 
+# logs
+
+
+async def log_of(client: Client) -> list[str]:
+    return [line async for line in client.log_lines("default", "p", container="c")]
+
+
+async def test_a_log_is_told_line_by_line_while_it_is_written(server: Server, client: Client) -> None:
+    told = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"one\ntw\xff")
+        await told.wait()
+        await response.write(b"\n")
+        return response
+
+    server.answers = [answer]
+    lines = client.log_lines("default", "p", container="c")
+    assert await asyncio.wait_for(anext(lines), 10) == "one"
+    told.set()
+    assert [line async for line in lines] == ["tw\N{REPLACEMENT CHARACTER}"]
+    (request,) = server.requests
+    assert request.path == "/api/v1/namespaces/default/pods/p/log"
+    assert dict(request.query) == {"container": "c", "follow": "true"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"), [(error(404), NotFound), (error(400), Refused), (hang_up, Unavailable)]
+)
+async def test_a_log_that_cannot_be_followed(
+    server: Server, client: Client, answer: Answer, expected: type[KubeError]
+) -> None:
+    server.answers = [answer]
+    with pytest.raises(expected):
+        await log_of(client)
+
+
 @pytest.mark.parametrize(
     ("message", "expected"),
     [

@@ -16,6 +16,8 @@ from modelyard.build.errors import RegistryForbiddenError, RegistryUnavailableEr
 from modelyard.build.request import BuildError, BuildRequest, BuildResult, ErrorDetail, Step
 from modelyard.kube.errors import Refused
 from modelyard.kube.types import CONFIG_MAPS, JOBS, OURS, PODS, SECRETS
+from modelyard.resources.build_pod import CONTAINER
+from modelyard.resources.labels import JOB_NAME
 from modelyard.settings import Build, Settings
 
 
@@ -74,6 +76,68 @@ async def test_a_build_whose_job_has_still_to_say_that_it_is_complete(world: Wor
     world.cluster.patch(JOBS, SYSTEM, job, {"status": {"conditions": [condition]}}, "status")
     await world.settle()
     assert len(world.cluster.writes) == writes
+
+
+PUSHED = f"[Push] pushed r.example/m:t, sha256:{'0' * 64}"
+
+
+def say_pushed(world: World, log: str = PUSHED) -> str:
+    """The pod of the only build runs on and says that it has pushed; the Job's name."""
+    (job,) = jobs(world)
+    pod = f"{job}-x"
+    world.cluster.logs[pod] = f"[Fetch] model m:1\n{log}\n"
+    template = world.cluster.at(JOBS, job, SYSTEM)["spec"]["template"]["metadata"]
+    metadata = {"name": pod, "labels": {**template["labels"], JOB_NAME: job}}
+    body = world.cluster.put(PODS, SYSTEM, {**PODS.header(), "metadata": metadata})
+    assert "status" not in body
+    running = {"containerStatuses": [{"name": CONTAINER, "state": {"running": {}}}]}
+    world.cluster.patch(PODS, SYSTEM, pod, {"status": running}, "status")
+    return job
+
+
+async def test_a_build_has_ended_when_its_log_and_the_registry_say_so(world: World) -> None:
+    await begin(world)
+    (job,) = jobs(world)
+    request = world.request(job)
+    digest = str(succeed(request).digest)
+    world.registry.images[f"{request.repository}:{request.tag}"] = digest
+    say_pushed(world)
+    await world.settle()
+    assert world.said("Image") == ("m:1", "Succeeded", "Built")
+    assert world.status("Image")["imageLocation"].endswith(digest)
+    log = world.cluster.at(CONFIG_MAPS, "image-m-1-log")["data"]["log"]
+    assert log.splitlines()[-1] == PUSHED
+    await world.settle()
+    writes = len(world.cluster.writes)
+    world.end(job, {"exitCode": 0, "message": succeed(request).model_dump_json(by_alias=True)})
+    await world.settle()
+    assert len(world.cluster.writes) == writes
+    assert world.events("Building") == world.events("Built") == 1
+
+
+@pytest.mark.parametrize("error", [None, RegistryUnavailableError("away")])
+async def test_a_log_alone_is_not_believed(world: World, error: RegistryUnavailableError | None) -> None:
+    await begin(world)
+    (job,) = jobs(world)
+    world.registry.error = error
+    say_pushed(world)
+    await world.settle()
+    assert world.said("Image") == ("m:1", "Running", "Building")
+    world.registry.error = None
+    result = succeed(world.request(job))
+    world.end(job, {"exitCode": 0, "message": result.model_dump_json(by_alias=True)})
+    await world.settle()
+    assert world.said("Image") == ("m:1", "Succeeded", "Built")
+    assert world.events("Building") == world.events("Built") == 1
+
+
+async def test_a_log_that_says_nothing_of_an_end_changes_nothing(world: World) -> None:
+    await begin(world)
+    asked = world.registry.asked
+    say_pushed(world, "[Build] Installing collected packages: six")
+    await world.settle()
+    assert world.said("Image") == ("m:1", "Running", "Building")
+    assert world.registry.asked == asked
 
 
 async def test_a_build_that_fails(world: World) -> None:

@@ -15,7 +15,7 @@ from modelyard.resources.build_pod import Build
 from modelyard.resources.build_request import build_request, secrets_of
 from modelyard.settings import Settings
 
-BUILD = Build("build-abc-2-1", "default/m", 2, 1)
+BUILD = Build("build-abc-2-1", "default/m", 2, 1, "r.example/m:t")
 REQUEST = BuildRequest(
     repository="r/x",
     tag="t",
@@ -46,6 +46,7 @@ def test_a_job_says_what_it_builds() -> None:
         labels.BUILD_IMAGE: "default/m",
         labels.BUILD_VERSION: "2",
         labels.BUILD_ATTEMPT: "1",
+        labels.BUILD_REFERENCE: "r.example/m:t",
     }
 
 

@@ -12,7 +12,7 @@ from modelyard.kube.types import Json
 from modelyard.resources.build_pod import Build, build_pod
 from modelyard.settings import Settings
 
-LAYERS = Build("build-abc-2-1", "default/m", 2, 1, BuilderKind.LAYERS)
+LAYERS = Build("build-abc-2-1", "default/m", 2, 1, "r.example/m:t", BuilderKind.LAYERS)
 DOCKER = LAYERS._replace(builder=BuilderKind.DOCKER)
 BOTH = pytest.mark.parametrize("build", [LAYERS, DOCKER], ids=["layers", "docker"])
 
