@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,8 +14,12 @@ import pytest
 from tests.support.cluster import Json, Kubectl, eventually
 from tests.support.files import Files
 from tests.support.objects import FROM_MODEL, image, manifest, model, says, service
-from tests.support.operator import build_jobs
+from tests.support.operator import SYSTEM, build_jobs
 from tests.support.status import condition, events, history, operation, until
+
+from modelyard.build.progress import says_pushed
+from modelyard.reconcile.build_pods import is_running
+from modelyard.resources.labels import JOB_NAME
 
 Score = Callable[..., httpx.Response]
 NO_SUCH_PACKAGE: Final = "modelyard-no-such-package==9.9"
@@ -132,6 +137,28 @@ def test_a_newer_version_cancels_the_build_of_an_older_one(kubectl: Kubectl, fil
     assert operation(kubectl, "image", "echo", 1) == "Cancelled"
     assert operation(kubectl, "image", "echo", 2) == "Succeeded"
     assert "Cancelled" in events(kubectl, "Image", "echo")
+
+
+def _is_over_before_its_pod(kubectl: Kubectl, files: Files, version: int) -> bool:
+    """Whether the next version of the Image is built while its pod is still said to run."""
+
+    def built() -> bool:
+        status = kubectl.get("img", "echo")["status"]
+        return (status.get("version"), status["state"]) == (version, "Succeeded")
+
+    kubectl.apply(model("echo", files.url(f"slow/2/{version}")))
+    eventually(built, 60, f"version {version} of the image", every=0.02)
+    job = build_jobs(kubectl.namespace, "echo")[-1]["metadata"]["name"]
+    (pod,) = SYSTEM.list("pods", f"{JOB_NAME}={job}")
+    return is_running(pod)
+
+
+def test_a_build_is_over_when_its_image_is_there(kubectl: Kubectl, files: Files) -> None:
+    """A kubelet looks for containers that ended once a second: now and then that is at once."""
+    kubectl.apply(manifest("echo", FROM_MODEL, "echo"), image("echo"))
+    assert any(_is_over_before_its_pod(kubectl, files, version) for version in range(1, 6))
+    log = kubectl("get", "--raw", kubectl.get("img", "echo")["status"]["imageBuildLogUri"])
+    assert says_pushed(json.loads(log)["data"]["log"].splitlines()[-1])
 
 
 @contextmanager
