@@ -306,3 +306,22 @@ def test_who_finds_the_queue_full_is_read_from_again_when_there_is_room(serve, g
 
         assert read_answer(refused).json() == "scored "
     assert busy.answer.status == 200
+
+
+def test_who_would_wait_in_vain_is_refused_at_once(serve) -> None:
+    """250 are served within the wait at most, fewer where the machine is slow."""
+    driver = "import time\ndef init(): pass\ndef run(data):\n    time.sleep(0.02)\n    return 1\n"
+    scoring = serve(driver, MODELYARD_QUEUE_TIMEOUT_MS="5000")
+    for _ in range(30):  # until the mean of its runs is known
+        assert scoring.score(b"").status == 200
+    with contextlib.ExitStack() as stack:
+        waiting = [stack.enter_context(scoring.connection()) for _ in range(450)]
+        for connection in waiting:
+            send_request(connection, "POST", "/score", b"")
+        assert read_answer(waiting[-1]).status == 503
+        served = waiting[100]
+        served.setblocking(False)
+        with pytest.raises(BlockingIOError):  # its turn is still to come
+            served.recv(1)
+        served.settimeout(30)
+        assert read_answer(served).status == 200
