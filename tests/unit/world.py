@@ -181,17 +181,24 @@ class World:
         condition = {"type": "Complete" if good else "Failed", "status": "True", "reason": reason}
         self.cluster.patch(JOBS, SYSTEM, job, {"status": {"conditions": [condition]}}, "status")
 
+    def start_pod(self, job: str, log: str) -> None:
+        """The pod of a build Job runs, and has written a log so far."""
+        self._put_pod(job, {"running": {}}, log)
+
     def end_pod(self, job: str, terminated: Json) -> None:
         """The pod of a build Job ends, which the Job has still to say."""
+        self._put_pod(job, {"terminated": terminated}, f"log of {job}\n")
+
+    def _put_pod(self, job: str, state: Json, log: str) -> None:
         pod = f"{job}-x"
         if any(body["metadata"]["name"] == pod for body in self.cluster.all(PODS)):
             self.cluster.remove(PODS, SYSTEM, pod)  # of a Job of that name that was deleted
         template = self.cluster.at(JOBS, job, SYSTEM)["spec"]["template"]["metadata"]
         metadata = {"name": pod, "labels": {**template["labels"], labels.JOB_NAME: job}}
         self.cluster.put(PODS, SYSTEM, {**PODS.header(), "metadata": metadata})
-        status = {"containerStatuses": [{"name": CONTAINER, "state": {"terminated": terminated}}]}
+        self.cluster.logs[pod] = log
+        status = {"containerStatuses": [{"name": CONTAINER, "state": state}]}
         self.cluster.patch(PODS, SYSTEM, pod, {"status": status}, "status")
-        self.cluster.logs[pod] = f"log of {job}\n"
 
     def request(self, job: str) -> BuildRequest:
         """What a build Job was asked."""

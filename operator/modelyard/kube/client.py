@@ -122,14 +122,9 @@ class Client:
         Unavailable when the connection breaks, or no line comes for 90 s.
         """
         request = Request("GET", PODS.path(namespace, pod, "log"), query | {"follow": "true"})
-        try:
-            async with self._transport.stream(request) as answer:
-                if isinstance(answer, Answer):
-                    raise _error(answer)
-                async for line in answer:
-                    yield line.decode(errors="replace")
-        except Broken as error:
-            raise Unavailable(f"the log of {pod} broke off: {error}") from error
+        async with self._lines(request, f"the log of {pod}") as lines:
+            async for line in lines:
+                yield line.decode(errors="replace")
 
     async def watch(
         self, resource: ApiResource, namespace: str | None, version: str, accept: str = JSON, **query: str
@@ -145,17 +140,23 @@ class Client:
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
         request = Request("GET", resource.path(namespace), query, accept=accept)
+        async with self._lines(request, f"the watch of {resource.qualified}") as lines:
+            async for line in lines:
+                event: Json = orjson.loads(line)
+                if event["type"] == "ERROR":
+                    raise from_status(event["object"].get("code", 500), event["object"], None)
+                yield event
+
+    @contextlib.asynccontextmanager
+    async def _lines(self, request: Request, what: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The lines of an answer as they come. Unavailable, which names `what`, when they break off."""
         try:
             async with self._transport.stream(request) as answer:
                 if isinstance(answer, Answer):
                     raise _error(answer)
-                async for line in answer:
-                    event: Json = orjson.loads(line)
-                    if event["type"] == "ERROR":
-                        raise from_status(event["object"].get("code", 500), event["object"], None)
-                    yield event
+                yield answer
         except Broken as error:
-            raise Unavailable(f"the watch of {resource.qualified} broke: {error}") from error
+            raise Unavailable(f"{what} broke: {error}") from error
 
     async def _json(self, request: Request) -> Json:
         """The answer, decoded."""

@@ -16,8 +16,6 @@ from modelyard.build.errors import RegistryForbiddenError, RegistryUnavailableEr
 from modelyard.build.request import BuildError, BuildRequest, BuildResult, ErrorDetail, Step
 from modelyard.kube.errors import Refused
 from modelyard.kube.types import CONFIG_MAPS, JOBS, OURS, PODS, SECRETS
-from modelyard.resources.build_pod import CONTAINER
-from modelyard.resources.labels import JOB_NAME
 from modelyard.settings import Build, Settings
 
 
@@ -81,27 +79,13 @@ async def test_a_build_whose_job_has_still_to_say_that_it_is_complete(world: Wor
 PUSHED = f"[Push] pushed r.example/m:t, sha256:{'0' * 64}"
 
 
-def say_pushed(world: World, log: str = PUSHED) -> str:
-    """The pod of the only build runs on and says that it has pushed; the Job's name."""
-    (job,) = jobs(world)
-    pod = f"{job}-x"
-    world.cluster.logs[pod] = f"[Fetch] model m:1\n{log}\n"
-    template = world.cluster.at(JOBS, job, SYSTEM)["spec"]["template"]["metadata"]
-    metadata = {"name": pod, "labels": {**template["labels"], JOB_NAME: job}}
-    body = world.cluster.put(PODS, SYSTEM, {**PODS.header(), "metadata": metadata})
-    assert "status" not in body
-    running = {"containerStatuses": [{"name": CONTAINER, "state": {"running": {}}}]}
-    world.cluster.patch(PODS, SYSTEM, pod, {"status": running}, "status")
-    return job
-
-
 async def test_a_build_has_ended_when_its_log_and_the_registry_say_so(world: World) -> None:
     await begin(world)
     (job,) = jobs(world)
     request = world.request(job)
     digest = str(succeed(request).digest)
     world.registry.images[f"{request.repository}:{request.tag}"] = digest
-    say_pushed(world)
+    world.start_pod(job, f"[Fetch] model m:1\n{PUSHED}\n")
     await world.settle()
     assert world.said("Image") == ("m:1", "Succeeded", "Built")
     assert world.status("Image")["imageLocation"].endswith(digest)
@@ -120,7 +104,7 @@ async def test_a_log_alone_is_not_believed(world: World, error: RegistryUnavaila
     await begin(world)
     (job,) = jobs(world)
     world.registry.error = error
-    say_pushed(world)
+    world.start_pod(job, f"[Fetch] model m:1\n{PUSHED}\n")
     await world.settle()
     assert world.said("Image") == ("m:1", "Running", "Building")
     world.registry.error = None
@@ -134,7 +118,7 @@ async def test_a_log_alone_is_not_believed(world: World, error: RegistryUnavaila
 async def test_a_log_that_says_nothing_of_an_end_changes_nothing(world: World) -> None:
     await begin(world)
     asked = world.registry.asked
-    say_pushed(world, "[Build] Installing collected packages: six")
+    world.start_pod(jobs(world)[0], "[Build] Installing collected packages: six\n")
     await world.settle()
     assert world.said("Image") == ("m:1", "Running", "Building")
     assert world.registry.asked == asked
