@@ -33,7 +33,7 @@ test-e2e: $(VENV) cluster image ## tests of the whole, installed by the chart
 
 test-spark: $(VENV) cluster ## a Spark pipeline trained, built into an image and scored; makes a base image with Java and pyspark
 	@UV="$(UV)" $(CLUSTER_SCRIPTS)spark.sh
-	. .cluster/env && . .cluster/spark.env && $(RUN) pytest tests/integration/build/test_spark.py
+	. .cluster/env && . .cluster/spark.env && $(RUN) pytest tests/integration/builder/test_spark.py
 
 lint: $(VENV) ## style, types, layers, and generated files
 	$(RUN) ruff check
@@ -49,7 +49,7 @@ bench-operator: cluster install ## N Services beside raw creates of the same obj
 	@. .cluster/env && $(RUN) python -m tests.bench.operator
 
 bench-build: cluster install ## builds beside curl, crane, docker and BuildKit, and in the cluster; minutes
-	@. .cluster/env && $(RUN) python -m tests.bench.build
+	@. .cluster/env && $(RUN) python -m tests.bench.builder
 
 clean: cluster-clean ## take down and remove all that was started and made here; caches stay
 	rm -rf build dist .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,12 +1,12 @@
 # The REST gateway's own suites. The local cluster's chart gets the gateway with a certificate of its own.
 .PHONY: conformance-api bench-api
 
-GATEWAY_INSTALL = $(CHART_SCRIPTS)install.sh --values tests/conformance_api/values.yaml $(HELM_ARGS)
+GATEWAY_INSTALL = $(CHART_SCRIPTS)install.sh --values tests/conformance/api/values.yaml $(HELM_ARGS)
 
 conformance-api: cluster image ## every row of the 2017 API against the installed gateway
-	@. .cluster/env && tests/conformance_api/certificate.sh && $(GATEWAY_INSTALL)
-	. .cluster/env && $(RUN) pytest tests/conformance_api --quiet
+	@. .cluster/env && tests/conformance/api/certificate.sh && $(GATEWAY_INSTALL)
+	. .cluster/env && $(RUN) pytest tests/conformance/api --quiet
 
 bench-api: cluster image ## reads and creates through the gateway beside the API server's own
-	@. .cluster/env && tests/conformance_api/certificate.sh && $(GATEWAY_INSTALL) --set gateway.serviceType=NodePort
+	@. .cluster/env && tests/conformance/api/certificate.sh && $(GATEWAY_INSTALL) --set gateway.serviceType=NodePort
 	@. .cluster/env && $(RUN) python -m tests.bench.gateway

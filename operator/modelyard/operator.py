@@ -16,14 +16,14 @@ from prometheus_client import start_http_server
 from pydantic import ValidationError
 
 from modelyard import logs
-from modelyard.controller import Controller
+from modelyard.controller.controller import Controller
+from modelyard.digest_lookup import Registry
 from modelyard.handlers import lifecycle
 from modelyard.kube.client import Client
+from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.events import Recorder
-from modelyard.reconcile.queue import WorkQueue
-from modelyard.reconcile.store import Store
-from modelyard.registry import Registry
+from modelyard.reconcile.event_recorder import Recorder
+from modelyard.reconcile.workqueue import WorkQueue
 from modelyard.settings import CONFIG_VARIABLE, Settings, load
 
 _LOG: Final = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ async def _operate(settings: Settings) -> None:
     ctx = Context(
         settings=settings,
         client=client,
-        store=Store(),
+        store=Cache(),
         queue=WorkQueue(),
         recorder=Recorder(client, os.environ.get("POD_NAME", "modelyard")),
         registry=registry,

@@ -17,8 +17,8 @@ from tests.support.objects import FROM_MODEL, image, manifest, model, says, serv
 from tests.support.operator import SYSTEM, build_jobs
 from tests.support.status import condition, events, history, operation, until
 
-from modelyard.build.progress import says_pushed
-from modelyard.reconcile.build_pods import is_running
+from modelyard.contract.build_progress import says_pushed
+from modelyard.reconcile.builds.pods import is_running
 from modelyard.resources.labels import JOB_NAME
 
 Score = Callable[..., httpx.Response]

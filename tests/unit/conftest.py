@@ -1,11 +1,17 @@
-"""Fixtures of the operator's tests."""
+"""Fixtures that tests of several rooms share."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from tests.unit.world import World, everything
+from tests.support.web_server import WebServer
+from tests.unit.operator_harness import (
+    World,
+    everything,
+)
+
+from modelyard.retry import Retry
 
 
 @pytest.fixture
@@ -24,3 +30,28 @@ async def serving(world: World) -> World:
     await world.play()
     assert world.said("Service") == ("m:1", "Succeeded", "Serving")
     return world
+
+
+@pytest.fixture
+def web() -> Iterator[WebServer]:
+    server = WebServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def other_web() -> Iterator[WebServer]:
+    server = WebServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    """Seconds that were waited before tries."""
+    return []
+
+
+@pytest.fixture
+def retry(waits: list[float]) -> Retry:
+    return Retry(attempts=4, sleep=waits.append)

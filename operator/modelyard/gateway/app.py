@@ -14,9 +14,12 @@ from starlette.types import ASGIApp
 
 from modelyard.gateway import docs
 from modelyard.gateway.cluster import Cluster
-from modelyard.gateway.envelope import Envelope
 from modelyard.gateway.errors import ApiError, from_kube, invalid
-from modelyard.gateway.exchange import API_VERSIONS, Parts
+from modelyard.gateway.middleware import Envelope
+from modelyard.gateway.request_context import (
+    API_VERSIONS,
+    Parts,
+)
 from modelyard.gateway.routes import deployments, images, keys, manifests, models, operations, services
 from modelyard.gateway.settings import GatewaySettings
 from modelyard.kube.errors import KubeError

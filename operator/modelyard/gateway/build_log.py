@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
 from modelyard.gateway.errors import from_kube
-from modelyard.gateway.exchange import Exchange
+from modelyard.gateway.request_context import Exchange
 from modelyard.gateway.versions import Version, progress, version_of
 from modelyard.kube.errors import KubeError, Unavailable
-from modelyard.kube.types import CONFIG_MAPS, OURS, REVISIONS
+from modelyard.kube.types import CONFIG_MAPS, CUSTOM_RESOURCES, REVISIONS
 from modelyard.resources.labels import log_name
 
 _PAUSE: Final = 1.5  # seconds between looks; the operator writes every three
@@ -38,7 +38,7 @@ async def look(call: Exchange, version: Version) -> Look:
     log = str((kept or {}).get("data", {}).get("log", ""))
     if log or current.state:
         return Look(current.state is not None, log)
-    owner = await call.caller.find(OURS[version.kind.name], version.object)
+    owner = await call.caller.find(CUSTOM_RESOURCES[version.kind.name], version.object)
     now = progress(current, owner)
     return Look(now.state.ended, log, now.message)
 

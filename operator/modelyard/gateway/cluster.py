@@ -13,7 +13,7 @@ import aiohttp
 import orjson
 
 from modelyard.gateway.settings import GatewaySettings
-from modelyard.kube.errors import Denied, Gone, KubeError, NotFound, Unavailable, from_status
+from modelyard.kube.errors import Forbidden, Gone, KubeError, NotFound, Unavailable, from_status
 from modelyard.kube.types import NAMESPACES, ApiResource, Json
 
 FIELD_MANAGER: Final = "modelyard-gateway"
@@ -216,7 +216,7 @@ class Caller:
         while True:
             try:
                 return await self.cluster.send(method, path, self.token, query, body, content_type)
-            except Denied:
+            except Forbidden:
                 if is_sure:
                     raise
             # An API server that is ready now may not have been when it denied: its next answer counts.

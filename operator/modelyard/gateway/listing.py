@@ -11,10 +11,10 @@ from fastapi import Query
 from modelyard.api.kinds import Kind
 from modelyard.api.names import Reference, parse_reference
 from modelyard.gateway import paging
-from modelyard.gateway.exchange import Exchange
-from modelyard.gateway.names import meanings
+from modelyard.gateway.name_mapping import meanings
+from modelyard.gateway.request_context import Exchange
 from modelyard.gateway.versions import Version, version_of
-from modelyard.kube.types import OURS, Json
+from modelyard.kube.types import CUSTOM_RESOURCES, Json
 
 Count = Annotated[
     int, Query(ge=1, le=paging.MAX_COUNT, description="Items of one page; a filtered page may have fewer.")
@@ -32,11 +32,11 @@ async def named(call: Exchange, kind: Kind, text: str) -> tuple[Reference, ...]:
     """What a name, an id or a display name means in this account."""
     references = meanings(kind, text)
     for reference in references:
-        if await call.caller.find(OURS[kind.name], reference.name):
+        if await call.caller.find(CUSTOM_RESOURCES[kind.name], reference.name):
             return references
     at: str | None = None
     while True:
-        page = await call.caller.page(OURS[kind.name], _CHUNK, at)
+        page = await call.caller.page(CUSTOM_RESOURCES[kind.name], _CHUNK, at)
         found = [body["metadata"]["name"] for body in page.items if body["spec"].get("name") == text]
         references += tuple(Reference(name, None) for name in found)
         if page.next is None:

@@ -15,7 +15,7 @@ import orjson
 
 from modelyard.gateway.cluster import Page
 from modelyard.gateway.errors import ApiError, bad_request
-from modelyard.kube.errors import Refused
+from modelyard.kube.errors import Rejected
 from modelyard.kube.types import Json
 
 DEFAULT_COUNT: Final = 100
@@ -113,7 +113,7 @@ async def _fetch(
 ) -> Page:
     try:
         return await fetch(limit, continue_)
-    except Refused as error:
+    except Rejected as error:
         if continue_ and error.status == 400:
             raise _invalid() from None
         raise

@@ -30,7 +30,7 @@ from modelyard.gateway.errors import ApiError, later
 from modelyard.gateway.versions import Version, version_of
 from modelyard.kube.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from modelyard.kube.merge import replacement
-from modelyard.kube.types import OURS, REVISIONS, Json
+from modelyard.kube.types import CUSTOM_RESOURCES, REVISIONS, Json
 from modelyard.resources.labels import revision_name
 
 _PREFIX: Final = "rest"
@@ -106,7 +106,7 @@ class Registration:
             pause = min(pause * 1.3, _LONGEST_PAUSE)
 
     async def _step(self) -> Version | None:
-        body = await self.caller.find(OURS[self.kind.name], self.name)
+        body = await self.caller.find(CUSTOM_RESOURCES[self.kind.name], self.name)
         if body is None:
             await self._create()
             return None
@@ -127,7 +127,7 @@ class Registration:
         spec = self.change(None)
         self._wrote_after = 0
         try:
-            await self.caller.create(OURS[self.kind.name], marked(self.name, self.mark, spec))
+            await self.caller.create(CUSTOM_RESOURCES[self.kind.name], marked(self.name, self.mark, spec))
         except AlreadyExists:
             return
 
@@ -142,7 +142,7 @@ class Registration:
         if self._wrote_after is None:
             self._wrote_after = newest
         try:
-            await self.caller.merge(OURS[self.kind.name], self.name, patch)
+            await self.caller.merge(CUSTOM_RESOURCES[self.kind.name], self.name, patch)
         except (Conflict, NotFound):
             return
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import kopf
 
-from modelyard.controller import Controller
+from modelyard.controller.controller import Controller
 from modelyard.kube.types import Json
 
 

@@ -17,7 +17,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 
 from modelyard.kube.errors import KubeError, NotFound, Unavailable, from_status
-from modelyard.kube.transport import JSON, Answer, Broken, Request, Transport
+from modelyard.kube.transport import JSON, Answer, Request, Transport, TransportError
 from modelyard.kube.types import PODS, ApiResource, Json
 from modelyard.metrics import API_WRITES
 
@@ -57,7 +57,7 @@ class Client:
         """An object; NotFound when there is none."""
         return await self._json(Request("GET", resource.path(namespace, name)))
 
-    async def find(self, resource: ApiResource, namespace: str, name: str) -> Json | None:
+    async def get_or_none(self, resource: ApiResource, namespace: str, name: str) -> Json | None:
         """An object, or None."""
         try:
             return await self.get(resource, namespace, name)
@@ -66,10 +66,10 @@ class Client:
 
     async def list_all(self, resource: ApiResource, namespace: str | None, **query: str) -> list[Json]:
         """All objects, page by page."""
-        items, _ = await self.list_with_version(resource, namespace, **query)
+        items, _ = await self.list_with_resource_version(resource, namespace, **query)
         return items
 
-    async def list_with_version(
+    async def list_with_resource_version(
         self, resource: ApiResource, namespace: str | None, accept: str = JSON, **query: str
     ) -> tuple[list[Json], str]:
         """All objects, and the resourceVersion to watch from."""
@@ -87,7 +87,7 @@ class Client:
         API_WRITES.labels("create", resource.qualified).inc()
         return await self._json(Request("POST", resource.path(namespace), body=body, accept=METADATA_ONLY))
 
-    async def merge(
+    async def patch(
         self, resource: ApiResource, namespace: str, name: str, patch: Json, subresource: str | None = None
     ) -> Json:
         """JSON merge patch (RFC 7386) of an object or its subresource; the object's metadata."""
@@ -155,7 +155,7 @@ class Client:
                 if isinstance(answer, Answer):
                     raise _error(answer)
                 yield answer
-        except Broken as error:
+        except TransportError as error:
             raise Unavailable(f"{what} broke: {error}") from error
 
     async def _json(self, request: Request) -> Json:
@@ -182,7 +182,7 @@ class Client:
         """The body of an answer that is success; KubeError when it is not."""
         try:
             answer = await self._transport.send(request)
-        except Broken as error:
+        except TransportError as error:
             message = f"{request.method} {request.path}: the API server did not answer: {error}"
             raise Unavailable(message) from error
         if answer.status >= 400:

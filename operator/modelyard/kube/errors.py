@@ -52,15 +52,15 @@ class Conflict(KubeError):
     """The object changed in between."""
 
 
-class Refused(KubeError):
+class Rejected(KubeError):
     """The request is not allowed or not valid."""
 
 
-class Denied(Refused):
+class Forbidden(Rejected):
     """RBAC says no; an API server that has just started does so too, until it has read the rules."""
 
 
-class Terminating(Refused):
+class NamespaceTerminating(Rejected):
     """Nothing can be created in a namespace that is being deleted."""
 
 
@@ -86,11 +86,11 @@ def from_status(status: int, body: dict[str, Any], retry_after: float | None) ->
     elif status == 429 or status >= 500:
         chosen = Unavailable
     elif status == 403 and _TERMINATING in _causes(body):
-        chosen = Terminating
+        chosen = NamespaceTerminating
     elif status == 401 or (status == 403 and _RBAC.search(message)):
-        chosen = Denied
+        chosen = Forbidden
     else:
-        chosen = Refused
+        chosen = Rejected
     return chosen(message, status=status, reason=reason, retry_after=retry_after, body=body)
 
 

@@ -75,7 +75,7 @@ class Reflector:
 
     async def _list(self) -> str:
         accept = METADATA_LIST if self._metadata_only else "application/json"
-        items, version = await self._client.list_with_version(
+        items, version = await self._client.list_with_resource_version(
             self.resource, self._namespace, accept=accept, **self._query
         )
         self.last_contact = self._monotonic()

@@ -32,7 +32,7 @@ _SILENCE: Final = timedelta(seconds=90)
 _CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
-class Broken(Exception):
+class TransportError(Exception):
     """No answer, or not the whole of one."""
 
 
@@ -73,7 +73,7 @@ class Transport:
         try:
             return await _whole(await built.send())
         except PyreqwestError as error:
-            raise Broken(repr(error)) from error
+            raise TransportError(repr(error)) from error
 
     @contextlib.asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[Answer | AsyncIterator[bytes]]:
@@ -88,7 +88,7 @@ class Transport:
                 succeeded = response.status < 400
                 yield _lines(response.body_reader) if succeeded else await _whole(response)
         except PyreqwestError as error:
-            raise Broken(repr(error)) from error
+            raise TransportError(repr(error)) from error
 
     async def _asked(self, request: Request) -> RequestBuilder:
         configuration = self._configuration
@@ -114,7 +114,7 @@ async def _lines(reader: ResponseBodyReader) -> AsyncIterator[bytes]:
         for line in lines:
             yield line
     if rest:
-        raise Broken("it ended in the midst of a line")
+        raise TransportError("it ended in the midst of a line")
 
 
 def _builder(configuration: Configuration) -> ClientBuilder:

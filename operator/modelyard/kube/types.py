@@ -53,4 +53,4 @@ REVISIONS: Final = ApiResource("apps/v1", "ControllerRevision", "controllerrevis
 SECRETS: Final = ApiResource("v1", "Secret", "secrets")
 STATEFUL_SETS: Final = ApiResource("apps/v1", "StatefulSet", "statefulsets")
 CORE_SERVICES: Final = ApiResource("v1", "Service", "services")
-OURS: Final = {kind.name: ApiResource(API_VERSION, kind.name, kind.plural) for kind in KINDS}
+CUSTOM_RESOURCES: Final = {kind.name: ApiResource(API_VERSION, kind.name, kind.plural) for kind in KINDS}

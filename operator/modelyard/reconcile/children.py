@@ -14,7 +14,11 @@ from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.merge import changes, fingerprint
 from modelyard.kube.types import ApiResource, Json
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.known import Child, Item, Mark
+from modelyard.reconcile.objects import (
+    Child,
+    CustomObject,
+    DesiredHash,
+)
 from modelyard.resources import labels
 from modelyard.resources.revision import owner_of
 
@@ -31,7 +35,7 @@ class NameTaken(Exception):
 
 async def ensure(
     ctx: Context,
-    item: Item,
+    item: CustomObject,
     resource: ApiResource,
     name: str,
     build: Callable[[], Json],
@@ -53,11 +57,11 @@ async def ensure(
         return None
     wanted = build()
     mark = fingerprint(wanted)
-    item.marks[resource.plural] = Mark(given, mark)
+    item.marks[resource.plural] = DesiredHash(given, mark)
     if _is_as_left(child, item, mark):
         return None
     marked = merged(wanted, {"metadata": {"annotations": {labels.APPLIED: mark}}})
-    live = await ctx.client.find(resource, namespace, name) if child else None
+    live = await ctx.client.get_or_none(resource, namespace, name) if child else None
     if live is None:
         try:
             with ctx.store.creating(resource, namespace, name):
@@ -69,17 +73,17 @@ async def ensure(
             return None
     check_owner(item, resource, live)
     patch = changes(live, marked)
-    written = await ctx.client.merge(resource, namespace, name, patch) if patch else live
+    written = await ctx.client.patch(resource, namespace, name, patch) if patch else live
     ctx.store.wrote_child(resource, written)
     return live
 
 
-def _is_as_left(child: Child | None, item: Item, mark: str) -> bool:
+def _is_as_left(child: Child | None, item: CustomObject, mark: str) -> bool:
     """Whether a child is as it was last written, for this object and with this mark."""
     return child is not None and child.trusted and (child.owner_uid, child.applied) == (item.uid, mark)
 
 
-async def absent(ctx: Context, item: Item, resource: ApiResource, name: str) -> None:
+async def absent(ctx: Context, item: CustomObject, resource: ApiResource, name: str) -> None:
     """Delete a child that is no longer wanted; somebody else's object of that name stays."""
     child = ctx.store.child(resource, item.key.namespace, name)
     if child is None or child.owner_uid != item.uid:
@@ -88,7 +92,7 @@ async def absent(ctx: Context, item: Item, resource: ApiResource, name: str) -> 
     ctx.store.drop_child(resource, {"metadata": {"namespace": item.key.namespace, "name": name}})
 
 
-def check_owner(item: Item, resource: ApiResource, live: Json) -> None:
+def check_owner(item: CustomObject, resource: ApiResource, live: Json) -> None:
     """NameTaken when an object belongs to somebody else, Conflict when to a deleted one of ours."""
     name = live["metadata"]["name"]
     holder = owner_of(live)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from modelyard.kube.client import Client
-from modelyard.reconcile.events import Recorder
-from modelyard.reconcile.queue import WorkQueue
-from modelyard.reconcile.store import Store
+from modelyard.reconcile.cache import Cache
+from modelyard.reconcile.event_recorder import Recorder
+from modelyard.reconcile.workqueue import WorkQueue
 from modelyard.settings import Settings
 
 
@@ -28,7 +28,7 @@ class Context:
 
     settings: Settings
     client: Client
-    store: Store
+    store: Cache
     queue: WorkQueue
     recorder: Recorder
     registry: Registry

@@ -12,55 +12,69 @@ from modelyard.api.image import ImageSpec
 from modelyard.api.kinds import MANIFEST, MODEL
 from modelyard.api.status import ErrorResponse, State
 from modelyard.kube.types import CONFIG_MAPS, JOBS
-from modelyard.reconcile import build, build_log, retention, versions
-from modelyard.reconcile.build import Failure
+from modelyard.reconcile import (
+    image_retention,
+    revisions,
+)
+from modelyard.reconcile.builds import (
+    log_keeper,
+    progress,
+)
+from modelyard.reconcile.builds.progress import Failure
+from modelyard.reconcile.builds.request import (
+    NotOfferedError,
+    base_image,
+    builder,
+)
 from modelyard.reconcile.context import Context, parse_timestamp
-from modelyard.reconcile.known import Item, Record
+from modelyard.reconcile.objects import (
+    CustomObject,
+    Revision,
+)
 from modelyard.reconcile.outcome import Outcome, failed, waiting
-from modelyard.reconcile.queue import Key
+from modelyard.reconcile.workqueue import Key
 from modelyard.resources import labels
-from modelyard.resources.build_request import NotOfferedError, base_image, builder
 
 _LOG: Final = logging.getLogger(__name__)
 _LOOK_AGAIN: Final = 15.0  # seconds until Secrets and models, of which no event tells, are looked for again
 _LONGEST_PAUSE: Final = 600.0  # seconds between two attempts
 
 
-async def reconcile(ctx: Context, item: Item) -> Outcome:
+async def reconcile(ctx: Context, item: CustomObject) -> Outcome:
     """Resolve the manifest, record the version, cancel older builds, then see this one through."""
     outcome = await _phases(ctx, item)
     return dataclasses.replace(outcome, fields={**_fields(outcome.record), **outcome.fields})
 
 
-async def _phases(ctx: Context, item: Item) -> Outcome:
+async def _phases(ctx: Context, item: CustomObject) -> Outcome:
     spec = ImageSpec.model_validate(item.spec)
-    manifest = versions.resolve(ctx, MANIFEST, item.key.namespace, spec.manifest_id)
+    manifest = revisions.resolve(ctx, MANIFEST, item.key.namespace, spec.manifest_id)
     if isinstance(manifest, str):
         newest = ctx.store.newest(item.key)
         return waiting("ManifestNotFound", manifest, newest)
-    content = versions.content_of(spec, item, manifestId=manifest.id)
-    record = await versions.ensure(ctx, item, content)
+    content = revisions.content_of(spec, item, manifestId=manifest.id)
+    record = await revisions.ensure(ctx, item, content)
     settled = _settled(ctx, record)
-    missed = retention.missed(ctx, item) if settled else None
+    missed = image_retention.missed(ctx, item) if settled else None
     await _cancel(ctx, item.key, keep=missed or record)
     if settled is None:
         return await _build(ctx, item, record, manifest)
     if missed:
         return await _restore(ctx, item, missed, settled)
-    await retention.give_up(ctx, item)
+    await image_retention.give_up(ctx, item)
     return settled
 
 
-def _settled(ctx: Context, record: Record) -> Outcome | None:
+def _settled(ctx: Context, record: Revision) -> Outcome | None:
     """The outcome of a version that has nothing to do now."""
     if record.location:
         return _succeeded(record)
     return _rest(ctx, record) if record.state is State.FAILED else None
 
 
-async def _restore(ctx: Context, item: Item, missed: Record, settled: Outcome) -> Outcome:
+async def _restore(ctx: Context, item: CustomObject, missed: Revision, settled: Outcome) -> Outcome:
     """See the image of an older version built again; what is said stays that of the newest one."""
-    manifest = versions.resolve(ctx, MANIFEST, item.key.namespace, missed.data["manifestId"])
+    manifest = revisions.resolve(ctx, MANIFEST, item.key.namespace, missed.data["manifestId"])
     if isinstance(manifest, str):
         return settled
     outcome = _settled(ctx, missed) or await _build(ctx, item, missed, manifest)
@@ -73,7 +87,7 @@ async def forget(ctx: Context, key: Key) -> None:
     await _cancel(ctx, key, keep=None)
 
 
-async def _cancel(ctx: Context, key: Key, keep: Record | None) -> None:
+async def _cancel(ctx: Context, key: Key, keep: Revision | None) -> None:
     """Delete the build Jobs of other versions, and one of an earlier attempt that is still at work."""
     for job in ctx.store.jobs(key):
         is_old = keep is None or job.version != keep.version
@@ -83,39 +97,37 @@ async def _cancel(ctx: Context, key: Key, keep: Record | None) -> None:
             ctx.store.drop_job(job.name)
 
 
-async def _build(ctx: Context, item: Item, record: Record, manifest: Record) -> Outcome:
+async def _build(ctx: Context, item: CustomObject, record: Revision, manifest: Revision) -> Outcome:
     if (refusal := _not_supported(ctx, manifest)) is not None:
         return await _failed(ctx, record, refusal, attempt=1)
-    models: dict[str, Record] = {}
+    models: dict[str, Revision] = {}
     for id_ in manifest.data["modelIds"]:
-        model = versions.resolve(ctx, MODEL, item.key.namespace, id_)
+        model = revisions.resolve(ctx, MODEL, item.key.namespace, id_)
         if isinstance(model, str):
             return waiting("ModelNotFound", model, record, requeue_after=_LOOK_AGAIN)
         models[id_] = model
     attempt = _attempts(record) + 1
-    progress = await build.advance(
+    found = await progress.advance(
         ctx, item, record, manifest.data, {id_: model.data for id_, model in models.items()}, attempt
     )
-    if isinstance(progress, build.Waiting):
-        return waiting(progress.reason, progress.message, record, requeue_after=_LOOK_AGAIN)
-    if isinstance(progress, build.Running):
+    if isinstance(found, progress.Waiting):
+        return waiting(found.reason, found.message, record, requeue_after=_LOOK_AGAIN)
+    if isinstance(found, progress.Running):
         return Outcome(
             State.RUNNING,
             "Building",
-            progress.message,
+            found.message,
             record,
-            fields={"progress": progress.progress},
-            requeue_after=build_log.PAUSE_SECONDS,
+            fields={"progress": found.progress},
+            requeue_after=log_keeper.PAUSE_SECONDS,
         )
-    if isinstance(progress, Failure):
-        return await _failed(ctx, record, progress, attempt)
-    await _end(
-        ctx, record, State.SUCCEEDED, {labels.IMAGE_LOCATION: progress.location, labels.GIVEN_UP: None}
-    )
+    if isinstance(found, Failure):
+        return await _failed(ctx, record, found, attempt)
+    await _end(ctx, record, State.SUCCEEDED, {labels.IMAGE_LOCATION: found.location, labels.GIVEN_UP: None})
     return _succeeded(record)
 
 
-def _not_supported(ctx: Context, manifest: Record) -> Failure | None:
+def _not_supported(ctx: Context, manifest: Revision) -> Failure | None:
     try:
         base_image(manifest.data, ctx.settings)
     except NotOfferedError as error:
@@ -133,7 +145,7 @@ def _not_supported(ctx: Context, manifest: Record) -> Failure | None:
     return None
 
 
-async def _failed(ctx: Context, record: Record, failure: Failure, attempt: int) -> Outcome:
+async def _failed(ctx: Context, record: Revision, failure: Failure, attempt: int) -> Outcome:
     """Record the failure, then rest."""
     noted = {
         labels.ATTEMPTS: str(attempt),
@@ -145,18 +157,18 @@ async def _failed(ctx: Context, record: Record, failure: Failure, attempt: int) 
 
 async def _end(
     ctx: Context,
-    record: Record,
+    record: Revision,
     state: State,
     noted: Mapping[str, str | None],
     error: ErrorResponse | None = None,
 ) -> None:
     """Record the end, good or bad; the Services that wait for it go on."""
-    await versions.end(ctx, record, state, error=error, noted=noted)
+    await revisions.end(ctx, record, state, error=error, noted=noted)
     for dependent in ctx.store.dependents(record.key):
         ctx.queue.add(dependent)
 
 
-def _rest(ctx: Context, record: Record) -> Outcome | None:
+def _rest(ctx: Context, record: Revision) -> Outcome | None:
     """A failed version: for good, or until the next attempt is due; None when it is due now."""
     error = ErrorResponse.model_validate(record.error)
     attempts = _attempts(record)
@@ -171,16 +183,16 @@ def _rest(ctx: Context, record: Record) -> Outcome | None:
     return failed(error.code, message, record, error=error, retrying=True, requeue_after=left + 0.5)
 
 
-def _attempts(record: Record | None) -> int:
+def _attempts(record: Revision | None) -> int:
     """How many attempts of a version's build have ended."""
     return int(record.annotations.get(labels.ATTEMPTS, 0)) if record else 0
 
 
-def _succeeded(record: Record) -> Outcome:
+def _succeeded(record: Revision) -> Outcome:
     return Outcome(State.SUCCEEDED, "Built", f"{record.id} is in the registry as {record.location}", record)
 
 
-def _fields(record: Record | None) -> dict[str, str | None]:
+def _fields(record: Revision | None) -> dict[str, str | None]:
     if record is None:
         return {}
     log = record.annotations.get(labels.BUILD_LOG)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from modelyard.api.kinds import MODEL
 from modelyard.api.manifest import ManifestSpec
 from modelyard.api.status import State
-from modelyard.reconcile import versions
+from modelyard.reconcile import revisions
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.known import Item
+from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, waiting
 
 
-async def reconcile(ctx: Context, item: Item) -> Outcome:
+async def reconcile(ctx: Context, item: CustomObject) -> Outcome:
     """Resolve the models, record the version."""
     spec = ManifestSpec.model_validate(item.spec)
-    resolved = [versions.resolve(ctx, MODEL, item.key.namespace, text) for text in spec.model_ids]
+    resolved = [revisions.resolve(ctx, MODEL, item.key.namespace, text) for text in spec.model_ids]
     missing = [found for found in resolved if isinstance(found, str)]
     if missing:
         newest = ctx.store.newest(item.key)
@@ -22,7 +22,7 @@ async def reconcile(ctx: Context, item: Item) -> Outcome:
             "ModelNotFound", "; ".join(missing), newest, fields=_fields(newest.data) if newest else {}
         )
     ids = [found.id for found in resolved if not isinstance(found, str)]
-    record = await versions.ensure(ctx, item, versions.content_of(spec, item, modelIds=ids), complete=True)
+    record = await revisions.ensure(ctx, item, revisions.content_of(spec, item, modelIds=ids), complete=True)
     return Outcome(State.SUCCEEDED, "Created", f"{record.id} is created", record, fields=_fields(record.data))
 
 

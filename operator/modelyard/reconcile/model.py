@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from modelyard.api.model import ModelSpec
 from modelyard.api.status import State
-from modelyard.reconcile import versions
+from modelyard.reconcile import revisions
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.known import Item
+from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome
 
 
-async def reconcile(ctx: Context, item: Item) -> Outcome:
+async def reconcile(ctx: Context, item: CustomObject) -> Outcome:
     """Record the version; there is nothing to wait for."""
     spec = ModelSpec.model_validate(item.spec)
-    record = await versions.ensure(ctx, item, versions.content_of(spec, item), complete=True)
+    record = await revisions.ensure(ctx, item, revisions.content_of(spec, item), complete=True)
     return Outcome(State.SUCCEEDED, "Registered", f"{record.id} is registered", record)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelyard.api.status import ErrorResponse, State
-from modelyard.reconcile.known import Record
+from modelyard.reconcile.objects import Revision
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Outcome:
     state: State
     reason: str  # one CamelCase word
     message: str  # a sentence for people
-    record: Record | None = None  # the newest version, when there is one
+    record: Revision | None = None  # the newest version, when there is one
     error: ErrorResponse | None = None
     retrying: bool = False  # a failure that the operator tries again by itself
     ready: bool = True  # of a Succeeded operation: does what it made work now, and do others know of it?
@@ -26,12 +26,12 @@ class Outcome:
     requeue_after: float | None = None  # seconds
 
 
-def waiting(reason: str, message: str, record: Record | None = None, **more: Any) -> Outcome:
+def waiting(reason: str, message: str, record: Revision | None = None, **more: Any) -> Outcome:
     """Something that is referred to does not exist yet; it goes on by itself when it appears."""
     return Outcome(State.NOT_STARTED, reason, message, record, **more)
 
 
-def failed(code: str, message: str, record: Record | None = None, **more: Any) -> Outcome:
+def failed(code: str, message: str, record: Revision | None = None, **more: Any) -> Outcome:
     """The operation failed; `code` is the error's and the condition's."""
     error = more.pop("error", None) or ErrorResponse(code=code, message=message)
     return Outcome(State.FAILED, code, message, record, error=error, **more)

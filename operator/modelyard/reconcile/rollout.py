@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from modelyard.api.service import ServiceSpec
-from modelyard.reconcile.causes import Cause
-from modelyard.reconcile.known import Rollout
+from modelyard.reconcile.objects import Rollout
+from modelyard.reconcile.pod_diagnosis import Diagnosis
 
 
 class Progress(NamedTuple):
@@ -18,7 +18,7 @@ class Progress(NamedTuple):
     message: str
 
 
-def progress(rollout: Rollout, spec: ServiceSpec, cause: Cause | None) -> Progress:
+def progress(rollout: Rollout, spec: ServiceSpec, cause: Diagnosis | None) -> Progress:
     """Read a rollout as `kubectl rollout status` does; a cause that is final fails it before the deadline."""
     if _is_complete(rollout, spec):
         return Progress(complete=True, failed=False, reason="Serving", message="")

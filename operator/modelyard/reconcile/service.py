@@ -20,15 +20,25 @@ from modelyard.kube.types import (
     SECRETS,
     Json,
 )
-from modelyard.reconcile import versions
-from modelyard.reconcile.causes import Cause, find_cause
+from modelyard.reconcile import revisions
 from modelyard.reconcile.children import NameTaken, absent, ensure
 from modelyard.reconcile.context import Context, parse_timestamp
-from modelyard.reconcile.known import Item, Record, Rollout
+from modelyard.reconcile.objects import (
+    CustomObject,
+    Revision,
+    Rollout,
+)
 from modelyard.reconcile.outcome import Outcome, failed, waiting
-from modelyard.reconcile.queue import Key
+from modelyard.reconcile.pod_diagnosis import (
+    Diagnosis,
+    diagnose_pods,
+)
 from modelyard.reconcile.rollout import Progress, progress
-from modelyard.resources import labels, scoring
+from modelyard.reconcile.workqueue import Key
+from modelyard.resources import (
+    labels,
+    serving,
+)
 from modelyard.resources.revision import Owner
 
 _PATIENCE: Final = 4.0  # seconds that a rollout has before its pods are looked at
@@ -41,7 +51,7 @@ _UNBUILT: Final[dict[State | None, tuple[str, str]]] = {
 }
 
 
-async def reconcile(ctx: Context, item: Item) -> Outcome:
+async def reconcile(ctx: Context, item: CustomObject) -> Outcome:
     """Find the image, record the version, write the children, see the rollout through."""
     spec = ServiceSpec.model_validate(item.spec)
     outcome = await _phases(ctx, item, spec)
@@ -56,12 +66,12 @@ async def reconcile(ctx: Context, item: Item) -> Outcome:
     )
 
 
-async def _phases(ctx: Context, item: Item, spec: ServiceSpec) -> Outcome:
+async def _phases(ctx: Context, item: CustomObject, spec: ServiceSpec) -> Outcome:
     image = _image(ctx, item, spec)
     if isinstance(image, Outcome):
         return image
-    content = versions.content_of(spec, item, imageId=image.id)
-    record = await versions.ensure(ctx, item, content)
+    content = revisions.content_of(spec, item, imageId=image.id)
+    record = await revisions.ensure(ctx, item, content)
     location = str(image.location)
     try:
         await _children(ctx, item, spec, location)
@@ -73,19 +83,19 @@ async def _phases(ctx: Context, item: Item, spec: ServiceSpec) -> Outcome:
     return await _rollout(ctx, item, spec, record, rollout, location)
 
 
-async def _note_success(ctx: Context, item: Item, record: Record, outcome: Outcome) -> None:
+async def _note_success(ctx: Context, item: CustomObject, record: Revision, outcome: Outcome) -> None:
     """Record that a version was rolled out, when its status does not say so, or no longer will."""
     serves = outcome.state is State.SUCCEEDED or (outcome.state, outcome.reason) == (State.RUNNING, _NEWER)
     rolled = serves or _is_rolled(item, record)
     told = outcome.state is State.SUCCEEDED and record.state is None
     if rolled and not told and record.state is not State.SUCCEEDED:
-        await versions.end(ctx, record, State.SUCCEEDED)
+        await revisions.end(ctx, record, State.SUCCEEDED)
 
 
-def _image(ctx: Context, item: Item, spec: ServiceSpec) -> Record | Outcome:
+def _image(ctx: Context, item: CustomObject, spec: ServiceSpec) -> Revision | Outcome:
     """The record of the image to serve, or the reason to wait."""
     newest = ctx.store.newest(item.key)
-    found = versions.resolve(ctx, IMAGE, item.key.namespace, spec.image_id)
+    found = revisions.resolve(ctx, IMAGE, item.key.namespace, spec.image_id)
     if isinstance(found, str):
         return waiting("ImageNotFound", found, newest)
     reference = parse_reference(spec.image_id)
@@ -98,7 +108,7 @@ def _image(ctx: Context, item: Item, spec: ServiceSpec) -> Record | Outcome:
     return waiting(reason, f"waiting for Image {found.id}, {why}", newest)
 
 
-def _newer_image(ctx: Context, spec: ServiceSpec, served: Record) -> Record | None:
+def _newer_image(ctx: Context, spec: ServiceSpec, served: Revision) -> Revision | None:
     """The version of the image that will follow the one served, if there is one."""
     if parse_reference(spec.image_id).version:
         return None
@@ -106,9 +116,9 @@ def _newer_image(ctx: Context, spec: ServiceSpec, served: Record) -> Record | No
     return newest if newest and newest.version > served.version else None
 
 
-async def _children(ctx: Context, item: Item, spec: ServiceSpec, image: str) -> None:
+async def _children(ctx: Context, item: CustomObject, spec: ServiceSpec, image: str) -> None:
     """Write what differs."""
-    owner = versions.owner(item)
+    owner = revisions.owner(item)
     name = owner.name
     await _keys(ctx, item, owner)
     if not spec.autoscales:
@@ -119,31 +129,31 @@ async def _children(ctx: Context, item: Item, spec: ServiceSpec, image: str) -> 
         item,
         DEPLOYMENTS,
         name,
-        lambda: scoring.deployment(owner, spec, image, ctx.settings.scoring),
+        lambda: serving.deployment(owner, spec, image, ctx.settings.scoring),
         given=image,
         at_first=lambda: {"spec": {"replicas": spec.fewest_replicas}},
     )
     if spec.num_replicas is None:
         await _wake(ctx, item, spec)
-    await ensure(ctx, item, CORE_SERVICES, name, lambda: scoring.core_service(owner))
+    await ensure(ctx, item, CORE_SERVICES, name, lambda: serving.core_service(owner))
     if spec.autoscales:
-        await ensure(ctx, item, AUTOSCALERS, name, lambda: scoring.autoscaler(owner, spec))
+        await ensure(ctx, item, AUTOSCALERS, name, lambda: serving.autoscaler(owner, spec))
     if spec.fewest_replicas > 1:
-        await ensure(ctx, item, DISRUPTION_BUDGETS, name, lambda: scoring.disruption_budget(owner))
+        await ensure(ctx, item, DISRUPTION_BUDGETS, name, lambda: serving.disruption_budget(owner))
     else:
         await absent(ctx, item, DISRUPTION_BUDGETS, name)
 
 
-async def _wake(ctx: Context, item: Item, spec: ServiceSpec) -> None:
+async def _wake(ctx: Context, item: CustomObject, spec: ServiceSpec) -> None:
     """Replicas for a Deployment that was scaled to none: an autoscaler takes that as being switched off."""
     seen = _seen(ctx, item)
     if seen.observed and seen.observed == seen.generation and seen.desired == 0:
         patch = {"spec": {"replicas": spec.fewest_replicas}}
-        written = await ctx.client.merge(DEPLOYMENTS, item.key.namespace, item.key.name, patch)
+        written = await ctx.client.patch(DEPLOYMENTS, item.key.namespace, item.key.name, patch)
         ctx.store.wrote_child(DEPLOYMENTS, written)
 
 
-async def _keys(ctx: Context, item: Item, owner: Owner) -> None:
+async def _keys(ctx: Context, item: CustomObject, owner: Owner) -> None:
     """The Secret with both keys; a key that somebody removed is made anew, the other one stays."""
     name = labels.keys_name(owner.name)
     live = await ensure(
@@ -151,22 +161,22 @@ async def _keys(ctx: Context, item: Item, owner: Owner) -> None:
         item,
         SECRETS,
         name,
-        lambda: scoring.keys(owner),
-        at_first=lambda: {"data": scoring.missing_keys({})},
+        lambda: serving.keys(owner),
+        at_first=lambda: {"data": serving.missing_keys({})},
     )
-    if live and (missing := scoring.missing_keys(live.get("data") or {})):
-        written = await ctx.client.merge(SECRETS, item.key.namespace, name, {"data": missing})
+    if live and (missing := serving.missing_keys(live.get("data") or {})):
+        written = await ctx.client.patch(SECRETS, item.key.namespace, name, {"data": missing})
         ctx.store.wrote_child(SECRETS, written)
 
 
-def _seen(ctx: Context, item: Item) -> Rollout:
+def _seen(ctx: Context, item: CustomObject) -> Rollout:
     """Where the Deployment stands."""
     child = ctx.store.child(DEPLOYMENTS, item.key.namespace, item.key.name)
     return child.rollout if child else Rollout()
 
 
 async def _rollout(
-    ctx: Context, item: Item, spec: ServiceSpec, record: Record, rollout: Rollout, image: str
+    ctx: Context, item: CustomObject, spec: ServiceSpec, record: Revision, rollout: Rollout, image: str
 ) -> Outcome:
     age = (ctx.now() - parse_timestamp(record.created)).total_seconds()
     cause = await _cause(ctx, item, spec, image) if age >= _PATIENCE else None
@@ -181,19 +191,19 @@ async def _rollout(
     return Outcome(State.RUNNING, now.reason, f"{record.id}: {now.message}", record, requeue_after=pause)
 
 
-def _is_rolled(item: Item, record: Record) -> bool:
+def _is_rolled(item: CustomObject, record: Revision) -> bool:
     """Whether this version was rolled out before: scaling, or a crash later on, is no new operation."""
     if record.state is State.SUCCEEDED:
         return True
     return item.state is State.SUCCEEDED and item.status.get("version") == record.version
 
 
-def _failed_before(item: Item, record: Record, cause: Cause) -> bool:
+def _failed_before(item: CustomObject, record: Revision, cause: Diagnosis) -> bool:
     said = (item.state, item.status.get("version"), item.status.get("error", {}).get("code"))
     return said == (State.FAILED, record.version, cause.code)
 
 
-def _serving(ctx: Context, spec: ServiceSpec, record: Record, image: Record, rollout: Rollout) -> Outcome:
+def _serving(ctx: Context, spec: ServiceSpec, record: Revision, image: Revision, rollout: Rollout) -> Outcome:
     newer = _newer_image(ctx, spec, image)
     if newer and newer.state is None:
         message = f"serving Image {image.id}; waiting for Image {newer.id}, which is not built yet"
@@ -211,14 +221,16 @@ def _serving(ctx: Context, spec: ServiceSpec, record: Record, image: Record, rol
     )
 
 
-def _fields(ctx: Context, item: Item, spec: ServiceSpec, record: Record, rollout: Rollout) -> dict[str, Any]:
+def _fields(
+    ctx: Context, item: CustomObject, spec: ServiceSpec, record: Revision, rollout: Rollout
+) -> dict[str, Any]:
     """Where it answers, its replicas, and the image, manifest and models of a version."""
     image_id = record.data["imageId"]
     image = _record(ctx, IMAGE.name, record.key.namespace, image_id)
     manifest_id = image.data["manifestId"] if image else None
     manifest = _record(ctx, MANIFEST.name, record.key.namespace, manifest_id) if manifest_id else None
     return {
-        "scoringUri": scoring.scoring_uri(item.key.name, item.key.namespace, ctx.settings.scoring),
+        "scoringUri": serving.scoring_uri(item.key.name, item.key.namespace, ctx.settings.scoring),
         "replicas": rollout.desired if rollout.observed else spec.fewest_replicas,
         "readyReplicas": rollout.ready,
         "imageLocation": image.location if image else None,
@@ -228,7 +240,7 @@ def _fields(ctx: Context, item: Item, spec: ServiceSpec, record: Record, rollout
     }
 
 
-def _record(ctx: Context, kind: str, namespace: str, id_: str) -> Record | None:
+def _record(ctx: Context, kind: str, namespace: str, id_: str) -> Revision | None:
     reference = parse_reference(id_)
     return ctx.store.record(Key(kind, namespace, reference.name), reference.version or 1)
 
@@ -251,12 +263,12 @@ def _conditions(spec: ServiceSpec, rollout: Rollout) -> dict[str, tuple[bool, st
     return conditions
 
 
-async def _cause(ctx: Context, item: Item, spec: ServiceSpec, image: str) -> Cause | None:
+async def _cause(ctx: Context, item: CustomObject, spec: ServiceSpec, image: str) -> Diagnosis | None:
     """What keeps the pods of the present template from coming up."""
     selector = ",".join(f"{key}={value}" for key, value in labels.selector_of(item.key.name).items())
     pods = await ctx.client.list_all(PODS, item.key.namespace, labelSelector=selector)
-    mark = scoring.template_mark(scoring.deployment(versions.owner(item), spec, image, ctx.settings.scoring))
-    return find_cause([pod for pod in pods if _carries(pod, mark)])
+    mark = serving.template_mark(serving.deployment(revisions.owner(item), spec, image, ctx.settings.scoring))
+    return diagnose_pods([pod for pod in pods if _carries(pod, mark)])
 
 
 def _carries(pod: Json, mark: str) -> bool:
@@ -264,7 +276,7 @@ def _carries(pod: Json, mark: str) -> bool:
     return annotations.get(labels.TEMPLATE) == mark
 
 
-async def _error(ctx: Context, item: Item, now: Progress, cause: Cause | None) -> ErrorResponse:
+async def _error(ctx: Context, item: CustomObject, now: Progress, cause: Diagnosis | None) -> ErrorResponse:
     details: Iterable[ErrorDetail] = ()
     if cause and cause.crashed:
         known = item.status.get("error", {})
@@ -279,7 +291,7 @@ async def _last_log(ctx: Context, namespace: str, pod: str) -> str:
     for previous in ("true", "false"):
         try:
             return await ctx.client.log(
-                namespace, pod, container=scoring.CONTAINER, tailLines=str(_LOG_LINES), previous=previous
+                namespace, pod, container=serving.CONTAINER, tailLines=str(_LOG_LINES), previous=previous
             )
         except KubeError:
             continue

@@ -6,7 +6,10 @@ import base64
 import gzip
 from typing import Final
 
-from modelyard.build.request import REQUEST_FILE, BuildRequest
+from modelyard.contract.build_request import (
+    REQUEST_FILE,
+    BuildRequest,
+)
 from modelyard.kube.types import JOBS, SECRETS, Json
 from modelyard.resources import labels
 from modelyard.resources.build_pod import CONTAINER, Build, build_pod

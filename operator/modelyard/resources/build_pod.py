@@ -9,9 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from modelyard.build.environment import channels
-from modelyard.build.fetch.policy import ALLOWED, DENIED, SCHEMES
-from modelyard.build.request import REQUEST_FILE, BuilderKind
+from modelyard.builder.environment import conda_channels
+from modelyard.builder.sources.egress_policy import (
+    ALLOWED,
+    DENIED,
+    SCHEMES,
+)
+from modelyard.contract.build_request import (
+    REQUEST_FILE,
+    BuilderKind,
+)
 from modelyard.kube.types import Json
 from modelyard.settings import Settings
 
@@ -130,7 +137,7 @@ def _volumes(build: Build, settings: Settings) -> Iterator[_Volume]:
 
 
 def _variables(build: Build, settings: Settings) -> dict[str, str]:
-    """What modelyard.build.job reads; what a cluster does not have is left out."""
+    """What modelyard.builder.job reads; what a cluster does not have is left out."""
     chosen, registry, sources = settings.build, settings.registry, settings.sources
     has_docker = build.builder is BuilderKind.DOCKER
     has_alias = registry.internal_name != registry.push
@@ -140,10 +147,10 @@ def _variables(build: Build, settings: Settings) -> dict[str, str]:
         "MODELYARD_BUILD_WORKSPACE": _WORKSPACE,
         "MODELYARD_CA_BUNDLE": chosen.ca_bundle_config_map and f"{_CA}/ca.crt",
         "MODELYARD_PIP_CONF": chosen.pip_config_secret and f"{_PIP}/pip.conf",
-        channels.CHANNELS: " ".join(chosen.conda.channels),
-        channels.MIRRORS: _pairs(chosen.conda.mirrors),
-        channels.VIRTUAL_PACKAGES: _pairs(chosen.conda.virtual_packages),
-        channels.CREDENTIALS: chosen.conda.secret and f"{_CONDA}/credentials.json",
+        conda_channels.CHANNELS: " ".join(chosen.conda.channels),
+        conda_channels.MIRRORS: _pairs(chosen.conda.mirrors),
+        conda_channels.VIRTUAL_PACKAGES: _pairs(chosen.conda.virtual_packages),
+        conda_channels.CREDENTIALS: chosen.conda.secret and f"{_CONDA}/credentials.json",
         "MODELYARD_REGISTRY_CONFIG": chosen.registry_secret and f"{_REGISTRY}/.dockerconfigjson",
         "MODELYARD_INSECURE_REGISTRIES": registry.insecure and registry.internal_name,
         "MODELYARD_REGISTRY_ALIASES": has_alias and f"{registry.push}={registry.internal_name}",

@@ -6,10 +6,10 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 
-from modelyard.scoring.lifecycle import ENDING
+from modelyard.scoring.front.lifecycle import ENDING
 from modelyard.scoring.logs import configure_logs
+from modelyard.scoring.pool.spawn import spawn
 from modelyard.scoring.settings import Settings, SettingsError
-from modelyard.scoring.spawn import spawn
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
@@ -23,8 +23,8 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
         return 3
     # The workers load the driver while this process loads the server.
     spawned = [spawn(settings, environment) for _ in range(settings.workers)]
-    from modelyard.scoring.server import ScoringServer  # noqa: PLC0415 - see above
-    from modelyard.scoring.telemetry import Telemetry  # noqa: PLC0415
+    from modelyard.scoring.front.server import ScoringServer  # noqa: PLC0415 - see above
+    from modelyard.scoring.front.telemetry import Telemetry  # noqa: PLC0415
 
     telemetry = Telemetry.from_environment(environment) if settings.telemetry else None
     server = ScoringServer(settings, spawned, lambda: spawn(settings, environment), telemetry)

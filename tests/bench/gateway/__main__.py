@@ -23,11 +23,11 @@ from yarl import URL
 
 from modelyard.kube.client import Client
 from modelyard.kube.errors import AlreadyExists
-from modelyard.kube.types import OURS, REVISIONS
+from modelyard.kube.types import CUSTOM_RESOURCES, REVISIONS
 from modelyard.resources.revision import Owner, revision
 
 _QUERY = {"api-version": "2017-09-01-preview"}
-_MODELS = OURS["Model"]
+_MODELS = CUSTOM_RESOURCES["Model"]
 
 
 async def rate(count: int, in_flight: int, one: Callable[[int], Awaitable[object]]) -> float:

@@ -24,7 +24,7 @@ from tests.support.cluster import Kubectl
 
 from modelyard.api.kinds import SERVICE
 from modelyard.kube.client import Client
-from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, OURS, REVISIONS, SECRETS, Json
+from modelyard.kube.types import CORE_SERVICES, CUSTOM_RESOURCES, DEPLOYMENTS, REVISIONS, SECRETS, Json
 
 SIZES: Final = tuple(int(size) for size in os.environ.get("SIZES", "100,1000,3000").split(","))
 IDLE_SECONDS: Final = int(os.environ.get("IDLE_SECONDS", "60"))
@@ -87,7 +87,7 @@ def services(first: int, count: int) -> list[Json]:
     """Services with no replicas: what is measured is the operator and the API server, not the kubelet."""
     return [
         {
-            **OURS[SERVICE.name].header(),
+            **CUSTOM_RESOURCES[SERVICE.name].header(),
             "metadata": {"name": f"made-{index}"},
             "spec": {"imageId": "bench", "numReplicas": 0},
         }
@@ -124,7 +124,9 @@ async def measure(client: Client, size: int) -> Run:
             floor_cpu_seconds += time.process_time() - cpu
             await asyncio.sleep(SETTLE)
             started = time.monotonic()
-            await in_parallel(bodies, lambda body: client.create(OURS[SERVICE.name], operated, body))
+            await in_parallel(
+                bodies, lambda body: client.create(CUSTOM_RESOURCES[SERVICE.name], operated, body)
+            )
             await done.reach(first + part)
             seconds += time.monotonic() - started
             await asyncio.sleep(SETTLE)

@@ -9,7 +9,7 @@ from typing import Self
 from modelyard.api.kinds import SERVICE
 from modelyard.kube.client import Client
 from modelyard.kube.reflector import Reflector
-from modelyard.kube.types import OURS, ApiResource, Json
+from modelyard.kube.types import CUSTOM_RESOURCES, ApiResource, Json
 
 
 class Done:
@@ -18,7 +18,7 @@ class Done:
     def __init__(self, client: Client, namespace: str):
         self._names: set[str] = set()
         self._heard = asyncio.Event()
-        self._reflector = Reflector(client, OURS[SERVICE.name], self._hear, namespace=namespace)
+        self._reflector = Reflector(client, CUSTOM_RESOURCES[SERVICE.name], self._hear, namespace=namespace)
 
     async def __aenter__(self) -> Self:
         self._watching = asyncio.create_task(self._reflector.run())

@@ -28,11 +28,14 @@ from modelyard.kube.types import (
     Json,
 )
 from modelyard.reconcile.context import timestamp
-from modelyard.reconcile.events import Recorder
-from modelyard.reconcile.known import Item, Record
+from modelyard.reconcile.event_recorder import Recorder
+from modelyard.reconcile.objects import (
+    Item,
+    Record,
+)
 from modelyard.reconcile.outcome import Outcome
-from modelyard.reconcile.report import desired_status
-from modelyard.resources import scoring
+from modelyard.reconcile.status_writer import desired_status
+from modelyard.resources import serving
 from modelyard.resources.revision import Owner, owner_reference, revision
 from modelyard.settings import Scoring
 
@@ -75,9 +78,9 @@ def _children(item: Item) -> list[tuple[ApiResource, Json]]:
     spec = ServiceSpec.model_validate(item.spec)
     made = [
         (REVISIONS, revision(owner, 1, {"imageId": "bench:1", "numReplicas": 0}, {})),
-        (SECRETS, scoring.keys(owner) | {"data": scoring.missing_keys({})}),
-        (DEPLOYMENTS, scoring.deployment(owner, spec, _IMAGE, Scoring())),
-        (CORE_SERVICES, scoring.core_service(owner)),
+        (SECRETS, serving.keys(owner) | {"data": serving.missing_keys({})}),
+        (DEPLOYMENTS, serving.deployment(owner, spec, _IMAGE, Scoring())),
+        (CORE_SERVICES, serving.core_service(owner)),
     ]
     for _, body in made:
         body["metadata"] |= {
@@ -92,7 +95,7 @@ def _outcome(item: Item) -> Outcome:
     """A Service's end, with all that its status has to say."""
     record = Record(item.key, 1, item.uid, 1, timestamp(dt.datetime.now(dt.UTC)), {}, {})
     fields = {
-        "scoringUri": scoring.scoring_uri(item.key.name, item.key.namespace, Scoring()),
+        "scoringUri": serving.scoring_uri(item.key.name, item.key.namespace, Scoring()),
         "replicas": 0,
         "readyReplicas": 0,
         "imageLocation": _IMAGE,

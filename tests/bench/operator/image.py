@@ -8,7 +8,7 @@ from tests.support.cluster import Kubectl, eventually
 
 from modelyard.kube.client import Client
 from modelyard.kube.errors import AlreadyExists
-from modelyard.kube.types import OURS
+from modelyard.kube.types import CUSTOM_RESOURCES
 
 _DRIVER: Final = "def init():\n    pass\n\n\ndef run(body):\n    return body\n"
 _SPECS: Final[dict[str, dict[str, Any]]] = {
@@ -26,9 +26,9 @@ async def built_image(client: Client, namespace: str) -> None:
     kubectl = Kubectl(namespace)
     kubectl("create", "namespace", namespace)
     for kind, spec in _SPECS.items():
-        body = {**OURS[kind].header(), "metadata": {"name": "bench"}, "spec": spec}
+        body = {**CUSTOM_RESOURCES[kind].header(), "metadata": {"name": "bench"}, "spec": spec}
         try:
-            await client.create(OURS[kind], namespace, body)
+            await client.create(CUSTOM_RESOURCES[kind], namespace, body)
         except AlreadyExists:
             continue
     eventually(

@@ -11,7 +11,7 @@ from tests.support.cluster import Kubectl
 
 from modelyard.api.kinds import SERVICE
 from modelyard.kube.client import Client
-from modelyard.kube.types import OURS
+from modelyard.kube.types import CUSTOM_RESOURCES
 
 _NAMESPACE: Final = "bench-life"
 _COUNT: Final = 10
@@ -27,10 +27,14 @@ async def writes_of_a_whole_life(client: Client) -> dict[str, float]:
     await built_image(client, _NAMESPACE)
     before = operator_metrics()
     for index in range(_COUNT):
-        body = {**OURS[SERVICE.name].header(), "metadata": {"name": f"life-{index}"}, "spec": _SPEC}
-        await client.create(OURS[SERVICE.name], _NAMESPACE, body)
+        body = {
+            **CUSTOM_RESOURCES[SERVICE.name].header(),
+            "metadata": {"name": f"life-{index}"},
+            "spec": _SPEC,
+        }
+        await client.create(CUSTOM_RESOURCES[SERVICE.name], _NAMESPACE, body)
     for _ in range(300):
-        services = await client.list_all(OURS[SERVICE.name], _NAMESPACE)
+        services = await client.list_all(CUSTOM_RESOURCES[SERVICE.name], _NAMESPACE)
         if all(item.get("status", {}).get("state") == "Succeeded" for item in services):
             break
         await asyncio.sleep(1)

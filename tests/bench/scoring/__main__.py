@@ -163,7 +163,10 @@ def probe_milliseconds() -> list[float]:
     )
     settings = {"AML_APP_ROOT": str(driver.parent), "AZUREML_ENTRY_SCRIPT": driver.name}
     taken = []
-    with Running(OURS, settings) as one, socket.create_connection(("127.0.0.1", one.port)) as busy:
+    with (
+        Running(OURS, settings) as one,
+        socket.create_connection(("127.0.0.1", one.port)) as busy,
+    ):
         head = f"POST /score HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-length: 4"
         busy.sendall(f"{head}\r\n\r\nhold".encode())
         until = time.monotonic() + PROBE_SECONDS

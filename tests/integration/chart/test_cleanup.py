@@ -9,7 +9,7 @@ from tests.integration.chart.test_templates import of_kind, operator, resources,
 from tests.integration.chart.tools import Render
 
 from modelyard.__main__ import main
-from modelyard.images.cluster import NAMES_IMAGES
+from modelyard.image_gc.cluster_usage import NAMES_IMAGES
 
 NAME = "modelyard-cleanup"
 ENABLED = ("--set", "registry.cleanup.enabled=true")

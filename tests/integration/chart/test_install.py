@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from tests.integration.chart.tools import CHART, REQUIRED, CommandError, Render, Run, pods, settings
 
-from modelyard.build.request import BuilderKind
+from modelyard.contract.build_request import BuilderKind
 from modelyard.resources.build_pod import Build, build_pod
 
 NETWORK_POLICIES = CHART / "examples" / "networkpolicy.yaml"

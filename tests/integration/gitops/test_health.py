@@ -9,12 +9,24 @@ import httpx
 import pytest
 from tests.api_cases.case import Good
 from tests.integration.gitops.conftest import Health, Healths
-from tests.unit.world import World, everything, image, manifest, model, service
+from tests.unit.operator_harness import (
+    World,
+    everything,
+    image,
+    manifest,
+    model,
+    service,
+)
 
 from modelyard.api.kinds import KINDS, Kind
 from modelyard.api.names import API_VERSION
-from modelyard.build.request import BuildError, BuildRequest, BuildResult, Step
-from modelyard.kube.types import DEPLOYMENTS, OURS, REVISIONS, Json
+from modelyard.contract.build_request import (
+    BuildError,
+    BuildRequest,
+    BuildResult,
+    Step,
+)
+from modelyard.kube.types import CUSTOM_RESOURCES, DEPLOYMENTS, REVISIONS, Json
 
 GOOD: Final = Health("Current", "Healthy")
 UNDER_WAY: Final = Health("InProgress", "Progressing")
@@ -102,7 +114,7 @@ async def next_build_runs(world: World) -> None:
 
 
 async def image_goes(world: World) -> None:
-    world.cluster.remove(OURS["Image"], "default", "m")
+    world.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
     await world.settle()
 
 
@@ -173,7 +185,7 @@ STATES: Final[list[tuple[str, str, Story, Health]]] = [
 )
 async def test_a_state(kind: str, story: Story, wanted: Health, world: World, healths: Healths) -> None:
     await story(world)
-    body = world.cluster.at(OURS[kind], "m")
+    body = world.cluster.at(CUSTOM_RESOURCES[kind], "m")
     assert healths([body]) == [wanted], body.get("status")
 
 

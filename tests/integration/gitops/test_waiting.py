@@ -9,13 +9,16 @@ from typing import Final
 
 import pytest
 from tests.integration.gitops.conftest import Health, Healths
-from tests.unit.world import World, everything
+from tests.unit.operator_harness import (
+    World,
+    everything,
+)
 
-from modelyard.kube.types import OURS, Json
+from modelyard.kube.types import CUSTOM_RESOURCES, Json
 from modelyard.settings import Settings
 
 GOOD: Final = Health("Current", "Healthy")
-KINDS: Final = tuple(OURS)
+KINDS: Final = tuple(CUSTOM_RESOURCES)
 Edit = Callable[[World], None]
 
 
@@ -54,14 +57,14 @@ async def test_what_is_healthy_is_served(seed: int, healths: Healths) -> None:
         applied = len(world.cluster.history)
         await world.play()
         for event in world.cluster.history[applied:]:
-            if event.resource in OURS.values():
+            if event.resource in CUSTOM_RESOURCES.values():
                 moments.append(moments[-1] | {event.body["kind"]: event.body})
         _check(edit, moments, healths)
     await world.stop()
 
 
 def _all(world: World) -> dict[str, Json]:
-    return {kind: copy.deepcopy(world.cluster.at(OURS[kind], "m")) for kind in KINDS}
+    return {kind: copy.deepcopy(world.cluster.at(CUSTOM_RESOURCES[kind], "m")) for kind in KINDS}
 
 
 def _check(edit: Edit, moments: list[dict[str, Json]], healths: Healths) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.cluster import Kubectl, eventually
 
 from modelyard.kube.client import Client
-from modelyard.kube.errors import Terminating
+from modelyard.kube.errors import NamespaceTerminating
 from modelyard.kube.types import SECRETS, Json
 
 HOLDER: Final[Json] = {
@@ -40,7 +40,7 @@ def _phase(kubectl: Kubectl) -> str:
 async def test_nothing_can_be_made_in_a_namespace_that_is_being_deleted(going: Kubectl) -> None:
     client = await Client.from_environment()
     try:
-        with pytest.raises(Terminating, match="being terminated"):
+        with pytest.raises(NamespaceTerminating, match="being terminated"):
             await client.create(SECRETS, going.namespace, SECRETS.header() | {"metadata": {"name": "late"}})
     finally:
         await client.close()

@@ -18,10 +18,10 @@ from tests.support.programs import program
 from tests.support.servers import Server, free_port
 from tests.support.token_server import ISSUER, SERVICE, TokenServer
 
-from modelyard.build.access import RegistryAccess
-from modelyard.build.reference import Reference
-from modelyard.build.registry import Registry
-from modelyard.build.retry import Retry
+from modelyard.oci import Registry
+from modelyard.oci.reference import Reference
+from modelyard.oci.registry_config import RegistryAccess
+from modelyard.retry import Retry
 
 KINDS: Final = ("anonymous", "basic", "token", "crane")
 TLS_HOST: Final = "127.0.0.2"  # loopback as plain HTTP is for 127.0.0.1 alone

@@ -10,8 +10,11 @@ from tests.integration.registry.conftest import TLS_HOST, USERS, Running, Start
 from tests.support.programs import program
 from tests.support.servers import Server, free_port
 
-from modelyard.build.access import RegistryAccess
-from modelyard.build.errors import RegistryForbiddenError, RegistryUnavailableError
+from modelyard.contract.errors import (
+    RegistryForbiddenError,
+    RegistryUnavailableError,
+)
+from modelyard.oci.registry_config import RegistryAccess
 
 GUARDED = pytest.mark.parametrize("kind", ["basic", "token"])
 

@@ -11,12 +11,16 @@ import pytest
 from tests.integration.registry.conftest import Running
 from tests.support.breaking_proxy import BreakingProxy
 
-from modelyard.build.access import RegistryAccess
-from modelyard.build.errors import SourceForbiddenError
-from modelyard.build.fetch import FetchContext, fetch, open_source
-from modelyard.build.registry.media_types import OCI_MANIFEST
-from modelyard.build.request import Source
-from modelyard.build.retry import Retry
+from modelyard.builder.sources import (
+    FetchContext,
+    fetch,
+    open_source,
+)
+from modelyard.contract.build_request import Source
+from modelyard.contract.errors import SourceForbiddenError
+from modelyard.oci.media_types import OCI_MANIFEST
+from modelyard.oci.registry_config import RegistryAccess
+from modelyard.retry import Retry
 
 MIB: Final = 1024 * 1024
 FILES: Final = {"MLmodel": b"flavors: {}", "data/model.pkl": random.Random(3).randbytes(20 * MIB)}

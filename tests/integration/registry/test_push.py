@@ -16,14 +16,17 @@ import pytest
 from tests.integration.registry.conftest import KINDS, Running, Start, crane, kept
 from tests.support.breaking_proxy import BreakingProxy
 
-from modelyard.build.errors import (
+from modelyard.contract.errors import (
     DigestMismatchError,
     RegistryNotFoundError,
     RegistryUnavailableError,
 )
-from modelyard.build.reference import Reference
-from modelyard.build.registry import Blob, Registry
-from modelyard.build.registry.media_types import OCI_MANIFEST
+from modelyard.oci import (
+    Blob,
+    Registry,
+)
+from modelyard.oci.media_types import OCI_MANIFEST
+from modelyard.oci.reference import Reference
 
 MIB: Final = 1024 * 1024
 BODY: Final = random.Random(1).randbytes(40 * MIB)

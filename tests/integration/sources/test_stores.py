@@ -12,7 +12,17 @@ import pytest
 from tests.integration.sources.conftest import SECRET, WRONG, Store
 from tests.support.breaking_proxy import BreakingProxy
 
-from modelyard.build.errors import (
+from modelyard.builder.sources import (
+    FetchContext,
+    StreamedSource,
+    open_source,
+)
+from modelyard.builder.sources.egress_policy import (
+    DENIED,
+    Policy,
+)
+from modelyard.contract.build_request import Source
+from modelyard.contract.errors import (
     BuildFailedError,
     DigestMismatchError,
     SourceChangedError,
@@ -20,10 +30,7 @@ from modelyard.build.errors import (
     SourceForbiddenError,
     SourceNotFoundError,
 )
-from modelyard.build.fetch import FetchContext, StreamedSource, open_source
-from modelyard.build.fetch.policy import DENIED, Policy
-from modelyard.build.request import Source
-from modelyard.build.retry import Retry
+from modelyard.retry import Retry
 
 MIB: Final = 1024 * 1024
 BODY: Final = random.Random(2).randbytes(30 * MIB)

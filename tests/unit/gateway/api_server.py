@@ -8,16 +8,16 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.unit.fake_cluster import FakeCluster
+from tests.unit.fake_api_server import FakeCluster
 
 from modelyard.gateway.cluster import Cluster
 from modelyard.gateway.settings import GatewaySettings
-from modelyard.kube.errors import NotFound, Refused, from_status
-from modelyard.kube.types import CONFIG_MAPS, OURS, REVISIONS, SECRETS, Json
+from modelyard.kube.errors import NotFound, Rejected, from_status
+from modelyard.kube.types import CONFIG_MAPS, CUSTOM_RESOURCES, REVISIONS, SECRETS, Json
 
 _RESOURCES: Final = {
     resource.path("{}").split("{}")[0] + resource.plural: resource
-    for resource in (*OURS.values(), REVISIONS, SECRETS, CONFIG_MAPS)
+    for resource in (*CUSTOM_RESOURCES.values(), REVISIONS, SECRETS, CONFIG_MAPS)
 }
 _PATH: Final = re.compile(r"(/api.*/namespaces/)([^/]+)/([^/]+)(?:/([^/]+))?")
 _NAMESPACE: Final = re.compile(r"/api/v1/namespaces/([^/]+)")
@@ -88,7 +88,7 @@ class FakeApiServer(Cluster):
             return self.cluster.at(resource, name, namespace)
         if method == "PATCH":
             assert body
-            return self.cluster.patch(resource, namespace, name, body)
+            return self.cluster.change(resource, namespace, name, body)
         self.cluster.at(resource, name, namespace)
         self.cluster.remove(resource, namespace, name)
         return {}
@@ -104,7 +104,7 @@ def _selected(selector: str | None, body: Json) -> bool:
 
 def _page(items: list[Json], limit: int, continue_: str | None) -> Json:
     if continue_ and not continue_.startswith("c"):
-        raise Refused("continue key is not valid", status=400)
+        raise Rejected("continue key is not valid", status=400)
     after = base64.b64decode(continue_[1:]).decode() if continue_ else ""
     rest = sorted((item for item in items if item["metadata"]["name"] > after), key=_name)
     shown = rest[:limit]

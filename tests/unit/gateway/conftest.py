@@ -8,10 +8,14 @@ from typing import Any
 import httpx
 import pytest
 from tests.unit.gateway.api_server import FakeApiServer
-from tests.unit.world import World
+from tests.unit.operator_harness import World
 
 from modelyard.gateway.app import application
-from modelyard.gateway.exchange import API_VERSIONS, RESOURCE_GROUP, SUBSCRIPTION
+from modelyard.gateway.request_context import (
+    API_VERSIONS,
+    RESOURCE_GROUP,
+    SUBSCRIPTION,
+)
 from modelyard.gateway.settings import GatewaySettings
 
 ROOT = "http://gateway/api/subscriptions/s/resourceGroups/g/accounts/default"

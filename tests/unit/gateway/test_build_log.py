@@ -6,16 +6,20 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.unit.gateway.conftest import ROOT, Api, image, manifest
-from tests.unit.world import SYSTEM
+from tests.unit.operator_harness import SYSTEM
 
 from modelyard.gateway import build_log
 from modelyard.gateway.build_log import news
 from modelyard.gateway.cluster import Caller
-from modelyard.gateway.exchange import API_VERSIONS, Exchange, Parts
+from modelyard.gateway.request_context import (
+    API_VERSIONS,
+    Exchange,
+    Parts,
+)
 from modelyard.gateway.settings import GatewaySettings
 from modelyard.kube.errors import Unavailable, from_status
 from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, REVISIONS, Json
-from modelyard.reconcile.build_log import PAUSE_SECONDS
+from modelyard.reconcile.builds.log_keeper import PAUSE_SECONDS
 from modelyard.resources.build_job import CONTAINER
 
 LOG = "/images/m:1/log"

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from tests.unit.gateway.conftest import Api, image, manifest, model, service
 
-from modelyard.build.request import BuildError, BuildResult
+from modelyard.contract.build_request import (
+    BuildError,
+    BuildResult,
+)
 from modelyard.kube.errors import Unavailable
 
 

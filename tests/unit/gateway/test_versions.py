@@ -11,7 +11,7 @@ from tests.unit.gateway.conftest import Api, model
 
 from modelyard.api.names import REGISTRATION
 from modelyard.kube.errors import Unavailable
-from modelyard.kube.types import OURS, REVISIONS
+from modelyard.kube.types import CUSTOM_RESOURCES, REVISIONS
 
 
 async def test_twenty_at_once(api: Api) -> None:
@@ -30,8 +30,8 @@ async def test_somebody_else_writes_in_between(api: Api) -> None:
         nonlocal times
         if method == "PATCH" and times < 3:
             times += 1
-            api.world.cluster.patch(
-                OURS["Model"], "default", "m",
+            api.world.cluster.change(
+                CUSTOM_RESOURCES["Model"], "default", "m",
                 {"metadata": {"annotations": {REGISTRATION: None}}, "spec": {"url": f"https://k/{times}"}},
             )  # fmt: skip
 

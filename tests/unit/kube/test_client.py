@@ -18,16 +18,16 @@ from modelyard.kube.client import MERGE_PATCH, METADATA_ONLY, Client
 from modelyard.kube.errors import (
     AlreadyExists,
     Conflict,
-    Denied,
+    Forbidden,
     Gone,
     KubeError,
+    NamespaceTerminating,
     NotFound,
-    Refused,
-    Terminating,
+    Rejected,
     Unavailable,
     from_status,
 )
-from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, OURS, SECRETS
+from modelyard.kube.types import CORE_SERVICES, CUSTOM_RESOURCES, DEPLOYMENTS, SECRETS
 
 Answer = Callable[[web.Request], Any]
 OBJECT = {"metadata": {"name": "a", "resourceVersion": "7"}}
@@ -116,7 +116,7 @@ async def test_requests_as_the_api_server_wants_them(server: Server, client: Cli
     server.answers = [ok()]
     await client.get(SECRETS, "default", "a")
     await client.create(DEPLOYMENTS, "default", OBJECT)
-    await client.merge(OURS["Model"], "default", "a", {"status": {}}, subresource="status")
+    await client.patch(CUSTOM_RESOURCES["Model"], "default", "a", {"status": {}}, subresource="status")
     await client.delete(CORE_SERVICES, "default", "a", uid="u")
     await client.log("default", "p", container="build")
     assert [(r.method, r.path_qs) for r in server.requests] == [
@@ -138,15 +138,15 @@ async def test_requests_as_the_api_server_wants_them(server: Server, client: Cli
 @pytest.mark.parametrize(
     ("status", "reason", "expected"),
     [
-        (400, "BadRequest", Refused),
-        (401, "Unauthorized", Denied),
-        (403, "Forbidden", Refused),
+        (400, "BadRequest", Rejected),
+        (401, "Unauthorized", Forbidden),
+        (403, "Forbidden", Rejected),
         (404, "NotFound", NotFound),
-        (405, "", Refused),
+        (405, "", Rejected),
         (409, "AlreadyExists", AlreadyExists),
         (409, "Conflict", Conflict),
         (410, "Expired", Gone),
-        (422, "Invalid", Refused),
+        (422, "Invalid", Rejected),
     ],
 )
 async def test_what_is_answered_for_good_is_not_asked_again(
@@ -162,7 +162,7 @@ async def test_what_is_answered_for_good_is_not_asked_again(
 
 async def test_what_is_not_there(server: Server, client: Client) -> None:
     server.answers = [error(404)]
-    assert await client.find(SECRETS, "default", "a") is None
+    assert await client.get_or_none(SECRETS, "default", "a") is None
     await client.delete(SECRETS, "default", "a")
 
 
@@ -194,7 +194,7 @@ async def test_it_gives_up(server: Server, client: Client, failure: Answer) -> N
 
 async def test_an_answer_that_is_no_status(server: Server, client: Client) -> None:
     server.answers = [lambda request: web.Response(status=403, text="<html>a proxy</html>")]
-    with pytest.raises(Refused, match="a proxy"):
+    with pytest.raises(Rejected, match="a proxy"):
         await client.get(SECRETS, "default", "a")
 
 
@@ -226,7 +226,7 @@ async def test_lists_come_page_by_page(server: Server, client: Client) -> None:
         ok({"metadata": {"continue": "more", "resourceVersion": "5"}, "items": [{"n": 1}, {"n": 2}]}),
         ok({"metadata": {"resourceVersion": "5"}, "items": [{"n": 3}]}),
     ]
-    items, version = await client.list_with_version(SECRETS, None, labelSelector="a=b")
+    items, version = await client.list_with_resource_version(SECRETS, None, labelSelector="a=b")
     assert [item["n"] for item in items] == [1, 2, 3]
     assert version == "5"
     assert [dict(r.query) for r in server.requests] == [
@@ -286,7 +286,7 @@ async def test_an_event_is_told_when_it_comes(server: Server, client: Client) ->
         (stream({"type": "ERROR", "object": {"code": 500, "message": "oops"}}), Unavailable),
         (stream({"type": "ERROR", "object": {}}), Unavailable),
         (error(410), Gone),
-        (error(403), Refused),
+        (error(403), Rejected),
         (error(429), Unavailable),
         (hang_up, Unavailable),
         (stream(event("ADDED", 6), broken=True), Unavailable),
@@ -348,7 +348,7 @@ async def test_a_log_is_told_line_by_line_while_it_is_written(server: Server, cl
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"), [(error(404), NotFound), (error(400), Refused), (hang_up, Unavailable)]
+    ("answer", "expected"), [(error(404), NotFound), (error(400), Rejected), (hang_up, Unavailable)]
 )
 async def test_a_log_that_cannot_be_followed(
     server: Server, client: Client, answer: Answer, expected: type[KubeError]
@@ -361,8 +361,8 @@ async def test_a_log_that_cannot_be_followed(
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
-        ('pods is forbidden: User "system:serviceaccount:a:b" cannot list resource "pods"', Denied),
-        ('pods "m" is forbidden: exceeded quota: q, requested: pods=1', Refused),
+        ('pods is forbidden: User "system:serviceaccount:a:b" cannot list resource "pods"', Forbidden),
+        ('pods "m" is forbidden: exceeded quota: q, requested: pods=1', Rejected),
     ],
 )
 def test_what_rbac_denies_and_what_a_quota_refuses(message: str, expected: type[KubeError]) -> None:
@@ -375,5 +375,5 @@ def test_what_a_namespace_refuses_that_is_being_deleted() -> None:
         {"reason": "NamespaceTerminating", "field": "metadata.namespace", "message": "n is terminating"}
     ]
     body = {"reason": "Forbidden", "message": message, "details": {"name": "m", "causes": causes}}
-    assert type(from_status(403, body, None)) is Terminating
-    assert type(from_status(403, body | {"details": None}, None)) is Refused
+    assert type(from_status(403, body, None)) is NamespaceTerminating
+    assert type(from_status(403, body | {"details": None}, None)) is Rejected

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from tests.unit.fake_cluster import merge_patch
+from tests.unit.fake_api_server import merge_patch
 
 from modelyard.kube.merge import changes, covers, fingerprint, replacement
 

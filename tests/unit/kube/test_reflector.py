@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from tests.unit.fake_cluster import Call, FakeCluster
-from tests.unit.world import Clock
+from tests.unit.fake_api_server import (
+    Call,
+    FakeCluster,
+)
+from tests.unit.operator_harness import Clock
 
-from modelyard.kube.errors import Gone, Refused, Unavailable
+from modelyard.kube.errors import Gone, Rejected, Unavailable
 from modelyard.kube.reflector import Reflector
 from modelyard.kube.types import SECRETS, ApiResource, Json
 
@@ -107,7 +110,7 @@ async def test_an_expired_version_is_listed_again_and_what_went_is_told(watched:
     assert await watched.rest() == [("d", False)]
 
 
-@pytest.mark.parametrize("error", [Unavailable("down"), Refused("no right to watch")], ids=repr)
+@pytest.mark.parametrize("error", [Unavailable("down"), Rejected("no right to watch")], ids=repr)
 async def test_while_it_fails_it_waits_longer_each_time(watched: Watched, error: Exception) -> None:
     watched.cluster.fault = failing(*[error] * 9)
     watched.cluster.hang_up()

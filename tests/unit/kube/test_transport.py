@@ -11,7 +11,7 @@ import trustme
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
-from modelyard.kube.transport import Broken, Request, Transport
+from modelyard.kube.transport import Request, Transport, TransportError
 
 ASKED = Request("GET", "/version")
 
@@ -64,7 +64,7 @@ async def test_a_bundle_of_authorities(url: str, bundle: Path) -> None:
 async def test_a_server_of_another_authority(url: str, tmp_path: Path) -> None:
     other = tmp_path / "other.crt"
     other.write_bytes(trustme.CA().cert_pem.bytes())
-    with pytest.raises(Broken, match="certificate"):
+    with pytest.raises(TransportError, match="certificate"):
         await answer(Configuration(host=url, ssl_ca_cert=str(other)))
 
 

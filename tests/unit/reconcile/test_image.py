@@ -9,13 +9,30 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from tests.unit.world import SYSTEM, World, everything, image, manifest, model, succeed
+from tests.unit.operator_harness import (
+    SYSTEM,
+    World,
+    everything,
+    image,
+    manifest,
+    model,
+    succeed,
+)
 
 from modelyard.api.names import REGISTRATION
-from modelyard.build.errors import RegistryForbiddenError, RegistryUnavailableError
-from modelyard.build.request import BuildError, BuildRequest, BuildResult, ErrorDetail, Step
-from modelyard.kube.errors import Refused
-from modelyard.kube.types import CONFIG_MAPS, JOBS, OURS, PODS, SECRETS
+from modelyard.contract.build_request import (
+    BuildError,
+    BuildRequest,
+    BuildResult,
+    ErrorDetail,
+    Step,
+)
+from modelyard.contract.errors import (
+    RegistryForbiddenError,
+    RegistryUnavailableError,
+)
+from modelyard.kube.errors import Rejected
+from modelyard.kube.types import CONFIG_MAPS, CUSTOM_RESOURCES, JOBS, PODS, SECRETS
 from modelyard.settings import Build, Settings
 
 
@@ -65,13 +82,13 @@ async def test_a_build_whose_job_has_still_to_say_that_it_is_complete(world: Wor
     (job,) = jobs(world)
     result = succeed(world.request(job))
     world.end_pod(job, {"exitCode": 0, "message": result.model_dump_json(by_alias=True)})
-    world.cluster.patch(JOBS, SYSTEM, job, {"status": {"active": 1}}, "status")
+    world.cluster.change(JOBS, SYSTEM, job, {"status": {"active": 1}}, "status")
     await world.settle()
     assert world.said("Image") == ("m:1", "Succeeded", "Built")
     assert world.status("Image")["imageLocation"].endswith(str(result.digest))
     condition = {"type": "Complete", "status": "True"}
     writes = len(world.cluster.writes)
-    world.cluster.patch(JOBS, SYSTEM, job, {"status": {"conditions": [condition]}}, "status")
+    world.cluster.change(JOBS, SYSTEM, job, {"status": {"conditions": [condition]}}, "status")
     await world.settle()
     assert len(world.cluster.writes) == writes
 
@@ -248,7 +265,7 @@ async def test_a_registry_that_cannot_say(world: World, error: RegistryUnavailab
 async def test_a_job_that_is_refused(world: World) -> None:
     def refuse(_: int, call: Any) -> None:
         if (call.verb, call.resource) == ("create", "jobs"):
-            raise Refused("exceeded quota", status=403, reason="Forbidden")
+            raise Rejected("exceeded quota", status=403, reason="Forbidden")
 
     world.cluster.fault = refuse
     world.apply(*everything())
@@ -283,7 +300,7 @@ async def test_a_newer_version_cancels_the_build_of_the_older(world: World) -> N
 
 async def test_a_deleted_image_takes_its_build_along(world: World) -> None:
     await begin(world)
-    world.cluster.remove(OURS["Image"], "default", "m")
+    world.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
     await world.settle()
     assert jobs(world) == []
     assert [s["metadata"]["name"] for s in world.cluster.all(SECRETS)] == []
@@ -292,7 +309,7 @@ async def test_a_deleted_image_takes_its_build_along(world: World) -> None:
 async def test_and_also_when_it_was_deleted_while_the_operator_was_away(world: World) -> None:
     await begin(world)
     await world.stop()
-    world.cluster.remove(OURS["Image"], "default", "m")
+    world.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
     await world.start()
     await world.settle()
     assert jobs(world) == []
@@ -446,7 +463,7 @@ async def test_the_python_version_when_none_is_given() -> None:
         manifest(targetRuntime={"runtimeType": "Python", "properties": {"pythonVersion": None}}),
         image(),
     )
-    world.cluster.at(OURS["Manifest"], "m")["spec"]["targetRuntime"]["properties"] = {}
+    world.cluster.at(CUSTOM_RESOURCES["Manifest"], "m")["spec"]["targetRuntime"]["properties"] = {}
     await world.settle()
     assert world.request(jobs(world)[0]).base_image == "new"
     await world.stop()
@@ -532,7 +549,7 @@ async def test_a_pinned_version_that_does_not_exist_yet(world: World) -> None:
 async def test_a_model_that_went_before_the_build_and_comes_back(world: World) -> None:
     world.apply(model(), manifest())
     await world.play()
-    world.cluster.remove(OURS["Model"], "default", "m")
+    world.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m")
     world.apply(image())
     await world.play(seconds=5)
     assert world.said("Image") == ("m:1", "NotStarted", "ModelNotFound")

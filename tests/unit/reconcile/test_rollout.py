@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from modelyard.api.service import ServiceSpec
-from modelyard.reconcile.causes import Cause, find_cause
-from modelyard.reconcile.known import Rollout
+from modelyard.reconcile.objects import Rollout
+from modelyard.reconcile.pod_diagnosis import (
+    Diagnosis,
+    diagnose_pods,
+)
 from modelyard.reconcile.rollout import progress
 
 FIXED = ServiceSpec(image_id="m", num_replicas=2)
@@ -16,8 +19,8 @@ NONE = ServiceSpec(image_id="m", num_replicas=0)
 AUTOSCALED = ServiceSpec(image_id="m")
 DONE = Rollout(generation=3, observed=3, desired=2, replicas=2, updated=2, ready=2, available=2)
 LATE = DONE._replace(available=1, overdue="too late")
-FINAL = Cause("ImagePullFailed", "no image", "p", final=True)
-SLOW = Cause("Unschedulable", "no room", "p", final=False)
+FINAL = Diagnosis("ImagePullFailed", "no image", "p", final=True)
+SLOW = Diagnosis("Unschedulable", "no room", "p", final=False)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +46,7 @@ SLOW = Cause("Unschedulable", "no room", "p", final=False)
     ],
 )
 def test_progress(
-    rollout: Rollout, spec: ServiceSpec, cause: Cause | None, expected: tuple[bool, bool, str]
+    rollout: Rollout, spec: ServiceSpec, cause: Diagnosis | None, expected: tuple[bool, bool, str]
 ) -> None:
     assert progress(rollout, spec, cause)[:3] == expected
 
@@ -106,6 +109,6 @@ NO_ROOM = ({"type": "PodScheduled", "status": "False", "message": "0/1 nodes are
     ],
 )
 def test_causes(pods: list[dict[str, Any]], code: str | None, final: bool | None, words: str) -> None:
-    cause = find_cause(pods)
+    cause = diagnose_pods(pods)
     assert (cause and cause.code, cause and cause.final) == (code, final)
     assert words in (cause.message if cause else "")

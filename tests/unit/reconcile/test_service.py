@@ -5,27 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.fake_cluster import Call
-from tests.unit.world import World, everything, image, service
+from tests.unit.fake_api_server import Call
+from tests.unit.operator_harness import (
+    World,
+    everything,
+    image,
+    service,
+)
 
 from modelyard.api.crd import NOT_OBSERVED
 from modelyard.api.service import ServiceSpec
-from modelyard.kube.errors import Refused
+from modelyard.kube.errors import Rejected
 from modelyard.kube.types import (
     AUTOSCALERS,
     CORE_SERVICES,
+    CUSTOM_RESOURCES,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
-    OURS,
     PODS,
     SECRETS,
     ApiResource,
     Json,
 )
-from modelyard.reconcile.queue import Key
-from modelyard.resources import labels, scoring
+from modelyard.reconcile.workqueue import Key
+from modelyard.resources import (
+    labels,
+)
 from modelyard.resources.revision import Owner
-from modelyard.resources.scoring import template_mark
+from modelyard.resources.serving import template_mark
 from modelyard.settings import Scoring
 
 AUTOSCALED: dict[str, Any] = {
@@ -46,7 +53,7 @@ def replicas(world: World) -> int:
 
 def scale(world: World, count: int) -> None:
     """What an autoscaler does."""
-    world.cluster.patch(DEPLOYMENTS, "default", "m", {"spec": {"replicas": count}})
+    world.cluster.change(DEPLOYMENTS, "default", "m", {"spec": {"replicas": count}})
 
 
 def sent_replicas(world: World) -> list[Any]:
@@ -138,7 +145,7 @@ async def test_a_rollout_that_something_overtakes_is_cancelled(world: World) -> 
 
 
 async def test_an_image_that_goes_takes_nothing_down(serving: World) -> None:
-    serving.cluster.remove(OURS["Image"], "default", "m")
+    serving.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
     await serving.play()
     status = serving.status("Service")
     assert serving.said("Service") == ("m:1", "NotStarted", "ImageNotFound")
@@ -153,7 +160,7 @@ async def test_an_image_that_goes_takes_nothing_down(serving: World) -> None:
 
 async def test_replicas_that_fail_later_are_no_new_operation(serving: World) -> None:
     status = {"availableReplicas": 0, "readyReplicas": 0}
-    serving.cluster.patch(DEPLOYMENTS, "default", "m", {"status": status}, "status")
+    serving.cluster.change(DEPLOYMENTS, "default", "m", {"status": status}, "status")
     await serving.settle()
     assert serving.said("Service") == ("m:1", "Succeeded", "Unavailable")
     assert [serving.condition("Service", type_)["status"] for type_ in ("Ready", "Available", "Stalled")] == [
@@ -220,8 +227,8 @@ async def test_the_autoscaler_goes_before_replicas_are_fixed(serving: World) -> 
     await serving.play()
     writes = [(call.verb, call.resource) for call in serving.cluster.writes]
     last_delete = writes.index(("delete", "horizontalpodautoscalers"))
-    assert ("merge", "deployments") in writes[last_delete:]
-    assert ("merge", "deployments") not in writes[:last_delete]
+    assert ("patch", "deployments") in writes[last_delete:]
+    assert ("patch", "deployments") not in writes[:last_delete]
 
 
 async def test_an_autoscaler_after_none_wakes_the_service(serving: World) -> None:
@@ -250,7 +257,7 @@ async def test_keys_are_kept_and_one_that_is_removed_is_made_anew(serving: World
     serving.change("Service", maxConcurrentRequestsPerContainer=2)
     await serving.play()
     assert serving.cluster.at(SECRETS, "m-keys")["data"] == before
-    serving.cluster.patch(SECRETS, "default", "m-keys", {"data": {"primaryKey": None}})
+    serving.cluster.change(SECRETS, "default", "m-keys", {"data": {"primaryKey": None}})
     await serving.play()
     after = serving.cluster.at(SECRETS, "m-keys")["data"]
     assert after["secondaryKey"] == before["secondaryKey"]
@@ -270,13 +277,13 @@ async def test_children_are_built_only_when_something_is_new(
     serving: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[str] = []
-    build = scoring.deployment
+    build = service_children.deployment
 
     def deployment(owner: Owner, spec: ServiceSpec, image: str, settings: Scoring) -> Json:
         built.append(image)
         return build(owner, spec, image, settings)
 
-    monkeypatch.setattr(scoring, "deployment", deployment)
+    monkeypatch.setattr(service_children, "deployment", deployment)
     first = serving.status("Service")["imageLocation"]
     await again(serving)
     assert built == []
@@ -300,8 +307,8 @@ async def again(world: World) -> None:
 
 async def test_a_child_that_is_changed_is_put_right(serving: World) -> None:
     spec = {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}
-    serving.cluster.patch(DEPLOYMENTS, "default", "m", {"spec": spec})
-    serving.cluster.patch(CORE_SERVICES, "default", "m", {"spec": {"type": "NodePort"}})
+    serving.cluster.change(DEPLOYMENTS, "default", "m", {"spec": spec})
+    serving.cluster.change(CORE_SERVICES, "default", "m", {"spec": {"type": "NodePort"}})
     await serving.play()
     assert (
         serving.cluster.at(DEPLOYMENTS, "m")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 1
@@ -325,10 +332,10 @@ async def test_a_name_that_is_taken(world: World, resource: ApiResource) -> None
 
 async def test_children_of_an_older_service_are_waited_for(serving: World) -> None:
     serving.cluster.collects = False
-    serving.cluster.remove(OURS["Service"], "default", "m")
+    serving.cluster.remove(CUSTOM_RESOURCES["Service"], "default", "m")
     serving.apply(service())
     await serving.play(seconds=20)
-    uid = serving.cluster.at(OURS["Service"], "m")["metadata"]["uid"]
+    uid = serving.cluster.at(CUSTOM_RESOURCES["Service"], "m")["metadata"]["uid"]
     assert serving.status("Service") == NOT_OBSERVED
     serving.cluster.collects = True
     serving.cluster.remove(PODS, "default", "none")
@@ -339,8 +346,8 @@ async def test_children_of_an_older_service_are_waited_for(serving: World) -> No
 
 async def test_what_the_api_server_refuses_is_said_and_tried_again(serving: World) -> None:
     def refuse(_: int, call: Call) -> None:
-        if call[:2] == ("merge", "deployments"):
-            raise Refused("exceeded quota: pods", status=403, reason="Forbidden")
+        if call[:2] == ("patch", "deployments"):
+            raise Rejected("exceeded quota: pods", status=403, reason="Forbidden")
 
     serving.cluster.fault = refuse
     serving.change("Service", numReplicas=100)
@@ -423,7 +430,7 @@ async def test_a_failed_rollout_stays_failed_while_its_pod_is_tried_again(world:
     add_pod(world, BACKING_OFF)
     await world.play(seconds=20)
     for status in (PULLING, BACKING_OFF, PULLING):
-        world.cluster.patch(PODS, "default", "m-1", {"status": status})
+        world.cluster.change(PODS, "default", "m-1", {"status": status})
         await world.play(seconds=70)
         assert world.said("Service") == ("m:1", "Failed", "ImagePullFailed")
     assert world.events("ImagePullFailed") == 1
@@ -439,7 +446,7 @@ async def test_a_deadline(world: World) -> None:
         "reason": "ProgressDeadlineExceeded",
         "message": "too late",
     }
-    world.cluster.patch(DEPLOYMENTS, "default", "m", {"status": {"conditions": [late]}}, "status")
+    world.cluster.change(DEPLOYMENTS, "default", "m", {"status": {"conditions": [late]}}, "status")
     await world.settle()
     assert world.said("Service") == ("m:1", "Failed", "RolloutDeadlineExceeded")
     assert world.status("Service")["error"]["message"] == "too late"

@@ -9,26 +9,33 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from tests.unit.fake_cluster import Call, Killed
-from tests.unit.world import World, everything, service
+from tests.unit.fake_api_server import (
+    Call,
+    Killed,
+)
+from tests.unit.operator_harness import (
+    World,
+    everything,
+    service,
+)
 
 from modelyard.kube.errors import Unavailable
 from modelyard.kube.types import (
     AUTOSCALERS,
     CONFIG_MAPS,
     CORE_SERVICES,
+    CUSTOM_RESOURCES,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
     EVENTS,
-    OURS,
     PODS,
     REVISIONS,
     SECRETS,
 )
-from modelyard.reconcile.queue import Key
+from modelyard.reconcile.workqueue import Key
 from modelyard.settings import Settings
 
-KINDS = tuple(OURS)
+KINDS = tuple(CUSTOM_RESOURCES)
 CHILDREN = (DEPLOYMENTS, CORE_SERVICES, AUTOSCALERS, DISRUPTION_BUDGETS, SECRETS, CONFIG_MAPS)
 
 
@@ -129,14 +136,14 @@ async def test_writes_of_a_new_service_with_an_autoscaler(serving: World) -> Non
         ("create", "deployments", ""): 1,
         ("create", "services", ""): 1,
         ("create", "horizontalpodautoscalers", ""): 1,
-        ("merge", "services", "status"): 2,  # Running, Succeeded
+        ("patch", "services", "status"): 2,  # Running, Succeeded
         ("create", "events", ""): 1,
     }
 
 
 async def test_delete_leaves_nothing_behind(serving: World) -> None:
     for kind in reversed(KINDS):
-        serving.cluster.remove(OURS[kind], "default", "m")
+        serving.cluster.remove(CUSTOM_RESOURCES[kind], "default", "m")
         await serving.play()
     assert {resource for resource, _, _ in serving.cluster.objects} <= {EVENTS, PODS}
     assert serving.store.keys() == []
@@ -150,10 +157,10 @@ _MAY_GET_LOST = {"list", "watch", "log"}  # a reflector's business; a build's lo
 
 async def life(world: World) -> None:
     """Everything is applied, then the model changes, then the Service is fixed to three replicas."""
-    if not world.cluster.all(OURS["Model"]):
+    if not world.cluster.all(CUSTOM_RESOURCES["Model"]):
         world.apply(*everything())
     await world.play()
-    if world.cluster.at(OURS["Model"], "m")["spec"]["url"] == "https://h/1":
+    if world.cluster.at(CUSTOM_RESOURCES["Model"], "m")["spec"]["url"] == "https://h/1":
         world.change("Model", url="https://h/2")
         await world.play()
     world.change("Service", numReplicas=3)
@@ -253,7 +260,7 @@ async def test_edits_at_any_moment(seed: int) -> None:
             world.change("Image", name=schedule.choice(["a", "b"]))
         elif edit == 4:
             again = schedule.choice(everything())
-            world.cluster.remove(OURS[again["kind"]], "default", "m")
+            world.cluster.remove(CUSTOM_RESOURCES[again["kind"]], "default", "m")
             world.apply(again)
         else:
             world.step()
@@ -267,7 +274,7 @@ async def test_edits_at_any_moment(seed: int) -> None:
 def _is_consistent(world: World) -> None:
     status = {kind: world.status(kind) for kind in KINDS}
     for kind in KINDS:
-        body = world.cluster.at(OURS[kind], "m")
+        body = world.cluster.at(CUSTOM_RESOURCES[kind], "m")
         assert status[kind]["state"] == "Succeeded"
         assert status[kind]["observedGeneration"] == body["metadata"]["generation"]
         assert status[kind] == world.store.item(Key(kind, "default", "m")).status  # type: ignore[union-attr]
@@ -281,13 +288,13 @@ def _is_consistent(world: World) -> None:
         )
         assert status[kind]["operationId"] == newest["metadata"]["name"]
     model = world.cluster.at(REVISIONS, status["Model"]["operationId"])
-    assert model["data"]["url"] == world.cluster.at(OURS["Model"], "m")["spec"]["url"]
+    assert model["data"]["url"] == world.cluster.at(CUSTOM_RESOURCES["Model"], "m")["spec"]["url"]
     assert status["Manifest"]["modelIds"] == [status["Model"]["id"]]
     assert status["Image"]["manifestId"] == status["Manifest"]["id"]
     assert status["Service"]["imageId"] == status["Image"]["id"]
     deployment = world.cluster.at(DEPLOYMENTS, "m")["spec"]
     assert deployment["template"]["spec"]["containers"][0]["image"] == status["Image"]["imageLocation"]
-    fixed = world.cluster.at(OURS["Service"], "m")["spec"].get("numReplicas")
+    fixed = world.cluster.at(CUSTOM_RESOURCES["Service"], "m")["spec"].get("numReplicas")
     assert (AUTOSCALERS, "default", "m") in world.cluster.objects or fixed
     if fixed:
         assert deployment["replicas"] == fixed

@@ -7,12 +7,19 @@ import gzip
 
 import pytest
 
-from modelyard.build.request import AssetInput, BuildRequest, Source
+from modelyard.contract.build_request import (
+    AssetInput,
+    BuildRequest,
+    Source,
+)
 from modelyard.kube.types import Json
+from modelyard.reconcile.builds.request import (
+    build_request,
+    secrets_of,
+)
 from modelyard.resources import labels
 from modelyard.resources.build_job import build_job, request_secret
 from modelyard.resources.build_pod import Build
-from modelyard.resources.build_request import build_request, secrets_of
 from modelyard.settings import Settings
 
 BUILD = Build("build-abc-2-1", "default/m", 2, 1, "r.example/m:t")

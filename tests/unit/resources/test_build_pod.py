@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modelyard.api.manifest import BUILDERS
-from modelyard.build.request import BuilderKind
+from modelyard.contract.build_request import BuilderKind
 from modelyard.kube.types import Json
 from modelyard.resources.build_pod import Build, build_pod
 from modelyard.settings import Settings

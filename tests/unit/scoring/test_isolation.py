@@ -89,7 +89,7 @@ def test_the_driver_has_nothing_of_the_server(serve, runtime: Path) -> None:
     path, modules = scoring.score(b"").json()
 
     assert str(runtime) not in path
-    assert not {"asyncio", "uvloop", "httptools", "modelyard.scoring.server"} & set(modules)
+    assert not {"asyncio", "uvloop", "httptools", "modelyard.scoring.front.server"} & set(modules)
 
 
 def test_a_crash_costs_the_request_and_the_worker_comes_back(serve) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.unit.scoring.running import ScoringProcess, until
 
-from modelyard.scoring.keys import Keys
+from modelyard.scoring.front.keys import Keys
 
 DRIVER = "def init(): pass\ndef run(data): return data\n"
 

@@ -6,9 +6,13 @@ import select
 import pytest
 from tests.unit.scoring.running import ScoringProcess, read_answer, until
 
-from modelyard.scoring import connection as module
-from modelyard.scoring.connection import Connection
-from modelyard.scoring.messages import Request, Response, text
+from modelyard.scoring.front import http_connection as module
+from modelyard.scoring.front.http_connection import Connection
+from modelyard.scoring.front.messages import (
+    Request,
+    Response,
+    text,
+)
 
 ECHO = "def init(): pass\ndef run(data): return data\n"
 

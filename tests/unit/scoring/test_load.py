@@ -17,7 +17,7 @@ from tests.unit.scoring.running import (
     until,
 )
 
-from modelyard.scoring.dispatcher import MAX_WAITING
+from modelyard.scoring.front.request_queue import MAX_WAITING
 
 ECHO_LENGTH = "def init(): pass\ndef run(data): return len(data)\n"
 

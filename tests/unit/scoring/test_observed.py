@@ -13,7 +13,11 @@ import pytest
 from tests.unit.scoring.conftest import GATED_DRIVER, Gates
 from tests.unit.scoring.running import ScoringProcess, metric, read_answer, send_request, until
 
-from modelyard.scoring.telemetry import AzureMonitor, Span, _context
+from modelyard.scoring.front.telemetry import (
+    AzureMonitor,
+    Span,
+    _context,
+)
 
 DRIVER = """
 def init(): pass

@@ -1,4 +1,4 @@
-"""How a SparkPython driver's worker starts. Spark itself: tests/integration/build/test_spark.py."""
+"""How a SparkPython driver's worker starts. Spark itself: tests/integration/builder/test_spark.py."""
 
 import os
 import signal

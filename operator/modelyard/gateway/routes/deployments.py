@@ -5,11 +5,21 @@ from __future__ import annotations
 from fastapi import Response
 
 from modelyard.api.kinds import SERVICE
-from modelyard.gateway import views, wire
+from modelyard.gateway import (
+    from_kubernetes,
+    schemas,
+)
 from modelyard.gateway.errors import not_found
-from modelyard.gateway.exchange import Call, Exchange
 from modelyard.gateway.listing import Filter, any_of, each, named
-from modelyard.gateway.routes.answers import json, router, shows
+from modelyard.gateway.request_context import (
+    Call,
+    Exchange,
+)
+from modelyard.gateway.routes.responses import (
+    json,
+    router,
+    shows,
+)
 from modelyard.gateway.versions import Version, version_of
 from modelyard.kube.types import Json
 from modelyard.resources.labels import revision_name
@@ -18,7 +28,7 @@ routes = router("deployments")
 _CHUNK = 500
 
 
-@routes.get("/deployments", responses=shows(list[wire.Deployment]), operation_id="queryDeployments")
+@routes.get("/deployments", responses=shows(list[schemas.Deployment]), operation_id="queryDeployments")
 async def query_deployments(call: Call, serviceId: Filter = None) -> Response:  # noqa: N803 (the API's name)
     """All deployments of the account, or those of a service."""
     references = None if serviceId is None else await named(call, SERVICE, serviceId)
@@ -37,7 +47,7 @@ async def query_deployments(call: Call, serviceId: Filter = None) -> Response:  
     return json(await each(found, lambda version: _view(call, version)))
 
 
-@routes.get("/deployments/{id}", responses=shows(wire.Deployment), operation_id="getDeployment")
+@routes.get("/deployments/{id}", responses=shows(schemas.Deployment), operation_id="getDeployment")
 async def get_deployment(call: Call, id: str) -> Response:  # noqa: A002 (the API's name)
     """A deployment."""
     version = await call.record(id)
@@ -52,4 +62,4 @@ async def _view(call: Exchange, version: Version) -> Json:
     if version.state is not None:
         following = await call.record(revision_name(SERVICE.name, version.object, version.number + 1))
     now = await call.progress(version)
-    return views.deployment(version, now.state, following)
+    return from_kubernetes.deployment(version, now.state, following)

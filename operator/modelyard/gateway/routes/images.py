@@ -6,13 +6,26 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from modelyard.api.kinds import IMAGE, MANIFEST
-from modelyard.gateway import objects, views, wire
+from modelyard.gateway import (
+    from_kubernetes,
+    schemas,
+    to_kubernetes,
+)
 from modelyard.gateway.build_log import follow, look
-from modelyard.gateway.exchange import Call, Exchange
 from modelyard.gateway.listing import Count, Filter, SkipToken, each, named, refers, versions
 from modelyard.gateway.paging import DEFAULT_COUNT
-from modelyard.gateway.routes.answers import ACCEPTED, accepted, json, router, shows
+from modelyard.gateway.request_context import (
+    Call,
+    Exchange,
+)
 from modelyard.gateway.routes.registered import by_id, register, require
+from modelyard.gateway.routes.responses import (
+    ACCEPTED,
+    accepted,
+    json,
+    router,
+    shows,
+)
 from modelyard.gateway.versions import Version
 from modelyard.kube.types import Json
 
@@ -22,15 +35,15 @@ routes = router("images")
 @routes.post(
     "/images", responses=ACCEPTED, status_code=202, response_class=Response, operation_id="createImage"
 )
-async def create_image(call: Call, request: wire.ImageRequest) -> Response:
+async def create_image(call: Call, request: schemas.ImageRequest) -> Response:
     """Build an image of a manifest; the same name again makes its next version."""
-    spec = objects.image_spec(request)
+    spec = to_kubernetes.image_spec(request)
     await require(call, MANIFEST, [spec["manifestId"]])
     version = await register(call, IMAGE, request.name, spec)
     return accepted(call.location("operations", version.record))
 
 
-@routes.get("/images", responses=shows(wire.PaginatedImageList), operation_id="queryImages")
+@routes.get("/images", responses=shows(schemas.PaginatedImageList), operation_id="queryImages")
 async def query_images(
     call: Call,
     name: Filter = None,
@@ -52,7 +65,7 @@ async def query_images(
     return json({"value": await each(found, lambda version: image_view(call, version)), **link})
 
 
-@routes.get("/images/{id}", responses=shows(wire.Image), operation_id="getImage")
+@routes.get("/images/{id}", responses=shows(schemas.Image), operation_id="getImage")
 async def get_image(call: Call, id: str) -> Response:  # noqa: A002 (the API's name)
     """A version of an image."""
     return json(await image_view(call, await by_id(call, IMAGE, id)))
@@ -76,4 +89,4 @@ async def get_image_build_log(call: Call, id: str) -> Response:  # noqa: A002 (t
 async def image_view(call: Exchange, version: Version) -> Json:
     """Image."""
     built_from = await call.manifest_of(version)
-    return views.image(version, await call.progress(version), built_from, call.log_uri(version))
+    return from_kubernetes.image(version, await call.progress(version), built_from, call.log_uri(version))

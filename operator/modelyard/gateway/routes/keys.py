@@ -7,35 +7,46 @@ from typing import Final
 
 from fastapi import Response
 
-from modelyard.gateway import wire
+from modelyard.gateway import schemas
 from modelyard.gateway.errors import ApiError
-from modelyard.gateway.exchange import Call, Exchange
-from modelyard.gateway.routes.answers import json, router, shows
+from modelyard.gateway.request_context import (
+    Call,
+    Exchange,
+)
+from modelyard.gateway.routes.responses import (
+    json,
+    router,
+    shows,
+)
 from modelyard.gateway.routes.services import find_service
 from modelyard.kube.types import SECRETS, Json
 from modelyard.resources.labels import keys_name
 from modelyard.resources.revision import owner_of
-from modelyard.resources.scoring import PRIMARY_KEY, SECONDARY_KEY, missing_keys
+from modelyard.resources.serving import (
+    PRIMARY_KEY,
+    SECONDARY_KEY,
+    missing_keys,
+)
 
 routes = router("services")
 _KEYS: Final = {
-    wire.KeyType.PRIMARY: (PRIMARY_KEY,),
-    wire.KeyType.SECONDARY: (SECONDARY_KEY,),
+    schemas.KeyType.PRIMARY: (PRIMARY_KEY,),
+    schemas.KeyType.SECONDARY: (SECONDARY_KEY,),
     None: (PRIMARY_KEY, SECONDARY_KEY),
 }
 
 
-@routes.get("/services/{id}/keys", responses=shows(wire.AuthKeys), operation_id="getServiceKeys")
+@routes.get("/services/{id}/keys", responses=shows(schemas.AuthKeys), operation_id="getServiceKeys")
 async def get_service_keys(call: Call, id: str) -> Response:  # noqa: A002 (the API's name)
     """Both keys of a service."""
     return _answer((await _secret(call, id))["data"])
 
 
-@routes.post("/services/{id}/keys", responses=shows(wire.AuthKeys), operation_id="regenerateServiceKeys")
+@routes.post("/services/{id}/keys", responses=shows(schemas.AuthKeys), operation_id="regenerateServiceKeys")
 async def regenerate_service_keys(
     call: Call,
     id: str,  # noqa: A002 (the API's name)
-    request: wire.ServiceRegenerateKeyRequest,
+    request: schemas.ServiceRegenerateKeyRequest,
 ) -> Response:
     """Replace a key, or both; running replicas take the new one without a restart."""
     secret = await _secret(call, id)
@@ -48,7 +59,7 @@ async def regenerate_service_keys(
 
 routes.post(
     "/services/{id}/regenerateKeys",
-    responses=shows(wire.AuthKeys),
+    responses=shows(schemas.AuthKeys),
     operation_id="regenerateServiceKeysByAction",
     summary="The same, where clients of the time ask for it",
 )(regenerate_service_keys)

@@ -5,25 +5,33 @@ from __future__ import annotations
 from fastapi import Response
 
 from modelyard.api.kinds import MANIFEST, MODEL
-from modelyard.gateway import objects, views, wire
-from modelyard.gateway.exchange import Call
+from modelyard.gateway import (
+    from_kubernetes,
+    schemas,
+    to_kubernetes,
+)
 from modelyard.gateway.listing import Count, Filter, SkipToken, named, refers, versions
 from modelyard.gateway.paging import DEFAULT_COUNT
-from modelyard.gateway.routes.answers import json, router, shows
+from modelyard.gateway.request_context import Call
 from modelyard.gateway.routes.registered import by_id, register, require
+from modelyard.gateway.routes.responses import (
+    json,
+    router,
+    shows,
+)
 
 routes = router("manifests")
 
 
-@routes.post("/manifests", responses=shows(wire.Manifest), operation_id="registerManifest")
-async def register_manifest(call: Call, manifest: wire.Manifest) -> Response:
+@routes.post("/manifests", responses=shows(schemas.Manifest), operation_id="registerManifest")
+async def register_manifest(call: Call, manifest: schemas.Manifest) -> Response:
     """Register a manifest of registered models; the same name again registers its next version."""
-    spec = objects.manifest_spec(manifest)
+    spec = to_kubernetes.manifest_spec(manifest)
     await require(call, MODEL, spec["modelIds"])
-    return json(views.manifest(await register(call, MANIFEST, manifest.name, spec)))
+    return json(from_kubernetes.manifest(await register(call, MANIFEST, manifest.name, spec)))
 
 
-@routes.get("/manifests", responses=shows(wire.PaginatedManifestList), operation_id="queryManifests")
+@routes.get("/manifests", responses=shows(schemas.PaginatedManifestList), operation_id="queryManifests")
 async def query_manifests(
     call: Call,
     modelId: Filter = None,  # noqa: N803 (the API's name)
@@ -42,10 +50,10 @@ async def query_manifests(
         keep=None if models is None else lambda version: refers(models, version.data.get("modelIds", ())),
         filters={"modelId": modelId, "manifestName": manifestName},
     )
-    return json({"value": [views.manifest(version) for version in found], **link})
+    return json({"value": [from_kubernetes.manifest(version) for version in found], **link})
 
 
-@routes.get("/manifests/{id}", responses=shows(wire.Manifest), operation_id="getManifest")
+@routes.get("/manifests/{id}", responses=shows(schemas.Manifest), operation_id="getManifest")
 async def get_manifest(call: Call, id: str) -> Response:  # noqa: A002 (the API's name)
     """A version of a manifest."""
-    return json(views.manifest(await by_id(call, MANIFEST, id)))
+    return json(from_kubernetes.manifest(await by_id(call, MANIFEST, id)))

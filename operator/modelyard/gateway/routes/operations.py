@@ -7,35 +7,45 @@ from typing import Final
 from fastapi import Response
 
 from modelyard.api.kinds import BY_NAME, IMAGE, SERVICE
-from modelyard.gateway import views, wire
+from modelyard.gateway import (
+    from_kubernetes,
+    schemas,
+)
 from modelyard.gateway.errors import not_found
-from modelyard.gateway.exchange import Call, Exchange
-from modelyard.gateway.routes.answers import json, router, shows
+from modelyard.gateway.request_context import (
+    Call,
+    Exchange,
+)
+from modelyard.gateway.routes.responses import (
+    json,
+    router,
+    shows,
+)
 from modelyard.gateway.versions import Version
-from modelyard.kube.types import OURS
+from modelyard.kube.types import CUSTOM_RESOURCES
 from modelyard.resources.labels import parse_revision_name
 
 routes = router("operations")
 _KINDS: Final = {IMAGE.name, SERVICE.name}
 
 
-@routes.get("/operations/{id}", responses=shows(wire.AsyncOperationStatus), operation_id="getOperation")
+@routes.get("/operations/{id}", responses=shows(schemas.AsyncOperationStatus), operation_id="getOperation")
 async def get_operation(call: Call, id: str) -> Response:  # noqa: A002 (the API's name)
     """How an operation goes; those of old versions stay readable."""
     named = parse_revision_name(id)
     if named is None or named.kind not in _KINDS:
         raise not_found("Operation", id)
     version = await call.record(id)
-    body = await call.caller.find(OURS[named.kind], named.name) if named.version == 1 else None
+    body = await call.caller.find(CUSTOM_RESOURCES[named.kind], named.name) if named.version == 1 else None
     uid = body["metadata"]["uid"] if body else None
     if body and (version is None or version.owner_uid != uid):
         # Not recorded yet; a record that is there is of a deleted object of the same name.
         location = _location(call, named.kind, named.name, 1)
-        return json(views.pending_operation(named.kind, id, body, location))
+        return json(from_kubernetes.pending_operation(named.kind, id, body, location))
     if version is None:
         raise not_found("Operation", id)
     return json(
-        views.operation(
+        from_kubernetes.operation(
             version,
             await call.progress(version),
             _location(call, named.kind, named.name, named.version),

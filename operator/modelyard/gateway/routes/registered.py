@@ -8,11 +8,14 @@ from modelyard.api.kinds import Kind
 from modelyard.api.names import parse_reference
 from modelyard.api.status import ErrorDetail
 from modelyard.gateway.errors import ApiError, bad_request, not_found
-from modelyard.gateway.exchange import Exchange
-from modelyard.gateway.names import object_name, parse_id
+from modelyard.gateway.name_mapping import (
+    object_name,
+    parse_id,
+)
 from modelyard.gateway.registration import Registration
+from modelyard.gateway.request_context import Exchange
 from modelyard.gateway.versions import Version
-from modelyard.kube.types import OURS, Json
+from modelyard.kube.types import CUSTOM_RESOURCES, Json
 
 
 async def register(call: Exchange, kind: Kind, name: str, spec: Json) -> Version:
@@ -58,5 +61,5 @@ async def _is_registered(call: Exchange, kind: Kind, text: str) -> bool:
     reference = parse_reference(text)
     if reference.version:
         return await call.version(kind, text) is not None
-    body = await call.caller.find(OURS[kind.name], reference.name)
+    body = await call.caller.find(CUSTOM_RESOURCES[kind.name], reference.name)
     return body is not None and bool((body.get("status") or {}).get("version"))

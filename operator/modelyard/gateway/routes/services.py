@@ -8,22 +8,39 @@ from fastapi import Query, Response
 
 from modelyard.api.kinds import IMAGE, MANIFEST, MODEL, SERVICE
 from modelyard.api.status import ErrorResponse
-from modelyard.gateway import objects, paging, views, wire
+from modelyard.gateway import (
+    from_kubernetes,
+    paging,
+    schemas,
+    to_kubernetes,
+)
 from modelyard.gateway.errors import ApiError, not_found
-from modelyard.gateway.exchange import Call, Exchange
 from modelyard.gateway.listing import Count, Filter, SkipToken, any_of, each, link, named, refers
-from modelyard.gateway.names import object_name, parse_id
+from modelyard.gateway.name_mapping import (
+    object_name,
+    parse_id,
+)
 from modelyard.gateway.paging import DEFAULT_COUNT
 from modelyard.gateway.registration import Registration, mark_of, marked, new_mark
-from modelyard.gateway.routes.answers import ACCEPTED, accepted, json, router, shows
+from modelyard.gateway.request_context import (
+    Call,
+    Exchange,
+)
 from modelyard.gateway.routes.images import image_view
 from modelyard.gateway.routes.registered import require
+from modelyard.gateway.routes.responses import (
+    ACCEPTED,
+    accepted,
+    json,
+    router,
+    shows,
+)
 from modelyard.kube.errors import AlreadyExists, NotFound, Unavailable
-from modelyard.kube.types import OURS, Json
+from modelyard.kube.types import CUSTOM_RESOURCES, Json
 from modelyard.resources.labels import revision_name
 
 routes = router("services")
-_SERVICES = OURS[SERVICE.name]
+_SERVICES = CUSTOM_RESOURCES[SERVICE.name]
 
 
 @routes.post(
@@ -33,9 +50,9 @@ _SERVICES = OURS[SERVICE.name]
     response_class=Response,
     operation_id="createService",
 )
-async def create_service(call: Call, request: wire.ServiceCreateRequest) -> Response:
+async def create_service(call: Call, request: schemas.ServiceCreateRequest) -> Response:
     """Serve a built image under a new name."""
-    spec = objects.service_spec(request)
+    spec = to_kubernetes.service_spec(request)
     await _require_built(call, spec["imageId"])
     name, mark = object_name(SERVICE, request.name), new_mark()
     try:
@@ -50,7 +67,7 @@ async def create_service(call: Call, request: wire.ServiceCreateRequest) -> Resp
     return accepted(call.location("operations", revision_name(SERVICE.name, name, 1)))
 
 
-@routes.get("/services", responses=shows(wire.PaginatedServiceList), operation_id="queryServices")
+@routes.get("/services", responses=shows(schemas.PaginatedServiceList), operation_id="queryServices")
 async def query_services(
     call: Call,
     service_name: Annotated[Filter, Query(alias="serviceName")] = None,
@@ -108,7 +125,7 @@ async def query_services(
     return json({"value": value, **link(call, SERVICE, of, following, count, filters)})
 
 
-@routes.get("/services/{id}", responses=shows(wire.ServiceResponse), operation_id="getService")
+@routes.get("/services/{id}", responses=shows(schemas.ServiceResponse), operation_id="getService")
 async def get_service(call: Call, id: str) -> Response:  # noqa: A002 (the API's name)
     """A service."""
     return json(await _view(call, await find_service(call, id)))
@@ -121,16 +138,16 @@ async def get_service(call: Call, id: str) -> Response:  # noqa: A002 (the API's
     response_class=Response,
     operation_id="updateService",
 )
-async def update_service(call: Call, id: str, request: wire.ServiceUpdateRequest) -> Response:  # noqa: A002
+async def update_service(call: Call, id: str, request: schemas.ServiceUpdateRequest) -> Response:  # noqa: A002
     """Change a service; what the request does not name stays."""
     name = (await find_service(call, id))["metadata"]["name"]
     if request.image_id is not None:
-        await _require_built(call, objects.reference(IMAGE, request.image_id))
+        await _require_built(call, to_kubernetes.reference(IMAGE, request.image_id))
 
     def change(present: Json | None) -> Json:
         if present is None:
             raise not_found(SERVICE.name, id)
-        return objects.updated_service_spec(present, request)
+        return to_kubernetes.updated_service_spec(present, request)
 
     patience = call.parts.settings.patience_seconds
     version = await Registration(call.caller, SERVICE, name, change, patience).run(call.parts.turns)
@@ -189,4 +206,4 @@ async def _view(call: Exchange, body: Json) -> Json:
     built_from = await call.manifest_of(image) if image else None
     ids = built_from.data.get("modelIds", ()) if built_from else ()
     models = [version for id_ in ids if (version := await call.version(MODEL, id_))]
-    return views.service(body, served, built_from, models)
+    return from_kubernetes.service(body, served, built_from, models)

@@ -14,7 +14,10 @@ from types import ModuleType
 from typing import Any
 
 from modelyard.scoring.frames import RAISED, REFUSED
-from modelyard.scoring.worker import decorated, old_imports
+from modelyard.scoring.worker import (
+    inference_schema,
+    legacy_imports,
+)
 from modelyard.scoring.worker.channel import Reply, Request
 from modelyard.scoring.worker.hints import Hint, UnknownHintError, hint_of
 from modelyard.scoring.worker.inputs import InputError, Inputs, ObjectInput, RawInput, TextInput
@@ -63,7 +66,7 @@ class Driver:
         return reply
 
     def _failed(self, error: BaseException, seconds: float) -> Reply:
-        if self.is_decorated and not decorated.has_begun(self.run, error.__traceback__):
+        if self.is_decorated and not inference_schema.has_begun(self.run, error.__traceback__):
             return Reply(REFUSED, 400, f"The input does not fit its schema: {error}".encode())
         return Reply(RAISED, 500, printed(error).encode("utf-8", "replace"), seconds=seconds)
 
@@ -83,7 +86,7 @@ def start_driver(app_root: Path, entry_script: str, names: Mapping[str, object])
     file = app_root / entry_script
     if not file.is_file():
         raise DriverError(f"there is no driver file {file}")
-    old_imports.install()
+    legacy_imports.install()
     try:
         module = _import(file, names)
     except BaseException as error:
@@ -122,10 +125,10 @@ def _described(module: ModuleType, entry_script: str) -> Driver:
     parameters = [one for one in signature.parameters.values() if one.name != "request_headers"]
     if not parameters:
         raise DriverError("run() must have a parameter for the data of the request")
-    is_decorated = decorated.is_decorated(run)
+    is_decorated = inference_schema.is_decorated(run)
     hints: dict[str, Hint] = {}
     inputs: Inputs
-    if old_imports.raw_http_requested():
+    if legacy_imports.raw_http_requested():
         if is_decorated:
             raise DriverError("run() cannot have both @rawhttp and the decorators of inference_schema")
         inputs = RawInput(parameters[0].name)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modelyard.scoring.worker import decorated
+from modelyard.scoring.worker import inference_schema
 from modelyard.scoring.worker.driver import Driver
 from modelyard.scoring.worker.hints import Hint, Schema
 
@@ -35,7 +35,7 @@ def documents(driver: Driver, app_root: Path, environment: Mapping[str, str]) ->
 def _schemas(driver: Driver) -> tuple[Schema, Schema, list[str]]:
     everything = list(_FULL_NAMES.values())
     if driver.is_decorated:
-        return decorated.schemas(driver.run)
+        return inference_schema.schemas(driver.run)
     if not driver.hints:
         anything = {"type": "object", "example": {}}
         return anything, dict(anything), everything

@@ -1,0 +1,87 @@
+"""How an image was made: an in-toto Statement v1 with the SLSA provenance v1 predicate.
+
+https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md, https://slsa.dev/spec/v1.0/provenance
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from modelyard.builder.attestation.build_facts import (
+    BuildFacts,
+    Input,
+    Json,
+    shown_requirements,
+)
+from modelyard.builder.attestation.builder_version import VERSION
+from modelyard.builder.environment.packages import Package
+from modelyard.contract.build_request import (
+    CONDA_FILE,
+    REQUIREMENTS,
+    BuildRequest,
+)
+
+MEDIA_TYPE: Final = "application/vnd.in-toto+json"
+PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
+BUILD_TYPE: Final = "https://modelyard.dev/build/v1"
+_BUILDER: Final = "https://modelyard.dev/builder"
+
+
+def statement(repository: str, digest: str, predicate_type: str, predicate: Json) -> Json:
+    """A statement about the image `repository@digest`."""
+    return {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": repository, "digest": _digest(digest)}],
+        "predicateType": predicate_type,
+        "predicate": predicate,
+    }
+
+
+def provenance(facts: BuildFacts) -> Json:
+    """The predicate: what was asked for, and the digest of each thing that went in.
+
+    It has no time and no number of the run: a build that is repeated says the same, so that attaching it
+    again changes nothing. When a version was built is in its record in the cluster.
+    """
+    return {
+        "buildDefinition": {
+            "buildType": BUILD_TYPE,
+            "externalParameters": _asked(facts.request),
+            "internalParameters": {"inputHash": facts.request.tag},
+            "resolvedDependencies": [
+                *(_input(item) for item in facts.inputs),
+                *(_package(package) for package in facts.packages),
+            ],
+        },
+        "runDetails": {
+            "builder": {"id": f"{_BUILDER}/{facts.builder.lower()}", "version": {"modelyard": VERSION}},
+        },
+    }
+
+
+def _asked(request: BuildRequest) -> Json:
+    texts = {REQUIREMENTS: request.pip_requirements, CONDA_FILE: request.conda_env_file}
+    return {
+        "repository": request.repository,
+        "baseImage": request.base_image,
+        "driver": request.driver,
+        "models": [f"{model.name}:{model.version}" for model in request.models],
+        "assets": [asset.id for asset in request.assets],
+        "labels": request.labels,
+        "registrations": request.registrations,
+    } | {name: shown_requirements(text) for name, text in texts.items() if text}
+
+
+def _input(item: Input) -> Json:
+    return {"name": item.label, "digest": _digest(item.digest)} | ({"uri": item.uri} if item.uri else {})
+
+
+def _package(package: Package) -> Json:
+    name = f"RECORD of {package.name}" if package.ecosystem == "pypi" else package.name
+    digest = {"digest": _digest(package.digest)} if package.digest else {}
+    return {"name": name, "uri": package.purl} | digest
+
+
+def _digest(digest: str) -> Json:
+    algorithm, _, value = digest.partition(":")
+    return {algorithm: value}

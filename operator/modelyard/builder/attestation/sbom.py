@@ -1,0 +1,95 @@
+"""The bill of materials: CycloneDX 1.6 as JSON, https://cyclonedx.org/docs/1.6/json/.
+
+Written out here and checked by the standard's own library in the tests: importing that library takes a third
+of a second, half of what the build of a changed model takes.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Final
+
+from modelyard.builder.attestation.build_facts import (
+    BuildFacts,
+    Input,
+    Json,
+    Kind,
+    image_url,
+)
+from modelyard.builder.attestation.builder_version import VERSION
+from modelyard.builder.environment.packages import Package
+
+ARTIFACT_TYPE: Final = "application/vnd.cyclonedx+json"
+PREDICATE_TYPE: Final = "https://cyclonedx.org/bom"
+
+_TYPES: Final = {
+    Kind.BASE: "container",
+    Kind.RUNTIME: "framework",
+    Kind.MODEL: "machine-learning-model",
+    Kind.ASSET: "file",
+}
+
+
+def sbom(repository: str, digest: str, facts: BuildFacts) -> Json:
+    """All that is known to be in the image `repository@digest`.
+
+    Equal images have equal documents: the serial number follows from the digest, and there is no time. What a
+    base image brings along is not listed: its own bill of materials says that.
+    """
+    reference = image_url(repository, digest)
+    parts = [
+        *(_input(item) for item in facts.inputs if item.kind in _TYPES),
+        *(_package(package) for package in facts.packages),
+    ]
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": uuid.uuid5(uuid.NAMESPACE_URL, digest).urn,
+        "version": 1,
+        "metadata": {
+            "tools": {"components": [{"type": "application", "name": "modelyard", "version": VERSION}]},
+            "component": {
+                "type": "container",
+                "bom-ref": reference,
+                "name": repository,
+                "version": digest,
+                "purl": reference,
+            },
+        },
+        "components": parts,
+        "dependencies": [{"ref": reference, "dependsOn": [part["bom-ref"] for part in parts]}],
+    }
+
+
+def _input(item: Input) -> Json:
+    part: Json = {
+        "type": _TYPES[item.kind],
+        "bom-ref": item.label,
+        "name": item.name,
+        "hashes": [_hash(item.digest)],
+    }
+    if item.version:
+        part["version"] = item.version
+    if item.uri and item.kind is Kind.BASE:
+        part["purl"] = item.uri
+    elif item.uri:
+        part["externalReferences"] = [{"type": "distribution", "url": item.uri}]
+    return part
+
+
+def _package(package: Package) -> Json:
+    part: Json = {
+        "type": "library",
+        "bom-ref": package.purl,
+        "name": package.name,
+        "version": package.version,
+        "purl": package.purl,
+    }
+    if package.license:
+        part["licenses"] = [{"license": {"name": package.license}}]
+    return part
+
+
+def _hash(digest: str) -> Json:
+    return {"alg": "SHA-256", "content": digest.removeprefix("sha256:")}

@@ -1,0 +1,145 @@
+"""The Dockerfile of an image. Pure: content in, text out.
+
+Two stages: what pip needs, an authority's certificate or the address and password of an index, must not stay
+in the image, and only files of the last stage do. It needs nothing of BuildKit, which not every engine has.
+What changes seldom comes first, so that a changed model or driver repeats only its own layers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from modelyard.builder.layout import (
+    APP_ROOT,
+    ENVIRONMENT,
+    PORT,
+    RUNTIME,
+    USER,
+    ImageContent,
+)
+
+_BUILD: Final = "/modelyard-build"  # of the first stage
+_PIP_VARIABLES: Final = {
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_CACHE_DIR": "1",
+    "PIP_NO_INPUT": "1",
+    "PIP_PROGRESS_BAR": "off",
+    "PIP_ROOT_USER_ACTION": "ignore",
+}
+# Once, here: a read-only container cannot keep byte code. Nothing changes below it, so it is not checked.
+# Packages may ship files for other versions of Python, which do not compile.
+_COMPILE: Final = "({python} -m compileall -qq -j 0 --invalidation-mode unchecked-hash {folder} || true)"
+
+
+def dockerfile(
+    base_image: str,
+    content: ImageContent,
+    *,
+    ca_bundle: bool,
+    pip_conf: bool,
+    conda_python: str | None = None,
+) -> str:
+    """Needs in its context: `settings/` (ca.pem, pip.conf), `runtime-requirements.txt`, `requirements.txt`,
+    `environment/`, `runtime/`, `models/0/`, `models/1/`, … and `app/`.
+
+    `conda_python` is the version of the Python in `environment/`, a conda environment, where there is one.
+    """
+    return "\n".join(
+        (
+            *_first_stage(
+                base_image, content, ca_bundle=ca_bundle, pip_conf=pip_conf, conda_python=conda_python
+            ),
+            *_last_stage(base_image, content, with_environment=bool(content.requirements or conda_python)),
+            "",
+        )
+    )
+
+
+def _first_stage(
+    base_image: str, content: ImageContent, *, ca_bundle: bool, pip_conf: bool, conda_python: str | None
+) -> Iterable[str]:
+    python = f"{ENVIRONMENT}/bin/python3" if conda_python else "python3"
+    variables = dict(_PIP_VARIABLES)
+    if ca_bundle:
+        trusted = f"{_BUILD}/settings/ca.pem"
+        variables |= {"PIP_CERT": trusted, "SSL_CERT_FILE": trusted, "REQUESTS_CA_BUNDLE": trusted}
+    if pip_conf:
+        variables["PIP_CONFIG_FILE"] = f"{_BUILD}/settings/pip.conf"
+    yield f"FROM {base_image} AS environment"
+    yield "USER 0"
+    yield f"WORKDIR {_BUILD}"
+    if ca_bundle or pip_conf:
+        yield _copy("settings/", f"{_BUILD}/settings/")
+    yield _env(variables)
+    if conda_python:
+        yield _copy("environment/", ENVIRONMENT)
+    yield _copy("runtime-requirements.txt", f"{_BUILD}/")
+    version = f" --python-version {conda_python}" if conda_python else ""
+    yield _run(
+        f"python3 -m pip install --no-compile --only-binary :all: --target {RUNTIME}{version}"
+        " --requirement runtime-requirements.txt",
+        _COMPILE.format(python=python, folder=RUNTIME),
+    )
+    if content.requirements:
+        yield _copy("requirements.txt", f"{_BUILD}/")
+    if conda_python:
+        # The base image's pip, since a conda environment need not have one; into that environment.
+        install = f"python3 -m pip --python {python} install --no-compile --requirement requirements.txt"
+        compile_all = _COMPILE.format(python=python, folder=ENVIRONMENT)
+        yield _run(*([install] if content.requirements else ()), compile_all)
+    elif content.requirements:
+        # With the base image's packages, which a base image for GPUs, say, brings; without touching them.
+        yield _run(
+            f"python3 -m venv --system-site-packages --without-pip {ENVIRONMENT}",
+            f"{ENVIRONMENT}/bin/python3 -m pip install --no-compile --requirement requirements.txt",
+            _COMPILE.format(python=python, folder=ENVIRONMENT),
+        )
+    yield _copy("runtime/", f"{_BUILD}/runtime/")
+    yield _run(_COMPILE.format(python=python, folder=f"{_BUILD}/runtime"))
+
+
+def _last_stage(base_image: str, content: ImageContent, *, with_environment: bool) -> Iterable[str]:
+    yield f"FROM {base_image}"
+    yield _copy(RUNTIME, RUNTIME, stage="environment")
+    if with_environment:
+        yield _copy(ENVIRONMENT, ENVIRONMENT, stage="environment")
+    yield _copy(f"{_BUILD}/runtime/", RUNTIME, stage="environment")
+    yield f"WORKDIR {APP_ROOT}"
+    yield f"EXPOSE {PORT}"
+    yield "STOPSIGNAL SIGTERM"
+    yield f"USER {USER}"
+    yield "ENTRYPOINT []"
+    # -S and -P: neither the driver's packages nor a json.py beside the driver reach the server's process.
+    yield 'CMD ["python3", "-S", "-P", "-m", "modelyard.scoring"]'
+    yield (
+        f"ENV PATH={ENVIRONMENT}/bin:$PATH PYTHONPATH={RUNTIME}${{PYTHONPATH:+:$PYTHONPATH}}"
+        " PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp"
+    )
+    for index, model in enumerate(content.models):
+        yield _copy(f"models/{index}/", f"{model.path}/")
+    yield _copy("app/", f"{APP_ROOT}/")
+    yield _env(content.variables)
+
+
+def _copy(source: str, target: str, *, stage: str = "") -> str:
+    return f"COPY {f'--from={stage} ' if stage else ''}{json.dumps([_escaped(source), _escaped(target)])}"
+
+
+def _env(variables: dict[str, str]) -> str:
+    return "ENV " + " ".join(f'{name}="{_escaped_in_quotes(value)}"' for name, value in variables.items())
+
+
+def _run(*commands: str) -> str:
+    return "RUN " + " && ".join(commands)
+
+
+def _escaped(path: str) -> str:
+    """Names of models are the user's, and Docker reads words as a shell does, inside JSON too."""
+    return re.sub(r"""([\\$'"])""", r"\\\1", path)
+
+
+def _escaped_in_quotes(value: str) -> str:
+    return re.sub(r"""([\\$"])""", r"\\\1", value)

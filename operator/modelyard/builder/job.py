@@ -1,0 +1,222 @@
+"""The build Job: reads a request, builds, and leaves the result as its termination message.
+
+Exit codes: 0, the image is in the registry; 1, a failure that the result explains; 70, a fault of the builder
+itself; 143, stopped by SIGTERM.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+from pydantic import ValidationError
+
+from modelyard.builder.attestation.settings import SupplySettings
+from modelyard.builder.environment.conda_channels import CondaSettings
+from modelyard.builder.environment.pip_settings import PipSettings
+from modelyard.builder.interface import Builder
+from modelyard.builder.log import BuildLog
+from modelyard.builder.result import (
+    crashed,
+    encoded,
+    failed,
+)
+from modelyard.builder.sources import FetchContext
+from modelyard.builder.sources.egress_policy import Policy
+from modelyard.contract.build_progress import pushed
+from modelyard.contract.build_request import (
+    BuilderKind,
+    BuildRequest,
+    BuildResult,
+)
+from modelyard.contract.errors import (
+    BuildFailedError,
+    RequestInvalidError,
+)
+from modelyard.oci.registry_config import (
+    RegistryAccess,
+    optional_path,
+)
+
+_FAILED: Final = 1
+_CRASHED: Final = 70  # EX_SOFTWARE of sysexits.h
+_NOT_SECRET: Final = frozenset({"username", "AWS_REGION", "AWS_ENDPOINT_URL", "AZURE_ENDPOINT"})
+# A Google service account key, https://cloud.google.com/iam/docs/keys-create-delete; a Docker config.json.
+_SECRET_IN_JSON: Final = frozenset(
+    {"private_key", "private_key_id", "client_secret", "refresh_token"}
+    | {"auth", "password", "identitytoken", "registrytoken"}
+)
+_PROXIES: Final = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
+_STOPPED: Final = 128 + signal.SIGTERM
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the Job's environment says."""
+
+    request: Path
+    """MODELYARD_BUILD_REQUEST: the request as JSON, compressed with gzip when its name ends in .gz."""
+    workspace: Path
+    """MODELYARD_BUILD_WORKSPACE: a folder with room for all that is fetched and unpacked."""
+    termination_log: Path
+    """MODELYARD_TERMINATION_LOG: where the result goes, default /dev/termination-log."""
+    docker_host: str
+    """MODELYARD_DOCKER_HOST: default unix:///var/run/docker.sock."""
+    docker_network: str | None
+    """MODELYARD_DOCKER_NETWORK: network mode of the steps that run."""
+    proxies: Mapping[str, str]
+    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case, for the steps that an engine runs; what this
+    process itself asks keeps to them anyway."""
+    pip_conf: Path | None
+    """MODELYARD_PIP_CONF: a pip.conf for inside the build."""
+    access: RegistryAccess
+    """See RegistryAccess.from_environment; its CA bundle is for fetches and for inside the build too."""
+    policy: Policy = field(default_factory=Policy)
+    """See Policy.from_environment."""
+    supply: SupplySettings = field(default_factory=SupplySettings)
+    """See SupplySettings.from_environment."""
+    conda: CondaSettings = field(default_factory=CondaSettings)
+    """See CondaSettings.from_environment."""
+    claims: Path | None = None
+    """MODELYARD_CLAIMS: see FetchContext."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Raises KeyError for a variable that is missing."""
+        return cls(
+            request=Path(environment["MODELYARD_BUILD_REQUEST"]),
+            workspace=Path(environment["MODELYARD_BUILD_WORKSPACE"]),
+            termination_log=Path(environment.get("MODELYARD_TERMINATION_LOG") or "/dev/termination-log"),
+            docker_host=environment.get("MODELYARD_DOCKER_HOST") or "unix:///var/run/docker.sock",
+            docker_network=environment.get("MODELYARD_DOCKER_NETWORK") or None,
+            proxies={name: value for name, value in environment.items() if name.upper() in _PROXIES},
+            pip_conf=optional_path(environment, "MODELYARD_PIP_CONF"),
+            access=RegistryAccess.from_environment(environment),
+            policy=Policy.from_environment(environment),
+            supply=SupplySettings.from_environment(environment),
+            conda=CondaSettings.from_environment(environment),
+            claims=optional_path(environment, "MODELYARD_CLAIMS"),
+        )
+
+
+def main() -> NoReturn:
+    """Entry of the Job's process, which it ends at once: to take all its modules down takes 0.1 s."""
+    code = run()
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def run() -> int:
+    """The exit code."""
+    signal.signal(signal.SIGTERM, _stop)
+    settings = Settings.from_environment(os.environ)
+    log = BuildLog(sys.stdout)
+    try:
+        request = read_request(settings.request)
+        log = BuildLog(sys.stdout, secrets_of(request))
+        digest = build(request, settings, log)
+        result, code = BuildResult(digest=digest), 0
+        log.write(pushed(f"{request.repository}:{request.tag}", digest))
+    except BuildFailedError as error:
+        result, code = failed(error, log), _FAILED
+        log.write(f"{error.code}: {error}")
+    except Exception as error:
+        log.write(traceback.format_exc())
+        result, code = crashed(error, log), _CRASHED
+    settings.termination_log.write_bytes(encoded(result))
+    return code
+
+
+def build(request: BuildRequest, settings: Settings, log: BuildLog) -> str:
+    """The digest of the pushed image. Leaves the workspace as empty as it was, raises BuildFailedError."""
+    folder = settings.workspace / "build"
+    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed in the same pod
+    folder.mkdir(parents=True)
+    try:
+        context = FetchContext(
+            access=settings.access, log=log.write, policy=settings.policy, claims=settings.claims
+        )
+        return builder_of(request.builder, settings).publish(request, folder, context, log)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
+    """The builder that a request asks for; the other one is not imported."""
+    if kind is BuilderKind.LAYERS:
+        from modelyard.builder.layers.layer_builder import LayerBuilder
+
+        pip = PipSettings(settings.access.ca_bundle, settings.pip_conf, settings.policy)
+        return LayerBuilder(
+            access=settings.access,
+            pip=pip,
+            conda=settings.conda,
+            attests=settings.supply.attests,
+            signer=settings.supply.signer(),
+        )
+    from modelyard.builder.docker.docker_builder import DockerBuilder
+
+    return DockerBuilder(
+        host=settings.docker_host,
+        network=settings.docker_network,
+        proxies=settings.proxies,
+        ca_bundle=settings.access.ca_bundle,
+        pip_conf=settings.pip_conf,
+        registry_config=settings.access.config,
+        access=settings.access,
+        attests=settings.supply.attests,
+        signer=settings.supply.signer(),
+        conda=settings.conda,
+    )
+
+
+def read_request(path: Path) -> BuildRequest:
+    """Raises RequestInvalidError, whose message has nothing of the content: it holds credentials."""
+    content = path.read_bytes()
+    try:
+        return BuildRequest.model_validate_json(gzip.decompress(content) if path.suffix == ".gz" else content)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        places = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in wrong)
+        raise RequestInvalidError(f"the build's request cannot be read: {places}") from None
+
+
+def secrets_of(request: BuildRequest) -> set[str]:
+    """All that must never be logged."""
+    sources = [*(model.source for model in request.models), *(asset.source for asset in request.assets)]
+    return {
+        line
+        for source in sources
+        for key, value in source.credentials.items()
+        if key not in _NOT_SECRET
+        for text in (value, *_texts_in(value))
+        for line in text.splitlines()
+    }
+
+
+def _texts_in(value: str) -> list[str]:
+    """The secret strings of a value that is JSON, which come up alone in a cloud's or a registry's error."""
+    found: list[str] = []
+
+    def take(parsed: dict[str, object]) -> None:
+        found.extend(item for key, item in parsed.items() if key in _SECRET_IN_JSON and isinstance(item, str))
+
+    with contextlib.suppress(ValueError):
+        json.loads(value, object_hook=take)
+    return found
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """Ends the process through every `finally`; the engine ends its build with the connection."""
+    sys.exit(_STOPPED)

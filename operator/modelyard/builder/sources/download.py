@@ -1,0 +1,59 @@
+"""A file on its way to the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from modelyard.builder.disk import (
+    check_free,
+    disk_errors,
+)
+from modelyard.builder.sources.context import FetchContext
+from modelyard.builder.sources.file_stream import FileStream
+from modelyard.builder.sources.remote_file import Remote
+from modelyard.contract.build_progress import Meter
+from modelyard.contract.errors import SourceChangedError
+from modelyard.sizes import human
+
+
+@dataclass(frozen=True)
+class FetchedFile:
+    """`path` is a file named `name`, or the folder of an artifact of several files."""
+
+    path: Path
+    name: str
+    size: int
+    digest: str
+    """sha256:… of the bytes; of the manifest for a folder."""
+
+
+def download(remote: Remote, path: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
+    """The whole file, at `path`; from the start again, once, when it changes meanwhile.
+
+    Raises SourceError and its kinds, and DiskFullError.
+    """
+    try:
+        return _download(remote, path, limit_bytes, context)
+    except SourceChangedError as error:
+        context.log(str(error))
+        return _download(remote, path, limit_bytes, context)
+
+
+def _download(remote: Remote, path: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
+    with FileStream(remote, path.name, limit_bytes, context) as stream, path.open("wb", buffering=0) as file:
+        check_free(path.parent, stream.size or 0)
+        meter = Meter(context.log, path.name, stream.size)
+        for chunk in stream.open(0):
+            _write(file, chunk)
+            meter.reach(stream.read_bytes)
+        context.log(f"{path.name}: {human(stream.read_bytes)}, {stream.digest}")
+        return FetchedFile(path, path.name, stream.read_bytes, stream.digest)
+
+
+def _write(file: IO[bytes], chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    with disk_errors():
+        while rest:
+            rest = rest[file.write(rest) :]

@@ -1,0 +1,51 @@
+"""Bytes that the request itself carries: inline content, and `data:` URLs
+(https://www.rfc-editor.org/rfc/rfc2397).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import unquote_to_bytes
+
+from modelyard.builder.sources.context import FetchContext
+from modelyard.contract.build_request import Source
+from modelyard.contract.errors import SourceInvalidError
+from modelyard.streams.range_stream import Opened
+
+
+class InlineFile:
+    """A Remote; its file has no name."""
+
+    name = None
+
+    def __init__(self, content: bytes, digest: str | None) -> None:
+        self.digest = digest
+        self._content = content
+
+    @contextmanager
+    def open(self, offset: int) -> Iterator[Opened]:
+        yield Opened(offset, len(self._content), iter([self._content[offset:]]))
+
+
+@contextmanager
+def inline_file(source: Source, _context: FetchContext) -> Iterator[InlineFile]:
+    """Raises SourceInvalidError for a URL that is damaged."""
+    content = (source.content or "").encode() if source.url is None else data_of(source.url)
+    yield InlineFile(content, source.digest)
+
+
+def data_of(url: str) -> bytes:
+    """The bytes that the URL carries; raises SourceInvalidError."""
+    head, comma, data = url.partition(",")
+    if not comma:
+        raise SourceInvalidError("the data url has no comma before its data")
+    content = unquote_to_bytes(data)
+    if not head.lower().endswith(";base64"):
+        return content
+    try:
+        return base64.b64decode(content, validate=True)
+    except binascii.Error:
+        raise SourceInvalidError("the data url is not valid base64") from None

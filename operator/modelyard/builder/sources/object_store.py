@@ -1,0 +1,154 @@
+"""s3://bucket/key, gs://bucket/key and abfs[s]://container@account.dfs.core.windows.net/path.
+
+Credentials, as keys of the Secret that `secretRef` names; they are named as each cloud's own tools name them:
+
+    s3      AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION (default us-east-1),
+            AWS_ENDPOINT_URL (another server that speaks S3)
+    gs      GOOGLE_SERVICE_ACCOUNT_KEY (the JSON of the key; its gcs_base_url is another server)
+    abfs    AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_SAS_KEY, or all of AZURE_STORAGE_CLIENT_ID,
+            AZURE_STORAGE_CLIENT_SECRET and AZURE_STORAGE_TENANT_ID; AZURE_ENDPOINT (another server)
+
+Without a Secret the object is asked for anonymously: the build's own identity is never lent to a user's URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final, cast
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import (
+    BaseError,
+    NotFoundError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import ObjectStore, from_url
+
+from modelyard.builder.sources.context import FetchContext
+from modelyard.builder.sources.egress_policy import endpoints
+from modelyard.contract.build_request import Source
+from modelyard.contract.errors import (
+    SourceForbiddenError,
+    SourceInvalidError,
+    SourceNotFoundError,
+    SourceUnavailableError,
+)
+from modelyard.contract.urls import (
+    file_name,
+    redact,
+    redact_text,
+    scheme,
+)
+from modelyard.streams.range_stream import Opened
+
+# Only what is itself a secret or an address: keys that name files would read the build's own.
+_KEYS: Final = {
+    "s3": ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION", "ENDPOINT_URL"),
+    "gs": ("SERVICE_ACCOUNT_KEY",),
+    "abfs": (
+        "STORAGE_ACCOUNT_KEY",
+        "STORAGE_SAS_KEY",
+        "STORAGE_CLIENT_ID",
+        "STORAGE_CLIENT_SECRET",
+        "STORAGE_TENANT_ID",
+        "ENDPOINT",
+    ),
+}
+_PREFIX: Final = {"s3": "AWS_", "gs": "GOOGLE_", "abfs": "AZURE_"}
+_ADDRESSES: Final = frozenset({"AWS_REGION", "AWS_ENDPOINT_URL", "AZURE_ENDPOINT"})
+_CHUNK_BYTES: Final = 1024 * 1024
+_CONNECT_TIMEOUT: Final = timedelta(seconds=10)
+_REQUEST_TIMEOUT: Final = timedelta(minutes=5)
+"""Of one request with all of its body, the only one that the library knows; then another request goes on."""
+
+
+@contextmanager
+def stored_file(source: Source, context: FetchContext) -> Iterator[StoredFile]:
+    """Raises SourceInvalidError for a URL or credentials that cannot be used."""
+    url = source.url or ""
+    store, key = _open(url, source.credentials, context)
+    yield StoredFile(store, key, url, source.digest)
+
+
+class StoredFile:
+    """A Remote."""
+
+    def __init__(self, store: ObjectStore, key: str, url: str, digest: str | None) -> None:
+        self.name = file_name(url)
+        self.digest = digest
+        self._store = store
+        self._key = key
+        self._url = redact(url)
+        self._etag: str | None = None
+
+    @contextmanager
+    def open(self, offset: int) -> Iterator[Opened]:
+        start = offset if self._etag else 0
+        options: Any = {"range": {"offset": start}, "if_match": self._etag} if start else {}
+        try:
+            found = obstore.get(self._store, self._key, options=options)
+            self._etag = _unchanged(found.meta["e_tag"], self._etag if start else None)
+            chunks = map(bytes, found.stream(min_chunk_size=_CHUNK_BYTES))
+            yield Opened(start, found.meta["size"], chunks)
+        except (NotFoundError, FileNotFoundError):  # documented, and raised
+            raise SourceNotFoundError(f"{self._url} does not exist") from None
+        except (PermissionDeniedError, UnauthenticatedError):
+            raise SourceForbiddenError(
+                f"{self._url} may not be read: secretRef may be missing, wrong or out of date"
+            ) from None
+        except PreconditionError:
+            self._etag = None  # from the start again, which shows whether it has changed
+            raise SourceUnavailableError(f"{self._url} seems to have changed while it was fetched") from None
+        except BaseError as error:
+            raise SourceUnavailableError(f"{self._url} cannot be fetched: {_first_line(error)}") from None
+
+
+def _open(url: str, credentials: dict[str, str], context: FetchContext) -> tuple[ObjectStore, str]:
+    kind = "abfs" if scheme(url) == "abfss" else scheme(url)
+    config = store_config(kind, credentials)
+    parts = urlsplit(url)
+    key = unquote(parts.path).lstrip("/")
+    if not key:
+        raise SourceInvalidError(f"{redact(url)} names no object")
+    options: Any = {
+        "allow_http": any(endpoint.startswith("http://") for endpoint in endpoints(config)),
+        "connect_timeout": _CONNECT_TIMEOUT,
+        "timeout": _REQUEST_TIMEOUT,
+    }
+    if context.access.ca_bundle:
+        options["root_certificate"] = context.access.ca_bundle.read_bytes()
+    retry: Any = {"max_retries": 0}  # ours goes on where a transfer broke, and says so in the log
+    try:
+        place = f"{parts.scheme}://{parts.netloc}"
+        open_store = cast("Callable[..., ObjectStore]", from_url)  # its overloads want the kind of store
+        return open_store(place, config=config, client_options=options, retry_config=retry), key
+    except (BaseError, ValueError) as error:
+        raise SourceInvalidError(f"{redact(url)}: {_first_line(error)}") from None
+
+
+def store_config(kind: str, credentials: dict[str, str]) -> dict[str, Any]:
+    """The Secret's keys that a kind of store takes; anonymous when none of them is a secret."""
+    known = [_PREFIX[kind] + key for key in _KEYS[kind]]
+    config: dict[str, Any] = {key: credentials[key] for key in known if key in credentials}
+    if credentials and not config:
+        raise SourceInvalidError(f"the Secret of secretRef has none of the keys {', '.join(known)}")
+    if not config.keys() - _ADDRESSES:
+        config[f"{_PREFIX[kind]}SKIP_SIGNATURE"] = "true"
+    return config
+
+
+def _unchanged(etag: str | None, known: str | None) -> str | None:
+    """The ETag; raises PreconditionError when it was another before, since not all look at if_match."""
+    if known and etag != known:
+        raise PreconditionError
+    return etag
+
+
+def _first_line(error: Exception) -> str:
+    """Without the dump of the library's inner state below it."""
+    return redact_text(str(error).partition("\n")[0])

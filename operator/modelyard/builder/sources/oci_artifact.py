@@ -1,0 +1,173 @@
+"""oci://registry/repository:tag, a file that was pushed with oras (https://oras.land) or alike.
+
+Credentials, as keys of the Secret that `secretRef` names:
+
+    username, password    Basic, or exchanged for a token when the registry asks so
+    token                 a ready-made bearer token
+    .dockerconfigjson     as in a Secret of type kubernetes.io/dockerconfigjson
+
+Without a Secret those of the build's own registry configuration are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from modelyard.builder.archive_paths import inner_path
+from modelyard.builder.sources.context import FetchContext
+from modelyard.builder.sources.remote_file import Folder
+from modelyard.contract.build_request import Source
+from modelyard.contract.errors import (
+    DigestMismatchError,
+    RegistryError,
+    RegistryForbiddenError,
+    RegistryNotFoundError,
+    RegistryUnavailableError,
+    RequestInvalidError,
+    SourceError,
+    SourceForbiddenError,
+    SourceInvalidError,
+    SourceNotFoundError,
+    SourceRefusedError,
+    SourceUnavailableError,
+)
+from modelyard.contract.urls import clean_file_name
+from modelyard.oci import Registry
+from modelyard.oci.reference import (
+    Reference,
+    is_digest,
+    parse_reference,
+)
+from modelyard.oci.registry_config import (
+    Credential,
+    credential_of,
+    header_value,
+)
+from modelyard.streams.range_stream import (
+    Opened,
+    WrongRangeError,
+    opened,
+)
+
+_TITLE: Final = "org.opencontainers.image.title"
+_EMPTY: Final = "application/vnd.oci.empty.v1+json"
+
+
+@contextmanager
+def artifact(source: Source, context: FetchContext) -> Iterator[BlobFile | Folder]:
+    """An artifact of one file is that file; of several, with `unpack`, a folder of them.
+
+    `source.digest` is of the one file, or of the manifest of several. Raises SourceError and its kinds, and
+    UnsafeArchiveError for file names that reach outside.
+    """
+    reference = _reference(source.url or "")
+    credential = _credential(source.credentials, reference.registry)
+    with Registry(context.access, credential=credential, retry=context.retry, log=context.log) as registry:
+        with _source_errors():
+            manifest, digest = registry.manifest(reference)
+        files = [BlobFile(registry, reference, layer) for layer in _layers(manifest, reference)]
+        if len(files) > 1:
+            yield _folder(files, source, digest, reference)
+            return
+        if source.digest not in {None, files[0].digest}:
+            raise DigestMismatchError(f"the file has the digest {files[0].digest}, not {source.digest}")
+        yield files[0]
+
+
+class BlobFile:
+    """A Remote: a layer of an artifact."""
+
+    def __init__(self, registry: Registry, reference: Reference, layer: dict[str, Any]) -> None:
+        self.title = str((layer.get("annotations") or {}).get(_TITLE, ""))
+        self.name = clean_file_name(self.title.rstrip("/").rpartition("/")[2])
+        self.digest: str = layer["digest"]
+        self._size: int = layer["size"]
+        self._registry = registry
+        self._reference = reference
+
+    @contextmanager
+    def open(self, offset: int) -> Iterator[Opened]:
+        with (
+            _source_errors(),
+            self._registry.blob(self._reference, self.digest, offset=offset, size=self._size) as response,
+        ):
+            try:
+                yield opened(response, offset)
+            except WrongRangeError as error:
+                raise SourceUnavailableError(f"{self._reference}: {error}") from None
+
+
+def _reference(url: str) -> Reference:
+    try:
+        return parse_reference(url.partition("://")[2])
+    except RequestInvalidError as error:
+        raise SourceInvalidError(error.message) from None
+
+
+def _credential(credentials: dict[str, str], registry: str) -> Credential | None:
+    if not credentials:
+        return None
+    if "token" in credentials:
+        return Credential(token=header_value(credentials["token"]))
+    if "username" in credentials:
+        return Credential(credentials["username"], credentials.get("password", ""))
+    if ".dockerconfigjson" in credentials:
+        return credential_of(credentials[".dockerconfigjson"], registry)
+    raise SourceInvalidError(
+        "the Secret of secretRef has none of the keys username, password, token, .dockerconfigjson"
+    )
+
+
+def _layers(manifest: dict[str, Any], reference: Reference) -> list[dict[str, Any]]:
+    layers = manifest.get("layers")
+    if not isinstance(layers, list):
+        raise SourceRefusedError(f"{reference} is an index of several images, not an artifact with a file")
+    if not all(_is_descriptor(layer) for layer in layers):
+        raise SourceRefusedError(f"the manifest of {reference} is damaged")
+    filled = [layer for layer in layers if layer["size"] and layer.get("mediaType") != _EMPTY]
+    if not filled:
+        raise SourceNotFoundError(f"{reference} has no file in it")
+    return filled
+
+
+def _is_descriptor(layer: Any) -> bool:
+    return isinstance(layer, dict) and is_digest(layer.get("digest")) and isinstance(layer.get("size"), int)
+
+
+def _folder(files: list[BlobFile], source: Source, digest: str, reference: Reference) -> Folder:
+    if not all(file.name for file in files):
+        raise SourceRefusedError(
+            f"{reference} has {len(files)} layers with no file names: push the file with oras"
+        )
+    if not source.unpack:
+        raise SourceRefusedError(
+            f"{reference} has {len(files)} files ({', '.join(str(file.name) for file in files[:5])}):"
+            " set unpack to get them as a folder, or push one file"
+        )
+    paths = [inner_path(file.title) for file in files]
+    if len(set(paths)) < len(paths) or any(path in other.parents for path in paths for other in paths):
+        raise SourceRefusedError(f"{reference} has two files of the same name")
+    if source.digest not in {None, digest}:
+        raise DigestMismatchError(f"the manifest has the digest {digest}, not {source.digest}")
+    return Folder(dict(zip(paths, files, strict=True)), digest)
+
+
+@contextmanager
+def _source_errors() -> Iterator[None]:
+    try:
+        yield
+    except RegistryError as error:
+        raise _as_source_error(error) from None
+
+
+def _as_source_error(error: RegistryError) -> SourceError:
+    kinds: dict[type[RegistryError], type[SourceError]] = {
+        RegistryNotFoundError: SourceNotFoundError,
+        RegistryForbiddenError: SourceForbiddenError,
+        RegistryUnavailableError: SourceUnavailableError,
+    }
+    return kinds.get(type(error), SourceRefusedError)(
+        error.message, retry_after_seconds=error.retry_after_seconds
+    )

@@ -1,0 +1,239 @@
+"""Unpacks archives that strangers made.
+
+Nothing of an archive is believed: names are checked, bytes are counted as they come, not as headers promise,
+and no file is ever written through a link, since links are made last. `tarfile`'s own filters are not enough
+on every Python that this runs on (https://nvd.nist.gov/vuln/detail/CVE-2025-4517).
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import stat
+import tarfile
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Final, cast
+
+from modelyard.builder.archive_paths import inner_path
+from modelyard.builder.disk import disk_errors
+from modelyard.contract.errors import (
+    ArchiveTooLargeError,
+    NotAnArchiveError,
+    UnsafeArchiveError,
+)
+from modelyard.sizes import human
+
+_CHUNK_BYTES: Final = 1024 * 1024
+_HEADER_BYTES: Final = 1024 * 1024
+"""Of all headers between two entries: tarfile keeps them in memory, and a bomb may hide in them."""
+_ENCRYPTED: Final = 0x1
+_MAGIC_BYTES: Final = 6
+_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
+_BLOCK_BYTES: Final = 10240
+_DAMAGED: Final = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError)
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """What came out of an archive: its files and links below the folder, and their bytes."""
+
+    paths: tuple[PurePosixPath, ...]
+    size: int
+
+
+def unpack(archive: Path, folder: Path, *, limit_bytes: int, limit_files: int) -> Unpacked:
+    """Unpack a zip, tar, tar.gz, tar.bz2 or tar.xz, told by its content, into a new folder.
+
+    Modes become 0644, 0755 where something was executable; owners and times are not taken over.
+    Raises NotAnArchiveError, UnsafeArchiveError, ArchiveTooLargeError, DiskFullError.
+    """
+    writer = _Writer(folder, limit_bytes, limit_files)
+    with archive.open("rb") as file:
+        start = file.read(_MAGIC_BYTES)
+    read = _unzip if start.startswith(_ZIP) else _untar
+    try:
+        with disk_errors():
+            folder.mkdir()
+            read(archive, start, writer)
+            return writer.finish()
+    except _DAMAGED as error:
+        raise NotAnArchiveError(
+            f"{archive.name} is not a zip, tar, tar.gz, tar.bz2 or tar.xz, or is damaged: {error}"
+        ) from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise NotAnArchiveError(
+            f"{archive.name} is damaged: {error}"
+        ) from None  # gzip's and bz2's own errors
+
+
+class _Writer:
+    """Writes entries below a folder, within the bounds."""
+
+    def __init__(self, folder: Path, limit_bytes: int, limit_files: int) -> None:
+        self._folder = folder
+        self._limit_bytes = limit_bytes
+        self._limit_files = limit_files
+        self._sizes: dict[PurePosixPath, int] = {}
+        self._folders: set[PurePosixPath] = {PurePosixPath()}
+        self._links: dict[PurePosixPath, PurePosixPath] = {}
+        self._size = 0
+
+    def folder(self, name: str) -> None:
+        self._make_folder(inner_path(name), name)
+
+    def file(self, name: str, content: IO[bytes], *, executable: bool) -> None:
+        path = self._new_entry(name)
+        self._sizes[path] = 0
+        with (self._folder / path).open("wb") as target:
+            while chunk := content.read(_CHUNK_BYTES):
+                self._count_bytes(len(chunk), name)
+                self._sizes[path] += len(chunk)
+                target.write(chunk)
+        (self._folder / path).chmod(0o755 if executable else 0o644)
+
+    def hard_link(self, name: str, target: str) -> None:
+        """Counted like a copy, which it becomes in the image."""
+        old = inner_path(target)
+        if old not in self._sizes:
+            raise UnsafeArchiveError(
+                f"the entry {name!r} is a link to {target!r}, no earlier file of the archive"
+            )
+        path = self._new_entry(name)
+        if path == old:
+            raise UnsafeArchiveError(f"the entry {name!r} is a link to itself")
+        self._count_bytes(self._sizes[old], name)
+        self._sizes[path] = self._sizes[old]
+        (self._folder / path).hardlink_to(self._folder / old)
+
+    def symbolic_link(self, name: str, target: str) -> None:
+        """Made in the end. As folders of entries are never links, `..` in front can be counted."""
+        path = self._new_entry(name)
+        parts = PurePosixPath(target).parts
+        ups = next((index for index, part in enumerate(parts) if part != ".."), len(parts))
+        if not parts or target.startswith("/") or ups > len(path.parents) - 1 or ".." in parts[ups:]:
+            raise UnsafeArchiveError(f"the entry {name!r} is a link to {target!r}, outside of the archive")
+        inner_path(str(PurePosixPath(*parts[ups:])))
+        self._links[path] = PurePosixPath(target)
+
+    def finish(self) -> Unpacked:
+        for path, target in self._links.items():
+            (self._folder / path).symlink_to(target)
+        return Unpacked(tuple(sorted({*self._sizes, *self._links})), self._size)
+
+    def _new_entry(self, name: str) -> PurePosixPath:
+        """The path of a file or a link; a later entry of the same name replaces the earlier, as in tar."""
+        path = inner_path(name)
+        if path in self._folders:
+            raise UnsafeArchiveError(f"the entry {name!r} is a file and a folder")
+        self._make_folder(path.parent, name)
+        if self._sizes.pop(path, None) is not None:
+            (self._folder / path).unlink()
+        self._links.pop(path, None)
+        self._check_count()
+        return path
+
+    def _make_folder(self, path: PurePosixPath, name: str) -> None:
+        for part in (*reversed(path.parents), path):
+            if part in self._folders:
+                continue
+            if part in self._sizes or part in self._links:
+                raise UnsafeArchiveError(f"the entry {name!r} is below {str(part)!r}, which is not a folder")
+            self._check_count()
+            (self._folder / part).mkdir()
+            self._folders.add(part)
+
+    def _check_count(self) -> None:
+        if len(self._sizes) + len(self._links) + len(self._folders) > self._limit_files:
+            raise ArchiveTooLargeError(f"more than the {self._limit_files} files that one build may unpack")
+
+    def _count_bytes(self, size: int, name: str) -> None:
+        self._size += size
+        if self._size > self._limit_bytes:
+            raise ArchiveTooLargeError(
+                f"the entry {name!r} goes beyond the {human(self._limit_bytes)} that one build may unpack"
+            )
+
+
+def _unzip(archive: Path, _: bytes, writer: _Writer) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        for entry in opened.infolist():
+            name = entry.filename.replace("\\", "/")  # old .NET writes them: APPNOTE 4.4.17.1 forbids it
+            mode = entry.external_attr >> 16
+            if entry.flag_bits & _ENCRYPTED:
+                raise NotAnArchiveError(f"the entry {name!r} is encrypted")
+            if stat.S_IFMT(mode) not in {0, stat.S_IFREG, stat.S_IFDIR}:
+                raise UnsafeArchiveError(f"the entry {name!r} is a link or a device, which is for tar only")
+            if name.endswith("/"):
+                writer.folder(name)
+                continue
+            try:
+                with opened.open(entry) as content:
+                    writer.file(name, content, executable=bool(mode & 0o111))
+            except NotImplementedError as error:
+                raise NotAnArchiveError(f"the entry {name!r} cannot be read: {error}") from None
+
+
+def _untar(archive: Path, start: bytes, writer: _Writer) -> None:
+    with _decompressed(archive, start) as stream:
+        bounded = _BoundedHeaders(stream)
+        with tarfile.open(fileobj=bounded, mode="r|") as opened:  # type: ignore[call-overload]
+            while True:
+                bounded.start_header()
+                entry = opened.next()
+                if entry is None:
+                    break
+                bounded.start_content()
+                _write_tar_entry(opened, entry, writer)
+            while bounded.read(_BLOCK_BYTES):
+                pass  # the checksum of a compressed archive is at its end
+
+
+def _write_tar_entry(opened: tarfile.TarFile, entry: tarfile.TarInfo, writer: _Writer) -> None:
+    if entry.isdir():
+        writer.folder(entry.name)
+    elif entry.issym():
+        writer.symbolic_link(entry.name, entry.linkname)
+    elif entry.islnk():
+        writer.hard_link(entry.name, entry.linkname)
+    elif entry.isfile() and (content := opened.extractfile(entry)) is not None:
+        writer.file(entry.name, content, executable=bool(entry.mode & 0o111))
+    else:
+        raise UnsafeArchiveError(f"the entry {entry.name!r} is a device, not a file")
+
+
+def _decompressed(archive: Path, start: bytes) -> IO[bytes]:
+    if start.startswith(b"\x1f\x8b"):
+        return cast("IO[bytes]", gzip.open(archive))
+    if start.startswith(b"BZh"):
+        return bz2.open(archive)
+    if start.startswith(b"\xfd7zXZ\0"):
+        return lzma.open(archive)
+    return archive.open("rb")
+
+
+class _BoundedHeaders:
+    """A stream that ends the reading of headers that are longer than any honest ones."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._left: int | None = _HEADER_BYTES
+
+    def start_header(self) -> None:
+        self._left = _HEADER_BYTES
+
+    def start_content(self) -> None:
+        self._left = None
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                raise UnsafeArchiveError("the archive has a header, or an end, of more than 1 MiB")
+        return data

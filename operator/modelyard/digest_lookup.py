@@ -1,0 +1,50 @@
+"""The registry as reconciling sees it: the builder's synchronous client, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Final
+
+from modelyard.oci import Registry as Client
+from modelyard.oci.registry_config import RegistryAccess
+from modelyard.settings import Settings
+
+FRESH: Final = 5.0  # seconds that an answer is good for: many images are built on one base
+
+
+class Registry:
+    """Digests of images."""
+
+    def __init__(self, settings: Settings):
+        self._client = Client(registry_access(settings))
+        self._known: dict[str, tuple[float, str]] = {}
+
+    async def digest(self, reference: str) -> str | None:
+        """The digest of an image, None when there is none; BuildFailedError when the registry cannot say."""
+        at, digest = self._known.get(reference, (0.0, ""))
+        if digest and time.monotonic() - at < FRESH:
+            return digest
+        found = await asyncio.to_thread(self._client.resolve, reference)
+        if found:
+            self._known = {
+                key: known for key, known in self._known.items() if time.monotonic() - known[0] < FRESH
+            }
+            self._known[reference] = (time.monotonic(), found)
+        return found
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+def registry_access(settings: Settings) -> RegistryAccess:
+    """How pods of the operator's namespace reach the registry."""
+    registry = settings.registry
+    return RegistryAccess(
+        config=Path(registry.config_path) if registry.config_path else None,
+        insecure=frozenset({registry.internal_name}) if registry.insecure else frozenset(),
+        aliases={registry.push: registry.internal_name},
+        ca_bundle=Path(registry.ca_path) if registry.ca_path else None,
+    )

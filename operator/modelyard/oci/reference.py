@@ -1,0 +1,76 @@
+"""Names of images, read as Docker reads them: https://github.com/distribution/reference."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final
+
+from modelyard.contract.errors import RequestInvalidError
+
+_HUB: Final = "docker.io"
+_REPOSITORY: Final = re.compile(
+    r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
+)
+_TAG: Final = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """`registry/repository:tag@digest`; a digest wins over a tag."""
+
+    registry: str
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+
+    @property
+    def version(self) -> str:
+        return self.digest or self.tag or "latest"
+
+    def at(self, digest: str) -> Reference:
+        """The same image, pinned."""
+        return replace(self, tag=None, digest=digest)
+
+    def tagged(self, tag: str) -> Reference:
+        """Another version of the same repository."""
+        return replace(self, tag=tag, digest=None)
+
+    def beside(self, repository: str) -> Reference:
+        """Another repository of the same registry."""
+        return Reference(self.registry, repository)
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.registry}/{self.repository}{tag}{digest}"
+
+
+def parse_reference(text: str) -> Reference:
+    """Raises RequestInvalidError for what is not the name of an image."""
+    name, _, digest = text.partition("@")
+    head, _, last = name.rpartition("/")
+    last, _, tag = last.partition(":")
+    registry, repository = _split_registry(f"{head}/{last}" if head else last)
+    valid = (
+        _REPOSITORY.fullmatch(repository)
+        and (not tag or _TAG.fullmatch(tag))
+        and (not digest or is_digest(digest))
+    )
+    if not valid:
+        raise RequestInvalidError(
+            f"{text!r} is not the name of an image: registry/path:tag or registry/path@sha256:…"
+        )
+    return Reference(registry, repository, tag or None, digest or None)
+
+
+def is_digest(value: object) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
+def _split_registry(path: str) -> tuple[str, str]:
+    first, slash, rest = path.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        return first, rest if first != _HUB or "/" in rest else f"library/{rest}"
+    return _HUB, path if slash else f"library/{path}"

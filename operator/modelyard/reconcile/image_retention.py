@@ -1,0 +1,46 @@
+"""Which versions of an Image keep their images, where not all do, and which get theirs back.
+
+Giving an image up takes its location off the version's record; nothing then keeps `modelyard images prune`
+from deleting it. A Service that is moved back to such a version has it found, or built again.
+"""
+
+from __future__ import annotations
+
+from modelyard.api.names import parse_reference
+from modelyard.reconcile import revisions
+from modelyard.reconcile.context import Context
+from modelyard.reconcile.objects import (
+    CustomObject,
+    Revision,
+)
+from modelyard.resources import labels
+
+
+async def give_up(ctx: Context, item: CustomObject) -> None:
+    """Give up the images of versions that are neither among the newest ones nor in a Service's use."""
+    keep = ctx.settings.registry.keep_versions
+    built = [record for record in ctx.store.versions(item) if record.location]
+    if not keep or len(built) <= keep:
+        return
+    used = _used(ctx, item)
+    for record in built[keep:]:
+        if record.version not in used:
+            await revisions.annotate(ctx, record, {labels.IMAGE_LOCATION: None, labels.GIVEN_UP: "true"})
+
+
+def missed(ctx: Context, item: CustomObject) -> Revision | None:
+    """The newest version whose image was given up and that a Service uses nevertheless."""
+    used = _used(ctx, item)
+    given_up = (record for record in ctx.store.versions(item) if labels.GIVEN_UP in record.annotations)
+    return next((record for record in given_up if record.version in used), None)
+
+
+def _used(ctx: Context, item: CustomObject) -> set[int]:
+    """Versions that Services stay at, and those that the newest versions of Services run."""
+    used = set()
+    for key in ctx.store.dependents(item.key):
+        service, record = ctx.store.item(key), ctx.store.newest(key)
+        texts = [service.spec["imageId"] if service else "", record.data["imageId"] if record else ""]
+        references = [parse_reference(text) for text in texts]
+        used |= {ref.version for ref in references if ref.version and ref.name == item.key.name}
+    return used

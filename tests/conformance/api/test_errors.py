@@ -1,0 +1,187 @@
+"""Errors: always an ErrorResponse, with a code that tells what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from tests.conformance.api.conftest import (
+    RESOURCE_GROUP,
+    SUBSCRIPTION,
+    Api,
+    model,
+)
+from tests.conformance.api.reference import (
+    BEYOND,
+    ROUTES,
+    Route,
+)
+from tests.support.cluster import Kubectl
+
+_EVERY = pytest.mark.parametrize("route", [*ROUTES, *BEYOND], ids=lambda route: route.name)
+
+
+def _path(route: Route) -> str:
+    record = {"/deployments/{id}": "service-nothing-1", "/operations/{id}": "image-nothing-1"}
+    return route.path.replace("{id}", record.get(route.path, "nothing:1"))
+
+
+@_EVERY
+def test_no_token(api: Api, route: Route) -> None:
+    body = {"json": {}} if route.body else {}
+    answer = api(route.method, _path(route), 401, headers={"Authorization": ""}, **body)
+    assert answer.json()["code"] == "Unauthorized"
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@_EVERY
+@pytest.mark.parametrize(
+    ("params", "code"), [({"api-version": "2016-01-01"}, "UnknownApiVersion"), ({}, "MissingApiVersion")]
+)
+def test_api_version(api: Api, route: Route, params: dict[str, str], code: str) -> None:
+    answer = api.http.request(route.method, api.root + _path(route), params=params, json={"name": "x"})
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+@_EVERY
+def test_a_token_that_nobody_gave(caller: Callable[..., Api], route: Route) -> None:
+    body = {"json": _body(route)} if route.body else {}
+    assert (
+        caller(token="nobody-gave-this")(route.method, _path(route), 401, **body).json()["code"]
+        == "Unauthorized"
+    )
+
+
+@_EVERY
+def test_no_right(caller: Callable[..., Api], route: Route) -> None:
+    body = {"json": _body(route)} if route.body else {}
+    assert caller("nobody")(route.method, _path(route), 403, **body).json()["code"] == "Forbidden"
+
+
+def _body(route: Route) -> object:
+    bodies = {
+        "Model": model("x"),
+        "Manifest": {
+            "name": "x", "driverProgram": "d", "assets": [{"id": "d", "url": "data:,"}], "modelIds": ["x:1"],
+            "targetRuntime": {"runtimeType": "Python", "properties": {}},
+        },
+        "ImageRequest": {"name": "x", "manifestId": "x:1", "imageType": "Docker", "computeResourceId": "c"},
+        "ServiceCreateRequest": {"name": "x", "imageId": "x:1", "computeResource": {}},
+    }  # fmt: skip
+    return bodies.get(route.body or "", {})
+
+
+@pytest.mark.parametrize(
+    ("namespace", "group", "subscription"),
+    [
+        (None, "another", SUBSCRIPTION),
+        (None, RESOURCE_GROUP, "another"),
+        ("no-such-account", RESOURCE_GROUP, SUBSCRIPTION),
+        ("..", RESOURCE_GROUP, SUBSCRIPTION),
+        ("UPPER", RESOURCE_GROUP, SUBSCRIPTION),
+        ("a%2Fb", RESOURCE_GROUP, SUBSCRIPTION),
+    ],
+)
+def test_another_account(
+    caller: Callable[..., Api], account: Kubectl, namespace: str | None, group: str, subscription: str
+) -> None:
+    path = f"/subscriptions/{subscription}/resourceGroups/{group}/accounts/{namespace or account.namespace}"
+    answer = caller(path=path)("GET", "/models")
+    assert answer.status_code in {403, 404}
+    assert answer.json()["code"] in {"AccountNotFound", "RouteNotFound", "Forbidden"}
+
+
+def test_a_resource_group_in_another_case(caller: Callable[..., Api], account: Kubectl) -> None:
+    path = f"/subscriptions/{SUBSCRIPTION.upper()}/resourceGroups/{RESOURCE_GROUP.upper()}"
+    caller(path=f"{path}/accounts/{account.namespace}").get("/models")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("name", None, "Missing"),
+        ("url", "ftp://h/m", "Invalid"),
+        ("mimeType", None, "Missing"),
+        ("mimeType", 3, "Invalid"),
+        ("unpack", "yes", "Invalid"),
+        ("tags", "a", "Invalid"),
+        ("name", "a/b", "Invalid"),
+    ],
+)
+def test_details_for_each_field(api: Api, name: str, field: str, value: object, code: str) -> None:
+    body = {key: item for key, item in {**model(name), field: value}.items() if item is not None}
+    error = api("POST", "/models", 400, json=body).json()
+    assert error["code"] == "InvalidRequest"
+    assert [(detail["code"], detail["message"].partition(":")[0]) for detail in error["details"]] == [
+        (code, field)
+    ]
+
+
+def test_two_fields_two_details(api: Api) -> None:
+    error = api("POST", "/models", 400, json={"url": "data:,1"}).json()
+    assert {detail["message"].partition(":")[0] for detail in error["details"]} == {"name", "mimeType"}
+
+
+def test_what_was_sent_is_not_repeated(api: Api, name: str) -> None:
+    answer = api("POST", "/models", 400, json=model(name, url="ftp://h/m?sig=SECRET"))
+    assert "SECRET" not in answer.text
+
+
+def test_not_json(api: Api) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert api("POST", "/models", 400, content=b"{", headers=headers).json()["code"] == "InvalidJson"
+    assert api("POST", "/models", 400, headers=headers).json()["code"] == "InvalidRequest"
+
+
+def test_another_media_type(api: Api) -> None:
+    answer = api(
+        "POST",
+        "/models",
+        415,
+        content=b"name=x",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert answer.json()["code"] == "UnsupportedMediaType"
+
+
+def test_too_large(api: Api, name: str) -> None:
+    answer = api("POST", "/models", 413, json=model(name, description="x" * 3_000_000))
+    assert answer.json()["code"] == "RequestTooLarge"
+
+
+def test_another_method(api: Api) -> None:
+    answer = api("PATCH", "/models", 405)
+    assert answer.json()["code"] == "MethodNotAllowed"
+    assert "GET" in answer.headers["Allow"]
+
+
+def test_another_route(api: Api) -> None:
+    assert api("GET", "/nothing", 404).json()["code"] == "RouteNotFound"
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/models/nothing:1", "ModelNotFound"),
+        ("/models/nothing", "ModelNotFound"),
+        ("/manifests/nothing:1", "ManifestNotFound"),
+        ("/images/nothing:1", "ImageNotFound"),
+        ("/services/nothing", "ServiceNotFound"),
+        ("/deployments/nothing", "DeploymentNotFound"),
+        ("/deployments/service-nothing-1", "DeploymentNotFound"),
+        ("/operations/nothing", "OperationNotFound"),
+        ("/operations/image-nothing-1", "OperationNotFound"),
+        ("/operations/model-nothing-1", "OperationNotFound"),
+    ],
+)
+def test_no_such_thing(api: Api, path: str, code: str) -> None:
+    assert api("GET", path, 404).json()["code"] == code
+
+
+def test_request_ids(api: Api) -> None:
+    given = api("GET", "/models", 200, headers={"x-ms-client-request-id": "mine-1"})
+    assert given.headers["x-ms-client-request-id"] == "mine-1"
+    own = api("GET", "/models", 200)
+    assert own.headers["x-ms-request-id"] != given.headers["x-ms-request-id"]
+    odd = api("GET", "/nothing", 404, headers={"x-ms-client-request-id": "x" * 500})
+    assert odd.headers["x-ms-client-request-id"] == odd.headers["x-ms-request-id"]

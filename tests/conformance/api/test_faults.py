@@ -1,0 +1,166 @@
+"""Gateways, operator and API server crash at random points of creates: nothing is lost or comes twice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from tests.conformance.api.conftest import (
+    GATEWAY_PODS,
+    Api,
+    forwarded,
+    trusted,
+)
+from tests.support.cluster import OPERATOR_NAMESPACE, Json, Kubectl, eventually
+from tests.support.faults import crash, crash_api_server, ours_to_break
+from tests.support.operator import SYSTEM
+
+pytestmark = ours_to_break
+_SCRIPT: Final = Path(__file__).with_name("fault_client.py")
+_SECONDS: Final = 40.0  # of crashes before the API server's, and a quarter of them after it
+_API_SERVER_SECONDS: Final = 180.0  # the kubelet waits longer each time before it starts it again
+_GATEWAY_SECONDS: Final = 120.0  # scheduler and controllers crash with the API server, and wait as well
+_OPERATOR: Final = "app.kubernetes.io/name=modelyard"
+_POD: Final = "fault-client"
+
+
+class Clients:
+    """The pod of the clients, and what they told."""
+
+    def __init__(self, account: Kubectl):
+        self._account = account
+
+    def start(self, root: str, image_id: str, authority: str) -> None:
+        """Clients that call the gateway's Service with the token of `editor`."""
+        operator = SYSTEM.get("deployment", "modelyard")
+        image = operator["spec"]["template"]["spec"]["containers"][0]["image"]
+        files = {"client.py": _SCRIPT.read_text(encoding="utf-8"), "ca.crt": authority}
+        variables = {"ROOT": root, "IMAGE": image_id}
+        self._account.apply(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": _POD}, "data": files},
+            {
+                "apiVersion": "v1", "kind": "Pod", "metadata": {"name": _POD},
+                "spec": {
+                    "restartPolicy": "Never",
+                    "serviceAccountName": "editor",
+                    "terminationGracePeriodSeconds": 0,
+                    "containers": [{
+                        "name": "client", "image": image, "command": ["python3", "/client/client.py"],
+                        "env": [{"name": name, "value": value} for name, value in variables.items()],
+                        "volumeMounts": [{"name": "client", "mountPath": "/client"}],
+                    }],
+                    "volumes": [{"name": "client", "configMap": {"name": _POD}}],
+                },
+            },
+        )  # fmt: skip
+        eventually(self.told, 60, "the clients' first line")
+
+    def stop(self) -> list[Json]:
+        """All that they told."""
+        self._account("exec", _POD, "--", "touch", "/tmp/stop")
+        self._account("wait", f"pod/{_POD}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+        return self.told()
+
+    def told(self) -> list[Json]:
+        """The lines so far."""
+        with contextlib.suppress(RuntimeError):  # the container has still to begin
+            return [json.loads(line) for line in self._account("logs", _POD).splitlines()]
+        return []
+
+    def remove(self) -> None:
+        """The pod and its script go."""
+        self._account("delete", "pod,configmap", _POD, "--ignore-not-found", "--wait=false")
+
+
+@pytest.fixture
+def clients(account: Kubectl) -> Iterator[Clients]:
+    """Clients in the cluster, where the gateway's Service spreads calls over its replicas."""
+    clients = Clients(account)
+    yield clients
+    clients.remove()
+
+
+def _crash_for(seconds: float) -> int:
+    """Crash a gateway or the operator now and then; how many crashed."""
+    end, crashes = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        time.sleep(random.uniform(0.5, 4))
+        pods = [
+            pod
+            for pod in SYSTEM.list("pods", random.choice([_OPERATOR, GATEWAY_PODS, GATEWAY_PODS]))
+            if pod["status"]["phase"] == "Running"
+        ]
+        if pods:
+            crash(SYSTEM, random.choice(pods))
+            crashes += 1
+    return crashes
+
+
+def test_nothing_is_lost_and_nothing_comes_twice(
+    api: Api, account: Kubectl, built: Any, base_url: str, clients: Clients, caller: Callable[..., Api]
+) -> None:
+    path = api.root.removeprefix(base_url)
+    root = f"https://modelyard-gateway.{OPERATOR_NAMESPACE}.svc{path}"
+    clients.start(root, built["id"], trusted(base_url) or "")
+    crashes = _crash_for(_SECONDS)
+    crash_api_server(account)
+    eventually(lambda: _is_up(account), _API_SERVER_SECONDS, "the API server is back")
+    crashes += _crash_for(_SECONDS / 4)
+    lines = clients.stop()
+
+    assert crashes > 5
+    answered = [line for line in lines if "answered" in line]
+    strange = [line for line in answered if line["status"] not in {200, 202, 429, 503}]
+    assert not strange
+    ready = eventually(lambda: SYSTEM.ready_pods(GATEWAY_PODS), _GATEWAY_SECONDS, "a gateway takes calls")
+    with forwarded(f"pod/{ready[0]['metadata']['name']}", 8443) as url:
+        later = caller(path=f"{path.removeprefix('/api')}", url=url)
+        _check_models(later, lines)
+        _check_services(later, lines)
+
+
+def _is_up(account: Kubectl) -> bool:
+    with contextlib.suppress(RuntimeError):
+        return bool(account("get", "--raw", "/readyz"))
+    return False
+
+
+def _good(lines: list[Json], path: str) -> dict[str, Json]:
+    """Lines of what was answered with success, by key."""
+    return {
+        line["key"]: line for line in lines if line.get("answered") == path and line["status"] in {200, 202}
+    }
+
+
+def _settled(api: Api, path: str) -> list[Any]:
+    """All items of a listing when nothing more comes."""
+    before: list[Any] | None = None
+    while before != (now := api.all(path)):
+        before = now
+        time.sleep(3)
+    return now
+
+
+def _check_models(api: Api, lines: list[Json]) -> None:
+    sent = {line["key"] for line in lines if line.get("sent") == "models"}
+    answered = [json.loads(line["text"]) for line in _good(lines, "models").values()]
+    listed = {item["id"]: item for item in _settled(api, "/models") if item["url"] in sent}
+    urls = [item["url"] for item in listed.values()]
+    assert len(urls) == len(set(urls)), "one came twice"
+    assert all(listed.get(item["id"]) == item for item in answered), "one that was answered is lost"
+    assert len(answered) > 20
+
+
+def _check_services(api: Api, lines: list[Json]) -> None:
+    answered = _good(lines, "services")
+    assert len(answered) > 5
+    for name, line in answered.items():
+        ended = api.finished(f"/operations/{line['operation']}", 60)
+        assert ended["state"] == "Succeeded", ended
+        assert len(api.get("/deployments", serviceId=name)) == 1

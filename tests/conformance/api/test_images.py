@@ -1,0 +1,162 @@
+"""Images and the operations that build them: every state, the error, the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.conformance.api.conftest import (
+    Api,
+    image,
+    manifest,
+    model,
+)
+from tests.support.cluster import Kubectl, eventually
+from tests.support.files import Files
+
+
+def test_built(api: Api, built: Any) -> None:
+    assert built["creationState"] == "Succeeded"
+    assert "@sha256:" in built["imageLocation"]
+    assert built["manifest"]["modelIds"]
+    assert (built["name"], built["description"], built["imageType"]) == ("Answer", "to answer", "Docker")
+
+
+@pytest.fixture
+def slow(api: Api, files: Files, name: str) -> Any:
+    """A manifest whose model takes its time to come."""
+    registered = api.post("/models", model(name, url=files.url(f"slow/12/{name}")))
+    return api.post("/manifests", manifest(name, registered["id"]))
+
+
+def _running(api: Api, operation: str) -> Any:
+    """The image of an operation once it is Running."""
+    eventually(lambda: api.get(operation)["state"] == "Running", 60, f"{operation} runs", every=0.2)
+    return api.get(f"/images/{api.get(operation)['resourceLocation'].rsplit('/', 1)[1]}")
+
+
+def test_its_log_streams_while_it_is_built_and_stays(
+    api: Api, account: Kubectl, slow: Any, name: str
+) -> None:
+    operation = api.post("/images", image(name, slow["id"]), 202)
+    running = _running(api, operation)
+    text, seen_running = "", False
+    with api.stream(running["imageBuildLogUri"]) as pieces:
+        for piece in pieces:
+            text += piece
+            if "[Fetch] model" in text and not seen_running:
+                assert api.get(operation)["state"] == "Running"
+                seen_running = True
+                told = account.get("img", running["id"].partition(":")[0])["status"]
+                assert told["imageBuildLogUri"].endswith("-log")
+    ended = api.finished(operation)
+    assert (ended["state"], seen_running) == ("Succeeded", True)
+    assert "[Push]" in text
+    built = api.get(f"/images/{running['id']}")
+    assert built["imageBuildLogUri"] == running["imageBuildLogUri"]
+    assert text.endswith(_read(api, built["imageBuildLogUri"]))
+
+
+def test_a_newer_one_cancels_it(api: Api, slow: Any, name: str) -> None:
+    first = api.post("/images", image(name, slow["id"]), 202)
+    superseded = _running(api, first)
+    eventually(lambda: "[Fetch]" in _so_far(api, superseded), 60, "its log has begun")
+    quick = api.post("/manifests", manifest(name, description="no model"))
+    second = api.post("/images", image(name, quick["id"]), 202)
+    assert api.finished(first, 20)["state"] == "Cancelled"
+    assert api.finished(second)["state"] == "Succeeded"
+    now = api.get(f"/images/{superseded['id']}")
+    assert (now["creationState"], "imageLocation" in now) == ("Cancelled", False)
+    assert "[Fetch]" in _read(api, now["imageBuildLogUri"])
+
+
+def _so_far(api: Api, image: Any) -> str:
+    with api.stream(image["imageBuildLogUri"]) as pieces:
+        return next(pieces)
+
+
+def test_waits_then_is_cancelled(api: Api, account: Kubectl, name: str) -> None:
+    registered = api.post(
+        "/models", model(name, url="https://example.com/m", secretRef={"name": "not-there"})
+    )
+    made = api.post("/manifests", manifest(name, registered["id"]))
+    first = api.post("/images", image(name, made["id"]), 202)
+    assert api.get(first)["state"] == "NotStarted"
+    api.post("/images", image(name, made["id"]), 202)
+    ended = api.finished(first, 20)
+    assert (ended["state"], ended["operationType"]) == ("Cancelled", "Image")
+    assert ended["createdTime"] <= ended["endTime"]
+    id_ = ended["resourceLocation"].rsplit("/", 1)[1]
+    assert api.get(f"/images/{id_}")["creationState"] == "Cancelled"
+    account("delete", "img", id_.partition(":")[0])  # who follows its log would wait for ever
+    # The record of the operation is collected soon after the image.
+    eventually(lambda: api("GET", first).status_code == 404, 60, f"{first} goes with its image")
+
+
+def test_a_runtime_that_is_not_there(api: Api, name: str) -> None:
+    made = api.post("/manifests", manifest(name, runtime="SparkPython"))
+    ended = api.finished(api.post("/images", image(name, made["id"]), 202), 20)
+    assert (ended["state"], ended["error"]["code"]) == ("Failed", "RuntimeNotSupported")
+    broken = api.get(f"/images/{ended['resourceLocation'].rsplit('/', 1)[1]}")
+    assert (broken["creationState"], broken["error"]) == ("Failed", ended["error"])
+
+
+def test_a_failed_build_says_where_its_log_is(api: Api, name: str) -> None:
+    body = manifest(name)
+    body["targetRuntime"]["properties"] = {"pipRequirements": "no-such-package-of-anybody==1.0"}
+    made = api.post("/manifests", body)
+    operation = api.post("/images", image(name, made["id"]), 202)
+    running = api.get(operation)
+    id_ = running["resourceLocation"].rsplit("/", 1)[1]
+    lines = _read(api, api.get(f"/images/{id_}")["imageBuildLogUri"])
+    ended = api.finished(operation)
+    assert ended["state"] == "Failed"
+    assert "no-such-package-of-anybody" in lines
+    # Clients of the time print the first detail as the log's place when the error is theirs.
+    assert 400 <= ended["error"]["statusCode"] < 500
+    place = ended["error"]["details"][0]["message"]
+    assert place == api.get(f"/images/{id_}")["imageBuildLogUri"]
+    assert "no-such-package-of-anybody" in _read(api, place)
+
+
+@pytest.mark.parametrize("what", ["model", "asset", "pipRequirements", "condaEnvFile"])
+def test_where_downloads_may_not_go(api: Api, name: str, what: str) -> None:
+    """As the chart's build.sources says by default: not to a machine's credentials."""
+    url = "http://169.254.169.254/latest/meta-data/iam"
+    registered = api.post("/models", model(name, url=url if what == "model" else "data:,42"))
+    body = manifest(name, registered["id"])
+    if what == "asset":
+        body["assets"].append({"id": "more", "url": url})
+    if what in {"pipRequirements", "condaEnvFile"}:
+        body["targetRuntime"]["properties"] = {what: url}
+    made = api.post("/manifests", body)
+    ended = api.finished(api.post("/images", image(name, made["id"]), 202))
+    assert (ended["state"], ended["error"]["code"]) == ("Failed", "SourceDenied")
+
+
+def _read(api: Api, uri: str) -> str:
+    answer = api.http.get(uri, timeout=300)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/plain")
+    return answer.text
+
+
+def test_filters(api: Api, built: Any) -> None:
+    manifest_id = built["manifest"]["id"]
+    for filters in (
+        {"manifestId": manifest_id},
+        {"manifestName": "Answer"},
+        {"name": built["id"]},
+        {"name": "Answer"},
+    ):
+        assert api.all("/images", **filters) == [built]
+    assert api.all("/images", manifestName="nothing") == []
+
+
+@pytest.mark.parametrize("manifest_id", ["nothing", "nothing:1"])
+def test_the_manifest_must_be_registered(api: Api, name: str, manifest_id: str) -> None:
+    assert api("POST", "/images", 400, json=image(name, manifest_id)).json()["code"] == "ManifestNotFound"
+
+
+def test_a_log_needs_the_token(api: Api, built: Any) -> None:
+    api("GET", f"/images/{built['id']}/log", 401, headers={"Authorization": ""})

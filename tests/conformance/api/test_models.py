@@ -1,0 +1,90 @@
+"""Models: registered, listed, read."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests.conformance.api.conftest import (
+    Api,
+    model,
+)
+from tests.support.cluster import Kubectl
+
+
+def test_comes_back_as_sent(api: Api, name: str) -> None:
+    sent = model(name, unpack=False, tags=["a", "b"], description="for people")
+    registered = api.post("/models", sent)
+    assert sent.items() <= registered.items()
+    assert registered["version"] == 1
+    assert api.get(f"/models/{registered['id']}") == registered
+
+
+@pytest.mark.parametrize(
+    "name", ["Model_1.pkl", "UPPER", "Modell für Größe", "模型", "n" * 200, "a", "1.0", "x y:2", "-"]
+)
+def test_names_that_kubernetes_refuses(api: Api, name: str) -> None:
+    registered = api.post("/models", model(name))
+    assert registered["name"] == name
+    assert [item["name"] for item in api.all("/models", name=name)] == [name]
+    assert api.all("/models", name=registered["id"]) == [registered]
+
+
+def test_old_versions_stay(api: Api, name: str) -> None:
+    versions = [
+        api.post("/models", model(name, tags=[str(number)], description=str(number))) for number in range(3)
+    ]
+    assert [item["version"] for item in versions] == [1, 2, 3]
+    assert api.all("/models", name=name) == versions
+    assert [api.get(f"/models/{item['id']}") for item in versions] == versions
+
+
+def test_a_filter_by_tag(api: Api, name: str) -> None:
+    tag = uuid.uuid4().hex
+    registered = api.post("/models", model(name, tags=[tag, "other"]))
+    api.post("/models", model(name))
+    assert api.all("/models", tag=tag) == [registered]
+    assert api.all("/models", tag=tag, name=name) == [registered]
+    assert api.all("/models", tag="nobody's") == []
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["same content", "other content"])
+def test_twenty_at_once(
+    api: Api, caller: Callable[..., Api], replicas: list[str], name: str, same: bool
+) -> None:
+    """By turns through each replica: they know nothing of each other."""
+    bodies = [model(name, url=f"data:,{0 if same else number}") for number in range(20)]
+    apis = itertools.cycle([caller(url=url) for url in replicas])
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda body, one: one.post("/models", body), bodies, apis))
+    assert sorted(answer["version"] for answer in answers) == list(range(1, 21))
+    assert [answer["url"] for answer in answers] == [body["url"] for body in bodies]
+    listed = {item["id"]: item for item in api.all("/models", name=name)}
+    assert listed == {answer["id"]: answer for answer in answers}
+
+
+def test_kubectl_sees_it_and_rest_sees_kubectl(api: Api, account: Kubectl, name: str) -> None:
+    registered = api.post("/models", model(name))
+    spec = account.get("model.modelyard.dev", registered["id"].partition(":")[0])["spec"]
+    assert (spec["name"], spec["url"]) == (name, registered["url"])
+    applied = f"applied-{uuid.uuid4().hex[:8]}"
+    body = {
+        "apiVersion": "modelyard.dev/v1alpha1", "kind": "Model", "metadata": {"name": applied},
+        "spec": {"name": f"{name} applied", "url": "data:,7", "mimeType": "text/plain", "tags": ["t"]},
+    }  # fmt: skip
+    account.apply(body)
+    account("wait", "--for=condition=Ready", f"model.modelyard.dev/{applied}", "--timeout=30s")
+    found = api.get(f"/models/{applied}:1")
+    assert (found["name"], found["tags"]) == (f"{name} applied", ["t"])
+    assert api.all("/models", name=applied) == [found] == api.all("/models", name=f"{name} applied")
+
+
+def test_a_viewer_reads(caller: Callable[..., Api], api: Api, name: str) -> None:
+    registered = api.post("/models", model(name))
+    viewer = caller("viewer")
+    assert viewer.get(f"/models/{registered['id']}") == registered
+    assert viewer.all("/models", name=name) == [registered]
+    viewer("POST", "/models", 403, json=model(name))

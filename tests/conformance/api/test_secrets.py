@@ -1,0 +1,82 @@
+"""No token, key or signature of a URL is in any log, event, status or answer but the one that asks for it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from tests.conformance.api.conftest import (
+    Api,
+    image,
+    manifest,
+    model,
+)
+from tests.support.cluster import Kubectl
+from tests.support.files import Files
+from tests.support.operator import SYSTEM
+
+# Of our objects and of records: what was sent, for those who may read it.
+_GIVEN_BY_USERS: Final = {"spec", "data"}
+_SCORING: Final = "modelyard.dev/service"
+
+
+@pytest.fixture
+def signature() -> str:
+    """What only the holder of a URL may know."""
+    return f"sig{uuid.uuid4().hex}"
+
+
+def _texts(account: Kubectl) -> Iterator[tuple[str, str]]:
+    """Everything that is told of objects and builds, with where it is told."""
+    kinds = "models,manifests,images,services.modelyard.dev,controllerrevisions"
+    for body in json.loads(account("get", kinds, "--output", "json"))["items"]:
+        told = {key: value for key, value in body.items() if key not in _GIVEN_BY_USERS}
+        yield f"{body['kind']} {body['metadata']['name']}", json.dumps(told)
+    for kubectl, kinds in (
+        (account, "configmaps,pods,deployments,services,events.events.k8s.io"),
+        (SYSTEM, "configmaps,pods,jobs,deployments,events.events.k8s.io"),
+    ):
+        for body in json.loads(kubectl("get", kinds, "--output", "json"))["items"]:
+            yield f"{body['kind']} {body['metadata']['name']}", json.dumps(body)
+    for kubectl, pods in ((SYSTEM, SYSTEM.list("pods")), (account, account.list("pods", _SCORING))):
+        for pod in pods:
+            name = pod["metadata"]["name"]
+            yield f"log of {name}", kubectl("logs", name, "--all-containers", "--tail=-1")
+
+
+def test_nothing_secret_is_told(
+    api: Api, account: Kubectl, served: Any, files: Files, name: str, signature: str
+) -> None:
+    keys = api.get(f"/services/{served['id']}/keys")
+    token = api.http.headers["Authorization"].removeprefix("Bearer ")
+    good = files.url(f"content/{name}?sv=2017&sig={signature}")
+    bad = files.url(f"nothing?sv=2017&sig={signature}")
+    answers = []
+    for url in (good, bad):
+        sent = model(name, url=url)
+        registered = api.post("/models", sent)
+        assert registered["url"] == url, "it comes back to those who may read models"
+        body = manifest(name, registered["id"])
+        made = api.post("/manifests", body)
+        ended = api.finished(api.post("/images", image(name, made["id"]), 202))
+        log = api("GET", f"/images/{ended['resourceLocation'].rsplit('/', 1)[1]}/log", 200).text
+        answers += [json.dumps(ended), log]
+    assert [json.loads(text)["state"] for text in answers[::2]] == ["Succeeded", "Failed"]
+    answers.append(api("POST", "/models", 400, json=model(name, url=f"ftp://h/?sig={signature}")).text)
+    answers.append(api("GET", "/models", 200, params={"tag": signature}).text)
+
+    told = [*_texts(account), *((f"answer {number}", text) for number, text in enumerate(answers))]
+    assert {place.partition(" ")[0] for place, _ in told} >= {"Image", "Event", "ConfigMap", "log", "Job"}
+    for secret in (signature, token, *keys.values()):
+        assert [place for place, text in told if secret in text] == []
+
+
+def test_the_gateway_itself_may_do_nothing(account: Kubectl) -> None:
+    name = f"system:serviceaccount:{SYSTEM.namespace}:modelyard-gateway"
+    for verb, kind in (("get", "models.modelyard.dev"), ("list", "controllerrevisions"), ("get", "secrets")):
+        for kubectl in (account, SYSTEM):
+            with pytest.raises(RuntimeError, match=f"{name}: $"):  # a no, and no complaint
+                kubectl("auth", "can-i", verb, kind, "--as", name)

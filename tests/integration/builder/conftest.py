@@ -1,0 +1,204 @@
+"""A real engine and a real registry, and the build Job's process as the cluster runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import docker
+import httpx
+import pytest
+
+from modelyard.builder.layers.tar_stream import tar_of
+from modelyard.contract.build_request import (
+    AssetInput,
+    BuilderKind,
+    BuildRequest,
+    BuildResult,
+    ModelInput,
+    Source,
+)
+from modelyard.contract.input_hash import input_hash
+from modelyard.contract.scoring_runtime import runtime_version
+from modelyard.oci import Registry
+from modelyard.oci.registry_config import RegistryAccess
+
+START_SECONDS: Final = 30
+USERS: Final = b"me:$2b$05$abcdefghijklmnopqrstuuLK7U1u6pVRmL7L1BBM2aS35PSZnDXlK\n"  # bcrypt
+DRIVER: Final = """
+import json, os
+def init():
+    global files
+    root = os.environ["AZUREML_MODEL_DIR"]
+    files = {os.path.relpath(os.path.join(at, name), root): open(os.path.join(at, name)).read()
+             for at, _, names in os.walk(root) for name in names}
+def run(body):
+    return {"dir": os.environ["AZUREML_MODEL_DIR"], "files": files, "body": json.loads(body)}
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A build that ended."""
+
+    code: int
+    log: str
+    result: BuildResult
+
+
+@dataclass(frozen=True)
+class Builds:
+    """Runs builds with the machine's own trust and package index."""
+
+    folder: Path
+    registry: str
+    base: str
+    docker_host: str
+    repository: str = field(default_factory=lambda: f"modelyard-tests/build-{uuid.uuid4().hex[:12]}")
+
+    def request(self, *models: ModelInput, driver: str = DRIVER, **fields: Any) -> BuildRequest:
+        asset = AssetInput(id="driver", source=Source(content=driver))
+        values = {
+            "repository": f"{self.registry}/{self.repository}",
+            "tag": "untagged",
+            "base_image": self.base,
+            "builder": BuilderKind.DOCKER,
+            "driver": "driver",
+            "models": models,
+            "assets": (asset,),
+            "labels": {"modelyard.dev/test": "build"},
+        }
+        request = BuildRequest.model_validate(values | fields)
+        with Registry(RegistryAccess()) as registry:
+            base = registry.resolve(self.base) or ""
+        return request.model_copy(update={"tag": input_hash(request, base, runtime_version())})
+
+    @contextmanager
+    def started(
+        self, request: BuildRequest, *, umask: int = -1, **environment: str
+    ) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+        """The Job's process, and the file that its result will be in."""
+        folder = self.folder / uuid.uuid4().hex
+        folder.mkdir()
+        (folder / "request.json").write_text(request.model_dump_json(by_alias=True))
+        ca_bundle = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or ""
+        settings = {
+            "MODELYARD_BUILD_REQUEST": str(folder / "request.json"),
+            "MODELYARD_BUILD_WORKSPACE": str(folder / "workspace"),
+            "MODELYARD_TERMINATION_LOG": str(folder / "termination-log"),
+            "MODELYARD_DOCKER_HOST": self.docker_host,
+            "MODELYARD_DOCKER_NETWORK": "host",
+            "MODELYARD_CA_BUNDLE": ca_bundle,
+        }
+        command = [sys.executable, "-m", "modelyard", "build"]
+        source = Path(__file__).parents[3] / "operator"
+        variables = os.environ | {"PYTHONPATH": str(source)} | settings | environment
+        with subprocess.Popen(
+            command, env=variables, cwd=folder, stdout=subprocess.PIPE, text=True, umask=umask
+        ) as process:
+            try:
+                yield process, folder / "termination-log"
+            finally:
+                process.kill()
+
+    def run(self, request: BuildRequest, *, umask: int = -1, **environment: str) -> Ran:
+        with self.started(request, umask=umask, **environment) as (process, termination_log):
+            log, _ = process.communicate()
+        return Ran(process.returncode, log, BuildResult.model_validate_json(termination_log.read_bytes()))
+
+
+@pytest.fixture
+def builds(kubeconfig: Path, tmp_path: Path) -> Builds:
+    """`kubeconfig` for its environment: the cluster brings the registry and the base image."""
+    missing = [name for name in ("REGISTRY_PUSH", "PYTHON_BASE_IMAGE") if name not in os.environ]
+    if missing:
+        pytest.fail(f"{' and '.join(missing)} must say where to push to and what to build on", pytrace=False)
+    return Builds(
+        folder=tmp_path,
+        registry=os.environ["REGISTRY_PUSH"],
+        base=os.environ["PYTHON_BASE_IMAGE"],
+        docker_host=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
+    )
+
+
+@pytest.fixture(autouse=True)
+def engine(builds: Builds) -> Iterator[docker.DockerClient]:
+    """The engine; the test's images are removed from it, their layers stay as its cache."""
+    client = docker.DockerClient(base_url=builds.docker_host)
+    yield client
+    remove_images(client, builds)
+    client.close()
+
+
+def remove_images(client: docker.DockerClient, builds: Builds) -> None:
+    for image in client.images.list(filters={"label": "modelyard.dev/test=build"}):
+        if any(builds.repository in name for name in image.tags):
+            client.api.remove_image(image.id, force=True, noprune=True)
+
+
+@pytest.fixture
+def guarded_registry(engine: docker.DockerClient) -> Iterator[str]:
+    """Another registry beside the cluster's, with the user `me` and the password `s3cret`."""
+    name = os.environ.get("REGISTRY_CONTAINER")
+    if name is None:
+        pytest.skip("the cluster's registry is not a container that a second one can be made from")
+    settings = {"REGISTRY_AUTH_HTPASSWD_REALM": "x", "REGISTRY_AUTH_HTPASSWD_PATH": "/users"}
+    container = engine.containers.create(
+        engine.containers.get(name).image, environment=settings, ports={"5000/tcp": ("127.0.0.1", None)}
+    )
+    try:
+        container.put_archive("/", b"".join(tar_of({"users": USERS}).open()))
+        container.start()
+        container.reload()
+        address = f"localhost:{container.ports['5000/tcp'][0]['HostPort']}"
+        with httpx.Client(base_url=f"http://{address}") as client:
+            _wait_for(lambda: _status(client, "/v2/") == 401, container)
+        yield address
+    finally:
+        container.remove(force=True, v=True)
+
+
+@pytest.fixture
+def served(engine: docker.DockerClient) -> Iterator[Callable[..., httpx.Client]]:
+    """Runs an image as a Service's pod would, and gives a client of its server; options are the engine's."""
+    with ExitStack() as stack:
+
+        def run(image: str, **options: Any) -> httpx.Client:
+            container = engine.containers.run(
+                image,
+                detach=True,
+                read_only=True,
+                cap_drop=["ALL"],
+                ports={"5001/tcp": ("127.0.0.1", None)},
+                **options,
+            )
+            stack.callback(container.remove, force=True)
+            container.reload()
+            port = container.ports["5001/tcp"][0]["HostPort"]
+            client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}"))
+            _wait_for(lambda: _status(client, "/ready") == 200, container)
+            return client
+
+        yield run
+
+
+def _status(client: httpx.Client, path: str) -> int | None:
+    try:
+        return client.get(path).status_code
+    except httpx.TransportError:
+        return None
+
+
+def _wait_for(ready: Callable[[], bool], container: docker.models.containers.Container) -> None:
+    end = time.monotonic() + START_SECONDS
+    while not ready():
+        assert time.monotonic() < end, container.logs().decode()
+        time.sleep(0.1)

@@ -1,0 +1,137 @@
+"""What is attached to images, as others find and verify it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from tests.integration.image_gc.conftest import (
+    Images,
+    described,
+)
+
+from modelyard.builder.attestation.attach import attach
+from modelyard.builder.attestation.build_facts import (
+    BuildFacts,
+    build_facts,
+)
+from modelyard.builder.attestation.bundle import Signer
+from modelyard.builder.attestation.signing_key import (
+    KeySigner,
+    load_signer,
+)
+from modelyard.builder.environment.packages import Package
+from modelyard.contract.build_request import (
+    AssetInput,
+    BuildRequest,
+    ModelInput,
+    Source,
+)
+from modelyard.oci import Descriptor
+
+Cosign = Callable[..., subprocess.CompletedProcess[str]]
+DIGEST = f"sha256:{'a' * 64}"
+KEY = ("--key", "cosign.pub", "--insecure-ignore-tlog")
+
+
+def _facts(repository: str) -> BuildFacts:
+    request = BuildRequest(
+        repository=repository,
+        tag="f" * 64,
+        base_image="python:3.11-slim",
+        driver="driver",
+        models=(ModelInput(name="m", version=1, source=Source(url="https://models.example.com/m.joblib")),),
+        assets=(AssetInput(id="driver", source=Source(content="def run(body): ...")),),
+    )
+    return build_facts(
+        request,
+        builder="layers",
+        base_digest=DIGEST,
+        digests={"model m:1": DIGEST, "asset driver": DIGEST},
+        packages=(Package("numpy", "2.3.1", digest=DIGEST),),
+    )
+
+
+def _published(images: Images, signer: Signer | None) -> tuple[str, Descriptor]:
+    """An image that gets its attestations, and then its tag, as builds do it."""
+    body = images.document("team/m")
+    repository = images.repository("team/m")
+    image = described(body)
+    facts = _facts(f"{repository.registry}/{repository.repository}")
+    attach(images.registry, repository, image, facts, signer)
+    assert images.push("team/m", "1", body) == image
+    return f"{repository.registry}/{repository.repository}:1", image
+
+
+def _referrers(images: Images, image: Descriptor, kind: str) -> list[Descriptor]:
+    return images.registry.referrers(images.repository("team/m"), image["digest"], kind)
+
+
+def test_scanners_find_bill_of_materials_and_provenance(images: Images) -> None:
+    _, image = _published(images, None)
+    repository = images.repository("team/m")
+    documents = []
+    for kind in ("application/vnd.cyclonedx+json", "application/vnd.in-toto+json"):
+        (found,) = _referrers(images, image, kind)
+        manifest, _ = images.registry.manifest(repository.at(found["digest"]))
+        documents.append(json.loads(images.registry.blob_bytes(repository, manifest["layers"][0]["digest"])))
+    bill, statement = documents
+    assert "pkg:pypi/numpy@2.3.1" in {part.get("purl") for part in bill["components"]}
+    assert f"sha256:{statement['subject'][0]['digest']['sha256']}" == image["digest"]
+
+
+def test_attaching_again_adds_nothing(images: Images, key_folder: Path) -> None:
+    signer = load_signer(key_folder)
+    _, image = _published(images, signer)
+    repository = images.repository("team/m")
+    before = images.registry.referrers(repository, image["digest"])
+    assert len(before) == 5
+    attach(
+        images.registry, repository, image, _facts(f"{repository.registry}/{repository.repository}"), signer
+    )
+    after = images.registry.referrers(repository, image["digest"])
+    assert {item["digest"] for item in after} == {item["digest"] for item in before}
+
+
+def test_cosign_verifies_the_signature(images: Images, cosign: Cosign, key_folder: Path) -> None:
+    reference, image = _published(images, load_signer(key_folder))
+    verified = cosign("verify", *KEY, reference)
+    assert verified.returncode == 0, verified.stderr
+    claims = {item["critical"]["type"]: item["critical"]["image"] for item in json.loads(verified.stdout)}
+    assert claims["https://sigstore.dev/cosign/sign/v1"] == {"docker-manifest-digest": image["digest"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "predicate", "known"),
+    [
+        ("slsaprovenance1", "https://slsa.dev/provenance/v1", "buildDefinition"),
+        ("cyclonedx", "https://cyclonedx.org/bom", "bomFormat"),
+    ],
+)
+def test_cosign_verifies_the_attestations(
+    images: Images, cosign: Cosign, key_folder: Path, kind: str, predicate: str, known: str
+) -> None:
+    reference, image = _published(images, load_signer(key_folder))
+    verified = cosign("verify-attestation", *KEY, "--type", kind, reference)
+    assert verified.returncode == 0, verified.stderr
+    statement = json.loads(base64.b64decode(json.loads(verified.stdout)["payload"]))
+    assert statement["predicateType"] == predicate
+    assert f"sha256:{statement['subject'][0]['digest']['sha256']}" == image["digest"]
+    assert known in statement["predicate"]
+
+
+def _another_key() -> KeySigner:
+    return KeySigner(ec.generate_private_key(ec.SECP256R1()))
+
+
+@pytest.mark.parametrize("signer", [None, _another_key()], ids=["unsigned", "another key"])
+def test_cosign_refuses_others(images: Images, cosign: Cosign, signer: Signer | None) -> None:
+    reference, _ = _published(images, signer)
+    refused = cosign("verify", *KEY, reference)
+    assert refused.returncode != 0
+    assert not refused.stdout

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from tests.unit.builder.attestation.conftest import (
+    BASE,
+    IMAGE,
+    MODEL,
+    PACKAGES,
+    REPOSITORY,
+    REQUEST,
+    SECRETS,
+)
+
+from modelyard.builder.attestation.build_facts import (
+    BuildFacts,
+    build_facts,
+)
+from modelyard.builder.attestation.sbom import sbom
+from modelyard.builder.environment.packages import Package
+
+
+def _parts(facts: BuildFacts) -> dict[str, dict[str, Any]]:
+    return {part["bom-ref"]: part for part in sbom(REPOSITORY, IMAGE, facts)["components"]}
+
+
+def test_it_is_valid_cyclonedx(facts: BuildFacts) -> None:
+    text = json.dumps(sbom(REPOSITORY, IMAGE, facts))
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+
+
+def test_what_is_in_the_image_is_listed(facts: BuildFacts) -> None:
+    parts = _parts(facts)
+    assert {name: part["type"] for name, part in parts.items()} == {
+        "base image mirror.example.com/library/python:3.11-slim": "container",
+        "scoring runtime modelyard": "framework",
+        "model diabetes:3": "machine-learning-model",
+        "asset driver": "file",
+        "pkg:conda/libgcc@15.1.0?build=h767d61c_3&subdir=linux-64": "library",
+        "pkg:pypi/numpy@2.3.1": "library",
+        "pkg:pypi/scikit-learn@1.7.2": "library",
+    }
+    assert parts["model diabetes:3"]["hashes"] == [{"alg": "SHA-256", "content": "a" * 64}]
+    assert parts["model diabetes:3"]["version"] == "3"
+    learn = parts["pkg:pypi/scikit-learn@1.7.2"]
+    assert learn["licenses"] == [{"license": {"name": "BSD-3-Clause"}}]
+
+
+def test_the_image_is_made_of_all_parts(facts: BuildFacts) -> None:
+    document = sbom(REPOSITORY, IMAGE, facts)
+    (dependency,) = document["dependencies"]
+    assert dependency["ref"] == document["metadata"]["component"]["bom-ref"]
+    assert dependency["dependsOn"] == list(_parts(facts))
+    assert document["metadata"]["component"]["purl"] == (
+        f"pkg:oci/diabetes@sha256%3A{'1' * 64}?repository_url=registry.example.com/modelyard/team/diabetes"
+    )
+
+
+def test_it_follows_from_the_image_and_nothing_else(facts: BuildFacts) -> None:
+    again = build_facts(
+        REQUEST,
+        builder="layers",
+        base_digest=BASE,
+        digests={"model diabetes:3": MODEL, "asset driver": facts.inputs[-1].digest},
+        packages=(*reversed(PACKAGES), PACKAGES[0]),
+    )
+    assert sbom(REPOSITORY, IMAGE, again) == sbom(REPOSITORY, IMAGE, facts)
+    other = sbom(REPOSITORY, f"sha256:{'2' * 64}", facts)
+    assert other["serialNumber"] != sbom(REPOSITORY, IMAGE, facts)["serialNumber"]
+
+
+def test_no_credential_is_in_it(facts: BuildFacts) -> None:
+    text = json.dumps(sbom(REPOSITORY, IMAGE, facts))
+    assert not [secret for secret in SECRETS if secret in text]
+    model = _parts(facts)["model diabetes:3"]
+    assert model["externalReferences"][0]["url"] == "https://models.example.com/diabetes.joblib"
+
+
+@pytest.mark.parametrize(
+    ("package", "purl"),
+    [
+        (Package("Scikit_Learn", "1.7.2"), "pkg:pypi/scikit-learn@1.7.2"),
+        (Package("torch", "2.9.0+cpu"), "pkg:pypi/torch@2.9.0%2Bcpu"),
+        (Package("_libgcc_mutex", "0.1", ecosystem="conda"), "pkg:conda/_libgcc_mutex@0.1"),
+    ],
+)
+def test_package_urls(package: Package, purl: str) -> None:
+    assert package.purl == purl
+
+
+def test_an_input_without_a_digest_is_a_fault(facts: BuildFacts) -> None:
+    with pytest.raises(KeyError, match="model diabetes:3"):
+        build_facts(facts.request, builder="layers", base_digest=BASE, digests={}, packages=())
+
+
+def test_a_base_image_by_digest_has_no_version(facts: BuildFacts) -> None:
+    pinned = dataclasses.replace(facts, request=REQUEST.model_copy(update={"base_image": f"python@{BASE}"}))
+    again = build_facts(
+        pinned.request,
+        builder="layers",
+        base_digest=BASE,
+        digests={"model diabetes:3": MODEL, "asset driver": MODEL},
+        packages=(),
+    )
+    assert _parts(again)["base image docker.io/library/python"]["purl"] == (
+        f"pkg:oci/python@sha256%3A{'b' * 64}?repository_url=docker.io/library/python"
+    )

@@ -1,0 +1,173 @@
+"""The Docker builder against a server that speaks as an engine does."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from tests.support.web_server import (
+    Answer,
+    Asked,
+    WebServer,
+)
+
+from modelyard.builder.docker.docker_builder import DockerBuilder
+from modelyard.builder.log import BuildLog
+from modelyard.builder.sources import FetchContext
+from modelyard.contract import build_progress
+from modelyard.contract.build_request import (
+    AssetInput,
+    BuildRequest,
+    Source,
+    Step,
+)
+from modelyard.contract.errors import (
+    BuildFailedError,
+    BuildStepFailedError,
+    EngineUnavailableError,
+    PipFailedError,
+    RegistryForbiddenError,
+    RegistryUnavailableError,
+)
+from modelyard.retry import Retry
+
+DIGEST = "sha256:" + "a" * 64
+REQUEST = BuildRequest(
+    repository="r.example/x",
+    tag="t",
+    base_image="base:1",
+    driver="driver",
+    assets=(AssetInput(id="driver", source=Source(content="")),),
+    labels={"a": "b"},
+)
+BUILT = [
+    {"stream": "Step 1/1 : FROM base:1"},
+    {"stream": "\n ---> 39a5d63366d5\n"},
+    {"stream": "Removing intermediate container 39a5d63366d5\n ---> 39a5d63366d5\n"},
+    {"aux": {"ID": "sha256:1"}},
+]
+PUSHED = [
+    {"status": "Pushing", "id": "1", "progressDetail": {"current": 1}},
+    {"status": "Pushing", "id": "1", "progressDetail": {"current": 2}},
+    {"status": "t: digest: …"},
+    {"progressDetail": {}, "aux": {"Tag": "t", "Digest": DIGEST}},
+]
+REFUSED = [{"error": "dial tcp: connect: connection refused"}]
+
+
+class Engine:
+    """Answers /build with `built` and /push with the next of `pushed`."""
+
+    def __init__(self, web: WebServer, folder: Path, retry: Retry) -> None:
+        self.built: list[dict[str, object]] | Answer = BUILT
+        self.pushed: list[list[dict[str, object]] | Answer] = [PUSHED]
+        self.out = io.StringIO()
+        self.log = BuildLog(self.out)
+        self.builder = DockerBuilder(
+            host=f"tcp://{web.address}",
+            network="host",
+            proxies={"HTTPS_PROXY": "http://p:1"},
+            retry=retry,
+            attests=False,
+        )
+        self.workspace = folder
+        web.answer = self._answer
+
+    def publish(self) -> str:
+        return self.builder.publish(REQUEST, self.workspace, FetchContext(), self.log)
+
+    def _answer(self, asked: Asked) -> Answer:
+        if asked.path == "/version":
+            return Answer(body=b'{"ApiVersion": "1.41"}')
+        said = self.built if "/build" in asked.path else self.pushed.pop(0)
+        if isinstance(said, Answer):
+            return said
+        return Answer(body=b"\r\n".join(json.dumps(message).encode() for message in said), chunked=True)
+
+
+@pytest.fixture
+def engine(web: WebServer, tmp_path: Path, retry: Retry) -> Engine:
+    return Engine(web, tmp_path, retry)
+
+
+def test_a_build(engine: Engine, web: WebServer) -> None:
+    assert engine.publish() == DIGEST
+    asked = {asked.path.partition("?")[0]: asked.path for asked in web.asked}
+    build = asked["/v1.41/build"]
+    assert "t=r.example%2Fx%3At" in build
+    assert "networkmode=host" in build
+    assert "forcerm=True" in build
+    assert "buildargs=%7B%22HTTPS_PROXY%22%3A+%22http%3A%2F%2Fp%3A1%22%7D" in build
+    assert "labels=%7B%22a%22%3A+%22b%22%7D" in build
+    assert engine.out.getvalue().count("Pushing") == 1
+    assert engine.out.getvalue().startswith(
+        "[Fetch] asset driver: inline content\n[Build] Step 1/1 : FROM base:1\n[Push]"
+    )
+
+
+def test_bytes_of_all_layers_are_counted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_progress, "PAUSE_SECONDS", 0)
+    told = [("1", 1024, 2048), ("2", 0, 4096), ("1", 3000, 2048), ("2", 1024, 4096)]
+    engine.pushed = [
+        [
+            {"status": "Pushing", "id": layer, "progressDetail": {"current": current, "total": total}}
+            for layer, current, total in told
+        ]
+        + PUSHED
+    ]
+    engine.publish()
+    lines = [line for line in engine.out.getvalue().splitlines() if " of " in line]
+    assert lines == [
+        f"[Push] layers: {amount}"
+        for amount in ("1 KiB of 2 KiB", "1 KiB of 6 KiB", "2 KiB of 6 KiB", "3 KiB of 6 KiB")
+    ]
+
+
+def test_a_registry_that_comes_back(engine: Engine, waits: list[float]) -> None:
+    engine.pushed = [REFUSED, REFUSED, PUSHED]
+    assert engine.publish() == DIGEST
+    assert waits == [0.5, 1.0]
+    assert "[Push] pushing r.example/x:t failed: dial tcp" in engine.out.getvalue()
+
+
+PIP_FAILED = [
+    {"stream": "Step 7/9 : RUN python3 -m pip install x"},
+    {"stream": "\x1b[91mERROR: No matching distribution found for x\x1b[0m\n"},
+    {"error": "The command returned a non-zero code: 1"},
+]
+
+
+@pytest.mark.parametrize(
+    ("built", "pushed", "error", "step"),
+    [
+        (PIP_FAILED, [], PipFailedError, Step.BUILD),
+        (BUILT[:2], [], EngineUnavailableError, Step.BUILD),
+        (Answer(400, b'{"message": "dockerfile parse error"}'), [], BuildStepFailedError, Step.BUILD),
+        (
+            Answer(body=b'{"stream": "x"}' * 100, drop_after=100, chunked=True),
+            [],
+            EngineUnavailableError,
+            Step.BUILD,
+        ),
+        (BUILT, [REFUSED] * 4, RegistryUnavailableError, Step.PUSH),
+        (BUILT, [[{"error": "denied: requested access"}]], RegistryForbiddenError, Step.PUSH),
+        (BUILT, [PUSHED[:1]], BuildStepFailedError, Step.PUSH),
+        (BUILT, [Answer(500, b'{"message": "connection refused"}')] * 4, RegistryUnavailableError, Step.PUSH),
+    ],
+    ids=["pip", "no image", "refused", "engine dies", "registry down", "denied", "no digest", "push refused"],
+)
+def test_failures(
+    engine: Engine, built: object, pushed: object, error: type[BuildFailedError], step: Step
+) -> None:
+    engine.built, engine.pushed = built, list(pushed)  # type: ignore[assignment,call-overload]
+    with pytest.raises(error):
+        engine.publish()
+    assert engine.log.step == step
+
+
+def test_an_engine_that_is_not_there(engine: Engine) -> None:
+    engine.builder = DockerBuilder(host="tcp://127.0.0.1:1")
+    with pytest.raises(EngineUnavailableError, match=r"tcp://127\.0\.0\.1:1 does not answer"):
+        engine.publish()

@@ -1,0 +1,53 @@
+"""A package index of the test's own, and what installs from it."""
+
+from __future__ import annotations
+
+import io
+import platform
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.web_server import WebServer
+from tests.unit.builder.environment.index import Index
+
+from modelyard.builder.environment.pip import install
+from modelyard.builder.environment.pip_settings import PipSettings
+from modelyard.builder.environment.target import Target
+from modelyard.builder.log import BuildLog
+
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+PLATFORM = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}[platform.machine()]
+
+
+class Installer:
+    """Installs from the index into folders of a workspace."""
+
+    def __init__(self, index: Index, workspace: Path) -> None:
+        self.workspace = workspace
+        self.ca_bundle: Path | None = None
+        self.pip_conf = f"[global]\nindex-url = {index.url}\nretries = 0\n"
+        self.out = io.StringIO()
+        self.log = BuildLog(self.out)
+
+    @property
+    def settings(self) -> PipSettings:
+        """As the chart's Secret gives them."""
+        file = self.workspace / "pip.conf"
+        file.write_text(self.pip_conf)
+        return PipSettings(self.ca_bundle, file)
+
+    def __call__(self, requirements: str, target: Target | None = None, *, folder: str = "tree") -> Path:
+        made = self.workspace / folder
+        install(requirements, target or Target(HERE, PLATFORM), made, self.settings, self.log)
+        return made
+
+
+@pytest.fixture
+def index(web: WebServer) -> Index:
+    return Index(web)
+
+
+@pytest.fixture
+def installer(index: Index, tmp_path: Path) -> Installer:
+    return Installer(index, tmp_path)

@@ -1,0 +1,99 @@
+"""A package index over HTTP (https://packaging.python.org/en/latest/specifications/simple-repository-api/)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import tarfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tests.support.web_server import (
+    Answer,
+    Asked,
+    WebServer,
+)
+
+ANY: Final = "py3-none-any"
+
+
+class Index:
+    """Packages below `/simple/`; `guard` is the Authorization header that it asks for, `down` its refusal."""
+
+    def __init__(self, web: WebServer) -> None:
+        self.url = f"{web.url}/simple"
+        self.guard: str | None = None
+        self.down: Answer | None = None
+        self._files: dict[str, bytes] = {}
+        web.answer = self._answer
+
+    def wheel(
+        self,
+        name: str,
+        version: str = "1.0",
+        tag: str = ANY,
+        *,
+        files: Mapping[str, str] | None = None,
+        requires: Sequence[str] = (),
+        python: str = ">=3.8",
+        scripts: Sequence[str] = (),
+    ) -> str:
+        """Adds a wheel, whose scripts print their name; its URL."""
+        module = name.replace("-", "_")
+        info = f"{module}-{version}.dist-info"
+        metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Python: {python}"]
+        metadata += [f"Requires-Dist: {line}" for line in requires]
+        content = {
+            f"{module}/__init__.py": f"tag = {tag!r}\ndef main(): print({name!r})\n",
+            f"{info}/METADATA": "\n".join(metadata) + "\n",
+            f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
+            **(files or {}),
+        }
+        if scripts:
+            lines = [f"{script} = {module}:main" for script in scripts]
+            content[f"{info}/entry_points.txt"] = "[console_scripts]\n" + "\n".join(lines) + "\n"
+        content[f"{info}/RECORD"] = _record(content) + f"{info}/RECORD,,\n"
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for path, text in content.items():
+                archive.writestr(zipfile.ZipInfo(path), text)
+        return self._add(f"{module}-{version}-{tag}.whl", buffer.getvalue())
+
+    def sdist(self, name: str, version: str = "1.0") -> str:
+        """Adds what would have to be built; its URL."""
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+            entry = tarfile.TarInfo(f"{name}-{version}/setup.py")
+            archive.addfile(entry, io.BytesIO())
+        return self._add(f"{name}-{version}.tar.gz", buffer.getvalue())
+
+    def digest(self, url: str) -> str:
+        return hashlib.sha256(self._files[url.rpartition("/")[2]]).hexdigest()
+
+    def _add(self, file: str, content: bytes) -> str:
+        self._files[file] = content
+        return f"{self.url}/files/{file}"
+
+    def _answer(self, asked: Asked) -> Answer:
+        if self.down is not None:
+            return self.down
+        if self.guard is not None and asked.headers.get("authorization") != self.guard:
+            return Answer(401, headers={"WWW-Authenticate": "Basic realm=index"})
+        folder, _, file = asked.path.removeprefix("/simple/").partition("?")[0].rstrip("/").rpartition("/")
+        if folder == "files":
+            return Answer(body=self._files[file]) if file in self._files else Answer(404)
+        found = [name for name in self._files if name.partition("-")[0].replace("_", "-") == file]
+        links = "".join(
+            f'<a href="{self.url}/files/{name}#sha256={self.digest(name)}">{name}</a>\n' for name in found
+        )
+        return Answer(body=links.encode(), headers={"Content-Type": "text/html"}) if found else Answer(404)
+
+
+def _record(content: Mapping[str, str]) -> str:
+    rows = []
+    for path, text in content.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        rows.append(f"{path},sha256={digest},{len(text.encode())}\n")
+    return "".join(rows)

@@ -1,0 +1,386 @@
+"""Environments of conda packages from a real channel, served over HTTP."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import io
+import ipaddress
+import json
+import os
+import py_compile
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+from tests.support.conda import PREFIX, CondaPackage, write_channel
+from tests.support.web_server import (
+    Answer,
+    Asked,
+    WebServer,
+)
+
+from modelyard.builder.environment.bytecode import unchecked
+from modelyard.builder.environment.conda import (
+    CondaTarget,
+    install_conda,
+)
+from modelyard.builder.environment.conda_channels import CondaSettings
+from modelyard.builder.environment.conda_file import CondaFile
+from modelyard.builder.environment.packages import packages
+from modelyard.builder.log import BuildLog
+from modelyard.builder.sources.egress_policy import Policy
+from modelyard.contract.errors import (
+    BaseImageUnfitError,
+    BuildFailedError,
+    CondaFailedError,
+    CondaFileInvalidError,
+    PackageIndexUnavailableError,
+    PythonVersionConflictError,
+    SourceDeniedError,
+)
+
+AMD64 = CondaTarget("linux/amd64")
+ENVIRONMENT = "/opt/modelyard/environment"
+NATIVE = CondaPackage(
+    "native",
+    "1.5",
+    depends=["__glibc >=2.17", "python >=3.11,<3.13.0a0"],
+    files={
+        "bin/native": f"#!{PREFIX}/bin/python\n".encode(),
+        "bin/.native-post-link.sh": b"touch $PREFIX/linked\n",
+        "lib/libnative.so": b"\x7fELF\0" + PREFIX.encode() + b"/share\0rest",
+    },
+    executable=["bin/native", "bin/.native-post-link.sh"],
+    links={"lib/libnative.so.1": "libnative.so"},
+)
+PURE = CondaPackage(
+    "pure",
+    "2.0",
+    depends=["python >=3.11", "native"],
+    files={
+        "site-packages/pure/__init__.py": b"def main(): ...\n",
+        "site-packages/pure-2.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: pure\nVersion: 2.0\n",
+    },
+    entry_points=["pure-tool = pure:main"],
+    subdir="noarch",
+)
+NEWER = CondaPackage("newer", "1.0", depends=["__glibc >=2.99"])
+OLD = CondaPackage("old", "1.0", depends=["python 3.10.*"])
+
+
+def _python(version: str) -> CondaPackage:
+    """Nothing but the shape of one: it is never run."""
+    minor = version.rpartition(".")[0]
+    return CondaPackage(
+        "python",
+        version,
+        files={f"bin/python{minor}": b"ELF", f"lib/python{minor}/__pycache__/os.pyc": _byte_code()},
+        executable=[f"bin/python{minor}"],
+        links={"bin/python3": f"python{minor}"},
+    )
+
+
+def _byte_code() -> bytes:
+    return b"\xa7\r\r\n" + bytes(4) + b"\1\2\3\4" + b"\5\6\7\0" + b"code"
+
+
+PACKAGES = (_python("3.10.9"), _python("3.11.9"), _python("3.12.4"), NATIVE, PURE, NEWER, OLD)
+
+
+@pytest.fixture(scope="module")
+def channel_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("channel")
+    write_channel(folder, PACKAGES)
+    return folder
+
+
+@pytest.fixture
+def channel(web: WebServer, channel_folder: Path) -> str:
+    """The URL of the channel; files below /channel."""
+
+    def answer(asked: Asked) -> Answer:
+        file = channel_folder / asked.path.removeprefix("/channel/")
+        return Answer(body=file.read_bytes()) if file.is_file() else Answer(404)
+
+    web.answer = answer
+    return f"{web.url}/channel"
+
+
+class Conda:
+    """Makes environments from one channel, each in a folder of its own."""
+
+    def __init__(self, channel: str, folder: Path) -> None:
+        self.channel = channel
+        self.folder = folder
+        self.out = io.StringIO()
+
+    def __call__(
+        self, *dependencies: str, target: CondaTarget = AMD64, settings: CondaSettings | None = None
+    ) -> Path:
+        tree = self.folder / f"tree-{len(list(self.folder.iterdir()))}"
+        tree.mkdir()
+        used = settings or CondaSettings(channels=(self.channel,), retries=0)
+        self.python = install_conda(CondaFile(dependencies), target, tree, used, BuildLog(self.out))
+        assert list(self.folder.glob("*-packages")) == []
+        return tree
+
+
+@pytest.fixture
+def conda(channel: str, tmp_path: Path) -> Conda:
+    return Conda(channel, tmp_path)
+
+
+def _content(tree: Path) -> dict[str, tuple[str, bool]]:
+    """What a layer would be made of: names, links or hashes, and whether they can be run."""
+    found = {}
+    for path in sorted(tree.rglob("*")):
+        what = str(path.readlink()) if path.is_symlink() else ""
+        if path.is_file() and not path.is_symlink():
+            what = hashlib.sha256(path.read_bytes()).hexdigest()
+        found[str(path.relative_to(tree))] = (what, os.access(path, os.X_OK))
+    return found
+
+
+def test_an_environment(conda: Conda) -> None:
+    tree = conda("python=3.11", "pure")
+    assert conda.python == "3.11.9"
+    assert (tree / "bin/native").read_text() == f"#!{ENVIRONMENT}/bin/python\n"
+    assert (tree / "bin/pure-tool").read_text().startswith(f"#!{ENVIRONMENT}/bin/python3.11\n")
+    assert os.access(tree / "bin/pure-tool", os.X_OK)
+    library = (tree / "lib/libnative.so").read_bytes()
+    assert library.startswith(b"\x7fELF\0" + ENVIRONMENT.encode() + b"/share\0")
+    assert len(library) == len(NATIVE.files["lib/libnative.so"])
+    assert (tree / "lib/libnative.so.1").readlink() == Path("libnative.so")
+    assert (tree / "lib/python3.11/site-packages/pure/__init__.py").is_file()
+    assert "pure 2.0 0\n" in conda.out.getvalue()
+
+
+def test_its_packages_are_told_once(conda: Conda) -> None:
+    tree = conda("python=3.11", "pure")
+    pip = tree / "lib/python3.11/site-packages/more-1.0.dist-info"
+    pip.mkdir()
+    (pip / "METADATA").write_text("Metadata-Version: 2.1\nName: more\nVersion: 1.0\n")
+    assert [package.purl for package in packages(tree)] == [
+        "pkg:pypi/more@1.0",
+        "pkg:conda/native@1.5?build=0&subdir=linux-64",
+        "pkg:conda/pure@2.0?build=0&subdir=noarch",
+        "pkg:conda/python@3.11.9?build=0&subdir=linux-64",
+    ]
+    assert all(package.digest for package in packages(tree) if package.ecosystem == "conda")
+
+
+def test_nothing_of_an_environment_is_run(conda: Conda) -> None:
+    tree = conda("python=3.11", "native")
+    assert not (tree / "linked").exists()
+    assert ".native-post-link.sh is not run" in conda.out.getvalue()
+
+
+def test_the_newest_python_that_fits(conda: Conda) -> None:
+    conda("python", "pure")
+    assert conda.python == "3.12.4"
+
+
+def test_equal_packages_make_equal_files(conda: Conda) -> None:
+    assert _content(conda("python=3.11", "pure")) == _content(conda("python=3.11", "pure"))
+
+
+def test_no_file_tells_of_the_build(conda: Conda) -> None:
+    tree = conda("python=3.11", "pure")
+    for file in tree.rglob("*"):
+        if file.is_file():
+            assert str(conda.folder).encode() not in file.read_bytes(), file
+    record = json.loads((tree / "conda-meta/pure-2.0-0.json").read_bytes())
+    assert record["url"] == f"{conda.channel}/noarch/pure-2.0-0.tar.bz2"
+
+
+def test_byte_code_is_valid_whatever_the_time(conda: Conda) -> None:
+    (file,) = conda("python=3.11").rglob("*.pyc")
+    magic, flags, code = _byte_code()[:4], (1).to_bytes(4, "little"), b"code"
+    assert file.read_bytes() == magic + flags + bytes(8) + code
+
+
+def test_byte_code_of_this_python_is_used_unchecked(tmp_path: Path) -> None:
+    """The format, judged by the interpreter itself."""
+    source = tmp_path / "module.py"
+    source.write_text("answer = 42\n")
+    compiled = Path(py_compile.compile(str(source), doraise=True))
+    unchecked(compiled)
+    source.write_text("answer = 'compiled again'\n")
+    spec = importlib.util.spec_from_file_location("module", source)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.answer == 42
+
+
+def test_a_channel_is_mirrored(conda: Conda) -> None:
+    mirrored = CondaSettings(mirrors={"team": conda.channel}, channels=("https://nowhere.invalid/team",))
+    file = CondaFile(("team::python=3.12", "team::native"), channels=("team",))
+    tree = conda.folder / "tree"
+    tree.mkdir()
+    assert install_conda(file, AMD64, tree, mirrored, BuildLog(conda.out)) == "3.12.4"
+    assert (tree / "bin/native").is_file()
+
+
+def test_a_named_channel_is_asked_too(conda: Conda, tmp_path: Path, other_web: WebServer) -> None:
+    other = tmp_path / "other"
+    write_channel(other, [CondaPackage("extra", "1.0")])
+    other_web.answer = lambda asked: (
+        Answer(body=(other / asked.path[1:]).read_bytes())
+        if (other / asked.path[1:]).is_file()
+        else Answer(404)
+    )
+    tree = conda("python=3.12", f"{other_web.url}::extra")
+    assert (tree / "conda-meta/extra-1.0-0.json").is_file()
+
+
+def test_credentials(conda: Conda, web: WebServer, tmp_path: Path) -> None:
+    served = web.answer
+    expected = "Basic " + base64.b64encode(b"me:s3cret").decode()
+    web.answer = lambda asked: (
+        served(asked) if asked.headers.get("authorization") == expected else Answer(401)
+    )
+    with pytest.raises(CondaFailedError, match=r"answers 401: .*build\.conda\.secretName"):
+        conda("python=3.12")
+    file = tmp_path / "credentials.json"
+    file.write_text(json.dumps({"127.0.0.1": {"BasicHTTP": {"username": "me", "password": "s3cret"}}}))
+    conda("python=3.12", settings=CondaSettings(channels=(conda.channel,), credentials=file))
+    assert conda.python == "3.12.4"
+    assert "s3cret" not in conda.out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "target", "error", "said"),
+    [
+        (["python=3.11", "nosuch"], AMD64, CondaFailedError, "No candidates were found for nosuch"),
+        (["python=3.11", "newer"], AMD64, CondaFailedError, "__glibc >=2.99"),
+        (["python=3.13", "pure"], AMD64, CondaFailedError, r"python 3\.13"),
+        (["python", "old"], AMD64, CondaFailedError, r"python 3\.10\.9, .* needs 3\.11 or newer"),
+        (["pure"], AMD64, CondaFileInvalidError, "no python among the dependencies"),
+        (["python", "numpy ><1"], AMD64, CondaFileInvalidError, "the dependency 'numpy"),
+        (
+            ["python=3.12", "pure"],
+            CondaTarget("linux/amd64", "3.11"),
+            PythonVersionConflictError,
+            r"properties.pythonVersion is 3\.11, .* python 3\.12\.4",
+        ),
+        (
+            ["python=3.11", "native"],
+            CondaTarget("linux/arm64"),
+            CondaFailedError,
+            "for linux-aarch64 fit together",
+        ),
+        (["python"], CondaTarget("linux/s390x"), BaseImageUnfitError, "is for linux/s390x"),
+    ],
+)
+def test_what_cannot_be_made(
+    conda: Conda, dependencies: list[str], target: CondaTarget, error: type[BuildFailedError], said: str
+) -> None:
+    with pytest.raises(error, match=re.compile(said, re.DOTALL)) as caught:
+        conda(*dependencies, target=target)
+    assert not caught.value.transient
+
+
+def test_the_property_decides_where_the_file_does_not(conda: Conda) -> None:
+    conda("pure", target=replace(AMD64, python="3.11"))
+    assert conda.python == "3.11.9"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        (Answer(404), CondaFailedError, "answers 404: is the name of the channel right"),
+        (Answer(403), CondaFailedError, "answers 403: credentials"),
+        (Answer(503), PackageIndexUnavailableError, "answers 503"),
+        (Answer(429), PackageIndexUnavailableError, "answers 429"),
+        (
+            Answer(200, b"{", drop_after=0, headers={"Content-Length": "5"}),
+            PackageIndexUnavailableError,
+            "answer",
+        ),
+    ],
+    ids=["absent", "forbidden", "down", "busy", "drops"],
+)
+def test_a_channel_that_fails(
+    conda: Conda, web: WebServer, answer: Answer, error: type[BuildFailedError], said: str
+) -> None:
+    web.answer = lambda _: answer
+    with pytest.raises(error, match=said) as caught:
+        conda("python")
+    assert caught.value.transient == (error is PackageIndexUnavailableError)
+
+
+def test_a_channel_that_is_not_there(conda: Conda) -> None:
+    with pytest.raises(PackageIndexUnavailableError, match=r"127\.0\.0\.1:1"):
+        conda("python", settings=CondaSettings(channels=("http://127.0.0.1:1",), retries=0))
+
+
+def test_a_package_that_is_not_what_the_index_says(conda: Conda, web: WebServer) -> None:
+    served = web.answer
+
+    def damaged(asked: Asked) -> Answer:
+        answer = served(asked)
+        return Answer(body=answer.body[:-10] + bytes(10)) if asked.path.endswith(".bz2") else answer
+
+    web.answer = damaged
+    with pytest.raises(CondaFailedError, match="python-3"):
+        conda("python")
+
+
+ALL_DENIED: Final = Policy(denied=(ipaddress.ip_network("127.0.0.0/8"),))
+ONLY_HERE: Final = replace(ALL_DENIED, allowed=(ipaddress.ip_network("127.0.0.1"),))
+
+
+def _install(conda: Conda, file: CondaFile, settings: CondaSettings) -> None:
+    tree = conda.folder / "tree"
+    tree.mkdir()
+    install_conda(file, AMD64, tree, replace(settings, retries=0), BuildLog(conda.out))
+
+
+@pytest.mark.parametrize(
+    ("dependency", "channels"),
+    [
+        ("python=3.12", ("{channel}",)),
+        ("{channel}::python=3.12", ("http://platform.invalid",)),
+        ("{channel}/noarch/pure-2.0-0.tar.bz2", ("http://platform.invalid",)),
+        ("pure[url={channel}/noarch/pure-2.0-0.tar.bz2]", ("http://platform.invalid",)),
+    ],
+    ids=["channel", "of-one-package", "package", "package-in-brackets"],
+)
+def test_channels_that_are_denied(
+    conda: Conda, web: WebServer, channel_folder: Path, dependency: str, channels: tuple[str, ...]
+) -> None:
+    named = tuple(channel.format(channel=conda.channel) for channel in channels)
+    file = CondaFile(("python=3.12", dependency.format(channel=conda.channel)), named)
+    settings = CondaSettings(mirrors={"http://platform.invalid": channel_folder.as_uri()}, policy=ALL_DENIED)
+    with pytest.raises(SourceDeniedError, match=r"condaEnvFile: 127\.0\.0\.1 leads to"):
+        _install(conda, file, settings)
+    assert not web.asked
+
+
+def test_a_channel_that_is_allowed(conda: Conda) -> None:
+    _install(conda, CondaFile(("python=3.12",), (conda.channel,)), CondaSettings(policy=ONLY_HERE))
+
+
+def test_a_redirect_of_a_channel_leads_no_further(conda: Conda, web: WebServer) -> None:
+    web.answer = lambda asked: Answer(302, headers={"Location": f"http://127.0.0.2:1{asked.path}"})
+    with pytest.raises(SourceDeniedError, match=r"127\.0\.0\.2"):
+        _install(conda, CondaFile(("python=3.12",), (conda.channel,)), CondaSettings(policy=ONLY_HERE))
+
+
+@pytest.mark.parametrize("named", ["own", "{channel}", None])
+def test_the_platforms_own_channels_may_be_anywhere(conda: Conda, named: str | None) -> None:
+    channels = (named.format(channel=conda.channel),) if named else ()
+    settings = CondaSettings((conda.channel,), mirrors={"own": conda.channel}, policy=ALL_DENIED)
+    _install(conda, CondaFile(("python=3.12",), channels), settings)
+
+
+def test_schemes_of_channels(conda: Conda) -> None:
+    settings = CondaSettings(policy=Policy(schemes=frozenset({"https"})))
+    with pytest.raises(SourceDeniedError, match="'http' are not allowed"):
+        _install(conda, CondaFile(("python=3.12",), (conda.channel,)), settings)

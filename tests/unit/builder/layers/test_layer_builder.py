@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import random
+import sys
+import time
+import zipfile
+
+import pytest
+from tests.support.web_server import Answer
+from tests.unit.builder.layers.conftest import (
+    BASE_LAYER,
+    Builds,
+)
+from tests.unit.oci.fake_registry import (
+    Call,
+    FakeRegistry,
+    digest_of,
+)
+
+from modelyard.builder.layers import layer_builder
+from modelyard.contract.build_request import (
+    AssetInput,
+    Limits,
+    ModelInput,
+    Source,
+    Step,
+)
+from modelyard.contract.errors import (
+    BaseImageNotFoundError,
+    BaseImageUnfitError,
+    BuildFailedError,
+    DigestMismatchError,
+    RegistryForbiddenError,
+    SourceNotFoundError,
+    SourceTooLargeError,
+)
+
+MODEL = bytes(range(256)) * 5000
+"""More than is read of a source before it is sent."""
+
+
+@pytest.fixture(autouse=True)
+def _models(builds: Builds) -> None:
+    files = {"/model.bin": MODEL, "/other.bin": b"other", "/model.zip": _zip()}
+    builds.web.answer = lambda asked: Answer(body=files[asked.path]) if asked.path in files else Answer(404)
+
+
+def _zip() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("deep/a"), "1")  # with a time of its own it would change
+    return buffer.getvalue()
+
+
+def test_an_image(builds: Builds) -> None:
+    digest = builds.publish(builds.request(builds.model(), pip_requirements="numpy"))
+    assert builds.files(digest) == {
+        "opt/modelyard/runtime/modelyard/__init__.py": b"runtime",
+        "opt/modelyard/environment/lib/python3.11/site-packages/x.py": b"numpy",
+        "var/azureml-app/driver.py": b"def run(x): ...",
+        "var/azureml-models/m/model.bin": MODEL,
+    }
+    assert builds.fake.manifests["prefix/ns/image", "t"] == builds.fake.manifests["prefix/ns/image", digest]
+
+
+def test_the_bases_layers_are_shared_and_named_as_oci_has_them(builds: Builds) -> None:
+    digest = builds.publish(builds.request())
+    assert builds.manifest(digest)["layers"][0] == {
+        "mediaType": "application/vnd.oci.image.layer.v1.tar",
+        "digest": digest_of(BASE_LAYER),
+        "size": len(BASE_LAYER),
+    }
+    mounts = [call.path for call in builds.fake.asked("POST") if "from=bases%2Fpython" in call.path]
+    assert len(mounts) == 1
+    assert builds.fake.blobs["prefix/ns/image", digest_of(BASE_LAYER)] == BASE_LAYER
+
+
+def test_the_bases_layers_are_copied_where_nothing_is_shared(builds: Builds, fake: FakeRegistry) -> None:
+    fake.refuse = lambda call: (405, {}) if "mount=" in call.path else None
+    builds.publish(builds.request())
+    assert fake.blobs["prefix/ns/image", digest_of(BASE_LAYER)] == BASE_LAYER
+
+
+def test_a_base_of_another_registry_is_copied(builds: Builds) -> None:
+    other = FakeRegistry()
+    try:
+        request = builds.request()
+        request = request.model_copy(update={"repository": f"{other.address}/prefix/ns/image"})
+        builds.publish(request)
+        assert other.blobs["prefix/ns/image", digest_of(BASE_LAYER)] == BASE_LAYER
+    finally:
+        other.stop()
+
+
+def test_diff_ids_and_layers_are_in_one_order(builds: Builds) -> None:
+    """The model shrinks, so that its layer is not its tar."""
+    digest = builds.publish(builds.request(builds.model(), pip_requirements="numpy"))
+    layers = builds.manifest(digest)["layers"]
+    blobs = [builds.fake.blobs["prefix/ns/image", layer["digest"]] for layer in layers]
+    is_packed = [layer["mediaType"].endswith("+gzip") for layer in layers]
+    assert is_packed == [False, False, False, False, True]
+    tars = [gzip.decompress(blob) if packed else blob for blob, packed in zip(blobs, is_packed, strict=True)]
+    assert builds.config(digest)["rootfs"]["diff_ids"] == [digest_of(tar) for tar in tars]
+
+
+def test_weights_behind_a_long_text_are_not_packed(builds: Builds) -> None:
+    """As safetensors has them: what a file begins with says little of it."""
+    weights = b" " * 200_000 + random.Random(1).randbytes(2_000_000)
+    builds.web.answer = lambda _: Answer(body=weights)
+    digest = builds.publish(builds.request(builds.model()))
+    assert builds.manifest(digest)["layers"][-1]["mediaType"] == "application/vnd.oci.image.layer.v1.tar"
+
+
+def test_equal_inputs_give_equal_images(builds: Builds, fake: FakeRegistry) -> None:
+    request = builds.request(builds.model(), pip_requirements="numpy")
+    first = builds.publish(request)
+    fake.manifests = {key: body for key, body in fake.manifests.items() if key[0] == "bases/python"}
+    assert builds.publish(request) == first
+    assert sorted(builds.installed) == ["numpy", "numpy", "runtime", "runtime"]  # side by side
+
+
+def test_a_second_image_with_the_same_environment_gets_it_without_a_byte(builds: Builds) -> None:
+    builds.publish(builds.request(pip_requirements="numpy"))
+    before = len(builds.fake.asked("PATCH"))
+    digest = builds.publish(builds.request(image="other/image", pip_requirements="numpy"))
+    assert sorted(builds.installed) == ["numpy", "runtime"]
+    sent = builds.fake.asked("PATCH")[before:]
+    assert len(sent) == 1  # the driver
+    first, second = builds.manifest("t"), builds.manifest(digest, "other/image")
+    assert second["layers"][:3] == first["layers"][:3]
+
+
+def test_other_requirements_are_another_environment(builds: Builds) -> None:
+    builds.publish(builds.request(pip_requirements="numpy"))
+    builds.publish(builds.request(pip_requirements="numpy==2"))
+    builds.publish(builds.request(pip_requirements="numpy", registrations={"manifest": "again"}))
+    assert sorted(builds.installed) == ["numpy", "numpy", "numpy==2", "runtime"]
+
+
+def test_a_cached_layer_whose_blob_is_gone_is_made_again(builds: Builds, fake: FakeRegistry) -> None:
+    builds.publish(builds.request(pip_requirements="numpy"))
+    for key in [key for key in fake.blobs if key[0].startswith("prefix/")]:
+        del fake.blobs[key]
+    builds.publish(builds.request(pip_requirements="numpy"))
+    assert sorted(builds.installed) == ["numpy", "numpy", "runtime", "runtime"]  # side by side
+
+
+def test_images_are_made_without_the_cache_where_it_is_forbidden(builds: Builds, fake: FakeRegistry) -> None:
+    fake.refuse = lambda call: (403, {}) if "/layer__cache/" in call.path else None
+    digest = builds.publish(builds.request(pip_requirements="numpy"))
+    assert len(builds.manifest(digest)["layers"]) == 4
+    assert "not kept for other images" in builds.out.getvalue()
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_layers_are_kept_with_a_configuration_that_is_sent_once(
+    builds: Builds, fake: FakeRegistry, status: int
+) -> None:
+    fake.misses = status
+    for requirements in ("numpy", "numpy", "numpy==2"):
+        builds.publish(builds.request(pip_requirements=requirements))
+    assert sorted(builds.installed) == ["numpy", "numpy==2", "runtime"]
+    kept = [json.loads(body) for (where, _), body in fake.manifests.items() if where == "prefix/layer__cache"]
+    (config,) = {manifest["config"]["digest"] for manifest in kept}
+    sent = [call for call in fake.asked("PUT") if "/layer__cache/blobs/" in call.path]
+    assert all(config.removeprefix("sha256:") in call.path for call in sent)
+    assert len(sent) <= 2  # two layers may be the first, side by side
+
+
+def test_a_model_with_a_known_digest_is_not_fetched_again(builds: Builds) -> None:
+    model = builds.model(digest=digest_of(MODEL))
+    builds.publish(builds.request(model))
+    asked = len(builds.web.asked)
+    digest = builds.publish(builds.request(model, image="ns/other", pip_requirements="numpy"))
+    assert len(builds.web.asked) == asked
+    layer = builds.manifest("t")["layers"][-1]
+    assert builds.manifest(digest, "ns/other")["layers"][-1] == layer
+
+
+def test_an_unpacked_model_with_a_known_digest_is_not_fetched_again(builds: Builds) -> None:
+    model = builds.model("/model.zip", unpack=True)
+    digest = builds.publish(builds.request(model))
+    assert builds.files(digest)["var/azureml-models/m/deep/a"] == b"1"
+    asked = len(builds.web.asked)
+    builds.publish(builds.request(builds.model("/model.zip", unpack=True, digest=digest_of(_zip()))))
+    assert len(builds.web.asked) == asked
+
+
+def test_a_digest_does_not_give_away_the_model_of_another_namespace(builds: Builds) -> None:
+    builds.publish(builds.request(builds.model(digest=digest_of(MODEL))))
+    stolen = builds.model("/nothing", digest=digest_of(MODEL))
+    with pytest.raises(SourceNotFoundError):
+        builds.publish(builds.request(stolen, image="other/image"))
+
+
+def test_an_artifact_is_known_by_its_manifest(builds: Builds, fake: FakeRegistry) -> None:
+    layer = {
+        "digest": digest_of(MODEL),
+        "size": len(MODEL),
+        "annotations": {"org.opencontainers.image.title": "f"},
+    }
+    fake.blobs["models/m", digest_of(MODEL)] = MODEL
+    fake.manifests["models/m", "1"] = json.dumps({"layers": [layer]}).encode()
+    model = ModelInput(name="m", version=1, source=Source(url=f"oci://{fake.address}/models/m:1"))
+    digest = builds.publish(builds.request(model))
+    assert builds.files(digest)["var/azureml-models/m/f"] == MODEL
+    before = builds.sent()
+    builds.publish(builds.request(model, labels={"another": "image"}))
+    assert builds.sent() - before < len(MODEL)
+
+
+def test_several_models_are_a_layer_each(builds: Builds) -> None:
+    models = [
+        builds.model(),
+        builds.model("/other.bin", version=2),
+        builds.model("/model.zip", name="z", unpack=True),
+    ]
+    digest = builds.publish(builds.request(*models))
+    assert len(builds.manifest(digest)["layers"]) == 3 + 3
+    assert builds.files(digest).keys() >= {
+        "var/azureml-models/m/1/model.bin",
+        "var/azureml-models/m/2/other.bin",
+        "var/azureml-models/z/1/deep/a",
+    }
+
+
+def test_a_changed_model_is_all_that_is_sent(builds: Builds) -> None:
+    builds.publish(builds.request(builds.model(), pip_requirements="numpy"))
+    before = builds.sent()
+    builds.publish(builds.request(builds.model("/other.bin"), pip_requirements="numpy"))
+    assert sorted(builds.installed) == ["numpy", "runtime"]
+    assert builds.sent() - before < 40_000  # of a few small documents and two small tars
+
+
+def test_a_wrong_digest_leaves_nothing_that_refers_to_the_model(builds: Builds, fake: FakeRegistry) -> None:
+    wrong = "sha256:" + "0" * 64
+    with pytest.raises(DigestMismatchError) as failure:
+        builds.publish(builds.request(builds.model(digest=wrong)))
+    assert failure.value.subject == "model m:1"
+    assert failure.value.step == Step.FETCH
+    assert ("prefix/ns/image", "t") not in fake.manifests
+    assert not [digest for _, digest in fake.blobs if len(fake.blobs[_, digest]) > len(MODEL)]
+    assert not fake.sessions
+
+
+def test_an_upload_that_breaks_goes_on(builds: Builds, fake: FakeRegistry) -> None:
+    builds.publish(builds.request())  # runtime and driver are there
+    fake.break_after = [20_000]
+    model = AssetInput(id="driver", source=Source(content="def run(x): ...  # changed"))
+    digest = builds.publish(builds.request(builds.model(), assets=(model,)))
+    assert builds.files(digest)["var/azureml-models/m/model.bin"] == MODEL
+
+
+def test_a_source_that_breaks_goes_on(builds: Builds) -> None:
+    broken = [True]
+
+    def answer(asked):
+        start = int(asked.headers.get("range", "bytes=0-")[6:].partition("-")[0])
+        etag = {"ETag": '"1"'}
+        if broken.pop() if broken else False:
+            return Answer(body=MODEL, headers=etag, drop_after=1_100_000)
+        if start:
+            where = {"Content-Range": f"bytes {start}-{len(MODEL) - 1}/{len(MODEL)}"}
+            return Answer(206, MODEL[start:], etag | where)
+        return Answer(body=MODEL, headers=etag)
+
+    builds.web.answer = answer
+    digest = builds.publish(builds.request(builds.model(digest=digest_of(MODEL))))
+    assert builds.files(digest)["var/azureml-models/m/model.bin"] == MODEL
+
+
+def test_a_build_that_is_ended_leaves_no_upload(
+    builds: Builds, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builds.web.answer = lambda _: Answer(body=bytes(50_000_000))
+
+    def end(*_: object) -> None:
+        while not any(call.method == "POST" for call in fake.calls):
+            time.sleep(0.001)
+        sys.exit(143)
+
+    monkeypatch.setattr(layer_builder, "install", end)
+    with pytest.raises(SystemExit):
+        builds.publish(builds.request(builds.model(), pip_requirements="numpy"))
+    assert not fake.sessions
+    assert ("prefix/ns/image", "t") not in fake.manifests
+
+
+def test_the_limit_is_for_all_downloads_together(builds: Builds) -> None:
+    limits = Limits(download_bytes=len(MODEL) + 10)
+    with pytest.raises(SourceTooLargeError):
+        builds.publish(builds.request(builds.model(), limits=limits))
+    assert builds.publish(builds.request(builds.model(), limits=Limits(download_bytes=len(MODEL) + 15)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "step"),
+    [
+        ({"base_image": "{registry}/bases/python:9"}, BaseImageNotFoundError, Step.BUILD),
+        ({"base_python": "3.12"}, BaseImageUnfitError, Step.FETCH),
+        (
+            {"models": ({"name": "m", "version": 1, "source": {"url": "{web}/no"}},)},
+            SourceNotFoundError,
+            Step.FETCH,
+        ),
+    ],
+)
+def test_failures(
+    builds: Builds, fields: dict[str, object], error: type[BuildFailedError], step: Step
+) -> None:
+    text = json.dumps(fields).replace("{registry}", builds.fake.address).replace("{web}", builds.web.url)
+    with pytest.raises(error) as failure:
+        builds.publish(builds.request(**json.loads(text)))
+    assert (failure.value.step or builds.log.step) == step
+
+
+def test_who_may_not_push_is_told_so(builds: Builds, fake: FakeRegistry) -> None:
+    def refuse(call: Call) -> tuple[int, dict[str, str]] | None:
+        return (403, {}) if call.method == "POST" and "/image/" in call.path else None
+
+    fake.refuse = refuse
+    with pytest.raises(RegistryForbiddenError) as failure:
+        builds.publish(builds.request())
+    assert failure.value.step == Step.PUSH
+
+
+def test_what_is_said_of_an_image_is_attached_to_it(builds: Builds) -> None:
+    digest = builds.publish(builds.request(builds.model()))
+    about = [
+        json.loads(body) for (name, _), body in builds.fake.manifests.items() if name == "prefix/ns/image"
+    ]
+    kinds = {body.get("artifactType") for body in about if body.get("subject", {}).get("digest") == digest}
+    assert kinds == {"application/vnd.cyclonedx+json", "application/vnd.in-toto+json"}
+
+
+def test_credentials_of_a_source_are_in_nothing_that_is_pushed(builds: Builds, fake: FakeRegistry) -> None:
+    login = base64.b64encode(b"me:s3cret").decode()
+    builds.web.answer = lambda asked: (
+        Answer(body=MODEL) if asked.headers.get("authorization") == f"Basic {login}" else Answer(401)
+    )
+    model = builds.model("/model.bin?sig=s1gned", credentials={"username": "me", "password": "s3cret"})
+    digest = builds.publish(builds.request(model))
+    assert builds.files(digest)["var/azureml-models/m/model.bin"] == MODEL
+    packed = b"\x1f\x8b"
+    blobs = [gzip.decompress(blob) if blob.startswith(packed) else blob for blob in fake.blobs.values()]
+    told = b"".join((*blobs, *fake.manifests.values(), builds.out.getvalue().encode()))
+    assert b"/model.bin" in told
+    assert not [secret for secret in (b"s3cret", b"s1gned", login.encode()) if secret in told]

@@ -1,0 +1,167 @@
+"""Packages from addresses that users choose, by the real uv."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import trustme
+from tests.support.web_server import (
+    Answer,
+    WebServer,
+)
+from tests.unit.builder.environment.index import Index
+
+from modelyard.builder.environment.pip import install
+from modelyard.builder.environment.pip_settings import PipSettings
+from modelyard.builder.environment.target import Target
+from modelyard.builder.log import BuildLog
+from modelyard.builder.sources.egress_policy import Policy
+from modelyard.builder.sources.egress_proxy import guarded
+from modelyard.contract.errors import (
+    PackageIndexUnavailableError,
+    SourceDeniedError,
+)
+
+HERE: Final = "127.0.0.1"
+ELSEWHERE: Final = "127.0.0.2"  # of this machine too, and nothing listens there
+LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+ALL_DENIED: Final = Policy(denied=LOOPBACK)
+ONLY_HERE: Final = Policy(denied=LOOPBACK, allowed=(ipaddress.ip_network(HERE),))
+
+
+class Installer:
+    """`own` is the platform's index."""
+
+    def __init__(self, folder: Path, own: Index) -> None:
+        self.folder = folder
+        self.conf = folder / "pip.conf"
+        self.conf.write_text(f"[global]\nindex-url = {own.url}\nretries = 0\n")
+        self.ca_bundle: Path | None = None
+
+    def __call__(self, requirements: str, policy: Policy) -> list[str]:
+        tree = self.folder / "tree"
+        settings = PipSettings(self.ca_bundle, self.conf, policy)
+        with (self.folder / "log").open("w") as log:
+            install(requirements, Target("3.11", "linux/amd64"), tree, settings, BuildLog(log))
+        return sorted(
+            path.name for path in (tree / "lib/python3.11/site-packages").iterdir() if path.is_dir()
+        )
+
+
+@pytest.fixture
+def own(web: WebServer) -> Index:
+    index = Index(web)
+    index.wheel("ours")
+    return index
+
+
+@pytest.fixture
+def other(other_web: WebServer) -> Index:
+    index = Index(other_web)
+    index.wheel("theirs")
+    return index
+
+
+@pytest.fixture
+def installer(tmp_path: Path, own: Index) -> Installer:
+    return Installer(tmp_path, own)
+
+
+def test_the_platforms_own_index_may_be_anywhere(installer: Installer, own: Index) -> None:
+    assert "ours" in installer("ours", ALL_DENIED)
+    assert "ours" in installer(f"--extra-index-url {own.url}/again\nours", ALL_DENIED)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "--index-url {url}\ntheirs",
+        "--extra-index-url {url}\nours",
+        "--find-links {url}/theirs/\ntheirs",
+        "{wheel}",
+        "direct @ {wheel}",
+        "--extra-index-url http://localhost:{port}/simple\nours",
+    ],
+)
+def test_addresses_that_are_denied(
+    installer: Installer, other: Index, other_web: WebServer, lines: str
+) -> None:
+    port = other_web.address.rpartition(":")[2]
+    filled = lines.format(url=other.url, wheel=other.wheel("direct"), port=port)
+    with pytest.raises(SourceDeniedError, match=r"pipRequirements: (127\.0\.0\.1|localhost) leads to"):
+        installer(filled, ALL_DENIED)
+    assert not other_web.asked
+
+
+def test_addresses_that_are_allowed(installer: Installer, other: Index) -> None:
+    found = installer(f"--extra-index-url {other.url}\nours\ntheirs\n{other.wheel('direct')}", ONLY_HERE)
+    assert {"ours", "theirs", "direct"} <= set(found)
+
+
+def test_a_redirect_leads_no_further(installer: Installer, other_web: WebServer) -> None:
+    other_web.answer = lambda asked: Answer(302, headers={"Location": f"http://{ELSEWHERE}:1{asked.path}"})
+    with pytest.raises(SourceDeniedError, match=ELSEWHERE):
+        installer(f"--index-url {other_web.url}/simple\ntheirs", ONLY_HERE)
+
+
+def test_a_link_of_an_index_leads_no_further(installer: Installer, other_web: WebServer) -> None:
+    link = f'<a href="http://{ELSEWHERE}:1/theirs-1.0-py3-none-any.whl">theirs-1.0-py3-none-any.whl</a>'
+    other_web.answer = lambda _: Answer(body=link.encode(), headers={"Content-Type": "text/html"})
+    with pytest.raises(SourceDeniedError, match=ELSEWHERE):
+        installer(f"--index-url {other_web.url}/simple\ntheirs", ONLY_HERE)
+
+
+def test_schemes(installer: Installer, own: Index, other: Index) -> None:
+    secure = Policy(schemes=frozenset({"https", "oci"}))
+    with pytest.raises(SourceDeniedError, match="'http' are not allowed"):
+        installer(f"--extra-index-url {other.url}\nours", secure)
+    assert "ours" in installer(f"--index-url {own.url}\nours", secure)
+
+
+def test_other_failures_stay_what_they_are(installer: Installer) -> None:
+    with pytest.raises(PackageIndexUnavailableError):
+        installer(f"--index-url http://{HERE}:1/simple\ntheirs", ONLY_HERE)
+
+
+@pytest.fixture
+def secure_web(tmp_path: Path) -> Iterator[WebServer]:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(HERE).configure_cert(tls)
+    server = WebServer(tls)
+    yield server
+    server.stop()
+
+
+def test_tls_goes_through_as_it_is(tmp_path: Path, installer: Installer, secure_web: WebServer) -> None:
+    index = Index(secure_web)
+    index.wheel("theirs")
+    installer.ca_bundle = tmp_path / "ca.pem"
+    with pytest.raises(SourceDeniedError):
+        installer(f"--index-url {index.url}\ntheirs", ALL_DENIED)
+    assert not secure_web.asked
+    assert "theirs" in installer(f"--index-url {index.url}\ntheirs", ONLY_HERE)
+
+
+def test_there_is_no_proxy_without_need() -> None:
+    with guarded(ALL_DENIED, "x", [], []) as proxy:
+        assert proxy is None
+    with guarded(Policy(), "x", ["https://h/"], []) as proxy:
+        assert proxy is None
+    with guarded(ALL_DENIED, "x", ["https://h/a"], ["https://h:443/b"]) as proxy:
+        assert proxy is None
+
+
+def test_a_proxy_that_is_there_already_decides(
+    installer: Installer, other: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the only way out, and sees what this process cannot; no proxy is asked for NO_PROXY."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert "theirs" in installer(f"--extra-index-url {other.url}\nours\ntheirs", ALL_DENIED)

@@ -1,0 +1,194 @@
+"""Files of volumes that others write to."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from modelyard.builder.sources import (
+    FetchContext,
+    FetchedFile,
+    StreamedSource,
+    fetch,
+    open_source,
+)
+from modelyard.builder.sources.egress_policy import (
+    SCHEMES,
+    Policy,
+)
+from modelyard.contract.build_request import Source
+from modelyard.contract.errors import (
+    DigestMismatchError,
+    SourceChangedError,
+    SourceDeniedError,
+    SourceError,
+    SourceForbiddenError,
+    SourceInvalidError,
+    SourceNotFoundError,
+    SourceRefusedError,
+)
+from modelyard.retry import Retry
+
+MIB: Final = 1024 * 1024
+
+
+class Volume:
+    """The claim `models`, mounted; beside it is what a build pod has besides."""
+
+    def __init__(self, folder: Path, retry: Retry) -> None:
+        self.claims = folder / "claims"
+        self.root = self.claims / "models"
+        self.root.mkdir(parents=True)
+        self.secret = folder / "secret"
+        self.secret.write_text("of the build")
+        self._fetched = folder / "fetched"
+        self._fetched.mkdir()
+        self._context = FetchContext(retry=retry, claims=self.claims)
+
+    def write(self, name: str, content: bytes) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def fetch(self, path: str, **source: object) -> FetchedFile:
+        asked = Source.model_validate({"url": f"pvc://models/{path}"} | source)
+        return fetch(asked, self._fetched, name="named", limit_bytes=2**30, context=self._context)
+
+    def stream(self, path: str) -> StreamedSource:
+        source = Source(url=f"pvc://models/{path}")
+        opened = open_source(source, name="named", limit_bytes=2**30, context=self._context)
+        assert opened is not None
+        return opened
+
+
+@pytest.fixture
+def volume(tmp_path: Path, retry: Retry) -> Volume:
+    return Volume(tmp_path, retry)
+
+
+def test_a_file(volume: Volume) -> None:
+    volume.write("deep/model a.pkl", b"weights")
+    digest = "sha256:" + hashlib.sha256(b"weights").hexdigest()
+    fetched = volume.fetch("deep/model%20a.pkl", digest=digest)
+    assert (fetched.name, fetched.path.read_bytes(), fetched.digest) == ("model a.pkl", b"weights", digest)
+    with pytest.raises(DigestMismatchError):
+        volume.fetch("deep/model%20a.pkl", digest="sha256:" + "0" * 64)
+
+
+def test_a_file_is_streamed_and_gone_on_with(volume: Volume) -> None:
+    content = os.urandom(3 * MIB)
+    volume.write("model.pkl", content)
+    with volume.stream("model.pkl") as source:
+        assert (source.name, source.size) == ("model.pkl", len(content))
+        begun = source.open(0)
+        assert next(begun) == content[:MIB]
+        assert b"".join(source.open(MIB)) == content[MIB:]
+        assert source.digest == "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def test_links_within_the_volume_are_followed(volume: Volume) -> None:
+    volume.write("v3/model.pkl", b"weights")
+    (volume.root / "latest").symlink_to("v3")
+    assert volume.fetch("latest/model.pkl").path.read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../../secret", "%2e%2e/%2E./secret", "deep/../../../secret", "relative", "absolute", "folder/secret",
+        "..", "../other/file",
+    ],
+)  # fmt: skip
+def test_nothing_outside_of_the_volume(volume: Volume, path: str) -> None:
+    volume.write("deep/model.pkl", b"weights")
+    (volume.root / "relative").symlink_to("../../secret")
+    (volume.root / "absolute").symlink_to(volume.secret)
+    (volume.root / "folder").symlink_to(volume.secret.parent)
+    (volume.claims / "other").mkdir()
+    (volume.claims / "other/file").write_text("of another claim")
+    with pytest.raises(SourceDeniedError, match="leads out of its volume"):
+        volume.fetch(path)
+
+
+def test_a_link_that_is_turned_around_after_a_look_at_it(volume: Volume) -> None:
+    """The first open is allowed, the next one finds another file behind the same path."""
+    volume.write("model.pkl", b"weights")
+    link = volume.root / "link"
+    link.symlink_to("model.pkl")
+    with volume.stream("link") as source:
+        assert b"".join(source.open(0)) == b"weights"
+        link.unlink()
+        link.symlink_to(volume.secret)
+        with pytest.raises(SourceDeniedError):
+            b"".join(source.open(0))
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "says"),
+    [
+        ("nothing", SourceNotFoundError, "pvc://models/nothing does not exist"),
+        ("model.pkl/inside", SourceNotFoundError, "does not exist"),
+        ("folder", SourceRefusedError, "is a folder: give a zip or tar of it, and set unpack"),
+        ("", SourceRefusedError, "is a folder"),
+        ("pipe", SourceRefusedError, "is no file"),
+        ("a%00b", SourceInvalidError, "no file system takes"),
+        ("loop", SourceRefusedError, "cannot be read: Too many levels of symbolic links"),
+        ("n" * 300, SourceRefusedError, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_read(volume: Volume, path: str, error: type[SourceError], says: str) -> None:
+    volume.write("model.pkl", b"weights")
+    volume.write("folder/model.pkl", b"weights")
+    os.mkfifo(volume.root / "pipe")
+    (volume.root / "loop").symlink_to("loop")
+    with pytest.raises(error, match=says):
+        volume.fetch(path)
+
+
+def test_a_file_that_is_for_others(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests may run as root, who may read everything: it is the system that says no."""
+    volume.write("model.pkl", b"weights")
+
+    def refuse(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(SourceForbiddenError, match=f"by the user {os.getuid()} of builds"):
+        volume.fetch("model.pkl")
+
+
+def test_a_claim_that_is_not_mounted(volume: Volume, tmp_path: Path) -> None:
+    for url in ("pvc://other/file", "pvc://../secret", "pvc:///file", "pvc://[/file"):
+        with pytest.raises(SourceDeniedError, match="not mounted"):
+            volume.fetch("", url=url)
+    with pytest.raises(SourceDeniedError, match="not mounted"):
+        fetch(Source(url="pvc://models/x"), tmp_path, name="x", limit_bytes=1, context=FetchContext())
+
+
+def test_credentials_are_not_for_volumes(volume: Volume) -> None:
+    with pytest.raises(SourceInvalidError, match="remove secretRef"):
+        volume.fetch("model.pkl", credentials={"token": "t"})
+
+
+def test_volumes_can_be_left_out_of_the_schemes(volume: Volume, tmp_path: Path) -> None:
+    volume.write("model.pkl", b"weights")
+    policy = Policy.from_environment({SCHEMES: "https"})
+    context = FetchContext(claims=volume.claims, policy=policy)
+    with pytest.raises(SourceDeniedError, match="'pvc' are not allowed"):
+        fetch(Source(url="pvc://models/model.pkl"), tmp_path, name="x", limit_bytes=99, context=context)
+
+
+def test_a_file_that_is_being_written(volume: Volume) -> None:
+    """Its beginning is old and its end is new: neither is what somebody registered."""
+    path = volume.write("model.pkl", bytes(3 * MIB))
+    with volume.stream("model.pkl") as source:
+        chunks = source.open(0)
+        next(chunks)
+        path.write_bytes(b"1" * (3 * MIB))
+        with pytest.raises(SourceChangedError):
+            list(chunks)

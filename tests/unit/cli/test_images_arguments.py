@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from modelyard.__main__ import main
+from modelyard.cli.images_arguments import duration
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0s", 0), ("90s", 90), ("30m", 1800), ("12h", 43200), ("7d", 604800)]
+)
+def test_ages(text: str, seconds: int) -> None:
+    assert duration(text) == dt.timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["7", "-1d", "1w", "1.5h", ""])
+def test_what_is_no_age(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["images", "prune", f"--older-than={text}"])
+    assert "is no age such as 90s, 30m, 12h or 7d" in capsys.readouterr().err

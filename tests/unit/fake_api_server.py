@@ -1,0 +1,379 @@
+"""An API server in memory behind the methods of modelyard.kube.client.Client, and a registry.
+
+It keeps what decides whether an operator is right: resourceVersions, generations, uids, the status
+subresource, merge patches, defaults, owner references, watches that lag behind, calls that fail or never
+come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import datetime as dt
+import random
+import uuid
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any, Final, NamedTuple
+
+from modelyard.api.crd import NOT_OBSERVED
+from modelyard.contract.errors import BuildFailedError
+from modelyard.kube.client import METADATA_LIST, METADATA_ONLY
+from modelyard.kube.errors import AlreadyExists, Conflict, Gone, NotFound, Rejected
+from modelyard.kube.types import CUSTOM_RESOURCES, DEPLOYMENTS, EVENTS, PODS, REVISIONS, ApiResource, Json
+
+Key = tuple[ApiResource, str, str]  # with namespace and name
+
+WRITES: Final = {"create", "patch", "delete"}
+_UNITS: Final = {"cpu": {"0.5": "500m", "2000m": "2"}, "memory": {"1024Mi": "1Gi"}}
+
+
+class Killed(BaseException):
+    """The operator's process ended in the middle of a call."""
+
+
+class Call(NamedTuple):
+    """A request of the operator's."""
+
+    verb: str
+    resource: str
+    name: str = ""
+    subresource: str = ""
+
+
+class Event(NamedTuple):
+    """A change that watches tell."""
+
+    version: int
+    resource: ApiResource
+    type: str
+    body: Json
+
+
+@dataclass(eq=False)
+class _Watcher:
+    """How far a watch has told the history."""
+
+    position: int
+    open: bool = True
+
+
+@dataclass
+class FakeCluster:
+    """Objects by resource, namespace and name, and the history of their changes."""
+
+    now: Callable[[], dt.datetime]
+    schedule: random.Random | None = None  # of calls and watches; None: first come, first served
+    objects: dict[Key, Json] = field(default_factory=dict)
+    history: list[Event] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    logs: dict[str, str] = field(default_factory=dict)  # pod → log
+    fault: Callable[[int, Call], None] = lambda number, call: None  # before a call takes effect; may raise
+    lost: Callable[[int, Call], None] = lambda number, call: None  # after it; may raise
+    dead: bool = False
+    collects: bool = True  # whether the garbage collector runs
+    _version: int = 100
+    _oldest: int = 0
+    _watchers: list[_Watcher] = field(default_factory=list)
+
+    # what the operator calls
+
+    async def get(self, resource: ApiResource, namespace: str, name: str) -> Json:
+        async with self._called("get", resource, name):
+            return copy.deepcopy(self._at(resource, namespace, name))
+
+    async def get_or_none(self, resource: ApiResource, namespace: str, name: str) -> Json | None:
+        try:
+            return await self.get(resource, namespace, name)
+        except NotFound:
+            return None
+
+    async def list_all(self, resource: ApiResource, namespace: str | None, **query: str) -> list[Json]:
+        items, _ = await self.list_with_resource_version(resource, namespace, **query)
+        return items
+
+    async def list_with_resource_version(
+        self,
+        resource: ApiResource,
+        namespace: str | None,
+        accept: str = "application/json",
+        **query: str,
+    ) -> tuple[list[Json], str]:
+        async with self._called("list", resource):
+            selector, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
+            found = [
+                _shown(body, accept == METADATA_LIST)
+                for body in self.all(resource)
+                if namespace in {None, body["metadata"]["namespace"]}
+                and _selects(selector, body)
+                and _selects_fields(fields, body)
+            ]
+            return found, str(self._version)
+
+    async def create(self, resource: ApiResource, namespace: str, body: Json) -> Json:
+        async with self._called("create", resource, body["metadata"]["name"]):
+            return _shown(self.put(resource, namespace, body), metadata_only=True)
+
+    async def patch(
+        self, resource: ApiResource, namespace: str, name: str, patch: Json, subresource: str | None = None
+    ) -> Json:
+        async with self._called("patch", resource, name, subresource or ""):
+            return _shown(self.change(resource, namespace, name, patch, subresource), metadata_only=True)
+
+    async def delete(self, resource: ApiResource, namespace: str, name: str, uid: str | None = None) -> None:
+        async with self._called("delete", resource, name):
+            body = self.objects.get(self._key(resource, namespace, name))
+            if body and uid and body["metadata"]["uid"] != uid:
+                raise Conflict("the UID in the precondition does not match")
+            self.remove(resource, namespace, name)
+
+    async def log(self, namespace: str, pod: str, **query: str) -> str:
+        async with self._called("log", PODS, pod):
+            if pod not in self.logs or query.get("previous") == "true":
+                raise Rejected("previous terminated container not found")
+            return self.logs[pod]
+
+    async def log_lines(self, namespace: str, pod: str, **query: str) -> AsyncGenerator[str, None]:
+        """What there is of a log; its container has ended then."""
+        log = await self.log(namespace, pod)
+        for line in log.splitlines()[-int(query.get("tailLines", 0)) :]:
+            yield line
+
+    async def watch(
+        self,
+        resource: ApiResource,
+        namespace: str | None,
+        version: str,
+        accept: str = "application/json",
+        **query: str,
+    ) -> AsyncIterator[Json]:
+        async with self._called("watch", resource):
+            if int(version) < self._oldest:
+                raise Gone("too old resource version")
+        selector = query.get("labelSelector", "")
+        async for event in self.follow(int(version)):
+            space = event.body["metadata"]["namespace"]
+            if event.resource == resource and namespace in {None, space} and _selects(selector, event.body):
+                yield {"type": event.type, "object": _shown(event.body, accept == METADATA_ONLY)}
+
+    async def follow(self, version: int) -> AsyncIterator[Event]:
+        """Every event after a version, until the cluster hangs up."""
+        start = next((at for at, event in enumerate(self.history) if event.version > version), None)
+        watcher = _Watcher(len(self.history) if start is None else start)
+        self._watchers.append(watcher)
+        try:
+            while watcher.open:
+                await self._lag()
+                while watcher.open and watcher.position < len(self.history):
+                    yield self.history[watcher.position]
+                    watcher.position += 1
+                    await self._lag()
+        finally:
+            self._watchers.remove(watcher)
+
+    @property
+    def told(self) -> bool:
+        """Whether every watch has told everything."""
+        return all(watcher.position == len(self.history) for watcher in self._watchers)
+
+    @property
+    def writes(self) -> list[Call]:
+        """What the operator wrote."""
+        return [call for call in self.calls if call.verb in WRITES]
+
+    @property
+    def created(self) -> Counter[tuple[str, str]]:
+        """How often the operator created what, but for events."""
+        return Counter(
+            (call.resource, call.name)
+            for call in self.calls
+            if call.verb == "create" and call.resource != EVENTS.plural
+        )
+
+    # what everybody else does: nothing of it is counted or fails by injection
+
+    def apply(self, body: Json, namespace: str = "default") -> Json:
+        """One of our objects, as `kubectl apply` writes it."""
+        resource, name = CUSTOM_RESOURCES[body["kind"]], body["metadata"]["name"]
+        known = self.objects.get(self._key(resource, namespace, name))
+        if known is None:
+            return self.put(resource, namespace, body)
+        gone = {key: None for key in known["spec"] if key not in body["spec"]}
+        return self.change(resource, namespace, name, {**body, "spec": body["spec"] | gone})
+
+    def put(self, resource: ApiResource, namespace: str, body: Json) -> Json:
+        """A new object."""
+        key = self._key(resource, namespace, body["metadata"]["name"])
+        if key in self.objects:
+            raise AlreadyExists(f"{resource.plural} {key[2]!r} already exists", reason="AlreadyExists")
+        body = _defaulted(resource, copy.deepcopy(body))
+        if resource in CUSTOM_RESOURCES.values():
+            body["status"] = dict(NOT_OBSERVED)
+        body["metadata"] |= {
+            "namespace": namespace,
+            "uid": str(uuid.uuid4()),
+            "generation": 1,
+            "creationTimestamp": self.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        self.objects[key] = body
+        self._commit(resource, "ADDED", body)
+        if self.collects:
+            self._collect()
+        return body
+
+    def change(
+        self, resource: ApiResource, namespace: str, name: str, patch: Json, subresource: str | None = None
+    ) -> Json:
+        """RFC 7386; what changes nothing makes no event."""
+        body = self._at(resource, namespace, name)
+        version = patch.get("metadata", {}).get("resourceVersion")
+        if version not in {None, body["metadata"]["resourceVersion"]}:
+            raise Conflict("the object has been modified", status=409, reason="Conflict")
+        if subresource:
+            patch = {subresource: patch[subresource]}
+        elif resource in CUSTOM_RESOURCES.values():
+            patch = {part: value for part, value in patch.items() if part != "status"}
+        after = _defaulted(resource, merge_patch(body, patch))
+        if after == body:
+            return body
+        if after.get("spec") != body.get("spec"):
+            after["metadata"]["generation"] += 1
+        self.objects[self._key(resource, namespace, name)] = after
+        self._commit(resource, "MODIFIED", after)
+        return after
+
+    def remove(self, resource: ApiResource, namespace: str, name: str, *, told: bool = True) -> None:
+        """An object goes, and what it owns; unless `told`, the watch of its resource does not tell yet."""
+        if (body := self.objects.pop(self._key(resource, namespace, name), None)) and told:
+            self._commit(resource, "DELETED", body)
+        if self.collects:
+            self._collect()
+
+    def hang_up(self) -> None:
+        """Every watch ends."""
+        for watcher in self._watchers:
+            watcher.open = False
+
+    def compact(self) -> None:
+        """Forget the history: watches of older versions are gone."""
+        self._oldest = self._version
+
+    def at(self, resource: ApiResource, name: str, namespace: str = "default") -> Json:
+        """An object as it is."""
+        return self._at(resource, namespace, name)
+
+    def all(self, resource: ApiResource) -> list[Json]:
+        """All objects of a resource."""
+        return [body for (kept, _, _), body in self.objects.items() if kept == resource]
+
+    # inside
+
+    @contextlib.asynccontextmanager
+    async def _called(
+        self, verb: str, resource: ApiResource, name: str = "", subresource: str = ""
+    ) -> AsyncIterator[None]:
+        await self._lag()
+        if self.dead:
+            raise Killed
+        call = Call(verb, resource.plural, name, subresource)
+        self.calls.append(call)
+        number = len(self.calls)
+        self.fault(number, call)
+        yield
+        self.lost(number, call)
+        await self._lag()
+
+    async def _lag(self) -> None:
+        for _ in range(self.schedule.randrange(1, 6) if self.schedule else 1):
+            await asyncio.sleep(0)
+
+    @staticmethod
+    def _key(resource: ApiResource, namespace: str, name: str) -> Key:
+        return resource, namespace, name
+
+    def _at(self, resource: ApiResource, namespace: str, name: str) -> Json:
+        try:
+            return self.objects[self._key(resource, namespace, name)]
+        except KeyError:
+            raise NotFound(f"{resource.plural} {name!r} not found", status=404, reason="NotFound") from None
+
+    def _commit(self, resource: ApiResource, type_: str, body: Json) -> None:
+        self._version += 1
+        body["metadata"]["resourceVersion"] = str(self._version)
+        self.history.append(Event(self._version, resource, type_, copy.deepcopy(body)))
+
+    def _collect(self) -> None:
+        alive = {body["metadata"]["uid"] for body in self.objects.values()}
+        for (resource, namespace, name), body in list(self.objects.items()):
+            owners = {owner["uid"] for owner in body["metadata"].get("ownerReferences", ())}
+            if owners and not owners & alive:
+                self.remove(resource, namespace, name)
+
+
+class FakeRegistry:
+    """Digests by reference."""
+
+    def __init__(self) -> None:
+        self.images: dict[str, str] = {}
+        self.error: BuildFailedError | None = None
+        self.asked = 0
+
+    async def digest(self, reference: str) -> str | None:
+        await asyncio.sleep(0)
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return self.images.get(reference)
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
+
+
+def _defaulted(resource: ApiResource, body: Json) -> Json:
+    """What the API server writes differently: lists that are empty are left out, quantities are canonical."""
+    if resource in CUSTOM_RESOURCES.values():
+        return body
+    if resource == DEPLOYMENTS:
+        body["spec"].setdefault("replicas", 1)
+    return body if resource == REVISIONS else _canonical(body)
+
+
+def _canonical(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: _canonical(item, name) for name, item in value.items() if item != []}
+    if isinstance(value, list):
+        return [_canonical(item) for item in value]
+    return _UNITS.get(key, {}).get(value, value)
+
+
+def _selects(selector: str, body: Json) -> bool:
+    labels = body["metadata"].get("labels", {})
+    pairs = (part.split("=", 1) for part in selector.split(",") if part)
+    return all(labels.get(key) == value for key, value in pairs)
+
+
+def _selects_fields(selector: str, body: Json) -> bool:
+    pairs = (part.split("=", 1) for part in selector.split(",") if part)
+    return all(_at_path(body, path) == value for path, value in pairs)
+
+
+def _at_path(body: Json, path: str) -> Any:
+    return reduce(lambda at, step: at.get(step, {}), path.split("."), body)
+
+
+def _shown(body: Json, metadata_only: bool) -> Json:
+    kept = {"kind": "PartialObjectMetadata", "metadata": body["metadata"]} if metadata_only else body
+    return copy.deepcopy(kept)

@@ -1,0 +1,68 @@
+"""Display names become names that Kubernetes takes, and ids are read back."""
+
+from __future__ import annotations
+
+import pytest
+
+from modelyard.api.kinds import KINDS, MODEL, SERVICE, Kind
+from modelyard.api.names import Reference
+from modelyard.gateway.name_mapping import (
+    fits,
+    meanings,
+    object_name,
+    parse_id,
+)
+
+ODD = [
+    "Model_1.pkl",
+    "模型",
+    "-",
+    "UPPER",
+    "a" * 300,
+    "9lives",
+    "x.y_z",
+    "é",
+    "a-",
+    "",
+    ":",
+    "a:1",
+    "\U0001f600",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("name", ODD)
+def test_every_name_becomes_one_that_fits(kind: Kind, name: str) -> None:
+    assert fits(kind, object_name(kind, name))
+    assert object_name(kind, name) == object_name(kind, name)
+
+
+def test_names_that_differ_stay_different() -> None:
+    names = [*ODD, "model_1.pkl", "Model-1.pkl", "Model_1_pkl", "b" * 300, "a" * 299]
+    assert len({object_name(SERVICE, name) for name in names}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(MODEL, "a.b"), (MODEL, "1"), (SERVICE, "a-b"), (MODEL, "a" * 63)]
+)
+def test_what_fits_stays(kind: Kind, name: str) -> None:
+    assert object_name(kind, name) == name
+
+
+def test_what_it_looks_like() -> None:
+    assert object_name(MODEL, "Model_1.pkl").startswith("model-1-pkl-")
+    assert object_name(SERVICE, "9 lives").startswith("service-9-lives-")
+
+
+@pytest.mark.parametrize(
+    ("text", "reference"),
+    [("m:3", Reference("m", 3)), ("m", Reference("m", None)), ("a.b:12", Reference("a.b", 12))],
+)
+def test_ids(text: str, reference: Reference) -> None:
+    assert parse_id(MODEL, text) == reference
+    assert reference in meanings(MODEL, text)
+
+
+@pytest.mark.parametrize("text", ["m:0", "m:01", "m:-1", "m:", ":1", "m:9999999999", "m:1:"])
+def test_what_is_no_id_is_a_name(text: str) -> None:
+    assert parse_id(MODEL, text).version is None

@@ -1,0 +1,126 @@
+"""A registry and a cluster in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from modelyard.contract.errors import RegistryForbiddenError
+from modelyard.image_gc.cluster_usage import Marks
+from modelyard.image_gc.repository import Shelf
+from modelyard.image_gc.usage import uses_of
+from modelyard.kube.types import PODS, REVISIONS, Json
+from modelyard.oci.reference import (
+    Reference,
+    parse_reference,
+)
+from modelyard.resources import labels
+from modelyard.resources.revision import Owner, revision
+
+HOST: Final = "registry.example.com"
+PREFIX: Final = "modelyard"
+OCI: Final = "application/vnd.oci.image.manifest.v1+json"
+
+
+class FakeRegistry:
+    """As modelyard.oci.Registry; a manifest is there as long as something names it."""
+
+    def __init__(self) -> None:
+        self.manifests: dict[tuple[str, str], bytes] = {}  # repository and digest
+        self.tagged: dict[tuple[str, str], str] = {}  # repository and tag
+        self.lists = True
+        self.deletes = True
+        self.deletes_tags = True
+
+    def push(self, repository: str, tag: str | None, **fields: Any) -> str:
+        body = json.dumps({"mediaType": OCI, "layers": [], **fields}).encode()
+        return self.put_manifest(Reference(HOST, repository), body, OCI, tag=tag)
+
+    def has(self, repository: str, digest: str) -> bool:
+        return (repository, digest) in self.manifests
+
+    def repositories(self, registry: str) -> Iterator[str]:
+        assert registry == HOST
+        if not self.lists:
+            raise RegistryForbiddenError("no catalog here")
+        yield from sorted({repository for repository, _ in self.manifests})
+
+    def tags(self, repository: Reference) -> Iterator[str]:
+        return iter([tag for path, tag in self.tagged if path == repository.repository])
+
+    def resolve(self, image: str) -> str | None:
+        reference = parse_reference(image)
+        if reference.digest:
+            return reference.digest if self.has(reference.repository, reference.digest) else None
+        return self.tagged.get((reference.repository, str(reference.tag)))
+
+    def manifest(self, reference: Reference) -> tuple[dict[str, Any], str]:
+        return json.loads(self.manifest_bytes(reference)), str(reference.digest)
+
+    def manifest_bytes(self, reference: Reference) -> bytes:
+        return self.manifests[reference.repository, str(reference.digest)]
+
+    def put_manifest(self, repository: Reference, body: bytes, media_type: str, *, tag: str | None) -> str:
+        assert media_type == OCI
+        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        self.manifests[repository.repository, digest] = body
+        if tag:
+            self.tagged[repository.repository, tag] = digest
+        return digest
+
+    def referrers(self, repository: Reference, digest: str) -> list[dict[str, Any]]:
+        return [
+            {"digest": found}
+            for (path, found), body in self.manifests.items()
+            if path == repository.repository and json.loads(body).get("subject", {}).get("digest") == digest
+        ]
+
+    def delete_manifest(self, repository: Reference, digest: str) -> bool:
+        if self.deletes:
+            self.manifests.pop((repository.repository, digest), None)
+            kept = {key: found for key, found in self.tagged.items() if (key[0], found) in self.manifests}
+            self.tagged = kept
+        return self.deletes
+
+    def delete_tag(self, repository: Reference, tag: str) -> bool:
+        if self.deletes_tags:
+            self.tagged.pop((repository.repository, tag), None)
+        return self.deletes_tags
+
+    def shelf(self, *namespaces: str) -> Shelf:
+        return Shelf(self, HOST, PREFIX, namespaces)
+
+
+class FakeClusterOfImages:
+    """Objects, and the marks of the last call."""
+
+    def __init__(self, *objects: Json) -> None:
+        self.objects = list(objects)
+        self.kept: Marks = {}
+
+    def uses(self) -> Any:
+        return uses_of(self.objects, PREFIX)
+
+    def marks(self) -> Marks:
+        return self.kept
+
+    def mark(self, marks: Marks) -> None:
+        self.kept = dict(marks)
+
+
+def record(image: str, version: int, location: str | None, state: str | None = "Succeeded") -> Json:
+    """A version of the Image team/`image`."""
+    said = {labels.IMAGE_LOCATION: location, labels.STATE: state}
+    annotations = {key: value for key, value in said.items() if value}
+    body = revision(Owner("Image", image, "uid"), version, {"manifestId": "m:1"}, annotations)
+    return _in_team(body, REVISIONS.kind)
+
+
+def pod(image: str) -> Json:
+    return _in_team({"metadata": {"name": "p"}, "spec": {"containers": [{"image": image}]}}, PODS.kind)
+
+
+def _in_team(body: Json, kind: str) -> Json:
+    return {**body, "kind": kind, "metadata": {**body["metadata"], "namespace": "team"}}

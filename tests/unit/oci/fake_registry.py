@@ -1,0 +1,224 @@
+"""A registry in memory that fails where a test says so; answers as the specification has it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from tests.support.web_server import QuietServer
+
+_UPLOADS: Final = re.compile(r"/v2/(?P<repository>.+)/blobs/uploads/(?P<session>\w*)")
+_BLOB: Final = re.compile(r"/v2/(?P<repository>.+)/blobs/(?P<digest>sha256:\w+)")
+_MANIFEST: Final = re.compile(r"/v2/(?P<repository>.+)/manifests/(?P<name>[\w:.-]+)")
+
+
+@dataclass(frozen=True)
+class Call:
+    """What was asked; `size` is how much of the body was read."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    size: int = 0
+
+
+class FakeRegistry:
+    """Blobs and manifests as they are kept, uploads that are open, and what was asked."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[tuple[str, str], bytes] = {}
+        self.manifests: dict[tuple[str, str], bytes] = {}
+        self.sessions: dict[str, bytearray] = {}
+        self.calls: list[Call] = []
+        self.refuse: Callable[[Call], tuple[int, dict[str, str]] | None] = lambda _: None
+        """A status and headers instead of the answer, asked before the body is read."""
+        self.break_after: list[int] = []
+        """Bytes of a PATCH's body after which its connection breaks; one for each PATCH, then none does."""
+        self.forgets = False
+        """Whether a broken connection ends the upload."""
+        self.deletes = True
+        self.tracks_subjects = False
+        self.misses: int | None = None
+        """The status for a manifest whose blobs are not there; by default it is taken."""
+        self.connections = 0
+        self._count = 0
+        self._server = QuietServer(("127.0.0.1", 0), self._handler())
+        self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.01))
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._server.server_port}"
+
+    def asked(self, method: str) -> list[Call]:
+        return [call for call in self.calls if call.method == method]
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def new_session(self) -> str:
+        self._count += 1
+        self.sessions[f"s{self._count}"] = bytearray()
+        return f"s{self._count}"
+
+    def _handler(self) -> type[_Handler]:
+        return type("Handler", (_Handler,), {"registry": self})
+
+
+class _Handler(BaseHTTPRequestHandler):
+    registry: FakeRegistry
+    protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        super().setup()
+        self.registry.connections += 1
+
+    def _any(self) -> None:
+        call = Call(self.command, self.path, {key.lower(): value for key, value in self.headers.items()})
+        refusal = self.registry.refuse(call)
+        if refusal:
+            self.registry.calls.append(call)
+            status, headers = refusal
+            self._answer(status, {"Connection": "close"} | headers)
+            return
+        url = urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        for pattern, handle in ((_UPLOADS, self._upload), (_BLOB, self._blob), (_MANIFEST, self._manifest)):
+            found = pattern.fullmatch(url.path)
+            if found:
+                handle(call, query, **found.groupdict())
+                return
+        self.registry.calls.append(call)
+        self._answer(404)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _any
+
+    def _upload(self, call: Call, query: dict[str, str], repository: str, session: str) -> None:
+        limit = None
+        if self.command == "PATCH" and self.registry.break_after:
+            limit = self.registry.break_after.pop(0)
+        body = self._read(limit)
+        self.registry.calls.append(Call(call.method, call.path, call.headers, len(body)))
+        if self.command == "POST":
+            self._start(query, repository)
+        elif session not in self.registry.sessions:
+            self._answer(404)
+        elif self.command == "PATCH":
+            self._append(body, repository, session, breaks=limit is not None)
+        elif self.command == "PUT":
+            self._commit(body, repository, session, query["digest"])
+        elif self.command == "DELETE":
+            del self.registry.sessions[session]
+            self._answer(204)
+        else:
+            self._session(204, session, repository)
+
+    def _start(self, query: dict[str, str], repository: str) -> None:
+        blob = self.registry.blobs.get((query.get("from", ""), query.get("mount", "")))
+        if blob is None:
+            self._session(202, self.registry.new_session(), repository)
+        else:
+            self.registry.blobs[repository, query["mount"]] = blob
+            self._answer(201)
+
+    def _append(self, body: bytes, repository: str, session: str, *, breaks: bool) -> None:
+        kept = self.registry.sessions[session]
+        where = self.headers.get("Content-Range")
+        if where and where != f"{len(kept)}-{len(kept) + int(self.headers['Content-Length']) - 1}":
+            self._answer(416)
+            return
+        kept += body
+        if not breaks:
+            self._session(202, session, repository)
+            return
+        if self.registry.forgets:
+            del self.registry.sessions[session]
+        self.close_connection = True
+
+    def _commit(self, body: bytes, repository: str, session: str, digest: str) -> None:
+        content = bytes(self.registry.sessions[session]) + body
+        if digest != digest_of(content):
+            self._answer(400, body=_error("DIGEST_INVALID", "provided digest did not match"))
+            return
+        del self.registry.sessions[session]
+        self.registry.blobs[repository, digest] = content
+        self._answer(201)
+
+    def _session(self, status: int, session: str, repository: str) -> None:
+        size = len(self.registry.sessions[session])
+        location = f"/v2/{repository}/blobs/uploads/{session}?state={size}"
+        self._answer(status, {"Location": location, "Range": f"0-{max(0, size - 1)}"})
+
+    def _blob(self, call: Call, _query: dict[str, str], repository: str, digest: str) -> None:
+        self.registry.calls.append(call)
+        blob = self.registry.blobs.get((repository, digest))
+        self._answer(404) if blob is None else self._answer(200, body=blob)
+
+    def _manifest(self, call: Call, _query: dict[str, str], repository: str, name: str) -> None:
+        body = self._read()
+        registry = self.registry
+        registry.calls.append(Call(call.method, call.path, call.headers, len(body)))
+        if self.command == "PUT" and registry.misses and not self._has_blobs(repository, body):
+            self._answer(registry.misses, body=_error("MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"))
+        elif self.command == "PUT":
+            registry.manifests[repository, name] = registry.manifests[repository, digest_of(body)] = body
+            tracked = registry.tracks_subjects and "subject" in json.loads(body)
+            self._answer(201, {"OCI-Subject": "yes"} if tracked else {})
+        elif self.command == "DELETE" and not registry.deletes:
+            self._answer(405)
+        elif (repository, name) not in registry.manifests:
+            self._answer(404)
+        elif self.command == "DELETE":
+            del registry.manifests[repository, name]
+            self._answer(202)
+        else:
+            self._answer(200, body=registry.manifests[repository, name])
+
+    def _has_blobs(self, repository: str, body: bytes) -> bool:
+        manifest = json.loads(body)
+        named = [manifest[key] for key in ("config",) if key in manifest] + manifest.get("layers", [])
+        return all((repository, blob["digest"]) in self.registry.blobs for blob in named)
+
+    def _read(self, limit: int | None = None) -> bytes:
+        """The body, or its first bytes."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            size = int(self.headers.get("Content-Length", 0))
+            return self.rfile.read(size if limit is None else min(limit, size))
+        body = b""
+        while size := int(self.rfile.readline() or b"0", 16):  # a client may hang up
+            body += self.rfile.read(size)
+            self.rfile.readline()
+            if limit is not None and len(body) >= limit:
+                return body[:limit]
+        self.rfile.readline()
+        return body
+
+    def _answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
+        with contextlib.suppress(ConnectionError):  # the client may have hung up
+            self.send_response(status)
+            for name, value in ({"Content-Length": str(len(body))} | (headers or {})).items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def digest_of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _error(code: str, message: str) -> bytes:
+    return json.dumps({"errors": [{"code": code, "message": message}]}).encode()

@@ -1,0 +1,293 @@
+"""The whole controller against the fake cluster, with a kubelet, a builder and a clock of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime as dt
+import gzip
+import hashlib
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+from tests.unit.fake_api_server import (
+    FakeCluster,
+    FakeRegistry,
+    Killed,
+)
+
+from modelyard.api.names import API_VERSION
+from modelyard.contract.build_request import (
+    REQUEST_FILE,
+    BuildRequest,
+    BuildResult,
+)
+from modelyard.controller.controller import Controller
+from modelyard.kube.errors import NotFound
+from modelyard.kube.types import CUSTOM_RESOURCES, DEPLOYMENTS, JOBS, PODS, REVISIONS, SECRETS, Json
+from modelyard.reconcile.cache import Cache
+from modelyard.reconcile.context import Context
+from modelyard.reconcile.event_recorder import Recorder
+from modelyard.reconcile.workqueue import (
+    Key,
+    WorkQueue,
+)
+from modelyard.resources import labels
+from modelyard.resources.build_pod import CONTAINER
+from modelyard.resources.revision import owner_of
+from modelyard.settings import Settings
+
+SYSTEM: Final = "modelyard-system"
+_ROUNDS: Final = 20_000  # of the event loop, until a test that never comes to rest is given up
+
+
+class Clock:
+    """Time that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.time = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+    def __call__(self) -> dt.datetime:
+        return self.time
+
+    def move(self, seconds: float) -> None:
+        self.time += dt.timedelta(seconds=seconds)
+
+
+class ClockedQueue(WorkQueue):
+    """A queue whose timers are those of the clock."""
+
+    def __init__(self, clock: Clock):
+        super().__init__()
+        self._clock = clock
+        self.later: dict[Key, dt.datetime] = {}
+
+    def add(self, key: Key) -> None:
+        self.later.pop(key, None)
+        super().add(key)
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        due = self._clock() + dt.timedelta(seconds=seconds)
+        self.later[key] = min(due, self.later.get(key, due))
+
+
+class World:
+    """A cluster with an operator that can be killed and started again."""
+
+    def __init__(self, settings: Settings | None = None, schedule: random.Random | None = None):
+        self.clock = Clock()
+        self.cluster = FakeCluster(self.clock, schedule)
+        self.registry = FakeRegistry()
+        self.settings = settings or Settings()
+        self.serves = True  # whether new pods become ready
+        self.outcome: Callable[[BuildRequest], BuildResult] = succeed
+        self.builds = 0
+
+    # the operator
+
+    async def start(self) -> None:
+        """A new process: nothing is remembered."""
+        self.cluster.dead = False
+        self.queue = ClockedQueue(self.clock)
+        self.store = Cache()
+        self.ctx = Context(
+            settings=self.settings,
+            client=self.cluster,  # type: ignore[arg-type]
+            store=self.store,
+            queue=self.queue,
+            recorder=Recorder(self.cluster, "test"),  # type: ignore[arg-type]
+            registry=self.registry,
+            now=self.clock,
+        )
+        self.controller = Controller(self.ctx)
+        starting = asyncio.create_task(self.controller.start())
+        while not starting.done() and not self.cluster.dead:
+            await asyncio.sleep(0)
+        if self.cluster.dead:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            raise Killed
+        await starting
+
+    async def stop(self) -> None:
+        await self.controller.stop()
+
+    async def settle(self) -> None:
+        """Run until there is nothing left to do now; Killed when the process ended."""
+        quiet = 0
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
+            if self.cluster.dead:
+                raise Killed
+            quiet = quiet + 1 if self.queue.idle and self.cluster.told else 0
+            if quiet > 10:
+                return
+        raise AssertionError(f"no rest after {self.cluster.calls[-20:]}")
+
+    async def play(self, seconds: float = 300, *, alone: bool = False) -> None:
+        """Settle, let pods and builds go on unless `alone`, and let time pass, until nothing happens within
+        `seconds`."""
+        end = self.clock() + dt.timedelta(seconds=seconds)
+        while True:
+            await self.settle()
+            if not alone and self.step():
+                continue
+            due = min(self.queue.later.values(), default=end)
+            if due >= end:
+                return
+            self.clock.time = max(due, self.clock.time)
+            for key in [key for key, moment in self.queue.later.items() if moment <= self.clock.time]:
+                self.queue.add(key)
+
+    # the cluster's other controllers
+
+    def step(self) -> bool:
+        """Let builds end and pods come up; whether anything changed."""
+        before = len(self.cluster.history)
+        for job in self.cluster.all(JOBS):
+            if "status" not in job:
+                self._run(job)
+        for metadata in [body["metadata"] for body in self.cluster.all(DEPLOYMENTS) if owner_of(body)]:
+            self.roll(metadata["name"], metadata["namespace"], ready=self.serves)
+        return len(self.cluster.history) > before
+
+    def roll(self, name: str, namespace: str = "default", *, ready: bool = True) -> None:
+        """A Deployment's controller and kubelet; pods that are there stay, new ones come up if `ready`."""
+        body = self.cluster.at(DEPLOYMENTS, name, namespace)
+        wanted, before = body["spec"]["replicas"], body.get("status", {})
+        template = body["spec"]["template"]
+        seen = before.get("template", template if ready else None)
+        updated = wanted if ready or seen == template else 0
+        status = {
+            "observedGeneration": body["metadata"]["generation"],
+            "replicas": wanted,
+            "updatedReplicas": updated,
+            "readyReplicas": wanted if ready else min(wanted, before.get("readyReplicas", 0)),
+            "availableReplicas": wanted if ready else min(wanted, before.get("availableReplicas", 0)),
+            "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}],
+            "template": template if ready else seen,
+        }
+        self.cluster.change(DEPLOYMENTS, namespace, name, {"status": status}, "status")
+
+    def _run(self, job: Json) -> None:
+        name = job["metadata"]["name"]
+        try:
+            request = self.request(name)
+        except NotFound:
+            return  # the pod waits for its Secret
+        self.builds += 1
+        result = self.outcome(request)
+        if result.digest:
+            self.registry.images[f"{request.repository}:{request.tag}"] = result.digest
+        self.end(
+            name, {"message": result.model_dump_json(by_alias=True), "exitCode": 0 if result.digest else 1}
+        )
+
+    def end(self, job: str, terminated: Json | None, reason: str = "PodFailurePolicy") -> None:
+        """A build Job ends, with a pod that left `terminated`, or without a pod."""
+        if terminated is not None:
+            self.end_pod(job, terminated)
+        good = terminated is not None and terminated.get("exitCode") == 0
+        condition = {"type": "Complete" if good else "Failed", "status": "True", "reason": reason}
+        self.cluster.change(JOBS, SYSTEM, job, {"status": {"conditions": [condition]}}, "status")
+
+    def start_pod(self, job: str, log: str) -> None:
+        """The pod of a build Job runs, and has written a log so far."""
+        self._put_pod(job, {"running": {}}, log)
+
+    def end_pod(self, job: str, terminated: Json) -> None:
+        """The pod of a build Job ends, which the Job has still to say."""
+        self._put_pod(job, {"terminated": terminated}, f"log of {job}\n")
+
+    def _put_pod(self, job: str, state: Json, log: str) -> None:
+        pod = f"{job}-x"
+        if any(body["metadata"]["name"] == pod for body in self.cluster.all(PODS)):
+            self.cluster.remove(PODS, SYSTEM, pod)  # of a Job of that name that was deleted
+        template = self.cluster.at(JOBS, job, SYSTEM)["spec"]["template"]["metadata"]
+        metadata = {"name": pod, "labels": {**template["labels"], labels.JOB_NAME: job}}
+        self.cluster.put(PODS, SYSTEM, {**PODS.header(), "metadata": metadata})
+        self.cluster.logs[pod] = log
+        status = {"containerStatuses": [{"name": CONTAINER, "state": state}]}
+        self.cluster.change(PODS, SYSTEM, pod, {"status": status}, "status")
+
+    def request(self, job: str) -> BuildRequest:
+        """What a build Job was asked."""
+        packed = self.cluster.at(SECRETS, job, SYSTEM)["data"][f"{REQUEST_FILE}.gz"]
+        return BuildRequest.model_validate_json(gzip.decompress(base64.b64decode(packed)))
+
+    # what a user does and sees
+
+    def apply(self, *bodies: Json) -> None:
+        for body in bodies:
+            self.cluster.apply(body)
+
+    def change(self, kind: str, on: str = "m", **spec: Any) -> None:
+        """Change fields of a spec; None removes one."""
+        self.cluster.change(CUSTOM_RESOURCES[kind], "default", on, {"spec": spec})
+
+    def status(self, kind: str, name: str = "m") -> Json:
+        status: Json = self.cluster.at(CUSTOM_RESOURCES[kind], name).get("status", {})
+        return status
+
+    def said(self, kind: str, name: str = "m") -> tuple[str, str, str]:
+        """id, state and the reason of Ready."""
+        status = self.status(kind, name)
+        return status.get("id", ""), status["state"], self.condition(kind, "Ready", name)["reason"]
+
+    def condition(self, kind: str, type_: str, name: str = "m") -> Json:
+        found: Json = next(c for c in self.status(kind, name)["conditions"] if c["type"] == type_)
+        return found
+
+    def record(self, kind: str, version: int, name: str = "m") -> Json:
+        """Annotations of a version's record, without their prefix."""
+        body = self.cluster.at(REVISIONS, labels.revision_name(kind, name, version))
+        return {
+            key.removeprefix("modelyard.dev/"): value
+            for key, value in body["metadata"].get("annotations", {}).items()
+        }
+
+    def events(self, reason: str) -> int:
+        """How many events were posted for a reason."""
+        return sum(
+            event.type == "ADDED" and event.body.get("reason") == reason for event in self.cluster.history
+        )
+
+
+def succeed(request: BuildRequest) -> BuildResult:
+    """The digest follows the tag, which is the hash of the inputs."""
+    return BuildResult(digest="sha256:" + hashlib.sha256(request.tag.encode()).hexdigest())
+
+
+def model(name: str = "m", **spec: Any) -> Json:
+    return _object("Model", name, {"url": "https://h/1", "mimeType": "application/octet-stream"} | spec)
+
+
+def manifest(name: str = "m", **spec: Any) -> Json:
+    return _object(
+        "Manifest",
+        name,
+        {
+            "modelIds": ["m"],
+            "driverProgram": "driver",
+            "assets": [{"id": "driver", "content": "def run(body): return body"}],
+            "targetRuntime": {"runtimeType": "Python", "properties": {"pythonVersion": "3.11"}},
+        }
+        | spec,
+    )
+
+
+def image(name: str = "m", **spec: Any) -> Json:
+    return _object("Image", name, {"manifestId": "m", "imageType": "Docker"} | spec)
+
+
+def service(name: str = "m", **spec: Any) -> Json:
+    return _object("Service", name, {"imageId": "m"} | spec)
+
+
+def everything() -> tuple[Json, Json, Json, Json]:
+    return model(), manifest(), image(), service()
+
+
+def _object(kind: str, name: str, spec: Json) -> Json:
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}

@@ -1,0 +1,113 @@
+"""What is told of a build at work: how far it is, or what keeps it from beginning."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.operator_harness import (
+    SYSTEM,
+    World,
+    everything,
+)
+
+from modelyard.kube.errors import KubeError
+from modelyard.kube.types import EVENTS, JOBS, PODS, Json
+from modelyard.reconcile.builds.log_keeper import PAUSE_SECONDS
+
+LOG = "[Fetch] model m:1: https://h/1\n[Push] model m:1: 40 MiB of 100 MiB\n"
+
+
+@pytest.fixture
+async def building(world: World) -> World:
+    """A build has begun; nobody runs its Job."""
+    world.apply(*everything())
+    await world.settle()
+    return world
+
+
+def start_pod(world: World, **status: object) -> str:
+    (job,) = world.cluster.all(JOBS)
+    name: str = job["metadata"]["name"]
+    metadata = {"name": f"{name}-x", "labels": {"batch.kubernetes.io/job-name": name}}
+    body = world.cluster.put(PODS, SYSTEM, {**PODS.header(), "metadata": metadata})
+    body["status"] = status
+    return f"{name}-x"
+
+
+def warn(world: World, resource: str, name: str, note: str) -> None:
+    about = {"kind": resource, "name": name}
+    body: Json = {
+        "metadata": {"name": f"{name}.{resource}"},
+        "type": "Warning",
+        "regarding": about,
+        "note": note,
+    }
+    world.cluster.put(EVENTS, SYSTEM, body)
+
+
+async def look(world: World) -> str | None:
+    """The progress at the next look."""
+    await world.play(seconds=6, alone=True)
+    progress: str | None = world.status("Image").get("progress")
+    return progress
+
+
+async def test_the_step_and_its_bytes_are_told(building: World) -> None:
+    building.cluster.logs[start_pod(building, phase="Running")] = LOG
+    assert await look(building) == "Push, model m:1: 40 MiB of 100 MiB"
+    assert building.said("Image") == ("m:1", "Running", "Building")
+
+
+async def test_progress_goes_with_the_build(building: World) -> None:
+    building.cluster.logs[start_pod(building, phase="Running")] = LOG
+    assert await look(building)
+    (job,) = building.cluster.all(JOBS)
+    building.cluster.remove(PODS, SYSTEM, f"{job['metadata']['name']}-x")
+    await building.play()
+    assert building.said("Image") == ("m:1", "Succeeded", "Built")
+    assert "progress" not in building.status("Image")
+
+
+async def test_it_is_written_only_when_it_changes_and_looked_at_now_and_then(building: World) -> None:
+    building.cluster.logs[start_pod(building, phase="Running")] = LOG
+    await look(building)
+    writes = len(building.cluster.writes)
+    calls = len(building.cluster.calls)
+    await building.play(seconds=60, alone=True)
+    assert len(building.cluster.writes) == writes
+    looks = [call for call in building.cluster.calls[calls:] if call.verb == "log"]
+    assert len(looks) <= 60 / PAUSE_SECONDS
+
+
+async def test_admission_that_refuses_the_pod_is_told(building: World) -> None:
+    (job,) = building.cluster.all(JOBS)
+    name = job["metadata"]["name"]
+    warn(building, "Job", name, 'pods "x" is forbidden: violates PodSecurity "restricted:latest": hostPath')
+    warn(building, "Job", "another", "nothing to do with it")
+    assert "violates PodSecurity" in (await look(building) or "")
+
+
+async def test_a_pod_that_finds_no_room_is_told(building: World) -> None:
+    no_room = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}
+    start_pod(building, phase="Pending", conditions=[no_room])
+    assert "0/3 nodes are available" in (await look(building) or "")
+
+
+async def test_a_volume_that_is_missing_is_told(building: World) -> None:
+    pod = start_pod(building, phase="Pending")
+    warn(building, "Pod", pod, 'MountVolume.SetUp failed for volume "pip": secret "pip" not found')
+    assert 'secret "pip" not found' in (await look(building) or "")
+
+
+async def test_nothing_is_told_of_what_just_begins(building: World) -> None:
+    start_pod(building, phase="Pending")
+    assert await look(building) is None
+
+
+async def test_a_look_that_fails_does_not_matter(building: World) -> None:
+    def refuse(_: int, call: object) -> None:
+        if getattr(call, "verb", "") == "list":
+            raise KubeError("no")
+
+    building.cluster.fault = refuse
+    assert await look(building) is None
+    assert building.said("Image") == ("m:1", "Running", "Building")

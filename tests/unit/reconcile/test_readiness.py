@@ -1,0 +1,77 @@
+"""A version is not ready before what follows it has noticed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.operator_harness import (
+    World,
+    manifest,
+)
+
+from modelyard.api.status import State
+from modelyard.kube.types import CUSTOM_RESOURCES, Json
+from modelyard.reconcile.cache import Cache
+from modelyard.reconcile.objects import Revision
+from modelyard.reconcile.outcome import Outcome, failed
+from modelyard.reconcile.readiness import gate_readiness
+from modelyard.reconcile.workqueue import Key
+
+SECOND = Revision(Key("Model", "default", "m"), 2, "u", 1, "", {}, {})
+REGISTERED = Outcome(State.SUCCEEDED, "Registered", "m:2 is registered", SECOND)
+
+
+def follower(refers: str, speaks_of: str, ready: str = "True", **metadata: Any) -> Json:
+    named = {"name": "f", "namespace": "default", "uid": "v", "generation": 1, "resourceVersion": "5"}
+    status = {"modelIds": [speaks_of], "conditions": [{"type": "Ready", "status": ready}]}
+    return manifest(modelIds=[refers]) | {"metadata": named | metadata, "status": status}
+
+
+def held_back(body: Json, outcome: Outcome = REGISTERED) -> Outcome:
+    store = Cache()
+    store.put_item("Manifest", body)
+    return gate_readiness(store, outcome)
+
+
+def test_one_that_speaks_of_the_old_version_is_waited_for() -> None:
+    outcome = held_back(follower("m", "m:1"))
+    assert (outcome.state, outcome.ready) == (State.SUCCEEDED, False)
+    assert outcome.message == "m:2 is registered; Manifest f has yet to follow"
+    assert outcome.requeue_after
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        follower("m", "m:2"),
+        follower("m:1", "m:1"),
+        follower("other", "other:1"),
+        follower("m", "m:1", ready="False"),
+        follower("m", "m:1", deletionTimestamp="2026-01-01T00:00:00Z"),
+    ],
+    ids=["has followed", "is pinned", "follows another", "is not ready itself", "is going"],
+)
+def test_one_that_is_not_waited_for(body: Json) -> None:
+    assert held_back(body) == REGISTERED
+
+
+def test_a_failure_is_said_at_once() -> None:
+    outcome = failed("NameTaken", "why", SECOND)
+    assert held_back(follower("m", "m:1"), outcome) == outcome
+
+
+async def test_in_the_end_all_is_ready(serving: World) -> None:
+    serving.change("Model", url="https://h/2")
+    await serving.play()
+    said = [
+        condition["message"]
+        for event in serving.cluster.history
+        for condition in event.body.get("status", {}).get("conditions", ())
+        if event.resource == CUSTOM_RESOURCES["Model"]
+        and condition["type"] == "Reconciling"
+        and condition["status"] == "True"
+    ]
+    assert said == ["m:2 is registered; Manifest m has yet to follow"]
+    for kind in CUSTOM_RESOURCES:
+        assert serving.condition(kind, "Ready")["status"] == "True"

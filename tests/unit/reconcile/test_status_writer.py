@@ -1,0 +1,164 @@
+"""Status: one patch, conditions as kstatus reads them, events on changes of state only."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from tests.unit.fake_api_server import Call
+from tests.unit.operator_harness import (
+    World,
+    everything,
+    model,
+)
+
+from modelyard.api.conditions import conditions
+from modelyard.api.status import State
+from modelyard.kube.errors import Rejected
+from modelyard.kube.types import CUSTOM_RESOURCES, EVENTS
+from modelyard.reconcile.objects import CustomObject
+from modelyard.reconcile.outcome import Outcome, failed, waiting
+from modelyard.reconcile.status_writer import (
+    desired_status,
+    report,
+)
+from modelyard.reconcile.workqueue import Key
+
+NOW = "2026-01-01T00:00:00Z"
+
+
+def item(**status: Any) -> CustomObject:
+    return CustomObject(Key("Model", "default", "m"), "u", 7, 1, None, False, {}, status)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ready", "reconciling", "stalled"),
+    [
+        (waiting("ModelNotFound", "why"), "False", "True", "False"),
+        (Outcome(State.RUNNING, "Building", "why"), "False", "True", "False"),
+        (Outcome(State.CANCELLED, "Cancelled", "why"), "False", "False", "True"),
+        (Outcome(State.SUCCEEDED, "Built", "why"), "True", "False", "False"),
+        (Outcome(State.SUCCEEDED, "Unavailable", "why", ready=False), "False", "True", "False"),
+        (failed("PipFailed", "why"), "False", "False", "True"),
+        (failed("RegistryUnavailable", "why", retrying=True), "False", "True", "False"),
+    ],
+    ids=str,
+)
+def test_a_state_as_kstatus_reads_it(outcome: Outcome, ready: str, reconciling: str, stalled: str) -> None:
+    status = desired_status(item(), outcome, NOW)
+    said = {c["type"]: c for c in status["conditions"]}
+    assert {type_: c["status"] for type_, c in said.items()} == {
+        "Ready": ready,
+        "Reconciling": reconciling,
+        "Stalled": stalled,
+    }
+    assert {(c["reason"], c["message"]) for c in said.values()} == {(outcome.reason, "why")}
+    assert {c["observedGeneration"] for c in said.values()} == {status["observedGeneration"]} == {7}
+    assert status["state"] == outcome.state
+    assert ("error" in status) == (outcome.state is State.FAILED)
+
+
+def test_a_transition_time_moves_with_the_status_only() -> None:
+    first = conditions({"Ready": (False, "A", "a"), "Stalled": (False, "A", "a")}, [], 1, "then")
+    second = conditions({"Ready": (True, "B", "b"), "Stalled": (False, "B", "b")}, first, 2, "now")
+    assert [(c["type"], c["lastTransitionTime"], c["reason"]) for c in second] == [
+        ("Ready", "now", "B"),
+        ("Stalled", "then", "B"),
+    ]
+
+
+def test_what_is_unknown_is_left_out() -> None:
+    fields: dict[str, Any] = {"a": None, "b": [], "c": "", "replicas": 0}
+    status = desired_status(item(), Outcome(State.RUNNING, "R", "r", fields=fields), NOW)
+    assert status.keys() == {"observedGeneration", "state", "replicas", "conditions"}
+
+
+async def test_one_patch_and_one_event(world: World) -> None:
+    world.apply(model())
+    await world.settle()
+    assert [(c.verb, c.resource) for c in world.cluster.writes] == [
+        ("create", "controllerrevisions"),
+        ("patch", "models"),
+        ("create", "events"),
+    ]
+    (event,) = world.cluster.all(EVENTS)
+    assert (event["reason"], event["type"], event["note"]) == ("Registered", "Normal", "m:1 is registered")
+    assert event["regarding"]["uid"] == world.cluster.at(CUSTOM_RESOURCES["Model"], "m")["metadata"]["uid"]
+
+
+async def test_no_event_while_the_state_stays(serving: World) -> None:
+    before = len(serving.cluster.all(EVENTS))
+    serving.change("Model", description="other words")
+    serving.cluster.change(
+        CUSTOM_RESOURCES["Model"], "default", "m", {"status": {"state": "Succeeded", "id": "m:1"}}, "status"
+    )
+    await serving.play()
+    assert serving.status("Model")["observedGeneration"] == 2
+    assert len(serving.cluster.all(EVENTS)) == before
+
+
+async def test_an_event_that_cannot_be_posted_is_let_go(world: World) -> None:
+    def refuse(_: int, call: Call) -> None:
+        if call.resource == "events":
+            raise Rejected("no")
+
+    world.cluster.fault = refuse
+    world.apply(*everything())
+    await world.play()
+    assert world.said("Service") == ("m:1", "Succeeded", "Serving")
+
+
+async def test_a_status_that_somebody_changed_is_put_right(serving: World) -> None:
+    before = serving.status("Image")
+    serving.cluster.change(
+        CUSTOM_RESOURCES["Image"], "default", "m", {"status": {"state": None, "error": {}}}, "status"
+    )
+    await serving.play()
+    assert serving.status("Image") == before
+
+
+async def test_an_error_goes_with_its_cause(serving: World) -> None:
+    runtime = {"runtimeType": "SparkPython", "properties": {"pythonVersion": None}}
+    serving.change("Manifest", targetRuntime=runtime)
+    await serving.play()
+    assert serving.status("Image")["error"]["code"] == "RuntimeNotSupported"
+    serving.change("Manifest", targetRuntime={"runtimeType": "Python"})
+    await serving.play()
+    assert "error" not in serving.status("Image")
+
+
+async def test_an_edit_that_came_between_is_a_conflict_and_nothing_is_lost(world: World) -> None:
+    def edit(_: int, call: Call) -> None:
+        if call == Call("patch", "models", "m", "status"):
+            world.cluster.fault = lambda number, call: None
+            world.change("Model", url="https://h/2")
+
+    world.cluster.fault = edit
+    world.apply(model())
+    await world.play()
+    assert world.said("Model")[0] == "m:2"
+    assert world.status("Model")["observedGeneration"] == 2
+
+
+async def test_an_object_that_went_meanwhile_is_let_go(world: World) -> None:
+    world.apply(model())
+    await world.settle()
+    known = world.store.item(Key("Model", "default", "m"))
+    assert known
+    world.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m")
+    await report(world.ctx, known, failed("Any", "thing"))
+    await world.settle()
+    assert (CUSTOM_RESOURCES["Model"], "default", "m") not in world.cluster.objects
+
+
+async def test_conditions_keep_their_time_while_a_build_goes_on(world: World) -> None:
+    world.apply(*everything())
+    await world.settle()
+    began = world.condition("Image", "Reconciling")["lastTransitionTime"]
+    world.clock.move(60)
+    await world.play()
+    assert world.condition("Image", "Ready")["lastTransitionTime"] == (
+        dt.datetime.fromisoformat(began) + dt.timedelta(seconds=60)
+    ).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert world.condition("Image", "Stalled")["lastTransitionTime"] == began

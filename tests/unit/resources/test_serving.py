@@ -1,0 +1,225 @@
+"""The children of a Service, as they are made."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from modelyard.api.service import ServiceSpec
+from modelyard.kube.merge import fingerprint
+from modelyard.kube.types import Json
+from modelyard.resources import (
+    labels,
+    serving,
+)
+from modelyard.resources.revision import Owner
+from modelyard.settings import Scoring
+
+OWNER = Owner("Service", "m", "u1")
+IMAGE = "localhost:5000/modelyard/default/m@sha256:" + "a" * 64
+SETTINGS = Scoring()
+
+
+def deployment(settings: Scoring = SETTINGS, image: str = IMAGE, **spec: Any) -> Json:
+    return serving.deployment(OWNER, ServiceSpec.model_validate({"imageId": "m"} | spec), image, settings)
+
+
+def container(body: Json) -> Json:
+    found: Json = body["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def test_pods_are_confined() -> None:
+    pod = deployment()["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not pod["automountServiceAccountToken"]
+    assert container(deployment())["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_a_roll_loses_no_request() -> None:
+    body = deployment(Scoring(pre_stop_seconds=7, drain_seconds=40))
+    pod = body["spec"]["template"]["spec"]
+    assert body["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert container(body)["lifecycle"] == {"preStop": {"sleep": {"seconds": 7}}}
+    assert pod["terminationGracePeriodSeconds"] > 7 + 40
+    assert {"name": "MODELYARD_DRAIN_SECONDS", "value": "40"} in container(body)["env"]
+    reserved = {"resourceFieldRef": {"resource": "requests.memory"}}
+    assert {"name": "MODELYARD_MEMORY_BYTES", "valueFrom": reserved} in container(body)["env"]
+
+
+def test_probes() -> None:
+    found = container(deployment(Scoring(progress_deadline_seconds=90)))
+    assert {name: found[name]["httpGet"]["path"] for name in found if name.endswith("Probe")} == {
+        "readinessProbe": "/ready",
+        "livenessProbe": "/",
+    }
+    assert {"name": "MODELYARD_INIT_SECONDS", "value": "90"} in found["env"]
+
+
+def test_the_servers_limits_are_the_charts() -> None:
+    variables = container(deployment(Scoring(scoring_timeout_ms=3000, workers=2)))["env"]
+    assert {"name": "SCORING_TIMEOUT_MS", "value": "3000"} in variables
+    assert {"name": "MODELYARD_WORKERS", "value": "2"} in variables
+
+
+def test_the_image_is_pinned() -> None:
+    assert container(deployment())["image"] == IMAGE
+
+
+@pytest.mark.parametrize(
+    ("spec", "replicas"),
+    [
+        ({}, None),
+        ({"autoScaler": {"minReplicas": 3}}, None),
+        ({"numReplicas": 3}, 3),
+        ({"numReplicas": 0}, 0),
+        ({"autoScaler": {"autoscaleEnabled": False}}, None),
+    ],
+)
+def test_replicas_are_said_only_when_they_are_fixed(spec: dict[str, Any], replicas: int | None) -> None:
+    assert deployment(**spec)["spec"].get("replicas") == replicas
+
+
+@pytest.mark.parametrize(
+    ("reserved", "requests"),
+    [
+        ({}, {"cpu": "100m", "memory": "512Mi"}),
+        ({"cpu": 2}, {"cpu": "2", "memory": "512Mi"}),
+        ({"cpu": "0.5", "memory": "2G"}, {"cpu": "0.5", "memory": "2G"}),
+    ],
+)
+def test_reservations_are_requests(reserved: dict[str, Any], requests: dict[str, str]) -> None:
+    body = deployment(containerResourceReservation=reserved)
+    assert container(body)["resources"] == {"requests": requests}
+
+
+def test_concurrency_and_pull_secrets_reach_the_pod() -> None:
+    body = deployment(Scoring(image_pull_secrets=("a", "b")), maxConcurrentRequestsPerContainer=9)
+    assert {"name": "MODELYARD_MAX_CONCURRENT_REQUESTS", "value": "9"} in container(body)["env"]
+    assert body["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}]
+
+
+def test_the_same_makes_the_same_and_only_what_pods_have_rolls_them() -> None:
+    first = deployment(numReplicas=1)
+    assert fingerprint(first) == fingerprint(deployment(numReplicas=1))
+    assert serving.template_mark(first) == serving.template_mark(deployment(numReplicas=2))
+    assert fingerprint(first) != fingerprint(deployment(numReplicas=2))
+    assert serving.template_mark(first) != serving.template_mark(deployment(image=IMAGE[:-1] + "b"))
+
+
+def test_selectors_find_the_pods() -> None:
+    body = deployment()
+    pod_labels = body["spec"]["template"]["metadata"]["labels"]
+    selectors = [
+        body["spec"]["selector"]["matchLabels"],
+        serving.core_service(OWNER)["spec"]["selector"],
+        serving.disruption_budget(OWNER)["spec"]["selector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector.items() <= pod_labels.items()
+
+
+def test_every_child_is_owned_and_labelled() -> None:
+    spec = ServiceSpec(image_id="m")
+    children = [
+        deployment(),
+        serving.core_service(OWNER),
+        serving.autoscaler(OWNER, spec),
+        serving.disruption_budget(OWNER),
+        serving.keys(OWNER),
+    ]
+    for child in children:
+        meta = child["metadata"]
+        assert meta["labels"][labels.MANAGED_BY] == labels.MANAGER
+        assert [(o["uid"], o["controller"], o["blockOwnerDeletion"]) for o in meta["ownerReferences"]] == [
+            ("u1", True, False)
+        ]
+    assert [child["metadata"]["name"] for child in children] == ["m", "m", "m", "m", "m-keys"]
+
+
+@pytest.mark.parametrize(
+    ("scaler", "least", "most", "target", "period"),
+    [
+        ({}, 1, 10, 70, 1),
+        (
+            {"minReplicas": 2, "maxReplicas": 5, "targetUtilization": 40, "refreshPeriodInSeconds": 30},
+            2,
+            5,
+            40,
+            30,
+        ),
+        ({"minReplicas": 0, "targetUtilization": 0}, 1, 10, 1, 1),
+    ],
+    ids=str,
+)
+def test_the_autoscaler(scaler: dict[str, Any], least: int, most: int, target: int, period: int) -> None:
+    spec = serving.autoscaler(OWNER, ServiceSpec.model_validate({"imageId": "m", "autoScaler": scaler}))[
+        "spec"
+    ]
+    assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "m"}
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (least, most)
+    assert spec["metrics"][0]["resource"]["target"] == {"type": "Utilization", "averageUtilization": target}
+    policies = [policy for behaviour in spec["behavior"].values() for policy in behaviour["policies"]]
+    assert {policy["periodSeconds"] for policy in policies} == {period}
+
+
+def test_keys_are_random_and_only_missing_ones_are_made() -> None:
+    made = serving.missing_keys({})
+    assert made.keys() == {"primaryKey", "secondaryKey"}
+    assert len({*made.values(), *serving.missing_keys({}).values()}) == 4
+    assert all(len(base64.b64decode(value)) >= 40 for value in made.values())
+    assert serving.missing_keys({"primaryKey": "x", "secondaryKey": ""}).keys() == {"secondaryKey"}
+    assert serving.missing_keys(made) == {}
+
+
+def test_the_uri_has_the_clusters_domain() -> None:
+    uri = serving.scoring_uri("m", "team", Scoring(cluster_domain="corp.internal"))
+    assert uri == "http://m.team.svc.corp.internal/score"
+
+
+ASKED_FOR = [
+    {"name": "AML_APP_INSIGHTS_ENABLED", "value": "true"},
+    {"name": "OTEL_SERVICE_NAME", "value": "m"},
+]
+COLLECTOR = {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://c:4318"}
+AZURE = {
+    "name": "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "valueFrom": {"secretKeyRef": {"name": "azure", "key": "connectionString", "optional": True}},
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "collector", "secret", "told"),
+    [
+        (True, "http://c:4318", None, [*ASKED_FOR, COLLECTOR]),
+        (True, None, "azure", [*ASKED_FOR, AZURE]),
+        (True, "http://c:4318", "azure", [*ASKED_FOR, COLLECTOR, AZURE]),
+        (True, None, None, []),
+        (False, "http://c:4318", "azure", []),
+    ],
+)
+def test_traces_go_where_the_chart_says_when_they_are_asked_for(
+    asked: bool, collector: str | None, secret: str | None, told: list[Json]
+) -> None:
+    settings = Scoring(otlp_endpoint=collector, app_insights_secret=secret)
+    variables = container(deployment(settings, appInsightsEnabled=asked))["env"]
+    prefixes = ("AML_APP", "OTEL", "APPLICATIONINSIGHTS")
+    assert [one for one in variables if one["name"].startswith(prefixes)] == told
+
+
+def test_the_key_of_the_connection_string_can_be_named() -> None:
+    settings = Scoring(app_insights_secret="azure", app_insights_secret_key="other")
+    (one,) = (
+        variable["valueFrom"]["secretKeyRef"]
+        for variable in container(deployment(settings, appInsightsEnabled=True))["env"]
+        if variable["name"] == AZURE["name"]
+    )
+    assert one["key"] == "other"

@@ -1,0 +1,133 @@
+"""httpx over urllib3's connections, against real servers."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from typing import NoReturn
+
+import httpx
+import pytest
+import trustme
+from tests.support.web_server import (
+    Answer,
+    WebServer,
+)
+
+from modelyard.streams.urllib3_transport import Connections
+
+_CHUNKS = [b"a" * 100_000, b"b", b""]
+
+
+def _no_tls() -> NoReturn:
+    raise AssertionError("nobody speaks TLS here")
+
+
+@pytest.fixture
+def client() -> Iterator[httpx.Client]:
+    with httpx.Client(transport=Connections(_no_tls)) as client:
+        yield client
+
+
+def test_what_is_asked_and_what_is_answered(client: httpx.Client, web: WebServer) -> None:
+    web.answer = lambda _: Answer(418, b"short and stout", {"X-Kind": "teapot"})
+    answer = client.get(f"{web.url}/a%2Fb?c=d%20e", headers={"X-Asked": "yes"})
+    assert (answer.status_code, answer.reason_phrase) == (418, "I'm a Teapot")
+    assert (answer.text, answer.headers["x-kind"]) == ("short and stout", "teapot")
+    (asked,) = web.asked
+    assert (asked.method, asked.path) == ("GET", "/a%2Fb?c=d%20e")
+    assert asked.headers["x-asked"] == "yes"
+    assert "content-length" not in asked.headers
+    assert asked.headers["host"] == web.address
+
+
+def test_a_body_in_chunks(client: httpx.Client, web: WebServer) -> None:
+    web.answer = lambda _: Answer(200, b"x" * 3_000_000, chunked=True)
+    answer = client.post(web.url, content=iter(_CHUNKS))
+    assert answer.content == b"x" * 3_000_000
+    assert web.asked[0].headers["transfer-encoding"] == "chunked"
+
+
+def test_a_body_of_known_length(client: httpx.Client, web: WebServer) -> None:
+    web.answer = lambda _: Answer()
+    length = {"Content-Length": "100001"}
+    assert client.post(web.url, content=iter(_CHUNKS), headers=length).status_code == 200
+    assert web.asked[0].headers["content-length"] == "100001"
+    assert "transfer-encoding" not in web.asked[0].headers
+
+
+@pytest.mark.parametrize("length", ["100000", "100002"])
+def test_a_body_of_another_length(client: httpx.Client, web: WebServer, length: str) -> None:
+    with pytest.raises(httpx.TransportError, match="another length"):
+        client.post(web.url, content=iter(_CHUNKS), headers={"Content-Length": length})
+
+
+def test_what_the_body_raises_comes_out(client: httpx.Client, web: WebServer) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"first"
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        client.post(web.url, content=broken())
+
+
+def test_an_answer_that_breaks_off(client: httpx.Client, web: WebServer) -> None:
+    web.answer = lambda _: Answer(200, b"x" * 10, drop_after=4)
+    seen = b""
+    with pytest.raises(httpx.TransportError), client.stream("GET", web.url) as answer:
+        for chunk in answer.iter_raw():
+            seen += chunk
+    assert seen == b"xxxx"
+
+
+def test_nobody_there(client: httpx.Client) -> None:
+    with pytest.raises(httpx.TransportError, match=r"^\[Errno 111\] Connection refused$"):
+        client.get("http://127.0.0.1:1/")
+
+
+def test_a_server_may_be_slower_to_take_a_body_than_to_answer_the_phone(
+    client: httpx.Client, web: WebServer
+) -> None:
+    """urllib3 alone gives each chunk as long as a connection may take to come about."""
+    web.answer = lambda _: Answer()
+    web.reads_after_seconds = 0.5
+    body = iter([b"x" * 30_000_000])
+    assert client.post(web.url, content=body, timeout=httpx.Timeout(30, connect=0.2)).status_code == 200
+
+
+def test_tls_is_checked(client: httpx.Client) -> None:
+    authority, other = trustme.CA(), trustme.CA()
+    settings = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(settings)
+    server = WebServer(settings)
+    server.answer = lambda _: Answer(200, b"trusted")
+    try:
+        for trusted in (authority, other):
+            known = ssl.create_default_context()
+            trusted.configure_trust(known)
+            with httpx.Client(transport=Connections(lambda known=known: known)) as client:
+                if trusted is authority:
+                    assert client.get(server.url).text == "trusted"
+                else:
+                    with pytest.raises(httpx.TransportError, match="CERTIFICATE_VERIFY_FAILED"):
+                        client.get(server.url)
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
+def test_a_proxy_of_the_environment(web: WebServer, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, f"http://me:p%40ss@{web.address}")
+    web.answer = lambda _: Answer(200, b"by the proxy")
+    with httpx.Client(transport=Connections(_no_tls)) as client:
+        assert client.get("http://elsewhere.example/file").text == "by the proxy"
+    assert web.asked[0].path == "http://elsewhere.example/file"
+    assert web.asked[0].headers["proxy-authorization"] == "Basic bWU6cEBzcw=="
+
+
+def test_hosts_without_the_proxy(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,.svc")
+    web.answer = lambda _: Answer(200, b"directly")
+    with httpx.Client(transport=Connections(_no_tls)) as client:
+        assert client.get(web.url).text == "directly"
