@@ -31,6 +31,7 @@ from modelyard.reconcile.workqueue import Key
 from modelyard.resources import (
     labels,
 )
+from modelyard.resources import serving as service_children
 from modelyard.resources.revision import Owner
 from modelyard.resources.serving import template_mark
 from modelyard.settings import Scoring
