@@ -9,7 +9,7 @@ from typing import Final
 
 from modelyard.oci import Registry as Client
 from modelyard.oci.registry_config import RegistryAccess
-from modelyard.settings import Settings
+from modelyard.settings import OperatorSettings
 
 FRESH: Final = 5.0  # seconds that an answer is good for: many images are built on one base
 
@@ -17,7 +17,7 @@ FRESH: Final = 5.0  # seconds that an answer is good for: many images are built 
 class Registry:
     """Digests of images."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: OperatorSettings):
         self._client = Client(registry_access(settings))
         self._known: dict[str, tuple[float, str]] = {}
 
@@ -39,7 +39,7 @@ class Registry:
         self._client.close()
 
 
-def registry_access(settings: Settings) -> RegistryAccess:
+def registry_access(settings: OperatorSettings) -> RegistryAccess:
     """How pods of the operator's namespace reach the registry."""
     registry = settings.registry
     return RegistryAccess(

@@ -24,7 +24,7 @@ from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.event_recorder import Recorder
 from modelyard.reconcile.workqueue import WorkQueue
-from modelyard.settings import CONFIG_VARIABLE, Settings, load
+from modelyard.settings import CONFIG_VARIABLE, OperatorSettings, load
 
 _LOG: Final = logging.getLogger(__name__)
 # New objects until the garbage collector looks at the young ones; by default 700, a twelfth of the CPU time.
@@ -47,7 +47,7 @@ def run() -> int:
     return 0
 
 
-async def _operate(settings: Settings) -> None:
+async def _operate(settings: OperatorSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -20,7 +20,7 @@ class _Section(BaseModel):
     )
 
 
-class Registry(_Section):
+class RegistrySettings(_Section):
     """The registry, which may have three names: in images, the kubelet's, and the pods'."""
 
     push: str = "localhost:5000"  # host[:port] in names of images, and as a Docker engine sees it
@@ -43,7 +43,7 @@ class Registry(_Section):
         return self.internal or self.push
 
 
-class Conda(_Section):
+class CondaSettings(_Section):
     """Where the packages of conda environments come from, and what they will run on."""
 
     channels: tuple[str, ...] = ("conda-forge",)  # of environment files that name none
@@ -52,7 +52,7 @@ class Conda(_Section):
     secret: str | None = None  # key credentials.json
 
 
-class Build(_Section):
+class BuildSettings(_Section):
     """How build Jobs run."""
 
     image: str = "modelyard:dev"  # the operator's own image
@@ -69,7 +69,7 @@ class Build(_Section):
     docker_node_selector: dict[str, str] = Field(default_factory=dict)  # nodes with an engine
     ca_bundle_config_map: str | None = None  # key ca.crt
     pip_config_secret: str | None = None  # key pip.conf
-    conda: Conda = Conda()
+    conda: CondaSettings = CondaSettings()
     registry_secret: str | None = None  # type kubernetes.io/dockerconfigjson
     attestations: bool = True  # whether images get a bill of materials and their provenance
     signing_secret: str | None = None  # keys cosign.key and cosign.password
@@ -96,7 +96,7 @@ class Build(_Section):
         return ("Layers", "Docker") if has_docker else ("Layers",)
 
 
-class Sources(_Section):
+class SourcesSettings(_Section):
     """Where models and assets may come from."""
 
     schemes: tuple[str, ...] = ()  # empty: all that there are
@@ -112,7 +112,7 @@ class Sources(_Section):
         return tuple(sorted(claim for claim, readers in self.claims.items() if asking & set(readers)))
 
 
-class Scoring(_Section):
+class ScoringSettings(_Section):
     """How Services run."""
 
     cluster_domain: str = "cluster.local"
@@ -128,7 +128,7 @@ class Scoring(_Section):
     app_insights_secret_key: str = "connectionString"  # noqa: S105 - in that Secret
 
 
-class Settings(_Section):
+class OperatorSettings(_Section):
     """All of it; times in seconds."""
 
     namespace: str = "modelyard-system"  # the operator's own
@@ -139,16 +139,18 @@ class Settings(_Section):
     liveness_port: int = 8081
     log_format: str = "json"
     log_level: str = "INFO"
-    registry: Registry = Registry()
-    build: Build = Build()
-    sources: Sources = Sources()
-    scoring: Scoring = Scoring()
+    registry: RegistrySettings = RegistrySettings()
+    build: BuildSettings = BuildSettings()
+    sources: SourcesSettings = SourcesSettings()
+    scoring: ScoringSettings = ScoringSettings()
 
 
-def load() -> Settings:
+def load() -> OperatorSettings:
     """Settings from the file that MODELYARD_CONFIG names, defaults without it.
 
     Raises pydantic.ValidationError, which names the field, and OSError.
     """
     path = os.environ.get(CONFIG_VARIABLE)
-    return Settings.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")) if path else {})
+    return OperatorSettings.model_validate(
+        yaml.safe_load(Path(path).read_text(encoding="utf-8")) if path else {}
+    )

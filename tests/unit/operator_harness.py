@@ -36,7 +36,7 @@ from modelyard.reconcile.workqueue import (
 from modelyard.resources import labels
 from modelyard.resources.build_pod import CONTAINER
 from modelyard.resources.revision import owner_of
-from modelyard.settings import Settings
+from modelyard.settings import OperatorSettings
 
 SYSTEM: Final = "modelyard-system"
 _ROUNDS: Final = 20_000  # of the event loop, until a test that never comes to rest is given up
@@ -75,11 +75,11 @@ class ClockedQueue(WorkQueue):
 class World:
     """A cluster with an operator that can be killed and started again."""
 
-    def __init__(self, settings: Settings | None = None, schedule: random.Random | None = None):
+    def __init__(self, settings: OperatorSettings | None = None, schedule: random.Random | None = None):
         self.clock = Clock()
         self.cluster = FakeCluster(self.clock, schedule)
         self.registry = FakeRegistry()
-        self.settings = settings or Settings()
+        self.settings = settings or OperatorSettings()
         self.serves = True  # whether new pods become ready
         self.outcome: Callable[[BuildRequest], BuildResult] = succeed
         self.builds = 0

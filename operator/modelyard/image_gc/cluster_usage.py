@@ -27,7 +27,7 @@ from modelyard.kube.types import (
     REVISIONS,
     STATEFUL_SETS,
 )
-from modelyard.settings import Settings
+from modelyard.settings import OperatorSettings
 
 NAMES_IMAGES: Final = (
     *CUSTOM_RESOURCES.values(),
@@ -55,7 +55,7 @@ T = TypeVar("T")
 class Cluster:
     """Synchronous: each call has a connection of its own, since minutes may lie between two."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: OperatorSettings):
         self._settings = settings
 
     def uses(self) -> Uses:

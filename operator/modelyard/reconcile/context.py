@@ -11,7 +11,7 @@ from modelyard.kube.client import Client
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.event_recorder import Recorder
 from modelyard.reconcile.workqueue import WorkQueue
-from modelyard.settings import Settings
+from modelyard.settings import OperatorSettings
 
 
 class Registry(Protocol):
@@ -26,7 +26,7 @@ class Registry(Protocol):
 class Context:
     """Everything outside the functions of this package."""
 
-    settings: Settings
+    settings: OperatorSettings
     client: Client
     store: Cache
     queue: WorkQueue

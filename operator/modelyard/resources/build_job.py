@@ -13,13 +13,13 @@ from modelyard.contract.build_request import (
 from modelyard.kube.types import JOBS, SECRETS, Json
 from modelyard.resources import labels
 from modelyard.resources.build_pod import CONTAINER, Build, build_pod
-from modelyard.settings import Settings
+from modelyard.settings import OperatorSettings
 
 _FAILED: Final = 1  # the builder's exit code for a failure that it has explained
 _LOST_PODS: Final = 2  # how many pods may vanish without an explanation
 
 
-def build_job(build: Build, settings: Settings) -> Json:
+def build_job(build: Build, settings: OperatorSettings) -> Json:
     """The Job: a failure that the builder explains ends it, a pod that is lost is replaced."""
     return {
         **JOBS.header(),

@@ -14,7 +14,7 @@ from modelyard.kube.merge import fingerprint
 from modelyard.kube.types import AUTOSCALERS, CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS, Json
 from modelyard.resources import labels
 from modelyard.resources.revision import Owner, metadata
-from modelyard.settings import Scoring
+from modelyard.settings import ScoringSettings
 
 CONTAINER: Final = "scoring"
 PRIMARY_KEY: Final = "primaryKey"
@@ -24,7 +24,7 @@ _PORT: Final = 5001
 _KEY_BYTES: Final = 32
 
 
-def deployment(owner: Owner, spec: ServiceSpec, image: str, scoring: Scoring) -> Json:
+def deployment(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSettings) -> Json:
     """The Deployment. Without numReplicas it says nothing of replicas: they are the autoscaler's."""
     template = _template(owner, spec, image, scoring)
     template["metadata"]["annotations"] = {labels.TEMPLATE: fingerprint(template)}
@@ -49,7 +49,7 @@ def template_mark(wanted: Json) -> str:
     return str(wanted["spec"]["template"]["metadata"]["annotations"][labels.TEMPLATE])
 
 
-def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: Scoring) -> Json:
+def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSettings) -> Json:
     probe = {"httpGet": {"path": "/ready", "port": "http"}, "timeoutSeconds": 5}
     return {
         "metadata": {"labels": labels.labels_of(owner.kind, owner.name)},
@@ -119,7 +119,7 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: Scoring) -> 
     }
 
 
-def _telemetry(owner: Owner, spec: ServiceSpec, scoring: Scoring) -> list[Json]:
+def _telemetry(owner: Owner, spec: ServiceSpec, scoring: ScoringSettings) -> list[Json]:
     """Traces, when they are asked for and have somewhere to go."""
     places: list[Json] = []
     if scoring.otlp_endpoint:
@@ -164,7 +164,7 @@ def core_service(owner: Owner) -> Json:
     }
 
 
-def scoring_uri(name: str, namespace: str, scoring: Scoring) -> str:
+def scoring_uri(name: str, namespace: str, scoring: ScoringSettings) -> str:
     """Where to POST requests, inside the cluster."""
     return f"http://{name}.{namespace}.svc.{scoring.cluster_domain}/score"
 

@@ -12,7 +12,7 @@ from tests.support.cluster import Json, Kubectl, eventually, port_forward
 from modelyard.api.service import ServiceSpec
 from modelyard.resources import serving
 from modelyard.resources.revision import Owner
-from modelyard.settings import Scoring
+from modelyard.settings import ScoringSettings
 
 _ROUNDS: Final = 3
 _SPEC: Final = {"numReplicas": 1, "containerResourceReservation": {"cpu": "100m", "memory": "128Mi"}}
@@ -43,7 +43,7 @@ def _bare(name: str, location: str) -> list[Json]:
     spec = ServiceSpec.model_validate({"imageId": "bare", **_SPEC})
     made = [
         serving.keys(owner) | {"data": serving.missing_keys({})},
-        serving.deployment(owner, spec, location, Scoring()),
+        serving.deployment(owner, spec, location, ScoringSettings()),
         serving.core_service(owner),
     ]
     for item in made:

@@ -37,7 +37,7 @@ from modelyard.reconcile.outcome import Outcome
 from modelyard.reconcile.status_writer import desired_status
 from modelyard.resources import serving
 from modelyard.resources.revision import Owner, owner_reference, revision
-from modelyard.settings import Scoring
+from modelyard.settings import ScoringSettings
 
 _GROUP: Final = "bench.modelyard.dev"
 _SERVICES: Final = ApiResource(f"{_GROUP}/{VERSION}", SERVICE.name, SERVICE.plural)
@@ -79,7 +79,7 @@ def _children(item: Item) -> list[tuple[ApiResource, Json]]:
     made = [
         (REVISIONS, revision(owner, 1, {"imageId": "bench:1", "numReplicas": 0}, {})),
         (SECRETS, serving.keys(owner) | {"data": serving.missing_keys({})}),
-        (DEPLOYMENTS, serving.deployment(owner, spec, _IMAGE, Scoring())),
+        (DEPLOYMENTS, serving.deployment(owner, spec, _IMAGE, ScoringSettings())),
         (CORE_SERVICES, serving.core_service(owner)),
     ]
     for _, body in made:
@@ -95,7 +95,7 @@ def _outcome(item: Item) -> Outcome:
     """A Service's end, with all that its status has to say."""
     record = Record(item.key, 1, item.uid, 1, timestamp(dt.datetime.now(dt.UTC)), {}, {})
     fields = {
-        "scoringUri": serving.scoring_uri(item.key.name, item.key.namespace, Scoring()),
+        "scoringUri": serving.scoring_uri(item.key.name, item.key.namespace, ScoringSettings()),
         "replicas": 0,
         "readyReplicas": 0,
         "imageLocation": _IMAGE,

@@ -26,7 +26,7 @@ from modelyard.contract.build_request import (
 )
 from modelyard.kube.types import Json
 from modelyard.resources.build_pod import Build, build_pod
-from modelyard.settings import Settings
+from modelyard.settings import OperatorSettings
 
 OPERATOR_IMAGE = Path(__file__).parents[3] / "build" / "operator-image"
 DRIVER = """
@@ -47,7 +47,7 @@ class Pod:
     engine: docker.DockerClient
     network: str
     folder: Path
-    settings: Settings
+    settings: OperatorSettings
 
     def run(self, request: BuildRequest) -> tuple[int, str, BuildResult]:
         """Exit code, log and result. What the pod may do is what its description says."""
@@ -113,7 +113,7 @@ def pod(engine: docker.DockerClient, tmp_path: Path) -> Pod:
         (tmp_path / "ca").mkdir()
         (tmp_path / "ca" / "ca.crt").write_bytes(Path(ca_bundle).read_bytes())
         values["build"]["caBundleConfigMap"] = "ca"
-    return Pod(engine, next(iter(networks)), tmp_path, Settings.model_validate(values))
+    return Pod(engine, next(iter(networks)), tmp_path, OperatorSettings.model_validate(values))
 
 
 def test_a_pod_without_rights_builds_an_image(

@@ -22,7 +22,7 @@ from tests.integration.chart.tools import (
     settings,
 )
 
-from modelyard.settings import Settings
+from modelyard.settings import OperatorSettings
 
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 KINDS = {"models", "manifests", "images", "services"}
@@ -33,7 +33,7 @@ def resources(role: dict[str, Any], *verbs: str) -> set[str]:
     return {name for rule in role["rules"] if set(verbs) & set(rule["verbs"]) for name in rule["resources"]}
 
 
-def flat(settings: Settings) -> dict[str, Any]:
+def flat(settings: OperatorSettings) -> dict[str, Any]:
     """Each setting by the names of its section and itself."""
     return {
         f"{section}.{name}" if name else section: setting
@@ -138,9 +138,9 @@ def test_default_python_version_needs_a_base_image(render: Render) -> None:
 def test_default_settings_are_the_operators_own(render: Render) -> None:
     """The chart's defaults and those in the code do not drift apart."""
     rendered = settings(render()).model_dump()
-    rendered["registry"]["push"] = Settings().registry.push
-    rendered["build"]["image"] = Settings().build.image
-    assert rendered == Settings().model_dump()
+    rendered["registry"]["push"] = OperatorSettings().registry.push
+    rendered["build"]["image"] = OperatorSettings().build.image
+    assert rendered == OperatorSettings().model_dump()
 
 
 def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
     }  # fmt: skip
     file = tmp_path / "values.yaml"
     file.write_text(yaml.safe_dump(values))
-    default, changed = flat(Settings()), flat(settings(render("--values", str(file))))
+    default, changed = flat(OperatorSettings()), flat(settings(render("--values", str(file))))
     same = {name for name, value in default.items() if changed[name] == value}
     # The namespace is the release's, the ports are inside the pod, and signatures need attestations.
     assert same == {"namespace", "metrics_port", "liveness_port", "build.attestations"}

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from modelyard.settings import Settings
+from modelyard.settings import OperatorSettings
 
 ROOT: Final = Path(__file__).parents[3]
 CHART: Final = ROOT / "charts" / "modelyard"
@@ -75,8 +75,8 @@ def pods(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: item["spec"].get("template", item) for name, item in found.items()}
 
 
-def settings(objects: list[dict[str, Any]]) -> Settings:
+def settings(objects: list[dict[str, Any]]) -> OperatorSettings:
     """What the operator is told."""
     configs = of_kind(objects, "ConfigMap")
     files = {item["metadata"]["labels"]["app.kubernetes.io/name"]: item["data"] for item in configs}
-    return Settings.model_validate(yaml.safe_load(files["modelyard"]["settings.yaml"]))
+    return OperatorSettings.model_validate(yaml.safe_load(files["modelyard"]["settings.yaml"]))

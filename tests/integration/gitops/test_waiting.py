@@ -15,7 +15,7 @@ from tests.unit.operator_harness import (
 )
 
 from modelyard.kube.types import CUSTOM_RESOURCES, Json
-from modelyard.settings import Settings
+from modelyard.settings import OperatorSettings
 
 GOOD: Final = Health("Current", "Healthy")
 KINDS: Final = tuple(CUSTOM_RESOURCES)
@@ -49,7 +49,7 @@ EDITS: Final[tuple[Edit, ...]] = (create, change_model, change_model_back, chang
 @pytest.mark.parametrize("seed", range(20))
 async def test_what_is_healthy_is_served(seed: int, healths: Healths) -> None:
     schedule = random.Random(seed)
-    world = World(Settings(workers=schedule.randint(1, 4)), schedule)
+    world = World(OperatorSettings(workers=schedule.randint(1, 4)), schedule)
     await world.start()
     for edit in EDITS:
         edit(world)

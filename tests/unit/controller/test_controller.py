@@ -29,7 +29,7 @@ from modelyard.kube.types import (
 )
 from modelyard.metrics import RECONCILE_ERRORS
 from modelyard.reconcile.workqueue import Key
-from modelyard.settings import Settings
+from modelyard.settings import OperatorSettings
 
 
 def silent(controller: Controller, plural: str, seconds: float) -> None:
@@ -66,7 +66,7 @@ async def test_a_deaf_watch(world: World) -> None:
 
 @pytest.fixture
 async def two_namespaces() -> AsyncIterator[World]:
-    world = World(Settings(watch_namespaces=("default", "other")))
+    world = World(OperatorSettings(watch_namespaces=("default", "other")))
     await world.start()
     yield world
     await world.stop()
@@ -252,7 +252,7 @@ async def test_a_namespace_that_is_being_deleted_is_left_alone(serving: World) -
 
 
 async def test_a_resync_finds_what_no_watch_tells() -> None:
-    world = World(Settings(resync_seconds=0.01))
+    world = World(OperatorSettings(resync_seconds=0.01))
     await world.start()
     world.apply(*everything())
     await world.play(seconds=10)
@@ -266,7 +266,7 @@ async def test_a_resync_finds_what_no_watch_tells() -> None:
 
 
 async def test_a_resync_asks_for_nothing_that_a_watch_tells() -> None:
-    world = World(Settings(resync_seconds=0.01))
+    world = World(OperatorSettings(resync_seconds=0.01))
     await world.start()
     world.apply(*everything())
     await world.play(seconds=10)

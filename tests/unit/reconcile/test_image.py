@@ -33,7 +33,7 @@ from modelyard.contract.errors import (
 )
 from modelyard.kube.errors import Rejected
 from modelyard.kube.types import CONFIG_MAPS, CUSTOM_RESOURCES, JOBS, PODS, SECRETS
-from modelyard.settings import Build, Settings
+from modelyard.settings import BuildSettings, OperatorSettings
 
 
 def failing(code: str, *, transient: bool = False) -> Callable[[BuildRequest], BuildResult]:
@@ -369,7 +369,7 @@ async def test_what_cannot_be_built(world: World, runtime: dict[str, Any], code:
     ],
 )
 async def test_who_builds(default: str, asked: dict[str, str], builder: str) -> None:
-    world = World(Settings.model_validate({"build": {"builder": default, "dockerEnabled": True}}))
+    world = World(OperatorSettings.model_validate({"build": {"builder": default, "dockerEnabled": True}}))
     await world.start()
     world.apply(model(), manifest(targetRuntime={"runtimeType": "Python", "properties": asked}), image())
     await world.settle()
@@ -391,7 +391,7 @@ def _claims(world: World) -> list[str]:
 @pytest.fixture
 async def with_claims() -> AsyncIterator[World]:
     claims = {"shared": ["*"], "own": ["other", "default"], "private": ["other"]}
-    world = World(Settings.model_validate({"sources": {"claims": claims}}))
+    world = World(OperatorSettings.model_validate({"sources": {"claims": claims}}))
     await world.start()
     yield world
     await world.stop()
@@ -444,7 +444,9 @@ async def test_a_conda_environment_brings_any_python(world: World) -> None:
     [({}, "spark-3.12"), ({"pythonVersion": "3.13"}, "spark-3.13"), ({"condaEnvFile": "a"}, "spark-3.12")],
 )
 async def test_spark_stands_on_images_of_its_own(properties: dict[str, str], image_used: str) -> None:
-    world = World(Settings(build=Build(spark_images={"3.12": "spark-3.12", "3.13": "spark-3.13"})))
+    world = World(
+        OperatorSettings(build=BuildSettings(spark_images={"3.12": "spark-3.12", "3.13": "spark-3.13"}))
+    )
     await world.start()
     runtime = {"runtimeType": "SparkPython", "properties": properties}
     world.apply(model(), manifest(targetRuntime=runtime), image())
@@ -456,7 +458,7 @@ async def test_spark_stands_on_images_of_its_own(properties: dict[str, str], ima
 
 async def test_the_python_version_when_none_is_given() -> None:
     offered = {"3.11": "old", "3.13": "new"}
-    world = World(Settings(build=Build(base_images=offered, default_python_version="3.13")))
+    world = World(OperatorSettings(build=BuildSettings(base_images=offered, default_python_version="3.13")))
     await world.start()
     world.apply(
         model(),

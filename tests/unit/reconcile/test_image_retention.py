@@ -12,13 +12,15 @@ from tests.unit.operator_harness import (
 )
 from tests.unit.reconcile.test_image import failing
 
-from modelyard.settings import Build, Registry, Settings
+from modelyard.settings import BuildSettings, OperatorSettings, RegistrySettings
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     """An operator that keeps the images of two versions, with four versions built and the last one served."""
-    world = World(Settings(registry=Registry(keep_versions=2), build=Build(attempts=2)))
+    world = World(
+        OperatorSettings(registry=RegistrySettings(keep_versions=2), build=BuildSettings(attempts=2))
+    )
     await world.start()
     world.apply(*everything())
     await world.play()
@@ -54,7 +56,7 @@ async def test_all_keep_theirs_by_default() -> None:
 
 
 async def test_a_version_that_a_service_stays_at_keeps_its_image() -> None:
-    world = World(Settings(registry=Registry(keep_versions=1)))
+    world = World(OperatorSettings(registry=RegistrySettings(keep_versions=1)))
     await world.start()
     world.apply(*everything(), service("old", imageId="m:1"))
     await world.play()

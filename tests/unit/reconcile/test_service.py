@@ -34,7 +34,7 @@ from modelyard.resources import (
 from modelyard.resources import serving as service_children
 from modelyard.resources.revision import Owner
 from modelyard.resources.serving import template_mark
-from modelyard.settings import Scoring
+from modelyard.settings import ScoringSettings
 
 AUTOSCALED: dict[str, Any] = {
     "numReplicas": None,
@@ -280,7 +280,7 @@ async def test_children_are_built_only_when_something_is_new(
     built: list[str] = []
     build = service_children.deployment
 
-    def deployment(owner: Owner, spec: ServiceSpec, image: str, settings: Scoring) -> Json:
+    def deployment(owner: Owner, spec: ServiceSpec, image: str, settings: ScoringSettings) -> Json:
         built.append(image)
         return build(owner, spec, image, settings)
 

@@ -33,7 +33,7 @@ from modelyard.kube.types import (
     SECRETS,
 )
 from modelyard.reconcile.workqueue import Key
-from modelyard.settings import Settings
+from modelyard.settings import OperatorSettings
 
 KINDS = tuple(CUSTOM_RESOURCES)
 CHILDREN = (DEPLOYMENTS, CORE_SERVICES, AUTOSCALERS, DISRUPTION_BUDGETS, SECRETS, CONFIG_MAPS)
@@ -245,7 +245,7 @@ async def test_any_call_may_fail_once(point: str) -> None:
 async def test_edits_at_any_moment(seed: int) -> None:
     """Whatever the interleaving of edits, watches and calls, the last edit is what is served."""
     schedule = random.Random(seed)
-    world = World(Settings(workers=schedule.randint(1, 4)), schedule)
+    world = World(OperatorSettings(workers=schedule.randint(1, 4)), schedule)
     await world.start()
     world.apply(*schedule.sample(everything(), 4))
     for _ in range(12):

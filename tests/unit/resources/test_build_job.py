@@ -20,7 +20,7 @@ from modelyard.reconcile.builds.request import (
 from modelyard.resources import labels
 from modelyard.resources.build_job import build_job, request_secret
 from modelyard.resources.build_pod import Build
-from modelyard.settings import Settings
+from modelyard.settings import OperatorSettings
 
 BUILD = Build("build-abc-2-1", "default/m", 2, 1, "r.example/m:t")
 REQUEST = BuildRequest(
@@ -46,7 +46,7 @@ MODELS: dict[str, Json] = {
 
 
 def test_a_job_says_what_it_builds() -> None:
-    job = build_job(BUILD, Settings())
+    job = build_job(BUILD, OperatorSettings())
     assert job["metadata"]["name"] == BUILD.name
     assert job["metadata"]["labels"][labels.MANAGED_BY] == labels.MANAGER
     assert job["metadata"]["annotations"] == {
@@ -59,12 +59,12 @@ def test_a_job_says_what_it_builds() -> None:
 
 def test_a_pods_labels_are_the_clusters_and_ours() -> None:
     chosen = {"azure.workload.identity/use": "true", labels.MANAGED_BY: "somebody"}
-    job = build_job(BUILD, Settings.model_validate({"build": {"podLabels": chosen}}))
+    job = build_job(BUILD, OperatorSettings.model_validate({"build": {"podLabels": chosen}}))
     assert job["spec"]["template"]["metadata"]["labels"] == chosen | job["metadata"]["labels"]
 
 
 def test_an_explained_failure_ends_the_job_and_a_lost_pod_does_not() -> None:
-    spec = build_job(BUILD, Settings.model_validate({"build": {"deadlineSeconds": 7}}))["spec"]
+    spec = build_job(BUILD, OperatorSettings.model_validate({"build": {"deadlineSeconds": 7}}))["spec"]
     assert spec["activeDeadlineSeconds"] == 7
     assert spec["backoffLimit"] > 0
     assert [rule["action"] for rule in spec["podFailurePolicy"]["rules"]] == ["Ignore", "FailJob"]
@@ -87,7 +87,9 @@ def test_secrets_that_downloads_need() -> None:
 
 def test_a_request_from_records() -> None:
     credentials = {"a": {"token": "t"}, "b": {"user": "u"}}
-    request = build_request("default", "m", {"manifestId": "m:3"}, MANIFEST, MODELS, Settings(), credentials)
+    request = build_request(
+        "default", "m", {"manifestId": "m:3"}, MANIFEST, MODELS, OperatorSettings(), credentials
+    )
     assert request.repository == "localhost:5000/modelyard/default/m"
     assert request.base_image == "python:3.11-slim"
     assert request.pip_requirements == "numpy"
@@ -119,7 +121,9 @@ REGISTERED = {"url": "https://h/m", "modelyard.dev/registration": "x"}
 def test_registrations_do_not_depend_on_version_numbers(
     models: dict[str, Json], registrations: dict[str, str]
 ) -> None:
-    request = build_request("default", "m", {"manifestId": "m:3"}, MANIFEST, models, Settings(), {"b": {}})
+    request = build_request(
+        "default", "m", {"manifestId": "m:3"}, MANIFEST, models, OperatorSettings(), {"b": {}}
+    )
     assert request.registrations == registrations
 
 

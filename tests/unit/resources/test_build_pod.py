@@ -10,7 +10,7 @@ from modelyard.api.manifest import BUILDERS
 from modelyard.contract.build_request import BuilderKind
 from modelyard.kube.types import Json
 from modelyard.resources.build_pod import Build, build_pod
-from modelyard.settings import Settings
+from modelyard.settings import OperatorSettings
 
 LAYERS = Build("build-abc-2-1", "default/m", 2, 1, "r.example/m:t", BuilderKind.LAYERS)
 DOCKER = LAYERS._replace(builder=BuilderKind.DOCKER)
@@ -18,7 +18,7 @@ BOTH = pytest.mark.parametrize("build", [LAYERS, DOCKER], ids=["layers", "docker
 
 
 def pod(job: Build = LAYERS, **settings: Any) -> Json:
-    return build_pod(job, Settings.model_validate(settings))
+    return build_pod(job, OperatorSettings.model_validate(settings))
 
 
 def variables(job: Build = LAYERS, **settings: Any) -> dict[str, str]:
@@ -26,7 +26,7 @@ def variables(job: Build = LAYERS, **settings: Any) -> dict[str, str]:
 
 
 def test_builders_have_one_name_everywhere() -> None:
-    settings = Settings.model_validate({"build": {"builder": "Docker"}})
+    settings = OperatorSettings.model_validate({"build": {"builder": "Docker"}})
     assert tuple(BuilderKind) == BUILDERS == settings.build.builders
 
 

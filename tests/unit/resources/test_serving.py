@@ -15,14 +15,14 @@ from modelyard.resources import (
     serving,
 )
 from modelyard.resources.revision import Owner
-from modelyard.settings import Scoring
+from modelyard.settings import ScoringSettings
 
 OWNER = Owner("Service", "m", "u1")
 IMAGE = "localhost:5000/modelyard/default/m@sha256:" + "a" * 64
-SETTINGS = Scoring()
+SETTINGS = ScoringSettings()
 
 
-def deployment(settings: Scoring = SETTINGS, image: str = IMAGE, **spec: Any) -> Json:
+def deployment(settings: ScoringSettings = SETTINGS, image: str = IMAGE, **spec: Any) -> Json:
     return serving.deployment(OWNER, ServiceSpec.model_validate({"imageId": "m"} | spec), image, settings)
 
 
@@ -45,7 +45,7 @@ def test_pods_are_confined() -> None:
 
 
 def test_a_roll_loses_no_request() -> None:
-    body = deployment(Scoring(pre_stop_seconds=7, drain_seconds=40))
+    body = deployment(ScoringSettings(pre_stop_seconds=7, drain_seconds=40))
     pod = body["spec"]["template"]["spec"]
     assert body["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     assert container(body)["lifecycle"] == {"preStop": {"sleep": {"seconds": 7}}}
@@ -56,7 +56,7 @@ def test_a_roll_loses_no_request() -> None:
 
 
 def test_probes() -> None:
-    found = container(deployment(Scoring(progress_deadline_seconds=90)))
+    found = container(deployment(ScoringSettings(progress_deadline_seconds=90)))
     assert {name: found[name]["httpGet"]["path"] for name in found if name.endswith("Probe")} == {
         "readinessProbe": "/ready",
         "livenessProbe": "/",
@@ -65,7 +65,7 @@ def test_probes() -> None:
 
 
 def test_the_servers_limits_are_the_charts() -> None:
-    variables = container(deployment(Scoring(scoring_timeout_ms=3000, workers=2)))["env"]
+    variables = container(deployment(ScoringSettings(scoring_timeout_ms=3000, workers=2)))["env"]
     assert {"name": "SCORING_TIMEOUT_MS", "value": "3000"} in variables
     assert {"name": "MODELYARD_WORKERS", "value": "2"} in variables
 
@@ -102,7 +102,7 @@ def test_reservations_are_requests(reserved: dict[str, Any], requests: dict[str,
 
 
 def test_concurrency_and_pull_secrets_reach_the_pod() -> None:
-    body = deployment(Scoring(image_pull_secrets=("a", "b")), maxConcurrentRequestsPerContainer=9)
+    body = deployment(ScoringSettings(image_pull_secrets=("a", "b")), maxConcurrentRequestsPerContainer=9)
     assert {"name": "MODELYARD_MAX_CONCURRENT_REQUESTS", "value": "9"} in container(body)["env"]
     assert body["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}]
 
@@ -181,7 +181,7 @@ def test_keys_are_random_and_only_missing_ones_are_made() -> None:
 
 
 def test_the_uri_has_the_clusters_domain() -> None:
-    uri = serving.scoring_uri("m", "team", Scoring(cluster_domain="corp.internal"))
+    uri = serving.scoring_uri("m", "team", ScoringSettings(cluster_domain="corp.internal"))
     assert uri == "http://m.team.svc.corp.internal/score"
 
 
@@ -209,14 +209,14 @@ AZURE = {
 def test_traces_go_where_the_chart_says_when_they_are_asked_for(
     asked: bool, collector: str | None, secret: str | None, told: list[Json]
 ) -> None:
-    settings = Scoring(otlp_endpoint=collector, app_insights_secret=secret)
+    settings = ScoringSettings(otlp_endpoint=collector, app_insights_secret=secret)
     variables = container(deployment(settings, appInsightsEnabled=asked))["env"]
     prefixes = ("AML_APP", "OTEL", "APPLICATIONINSIGHTS")
     assert [one for one in variables if one["name"].startswith(prefixes)] == told
 
 
 def test_the_key_of_the_connection_string_can_be_named() -> None:
-    settings = Scoring(app_insights_secret="azure", app_insights_secret_key="other")
+    settings = ScoringSettings(app_insights_secret="azure", app_insights_secret_key="other")
     (one,) = (
         variable["valueFrom"]["secretKeyRef"]
         for variable in container(deployment(settings, appInsightsEnabled=True))["env"]

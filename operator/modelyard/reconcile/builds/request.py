@@ -22,7 +22,7 @@ from modelyard.contract.urls import (
     requirements_url,
 )
 from modelyard.kube.types import Json
-from modelyard.settings import Settings
+from modelyard.settings import OperatorSettings
 
 Credentials = Mapping[str, Mapping[str, str]]  # name of a Secret → its keys and values
 
@@ -48,7 +48,7 @@ class BaseImage(NamedTuple):
     python: str
 
 
-def base_image(manifest: Json, settings: Settings) -> BaseImage:
+def base_image(manifest: Json, settings: OperatorSettings) -> BaseImage:
     """What a manifest's images stand on; raises NotOfferedError.
 
     A conda environment brings its own Python, any version of it: without one to match, it stands on the
@@ -84,13 +84,13 @@ def _has_conda(manifest: Json) -> bool:
     return bool(manifest["targetRuntime"]["properties"].get(CONDA_ENV_FILE, "").strip())
 
 
-def builder(manifest: Json, settings: Settings) -> BuilderKind:
+def builder(manifest: Json, settings: OperatorSettings) -> BuilderKind:
     """The builder that a manifest asks for, or the default."""
     properties = manifest["targetRuntime"]["properties"]
     return BuilderKind(properties.get(BUILDER, settings.build.builder))
 
 
-def claims_of(request: BuildRequest, namespace: str, settings: Settings) -> tuple[str, ...]:
+def claims_of(request: BuildRequest, namespace: str, settings: OperatorSettings) -> tuple[str, ...]:
     """The claims that a build reads; raises NotOfferedError for one that its namespace may not."""
     offered = settings.sources.claims_for(namespace)
     found = {claim: url for url in _urls(request) if (claim := claim_of(url)) is not None}
@@ -117,7 +117,7 @@ def build_request(
     content: Json,
     manifest: Json,
     models: Mapping[str, Json],
-    settings: Settings,
+    settings: OperatorSettings,
     credentials: Credentials,
 ) -> BuildRequest:
     """What to build. `models` is keyed by id, `name:version`, in the manifest's order; the tag comes later.
