@@ -11,14 +11,7 @@ from modelyard.builder.environment.conda_file import (
     CondaFile,
     read_conda_file,
 )
-from modelyard.builder.layout import (
-    ImageContent,
-    PlacedModel,
-    driver_file,
-    driver_of,
-    model_dir,
-    model_paths,
-)
+from modelyard.builder.layout import ImageContent, PlacedModel, driver_file, driver_of, model_dir, model_paths
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources import (
     FetchContext,

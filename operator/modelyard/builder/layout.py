@@ -1,11 +1,10 @@
-"""Where things are in an image. Drivers know these paths: they are those of the Azure ML containers."""
+"""What goes onto a base image, and the folder of the image that each model gets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.contract.build_request import (
@@ -17,14 +16,8 @@ from modelyard.contract.errors import (
     AssetConflictError,
     RequestInvalidError,
 )
+from modelyard.contract.image_layout import APP_ROOT, ENVIRONMENT, MODELS_ROOT
 from modelyard.contract.urls import clean_file_name
-
-APP_ROOT: Final = "/var/azureml-app"
-MODELS_ROOT: Final = "/var/azureml-models"
-RUNTIME: Final = "/opt/modelyard/runtime"
-ENVIRONMENT: Final = "/opt/modelyard/environment"
-PORT: Final = 5001
-USER: Final = 10001
 
 
 @dataclass(frozen=True)

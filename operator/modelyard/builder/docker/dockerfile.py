@@ -12,14 +12,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from modelyard.builder.layout import (
-    APP_ROOT,
-    ENVIRONMENT,
-    PORT,
-    RUNTIME,
-    USER,
-    ImageContent,
-)
+from modelyard.builder.layout import ImageContent
+from modelyard.contract.image_layout import APP_ROOT, ENVIRONMENT, PORT, RUNTIME, USER
 
 _BUILD: Final = "/modelyard-build"  # of the first stage
 _PIP_VARIABLES: Final = {

@@ -17,10 +17,7 @@ from modelyard.builder.environment.packages import (
     Package,
     packages,
 )
-from modelyard.builder.layout import (
-    ENVIRONMENT,
-    RUNTIME,
-)
+from modelyard.contract.image_layout import ENVIRONMENT, RUNTIME
 
 _METADATA: Final = re.compile(r"(?:.*/)?([^/]+\.dist-info/(?:METADATA|RECORD)|conda-meta/[^/]+\.json)")
 

@@ -42,7 +42,6 @@ from modelyard.builder.environment.conda_channels import CondaSettings
 from modelyard.builder.environment.conda_errors import rattler_errors
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.pip_settings import PROXIES
-from modelyard.builder.layout import ENVIRONMENT
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_proxy import guarded
 from modelyard.contract.build_request import CONDA_FILE
@@ -52,6 +51,7 @@ from modelyard.contract.errors import (
     CondaFileInvalidError,
     PythonVersionConflictError,
 )
+from modelyard.contract.image_layout import ENVIRONMENT
 from modelyard.sizes import human
 
 _URL: Final = re.compile(r"https?:[^\s\]'\",]+", re.IGNORECASE)

@@ -19,11 +19,8 @@ from modelyard.builder.environment.reproducible_tree import (
 from modelyard.builder.environment.requirements import checked
 from modelyard.builder.environment.target import Target
 from modelyard.builder.environment.uv import uv_install
-from modelyard.builder.layout import (
-    ENVIRONMENT,
-    RUNTIME,
-)
 from modelyard.builder.log import BuildLog
+from modelyard.contract.image_layout import ENVIRONMENT, RUNTIME
 from modelyard.contract.scoring_runtime import (
     PACKAGE,
     REQUIREMENTS,

@@ -16,13 +16,7 @@ from typing import Any, Final
 from modelyard.builder.layers.base_image import Base
 from modelyard.builder.layers.layer import Layer
 from modelyard.builder.layers.tar_stream import TIME
-from modelyard.builder.layout import (
-    APP_ROOT,
-    ENVIRONMENT,
-    PORT,
-    RUNTIME,
-    USER,
-)
+from modelyard.contract.image_layout import APP_ROOT, ENVIRONMENT, PORT, RUNTIME, USER
 from modelyard.oci import Descriptor
 from modelyard.oci.media_types import OCI_MANIFEST
 

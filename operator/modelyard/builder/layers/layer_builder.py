@@ -49,11 +49,6 @@ from modelyard.builder.layers.layer_cache import (
 )
 from modelyard.builder.layers.model_layers import ModelLayers
 from modelyard.builder.layers.tar_stream import tar_of
-from modelyard.builder.layout import (
-    APP_ROOT,
-    ENVIRONMENT,
-    RUNTIME,
-)
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources import FetchContext
 from modelyard.contract.build_request import (
@@ -62,6 +57,7 @@ from modelyard.contract.build_request import (
     Step,
 )
 from modelyard.contract.errors import about
+from modelyard.contract.image_layout import APP_ROOT, ENVIRONMENT, RUNTIME
 from modelyard.oci import Registry
 from modelyard.oci.reference import parse_reference
 from modelyard.oci.registry_config import RegistryAccess

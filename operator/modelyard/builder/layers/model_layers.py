@@ -18,10 +18,7 @@ from modelyard.builder.layers.layer_cache import (
     LayerCache,
 )
 from modelyard.builder.layers.tar_stream import tar_of
-from modelyard.builder.layout import (
-    ImageContent,
-    model_paths,
-)
+from modelyard.builder.layout import ImageContent, model_paths
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources import (
     FetchContext,

@@ -5,10 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelyard.builder.docker.dockerfile import dockerfile
-from modelyard.builder.layout import (
-    ImageContent,
-    PlacedModel,
-)
+from modelyard.builder.layout import ImageContent, PlacedModel
 from modelyard.contract.input_hash import LAYOUT
 
 CONTENT = ImageContent(

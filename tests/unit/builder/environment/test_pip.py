@@ -29,7 +29,6 @@ from tests.unit.builder.environment.index import Index
 from modelyard.builder.environment.packages import packages
 from modelyard.builder.environment.pip import runtime_tree
 from modelyard.builder.environment.target import Target
-from modelyard.builder.layout import ENVIRONMENT
 from modelyard.contract.errors import (
     BuildFailedError,
     PackageIndexForbiddenError,
@@ -41,6 +40,7 @@ from modelyard.contract.errors import (
     RequirementsInvalidError,
     WheelMissingError,
 )
+from modelyard.contract.image_layout import ENVIRONMENT
 
 SITE = f"lib/python{HERE}/site-packages"
 ELSEWHERE = "3.12" if HERE != "3.12" else "3.11"
