@@ -7,29 +7,29 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from tests.support.web_server import WebServer
 from tests.unit.operator_harness import (
-    World,
-    everything,
+    OperatorHarness,
+    sample_objects,
 )
 
 from modelyard.retry import Retry
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def harness() -> AsyncIterator[OperatorHarness]:
     """An operator in an empty cluster."""
-    world = World()
-    await world.start()
-    yield world
-    await world.stop()
+    harness = OperatorHarness()
+    await harness.start()
+    yield harness
+    await harness.stop()
 
 
 @pytest.fixture
-async def serving(world: World) -> World:
+async def serving(harness: OperatorHarness) -> OperatorHarness:
     """An operator in whose cluster everything named m is served."""
-    world.apply(*everything())
-    await world.play()
-    assert world.said("Service") == ("m:1", "Succeeded", "Serving")
-    return world
+    harness.apply(*sample_objects())
+    await harness.play()
+    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
+    return harness
 
 
 @pytest.fixture

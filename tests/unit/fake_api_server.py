@@ -62,7 +62,7 @@ class _Watcher:
 
 
 @dataclass
-class FakeCluster:
+class FakeApiServer:
     """Objects by resource, namespace and name, and the history of their changes."""
 
     now: Callable[[], dt.datetime]
@@ -313,7 +313,7 @@ class FakeCluster:
                 self.remove(resource, namespace, name)
 
 
-class FakeRegistry:
+class FakeDigestLookup:
     """Digests by reference."""
 
     def __init__(self) -> None:

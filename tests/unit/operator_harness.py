@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tests.unit.fake_api_server import (
-    FakeCluster,
-    FakeRegistry,
+    FakeApiServer,
+    FakeDigestLookup,
     Killed,
 )
 
@@ -72,13 +72,13 @@ class ClockedQueue(WorkQueue):
         self.later[key] = min(due, self.later.get(key, due))
 
 
-class World:
+class OperatorHarness:
     """A cluster with an operator that can be killed and started again."""
 
     def __init__(self, settings: OperatorSettings | None = None, schedule: random.Random | None = None):
         self.clock = Clock()
-        self.cluster = FakeCluster(self.clock, schedule)
-        self.registry = FakeRegistry()
+        self.cluster = FakeApiServer(self.clock, schedule)
+        self.registry = FakeDigestLookup()
         self.settings = settings or OperatorSettings()
         self.serves = True  # whether new pods become ready
         self.outcome: Callable[[BuildRequest], BuildResult] = succeed
@@ -285,7 +285,7 @@ def service(name: str = "m", **spec: Any) -> Json:
     return _object("Service", name, {"imageId": "m"} | spec)
 
 
-def everything() -> tuple[Json, Json, Json, Json]:
+def sample_objects() -> tuple[Json, Json, Json, Json]:
     return model(), manifest(), image(), service()
 
 

@@ -106,12 +106,12 @@ class AutoScaler(ApiType):
 
     @property
     def least(self) -> int:
-        """minReplicas with its default."""
+        """MinReplicas with its default."""
         return MIN_REPLICAS if self.min_replicas is None else self.min_replicas
 
     @property
     def most(self) -> int:
-        """maxReplicas with its default."""
+        """MaxReplicas with its default."""
         return MAX_REPLICAS if self.max_replicas is None else self.max_replicas
 
 

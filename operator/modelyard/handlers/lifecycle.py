@@ -32,6 +32,6 @@ def register(registry: kopf.OperatorRegistry, controller: Controller) -> None:
 
 
 def configure(settings: kopf.OperatorSettings) -> None:
-    """kopf's settings; why each one is there: https://docs.kopf.dev/en/stable/configuration/."""
+    """Kopf's settings; why each one is there: https://docs.kopf.dev/en/stable/configuration/."""
     settings.posting.enabled = False  # events are posted deliberately, on changes of state
     settings.scanning.disabled = True  # kopf watches nothing: one of its events costs more than a reconcile

@@ -34,7 +34,7 @@ class ApiResource:
         return f"{self.plural}.{group}" if slash else self.plural
 
     def header(self) -> Json:
-        """apiVersion and kind of an object."""
+        """ApiVersion and kind of an object."""
         return {"apiVersion": self.api_version, "kind": self.kind}
 
 

@@ -273,7 +273,8 @@ class Cache:
 
     def complete_job(self, name: str) -> Key | None:
         """The pod of a build Job has succeeded, which the Job itself says seconds later; the Image's key
-        when it is news."""
+        when it is news.
+        """
         return self._tell_job(name, lambda job: job._replace(complete=True))
 
     def job_pushed(self, name: str) -> Key | None:

@@ -87,7 +87,7 @@ def kept(item: CustomObject) -> dict[str, Any]:
 
 
 def _wanted_conditions(outcome: Outcome) -> dict[str, tuple[bool, str, str]]:
-    """type → (status, reason, message). In kstatus, Reconciling and Stalled are true when abnormal."""
+    """Type → (status, reason, message). In kstatus, Reconciling and Stalled are true when abnormal."""
     said = (outcome.reason, outcome.message)
     succeeded = outcome.state is State.SUCCEEDED
     stalled = outcome.state in {State.FAILED, State.CANCELLED} and not outcome.retrying

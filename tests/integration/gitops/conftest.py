@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import pytest
 import yaml
 from tests.support.programs import program
-from tests.unit.conftest import serving, world
+from tests.unit.conftest import serving
 
 from modelyard.kube.types import Json
 

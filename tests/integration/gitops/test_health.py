@@ -10,11 +10,11 @@ import pytest
 from tests.api_cases.case import Good
 from tests.integration.gitops.conftest import Health, Healths
 from tests.unit.operator_harness import (
-    World,
-    everything,
+    OperatorHarness,
     image,
     manifest,
     model,
+    sample_objects,
     service,
 )
 
@@ -32,19 +32,19 @@ GOOD: Final = Health("Current", "Healthy")
 UNDER_WAY: Final = Health("InProgress", "Progressing")
 BAD: Final = Health("Failed", "Degraded")
 
-Story = Callable[[World], Awaitable[None]]
+Story = Callable[[OperatorHarness], Awaitable[None]]
 
 
-async def no_more_to_do(world: World) -> None:
-    await world.settle()
+async def no_more_to_do(harness: OperatorHarness) -> None:
+    await harness.settle()
 
 
 def applied(*bodies: Json, then: Story = no_more_to_do) -> Story:
     """These objects are applied, before `then`."""
 
-    async def tell(world: World) -> None:
-        world.apply(*bodies)
-        await then(world)
+    async def tell(harness: OperatorHarness) -> None:
+        harness.apply(*bodies)
+        await then(harness)
 
     return tell
 
@@ -52,10 +52,10 @@ def applied(*bodies: Json, then: Story = no_more_to_do) -> Story:
 def served(*, then: Story) -> Story:
     """Everything is served, before `then`."""
 
-    async def tell(world: World) -> None:
-        world.apply(*everything())
-        await world.play()
-        await then(world)
+    async def tell(harness: OperatorHarness) -> None:
+        harness.apply(*sample_objects())
+        await harness.play()
+        await then(harness)
 
     return tell
 
@@ -68,80 +68,80 @@ def built(*, transient: bool | None = None) -> Story:
             error=BuildError(code="X", step=Step.BUILD, message="no", transient=bool(transient))
         )
 
-    async def tell(world: World) -> None:
+    async def tell(harness: OperatorHarness) -> None:
         if transient is not None:
-            world.outcome = fail
-        await world.play(seconds=3)
+            harness.outcome = fail
+        await harness.play(seconds=3)
 
     return tell
 
 
-async def at_once(world: World) -> None:
+async def at_once(harness: OperatorHarness) -> None:
     """The operator has not looked yet."""
 
 
-async def pods_stay_away(world: World) -> None:
-    world.serves = False
-    await world.play(seconds=3)
+async def pods_stay_away(harness: OperatorHarness) -> None:
+    harness.serves = False
+    await harness.play(seconds=3)
 
 
-async def rollout_is_overdue(world: World) -> None:
-    await pods_stay_away(world)
+async def rollout_is_overdue(harness: OperatorHarness) -> None:
+    await pods_stay_away(harness)
     overdue = {
         "type": "Progressing",
         "status": "False",
         "reason": "ProgressDeadlineExceeded",
         "message": "late",
     }
-    world.cluster.patch(DEPLOYMENTS, "default", "m", {"status": {"conditions": [overdue]}}, "status")
-    await world.settle()
+    harness.cluster.patch(DEPLOYMENTS, "default", "m", {"status": {"conditions": [overdue]}}, "status")
+    await harness.settle()
 
 
-async def pods_fail_later(world: World) -> None:
+async def pods_fail_later(harness: OperatorHarness) -> None:
     status = {"availableReplicas": 0, "readyReplicas": 0}
-    world.cluster.patch(DEPLOYMENTS, "default", "m", {"status": status}, "status")
-    await world.settle()
+    harness.cluster.patch(DEPLOYMENTS, "default", "m", {"status": status}, "status")
+    await harness.settle()
 
 
-async def scaled_to_none(world: World) -> None:
-    world.change("Service", numReplicas=0)
-    await world.play()
+async def scaled_to_none(harness: OperatorHarness) -> None:
+    harness.change("Service", numReplicas=0)
+    await harness.play()
 
 
-async def next_build_runs(world: World) -> None:
-    world.change("Model", url="https://h/2")
-    await world.settle()
+async def next_build_runs(harness: OperatorHarness) -> None:
+    harness.change("Model", url="https://h/2")
+    await harness.settle()
 
 
-async def image_goes(world: World) -> None:
-    world.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
-    await world.settle()
+async def image_goes(harness: OperatorHarness) -> None:
+    harness.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
+    await harness.settle()
 
 
-async def edited(world: World) -> None:
+async def edited(harness: OperatorHarness) -> None:
     for kind, change in (
         ("Model", {"url": "https://h/2"}),
         ("Manifest", {"webserviceType": "Realtime"}),
         ("Image", {"name": "other"}),
         ("Service", {"numReplicas": 2}),
     ):
-        world.change(kind, **change)
+        harness.change(kind, **change)
 
 
-async def next_build_fails(world: World) -> None:
-    world.change("Model", url="https://h/2")
-    await FAILS(world)
+async def next_build_fails(harness: OperatorHarness) -> None:
+    harness.change("Model", url="https://h/2")
+    await FAILS(harness)
 
 
-async def record_is_taken(world: World) -> None:
-    await world.cluster.create(
+async def record_is_taken(harness: OperatorHarness) -> None:
+    await harness.cluster.create(
         REVISIONS, "default", {"metadata": {"name": "model-m-1"}, "revision": 1, "data": {}}
     )
-    await applied(model())(world)
+    await applied(model())(harness)
 
 
-WITHOUT_IMAGE: Final = everything()[:2]
-WITHOUT_SERVICE: Final = everything()[:3]
+WITHOUT_IMAGE: Final = sample_objects()[:2]
+WITHOUT_SERVICE: Final = sample_objects()[:3]
 FAILS: Final = built(transient=False)
 PRIVATE: Final = model(url="https://h/1", secretRef={"name": "absent"})
 
@@ -150,11 +150,11 @@ STATES: Final[list[tuple[str, str, Story, Health]]] = [
     ("Model", "registered", applied(model()), GOOD),
     ("Model", "edited", served(then=edited), UNDER_WAY),
     ("Model", "its record's name is taken", record_is_taken, BAD),
-    ("Manifest", "just applied", applied(*everything(), then=at_once), UNDER_WAY),
+    ("Manifest", "just applied", applied(*sample_objects(), then=at_once), UNDER_WAY),
     ("Manifest", "waits for its model", applied(manifest()), UNDER_WAY),
     ("Manifest", "created", applied(*WITHOUT_IMAGE), GOOD),
     ("Manifest", "edited", served(then=edited), UNDER_WAY),
-    ("Image", "just applied", applied(*everything(), then=at_once), UNDER_WAY),
+    ("Image", "just applied", applied(*sample_objects(), then=at_once), UNDER_WAY),
     ("Image", "waits for its manifest", applied(image()), UNDER_WAY),
     ("Image", "waits for a secret", applied(PRIVATE, *WITHOUT_SERVICE[1:]), UNDER_WAY),
     ("Image", "being built", applied(*WITHOUT_SERVICE), UNDER_WAY),
@@ -163,12 +163,12 @@ STATES: Final[list[tuple[str, str, Story, Health]]] = [
     ("Image", "failed, tried again", applied(*WITHOUT_SERVICE, then=built(transient=True)), UNDER_WAY),
     ("Image", "edited", served(then=edited), UNDER_WAY),
     ("Image", "being built again", served(then=next_build_runs), UNDER_WAY),
-    ("Service", "just applied", applied(*everything(), then=at_once), UNDER_WAY),
+    ("Service", "just applied", applied(*sample_objects(), then=at_once), UNDER_WAY),
     ("Service", "waits for an image to be made", applied(service()), UNDER_WAY),
-    ("Service", "waits for its image's build", applied(*everything()), UNDER_WAY),
-    ("Service", "waits for an image that failed", applied(*everything(), then=FAILS), UNDER_WAY),
-    ("Service", "rolling out", applied(*everything(), then=pods_stay_away), UNDER_WAY),
-    ("Service", "rollout overdue", applied(*everything(), then=rollout_is_overdue), BAD),
+    ("Service", "waits for its image's build", applied(*sample_objects()), UNDER_WAY),
+    ("Service", "waits for an image that failed", applied(*sample_objects(), then=FAILS), UNDER_WAY),
+    ("Service", "rolling out", applied(*sample_objects(), then=pods_stay_away), UNDER_WAY),
+    ("Service", "rollout overdue", applied(*sample_objects(), then=rollout_is_overdue), BAD),
     ("Service", "serving", served(then=at_once), GOOD),
     ("Service", "scaled to none", served(then=scaled_to_none), GOOD),
     ("Service", "edited", served(then=edited), UNDER_WAY),
@@ -183,9 +183,11 @@ STATES: Final[list[tuple[str, str, Story, Health]]] = [
     ("kind", "story", "wanted"),
     [pytest.param(kind, story, wanted, id=f"{kind} {state}") for kind, state, story, wanted in STATES],
 )
-async def test_a_state(kind: str, story: Story, wanted: Health, world: World, healths: Healths) -> None:
-    await story(world)
-    body = world.cluster.at(CUSTOM_RESOURCES[kind], "m")
+async def test_a_state(
+    kind: str, story: Story, wanted: Health, harness: OperatorHarness, healths: Healths
+) -> None:
+    await story(harness)
+    body = harness.cluster.at(CUSTOM_RESOURCES[kind], "m")
     assert healths([body]) == [wanted], body.get("status")
 
 

@@ -10,8 +10,8 @@ from typing import Final
 import pytest
 from tests.integration.gitops.conftest import Health, Healths
 from tests.unit.operator_harness import (
-    World,
-    everything,
+    OperatorHarness,
+    sample_objects,
 )
 
 from modelyard.kube.types import CUSTOM_RESOURCES, Json
@@ -19,28 +19,28 @@ from modelyard.settings import OperatorSettings
 
 GOOD: Final = Health("Current", "Healthy")
 KINDS: Final = tuple(CUSTOM_RESOURCES)
-Edit = Callable[[World], None]
+Edit = Callable[[OperatorHarness], None]
 
 
-def create(world: World) -> None:
-    world.apply(*world.cluster.schedule.sample(everything(), 4))  # type: ignore[union-attr]
+def create(harness: OperatorHarness) -> None:
+    harness.apply(*harness.cluster.schedule.sample(sample_objects(), 4))  # type: ignore[union-attr]
 
 
-def change_model(world: World) -> None:
-    world.change("Model", url="https://h/2")
+def change_model(harness: OperatorHarness) -> None:
+    harness.change("Model", url="https://h/2")
 
 
-def change_model_back(world: World) -> None:
+def change_model_back(harness: OperatorHarness) -> None:
     """To one whose image the registry has."""
-    world.change("Model", url="https://h/1")
+    harness.change("Model", url="https://h/1")
 
 
-def change_driver(world: World) -> None:
-    world.change("Manifest", assets=[{"id": "driver", "content": "def run(body): return 2"}])
+def change_driver(harness: OperatorHarness) -> None:
+    harness.change("Manifest", assets=[{"id": "driver", "content": "def run(body): return 2"}])
 
 
-def change_service(world: World) -> None:
-    world.change("Service", maxConcurrentRequestsPerContainer=2)
+def change_service(harness: OperatorHarness) -> None:
+    harness.change("Service", maxConcurrentRequestsPerContainer=2)
 
 
 EDITS: Final[tuple[Edit, ...]] = (create, change_model, change_model_back, change_driver, change_service)
@@ -49,22 +49,22 @@ EDITS: Final[tuple[Edit, ...]] = (create, change_model, change_model_back, chang
 @pytest.mark.parametrize("seed", range(20))
 async def test_what_is_healthy_is_served(seed: int, healths: Healths) -> None:
     schedule = random.Random(seed)
-    world = World(OperatorSettings(workers=schedule.randint(1, 4)), schedule)
-    await world.start()
+    harness = OperatorHarness(OperatorSettings(workers=schedule.randint(1, 4)), schedule)
+    await harness.start()
     for edit in EDITS:
-        edit(world)
-        moments = [_all(world)]
-        applied = len(world.cluster.history)
-        await world.play()
-        for event in world.cluster.history[applied:]:
+        edit(harness)
+        moments = [_all(harness)]
+        applied = len(harness.cluster.history)
+        await harness.play()
+        for event in harness.cluster.history[applied:]:
             if event.resource in CUSTOM_RESOURCES.values():
                 moments.append(moments[-1] | {event.body["kind"]: event.body})
         _check(edit, moments, healths)
-    await world.stop()
+    await harness.stop()
 
 
-def _all(world: World) -> dict[str, Json]:
-    return {kind: copy.deepcopy(world.cluster.at(CUSTOM_RESOURCES[kind], "m")) for kind in KINDS}
+def _all(harness: OperatorHarness) -> dict[str, Json]:
+    return {kind: copy.deepcopy(harness.cluster.at(CUSTOM_RESOURCES[kind], "m")) for kind in KINDS}
 
 
 def _check(edit: Edit, moments: list[dict[str, Json]], healths: Healths) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tests.unit.fake_api_server import Call
 from tests.unit.operator_harness import (
-    World,
-    everything,
+    OperatorHarness,
     model,
+    sample_objects,
     service,
 )
 
@@ -41,8 +41,8 @@ def silent(controller: Controller, plural: str, seconds: float) -> None:
 # health
 
 
-async def test_healthy(world: World) -> None:
-    assert world.controller.health() == {
+async def test_healthy(harness: OperatorHarness) -> None:
+    assert harness.controller.health() == {
         "models.modelyard.dev": 0,
         "manifests.modelyard.dev": 0,
         "images.modelyard.dev": 0,
@@ -54,32 +54,32 @@ async def test_healthy(world: World) -> None:
         "jobs.batch": 0,
         "pods": 0,
     }
-    silent(world.controller, "jobs", 200)
-    assert world.controller.health()["jobs.batch"] == 200
+    silent(harness.controller, "jobs", 200)
+    assert harness.controller.health()["jobs.batch"] == 200
 
 
-async def test_a_deaf_watch(world: World) -> None:
-    silent(world.controller, "jobs", 301)
+async def test_a_deaf_watch(harness: OperatorHarness) -> None:
+    silent(harness.controller, "jobs", 301)
     with pytest.raises(RuntimeError, match=r"nothing heard of jobs\.batch"):
-        world.controller.health()
+        harness.controller.health()
 
 
 @pytest.fixture
-async def two_namespaces() -> AsyncIterator[World]:
-    world = World(OperatorSettings(watch_namespaces=("default", "other")))
-    await world.start()
-    yield world
-    await world.stop()
+async def two_namespaces() -> AsyncIterator[OperatorHarness]:
+    harness = OperatorHarness(OperatorSettings(watch_namespaces=("default", "other")))
+    await harness.start()
+    yield harness
+    await harness.stop()
 
 
-async def test_a_watch_that_is_deaf_in_one_namespace(two_namespaces: World) -> None:
+async def test_a_watch_that_is_deaf_in_one_namespace(two_namespaces: OperatorHarness) -> None:
     silent(two_namespaces.controller, "deployments", 301)
     with pytest.raises(RuntimeError, match=r"nothing heard of deployments\.apps"):
         two_namespaces.controller.health()
 
 
-async def test_only_the_named_namespaces_are_seen(two_namespaces: World) -> None:
-    two_namespaces.apply(*everything())
+async def test_only_the_named_namespaces_are_seen(two_namespaces: OperatorHarness) -> None:
+    two_namespaces.apply(*sample_objects())
     await two_namespaces.play()
     assert two_namespaces.said("Service") == ("m:1", "Succeeded", "Serving")
     await two_namespaces.stop()
@@ -89,17 +89,17 @@ async def test_only_the_named_namespaces_are_seen(two_namespaces: World) -> None
     assert {key.namespace for key in known} == {"default"}
 
 
-async def test_a_dead_worker(world: World) -> None:
-    world.controller._tasks[-2].cancel()
+async def test_a_dead_worker(harness: OperatorHarness) -> None:
+    harness.controller._tasks[-2].cancel()
     await asyncio.sleep(0)
     with pytest.raises(RuntimeError, match="a worker has ended"):
-        world.controller.health()
+        harness.controller.health()
 
 
 # start
 
 
-async def test_nothing_is_written_before_everything_is_known(serving: World) -> None:
+async def test_nothing_is_written_before_everything_is_known(serving: OperatorHarness) -> None:
     await serving.stop()
     serving.cluster.remove(DEPLOYMENTS, "default", "m")
     before = len(serving.cluster.calls)
@@ -115,18 +115,18 @@ async def test_a_watch_that_breaks_down_ends_the_start(monkeypatch: pytest.Monke
     def fault(_: int, call: Call) -> None:
         raise TypeError("a bug")
 
-    world = World()
-    world.cluster.fault = fault
+    harness = OperatorHarness()
+    harness.cluster.fault = fault
     with pytest.raises(TypeError, match="a bug"):
-        await world.start()
-    await world.controller.stop()
+        await harness.start()
+    await harness.controller.stop()
 
 
 # errors
 
 
 async def test_a_bug_is_counted_and_tried_again(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    harness: OperatorHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(number: int, call: Call) -> None:
         if call.verb == "create" and call.resource == "deployments":
@@ -134,30 +134,32 @@ async def test_a_bug_is_counted_and_tried_again(
 
     counter = RECONCILE_ERRORS.labels(kind="Service")
     before = counter._value.get()
-    world.cluster.fault = fail
-    world.apply(*everything())
-    await world.play(seconds=1)
+    harness.cluster.fault = fail
+    harness.apply(*sample_objects())
+    await harness.play(seconds=1)
     assert counter._value.get() - before == 3  # at once, after 0.2 s, after 0.6 s
-    world.cluster.fault = lambda number, call: None
-    await world.play()
-    assert world.said("Service") == ("m:1", "Succeeded", "Serving")
+    harness.cluster.fault = lambda number, call: None
+    await harness.play()
+    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
     assert "a bug" in caplog.text
 
 
-async def test_an_api_server_that_is_away_is_no_error(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_api_server_that_is_away_is_no_error(
+    harness: OperatorHarness, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail(number: int, call: Call) -> None:
         if call.verb not in {"list", "watch"}:
             raise Unavailable("away")
 
     before = RECONCILE_ERRORS.labels(kind="Model")._value.get()
-    world.cluster.fault = fail
-    world.apply(model())
-    await world.play(seconds=20)
+    harness.cluster.fault = fail
+    harness.apply(model())
+    await harness.play(seconds=20)
     assert RECONCILE_ERRORS.labels(kind="Model")._value.get() == before
     assert max(record.levelno for record in caplog.records) == logging.WARNING
-    world.cluster.fault = lambda number, call: None
-    await world.play()
-    assert world.said("Model") == ("m:1", "Succeeded", "Registered")
+    harness.cluster.fault = lambda number, call: None
+    await harness.play()
+    assert harness.said("Model") == ("m:1", "Succeeded", "Registered")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ async def test_an_api_server_that_is_away_is_no_error(world: World, caplog: pyte
     ],
 )
 async def test_a_spec_that_passed_an_older_schema(
-    serving: World, kind: str, spec: dict[str, Any], message: str
+    serving: OperatorHarness, kind: str, spec: dict[str, Any], message: str
 ) -> None:
     before = serving.status(kind)
     serving.change(kind, **spec)
@@ -184,7 +186,9 @@ async def test_a_spec_that_passed_an_older_schema(
     assert after.get("creationState", "Failed") == "Failed"
 
 
-async def test_a_record_that_is_told_before_its_answer_comes_is_news_to_others_only(serving: World) -> None:
+async def test_a_record_that_is_told_before_its_answer_comes_is_news_to_others_only(
+    serving: OperatorHarness,
+) -> None:
     body = serving.cluster.at(REVISIONS, "model-m-1")
     model, manifest = Key("Model", "default", "m"), Key("Manifest", "default", "m")
     for creates, expected in ((True, {manifest}), (False, {model, manifest})):
@@ -195,21 +199,21 @@ async def test_a_record_that_is_told_before_its_answer_comes_is_news_to_others_o
         await serving.settle()
 
 
-async def test_what_is_refused_is_tried_again_after_a_while(world: World) -> None:
+async def test_what_is_refused_is_tried_again_after_a_while(harness: OperatorHarness) -> None:
     def refuse(_: int, call: Call) -> None:
         if call == Call("create", "controllerrevisions", "model-m-1"):
             raise Rejected("no right", status=403, reason="Forbidden")
 
-    world.cluster.fault = refuse
-    world.apply(model())
-    await world.play(seconds=5)
-    assert world.said("Model") == ("", "Failed", "Forbidden")
-    world.cluster.fault = lambda number, call: None
-    await world.play(seconds=61)
-    assert world.said("Model") == ("m:1", "Succeeded", "Registered")
+    harness.cluster.fault = refuse
+    harness.apply(model())
+    await harness.play(seconds=5)
+    assert harness.said("Model") == ("", "Failed", "Forbidden")
+    harness.cluster.fault = lambda number, call: None
+    await harness.play(seconds=61)
+    assert harness.said("Model") == ("m:1", "Succeeded", "Registered")
 
 
-async def test_a_denial_is_believed_when_it_stays(world: World) -> None:
+async def test_a_denial_is_believed_when_it_stays(harness: OperatorHarness) -> None:
     """An API server that has just started denies everything until it has read the rules."""
     left = [5]
 
@@ -219,21 +223,21 @@ async def test_a_denial_is_believed_when_it_stays(world: World) -> None:
             raise Forbidden('models is forbidden: User "x" cannot create', status=403, reason="Forbidden")
 
     errors = RECONCILE_ERRORS.labels(kind="Model")._value.get()
-    world.cluster.fault = deny
-    world.apply(model())
-    await world.play(seconds=20)
-    assert world.said("Model") == ("m:1", "Succeeded", "Registered")
-    assert world.events("Forbidden") == 0
+    harness.cluster.fault = deny
+    harness.apply(model())
+    await harness.play(seconds=20)
+    assert harness.said("Model") == ("m:1", "Succeeded", "Registered")
+    assert harness.events("Forbidden") == 0
     assert RECONCILE_ERRORS.labels(kind="Model")._value.get() == errors
     left[0] = 1000
-    world.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m")
-    await world.play(seconds=20)
-    world.apply(model())
-    await world.play(seconds=100)
-    assert world.said("Model") == ("", "Failed", "Forbidden")
+    harness.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m")
+    await harness.play(seconds=20)
+    harness.apply(model())
+    await harness.play(seconds=100)
+    assert harness.said("Model") == ("", "Failed", "Forbidden")
 
 
-async def test_a_namespace_that_is_being_deleted_is_left_alone(serving: World) -> None:
+async def test_a_namespace_that_is_being_deleted_is_left_alone(serving: OperatorHarness) -> None:
     """Its objects go one by one, and nothing can be made in it any more."""
 
     def refuse(_: int, call: Call) -> None:
@@ -252,32 +256,32 @@ async def test_a_namespace_that_is_being_deleted_is_left_alone(serving: World) -
 
 
 async def test_a_resync_finds_what_no_watch_tells() -> None:
-    world = World(OperatorSettings(resync_seconds=0.01))
-    await world.start()
-    world.apply(*everything())
-    await world.play(seconds=10)
-    world.cluster.remove(AUTOSCALERS, "default", "m")
+    harness = OperatorHarness(OperatorSettings(resync_seconds=0.01))
+    await harness.start()
+    harness.apply(*sample_objects())
+    await harness.play(seconds=10)
+    harness.cluster.remove(AUTOSCALERS, "default", "m")
     for _ in range(100):
         await asyncio.sleep(0.005)
-        if (AUTOSCALERS, "default", "m") in world.cluster.objects:
+        if (AUTOSCALERS, "default", "m") in harness.cluster.objects:
             break
-    await world.stop()
-    assert (AUTOSCALERS, "default", "m") in world.cluster.objects
+    await harness.stop()
+    assert (AUTOSCALERS, "default", "m") in harness.cluster.objects
 
 
 async def test_a_resync_asks_for_nothing_that_a_watch_tells() -> None:
-    world = World(OperatorSettings(resync_seconds=0.01))
-    await world.start()
-    world.apply(*everything())
-    await world.play(seconds=10)
-    world.cluster.calls.clear()
+    harness = OperatorHarness(OperatorSettings(resync_seconds=0.01))
+    await harness.start()
+    harness.apply(*sample_objects())
+    await harness.play(seconds=10)
+    harness.cluster.calls.clear()
     await asyncio.sleep(0.1)
-    await world.stop()
-    assert {call.resource for call in world.cluster.calls} == {AUTOSCALERS.plural}
+    await harness.stop()
+    assert {call.resource for call in harness.cluster.calls} == {AUTOSCALERS.plural}
 
 
 @pytest.mark.parametrize("kind", CUSTOM_RESOURCES)
-async def test_an_object_that_went_without_a_word_is_let_go(serving: World, kind: str) -> None:
+async def test_an_object_that_went_without_a_word_is_let_go(serving: OperatorHarness, kind: str) -> None:
     """What it left behind is told before it is."""
     serving.cluster.remove(CUSTOM_RESOURCES[kind], "default", "m", told=False)
     before = len(serving.cluster.writes)
@@ -289,7 +293,7 @@ async def test_an_object_that_went_without_a_word_is_let_go(serving: World, kind
 
 
 async def test_an_object_whose_end_is_told_while_it_is_looked_at_stays_gone(
-    serving: World, monkeypatch: pytest.MonkeyPatch
+    serving: OperatorHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = Key("Model", "default", "m")
     find = serving.controller._ctx.client.get_or_none
@@ -305,7 +309,7 @@ async def test_an_object_whose_end_is_told_while_it_is_looked_at_stays_gone(
     assert serving.store.item(key) is None
 
 
-async def test_what_finds_no_place_any_more_is_looked_at(serving: World) -> None:
+async def test_what_finds_no_place_any_more_is_looked_at(serving: OperatorHarness) -> None:
     """The namespace has gone, and the watch was away."""
 
     def gone(_: int, call: Call) -> None:
@@ -326,7 +330,7 @@ def _owners(body: Json) -> list[Json]:
     return owners
 
 
-async def test_a_service_of_another_name_is_none_of_the_secrets_business(serving: World) -> None:
+async def test_a_service_of_another_name_is_none_of_the_secrets_business(serving: OperatorHarness) -> None:
     """The Secret m-keys belongs to m, the Deployment m-keys to m-keys."""
     serving.apply(service("m-keys"))
     await serving.play()

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.unit.fake_api_server import FakeCluster
+from tests.unit.fake_api_server import FakeApiServer
 
 from modelyard.gateway.cluster import Cluster
 from modelyard.gateway.settings import GatewaySettings
@@ -26,7 +26,7 @@ _NAMESPACE: Final = re.compile(r"/api/v1/namespaces/([^/]+)")
 class FakeApiServer(Cluster):
     """A cluster with one namespace, which has labels; tokens are names of roles."""
 
-    def __init__(self, cluster: FakeCluster, labels: Mapping[str, str]):
+    def __init__(self, cluster: FakeApiServer, labels: Mapping[str, str]):
         super().__init__(GatewaySettings(insecure=True))
         self.cluster = cluster
         self.labels = dict(labels)

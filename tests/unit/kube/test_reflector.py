@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.fake_api_server import (
     Call,
-    FakeCluster,
+    FakeApiServer,
 )
 from tests.unit.operator_harness import Clock
 
@@ -24,7 +24,7 @@ class Watched:
     """A reflector of Secrets and what it told."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.cluster = FakeCluster(Clock())
+        self.cluster = FakeApiServer(Clock())
         self.told: list[tuple[str, bool]] = []
         self.bodies: list[Json] = []
         self.seconds = 0.0

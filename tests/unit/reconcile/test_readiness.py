@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.unit.operator_harness import (
-    World,
+    OperatorHarness,
     manifest,
 )
 
@@ -61,7 +61,7 @@ def test_a_failure_is_said_at_once() -> None:
     assert held_back(follower("m", "m:1"), outcome) == outcome
 
 
-async def test_in_the_end_all_is_ready(serving: World) -> None:
+async def test_in_the_end_all_is_ready(serving: OperatorHarness) -> None:
     serving.change("Model", url="https://h/2")
     await serving.play()
     said = [

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from tests.unit.fake_api_server import Call
 from tests.unit.operator_harness import (
-    World,
-    everything,
+    OperatorHarness,
     image,
+    sample_objects,
     service,
 )
 
@@ -43,31 +43,33 @@ AUTOSCALED: dict[str, Any] = {
 FIXED: dict[str, Any] = {"numReplicas": 3, "autoScaler": None}
 
 
-def exists(world: World, resource: ApiResource, name: str = "m") -> bool:
-    return (resource, "default", name) in world.cluster.objects
+def exists(harness: OperatorHarness, resource: ApiResource, name: str = "m") -> bool:
+    return (resource, "default", name) in harness.cluster.objects
 
 
-def replicas(world: World) -> int:
-    count: int = world.cluster.at(DEPLOYMENTS, "m")["spec"]["replicas"]
+def replicas(harness: OperatorHarness) -> int:
+    count: int = harness.cluster.at(DEPLOYMENTS, "m")["spec"]["replicas"]
     return count
 
 
-def scale(world: World, count: int) -> None:
+def scale(harness: OperatorHarness, count: int) -> None:
     """What an autoscaler does."""
-    world.cluster.change(DEPLOYMENTS, "default", "m", {"spec": {"replicas": count}})
+    harness.cluster.change(DEPLOYMENTS, "default", "m", {"spec": {"replicas": count}})
 
 
-def sent_replicas(world: World) -> list[Any]:
+def sent_replicas(harness: OperatorHarness) -> list[Any]:
     """What the operator's patches of the Deployment said of replicas, in order of its generations."""
-    specs = [e.body["spec"]["replicas"] for e in world.cluster.history if e.resource == DEPLOYMENTS]
+    specs = [e.body["spec"]["replicas"] for e in harness.cluster.history if e.resource == DEPLOYMENTS]
     return [count for count, before in zip(specs, [None, *specs], strict=False) if count != before]
 
 
-def add_pod(world: World, status: dict[str, Any], name: str = "m-1", *, present: bool = True) -> None:
-    mark = template_mark(world.cluster.at(DEPLOYMENTS, "m"))
+def add_pod(
+    harness: OperatorHarness, status: dict[str, Any], name: str = "m-1", *, present: bool = True
+) -> None:
+    mark = template_mark(harness.cluster.at(DEPLOYMENTS, "m"))
     annotations = {labels.TEMPLATE: mark if present else "an older one"}
     metadata = {"name": name, "labels": labels.selector_of("m"), "annotations": annotations}
-    world.cluster.put(PODS, "default", {"metadata": metadata, "status": status})
+    harness.cluster.put(PODS, "default", {"metadata": metadata, "status": status})
 
 
 def container(state: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -77,7 +79,7 @@ def container(state: dict[str, Any], **more: Any) -> dict[str, Any]:
 # rolling
 
 
-async def test_a_changed_model_rolls_the_service(serving: World) -> None:
+async def test_a_changed_model_rolls_the_service(serving: OperatorHarness) -> None:
     first = serving.status("Service")["imageLocation"]
     serving.change("Model", url="https://h/2")
     await serving.settle()
@@ -91,25 +93,25 @@ async def test_a_changed_model_rolls_the_service(serving: World) -> None:
     assert serving.record("Service", 1)["state"] == "Succeeded"
 
 
-async def test_a_pinned_image_stays(world: World) -> None:
-    world.apply(*everything()[:3], service(imageId="m:1"))
-    await world.play()
-    world.change("Model", url="https://h/2")
-    await world.play()
-    assert world.said("Image")[0] == "m:2"
-    assert world.said("Service") == ("m:1", "Succeeded", "Serving")
-    assert world.status("Service")["imageId"] == "m:1"
+async def test_a_pinned_image_stays(harness: OperatorHarness) -> None:
+    harness.apply(*sample_objects()[:3], service(imageId="m:1"))
+    await harness.play()
+    harness.change("Model", url="https://h/2")
+    await harness.play()
+    assert harness.said("Image")[0] == "m:2"
+    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert harness.status("Service")["imageId"] == "m:1"
 
 
-async def test_a_pinned_image_that_was_cancelled(world: World) -> None:
-    world.apply(*everything()[:3], service(imageId="m:1"))
-    await world.settle()
-    world.change("Model", url="https://h/2")
-    await world.play()
-    assert world.said("Service") == ("", "NotStarted", "ImageCancelled")
+async def test_a_pinned_image_that_was_cancelled(harness: OperatorHarness) -> None:
+    harness.apply(*sample_objects()[:3], service(imageId="m:1"))
+    await harness.settle()
+    harness.change("Model", url="https://h/2")
+    await harness.play()
+    assert harness.said("Service") == ("", "NotStarted", "ImageCancelled")
 
 
-async def test_a_failed_image_keeps_the_old_one_serving(serving: World) -> None:
+async def test_a_failed_image_keeps_the_old_one_serving(serving: OperatorHarness) -> None:
     before = serving.cluster.at(DEPLOYMENTS, "m")["spec"]
     serving.change("Manifest", targetRuntime={"runtimeType": "SparkPython", "properties": {}})
     await serving.play()
@@ -119,33 +121,33 @@ async def test_a_failed_image_keeps_the_old_one_serving(serving: World) -> None:
     assert serving.cluster.at(DEPLOYMENTS, "m")["spec"] == before
 
 
-async def test_an_image_that_follows_while_the_first_is_still_rolled_out(world: World) -> None:
-    world.serves = False
-    world.apply(*everything())
-    await world.play(seconds=3)
-    world.change("Model", url="https://h/2")
-    await world.settle()
-    world.roll("m")
-    await world.settle()
-    assert world.said("Service") == ("m:1", "Running", "ImageNotReady")
-    world.serves = True
-    await world.play()
-    assert world.said("Service") == ("m:2", "Succeeded", "Serving")
-    assert world.record("Service", 1)["state"] == "Succeeded"
+async def test_an_image_that_follows_while_the_first_is_still_rolled_out(harness: OperatorHarness) -> None:
+    harness.serves = False
+    harness.apply(*sample_objects())
+    await harness.play(seconds=3)
+    harness.change("Model", url="https://h/2")
+    await harness.settle()
+    harness.roll("m")
+    await harness.settle()
+    assert harness.said("Service") == ("m:1", "Running", "ImageNotReady")
+    harness.serves = True
+    await harness.play()
+    assert harness.said("Service") == ("m:2", "Succeeded", "Serving")
+    assert harness.record("Service", 1)["state"] == "Succeeded"
 
 
-async def test_a_rollout_that_something_overtakes_is_cancelled(world: World) -> None:
-    world.serves = False
-    world.apply(*everything())
-    await world.play(seconds=3)
-    assert world.said("Service") == ("m:1", "Running", "RollingOut")
-    world.change("Service", maxConcurrentRequestsPerContainer=2)
-    await world.settle()
-    assert world.said("Service")[:2] == ("m:2", "Running")
-    assert world.record("Service", 1)["state"] == "Cancelled"
+async def test_a_rollout_that_something_overtakes_is_cancelled(harness: OperatorHarness) -> None:
+    harness.serves = False
+    harness.apply(*sample_objects())
+    await harness.play(seconds=3)
+    assert harness.said("Service") == ("m:1", "Running", "RollingOut")
+    harness.change("Service", maxConcurrentRequestsPerContainer=2)
+    await harness.settle()
+    assert harness.said("Service")[:2] == ("m:2", "Running")
+    assert harness.record("Service", 1)["state"] == "Cancelled"
 
 
-async def test_an_image_that_goes_takes_nothing_down(serving: World) -> None:
+async def test_an_image_that_goes_takes_nothing_down(serving: OperatorHarness) -> None:
     serving.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
     await serving.play()
     status = serving.status("Service")
@@ -159,7 +161,7 @@ async def test_an_image_that_goes_takes_nothing_down(serving: World) -> None:
     assert serving.builds == 1
 
 
-async def test_replicas_that_fail_later_are_no_new_operation(serving: World) -> None:
+async def test_replicas_that_fail_later_are_no_new_operation(serving: OperatorHarness) -> None:
     status = {"availableReplicas": 0, "readyReplicas": 0}
     serving.cluster.change(DEPLOYMENTS, "default", "m", {"status": status}, "status")
     await serving.settle()
@@ -187,19 +189,19 @@ async def test_replicas_that_fail_later_are_no_new_operation(serving: World) -> 
     ids=str,
 )
 async def test_children_that_are_needed(
-    world: World, spec: dict[str, Any], autoscaler: bool, budget: bool, count: int
+    harness: OperatorHarness, spec: dict[str, Any], autoscaler: bool, budget: bool, count: int
 ) -> None:
-    world.apply(
-        *everything()[:3], service(**{key: value for key, value in spec.items() if value is not None})
+    harness.apply(
+        *sample_objects()[:3], service(**{key: value for key, value in spec.items() if value is not None})
     )
-    await world.play()
-    assert world.said("Service") == ("m:1", "Succeeded", "Serving")
-    assert exists(world, AUTOSCALERS) is autoscaler
-    assert exists(world, DISRUPTION_BUDGETS) is budget
-    assert replicas(world) == world.status("Service")["replicas"] == count
+    await harness.play()
+    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert exists(harness, AUTOSCALERS) is autoscaler
+    assert exists(harness, DISRUPTION_BUDGETS) is budget
+    assert replicas(harness) == harness.status("Service")["replicas"] == count
 
 
-async def test_replicas_are_the_autoscalers_while_there_is_one(serving: World) -> None:
+async def test_replicas_are_the_autoscalers_while_there_is_one(serving: OperatorHarness) -> None:
     scale(serving, 5)
     await serving.play()
     serving.change("Service", maxConcurrentRequestsPerContainer=4)
@@ -208,7 +210,7 @@ async def test_replicas_are_the_autoscalers_while_there_is_one(serving: World) -
     assert sent_replicas(serving) == [1, 5]
 
 
-async def test_switching_between_fixed_and_autoscaled(serving: World) -> None:
+async def test_switching_between_fixed_and_autoscaled(serving: OperatorHarness) -> None:
     scale(serving, 4)
     await serving.play()
     serving.change("Service", numReplicas=6)
@@ -223,7 +225,7 @@ async def test_switching_between_fixed_and_autoscaled(serving: World) -> None:
     assert not exists(serving, AUTOSCALERS)
 
 
-async def test_the_autoscaler_goes_before_replicas_are_fixed(serving: World) -> None:
+async def test_the_autoscaler_goes_before_replicas_are_fixed(serving: OperatorHarness) -> None:
     serving.change("Service", numReplicas=6)
     await serving.play()
     writes = [(call.verb, call.resource) for call in serving.cluster.writes]
@@ -232,7 +234,7 @@ async def test_the_autoscaler_goes_before_replicas_are_fixed(serving: World) -> 
     assert ("patch", "deployments") not in writes[:last_delete]
 
 
-async def test_an_autoscaler_after_none_wakes_the_service(serving: World) -> None:
+async def test_an_autoscaler_after_none_wakes_the_service(serving: OperatorHarness) -> None:
     serving.change("Service", numReplicas=0)
     await serving.play()
     assert replicas(serving) == 0
@@ -242,17 +244,17 @@ async def test_an_autoscaler_after_none_wakes_the_service(serving: World) -> Non
     assert serving.said("Service") == ("m:3", "Succeeded", "Serving")
 
 
-async def test_scaling_to_zero_is_not_promised(world: World) -> None:
-    world.apply(*everything()[:3], service(autoScaler={"minReplicas": 0}))
-    await world.play()
-    assert world.cluster.at(AUTOSCALERS, "m")["spec"]["minReplicas"] == 1
-    assert world.condition("Service", "ScalesToZero")["status"] == "False"
+async def test_scaling_to_zero_is_not_promised(harness: OperatorHarness) -> None:
+    harness.apply(*sample_objects()[:3], service(autoScaler={"minReplicas": 0}))
+    await harness.play()
+    assert harness.cluster.at(AUTOSCALERS, "m")["spec"]["minReplicas"] == 1
+    assert harness.condition("Service", "ScalesToZero")["status"] == "False"
 
 
 # children that others touch
 
 
-async def test_keys_are_kept_and_one_that_is_removed_is_made_anew(serving: World) -> None:
+async def test_keys_are_kept_and_one_that_is_removed_is_made_anew(serving: OperatorHarness) -> None:
     before = serving.cluster.at(SECRETS, "m-keys")["data"]
     assert before["primaryKey"] != before["secondaryKey"]
     serving.change("Service", maxConcurrentRequestsPerContainer=2)
@@ -266,7 +268,7 @@ async def test_keys_are_kept_and_one_that_is_removed_is_made_anew(serving: World
 
 
 @pytest.mark.parametrize("resource", [DEPLOYMENTS, CORE_SERVICES, SECRETS], ids=lambda r: str(r.plural))
-async def test_a_child_that_is_deleted_comes_back(serving: World, resource: ApiResource) -> None:
+async def test_a_child_that_is_deleted_comes_back(serving: OperatorHarness, resource: ApiResource) -> None:
     name = "m-keys" if resource == SECRETS else "m"
     serving.cluster.remove(resource, "default", name)
     await serving.play()
@@ -275,7 +277,7 @@ async def test_a_child_that_is_deleted_comes_back(serving: World, resource: ApiR
 
 
 async def test_children_are_built_only_when_something_is_new(
-    serving: World, monkeypatch: pytest.MonkeyPatch
+    serving: OperatorHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[str] = []
     build = service_children.deployment
@@ -300,13 +302,13 @@ async def test_children_are_built_only_when_something_is_new(
     assert built == [second, first, first]
 
 
-async def again(world: World) -> None:
+async def again(harness: OperatorHarness) -> None:
     """A reconcile for no reason."""
-    world.queue.add(Key("Service", "default", "m"))
-    await world.settle()
+    harness.queue.add(Key("Service", "default", "m"))
+    await harness.settle()
 
 
-async def test_a_child_that_is_changed_is_put_right(serving: World) -> None:
+async def test_a_child_that_is_changed_is_put_right(serving: OperatorHarness) -> None:
     spec = {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}
     serving.cluster.change(DEPLOYMENTS, "default", "m", {"spec": spec})
     serving.cluster.change(CORE_SERVICES, "default", "m", {"spec": {"type": "NodePort"}})
@@ -318,20 +320,20 @@ async def test_a_child_that_is_changed_is_put_right(serving: World) -> None:
 
 
 @pytest.mark.parametrize("resource", [DEPLOYMENTS, CORE_SERVICES, SECRETS], ids=lambda r: str(r.plural))
-async def test_a_name_that_is_taken(world: World, resource: ApiResource) -> None:
+async def test_a_name_that_is_taken(harness: OperatorHarness, resource: ApiResource) -> None:
     name = "m-keys" if resource == SECRETS else "m"
-    foreign = world.cluster.put(resource, "default", {"metadata": {"name": name}, "spec": {}})
-    world.apply(*everything())
-    await world.play(seconds=60)
-    assert world.said("Service") == ("m:1", "Failed", "NameTaken")
-    assert f"{resource.kind} {name}" in world.condition("Service", "Ready")["message"]
-    assert world.cluster.at(resource, name) == foreign
-    world.cluster.remove(resource, "default", name)
-    await world.play(seconds=60)
-    assert world.said("Service") == ("m:1", "Succeeded", "Serving")
+    foreign = harness.cluster.put(resource, "default", {"metadata": {"name": name}, "spec": {}})
+    harness.apply(*sample_objects())
+    await harness.play(seconds=60)
+    assert harness.said("Service") == ("m:1", "Failed", "NameTaken")
+    assert f"{resource.kind} {name}" in harness.condition("Service", "Ready")["message"]
+    assert harness.cluster.at(resource, name) == foreign
+    harness.cluster.remove(resource, "default", name)
+    await harness.play(seconds=60)
+    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
 
 
-async def test_children_of_an_older_service_are_waited_for(serving: World) -> None:
+async def test_children_of_an_older_service_are_waited_for(serving: OperatorHarness) -> None:
     serving.cluster.collects = False
     serving.cluster.remove(CUSTOM_RESOURCES["Service"], "default", "m")
     serving.apply(service())
@@ -345,7 +347,7 @@ async def test_children_of_an_older_service_are_waited_for(serving: World) -> No
     assert serving.cluster.at(DEPLOYMENTS, "m")["metadata"]["ownerReferences"][0]["uid"] == uid
 
 
-async def test_what_the_api_server_refuses_is_said_and_tried_again(serving: World) -> None:
+async def test_what_the_api_server_refuses_is_said_and_tried_again(serving: OperatorHarness) -> None:
     def refuse(_: int, call: Call) -> None:
         if call[:2] == ("patch", "deployments"):
             raise Rejected("exceeded quota: pods", status=403, reason="Forbidden")
@@ -384,27 +386,27 @@ NO_ROOM = {"conditions": [{"type": "PodScheduled", "status": "False", "message":
     ids=str,
 )
 async def test_why_a_rollout_does_not_come_to_its_end(
-    world: World, pod: dict[str, Any], said: tuple[str, str, str]
+    harness: OperatorHarness, pod: dict[str, Any], said: tuple[str, str, str]
 ) -> None:
-    world.serves = False
-    world.apply(*everything())
-    await world.play(seconds=2)
-    add_pod(world, pod)
-    world.cluster.logs["m-1"] = "ImportError: no module named x"
-    await world.play(seconds=10)
-    assert world.said("Service") == said
-    error = world.status("Service").get("error", {})
+    harness.serves = False
+    harness.apply(*sample_objects())
+    await harness.play(seconds=2)
+    add_pod(harness, pod)
+    harness.cluster.logs["m-1"] = "ImportError: no module named x"
+    await harness.play(seconds=10)
+    assert harness.said("Service") == said
+    error = harness.status("Service").get("error", {})
     assert error.get("code") == (said[2] if said[1] == "Failed" else None)
     if said[2] == "ContainerCrashed":
         assert error["details"] == [{"code": "Log", "message": "ImportError: no module named x"}]
-    world.serves = True
-    await world.play()
-    assert world.said("Service") == ("m:1", "Succeeded", "Serving")
-    assert "error" not in world.status("Service")
+    harness.serves = True
+    await harness.play()
+    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert "error" not in harness.status("Service")
 
 
 async def test_a_failed_rollout_keeps_the_old_pods_serving_and_is_over_with_the_next_version(
-    serving: World,
+    serving: OperatorHarness,
 ) -> None:
     serving.serves = False
     serving.change("Service", maxConcurrentRequestsPerContainer=2)
@@ -424,48 +426,50 @@ async def test_a_failed_rollout_keeps_the_old_pods_serving_and_is_over_with_the_
     assert "ContainerCrashed" in serving.record("Service", 2)["error"]
 
 
-async def test_a_failed_rollout_stays_failed_while_its_pod_is_tried_again(world: World) -> None:
-    world.serves = False
-    world.apply(*everything())
-    await world.play(seconds=2)
-    add_pod(world, BACKING_OFF)
-    await world.play(seconds=20)
+async def test_a_failed_rollout_stays_failed_while_its_pod_is_tried_again(harness: OperatorHarness) -> None:
+    harness.serves = False
+    harness.apply(*sample_objects())
+    await harness.play(seconds=2)
+    add_pod(harness, BACKING_OFF)
+    await harness.play(seconds=20)
     for status in (PULLING, BACKING_OFF, PULLING):
-        world.cluster.change(PODS, "default", "m-1", {"status": status})
-        await world.play(seconds=70)
-        assert world.said("Service") == ("m:1", "Failed", "ImagePullFailed")
-    assert world.events("ImagePullFailed") == 1
+        harness.cluster.change(PODS, "default", "m-1", {"status": status})
+        await harness.play(seconds=70)
+        assert harness.said("Service") == ("m:1", "Failed", "ImagePullFailed")
+    assert harness.events("ImagePullFailed") == 1
 
 
-async def test_a_deadline(world: World) -> None:
-    world.serves = False
-    world.apply(*everything())
-    await world.play(seconds=10)
+async def test_a_deadline(harness: OperatorHarness) -> None:
+    harness.serves = False
+    harness.apply(*sample_objects())
+    await harness.play(seconds=10)
     late = {
         "type": "Progressing",
         "status": "False",
         "reason": "ProgressDeadlineExceeded",
         "message": "too late",
     }
-    world.cluster.change(DEPLOYMENTS, "default", "m", {"status": {"conditions": [late]}}, "status")
-    await world.settle()
-    assert world.said("Service") == ("m:1", "Failed", "RolloutDeadlineExceeded")
-    assert world.status("Service")["error"]["message"] == "too late"
+    harness.cluster.change(DEPLOYMENTS, "default", "m", {"status": {"conditions": [late]}}, "status")
+    await harness.settle()
+    assert harness.said("Service") == ("m:1", "Failed", "RolloutDeadlineExceeded")
+    assert harness.status("Service")["error"]["message"] == "too late"
 
 
-async def test_a_failed_rollout_writes_nothing_while_nothing_changes(world: World) -> None:
-    world.serves = False
-    world.apply(*everything())
-    await world.play(seconds=2)
-    add_pod(world, CRASHED)
-    world.cluster.logs["m-1"] = "a log"
-    await world.play(seconds=20)
-    before = len(world.cluster.writes)
-    await world.play(seconds=600)
-    assert world.cluster.writes[before:] == []
+async def test_a_failed_rollout_writes_nothing_while_nothing_changes(harness: OperatorHarness) -> None:
+    harness.serves = False
+    harness.apply(*sample_objects())
+    await harness.play(seconds=2)
+    add_pod(harness, CRASHED)
+    harness.cluster.logs["m-1"] = "a log"
+    await harness.play(seconds=20)
+    before = len(harness.cluster.writes)
+    await harness.play(seconds=600)
+    assert harness.cluster.writes[before:] == []
 
 
-async def test_an_autoscaler_that_is_switched_off_leaves_the_replicas_there_are(serving: World) -> None:
+async def test_an_autoscaler_that_is_switched_off_leaves_the_replicas_there_are(
+    serving: OperatorHarness,
+) -> None:
     scale(serving, 4)
     await serving.play()
     serving.change("Service", autoScaler={"autoscaleEnabled": False})

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from tests.unit.fake_api_server import Call
 from tests.unit.operator_harness import (
-    World,
-    everything,
+    OperatorHarness,
     model,
+    sample_objects,
 )
 
 from modelyard.api.conditions import conditions
@@ -74,20 +74,20 @@ def test_what_is_unknown_is_left_out() -> None:
     assert status.keys() == {"observedGeneration", "state", "replicas", "conditions"}
 
 
-async def test_one_patch_and_one_event(world: World) -> None:
-    world.apply(model())
-    await world.settle()
-    assert [(c.verb, c.resource) for c in world.cluster.writes] == [
+async def test_one_patch_and_one_event(harness: OperatorHarness) -> None:
+    harness.apply(model())
+    await harness.settle()
+    assert [(c.verb, c.resource) for c in harness.cluster.writes] == [
         ("create", "controllerrevisions"),
         ("patch", "models"),
         ("create", "events"),
     ]
-    (event,) = world.cluster.all(EVENTS)
+    (event,) = harness.cluster.all(EVENTS)
     assert (event["reason"], event["type"], event["note"]) == ("Registered", "Normal", "m:1 is registered")
-    assert event["regarding"]["uid"] == world.cluster.at(CUSTOM_RESOURCES["Model"], "m")["metadata"]["uid"]
+    assert event["regarding"]["uid"] == harness.cluster.at(CUSTOM_RESOURCES["Model"], "m")["metadata"]["uid"]
 
 
-async def test_no_event_while_the_state_stays(serving: World) -> None:
+async def test_no_event_while_the_state_stays(serving: OperatorHarness) -> None:
     before = len(serving.cluster.all(EVENTS))
     serving.change("Model", description="other words")
     serving.cluster.change(
@@ -98,18 +98,18 @@ async def test_no_event_while_the_state_stays(serving: World) -> None:
     assert len(serving.cluster.all(EVENTS)) == before
 
 
-async def test_an_event_that_cannot_be_posted_is_let_go(world: World) -> None:
+async def test_an_event_that_cannot_be_posted_is_let_go(harness: OperatorHarness) -> None:
     def refuse(_: int, call: Call) -> None:
         if call.resource == "events":
             raise Rejected("no")
 
-    world.cluster.fault = refuse
-    world.apply(*everything())
-    await world.play()
-    assert world.said("Service") == ("m:1", "Succeeded", "Serving")
+    harness.cluster.fault = refuse
+    harness.apply(*sample_objects())
+    await harness.play()
+    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
 
 
-async def test_a_status_that_somebody_changed_is_put_right(serving: World) -> None:
+async def test_a_status_that_somebody_changed_is_put_right(serving: OperatorHarness) -> None:
     before = serving.status("Image")
     serving.cluster.change(
         CUSTOM_RESOURCES["Image"], "default", "m", {"status": {"state": None, "error": {}}}, "status"
@@ -118,7 +118,7 @@ async def test_a_status_that_somebody_changed_is_put_right(serving: World) -> No
     assert serving.status("Image") == before
 
 
-async def test_an_error_goes_with_its_cause(serving: World) -> None:
+async def test_an_error_goes_with_its_cause(serving: OperatorHarness) -> None:
     runtime = {"runtimeType": "SparkPython", "properties": {"pythonVersion": None}}
     serving.change("Manifest", targetRuntime=runtime)
     await serving.play()
@@ -128,37 +128,37 @@ async def test_an_error_goes_with_its_cause(serving: World) -> None:
     assert "error" not in serving.status("Image")
 
 
-async def test_an_edit_that_came_between_is_a_conflict_and_nothing_is_lost(world: World) -> None:
+async def test_an_edit_that_came_between_is_a_conflict_and_nothing_is_lost(harness: OperatorHarness) -> None:
     def edit(_: int, call: Call) -> None:
         if call == Call("patch", "models", "m", "status"):
-            world.cluster.fault = lambda number, call: None
-            world.change("Model", url="https://h/2")
+            harness.cluster.fault = lambda number, call: None
+            harness.change("Model", url="https://h/2")
 
-    world.cluster.fault = edit
-    world.apply(model())
-    await world.play()
-    assert world.said("Model")[0] == "m:2"
-    assert world.status("Model")["observedGeneration"] == 2
+    harness.cluster.fault = edit
+    harness.apply(model())
+    await harness.play()
+    assert harness.said("Model")[0] == "m:2"
+    assert harness.status("Model")["observedGeneration"] == 2
 
 
-async def test_an_object_that_went_meanwhile_is_let_go(world: World) -> None:
-    world.apply(model())
-    await world.settle()
-    known = world.store.item(Key("Model", "default", "m"))
+async def test_an_object_that_went_meanwhile_is_let_go(harness: OperatorHarness) -> None:
+    harness.apply(model())
+    await harness.settle()
+    known = harness.store.item(Key("Model", "default", "m"))
     assert known
-    world.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m")
-    await report(world.ctx, known, failed("Any", "thing"))
-    await world.settle()
-    assert (CUSTOM_RESOURCES["Model"], "default", "m") not in world.cluster.objects
+    harness.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m")
+    await report(harness.ctx, known, failed("Any", "thing"))
+    await harness.settle()
+    assert (CUSTOM_RESOURCES["Model"], "default", "m") not in harness.cluster.objects
 
 
-async def test_conditions_keep_their_time_while_a_build_goes_on(world: World) -> None:
-    world.apply(*everything())
-    await world.settle()
-    began = world.condition("Image", "Reconciling")["lastTransitionTime"]
-    world.clock.move(60)
-    await world.play()
-    assert world.condition("Image", "Ready")["lastTransitionTime"] == (
+async def test_conditions_keep_their_time_while_a_build_goes_on(harness: OperatorHarness) -> None:
+    harness.apply(*sample_objects())
+    await harness.settle()
+    began = harness.condition("Image", "Reconciling")["lastTransitionTime"]
+    harness.clock.move(60)
+    await harness.play()
+    assert harness.condition("Image", "Ready")["lastTransitionTime"] == (
         dt.datetime.fromisoformat(began) + dt.timedelta(seconds=60)
     ).strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert world.condition("Image", "Stalled")["lastTransitionTime"] == began
+    assert harness.condition("Image", "Stalled")["lastTransitionTime"] == began

@@ -14,8 +14,8 @@ from tests.unit.fake_api_server import (
     Killed,
 )
 from tests.unit.operator_harness import (
-    World,
-    everything,
+    OperatorHarness,
+    sample_objects,
     service,
 )
 
@@ -39,23 +39,23 @@ KINDS = tuple(CUSTOM_RESOURCES)
 CHILDREN = (DEPLOYMENTS, CORE_SERVICES, AUTOSCALERS, DISRUPTION_BUDGETS, SECRETS, CONFIG_MAPS)
 
 
-def picture(world: World) -> dict[str, Any]:
+def snapshot(harness: OperatorHarness) -> dict[str, Any]:
     """All that a user sees, without what differs from run to run."""
     seen: dict[str, Any] = {}
     for kind in KINDS:
-        status = dict(world.status(kind))
+        status = dict(harness.status(kind))
         status.pop("createdTime")
         status["conditions"] = {
             c["type"]: (c["status"], c["reason"], c["message"]) for c in status["conditions"]
         }
         seen[kind] = status
     for resource in CHILDREN:
-        for body in world.cluster.all(resource):
+        for body in harness.cluster.all(resource):
             if body["metadata"]["namespace"] == "default":
                 seen[f"{resource.kind} {body['metadata']['name']}"] = body.get(
                     "spec", sorted(body.get("data", ()))
                 )
-    for body in world.cluster.all(REVISIONS):
+    for body in harness.cluster.all(REVISIONS):
         annotations = body["metadata"].get("annotations", {})
         seen[body["metadata"]["name"]] = body["data"], annotations.get("modelyard.dev/state")
     return seen
@@ -63,15 +63,15 @@ def picture(world: World) -> dict[str, Any]:
 
 async def expected() -> dict[str, Any]:
     """What one apply of everything leads to."""
-    world = World()
-    await world.start()
-    world.apply(*everything())
-    await world.play()
-    await world.stop()
-    return picture(world)
+    harness = OperatorHarness()
+    await harness.start()
+    harness.apply(*sample_objects())
+    await harness.play()
+    await harness.stop()
+    return snapshot(harness)
 
 
-async def test_one_apply_serves(serving: World) -> None:
+async def test_one_apply_serves(serving: OperatorHarness) -> None:
     assert [serving.said(kind) for kind in KINDS] == [
         ("m:1", "Succeeded", "Registered"),
         ("m:1", "Succeeded", "Created"),
@@ -84,19 +84,21 @@ async def test_one_apply_serves(serving: World) -> None:
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))), ids=str)
 @pytest.mark.parametrize("together", [True, False], ids=["at once", "one after the other"])
-async def test_any_order_ends_in_the_same(world: World, order: tuple[int, ...], together: bool) -> None:
-    objects = everything()
+async def test_any_order_ends_in_the_same(
+    harness: OperatorHarness, order: tuple[int, ...], together: bool
+) -> None:
+    objects = sample_objects()
     for number in order:
-        world.apply(objects[number])
+        harness.apply(objects[number])
         if not together:
-            await world.play()
-    await world.play()
-    assert picture(world) == await expected()
-    assert world.builds == 1
-    assert set(world.cluster.created.values()) == {1}
+            await harness.play()
+    await harness.play()
+    assert snapshot(harness) == await expected()
+    assert harness.builds == 1
+    assert set(harness.cluster.created.values()) == {1}
 
 
-async def test_what_is_as_wanted_is_not_written_again(serving: World) -> None:
+async def test_what_is_as_wanted_is_not_written_again(serving: OperatorHarness) -> None:
     before = len(serving.cluster.writes)
     for key in [Key(kind, "default", "m") for kind in KINDS]:
         serving.queue.add(key)
@@ -104,7 +106,7 @@ async def test_what_is_as_wanted_is_not_written_again(serving: World) -> None:
     assert serving.cluster.writes[before:] == []
 
 
-async def test_nor_when_everything_is_compared(serving: World) -> None:
+async def test_nor_when_everything_is_compared(serving: OperatorHarness) -> None:
     before = len(serving.cluster.writes)
     for resource in CHILDREN:
         serving.store.distrust([resource], "default", ["m", "m-keys"])
@@ -115,7 +117,7 @@ async def test_nor_when_everything_is_compared(serving: World) -> None:
     assert any(call.verb == "get" for call in serving.cluster.calls)
 
 
-async def test_nor_after_a_restart(serving: World) -> None:
+async def test_nor_after_a_restart(serving: OperatorHarness) -> None:
     before = len(serving.cluster.writes)
     await serving.stop()
     await serving.start()
@@ -123,7 +125,7 @@ async def test_nor_after_a_restart(serving: World) -> None:
     assert serving.cluster.writes[before:] == []
 
 
-async def test_writes_of_a_new_service_with_an_autoscaler(serving: World) -> None:
+async def test_writes_of_a_new_service_with_an_autoscaler(serving: OperatorHarness) -> None:
     before = len(serving.cluster.writes)
     serving.apply(service("n"))
     await serving.play()
@@ -141,7 +143,7 @@ async def test_writes_of_a_new_service_with_an_autoscaler(serving: World) -> Non
     }
 
 
-async def test_delete_leaves_nothing_behind(serving: World) -> None:
+async def test_delete_leaves_nothing_behind(serving: OperatorHarness) -> None:
     for kind in reversed(KINDS):
         serving.cluster.remove(CUSTOM_RESOURCES[kind], "default", "m")
         await serving.play()
@@ -155,31 +157,31 @@ async def test_delete_leaves_nothing_behind(serving: World) -> None:
 _MAY_GET_LOST = {"list", "watch", "log"}  # a reflector's business; a build's log is kept if it can be
 
 
-async def life(world: World) -> None:
+async def life(harness: OperatorHarness) -> None:
     """Everything is applied, then the model changes, then the Service is fixed to three replicas."""
-    if not world.cluster.all(CUSTOM_RESOURCES["Model"]):
-        world.apply(*everything())
-    await world.play()
-    if world.cluster.at(CUSTOM_RESOURCES["Model"], "m")["spec"]["url"] == "https://h/1":
-        world.change("Model", url="https://h/2")
-        await world.play()
-    world.change("Service", numReplicas=3)
-    await world.play()
+    if not harness.cluster.all(CUSTOM_RESOURCES["Model"]):
+        harness.apply(*sample_objects())
+    await harness.play()
+    if harness.cluster.at(CUSTOM_RESOURCES["Model"], "m")["spec"]["url"] == "https://h/1":
+        harness.change("Model", url="https://h/2")
+        await harness.play()
+    harness.change("Service", numReplicas=3)
+    await harness.play()
 
 
-async def undisturbed() -> World:
-    world = World()
-    await world.start()
-    await life(world)
-    await world.stop()
-    return world
+async def undisturbed() -> OperatorHarness:
+    harness = OperatorHarness()
+    await harness.start()
+    await life(harness)
+    await harness.stop()
+    return harness
 
 
 async def test_life_undisturbed() -> None:
-    world = await undisturbed()
-    assert [world.said(kind)[:2] for kind in KINDS] == [("m:2", "Succeeded")] * 3 + [("m:3", "Succeeded")]
-    assert world.builds == 2
-    states = {name: seen[1] for name, seen in picture(world).items() if isinstance(seen, tuple)}
+    harness = await undisturbed()
+    assert [harness.said(kind)[:2] for kind in KINDS] == [("m:2", "Succeeded")] * 3 + [("m:3", "Succeeded")]
+    assert harness.builds == 2
+    states = {name: seen[1] for name, seen in snapshot(harness).items() if isinstance(seen, tuple)}
     assert states == {
         "model-m-1": "Succeeded",
         "model-m-2": "Succeeded",
@@ -197,25 +199,25 @@ async def test_life_undisturbed() -> None:
 async def test_killed_at_any_call(point: str) -> None:
     reference = await undisturbed()
     for number in itertools.count(1):
-        world = World()
+        harness = OperatorHarness()
 
-        def kill(count: int, _: Call, at: int = number, world: World = world) -> None:
+        def kill(count: int, _: Call, at: int = number, harness: OperatorHarness = harness) -> None:
             if count == at:
-                world.cluster.dead = True
+                harness.cluster.dead = True
                 raise Killed
 
-        setattr(world.cluster, point, kill)
+        setattr(harness.cluster, point, kill)
         for _ in range(2):
             try:
-                await world.start()
-                await life(world)
+                await harness.start()
+                await life(harness)
             except Killed:
-                await world.stop()
-        await world.stop()
+                await harness.stop()
+        await harness.stop()
         about = f"killed at {number}: {world.cluster.calls[number - 1 : number]}"
-        assert picture(world) == picture(reference), about
-        assert world.builds == 2, about
-        if number > len(world.cluster.calls):
+        assert snapshot(harness) == snapshot(reference), about
+        assert harness.builds == 2, about
+        if number > len(harness.cluster.calls):
             break
     assert number > len(reference.cluster.calls)
 
@@ -224,20 +226,20 @@ async def test_killed_at_any_call(point: str) -> None:
 async def test_any_call_may_fail_once(point: str) -> None:
     reference = await undisturbed()
     for number in itertools.count(1):
-        world = World()
+        harness = OperatorHarness()
 
         def fail(count: int, call: Call, at: int = number) -> None:
             if count == at and call.verb not in _MAY_GET_LOST:
                 raise Unavailable("try again")
 
-        setattr(world.cluster, point, fail)
-        await world.start()
-        await life(world)
-        await world.stop()
+        setattr(harness.cluster, point, fail)
+        await harness.start()
+        await life(harness)
+        await harness.stop()
         about = f"failed at {number}: {world.cluster.calls[number - 1 : number]}"
-        assert picture(world) == picture(reference), about
-        assert world.builds == 2, about
-        if number > len(world.cluster.calls):
+        assert snapshot(harness) == snapshot(reference), about
+        assert harness.builds == 2, about
+        if number > len(harness.cluster.calls):
             break
 
 
@@ -245,69 +247,69 @@ async def test_any_call_may_fail_once(point: str) -> None:
 async def test_edits_at_any_moment(seed: int) -> None:
     """Whatever the interleaving of edits, watches and calls, the last edit is what is served."""
     schedule = random.Random(seed)
-    world = World(OperatorSettings(workers=schedule.randint(1, 4)), schedule)
-    await world.start()
-    world.apply(*schedule.sample(everything(), 4))
+    harness = OperatorHarness(OperatorSettings(workers=schedule.randint(1, 4)), schedule)
+    await harness.start()
+    harness.apply(*schedule.sample(sample_objects(), 4))
     for _ in range(12):
         edit = schedule.randrange(6)
         if edit == 0:
-            world.change("Model", url=f"https://h/{schedule.randrange(3)}")
+            harness.change("Model", url=f"https://h/{schedule.randrange(3)}")
         elif edit == 1:
-            world.change("Service", numReplicas=schedule.choice([None, 1, 3]))
+            harness.change("Service", numReplicas=schedule.choice([None, 1, 3]))
         elif edit == 2:
-            world.change("Manifest", description=str(schedule.random()))
+            harness.change("Manifest", description=str(schedule.random()))
         elif edit == 3:
-            world.change("Image", name=schedule.choice(["a", "b"]))
+            harness.change("Image", name=schedule.choice(["a", "b"]))
         elif edit == 4:
-            again = schedule.choice(everything())
-            world.cluster.remove(CUSTOM_RESOURCES[again["kind"]], "default", "m")
-            world.apply(again)
+            again = schedule.choice(sample_objects())
+            harness.cluster.remove(CUSTOM_RESOURCES[again["kind"]], "default", "m")
+            harness.apply(again)
         else:
-            world.step()
+            harness.step()
         for _ in range(schedule.randrange(60)):
             await asyncio.sleep(0)
-    await world.play()
-    await world.stop()
-    _is_consistent(world)
+    await harness.play()
+    await harness.stop()
+    _is_consistent(harness)
 
 
-def _is_consistent(world: World) -> None:
-    status = {kind: world.status(kind) for kind in KINDS}
+def _is_consistent(harness: OperatorHarness) -> None:
+    status = {kind: harness.status(kind) for kind in KINDS}
     for kind in KINDS:
-        body = world.cluster.at(CUSTOM_RESOURCES[kind], "m")
+        body = harness.cluster.at(CUSTOM_RESOURCES[kind], "m")
         assert status[kind]["state"] == "Succeeded"
         assert status[kind]["observedGeneration"] == body["metadata"]["generation"]
-        assert status[kind] == world.store.item(Key(kind, "default", "m")).status  # type: ignore[union-attr]
+        assert status[kind] == harness.store.item(Key(kind, "default", "m")).status  # type: ignore[union-attr]
         newest = max(
             (
                 r
-                for r in world.cluster.all(REVISIONS)
+                for r in harness.cluster.all(REVISIONS)
                 if r["metadata"]["name"].startswith(f"{kind.lower()}-m-")
             ),
             key=lambda r: r["revision"],
         )
         assert status[kind]["operationId"] == newest["metadata"]["name"]
-    model = world.cluster.at(REVISIONS, status["Model"]["operationId"])
-    assert model["data"]["url"] == world.cluster.at(CUSTOM_RESOURCES["Model"], "m")["spec"]["url"]
+    model = harness.cluster.at(REVISIONS, status["Model"]["operationId"])
+    assert model["data"]["url"] == harness.cluster.at(CUSTOM_RESOURCES["Model"], "m")["spec"]["url"]
     assert status["Manifest"]["modelIds"] == [status["Model"]["id"]]
     assert status["Image"]["manifestId"] == status["Manifest"]["id"]
     assert status["Service"]["imageId"] == status["Image"]["id"]
-    deployment = world.cluster.at(DEPLOYMENTS, "m")["spec"]
+    deployment = harness.cluster.at(DEPLOYMENTS, "m")["spec"]
     assert deployment["template"]["spec"]["containers"][0]["image"] == status["Image"]["imageLocation"]
-    fixed = world.cluster.at(CUSTOM_RESOURCES["Service"], "m")["spec"].get("numReplicas")
-    assert (AUTOSCALERS, "default", "m") in world.cluster.objects or fixed
+    fixed = harness.cluster.at(CUSTOM_RESOURCES["Service"], "m")["spec"].get("numReplicas")
+    assert (AUTOSCALERS, "default", "m") in harness.cluster.objects or fixed
     if fixed:
         assert deployment["replicas"] == fixed
-        assert (AUTOSCALERS, "default", "m") not in world.cluster.objects
-    assert ((DISRUPTION_BUDGETS, "default", "m") in world.cluster.objects) == ((fixed or 1) > 1)
+        assert (AUTOSCALERS, "default", "m") not in harness.cluster.objects
+    assert ((DISRUPTION_BUDGETS, "default", "m") in harness.cluster.objects) == ((fixed or 1) > 1)
 
 
-async def test_a_record_whose_name_somebody_else_holds(world: World) -> None:
+async def test_a_record_whose_name_somebody_else_holds(harness: OperatorHarness) -> None:
     taken = {"metadata": {"name": "model-m-1"}, "revision": 1, "data": {}}
-    await world.cluster.create(REVISIONS, "default", taken)
-    world.apply(*everything())
-    await world.play(seconds=10)
-    assert world.said("Model") == ("", "Failed", "NameTaken")
-    world.cluster.remove(REVISIONS, "default", "model-m-1")
-    await world.play(seconds=60)
-    assert world.said("Model") == ("m:1", "Succeeded", "Registered")
+    await harness.cluster.create(REVISIONS, "default", taken)
+    harness.apply(*sample_objects())
+    await harness.play(seconds=10)
+    assert harness.said("Model") == ("", "Failed", "NameTaken")
+    harness.cluster.remove(REVISIONS, "default", "model-m-1")
+    await harness.play(seconds=60)
+    assert harness.said("Model") == ("m:1", "Succeeded", "Registered")

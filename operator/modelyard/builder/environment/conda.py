@@ -252,7 +252,7 @@ def _settle(folder: Path) -> None:
 
 @contextmanager
 def _trusting(ca_bundle: Path | None) -> Iterator[None]:
-    """rattler takes the authorities to trust from the process's environment only."""
+    """Rattler takes the authorities to trust from the process's environment only."""
     if ca_bundle is None:
         yield
         return

@@ -50,7 +50,7 @@ class PipSettings:
     """For the addresses that requirements name; those of the pip.conf are the platform's own."""
 
     def variables(self, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """uv's environment: the pip.conf's settings, and of the inherited one only proxies and trust.
+        """Uv's environment: the pip.conf's settings, and of the inherited one only proxies and trust.
 
         Raises PipFailedError when the pip.conf cannot be read.
         """

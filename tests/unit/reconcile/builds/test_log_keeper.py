@@ -6,7 +6,7 @@ import pytest
 from tests.unit.fake_api_server import Call
 from tests.unit.operator_harness import (
     SYSTEM,
-    World,
+    OperatorHarness,
 )
 from tests.unit.reconcile.test_image import begin, jobs
 
@@ -19,112 +19,112 @@ from modelyard.resources.build_job import CONTAINER
 NAME = "image-m-1-log"
 
 
-def pod(world: World, state: Json) -> str:
+def pod(harness: OperatorHarness, state: Json) -> str:
     """The name of a pod of the build that runs, in this state."""
-    (job,) = jobs(world)
+    (job,) = jobs(harness)
     name = f"{job}-running"
     metadata = {"name": name, "labels": {"batch.kubernetes.io/job-name": job}}
-    world.cluster.put(PODS, SYSTEM, {**PODS.header(), "metadata": metadata})["status"] = {
+    harness.cluster.put(PODS, SYSTEM, {**PODS.header(), "metadata": metadata})["status"] = {
         "containerStatuses": [{"name": CONTAINER, "image": "modelyard:dev", "state": state}]
     }
     return name
 
 
-async def building(world: World, log: str) -> str:
+async def building(harness: OperatorHarness, log: str) -> str:
     """A build that has begun and has said this; the name of its pod."""
-    await begin(world)
-    name = pod(world, {"running": {}})
-    world.cluster.logs[name] = log
-    await world.play(PAUSE_SECONDS + 1, alone=True)
+    await begin(harness)
+    name = pod(harness, {"running": {}})
+    harness.cluster.logs[name] = log
+    await harness.play(PAUSE_SECONDS + 1, alone=True)
     return name
 
 
-def kept(world: World) -> str:
-    return str(world.cluster.at(CONFIG_MAPS, NAME)["data"]["log"])
+def kept(harness: OperatorHarness) -> str:
+    return str(harness.cluster.at(CONFIG_MAPS, NAME)["data"]["log"])
 
 
-async def test_it_is_there_while_the_build_runs(world: World) -> None:
-    name = await building(world, "[Fetch] model m:1: https://h/1\n")
-    assert world.said("Image") == ("m:1", "Running", "Building")
-    assert kept(world) == "[Fetch] model m:1: https://h/1\n"
-    assert world.status("Image")["imageBuildLogUri"] == CONFIG_MAPS.path("default", NAME)
-    assert world.record("Image", 1)["build-log"] == NAME
-    world.cluster.logs[name] += "[Push] model m:1: 40 MiB of 100 MiB\n"
-    await world.play(PAUSE_SECONDS + 1, alone=True)
-    assert kept(world).endswith("[Push] model m:1: 40 MiB of 100 MiB\n")
-    assert world.status("Image")["progress"] == "Push, model m:1: 40 MiB of 100 MiB"
+async def test_it_is_there_while_the_build_runs(harness: OperatorHarness) -> None:
+    name = await building(harness, "[Fetch] model m:1: https://h/1\n")
+    assert harness.said("Image") == ("m:1", "Running", "Building")
+    assert kept(harness) == "[Fetch] model m:1: https://h/1\n"
+    assert harness.status("Image")["imageBuildLogUri"] == CONFIG_MAPS.path("default", NAME)
+    assert harness.record("Image", 1)["build-log"] == NAME
+    harness.cluster.logs[name] += "[Push] model m:1: 40 MiB of 100 MiB\n"
+    await harness.play(PAUSE_SECONDS + 1, alone=True)
+    assert kept(harness).endswith("[Push] model m:1: 40 MiB of 100 MiB\n")
+    assert harness.status("Image")["progress"] == "Push, model m:1: 40 MiB of 100 MiB"
 
 
-async def test_without_news_nothing_is_written(world: World) -> None:
-    await building(world, "[Fetch] model m:1: https://h/1\n")
-    before = len(world.cluster.writes)
-    await world.play(600, alone=True)
-    assert len(world.cluster.writes) == before
+async def test_without_news_nothing_is_written(harness: OperatorHarness) -> None:
+    await building(harness, "[Fetch] model m:1: https://h/1\n")
+    before = len(harness.cluster.writes)
+    await harness.play(600, alone=True)
+    assert len(harness.cluster.writes) == before
 
 
-async def test_however_often_it_is_asked_it_writes_rarely(world: World) -> None:
-    name = await building(world, "[Fetch] a\n")
-    before = len(world.cluster.writes)
+async def test_however_often_it_is_asked_it_writes_rarely(harness: OperatorHarness) -> None:
+    name = await building(harness, "[Fetch] a\n")
+    before = len(harness.cluster.writes)
     for number in range(20):
-        world.cluster.logs[name] += f"[Fetch] line {number}\n"
-        world.cluster.change(JOBS, SYSTEM, jobs(world)[0], {"status": {"ready": number}}, "status")
+        harness.cluster.logs[name] += f"[Fetch] line {number}\n"
+        harness.cluster.change(JOBS, SYSTEM, jobs(harness)[0], {"status": {"ready": number}}, "status")
         for key in (Key(kind, "default", "m") for kind in CUSTOM_RESOURCES):
-            world.queue.add(key)
-        await world.settle()
-    assert len(world.cluster.writes) == before
-    await world.play(PAUSE_SECONDS + 1, alone=True)
-    assert kept(world).endswith("line 19\n")
+            harness.queue.add(key)
+        await harness.settle()
+    assert len(harness.cluster.writes) == before
+    await harness.play(PAUSE_SECONDS + 1, alone=True)
+    assert kept(harness).endswith("line 19\n")
 
 
-async def test_a_pod_that_does_not_come_up_says_why(world: World) -> None:
-    await begin(world)
-    pod(world, {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}})
-    await world.play(PAUSE_SECONDS + 1, alone=True)
-    assert "cannot pull modelyard:dev: no such image" in world.status("Image")["progress"]
-    assert "imageBuildLogUri" not in world.status("Image")
+async def test_a_pod_that_does_not_come_up_says_why(harness: OperatorHarness) -> None:
+    await begin(harness)
+    pod(harness, {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}})
+    await harness.play(PAUSE_SECONDS + 1, alone=True)
+    assert "cannot pull modelyard:dev: no such image" in harness.status("Image")["progress"]
+    assert "imageBuildLogUri" not in harness.status("Image")
 
 
-async def test_it_stays_when_the_build_is_cancelled(world: World) -> None:
-    await building(world, "[Fetch] model m:1: https://h/1\n")
-    world.change("Model", url="https://h/2")
-    await world.settle()
-    assert world.record("Image", 1)["state"] == "Cancelled"
-    assert world.record("Image", 1)["build-log"] == NAME
-    assert kept(world)
+async def test_it_stays_when_the_build_is_cancelled(harness: OperatorHarness) -> None:
+    await building(harness, "[Fetch] model m:1: https://h/1\n")
+    harness.change("Model", url="https://h/2")
+    await harness.settle()
+    assert harness.record("Image", 1)["state"] == "Cancelled"
+    assert harness.record("Image", 1)["build-log"] == NAME
+    assert kept(harness)
 
 
-async def test_it_comes_again_after_it_was_deleted(world: World) -> None:
-    name = await building(world, "[Fetch] a\n")
-    world.cluster.remove(CONFIG_MAPS, "default", NAME)
-    world.cluster.logs[name] += "[Fetch] b\n"
-    await world.play(3 * PAUSE_SECONDS, alone=True)
-    assert kept(world) == "[Fetch] a\n[Fetch] b\n"
+async def test_it_comes_again_after_it_was_deleted(harness: OperatorHarness) -> None:
+    name = await building(harness, "[Fetch] a\n")
+    harness.cluster.remove(CONFIG_MAPS, "default", NAME)
+    harness.cluster.logs[name] += "[Fetch] b\n"
+    await harness.play(3 * PAUSE_SECONDS, alone=True)
+    assert kept(harness) == "[Fetch] a\n[Fetch] b\n"
 
 
-async def test_a_new_process_goes_on(world: World) -> None:
-    name = await building(world, "[Fetch] a\n")
-    await world.stop()
-    await world.start()
-    world.cluster.logs[name] += "[Fetch] b\n"
-    await world.play(PAUSE_SECONDS + 1, alone=True)
-    assert kept(world) == "[Fetch] a\n[Fetch] b\n"
+async def test_a_new_process_goes_on(harness: OperatorHarness) -> None:
+    name = await building(harness, "[Fetch] a\n")
+    await harness.stop()
+    await harness.start()
+    harness.cluster.logs[name] += "[Fetch] b\n"
+    await harness.play(PAUSE_SECONDS + 1, alone=True)
+    assert kept(harness) == "[Fetch] a\n[Fetch] b\n"
 
 
-async def test_a_log_that_may_not_be_kept_fails_no_build(world: World) -> None:
+async def test_a_log_that_may_not_be_kept_fails_no_build(harness: OperatorHarness) -> None:
     def fault(_: int, call: Call) -> None:
         if call.resource == CONFIG_MAPS.plural:
             raise Rejected("exceeded quota", status=403)
 
-    world.cluster.fault = fault
-    await building(world, "[Fetch] a\n")
-    await world.play()
-    assert world.said("Image") == ("m:1", "Succeeded", "Built")
+    harness.cluster.fault = fault
+    await building(harness, "[Fetch] a\n")
+    await harness.play()
+    assert harness.said("Image") == ("m:1", "Succeeded", "Built")
     with pytest.raises(NotFound):
-        world.cluster.at(CONFIG_MAPS, NAME)
-    assert "imageBuildLogUri" not in world.status("Image")
+        harness.cluster.at(CONFIG_MAPS, NAME)
+    assert "imageBuildLogUri" not in harness.status("Image")
 
 
-async def test_a_long_log_is_kept_from_its_end(world: World) -> None:
-    await building(world, "é" * 200_000 + "\n[Push] a: 1 MiB of 2 MiB\n")
-    assert kept(world).endswith("1 MiB of 2 MiB\n")
-    assert len(kept(world).encode()) <= 256 * 1024
+async def test_a_long_log_is_kept_from_its_end(harness: OperatorHarness) -> None:
+    await building(harness, "é" * 200_000 + "\n[Push] a: 1 MiB of 2 MiB\n")
+    assert kept(harness).endswith("1 MiB of 2 MiB\n")
+    assert len(kept(harness).encode()) <= 256 * 1024

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.unit.operator_harness import (
     SYSTEM,
-    World,
-    everything,
+    OperatorHarness,
+    sample_objects,
 )
 
 from modelyard.kube.errors import KubeError
@@ -17,23 +17,23 @@ LOG = "[Fetch] model m:1: https://h/1\n[Push] model m:1: 40 MiB of 100 MiB\n"
 
 
 @pytest.fixture
-async def building(world: World) -> World:
+async def building(harness: OperatorHarness) -> OperatorHarness:
     """A build has begun; nobody runs its Job."""
-    world.apply(*everything())
-    await world.settle()
-    return world
+    harness.apply(*sample_objects())
+    await harness.settle()
+    return harness
 
 
-def start_pod(world: World, **status: object) -> str:
-    (job,) = world.cluster.all(JOBS)
+def start_pod(harness: OperatorHarness, **status: object) -> str:
+    (job,) = harness.cluster.all(JOBS)
     name: str = job["metadata"]["name"]
     metadata = {"name": f"{name}-x", "labels": {"batch.kubernetes.io/job-name": name}}
-    body = world.cluster.put(PODS, SYSTEM, {**PODS.header(), "metadata": metadata})
+    body = harness.cluster.put(PODS, SYSTEM, {**PODS.header(), "metadata": metadata})
     body["status"] = status
     return f"{name}-x"
 
 
-def warn(world: World, resource: str, name: str, note: str) -> None:
+def warn(harness: OperatorHarness, resource: str, name: str, note: str) -> None:
     about = {"kind": resource, "name": name}
     body: Json = {
         "metadata": {"name": f"{name}.{resource}"},
@@ -41,23 +41,23 @@ def warn(world: World, resource: str, name: str, note: str) -> None:
         "regarding": about,
         "note": note,
     }
-    world.cluster.put(EVENTS, SYSTEM, body)
+    harness.cluster.put(EVENTS, SYSTEM, body)
 
 
-async def look(world: World) -> str | None:
+async def look(harness: OperatorHarness) -> str | None:
     """The progress at the next look."""
-    await world.play(seconds=6, alone=True)
-    progress: str | None = world.status("Image").get("progress")
+    await harness.play(seconds=6, alone=True)
+    progress: str | None = harness.status("Image").get("progress")
     return progress
 
 
-async def test_the_step_and_its_bytes_are_told(building: World) -> None:
+async def test_the_step_and_its_bytes_are_told(building: OperatorHarness) -> None:
     building.cluster.logs[start_pod(building, phase="Running")] = LOG
     assert await look(building) == "Push, model m:1: 40 MiB of 100 MiB"
     assert building.said("Image") == ("m:1", "Running", "Building")
 
 
-async def test_progress_goes_with_the_build(building: World) -> None:
+async def test_progress_goes_with_the_build(building: OperatorHarness) -> None:
     building.cluster.logs[start_pod(building, phase="Running")] = LOG
     assert await look(building)
     (job,) = building.cluster.all(JOBS)
@@ -67,7 +67,9 @@ async def test_progress_goes_with_the_build(building: World) -> None:
     assert "progress" not in building.status("Image")
 
 
-async def test_it_is_written_only_when_it_changes_and_looked_at_now_and_then(building: World) -> None:
+async def test_it_is_written_only_when_it_changes_and_looked_at_now_and_then(
+    building: OperatorHarness,
+) -> None:
     building.cluster.logs[start_pod(building, phase="Running")] = LOG
     await look(building)
     writes = len(building.cluster.writes)
@@ -78,7 +80,7 @@ async def test_it_is_written_only_when_it_changes_and_looked_at_now_and_then(bui
     assert len(looks) <= 60 / PAUSE_SECONDS
 
 
-async def test_admission_that_refuses_the_pod_is_told(building: World) -> None:
+async def test_admission_that_refuses_the_pod_is_told(building: OperatorHarness) -> None:
     (job,) = building.cluster.all(JOBS)
     name = job["metadata"]["name"]
     warn(building, "Job", name, 'pods "x" is forbidden: violates PodSecurity "restricted:latest": hostPath')
@@ -86,24 +88,24 @@ async def test_admission_that_refuses_the_pod_is_told(building: World) -> None:
     assert "violates PodSecurity" in (await look(building) or "")
 
 
-async def test_a_pod_that_finds_no_room_is_told(building: World) -> None:
+async def test_a_pod_that_finds_no_room_is_told(building: OperatorHarness) -> None:
     no_room = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}
     start_pod(building, phase="Pending", conditions=[no_room])
     assert "0/3 nodes are available" in (await look(building) or "")
 
 
-async def test_a_volume_that_is_missing_is_told(building: World) -> None:
+async def test_a_volume_that_is_missing_is_told(building: OperatorHarness) -> None:
     pod = start_pod(building, phase="Pending")
     warn(building, "Pod", pod, 'MountVolume.SetUp failed for volume "pip": secret "pip" not found')
     assert 'secret "pip" not found' in (await look(building) or "")
 
 
-async def test_nothing_is_told_of_what_just_begins(building: World) -> None:
+async def test_nothing_is_told_of_what_just_begins(building: OperatorHarness) -> None:
     start_pod(building, phase="Pending")
     assert await look(building) is None
 
 
-async def test_a_look_that_fails_does_not_matter(building: World) -> None:
+async def test_a_look_that_fails_does_not_matter(building: OperatorHarness) -> None:
     def refuse(_: int, call: object) -> None:
         if getattr(call, "verb", "") == "list":
             raise KubeError("no")
