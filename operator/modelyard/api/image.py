@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from modelyard.api.base import ApiType
-from modelyard.api.names import DisplayName, ManifestReference
+from modelyard.api.names import DisplayName, ManifestRef
 
 
 class ImageType(StrEnum):
@@ -22,7 +22,7 @@ class ImageSpec(ApiType):
 
     name: DisplayName | None = None
     """Display name; metadata.name by default."""
-    manifest_id: ManifestReference
+    manifest_id: ManifestRef
     """Manifest to build: name follows the newest version, name:version stays at one."""
     image_type: ImageType
     """Docker."""

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from modelyard.api.base import ApiType, without_nulls
-from modelyard.api.names import DisplayName, ModelReference, file_name_rule
+from modelyard.api.names import DisplayName, ModelRef, file_name_rule
 from modelyard.api.rules import Rule
 from modelyard.api.sources import MAX_INLINE, Download, MimeType, Url
 
@@ -149,7 +149,7 @@ class ManifestSpec(ApiType):
     target_runtime: TargetRuntime
     """The runtime the driver runs in."""
     model_ids: Annotated[
-        tuple[ModelReference, ...],
+        tuple[ModelRef, ...],
         Field(max_length=100),
         Rule(
             cel="self.all(id, self.exists_one(other, other == id))",

@@ -28,7 +28,7 @@ _NOT_IN_FILE_NAMES: Final = re.compile(r"[\x00-\x1f\x7f/]")
 REGISTRATION: Final = f"{GROUP}/registration"  # annotation: any new value registers the same content again
 
 
-class Reference(NamedTuple):
+class VersionReference(NamedTuple):
     """A parsed reference; `version` None follows the newest."""
 
     name: str
@@ -38,10 +38,10 @@ class Reference(NamedTuple):
         return self.name if self.version is None else f"{self.name}:{self.version}"
 
 
-def parse_reference(text: str) -> Reference:
+def parse_version_reference(text: str) -> VersionReference:
     """`name` or `name:version`, already validated, into its parts."""
     name, _, version = text.partition(":")
-    return Reference(name, int(version) if version else None)
+    return VersionReference(name, int(version) if version else None)
 
 
 def _reference_rule(field: str) -> Rule:
@@ -49,14 +49,16 @@ def _reference_rule(field: str) -> Rule:
         cel=f"self.matches(r'{_REFERENCE.pattern}') && size(self.split(':')[0]) <= {MAX_NAME}",
         message=f"{field} must be the metadata.name of an object (at most {MAX_NAME} characters), or "
         "name:version, such as diabetes or diabetes:1",
-        holds=lambda text: bool(_REFERENCE.fullmatch(text)) and len(parse_reference(text).name) <= MAX_NAME,
+        holds=lambda text: (
+            bool(_REFERENCE.fullmatch(text)) and len(parse_version_reference(text).name) <= MAX_NAME
+        ),
     )
 
 
 _LENGTH: Final = StringConstraints(min_length=1, max_length=MAX_NAME + 10)
-ModelReference = Annotated[str, _LENGTH, _reference_rule("modelIds")]
-ManifestReference = Annotated[str, _LENGTH, _reference_rule("manifestId")]
-ImageReference = Annotated[str, _LENGTH, _reference_rule("imageId")]
+ModelRef = Annotated[str, _LENGTH, _reference_rule("modelIds")]
+ManifestRef = Annotated[str, _LENGTH, _reference_rule("manifestId")]
+ImageRef = Annotated[str, _LENGTH, _reference_rule("imageId")]
 
 
 def is_object_name(text: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, cast
 from pydantic import Field, SkipValidation, WithJsonSchema
 
 from modelyard.api.base import INTEGER, ApiType, Boolean
-from modelyard.api.names import DisplayName, ImageReference
+from modelyard.api.names import DisplayName, ImageRef
 from modelyard.api.rules import Rule
 
 # The old service's defaults.
@@ -170,7 +170,7 @@ class ServiceSpec(ApiType):
 
     name: DisplayName | None = None
     """Display name; metadata.name by default."""
-    image_id: ImageReference
+    image_id: ImageRef
     """Image to serve: name follows the newest built version, name:version stays at one."""
     compute_resource: ComputeResource | None = None
     """Accepted for clients of the 2017 API; this cluster serves."""

@@ -9,7 +9,7 @@ from typing import Annotated, Final, TypeVar
 from fastapi import Query
 
 from modelyard.api.kinds import Kind
-from modelyard.api.names import Reference, parse_reference
+from modelyard.api.names import VersionReference, parse_version_reference
 from modelyard.gateway import paging
 from modelyard.gateway.name_mapping import meanings
 from modelyard.gateway.request_context import Exchange
@@ -28,7 +28,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-async def named(call: Exchange, kind: Kind, text: str) -> tuple[Reference, ...]:
+async def named(call: Exchange, kind: Kind, text: str) -> tuple[VersionReference, ...]:
     """What a name, an id or a display name means in this account."""
     references = meanings(kind, text)
     for reference in references:
@@ -38,23 +38,23 @@ async def named(call: Exchange, kind: Kind, text: str) -> tuple[Reference, ...]:
     while True:
         page = await call.caller.page(CUSTOM_RESOURCES[kind.name], _CHUNK, at)
         found = [body["metadata"]["name"] for body in page.items if body["spec"].get("name") == text]
-        references += tuple(Reference(name, None) for name in found)
+        references += tuple(VersionReference(name, None) for name in found)
         if page.next is None:
             return references
         at = page.next
 
 
-def any_of(references: Iterable[Reference], name: str, version: int | None) -> bool:
+def any_of(references: Iterable[VersionReference], name: str, version: int | None) -> bool:
     """Whether a name and its version are among what a filter means."""
     return any(reference.name == name and reference.version in {None, version} for reference in references)
 
 
-def refers(references: Iterable[Reference] | None, ids: Iterable[str]) -> bool:
+def refers(references: Iterable[VersionReference] | None, ids: Iterable[str]) -> bool:
     """Whether one of these ids is what a filter means; any is when there is no filter."""
     if references is None:
         return True
     wanted = tuple(references)
-    return any(any_of(wanted, *parse_reference(id_)) for id_ in ids)
+    return any(any_of(wanted, *parse_version_reference(id_)) for id_ in ids)
 
 
 async def versions(

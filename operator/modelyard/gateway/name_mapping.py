@@ -12,7 +12,7 @@ import unicodedata
 from typing import Final
 
 from modelyard.api.kinds import SERVICE, Kind
-from modelyard.api.names import MAX_NAME, Reference, is_object_name
+from modelyard.api.names import MAX_NAME, VersionReference, is_object_name
 
 _DNS_LABEL: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _OTHERS: Final = re.compile(r"[^a-z0-9]+")
@@ -37,16 +37,16 @@ def object_name(kind: Kind, name: str) -> str:
     return f"{readable[: MAX_NAME - _HASH - 1].rstrip('-')}-{digest}"
 
 
-def parse_id(kind: Kind, text: str) -> Reference:
+def parse_id(kind: Kind, text: str) -> VersionReference:
     """`name:version`, or `name`; the name may be the display name."""
     match = _ID.fullmatch(text)
     if match is None:
-        return Reference(object_name(kind, text), None)
-    return Reference(object_name(kind, match[1]), int(match[2]))
+        return VersionReference(object_name(kind, text), None)
+    return VersionReference(object_name(kind, match[1]), int(match[2]))
 
 
-def meanings(kind: Kind, text: str) -> tuple[Reference, ...]:
+def meanings(kind: Kind, text: str) -> tuple[VersionReference, ...]:
     """What a name filter may mean: all versions of a name, or one version by its id."""
-    whole = Reference(object_name(kind, text), None)
+    whole = VersionReference(object_name(kind, text), None)
     parsed = parse_id(kind, text)
     return (whole,) if parsed == whole else (whole, parsed)

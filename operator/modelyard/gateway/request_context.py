@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from modelyard.api.kinds import IMAGE, MANIFEST, Kind
-from modelyard.api.names import GROUP, is_object_name, parse_reference
+from modelyard.api.names import GROUP, is_object_name, parse_version_reference
 from modelyard.gateway.cluster import Caller, Cluster, Page
 from modelyard.gateway.errors import UNAUTHORIZED, ApiError, bad_request
 from modelyard.gateway.registration import Turns
@@ -99,7 +99,7 @@ class Exchange:
 
     async def version(self, kind: Kind, id_: str) -> Version | None:
         """The version of an id that the cluster has given, `name:version`; read once in a call."""
-        reference = parse_reference(id_)
+        reference = parse_version_reference(id_)
         name = revision_name(kind.name, reference.name, reference.version or 0)
         return await self.record(name) if reference.version else None
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from modelyard.api.kinds import IMAGE, MANIFEST, MODEL, SERVICE
-from modelyard.api.names import parse_reference
+from modelyard.api.names import parse_version_reference
 from modelyard.kube.types import ApiResource, Json
 from modelyard.reconcile.objects import (
     BuildJob,
@@ -318,7 +318,8 @@ def _references(item: CustomObject) -> set[Key]:
     if kind is None:
         return set()
     return {
-        Key(kind, item.key.namespace, parse_reference(text).name) for text in _texts(item.spec.get(field))
+        Key(kind, item.key.namespace, parse_version_reference(text).name)
+        for text in _texts(item.spec.get(field))
     }
 
 

@@ -6,7 +6,7 @@ from deleting it. A Service that is moved back to such a version has it found, o
 
 from __future__ import annotations
 
-from modelyard.api.names import parse_reference
+from modelyard.api.names import parse_version_reference
 from modelyard.reconcile import revisions
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import (
@@ -41,6 +41,6 @@ def _used(ctx: Context, item: CustomObject) -> set[int]:
     for key in ctx.store.dependents(item.key):
         service, record = ctx.store.item(key), ctx.store.newest(key)
         texts = [service.spec["imageId"] if service else "", record.data["imageId"] if record else ""]
-        references = [parse_reference(text) for text in texts]
+        references = [parse_version_reference(text) for text in texts]
         used |= {ref.version for ref in references if ref.version and ref.name == item.key.name}
     return used

@@ -14,7 +14,7 @@ import orjson
 
 from modelyard.api.base import ApiType
 from modelyard.api.kinds import Kind
-from modelyard.api.names import REGISTRATION, parse_reference
+from modelyard.api.names import REGISTRATION, parse_version_reference
 from modelyard.api.status import ErrorResponse, State
 from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.types import REVISIONS, Json
@@ -134,7 +134,7 @@ async def annotate(ctx: Context, record: Revision, changed: Mapping[str, str | N
 
 def resolve(ctx: Context, kind: Kind, namespace: str, text: str) -> Revision | str:
     """The record that a reference means, or a sentence that says what is missing."""
-    reference = parse_reference(text)
+    reference = parse_version_reference(text)
     key = Key(kind.name, namespace, reference.name)
     item = ctx.store.item(key)
     if item is None:

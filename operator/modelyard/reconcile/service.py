@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from modelyard.api.kinds import IMAGE, MANIFEST
-from modelyard.api.names import parse_reference
+from modelyard.api.names import parse_version_reference
 from modelyard.api.service import ServiceSpec
 from modelyard.api.status import ErrorDetail, ErrorResponse, State
 from modelyard.kube.errors import KubeError
@@ -98,7 +98,7 @@ def _image(ctx: Context, item: CustomObject, spec: ServiceSpec) -> Revision | Ou
     found = revisions.resolve(ctx, IMAGE, item.key.namespace, spec.image_id)
     if isinstance(found, str):
         return waiting("ImageNotFound", found, newest)
-    reference = parse_reference(spec.image_id)
+    reference = parse_version_reference(spec.image_id)
     built = found if reference.version else ctx.store.newest_built(found.key)
     if built and built.location:
         return built
@@ -110,7 +110,7 @@ def _image(ctx: Context, item: CustomObject, spec: ServiceSpec) -> Revision | Ou
 
 def _newer_image(ctx: Context, spec: ServiceSpec, served: Revision) -> Revision | None:
     """The version of the image that will follow the one served, if there is one."""
-    if parse_reference(spec.image_id).version:
+    if parse_version_reference(spec.image_id).version:
         return None
     newest = ctx.store.newest(served.key)
     return newest if newest and newest.version > served.version else None
@@ -241,7 +241,7 @@ def _fields(
 
 
 def _record(ctx: Context, kind: str, namespace: str, id_: str) -> Revision | None:
-    reference = parse_reference(id_)
+    reference = parse_version_reference(id_)
     return ctx.store.record(Key(kind, namespace, reference.name), reference.version or 1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modelyard.api.kinds import KINDS, MODEL, SERVICE, Kind
-from modelyard.api.names import Reference
+from modelyard.api.names import VersionReference
 from modelyard.gateway.name_mapping import (
     fits,
     meanings,
@@ -56,9 +56,13 @@ def test_what_it_looks_like() -> None:
 
 @pytest.mark.parametrize(
     ("text", "reference"),
-    [("m:3", Reference("m", 3)), ("m", Reference("m", None)), ("a.b:12", Reference("a.b", 12))],
+    [
+        ("m:3", VersionReference("m", 3)),
+        ("m", VersionReference("m", None)),
+        ("a.b:12", VersionReference("a.b", 12)),
+    ],
 )
-def test_ids(text: str, reference: Reference) -> None:
+def test_ids(text: str, reference: VersionReference) -> None:
     assert parse_id(MODEL, text) == reference
     assert reference in meanings(MODEL, text)
 

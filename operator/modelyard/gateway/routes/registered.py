@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from modelyard.api.kinds import Kind
-from modelyard.api.names import parse_reference
+from modelyard.api.names import parse_version_reference
 from modelyard.api.status import ErrorDetail
 from modelyard.gateway.errors import ApiError, bad_request, not_found
 from modelyard.gateway.name_mapping import (
@@ -58,7 +58,7 @@ async def require(call: Exchange, kind: Kind, references: Iterable[str]) -> None
 
 
 async def _is_registered(call: Exchange, kind: Kind, text: str) -> bool:
-    reference = parse_reference(text)
+    reference = parse_version_reference(text)
     if reference.version:
         return await call.version(kind, text) is not None
     body = await call.caller.find(CUSTOM_RESOURCES[kind.name], reference.name)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from modelyard.api.manifest import BUILDER, CONDA_ENV_FILE, PIP_REQUIREMENTS, PYTHON_VERSION, RuntimeType
-from modelyard.api.names import GROUP, REGISTRATION, parse_reference
+from modelyard.api.names import GROUP, REGISTRATION, parse_version_reference
 from modelyard.contract.build_request import (
     AssetInput,
     BuilderKind,
@@ -166,16 +166,16 @@ def _registrations(image: Json, manifest: Json, models: Mapping[str, Json]) -> d
     A model is called by its name, so that a revert, which is a new version, finds its image; by its id where
     two versions of it are in one image.
     """
-    names = Counter(parse_reference(id_).name for id_ in models)
+    names = Counter(parse_version_reference(id_).name for id_ in models)
     parts = {"image": image, "manifest": manifest}
     for id_, data in models.items():
-        name = parse_reference(id_).name
+        name = parse_version_reference(id_).name
         parts[f"model {name if names[name] == 1 else id_}"] = data
     return {part: data[REGISTRATION] for part, data in parts.items() if REGISTRATION in data}
 
 
 def _model(id_: str, data: Json, credentials: Credentials) -> ModelInput:
-    reference = parse_reference(id_)
+    reference = parse_version_reference(id_)
     return ModelInput(
         name=data.get("name", reference.name),
         version=reference.version or 1,
