@@ -15,7 +15,7 @@ from docker.errors import NotFound
 
 from modelyard.builder.environment.packages import (
     Package,
-    packages,
+    find_packages,
 )
 from modelyard.contract.image_layout import ENVIRONMENT, RUNTIME
 
@@ -32,7 +32,7 @@ def installed(client: docker.APIClient, image: str, folder: Path) -> list[Packag
                 continue
             with tarfile.open(fileobj=cast("IO[bytes]", _Stream(stream)), mode="r|") as tar:
                 _extract(tar, folder / str(number))
-    return packages(folder)
+    return find_packages(folder)
 
 
 def _extract(tar: tarfile.TarFile, folder: Path) -> None:

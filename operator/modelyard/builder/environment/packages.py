@@ -40,7 +40,7 @@ def package_url(kind: str, name: str, version: str, qualifiers: str = "") -> str
     )
 
 
-def packages(folder: Path) -> list[Package]:
+def find_packages(folder: Path) -> list[Package]:
     """All packages below the folder, an environment or a runtime, by name."""
     conda = list(_conda_packages(folder))
     theirs = {info for _, infos in conda for info in infos}

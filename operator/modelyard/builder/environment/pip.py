@@ -14,7 +14,7 @@ from modelyard.builder.disk import disk_errors
 from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.environment.reproducible_tree import (
     clean,
-    compile_tree,
+    compile_bytecode,
 )
 from modelyard.builder.environment.requirements import checked
 from modelyard.builder.environment.target import Target
@@ -30,7 +30,9 @@ from modelyard.contract.scoring_runtime import (
 _PYTHON_HERE: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def install(requirements: str, target: Target, folder: Path, settings: PipSettings, log: BuildLog) -> None:
+def install_requirements(
+    requirements: str, target: Target, folder: Path, settings: PipSettings, log: BuildLog
+) -> None:
     """Makes of a folder, a new one or a conda environment, a user base with the packages:
     `lib/python3.X/site-packages` and `bin`, live with PYTHONUSERBASE and PATH
     (https://docs.python.org/3/library/site.html#site.USER_BASE).
@@ -50,10 +52,10 @@ def install(requirements: str, target: Target, folder: Path, settings: PipSettin
             here.unlink()
         shutil.rmtree(folder / "include" / "site", ignore_errors=True)  # headers, in that Python's folder
         clean(folder, lib / "site-packages")
-        compile_tree(folder, ENVIRONMENT, target, log)
+        compile_bytecode(folder, ENVIRONMENT, target, log)
 
 
-def runtime_tree(target: Target, folder: Path, settings: PipSettings, log: BuildLog) -> None:
+def install_runtime(target: Target, folder: Path, settings: PipSettings, log: BuildLog) -> None:
     """A new folder with the scoring runtime and its own dependencies side by side, which PYTHONPATH names for
     the server's process alone. Raises as `install` does.
     """
@@ -64,7 +66,7 @@ def runtime_tree(target: Target, folder: Path, settings: PipSettings, log: Build
         for path in runtime_files():
             (folder / PACKAGE.name / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(PACKAGE / path, folder / PACKAGE.name / path)
-        compile_tree(folder, RUNTIME, target, log)
+        compile_bytecode(folder, RUNTIME, target, log)
 
 
 @contextmanager

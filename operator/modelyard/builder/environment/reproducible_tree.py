@@ -54,7 +54,7 @@ def clean(folder: Path, packages: Path) -> None:
             _write(record, _record(record.read_text(), packages, changed).encode())
 
 
-def compile_tree(folder: Path, place: str, target: Target, log: BuildLog) -> None:
+def compile_bytecode(folder: Path, place: str, target: Target, log: BuildLog) -> None:
     """Byte code beside each module, since a read-only container can keep none; `place` is the folder in the
     image. None of it when there is no Python of the target's version here, and the log says so.
     """

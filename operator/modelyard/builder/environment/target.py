@@ -45,7 +45,7 @@ class Target:
             ) from None
 
 
-def target_of(python_version: str | None, config: Mapping[str, Any]) -> Target:
+def read_target(python_version: str | None, config: Mapping[str, Any]) -> Target:
     """The target of a base image, from its OCI configuration and the minor version that it is listed for.
 
     Docker Hub's python images say their version in PYTHON_VERSION; of others the list is believed.

@@ -15,17 +15,17 @@ from modelyard.builder.environment.conda_channels import CondaSettings
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.packages import (
     Package,
-    packages,
+    find_packages,
 )
 from modelyard.builder.environment.pip import (
-    install,
-    runtime_tree,
+    install_requirements,
+    install_runtime,
 )
 from modelyard.builder.environment.pip_settings import PipSettings
-from modelyard.builder.environment.reproducible_tree import compile_tree
+from modelyard.builder.environment.reproducible_tree import compile_bytecode
 from modelyard.builder.environment.target import (
     Target,
-    target_of,
+    read_target,
 )
 from modelyard.builder.layers.base_image import (
     Base,
@@ -121,7 +121,7 @@ class _Build:
         )
         to_fetch = models.begin()  # first and alone: they take longest, and the rest would only hold them up
         base = self._base()
-        target = target_of(self._request.base_python, base.config)
+        target = read_target(self._request.base_python, base.config)
         self._crew.start(lambda: self._bring(base))
         # A conda environment brings its own Python, and the runtime is for that one.
         early = None if self._request.conda_env_file else self._crew.start(lambda: self._runtime(target))
@@ -174,7 +174,7 @@ class _Build:
 
     def _runtime(self, target: Target) -> Kept:
         def make(folder: Path) -> None:
-            runtime_tree(target, folder, self._builder.pip, self._log.at(Step.BUILD))
+            install_runtime(target, folder, self._builder.pip, self._log.at(Step.BUILD))
 
         return self._shared(runtime_key(target), _RUNTIME, RUNTIME, make)
 
@@ -183,7 +183,7 @@ class _Build:
             return []
 
         def make(folder: Path) -> None:
-            install(requirements, target, folder, self._builder.pip, self._log)
+            install_requirements(requirements, target, folder, self._builder.pip, self._log)
 
         key = environment_key(requirements, target, self._request.registrations)
         return [self._shared(key, _ENVIRONMENT, ENVIRONMENT, make)]
@@ -200,9 +200,9 @@ class _Build:
             )
             target = Target(python, platform)
             if requirements:
-                install(requirements, target, folder, self._builder.pip, self._log)
+                install_requirements(requirements, target, folder, self._builder.pip, self._log)
             else:
-                compile_tree(folder, ENVIRONMENT, target, self._log)
+                compile_bytecode(folder, ENVIRONMENT, target, self._log)
 
         key = conda_key(file, requirements, request.python_version, platform, settings, request.registrations)
         return self._shared(key, _ENVIRONMENT, ENVIRONMENT, make)
@@ -216,7 +216,7 @@ class _Build:
             folder = self._workspace / key
             make(folder)
             layer = self._image.send(tar_of({path: folder}), holds)
-            kept = Kept(layer, {"packages": [asdict(package) for package in packages(folder)]})
+            kept = Kept(layer, {"packages": [asdict(package) for package in find_packages(folder)]})
         self._crew.start(lambda: self._cache.keep(key, kept))
         return kept
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.web_server import WebServer
 from tests.unit.builder.environment.index import Index
 
-from modelyard.builder.environment.pip import install
+from modelyard.builder.environment.pip import install_requirements
 from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.environment.target import Target
 from modelyard.builder.log import BuildLog
@@ -39,7 +39,7 @@ class Installer:
 
     def __call__(self, requirements: str, target: Target | None = None, *, folder: str = "tree") -> Path:
         made = self.workspace / folder
-        install(requirements, target or Target(HERE, PLATFORM), made, self.settings, self.log)
+        install_requirements(requirements, target or Target(HERE, PLATFORM), made, self.settings, self.log)
         return made
 
 

@@ -30,7 +30,7 @@ from modelyard.builder.environment.conda import (
 )
 from modelyard.builder.environment.conda_channels import CondaSettings
 from modelyard.builder.environment.conda_file import CondaFile
-from modelyard.builder.environment.packages import packages
+from modelyard.builder.environment.packages import find_packages
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_policy import Policy
 from modelyard.contract.errors import (
@@ -164,13 +164,13 @@ def test_its_packages_are_told_once(conda: Conda) -> None:
     pip = tree / "lib/python3.11/site-packages/more-1.0.dist-info"
     pip.mkdir()
     (pip / "METADATA").write_text("Metadata-Version: 2.1\nName: more\nVersion: 1.0\n")
-    assert [package.purl for package in packages(tree)] == [
+    assert [package.purl for package in find_packages(tree)] == [
         "pkg:pypi/more@1.0",
         "pkg:conda/native@1.5?build=0&subdir=linux-64",
         "pkg:conda/pure@2.0?build=0&subdir=noarch",
         "pkg:conda/python@3.11.9?build=0&subdir=linux-64",
     ]
-    assert all(package.digest for package in packages(tree) if package.ecosystem == "conda")
+    assert all(package.digest for package in find_packages(tree) if package.ecosystem == "conda")
 
 
 def test_nothing_of_an_environment_is_run(conda: Conda) -> None:

@@ -26,8 +26,8 @@ from tests.unit.builder.environment.conftest import (
 )
 from tests.unit.builder.environment.index import Index
 
-from modelyard.builder.environment.packages import packages
-from modelyard.builder.environment.pip import runtime_tree
+from modelyard.builder.environment.packages import find_packages
+from modelyard.builder.environment.pip import install_runtime
 from modelyard.builder.environment.target import Target
 from modelyard.contract.errors import (
     BuildFailedError,
@@ -95,7 +95,7 @@ def test_markers_and_patch_releases_are_the_targets(index: Index, installer: Ins
     index.wheel("picky", "1.0", python=">=3.8")
     index.wheel("picky", "2.0", python=">=3.12.4")
     tree = installer("everywhere\npicky\nnowhere; python_version < '3'", Target("3.12.5", PLATFORM))
-    assert [(package.name, package.version) for package in packages(tree)] == [
+    assert [(package.name, package.version) for package in find_packages(tree)] == [
         ("everywhere", "1.0"),
         ("picky", "2.0"),
     ]
@@ -162,7 +162,10 @@ def test_a_folder_that_has_packages_keeps_them(index: Index, installer: Installe
     target = Target(ELSEWHERE, PLATFORM)
     installer("numbers==1.0", target)
     tree = installer("user", target)
-    assert [str(package.purl) for package in packages(tree)] == ["pkg:pypi/numbers@1.0", "pkg:pypi/user@1.0"]
+    assert [str(package.purl) for package in find_packages(tree)] == [
+        "pkg:pypi/numbers@1.0",
+        "pkg:pypi/user@1.0",
+    ]
 
 
 def test_nothing_to_install(installer: Installer) -> None:
@@ -173,7 +176,7 @@ def test_the_runtime_is_one_folder_beside_its_dependencies(index: Index, install
     index.wheel("httptools", "0.9.0")
     index.wheel("uvloop", "0.23.0")
     folder = installer.workspace / "runtime"
-    runtime_tree(Target(HERE, PLATFORM), folder, installer.settings, installer.log)
+    install_runtime(Target(HERE, PLATFORM), folder, installer.settings, installer.log)
     assert sorted(path.name for path in folder.iterdir() if path.suffix != ".dist-info") == [
         "httptools",
         "modelyard",
@@ -190,7 +193,7 @@ def test_the_runtime_is_one_folder_beside_its_dependencies(index: Index, install
     variables = {"PYTHONPATH": str(folder)}
     said = subprocess.run(run, env=variables, check=True, capture_output=True, text=True).stdout
     assert said.split() == [str(folder / "modelyard/__init__.py"), "False"]
-    assert [package.name for package in packages(folder)] == ["httptools", "uvloop"]
+    assert [package.name for package in find_packages(folder)] == ["httptools", "uvloop"]
     assert (folder / "modelyard/scoring/__pycache__").is_dir()
 
 
@@ -308,7 +311,7 @@ def test_the_best_version_of_all_indexes_is_taken(
     other.wheel("both", "1.0")
     other.wheel("only-there")
     tree = installer(f"--extra-index-url {other.url}\nboth\nonly-there")
-    assert [package.version for package in packages(tree)] == ["2.0", "1.0"]
+    assert [package.version for package in find_packages(tree)] == ["2.0", "1.0"]
 
 
 def test_a_build_that_is_cancelled_leaves_no_uv_behind(index: Index, installer: Installer) -> None:

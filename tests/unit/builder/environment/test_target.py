@@ -6,7 +6,7 @@ import pytest
 
 from modelyard.builder.environment.target import (
     Target,
-    target_of,
+    read_target,
 )
 from modelyard.contract.errors import BaseImageUnfitError
 
@@ -30,7 +30,7 @@ def _config(*variables: str, architecture: str = "amd64") -> dict[str, Any]:
     ],
 )
 def test_what_a_base_image_is_for(version: str | None, config: dict[str, Any], target: Target) -> None:
-    assert target_of(version, config) == target
+    assert read_target(version, config) == target
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_what_a_base_image_is_for(version: str | None, config: dict[str, Any], t
 )
 def test_a_base_image_that_cannot_serve(version: str | None, config: dict[str, Any], said: str) -> None:
     with pytest.raises(BaseImageUnfitError, match=said):
-        target_of(version, config)
+        read_target(version, config)
 
 
 def test_folders_are_named_after_the_minor_version() -> None:

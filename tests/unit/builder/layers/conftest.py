@@ -138,6 +138,6 @@ def builds(
     fake: FakeRegistry, web: WebServer, tmp_path: Path, retry: Retry, monkeypatch: pytest.MonkeyPatch
 ) -> Builds:
     builds = Builds(fake, web, tmp_path, retry)
-    monkeypatch.setattr(layer_builder, "runtime_tree", builds.runtime)
-    monkeypatch.setattr(layer_builder, "install", builds.environment)
+    monkeypatch.setattr(layer_builder, "install_runtime", builds.runtime)
+    monkeypatch.setattr(layer_builder, "install_requirements", builds.environment)
     return builds

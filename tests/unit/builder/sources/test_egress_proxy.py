@@ -16,7 +16,7 @@ from tests.support.web_server import (
 )
 from tests.unit.builder.environment.index import Index
 
-from modelyard.builder.environment.pip import install
+from modelyard.builder.environment.pip import install_requirements
 from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.environment.target import Target
 from modelyard.builder.log import BuildLog
@@ -47,7 +47,7 @@ class Installer:
         tree = self.folder / "tree"
         settings = PipSettings(self.ca_bundle, self.conf, policy)
         with (self.folder / "log").open("w") as log:
-            install(requirements, Target("3.11", "linux/amd64"), tree, settings, BuildLog(log))
+            install_requirements(requirements, Target("3.11", "linux/amd64"), tree, settings, BuildLog(log))
         return sorted(
             path.name for path in (tree / "lib/python3.11/site-packages").iterdir() if path.is_dir()
         )
