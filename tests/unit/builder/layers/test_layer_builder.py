@@ -283,7 +283,7 @@ def test_a_build_that_is_ended_leaves_no_upload(
             time.sleep(0.001)
         sys.exit(143)
 
-    monkeypatch.setattr(layer_builder, "install", end)
+    monkeypatch.setattr(layer_builder, "install_requirements", end)
     with pytest.raises(SystemExit):
         builds.publish(builds.request(builds.model(), pip_requirements="numpy"))
     assert not fake.sessions
