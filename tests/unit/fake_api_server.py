@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, Final, NamedTuple
 
-from modelyard.api.crd import NOT_OBSERVED
+from modelyard.api.crd import UNOBSERVED_STATUS
 from modelyard.contract.errors import BuildFailedError
 from modelyard.kube.client import METADATA_LIST, METADATA_ONLY
 from modelyard.kube.errors import AlreadyExists, Conflict, Gone, NotFound, Rejected
@@ -211,7 +211,7 @@ class FakeApiServer:
             raise AlreadyExists(f"{resource.plural} {key[2]!r} already exists", reason="AlreadyExists")
         body = _defaulted(resource, copy.deepcopy(body))
         if resource in CUSTOM_RESOURCES.values():
-            body["status"] = dict(NOT_OBSERVED)
+            body["status"] = dict(UNOBSERVED_STATUS)
         body["metadata"] |= {
             "namespace": namespace,
             "uid": str(uuid.uuid4()),

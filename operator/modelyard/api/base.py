@@ -65,6 +65,6 @@ class ApiType(BaseModel):
         schema = dict(handler.resolve_ref_schema(dict(handler(core))))
         return schema | ({VALIDATIONS: [rule.as_cel() for rule in cls.rules]} if cls.rules else {})
 
-    def wire(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The JSON form: camelCase, unset and null fields left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)

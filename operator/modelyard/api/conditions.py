@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def conditions(
+def build_conditions(
     wanted: Mapping[str, tuple[bool, str, str]],
     before: Sequence[Mapping[str, Any]],
     generation: int,

@@ -11,21 +11,21 @@ from typing import Any, Final
 import yaml
 
 from modelyard.api.base import ApiType
-from modelyard.api.kinds import KINDS, Column, Kind
+from modelyard.api.kinds import KINDS, Kind, PrinterColumn
 from modelyard.api.names import CATEGORY, GROUP, VERSION
 from modelyard.api.rules import VALIDATIONS
 
 # Defaults are the operator's to apply: an object stays as its author wrote it, which GitOps tools expect.
 _LEFT_OUT: Final = {"title", "default", "examples", "$defs"}
 # kstatus takes an object with no status for current; Flux's own kinds have this default for the same reason.
-NOT_OBSERVED: Final = {"observedGeneration": -1}
+UNOBSERVED_STATUS: Final = {"observedGeneration": -1}
 _COMMON: Final = (
-    Column("ID", ".status.id"),
-    Column("State", ".status.state"),
-    Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+    PrinterColumn("ID", ".status.id"),
+    PrinterColumn("State", ".status.state"),
+    PrinterColumn("Ready", '.status.conditions[?(@.type=="Ready")].status'),
 )
-_AGE: Final = Column("Age", ".metadata.creationTimestamp", "date")
-_REASON: Final = Column("Reason", '.status.conditions[?(@.type=="Ready")].message', priority=1)
+_AGE: Final = PrinterColumn("Age", ".metadata.creationTimestamp", "date")
+_REASON: Final = PrinterColumn("Reason", '.status.conditions[?(@.type=="Ready")].message', priority=1)
 HEADER: Final = "# Generated from operator/modelyard/api by `make crds`; do not edit.\n"
 
 
@@ -53,18 +53,18 @@ def structural(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str,
     return kept
 
 
-def schema_of(type_: type[ApiType]) -> dict[str, Any]:
+def build_schema(type_: type[ApiType]) -> dict[str, Any]:
     """The structural schema of a type."""
     schema = type_.model_json_schema(by_alias=True)
     return structural(schema, schema.get("$defs", {}))
 
 
-def _column(column: Column) -> dict[str, Any]:
+def _column(column: PrinterColumn) -> dict[str, Any]:
     entry = {"name": column.name, "type": column.type, "jsonPath": column.path}
     return entry | ({"priority": column.priority} if column.priority else {})
 
 
-def crd(kind: Kind) -> dict[str, Any]:
+def build_crd(kind: Kind) -> dict[str, Any]:
     """The CustomResourceDefinition of a kind."""
     columns = (*_COMMON, *kind.columns, _REASON, _AGE)
     return {
@@ -78,8 +78,8 @@ def crd(kind: Kind) -> dict[str, Any]:
                 "kind": kind.name,
                 "listKind": f"{kind.name}List",
                 "plural": kind.plural,
-                "singular": kind.lower,
-                "shortNames": [kind.short],
+                "singular": kind.singular,
+                "shortNames": [kind.short_name],
                 "categories": [CATEGORY],
             },
             "versions": [
@@ -99,8 +99,8 @@ def crd(kind: Kind) -> dict[str, Any]:
                                 "kind": {"type": "string", "description": f"{kind.name}."},
                                 # Named here so that rules can point at it; more the API server forbids.
                                 "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
-                                "spec": schema_of(kind.spec),
-                                "status": schema_of(kind.status) | {"default": NOT_OBSERVED},
+                                "spec": build_schema(kind.spec),
+                                "status": build_schema(kind.status) | {"default": UNOBSERVED_STATUS},
                             },
                             VALIDATIONS: [rule.as_cel() for rule in kind.resource.rules],
                         }
@@ -111,15 +111,15 @@ def crd(kind: Kind) -> dict[str, Any]:
     }
 
 
-def text(kind: Kind) -> str:
+def crd_yaml(kind: Kind) -> str:
     """The CRD of a kind as a YAML document with its header."""
-    return HEADER + str(yaml.safe_dump(crd(kind), sort_keys=False, width=110))
+    return HEADER + str(yaml.safe_dump(build_crd(kind), sort_keys=False, width=110))
 
 
-def write(folders: list[str]) -> int:
+def write_crds(folders: list[str]) -> int:
     """Write `<group>_<plural>.yaml` of each kind into each folder; returns an exit code."""
     for folder in map(Path, folders):
         folder.mkdir(parents=True, exist_ok=True)
         for kind in KINDS:
-            (folder / f"{GROUP}_{kind.plural}.yaml").write_text(text(kind), encoding="utf-8")
+            (folder / f"{GROUP}_{kind.plural}.yaml").write_text(crd_yaml(kind), encoding="utf-8")
     return 0

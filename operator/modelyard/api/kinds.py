@@ -69,7 +69,7 @@ class ServiceResource(Resource[ServiceSpec]):
 
 
 @dataclass(frozen=True)
-class Column:
+class PrinterColumn:
     """A column of `kubectl get`; priority 1 is shown with -o wide."""
 
     name: str
@@ -84,15 +84,15 @@ class Kind:
 
     name: str
     plural: str
-    short: str
+    short_name: str
     resource: type[Resource[Any]]
     spec: type[ApiType]
     status: type[Status]
     summary: str
-    columns: tuple[Column, ...] = ()
+    columns: tuple[PrinterColumn, ...] = ()
 
     @property
-    def lower(self) -> str:
+    def singular(self) -> str:
         """The kind in lower case, as it stands in names."""
         return self.name.lower()
 
@@ -100,30 +100,30 @@ class Kind:
 MODEL: Final = Kind(
     "Model", "models", "mdl", ModelResource, ModelSpec, ModelStatus,
     "A registered model: a file and where it is.",
-    (Column("URL", ".spec.url", priority=1),),
+    (PrinterColumn("URL", ".spec.url", priority=1),),
 )  # fmt: skip
 MANIFEST: Final = Kind(
     "Manifest", "manifests", "mft", ManifestResource, ManifestSpec, ManifestStatus,
     "Models, a driver and the runtime they need.",
-    (Column("Models", ".status.modelIds", priority=1),),
+    (PrinterColumn("Models", ".status.modelIds", priority=1),),
 )  # fmt: skip
 IMAGE: Final = Kind(
     "Image", "images", "img", ImageResource, ImageSpec, ImageStatus,
     "A manifest built into a Docker image, pinned by digest.",
     (
-        Column("Progress", ".status.progress", priority=1),
-        Column("Location", ".status.imageLocation", priority=1),
+        PrinterColumn("Progress", ".status.progress", priority=1),
+        PrinterColumn("Location", ".status.imageLocation", priority=1),
     ),
 )  # fmt: skip
 SERVICE: Final = Kind(
     "Service", "services", "msvc", ServiceResource, ServiceSpec, ServiceStatus,
     "A scoring endpoint: an image with its scale and its keys.",
     (
-        Column("Available", '.status.conditions[?(@.type=="Available")].status'),
-        Column("Replicas", ".status.readyReplicas", "integer"),
-        Column("Image", ".status.imageId"),
-        Column("URI", ".status.scoringUri", priority=1),
+        PrinterColumn("Available", '.status.conditions[?(@.type=="Available")].status'),
+        PrinterColumn("Replicas", ".status.readyReplicas", "integer"),
+        PrinterColumn("Image", ".status.imageId"),
+        PrinterColumn("URI", ".status.scoringUri", priority=1),
     ),
 )  # fmt: skip
 KINDS: Final = (MODEL, MANIFEST, IMAGE, SERVICE)
-BY_NAME: Final = {kind.name: kind for kind in KINDS}
+KINDS_BY_NAME: Final = {kind.name: kind for kind in KINDS}

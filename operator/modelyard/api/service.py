@@ -86,7 +86,7 @@ class AutoScaler(ApiType):
             f" <= (has(self.maxReplicas) ? self.maxReplicas : {MAX_REPLICAS})",
             message=f"autoScaler.minReplicas (default {MIN_REPLICAS}) must not exceed autoScaler.maxReplicas"
             f" (default {MAX_REPLICAS})",
-            holds=lambda scaler: scaler.least <= scaler.most,
+            holds=lambda scaler: scaler.effective_min <= scaler.effective_max,
             field=".minReplicas",
         ),
     )
@@ -105,12 +105,12 @@ class AutoScaler(ApiType):
     as 1."""
 
     @property
-    def least(self) -> int:
+    def effective_min(self) -> int:
         """MinReplicas with its default."""
         return MIN_REPLICAS if self.min_replicas is None else self.min_replicas
 
     @property
-    def most(self) -> int:
+    def effective_max(self) -> int:
         """MaxReplicas with its default."""
         return MAX_REPLICAS if self.max_replicas is None else self.max_replicas
 
@@ -195,13 +195,13 @@ class ServiceSpec(ApiType):
         return self.num_replicas is None if enabled is None else enabled
 
     @property
-    def scaler(self) -> AutoScaler:
+    def scaling(self) -> AutoScaler:
         """The autoscaler's settings, defaults where there are none."""
         return self.auto_scaler or _DEFAULT_SCALER
 
     @property
-    def fewest_replicas(self) -> int:
+    def min_replicas(self) -> int:
         """The replicas there are at least; with CPU as the only metric an autoscaler keeps one."""
         if self.num_replicas is not None:
             return self.num_replicas
-        return max(self.scaler.least, 1) if self.autoscales else 1
+        return max(self.scaling.effective_min, 1) if self.autoscales else 1

@@ -41,6 +41,6 @@ def main(argv: list[str] | None = None) -> int:
         from modelyard.cli.images import run as clean_up
 
         return clean_up(arguments)
-    from modelyard.api.crd import write
+    from modelyard.api.crd import write_crds
 
-    return write(arguments.folders)
+    return write_crds(arguments.folders)

@@ -121,7 +121,7 @@ def _bounded(receive: Receive) -> Receive:
 
 async def send_error(error: ApiError, send: Send) -> None:
     """An ErrorResponse."""
-    body = orjson.dumps(error.response.wire())
+    body = orjson.dumps(error.response.to_json())
     headers = {"content-type": "application/json", "content-length": str(len(body)), **error.headers}
     raw = [(key.lower().encode(), value.encode()) for key, value in headers.items()]
     await send({"type": "http.response.start", "status": error.status, "headers": raw})

@@ -32,7 +32,7 @@ def object_name(kind: Kind, name: str) -> str:
         return name
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     rest = _OTHERS.sub("-", plain).strip("-")
-    readable = rest if rest[:1].isalpha() else f"{kind.lower}-{rest}".strip("-")
+    readable = rest if rest[:1].isalpha() else f"{kind.singular}-{rest}".strip("-")
     digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH]
     return f"{readable[: MAX_NAME - _HASH - 1].rstrip('-')}-{digest}"
 

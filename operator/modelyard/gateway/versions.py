@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from modelyard.api.kinds import BY_NAME, Kind
+from modelyard.api.kinds import KINDS_BY_NAME, Kind
 from modelyard.api.names import GROUP, REGISTRATION
 from modelyard.api.status import State
 from modelyard.kube.types import Json
@@ -85,7 +85,7 @@ def version_of(body: Json) -> Version | None:
     if named is None or owner is None or (owner.kind, owner.name) != (named.kind, named.name):
         return None
     return Version(
-        kind=BY_NAME[named.kind],
+        kind=KINDS_BY_NAME[named.kind],
         object=named.name,
         number=named.version,
         owner_uid=owner.uid,
@@ -97,7 +97,7 @@ def version_of(body: Json) -> Version | None:
 
 def selector(kind: Kind, names: tuple[str, ...] = ()) -> str:
     """The label selector of a kind's versions, or of those of some objects."""
-    label = f"{GROUP}/{kind.lower}"
+    label = f"{GROUP}/{kind.singular}"
     return f"{label} in ({','.join(sorted(set(names)))})" if names else label
 
 

@@ -115,7 +115,7 @@ async def end(
     changed = {
         labels.STATE: str(state),
         labels.ENDED: timestamp(ctx.now()),
-        labels.ERROR: orjson.dumps(error.wire()).decode() if error else None,
+        labels.ERROR: orjson.dumps(error.to_json()).decode() if error else None,
         **(noted or {}),
     }
     await annotate(ctx, record, changed)

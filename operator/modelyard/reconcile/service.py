@@ -131,14 +131,14 @@ async def _children(ctx: Context, item: CustomObject, spec: ServiceSpec, image: 
         name,
         lambda: serving.deployment(owner, spec, image, ctx.settings.scoring),
         given=image,
-        at_first=lambda: {"spec": {"replicas": spec.fewest_replicas}},
+        at_first=lambda: {"spec": {"replicas": spec.min_replicas}},
     )
     if spec.num_replicas is None:
         await _wake(ctx, item, spec)
     await ensure(ctx, item, CORE_SERVICES, name, lambda: serving.core_service(owner))
     if spec.autoscales:
         await ensure(ctx, item, AUTOSCALERS, name, lambda: serving.autoscaler(owner, spec))
-    if spec.fewest_replicas > 1:
+    if spec.min_replicas > 1:
         await ensure(ctx, item, DISRUPTION_BUDGETS, name, lambda: serving.disruption_budget(owner))
     else:
         await absent(ctx, item, DISRUPTION_BUDGETS, name)
@@ -148,7 +148,7 @@ async def _wake(ctx: Context, item: CustomObject, spec: ServiceSpec) -> None:
     """Replicas for a Deployment that was scaled to none: an autoscaler takes that as being switched off."""
     seen = _seen(ctx, item)
     if seen.observed and seen.observed == seen.generation and seen.desired == 0:
-        patch = {"spec": {"replicas": spec.fewest_replicas}}
+        patch = {"spec": {"replicas": spec.min_replicas}}
         written = await ctx.client.patch(DEPLOYMENTS, item.key.namespace, item.key.name, patch)
         ctx.store.wrote_child(DEPLOYMENTS, written)
 
@@ -231,7 +231,7 @@ def _fields(
     manifest = _record(ctx, MANIFEST.name, record.key.namespace, manifest_id) if manifest_id else None
     return {
         "scoringUri": serving.scoring_uri(item.key.name, item.key.namespace, ctx.settings.scoring),
-        "replicas": rollout.desired if rollout.observed else spec.fewest_replicas,
+        "replicas": rollout.desired if rollout.observed else spec.min_replicas,
         "readyReplicas": rollout.ready,
         "imageLocation": image.location if image else None,
         "imageId": image_id,
@@ -254,7 +254,7 @@ def _conditions(spec: ServiceSpec, rollout: Rollout) -> dict[str, tuple[bool, st
             "some replica serves" if available else "no replica serves",
         )
     }
-    if spec.autoscales and spec.scaler.least == 0:
+    if spec.autoscales and spec.scaling.effective_min == 0:
         conditions["ScalesToZero"] = (
             False,
             "OnlyCpu",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from modelyard.api.conditions import conditions
+from modelyard.api.conditions import build_conditions
 from modelyard.api.kinds import IMAGE
 from modelyard.api.status import State, Status
 from modelyard.kube.errors import NotFound
@@ -58,7 +58,7 @@ def desired_status(item: CustomObject, outcome: Outcome, now: str) -> Json:
         if record
         else {}
     )
-    error = {"error": outcome.error.wire()} if outcome.error else {}
+    error = {"error": outcome.error.to_json()} if outcome.error else {}
     fields = {key: value for key, value in outcome.fields.items() if value not in (None, [], "")}
     if item.key.kind == IMAGE.name:
         fields["creationState"] = str(outcome.state)
@@ -68,7 +68,7 @@ def desired_status(item: CustomObject, outcome: Outcome, now: str) -> Json:
         "state": str(outcome.state),
         **error,
         **fields,
-        "conditions": conditions(
+        "conditions": build_conditions(
             _wanted_conditions(outcome), item.status.get("conditions", []), item.generation, now
         ),
     }

@@ -42,8 +42,8 @@ BUILD_ATTEMPT: Final = f"{GROUP}/attempt"
 BUILD_REFERENCE: Final = f"{GROUP}/reference"  # registry/path:tag that it pushes
 
 _KEYS_SUFFIX: Final = "-keys"
-_REVISION: Final = re.compile(rf"^({'|'.join(kind.lower for kind in KINDS)})-(.+)-([0-9]+)$")
-_KIND_NAMES: Final = {kind.lower: kind.name for kind in KINDS}
+_REVISION: Final = re.compile(rf"^({'|'.join(kind.singular for kind in KINDS)})-(.+)-([0-9]+)$")
+_KIND_NAMES: Final = {kind.singular: kind.name for kind in KINDS}
 
 
 class RevisionName(NamedTuple):

@@ -171,7 +171,7 @@ def scoring_uri(name: str, namespace: str, scoring: ScoringSettings) -> str:
 
 def autoscaler(owner: Owner, spec: ServiceSpec) -> Json:
     """The HorizontalPodAutoscaler; the refresh period is the least time between two steps."""
-    scaler = spec.scaler
+    scaler = spec.scaling
     period = scaler.refresh_period_in_seconds or REFRESH_PERIOD_SECONDS
     target = TARGET_UTILIZATION if scaler.target_utilization is None else max(scaler.target_utilization, 1)
     return {
@@ -179,8 +179,8 @@ def autoscaler(owner: Owner, spec: ServiceSpec) -> Json:
         "metadata": metadata(owner, owner.name),
         "spec": {
             "scaleTargetRef": {**DEPLOYMENTS.header(), "name": owner.name},
-            "minReplicas": spec.fewest_replicas,
-            "maxReplicas": scaler.most,
+            "minReplicas": spec.min_replicas,
+            "maxReplicas": scaler.effective_max,
             "metrics": [
                 {
                     "type": "Resource",

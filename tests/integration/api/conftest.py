@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from modelyard.api.kinds import BY_NAME
+from modelyard.api.kinds import KINDS_BY_NAME
 from modelyard.api.names import API_VERSION
 
 Ask = Callable[[dict[str, Any]], httpx.Response]
@@ -20,7 +20,7 @@ def ask(api: httpx.Client, crds: None) -> Ask:
 
     def post(manifest: dict[str, Any]) -> httpx.Response:
         return api.post(
-            f"/apis/{API_VERSION}/namespaces/default/{BY_NAME[manifest['kind']].plural}",
+            f"/apis/{API_VERSION}/namespaces/default/{KINDS_BY_NAME[manifest['kind']].plural}",
             params={"dryRun": "All", "fieldValidation": "Strict"},
             json=manifest,
         )

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from tests.api_cases.case import Good
 
-from modelyard.api.crd import crd
+from modelyard.api.crd import build_crd
 from modelyard.api.kinds import KINDS, Kind
 from modelyard.api.names import API_VERSION
 
@@ -25,7 +25,7 @@ def test_crd_is_established_and_nothing_is_wrong_with_it(kind: Kind, api: httpx.
     ).json()
     conditions = {condition["type"]: condition["status"] for condition in live["status"]["conditions"]}
     assert conditions == {"NamesAccepted": "True", "Established": "True"}  # no NonStructuralSchema
-    assert live["status"]["acceptedNames"]["shortNames"] == [kind.short]
+    assert live["status"]["acceptedNames"]["shortNames"] == [kind.short_name]
 
 
 def _objects(name: str, schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -39,9 +39,9 @@ def _objects(name: str, schema: dict[str, Any]) -> Iterator[tuple[str, dict[str,
 
 @every_kind
 def test_kubectl_explains_every_field(kind: Kind, kubectl: Kubectl) -> None:
-    schema = crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    schema = build_crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     for part in ("spec", "status"):
-        for name, node in _objects(f"{kind.short}.{part}", schema["properties"][part]):
+        for name, node in _objects(f"{kind.short_name}.{part}", schema["properties"][part]):
             shown = kubectl("explain", name)
             assert "<no description>" not in shown
             said = "".join(shown.split())  # kubectl breaks lines, long words too
@@ -53,7 +53,9 @@ def test_kubectl_explains_one_field(kubectl: Kubectl) -> None:
     assert "Credentials belong into secretRef" in " ".join(kubectl("explain", "model.spec.url").split())
 
 
-@pytest.mark.parametrize("name", ["modelyard", *(kind.short for kind in KINDS), "models,manifests,images"])
+@pytest.mark.parametrize(
+    "name", ["modelyard", *(kind.short_name for kind in KINDS), "models,manifests,images"]
+)
 def test_kubectl_gets_by_category_and_names(name: str, kubectl: Kubectl, namespace: str) -> None:
     assert kubectl("get", name, f"--namespace={namespace}") == ""
 
@@ -62,7 +64,7 @@ def test_kubectl_gets_by_category_and_names(name: str, kubectl: Kubectl, namespa
 def test_kubectl_shows_the_columns(kind: Kind, api: httpx.Client, kubectl: Kubectl, namespace: str) -> None:
     folder = f"/apis/{API_VERSION}/namespaces/{namespace}/{kind.plural}"
     api.post(folder, json=Good(kind.name, {}).manifest()).raise_for_status()
-    columns = crd(kind)["spec"]["versions"][0]["additionalPrinterColumns"]
-    titles, row = kubectl("get", kind.short, f"--namespace={namespace}", "--output=wide").splitlines()
+    columns = build_crd(kind)["spec"]["versions"][0]["additionalPrinterColumns"]
+    titles, row = kubectl("get", kind.short_name, f"--namespace={namespace}", "--output=wide").splitlines()
     assert titles.split() == ["NAME", *(column["name"].upper() for column in columns)]
     assert row.split()[0] == "diabetes"

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tests.api_cases.case import Good
 from tests.integration.api.conftest import Ask
 
-from modelyard.api.kinds import BY_NAME
+from modelyard.api.kinds import KINDS_BY_NAME
 
 SEED = 2017
 TRIES = 200
@@ -47,7 +47,7 @@ THROWS = {
 def _judge(case: Good) -> int:
     """The status that the API server should answer."""
     try:
-        BY_NAME[case.kind].resource.model_validate(case.manifest())
+        KINDS_BY_NAME[case.kind].resource.model_validate(case.manifest())
     except ValidationError:
         return 422
     return 201

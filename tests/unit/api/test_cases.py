@@ -10,7 +10,7 @@ from tests.api_cases.bad import BAD
 from tests.api_cases.case import Bad, Good
 from tests.api_cases.good import GOOD
 
-from modelyard.api.kinds import BY_NAME
+from modelyard.api.kinds import KINDS_BY_NAME
 
 
 def _field(error: dict[str, object]) -> str:
@@ -22,9 +22,9 @@ def _field(error: dict[str, object]) -> str:
 @pytest.mark.parametrize("case", BAD, ids=str)
 def test_bad_manifest_is_refused_and_the_field_named(case: Bad) -> None:
     with pytest.raises(ValidationError):
-        BY_NAME[case.kind].resource.model_validate(case.manifest())
+        KINDS_BY_NAME[case.kind].resource.model_validate(case.manifest())
     with pytest.raises(ValidationError) as refused:  # in the words of JSON: array, object
-        BY_NAME[case.kind].resource.model_validate_json(json.dumps(case.manifest()))
+        KINDS_BY_NAME[case.kind].resource.model_validate_json(json.dumps(case.manifest()))
     errors = [(_field(error), error["msg"]) for error in refused.value.errors()]
     said = [f"{field}: {sentence}" for field, sentence in errors if field == case.field]
     assert any(case.words.lower() in sentence.lower() for sentence in said), errors
@@ -32,13 +32,13 @@ def test_bad_manifest_is_refused_and_the_field_named(case: Bad) -> None:
 
 @pytest.mark.parametrize("case", GOOD, ids=str)
 def test_good_manifest_is_accepted(case: Good) -> None:
-    BY_NAME[case.kind].resource.model_validate(case.manifest())
+    KINDS_BY_NAME[case.kind].resource.model_validate(case.manifest())
 
 
 @pytest.mark.parametrize("case", GOOD, ids=str)
 def test_wire_form_of_a_good_manifest_means_the_same(case: Good) -> None:
-    resource = BY_NAME[case.kind].resource.model_validate(case.manifest())
-    assert type(resource).model_validate(resource.wire()) == resource
+    resource = KINDS_BY_NAME[case.kind].resource.model_validate(case.manifest())
+    assert type(resource).model_validate(resource.to_json()) == resource
 
 
 def test_table_is_large_and_every_case_is_different() -> None:

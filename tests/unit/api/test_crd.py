@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from modelyard.api.crd import crd, text, write
-from modelyard.api.kinds import BY_NAME, KINDS, Kind
+from modelyard.api.crd import build_crd, crd_yaml, write_crds
+from modelyard.api.kinds import KINDS, KINDS_BY_NAME, Kind
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = ("crds", "charts/modelyard/files/crds")
@@ -18,7 +18,7 @@ SERVER_DESCRIBES = ".metadata"  # the API server refuses a schema that says more
 
 
 def _schema(kind: Kind) -> dict[str, Any]:
-    return crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return build_crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
 
 def _nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -48,7 +48,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 @every_kind
 def test_file_is_what_the_types_generate(folder: str, kind: Kind) -> None:
     file = ROOT / folder / f"modelyard.dev_{kind.plural}.yaml"
-    assert file.read_text(encoding="utf-8") == text(kind), "run `make crds`"
+    assert file.read_text(encoding="utf-8") == crd_yaml(kind), "run `make crds`"
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -59,10 +59,10 @@ def test_folder_has_no_other_file(folder: str) -> None:
 
 
 def test_write_makes_folders_and_files_that_read_back(tmp_path: Path) -> None:
-    assert write([str(tmp_path / "new" / "folder")]) == 0
+    assert write_crds([str(tmp_path / "new" / "folder")]) == 0
     for kind in KINDS:
         file = tmp_path / "new" / "folder" / f"modelyard.dev_{kind.plural}.yaml"
-        assert yaml.safe_load(file.read_text(encoding="utf-8")) == crd(kind)
+        assert yaml.safe_load(file.read_text(encoding="utf-8")) == build_crd(kind)
 
 
 @every_kind
@@ -115,7 +115,7 @@ def test_every_rule_has_a_sentence_and_blames_a_field_that_exists(kind: Kind) ->
     ],
 )
 def test_names_are_those_of_the_design(name: str, plural: str, short: str) -> None:
-    definition = crd(BY_NAME[name])
+    definition = build_crd(KINDS_BY_NAME[name])
     assert definition["metadata"]["name"] == f"{plural}.modelyard.dev"
     assert definition["spec"]["scope"] == "Namespaced"
     assert definition["spec"]["names"] == {
@@ -141,13 +141,13 @@ def test_names_are_those_of_the_design(name: str, plural: str, short: str) -> No
     ],
 )
 def test_columns_without_wide_are_those_of_the_design(name: str, columns: list[str]) -> None:
-    shown = crd(BY_NAME[name])["spec"]["versions"][0]["additionalPrinterColumns"]
+    shown = build_crd(KINDS_BY_NAME[name])["spec"]["versions"][0]["additionalPrinterColumns"]
     assert [column["name"] for column in shown if "priority" not in column] == columns
 
 
 @every_kind
 def test_columns_read_fields_that_exist(kind: Kind) -> None:
-    (version,) = crd(kind)["spec"]["versions"]
+    (version,) = build_crd(kind)["spec"]["versions"]
     paths = {path for path, _ in _nodes(_schema(kind))} | {".metadata.creationTimestamp"}
     for column in version["additionalPrinterColumns"]:
         assert column["jsonPath"].split("[")[0] in paths, column["name"]

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from tests.api_cases.examples import examples, named
 
-from modelyard.api.kinds import BY_NAME
+from modelyard.api.kinds import KINDS_BY_NAME
 
 
 @pytest.mark.parametrize("example", examples(), ids=named)
 def test_example_is_valid(example: dict[str, Any]) -> None:
-    BY_NAME[example["kind"]].resource.model_validate(example)
+    KINDS_BY_NAME[example["kind"]].resource.model_validate(example)
 
 
 def test_every_kind_has_an_example() -> None:
-    assert {example["kind"] for example in examples()} == set(BY_NAME)
+    assert {example["kind"] for example in examples()} == set(KINDS_BY_NAME)

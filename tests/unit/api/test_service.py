@@ -54,4 +54,4 @@ def test_text_that_is_no_quantity(text: str) -> None:
 def test_who_owns_the_number_of_replicas(spec: dict[str, Any], autoscales: bool, fewest: int) -> None:
     parsed = ServiceSpec.model_validate({"imageId": "diabetes", **spec})
     assert parsed.autoscales is autoscales
-    assert parsed.fewest_replicas == fewest
+    assert parsed.min_replicas == fewest

@@ -15,7 +15,7 @@ from tests.unit.operator_harness import (
     model,
 )
 
-from modelyard.api.crd import NOT_OBSERVED
+from modelyard.api.crd import UNOBSERVED_STATUS
 from modelyard.api.names import REGISTRATION
 from modelyard.kube.types import CUSTOM_RESOURCES, REVISIONS, Json
 from modelyard.resources import labels
@@ -130,7 +130,7 @@ async def test_a_record_of_a_deleted_object_of_that_name_is_waited_out(harness: 
     harness.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m")
     harness.apply(model(url="https://h/2"))
     await harness.play(seconds=10)
-    assert harness.status("Model") == NOT_OBSERVED
+    assert harness.status("Model") == UNOBSERVED_STATUS
     harness.cluster.remove(REVISIONS, "default", "model-m-1")
     await harness.play()
     assert harness.said("Model")[0] == "m:1"

@@ -13,7 +13,7 @@ from tests.unit.operator_harness import (
     service,
 )
 
-from modelyard.api.crd import NOT_OBSERVED
+from modelyard.api.crd import UNOBSERVED_STATUS
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.errors import Rejected
 from modelyard.kube.types import (
@@ -339,7 +339,7 @@ async def test_children_of_an_older_service_are_waited_for(serving: OperatorHarn
     serving.apply(service())
     await serving.play(seconds=20)
     uid = serving.cluster.at(CUSTOM_RESOURCES["Service"], "m")["metadata"]["uid"]
-    assert serving.status("Service") == NOT_OBSERVED
+    assert serving.status("Service") == UNOBSERVED_STATUS
     serving.cluster.collects = True
     serving.cluster.remove(PODS, "default", "none")
     await serving.play()

@@ -13,7 +13,7 @@ from tests.unit.operator_harness import (
     sample_objects,
 )
 
-from modelyard.api.conditions import conditions
+from modelyard.api.conditions import build_conditions
 from modelyard.api.status import State
 from modelyard.kube.errors import Rejected
 from modelyard.kube.types import CUSTOM_RESOURCES, EVENTS
@@ -60,8 +60,8 @@ def test_a_state_as_kstatus_reads_it(outcome: Outcome, ready: str, reconciling: 
 
 
 def test_a_transition_time_moves_with_the_status_only() -> None:
-    first = conditions({"Ready": (False, "A", "a"), "Stalled": (False, "A", "a")}, [], 1, "then")
-    second = conditions({"Ready": (True, "B", "b"), "Stalled": (False, "B", "b")}, first, 2, "now")
+    first = build_conditions({"Ready": (False, "A", "a"), "Stalled": (False, "A", "a")}, [], 1, "then")
+    second = build_conditions({"Ready": (True, "B", "b"), "Stalled": (False, "B", "b")}, first, 2, "now")
     assert [(c["type"], c["lastTransitionTime"], c["reason"]) for c in second] == [
         ("Ready", "now", "B"),
         ("Stalled", "then", "B"),

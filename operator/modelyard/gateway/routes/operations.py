@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import Response
 
-from modelyard.api.kinds import BY_NAME, IMAGE, SERVICE
+from modelyard.api.kinds import IMAGE, KINDS_BY_NAME, SERVICE
 from modelyard.gateway import (
     from_kubernetes,
     schemas,
@@ -55,7 +55,7 @@ async def get_operation(call: Call, id: str) -> Response:  # noqa: A002 (the API
 
 
 def _location(call: Exchange, kind: str, name: str, version: int) -> str:
-    plural = BY_NAME[kind].plural
+    plural = KINDS_BY_NAME[kind].plural
     return call.location(plural, name if kind == SERVICE.name else f"{name}:{version}")
 
 
