@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 import pytest
 import yaml
 from tests.support.programs import program
-from tests.unit.conftest import serving
+from tests.unit.conftest import harness, serving
 
 from modelyard.kube.types import Json
 
-__all__ = ["serving", "world"]
+__all__ = ["harness", "serving"]
 EXAMPLE: Final = Path(__file__).parents[3] / "charts/modelyard/examples/gitops/argocd.yaml"
 
 

@@ -23,7 +23,7 @@ _PATH: Final = re.compile(r"(/api.*/namespaces/)([^/]+)/([^/]+)(?:/([^/]+))?")
 _NAMESPACE: Final = re.compile(r"/api/v1/namespaces/([^/]+)")
 
 
-class FakeApiServer(Cluster):
+class FakeHttpApiServer(Cluster):
     """A cluster with one namespace, which has labels; tokens are names of roles."""
 
     def __init__(self, cluster: FakeApiServer, labels: Mapping[str, str]):

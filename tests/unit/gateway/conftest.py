@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.unit.gateway.api_server import FakeApiServer
+from tests.unit.gateway.api_server import FakeHttpApiServer
 from tests.unit.operator_harness import OperatorHarness
 
 from modelyard.gateway.app import application
@@ -24,7 +24,7 @@ ROOT = "http://gateway/api/subscriptions/s/resourceGroups/g/accounts/default"
 class Api:
     """The API as the holder of a token sees it, beside an operator that works."""
 
-    def __init__(self, world: OperatorHarness, server: FakeApiServer, http: httpx.AsyncClient):
+    def __init__(self, world: OperatorHarness, server: FakeHttpApiServer, http: httpx.AsyncClient):
         self.world = world
         self.server = server
         self.http = http
@@ -51,7 +51,7 @@ class Api:
 @pytest.fixture
 async def api(world: OperatorHarness) -> AsyncIterator[Api]:
     """Somebody with the role edit, beside an operator."""
-    server = FakeApiServer(world.cluster, {SUBSCRIPTION: "s", RESOURCE_GROUP: "g"})
+    server = FakeHttpApiServer(world.cluster, {SUBSCRIPTION: "s", RESOURCE_GROUP: "g"})
     app = application(GatewaySettings(insecure=True, patience_seconds=5), server)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), timeout=10) as http:
         yield Api(world, server, http)

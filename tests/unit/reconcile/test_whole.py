@@ -214,7 +214,7 @@ async def test_killed_at_any_call(point: str) -> None:
             except Killed:
                 await harness.stop()
         await harness.stop()
-        about = f"killed at {number}: {world.cluster.calls[number - 1 : number]}"
+        about = f"killed at {number}: {harness.cluster.calls[number - 1 : number]}"
         assert snapshot(harness) == snapshot(reference), about
         assert harness.builds == 2, about
         if number > len(harness.cluster.calls):
@@ -236,7 +236,7 @@ async def test_any_call_may_fail_once(point: str) -> None:
         await harness.start()
         await life(harness)
         await harness.stop()
-        about = f"failed at {number}: {world.cluster.calls[number - 1 : number]}"
+        about = f"failed at {number}: {harness.cluster.calls[number - 1 : number]}"
         assert snapshot(harness) == snapshot(reference), about
         assert harness.builds == 2, about
         if number > len(harness.cluster.calls):
