@@ -20,10 +20,11 @@ from functools import reduce
 from typing import Any, Final, NamedTuple
 
 from modelyard.api.crd import UNOBSERVED_STATUS
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.contract.errors import BuildFailedError
 from modelyard.kube.client import METADATA_LIST, METADATA_ONLY
 from modelyard.kube.errors import AlreadyExists, Conflict, Gone, NotFound, Rejected
-from modelyard.kube.types import CUSTOM_RESOURCES, DEPLOYMENTS, EVENTS, PODS, REVISIONS, ApiResource, Json
+from modelyard.kube.types import DEPLOYMENTS, EVENTS, PODS, REVISIONS, ApiResource, Json
 
 Key = tuple[ApiResource, str, str]  # with namespace and name
 

@@ -18,6 +18,7 @@ from tests.unit.fake_api_server import (
 )
 
 from modelyard.api.names import API_VERSION
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.contract.build_request import (
     REQUEST_FILE,
     BuildRequest,
@@ -25,7 +26,7 @@ from modelyard.contract.build_request import (
 )
 from modelyard.controller.controller import Controller
 from modelyard.kube.errors import NotFound
-from modelyard.kube.types import CUSTOM_RESOURCES, DEPLOYMENTS, JOBS, PODS, REVISIONS, SECRETS, Json
+from modelyard.kube.types import DEPLOYMENTS, JOBS, PODS, REVISIONS, SECRETS, Json
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.event_recorder import Recorder

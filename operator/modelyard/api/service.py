@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Final, cast
@@ -12,6 +11,7 @@ from pydantic import Field, SkipValidation, WithJsonSchema
 from modelyard.api.base import INTEGER, ApiType, Boolean
 from modelyard.api.names import DisplayName, ImageRef
 from modelyard.api.rules import Rule
+from modelyard.kube.quantity import QUANTITY, parse_quantity
 
 # The old service's defaults.
 MIN_REPLICAS: Final = 1
@@ -21,27 +21,7 @@ REFRESH_PERIOD_SECONDS: Final = 1
 CPU: Final = "100m"
 MEMORY: Final = "512Mi"
 
-# Python's and RE2's reading of it is the same, so both sides take the same texts.
-# https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-_QUANTITY: Final = re.compile(
-    r"^([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]{1,2})?$"
-)
 _LONGEST: Final = 32
-_UNITS: Final = {
-    suffix: Decimal(10) ** power
-    for suffix, power in {
-        "": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18,
-    }.items()
-} | {f"{prefix}i": Decimal(1024) ** power for power, prefix in enumerate("KMGTPE", start=1)}  # fmt: skip
-
-
-def parse_quantity(quantity: str | int) -> Decimal | None:
-    """A Kubernetes quantity in its base unit (cores, bytes); None when it is none."""
-    match = _QUANTITY.fullmatch(str(quantity))
-    if match is None:
-        return None
-    number, suffix = match[1], match[2] or ""
-    return Decimal(number) * (_UNITS.get(suffix) or Decimal(f"1{suffix}"))
 
 
 def _quantity_rule(field: str, least: str, most: str, examples: str) -> Rule:
@@ -55,7 +35,7 @@ def _quantity_rule(field: str, least: str, most: str, examples: str) -> Rule:
 
     text = "string(self)"
     return Rule(
-        cel=f"{text}.matches(r'{_QUANTITY.pattern}')"
+        cel=f"{text}.matches(r'{QUANTITY.pattern}')"
         f" && !quantity({text}).isLessThan(quantity('{least}'))"
         f" && !quantity({text}).isGreaterThan(quantity('{most}'))",
         message=f"{field} must be a Kubernetes quantity from {least} to {most}, such as {examples}",

@@ -11,13 +11,13 @@ from typing import Final
 from pydantic import ValidationError
 
 from modelyard.api.kinds import IMAGE, KINDS, SERVICE
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.client import METADATA_LIST
 from modelyard.kube.errors import Conflict, Forbidden, NamespaceTerminating, NotFound, Rejected, Unavailable
 from modelyard.kube.reflector import Reflector
 from modelyard.kube.types import (
     AUTOSCALERS,
     CORE_SERVICES,
-    CUSTOM_RESOURCES,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
     JOBS,

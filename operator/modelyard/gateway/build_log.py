@@ -7,11 +7,12 @@ import time
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.gateway.errors import from_kube
 from modelyard.gateway.request_context import Exchange
 from modelyard.gateway.versions import Version, progress, version_of
 from modelyard.kube.errors import KubeError, Unavailable
-from modelyard.kube.types import CONFIG_MAPS, CUSTOM_RESOURCES, REVISIONS
+from modelyard.kube.types import CONFIG_MAPS, REVISIONS
 from modelyard.resources.labels import log_name
 
 _PAUSE: Final = 1.5  # seconds between looks; the operator writes every three

@@ -10,11 +10,12 @@ from fastapi import Query
 
 from modelyard.api.kinds import Kind
 from modelyard.api.names import VersionReference, parse_version_reference
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.gateway import paging
 from modelyard.gateway.name_mapping import meanings
 from modelyard.gateway.request_context import Exchange
 from modelyard.gateway.versions import Version, version_of
-from modelyard.kube.types import CUSTOM_RESOURCES, Json
+from modelyard.kube.types import Json
 
 Count = Annotated[
     int, Query(ge=1, le=paging.MAX_COUNT, description="Items of one page; a filtered page may have fewer.")

@@ -24,13 +24,14 @@ from weakref import WeakValueDictionary
 
 from modelyard.api.kinds import Kind
 from modelyard.api.names import REGISTRATION
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.status import State
 from modelyard.gateway.cluster import Caller
 from modelyard.gateway.errors import ApiError, later
 from modelyard.gateway.versions import Version, version_of
 from modelyard.kube.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from modelyard.kube.merge import replacement
-from modelyard.kube.types import CUSTOM_RESOURCES, REVISIONS, Json
+from modelyard.kube.types import REVISIONS, Json
 from modelyard.resources.labels import revision_name
 
 _PREFIX: Final = "rest"

@@ -16,13 +16,14 @@ from fastapi.security import HTTPBearer
 
 from modelyard.api.kinds import IMAGE, MANIFEST, Kind
 from modelyard.api.names import GROUP, is_object_name, parse_version_reference
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.gateway.cluster import Caller, Cluster, Page
 from modelyard.gateway.errors import UNAUTHORIZED, ApiError, bad_request
 from modelyard.gateway.registration import Turns
 from modelyard.gateway.settings import GatewaySettings
 from modelyard.gateway.versions import Progress, Version, progress, selector, version_of
 from modelyard.kube.errors import NotFound, Rejected
-from modelyard.kube.types import CUSTOM_RESOURCES, REVISIONS, Json
+from modelyard.kube.types import REVISIONS, Json
 from modelyard.resources.labels import revision_name
 
 API_VERSIONS: Final = ("2017-09-01-preview",)

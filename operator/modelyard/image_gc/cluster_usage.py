@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 import orjson
 
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.image_gc.usage import (
     Uses,
     uses_of,
@@ -18,7 +19,6 @@ from modelyard.kube.errors import AlreadyExists
 from modelyard.kube.types import (
     CONFIG_MAPS,
     CRON_JOBS,
-    CUSTOM_RESOURCES,
     DAEMON_SETS,
     DEPLOYMENTS,
     JOBS,

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from modelyard.api.service import parse_quantity
+from modelyard.kube.quantity import parse_quantity
 from modelyard.kube.types import Json
 
 

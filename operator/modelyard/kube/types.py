@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from modelyard.api.kinds import KINDS
-from modelyard.api.names import API_VERSION
-
 Json = dict[str, Any]
 
 
@@ -34,7 +31,7 @@ class ApiResource:
         return f"{self.plural}.{group}" if slash else self.plural
 
     def header(self) -> Json:
-        """ApiVersion and kind of an object."""
+        """Return apiVersion and kind, as they stand in an object."""
         return {"apiVersion": self.api_version, "kind": self.kind}
 
 
@@ -53,4 +50,3 @@ REVISIONS: Final = ApiResource("apps/v1", "ControllerRevision", "controllerrevis
 SECRETS: Final = ApiResource("v1", "Secret", "secrets")
 STATEFUL_SETS: Final = ApiResource("apps/v1", "StatefulSet", "statefulsets")
 CORE_SERVICES: Final = ApiResource("v1", "Service", "services")
-CUSTOM_RESOURCES: Final = {kind.name: ApiResource(API_VERSION, kind.name, kind.plural) for kind in KINDS}

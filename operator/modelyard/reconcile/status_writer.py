@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from modelyard.api.conditions import build_conditions
 from modelyard.api.kinds import IMAGE
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.status import State, Status
 from modelyard.kube.errors import NotFound
 from modelyard.kube.merge import replacement
-from modelyard.kube.types import CUSTOM_RESOURCES, Json
+from modelyard.kube.types import Json
 from modelyard.reconcile.context import Context, timestamp
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome

@@ -23,8 +23,9 @@ from tests.bench.progress import say
 from tests.support.cluster import Kubectl
 
 from modelyard.api.kinds import SERVICE
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.client import Client
-from modelyard.kube.types import CORE_SERVICES, CUSTOM_RESOURCES, DEPLOYMENTS, REVISIONS, SECRETS, Json
+from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, REVISIONS, SECRETS, Json
 
 SIZES: Final = tuple(int(size) for size in os.environ.get("SIZES", "100,1000,3000").split(","))
 IDLE_SECONDS: Final = int(os.environ.get("IDLE_SECONDS", "60"))

@@ -7,9 +7,10 @@ import time
 from typing import Self
 
 from modelyard.api.kinds import SERVICE
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.client import Client
 from modelyard.kube.reflector import Reflector
-from modelyard.kube.types import CUSTOM_RESOURCES, ApiResource, Json
+from modelyard.kube.types import ApiResource, Json
 
 
 class Done:

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from tests.support.cluster import Kubectl, eventually
 
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.client import Client
 from modelyard.kube.errors import AlreadyExists
-from modelyard.kube.types import CUSTOM_RESOURCES
 
 _DRIVER: Final = "def init():\n    pass\n\n\ndef run(body):\n    return body\n"
 _SPECS: Final[dict[str, dict[str, Any]]] = {

@@ -10,8 +10,8 @@ from tests.bench.operator.metrics import operator_metrics
 from tests.support.cluster import Kubectl
 
 from modelyard.api.kinds import SERVICE
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.client import Client
-from modelyard.kube.types import CUSTOM_RESOURCES
 
 _NAMESPACE: Final = "bench-life"
 _COUNT: Final = 10

@@ -20,13 +20,14 @@ from tests.unit.operator_harness import (
 
 from modelyard.api.kinds import KINDS, Kind
 from modelyard.api.names import API_VERSION
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.contract.build_request import (
     BuildError,
     BuildRequest,
     BuildResult,
     Step,
 )
-from modelyard.kube.types import CUSTOM_RESOURCES, DEPLOYMENTS, REVISIONS, Json
+from modelyard.kube.types import DEPLOYMENTS, REVISIONS, Json
 
 GOOD: Final = Health("Current", "Healthy")
 UNDER_WAY: Final = Health("InProgress", "Progressing")

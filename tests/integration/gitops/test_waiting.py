@@ -14,7 +14,8 @@ from tests.unit.operator_harness import (
     sample_objects,
 )
 
-from modelyard.kube.types import CUSTOM_RESOURCES, Json
+from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.kube.types import Json
 from modelyard.settings import OperatorSettings
 
 GOOD: Final = Health("Current", "Healthy")

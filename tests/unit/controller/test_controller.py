@@ -16,11 +16,11 @@ from tests.unit.operator_harness import (
     service,
 )
 
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.controller.controller import Controller
 from modelyard.kube.errors import Forbidden, NamespaceTerminating, NotFound, Rejected, Unavailable
 from modelyard.kube.types import (
     AUTOSCALERS,
-    CUSTOM_RESOURCES,
     DEPLOYMENTS,
     REVISIONS,
     SECRETS,

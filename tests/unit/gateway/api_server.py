@@ -10,10 +10,11 @@ from typing import Final
 
 from tests.unit.fake_api_server import FakeApiServer
 
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.gateway.cluster import Cluster
 from modelyard.gateway.settings import GatewaySettings
 from modelyard.kube.errors import NotFound, Rejected, from_status
-from modelyard.kube.types import CONFIG_MAPS, CUSTOM_RESOURCES, REVISIONS, SECRETS, Json
+from modelyard.kube.types import CONFIG_MAPS, REVISIONS, SECRETS, Json
 
 _RESOURCES: Final = {
     resource.path("{}").split("{}")[0] + resource.plural: resource

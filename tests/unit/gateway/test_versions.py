@@ -10,8 +10,9 @@ import pytest
 from tests.unit.gateway.conftest import Api, model
 
 from modelyard.api.names import REGISTRATION
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.errors import Unavailable
-from modelyard.kube.types import CUSTOM_RESOURCES, REVISIONS
+from modelyard.kube.types import REVISIONS
 
 
 async def test_twenty_at_once(api: Api) -> None:

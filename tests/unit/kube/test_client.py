@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube import transport
 from modelyard.kube.client import MERGE_PATCH, METADATA_ONLY, Client
 from modelyard.kube.errors import (
@@ -27,7 +28,7 @@ from modelyard.kube.errors import (
     Unavailable,
     from_status,
 )
-from modelyard.kube.types import CORE_SERVICES, CUSTOM_RESOURCES, DEPLOYMENTS, SECRETS
+from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, SECRETS
 
 Answer = Callable[[web.Request], Any]
 OBJECT = {"metadata": {"name": "a", "resourceVersion": "7"}}

@@ -20,6 +20,7 @@ from tests.unit.operator_harness import (
 )
 
 from modelyard.api.names import REGISTRATION
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.contract.build_request import (
     BuildError,
     BuildRequest,
@@ -32,7 +33,7 @@ from modelyard.contract.errors import (
     RegistryUnavailableError,
 )
 from modelyard.kube.errors import Rejected
-from modelyard.kube.types import CONFIG_MAPS, CUSTOM_RESOURCES, JOBS, PODS, SECRETS
+from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, SECRETS
 from modelyard.settings import BuildSettings, OperatorSettings
 
 

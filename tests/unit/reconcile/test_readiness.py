@@ -10,8 +10,9 @@ from tests.unit.operator_harness import (
     manifest,
 )
 
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.status import State
-from modelyard.kube.types import CUSTOM_RESOURCES, Json
+from modelyard.kube.types import Json
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.objects import Revision
 from modelyard.reconcile.outcome import Outcome, failed

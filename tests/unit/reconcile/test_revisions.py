@@ -17,7 +17,8 @@ from tests.unit.operator_harness import (
 
 from modelyard.api.crd import UNOBSERVED_STATUS
 from modelyard.api.names import REGISTRATION
-from modelyard.kube.types import CUSTOM_RESOURCES, REVISIONS, Json
+from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.kube.types import REVISIONS, Json
 from modelyard.resources import labels
 from modelyard.resources.revision import Owner, revision
 

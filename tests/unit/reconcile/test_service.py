@@ -14,12 +14,12 @@ from tests.unit.operator_harness import (
 )
 
 from modelyard.api.crd import UNOBSERVED_STATUS
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.errors import Rejected
 from modelyard.kube.types import (
     AUTOSCALERS,
     CORE_SERVICES,
-    CUSTOM_RESOURCES,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
     PODS,

@@ -14,9 +14,10 @@ from tests.unit.operator_harness import (
 )
 
 from modelyard.api.conditions import build_conditions
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.status import State
 from modelyard.kube.errors import Rejected
-from modelyard.kube.types import CUSTOM_RESOURCES, EVENTS
+from modelyard.kube.types import EVENTS
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.status_writer import (

@@ -19,12 +19,12 @@ from tests.unit.operator_harness import (
     service,
 )
 
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.errors import Unavailable
 from modelyard.kube.types import (
     AUTOSCALERS,
     CONFIG_MAPS,
     CORE_SERVICES,
-    CUSTOM_RESOURCES,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
     EVENTS,

@@ -7,6 +7,7 @@ from typing import Final
 from fastapi import Response
 
 from modelyard.api.kinds import IMAGE, KINDS_BY_NAME, SERVICE
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.gateway import (
     from_kubernetes,
     schemas,
@@ -22,7 +23,6 @@ from modelyard.gateway.routes.responses import (
     shows,
 )
 from modelyard.gateway.versions import Version
-from modelyard.kube.types import CUSTOM_RESOURCES
 from modelyard.resources.labels import parse_revision_name
 
 routes = router("operations")

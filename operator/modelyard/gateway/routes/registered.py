@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from modelyard.api.kinds import Kind
 from modelyard.api.names import parse_version_reference
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.status import ErrorDetail
 from modelyard.gateway.errors import ApiError, bad_request, not_found
 from modelyard.gateway.name_mapping import (
@@ -15,7 +16,7 @@ from modelyard.gateway.name_mapping import (
 from modelyard.gateway.registration import Registration
 from modelyard.gateway.request_context import Exchange
 from modelyard.gateway.versions import Version
-from modelyard.kube.types import CUSTOM_RESOURCES, Json
+from modelyard.kube.types import Json
 
 
 async def register(call: Exchange, kind: Kind, name: str, spec: Json) -> Version:

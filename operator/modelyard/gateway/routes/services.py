@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from modelyard.api.kinds import IMAGE, MANIFEST, MODEL, SERVICE
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.status import ErrorResponse
 from modelyard.gateway import (
     from_kubernetes,
@@ -36,7 +37,7 @@ from modelyard.gateway.routes.responses import (
     shows,
 )
 from modelyard.kube.errors import AlreadyExists, NotFound, Unavailable
-from modelyard.kube.types import CUSTOM_RESOURCES, Json
+from modelyard.kube.types import Json
 from modelyard.resources.labels import revision_name
 
 routes = router("services")
