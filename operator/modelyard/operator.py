@@ -22,7 +22,7 @@ from modelyard.handlers import lifecycle
 from modelyard.kube.client import Client
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.event_recorder import Recorder
+from modelyard.reconcile.event_recorder import EventRecorder
 from modelyard.reconcile.workqueue import WorkQueue
 from modelyard.settings import CONFIG_VARIABLE, OperatorSettings, load
 
@@ -56,9 +56,9 @@ async def _operate(settings: OperatorSettings) -> None:
     ctx = Context(
         settings=settings,
         client=client,
-        store=Cache(),
+        cache=Cache(),
         queue=WorkQueue(),
-        recorder=Recorder(client, os.environ.get("POD_NAME", "modelyard")),
+        recorder=EventRecorder(client, os.environ.get("POD_NAME", "modelyard")),
         registry=registry,
     )
     controller = Controller(ctx)

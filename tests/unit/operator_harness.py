@@ -29,7 +29,7 @@ from modelyard.kube.errors import NotFound
 from modelyard.kube.types import DEPLOYMENTS, JOBS, PODS, REVISIONS, SECRETS, Json
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.event_recorder import Recorder
+from modelyard.reconcile.event_recorder import EventRecorder
 from modelyard.reconcile.workqueue import (
     Key,
     WorkQueue,
@@ -91,13 +91,13 @@ class OperatorHarness:
         """A new process: nothing is remembered."""
         self.cluster.dead = False
         self.queue = ClockedQueue(self.clock)
-        self.store = Cache()
+        self.cache = Cache()
         self.ctx = Context(
             settings=self.settings,
             client=self.cluster,  # type: ignore[arg-type]
-            store=self.store,
+            cache=self.cache,
             queue=self.queue,
-            recorder=Recorder(self.cluster, "test"),  # type: ignore[arg-type]
+            recorder=EventRecorder(self.cluster, "test"),  # type: ignore[arg-type]
             registry=self.registry,
             now=self.clock,
         )

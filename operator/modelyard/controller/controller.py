@@ -1,4 +1,4 @@
-"""The controller: watches fill the store and the queue, workers empty the queue."""
+"""The controller: watches fill the cache and the queue, workers empty the queue."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed
 from modelyard.reconcile.readiness import gate_readiness
 from modelyard.reconcile.status_writer import (
-    kept,
-    report,
+    previous_fields,
+    write_status,
 )
 from modelyard.reconcile.workqueue import Key
 from modelyard.resources.labels import BUILDS, JOB_NAME, SELECTOR, service_of_keys
@@ -118,8 +118,8 @@ class Controller:
                     resource, namespace, accept=METADATA_LIST, labelSelector=SELECTOR
                 )
                 for child in children:
-                    self._ctx.store.put_child(resource, child)
-        for key in [*self._ctx.store.keys(), *self._ctx.store.images_with_jobs()]:
+                    self._ctx.cache.put_child(resource, child)
+        for key in [*self._ctx.cache.keys(), *self._ctx.cache.images_with_jobs()]:
             self._ctx.queue.add(key)
         self._tasks += [asyncio.create_task(self._work()) for _ in range(self._ctx.settings.workers)]
         self._tasks.append(asyncio.create_task(self._resync()))
@@ -146,41 +146,41 @@ class Controller:
         return silence
 
     def _on_ours(self, resource: ApiResource, body: Json, deleted: bool) -> None:
-        store, queue = self._ctx.store, self._ctx.queue
+        cache, queue = self._ctx.cache, self._ctx.queue
         if not deleted:
-            if key := store.put_item(resource.kind, body):
+            if key := cache.put_item(resource.kind, body):
                 queue.add(key)
             return
-        key = store.drop_item(resource.kind, body)
+        key = cache.drop_item(resource.kind, body)
         queue.add(key)
-        for dependent in store.dependents(key):
+        for dependent in cache.dependents(key):
             queue.add(dependent)
 
     def _on_child(self, resource: ApiResource, body: Json, deleted: bool) -> None:
-        store, queue = self._ctx.store, self._ctx.queue
+        cache, queue = self._ctx.cache, self._ctx.queue
         if resource is JOBS:
-            key = store.drop_job(body["metadata"]["name"]) if deleted else store.put_job(body)
+            key = cache.drop_job(body["metadata"]["name"]) if deleted else cache.put_job(body)
         elif resource is PODS:
             key = None if deleted else self._on_build_pod(body)
         elif resource is REVISIONS:
             # A record that was written here is no news; one that somebody deleted is, and one whose writer
             # was killed or did not hear the answer.
             if deleted:
-                if key := store.drop_record(body):
-                    store.doubt(key)
+                if key := cache.drop_record(body):
+                    cache.mark_stale(key)
             else:
-                record = store.put_record(body)
+                record = cache.put_record(body)
                 key = None
-                if record and not store.is_creating(REVISIONS, record.key.namespace, record.name):
+                if record and not cache.is_creating(REVISIONS, record.key.namespace, record.name):
                     key = record.key
-                for dependent in store.dependents(record.key) if record else ():
+                for dependent in cache.dependents(record.key) if record else ():
                     queue.add(dependent)
         elif deleted:
-            store.drop_child(resource, body)
+            cache.drop_child(resource, body)
             key = self._owner(resource, body)
-            store.doubt(key)
+            cache.mark_stale(key)
         else:
-            owner = store.put_child(resource, body)
+            owner = cache.put_child(resource, body)
             key = Key(SERVICE.name, body["metadata"]["namespace"], owner.name) if owner else None
         if key:
             queue.add(key)
@@ -188,13 +188,13 @@ class Controller:
     def _on_build_pod(self, body: Json) -> Key | None:
         job = body["metadata"]["labels"][JOB_NAME]
         if terminated(body).get("exitCode") == 0:
-            return self._ctx.store.complete_job(job)
+            return self._ctx.cache.complete_job(job)
         if is_running(body):
-            self._ends.listen(body["metadata"]["name"], job)
+            self._ends.watch(body["metadata"]["name"], job)
         return None
 
     def _on_pushed(self, job: str) -> None:
-        if key := self._ctx.store.job_pushed(job):
+        if key := self._ctx.cache.job_pushed(job):
             self._ctx.queue.add(key)
 
     @staticmethod
@@ -216,7 +216,7 @@ class Controller:
                 after = await self._reconcile(key)
             except (Conflict, Forbidden, NotFound, Unavailable) as error:
                 if isinstance(error, NotFound):
-                    self._ctx.store.doubt(key)  # what it lives in may have gone, and itself with it
+                    self._ctx.cache.mark_stale(key)  # what it lives in may have gone, and itself with it
                 _LOG.warning("%s: %s; again in %.1f s", key, error, queue.retry(key))
             except Exception:
                 RECONCILE_ERRORS.labels(kind=key.kind).inc()
@@ -233,16 +233,16 @@ class Controller:
         item = await self._item(key)
         if item is None or item.deleting:
             if key.kind == IMAGE.name:
-                await image.forget(self._ctx, key)
+                await image.cancel_builds(self._ctx, key)
             return None
-        store = self._ctx.store
+        cache = self._ctx.cache
         try:
             outcome = await _RECONCILERS[key.kind](self._ctx, item)
         except ValidationError as error:
-            outcome = failed("InvalidSpec", _sentence(error), store.newest(key), **kept(item))
+            outcome = failed("InvalidSpec", _sentence(error), cache.newest(key), **previous_fields(item))
         except NameTaken as error:
-            again = {"requeue_after": _TAKEN_PAUSE, **kept(item)}
-            outcome = failed("NameTaken", str(error), store.newest(key), **again)
+            again = {"requeue_after": _TAKEN_PAUSE, **previous_fields(item)}
+            outcome = failed("NameTaken", str(error), cache.newest(key), **again)
         except NamespaceTerminating:
             return None  # the object goes with its namespace: nothing is left to do, or to say
         except Rejected as error:
@@ -252,12 +252,12 @@ class Controller:
             outcome = failed(
                 error.reason or "Refused",
                 message,
-                store.newest(key),
+                cache.newest(key),
                 requeue_after=_REFUSED_PAUSE,
-                **kept(item),
+                **previous_fields(item),
             )
-        outcome = gate_readiness(store, outcome)
-        await report(self._ctx, item, outcome)
+        outcome = gate_readiness(cache, outcome)
+        await write_status(self._ctx, item, outcome)
         return outcome.requeue_after
 
     async def _item(self, key: Key) -> CustomObject | None:
@@ -266,20 +266,20 @@ class Controller:
         Each resource has its own watch: that a child has gone may be told before its owner has, and the child
         would be made again and collected again.
         """
-        store = self._ctx.store
-        item = store.item(key)
-        if item is None or not item.doubtful:
+        cache = self._ctx.cache
+        item = cache.item(key)
+        if item is None or not item.needs_refetch:
             return item
         live = await self._ctx.client.get_or_none(CUSTOM_RESOURCES[key.kind], key.namespace, key.name)
-        item.doubtful = False
-        if store.item(key) is None:
+        item.needs_refetch = False
+        if cache.item(key) is None:
             return None  # its end was told meanwhile, and nobody would tell of it again
         if live:
-            store.put_item(key.kind, live)
+            cache.put_item(key.kind, live)
         else:
             gone = {"metadata": {"namespace": key.namespace, "name": key.name}}
             self._on_ours(CUSTOM_RESOURCES[key.kind], gone, deleted=True)
-        return store.item(key)
+        return cache.item(key)
 
     async def _resync(self) -> None:
         """Reconcile all objects again, and ask for children that no watch tells of; spread over the period.
@@ -287,11 +287,11 @@ class Controller:
         What is watched is not asked for: that would be most of what an idle operator costs.
         """
         while True:
-            keys = self._ctx.store.keys()
+            keys = self._ctx.cache.keys()
             pause = self._ctx.settings.resync_seconds / max(len(keys), 1)
             for key in keys:
                 await asyncio.sleep(pause)
-                self._ctx.store.distrust(_NOT_WATCHED, key.namespace, (key.name,))
+                self._ctx.cache.invalidate(_NOT_WATCHED, key.namespace, (key.name,))
                 self._ctx.queue.add(key)
             if not keys:
                 await asyncio.sleep(pause)

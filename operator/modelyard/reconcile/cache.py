@@ -110,10 +110,10 @@ class Cache:
             del self._items[key]
         return key
 
-    def doubt(self, key: Key) -> None:
+    def mark_stale(self, key: Key) -> None:
         """Look whether an object is still there at the next reconcile."""
         if item := self._items.get(key):
-            item.doubtful = True
+            item.needs_refetch = True
 
     def wrote_status(self, item: CustomObject, status: Json, metadata: Json) -> None:
         """A status has just been written."""
@@ -124,7 +124,7 @@ class Cache:
         """Objects that refer to this one by name."""
         return set(self._dependents.get(key, ()))
 
-    def behind(self, record: Revision) -> list[Key]:
+    def lagging_dependents(self, record: Revision) -> list[Key]:
         """Objects that are ready, and shall follow this newest version, but still speak of another one."""
         dependents = (self._items[key] for key in self.dependents(record.key))
         return sorted(item.key for item in dependents if _is_behind(item, record))
@@ -207,12 +207,12 @@ class Cache:
             # A Deployment's generation moves when somebody else, the autoscaler say, changes its spec; of
             # other children only metadata is watched.
             same_spec = "spec" in body and known.rollout.generation == child.rollout.generation
-            child.trusted = known.trusted and (ours or same_spec)
+            child.in_sync = known.in_sync and (ours or same_spec)
         self._children[key] = child
         if known is None and key in self._creating:
             return None
         same = known is not None and (known.uid, known.rollout) == (child.uid, child.rollout)
-        return None if same and child.trusted else owner
+        return None if same and child.in_sync else owner
 
     def wrote_child(self, resource: ApiResource, body: Json) -> None:
         """A child has just been written, or been found to be as wanted."""
@@ -251,12 +251,12 @@ class Cache:
         if known and not _is_older(metadata, known.resource_version):
             del self._children[key]
 
-    def distrust(self, resources: Iterable[ApiResource], namespace: str, names: Iterable[str]) -> None:
+    def invalidate(self, resources: Iterable[ApiResource], namespace: str, names: Iterable[str]) -> None:
         """Compare these children with what is wanted at the next reconcile."""
         for resource in resources:
             for name in names:
                 if child := self.child(resource, namespace, name):
-                    child.trusted = False
+                    child.in_sync = False
 
     # build Jobs
 

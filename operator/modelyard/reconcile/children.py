@@ -33,63 +33,63 @@ class NameTaken(Exception):
         )
 
 
-async def ensure(
+async def create_or_patch(
     ctx: Context,
     item: CustomObject,
     resource: ApiResource,
     name: str,
     build: Callable[[], Json],
     *,
-    given: str = "",
-    at_first: Callable[[], Json] = dict,
+    inputs: str = "",
+    on_create: Callable[[], Json] = dict,
 ) -> Json | None:
     """Make a child say what `build` wants; the live object when it had to be looked at, else None.
 
-    `build` is pure, of the object and of `given`, and is called only when one of them is new or the child is
-    not as it was left: to build children that are there already was half of a reconcile. `at_first` is
+    `build` is pure, of the object and of `inputs`, and is called only when one of them is new or the child is
+    not as it was left: to build children that are there already was half of a reconcile. `on_create` is
     merged in when the child is created, and left alone from then on.
     NameTaken when the name belongs to somebody else; Conflict while an older one of ours is being deleted.
     """
     namespace = item.key.namespace
-    child = ctx.store.child(resource, namespace, name)
+    child = ctx.cache.child(resource, namespace, name)
     known = item.marks.get(resource.plural)
-    if known and known.given == given and _is_as_left(child, item, known.fingerprint):
+    if known and known.inputs == inputs and _is_as_left(child, item, known.fingerprint):
         return None
     wanted = build()
     mark = fingerprint(wanted)
-    item.marks[resource.plural] = DesiredHash(given, mark)
+    item.marks[resource.plural] = DesiredHash(inputs, mark)
     if _is_as_left(child, item, mark):
         return None
     marked = merged(wanted, {"metadata": {"annotations": {labels.APPLIED: mark}}})
     live = await ctx.client.get_or_none(resource, namespace, name) if child else None
     if live is None:
         try:
-            with ctx.store.creating(resource, namespace, name):
-                created = await ctx.client.create(resource, namespace, merged(marked, at_first()))
+            with ctx.cache.creating(resource, namespace, name):
+                created = await ctx.client.create(resource, namespace, merged(marked, on_create()))
         except AlreadyExists:
             live = await ctx.client.get(resource, namespace, name)
         else:
-            ctx.store.wrote_child(resource, created)
+            ctx.cache.wrote_child(resource, created)
             return None
     check_owner(item, resource, live)
     patch = changes(live, marked)
     written = await ctx.client.patch(resource, namespace, name, patch) if patch else live
-    ctx.store.wrote_child(resource, written)
+    ctx.cache.wrote_child(resource, written)
     return live
 
 
 def _is_as_left(child: Child | None, item: CustomObject, mark: str) -> bool:
     """Whether a child is as it was last written, for this object and with this mark."""
-    return child is not None and child.trusted and (child.owner_uid, child.applied) == (item.uid, mark)
+    return child is not None and child.in_sync and (child.owner_uid, child.applied) == (item.uid, mark)
 
 
-async def absent(ctx: Context, item: CustomObject, resource: ApiResource, name: str) -> None:
+async def ensure_absent(ctx: Context, item: CustomObject, resource: ApiResource, name: str) -> None:
     """Delete a child that is no longer wanted; somebody else's object of that name stays."""
-    child = ctx.store.child(resource, item.key.namespace, name)
+    child = ctx.cache.child(resource, item.key.namespace, name)
     if child is None or child.owner_uid != item.uid:
         return
     await ctx.client.delete(resource, item.key.namespace, name, uid=child.uid)
-    ctx.store.drop_child(resource, {"metadata": {"namespace": item.key.namespace, "name": name}})
+    ctx.cache.drop_child(resource, {"metadata": {"namespace": item.key.namespace, "name": name}})
 
 
 def check_owner(item: CustomObject, resource: ApiResource, live: Json) -> None:

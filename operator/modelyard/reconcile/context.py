@@ -9,12 +9,12 @@ from typing import Protocol
 
 from modelyard.kube.client import Client
 from modelyard.reconcile.cache import Cache
-from modelyard.reconcile.event_recorder import Recorder
+from modelyard.reconcile.event_recorder import EventRecorder
 from modelyard.reconcile.workqueue import WorkQueue
 from modelyard.settings import OperatorSettings
 
 
-class Registry(Protocol):
+class DigestLookup(Protocol):
     """The registry that images are in."""
 
     async def digest(self, reference: str) -> str | None:
@@ -28,10 +28,10 @@ class Context:
 
     settings: OperatorSettings
     client: Client
-    store: Cache
+    cache: Cache
     queue: WorkQueue
-    recorder: Recorder
-    registry: Registry
+    recorder: EventRecorder
+    registry: DigestLookup
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
 
 

@@ -18,7 +18,7 @@ _CONTROLLER: Final = "modelyard.dev/operator"
 _NOTE_BYTES: Final = 1024  # https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/
 
 
-class Recorder:
+class EventRecorder:
     """Posts events; one that cannot be posted is logged and lost."""
 
     def __init__(self, client: Client, instance: str):

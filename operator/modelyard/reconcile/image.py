@@ -50,26 +50,26 @@ async def _phases(ctx: Context, item: CustomObject) -> Outcome:
     spec = ImageSpec.model_validate(item.spec)
     manifest = revisions.resolve(ctx, MANIFEST, item.key.namespace, spec.manifest_id)
     if isinstance(manifest, str):
-        newest = ctx.store.newest(item.key)
+        newest = ctx.cache.newest(item.key)
         return waiting("ManifestNotFound", manifest, newest)
     content = revisions.content_of(spec, item, manifestId=manifest.id)
-    record = await revisions.ensure(ctx, item, content)
-    settled = _settled(ctx, record)
-    missed = image_retention.missed(ctx, item) if settled else None
+    record = await revisions.ensure_revision(ctx, item, content)
+    settled = _finished_outcome(ctx, record)
+    missed = image_retention.missing_image(ctx, item) if settled else None
     await _cancel(ctx, item.key, keep=missed or record)
     if settled is None:
         return await _build(ctx, item, record, manifest)
     if missed:
         return await _restore(ctx, item, missed, settled)
-    await image_retention.give_up(ctx, item)
+    await image_retention.release_images(ctx, item)
     return settled
 
 
-def _settled(ctx: Context, record: Revision) -> Outcome | None:
+def _finished_outcome(ctx: Context, record: Revision) -> Outcome | None:
     """The outcome of a version that has nothing to do now."""
     if record.location:
         return _succeeded(record)
-    return _rest(ctx, record) if record.state is State.FAILED else None
+    return _failed_outcome(ctx, record) if record.state is State.FAILED else None
 
 
 async def _restore(ctx: Context, item: CustomObject, missed: Revision, settled: Outcome) -> Outcome:
@@ -77,24 +77,24 @@ async def _restore(ctx: Context, item: CustomObject, missed: Revision, settled: 
     manifest = revisions.resolve(ctx, MANIFEST, item.key.namespace, missed.data["manifestId"])
     if isinstance(manifest, str):
         return settled
-    outcome = _settled(ctx, missed) or await _build(ctx, item, missed, manifest)
+    outcome = _finished_outcome(ctx, missed) or await _build(ctx, item, missed, manifest)
     waits = [pause for pause in (settled.requeue_after, outcome.requeue_after) if pause is not None]
     return dataclasses.replace(settled, requeue_after=min(waits, default=None))
 
 
-async def forget(ctx: Context, key: Key) -> None:
+async def cancel_builds(ctx: Context, key: Key) -> None:
     """The Image has gone, its builds go too: nothing collects them across namespaces."""
     await _cancel(ctx, key, keep=None)
 
 
 async def _cancel(ctx: Context, key: Key, keep: Revision | None) -> None:
     """Delete the build Jobs of other versions, and one of an earlier attempt that is still at work."""
-    for job in ctx.store.jobs(key):
+    for job in ctx.cache.jobs(key):
         is_old = keep is None or job.version != keep.version
         if is_old or (job.attempt <= _attempts(keep) and not (job.complete or job.failed)):
             _LOG.info("cancelling build %s of %s", job.name, key)
             await ctx.client.delete(JOBS, ctx.settings.namespace, job.name, uid=job.uid)
-            ctx.store.drop_job(job.name)
+            ctx.cache.drop_job(job.name)
 
 
 async def _build(ctx: Context, item: CustomObject, record: Revision, manifest: Revision) -> Outcome:
@@ -123,7 +123,9 @@ async def _build(ctx: Context, item: CustomObject, record: Revision, manifest: R
         )
     if isinstance(found, Failure):
         return await _failed(ctx, record, found, attempt)
-    await _end(ctx, record, State.SUCCEEDED, {labels.IMAGE_LOCATION: found.location, labels.GIVEN_UP: None})
+    await _end(
+        ctx, record, State.SUCCEEDED, {labels.IMAGE_LOCATION: found.location, labels.IMAGE_RELEASED: None}
+    )
     return _succeeded(record)
 
 
@@ -152,7 +154,7 @@ async def _failed(ctx: Context, record: Revision, failure: Failure, attempt: int
         labels.RETRY: "true" if failure.transient else None,
     }
     await _end(ctx, record, State.FAILED, noted, failure.error)
-    return _rest(ctx, record) or failed(failure.error.code, failure.error.message, record)
+    return _failed_outcome(ctx, record) or failed(failure.error.code, failure.error.message, record)
 
 
 async def _end(
@@ -164,11 +166,11 @@ async def _end(
 ) -> None:
     """Record the end, good or bad; the Services that wait for it go on."""
     await revisions.end(ctx, record, state, error=error, noted=noted)
-    for dependent in ctx.store.dependents(record.key):
+    for dependent in ctx.cache.dependents(record.key):
         ctx.queue.add(dependent)
 
 
-def _rest(ctx: Context, record: Revision) -> Outcome | None:
+def _failed_outcome(ctx: Context, record: Revision) -> Outcome | None:
     """A failed version: for good, or until the next attempt is due; None when it is due now."""
     error = ErrorResponse.model_validate(record.error)
     attempts = _attempts(record)

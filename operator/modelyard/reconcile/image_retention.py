@@ -16,30 +16,32 @@ from modelyard.reconcile.objects import (
 from modelyard.resources import labels
 
 
-async def give_up(ctx: Context, item: CustomObject) -> None:
+async def release_images(ctx: Context, item: CustomObject) -> None:
     """Give up the images of versions that are neither among the newest ones nor in a Service's use."""
     keep = ctx.settings.registry.keep_versions
-    built = [record for record in ctx.store.versions(item) if record.location]
+    built = [record for record in ctx.cache.versions(item) if record.location]
     if not keep or len(built) <= keep:
         return
     used = _used(ctx, item)
     for record in built[keep:]:
         if record.version not in used:
-            await revisions.annotate(ctx, record, {labels.IMAGE_LOCATION: None, labels.GIVEN_UP: "true"})
+            await revisions.annotate(
+                ctx, record, {labels.IMAGE_LOCATION: None, labels.IMAGE_RELEASED: "true"}
+            )
 
 
-def missed(ctx: Context, item: CustomObject) -> Revision | None:
+def missing_image(ctx: Context, item: CustomObject) -> Revision | None:
     """The newest version whose image was given up and that a Service uses nevertheless."""
     used = _used(ctx, item)
-    given_up = (record for record in ctx.store.versions(item) if labels.GIVEN_UP in record.annotations)
+    given_up = (record for record in ctx.cache.versions(item) if labels.IMAGE_RELEASED in record.annotations)
     return next((record for record in given_up if record.version in used), None)
 
 
 def _used(ctx: Context, item: CustomObject) -> set[int]:
     """Versions that Services stay at, and those that the newest versions of Services run."""
     used = set()
-    for key in ctx.store.dependents(item.key):
-        service, record = ctx.store.item(key), ctx.store.newest(key)
+    for key in ctx.cache.dependents(item.key):
+        service, record = ctx.cache.item(key), ctx.cache.newest(key)
         texts = [service.spec["imageId"] if service else "", record.data["imageId"] if record else ""]
         references = [parse_version_reference(text) for text in texts]
         used |= {ref.version for ref in references if ref.version and ref.name == item.key.name}

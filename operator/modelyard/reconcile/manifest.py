@@ -17,12 +17,14 @@ async def reconcile(ctx: Context, item: CustomObject) -> Outcome:
     resolved = [revisions.resolve(ctx, MODEL, item.key.namespace, text) for text in spec.model_ids]
     missing = [found for found in resolved if isinstance(found, str)]
     if missing:
-        newest = ctx.store.newest(item.key)
+        newest = ctx.cache.newest(item.key)
         return waiting(
             "ModelNotFound", "; ".join(missing), newest, fields=_fields(newest.data) if newest else {}
         )
     ids = [found.id for found in resolved if not isinstance(found, str)]
-    record = await revisions.ensure(ctx, item, revisions.content_of(spec, item, modelIds=ids), complete=True)
+    record = await revisions.ensure_revision(
+        ctx, item, revisions.content_of(spec, item, modelIds=ids), complete=True
+    )
     return Outcome(State.SUCCEEDED, "Created", f"{record.id} is created", record, fields=_fields(record.data))
 
 

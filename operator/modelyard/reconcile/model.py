@@ -13,5 +13,5 @@ from modelyard.reconcile.outcome import Outcome
 async def reconcile(ctx: Context, item: CustomObject) -> Outcome:
     """Record the version; there is nothing to wait for."""
     spec = ModelSpec.model_validate(item.spec)
-    record = await revisions.ensure(ctx, item, revisions.content_of(spec, item), complete=True)
+    record = await revisions.ensure_revision(ctx, item, revisions.content_of(spec, item), complete=True)
     return Outcome(State.SUCCEEDED, "Registered", f"{record.id} is registered", record)

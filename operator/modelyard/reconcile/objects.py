@@ -22,7 +22,7 @@ _LATE: Final = "ProgressDeadlineExceeded"
 class DesiredHash(NamedTuple):
     """The fingerprint of a child as it shall be, and what it was made of beside its object."""
 
-    given: str
+    inputs: str
     fingerprint: str
 
 
@@ -38,7 +38,7 @@ class CustomObject:
     deleting: bool
     spec: Json
     status: Json
-    doubtful: bool = False  # something of it was deleted: it may have gone itself
+    needs_refetch: bool = False  # something of it was deleted: it may have gone itself
     marks: dict[str, DesiredHash] = field(default_factory=dict)  # by plural, of children as they shall be
 
     @classmethod
@@ -160,13 +160,13 @@ def _overdue(status: Json) -> str:
 
 @dataclass(slots=True)
 class Child:
-    """An object that we made for one of ours. `trusted`: as we wrote it, as far as we know."""
+    """An object that we made for one of ours. `in_sync`: as we wrote it, as far as we know."""
 
     uid: str
     owner_uid: str
     resource_version: int
     applied: str | None
-    trusted: bool = True
+    in_sync: bool = True
     rollout: Rollout = field(default_factory=Rollout)
 
 

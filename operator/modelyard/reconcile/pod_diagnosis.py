@@ -13,19 +13,19 @@ _DRIVER_EXIT: Final = 3  # the runtime's exit code when the driver cannot be imp
 
 
 class Diagnosis(NamedTuple):
-    """What keeps a pod from serving. `final`: waiting longer will not help by itself."""
+    """What keeps a pod from serving. `terminal`: waiting longer will not help by itself."""
 
     code: str
     message: str
     pod: str
-    final: bool
+    terminal: bool
     crashed: bool = False  # the log of its last run says why
 
 
 def diagnose_pods(pods: list[Json]) -> Diagnosis | None:
     """The gravest cause among pods; None when they are only slow."""
     causes = [cause for pod in pods if (cause := _cause(pod))]
-    return max(causes, key=lambda cause: cause.final, default=None)
+    return max(causes, key=lambda cause: cause.terminal, default=None)
 
 
 def _cause(pod: Json) -> Diagnosis | None:
@@ -39,19 +39,22 @@ def _cause(pod: Json) -> Diagnosis | None:
                 "ImagePullFailed",
                 f"pod {name} cannot pull {container['image']}: {detail or reason}",
                 name,
-                final=reason != "ErrImagePull",
+                terminal=reason != "ErrImagePull",
             )
         if reason in _CONFIGURATION:
             return Diagnosis(
-                "ContainerNotStarted", f"pod {name} cannot start: {detail or reason}", name, final=True
+                "ContainerNotStarted", f"pod {name} cannot start: {detail or reason}", name, terminal=True
             )
         ended = container.get("lastState", {}).get("terminated") or container["state"].get("terminated")
         if ended and (reason == _CRASH or container.get("restartCount", 0) > 1):
-            return Diagnosis("ContainerCrashed", _crash(name, ended), name, final=True, crashed=True)
+            return Diagnosis("ContainerCrashed", _crash(name, ended), name, terminal=True, crashed=True)
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return Diagnosis(
-                "Unschedulable", f"no room for pod {name}: {condition.get('message', '')}", name, final=False
+                "Unschedulable",
+                f"no room for pod {name}: {condition.get('message', '')}",
+                name,
+                terminal=False,
             )
     return None
 

@@ -40,33 +40,35 @@ def content_of(spec: ApiType, item: CustomObject, **resolved: Any) -> Json:
     return content | resolved | registration
 
 
-async def ensure(ctx: Context, item: CustomObject, content: Json, *, complete: bool = False) -> Revision:
+async def ensure_revision(
+    ctx: Context, item: CustomObject, content: Json, *, complete: bool = False
+) -> Revision:
     """The record of this content: the newest one when it says the same, otherwise the next version.
 
     `complete`: the operation ends with the record (a Model has nothing to wait for).
     Conflict when the name of the record is still held by a deleted object of the same name, NameTaken when
     somebody else holds it.
     """
-    newest = ctx.store.newest(item.key)
+    newest = ctx.cache.newest(item.key)
     if newest and newest.data == content:
         if newest.annotations.get(labels.ABOUT) != _about(item).get(labels.ABOUT):
             await annotate(ctx, newest, {labels.ABOUT: None, **_about(item)})
         return newest
     if newest and newest.state is None:
-        await seal(ctx, item, newest)
+        await close_operation(ctx, item, newest)
     version = newest.version + 1 if newest else 1
     ended = {labels.STATE: State.SUCCEEDED, labels.ENDED: timestamp(ctx.now())} if complete else {}
     body = revision(owner(item), version, content, ended | _about(item))
     try:
-        with ctx.store.creating(REVISIONS, item.key.namespace, body["metadata"]["name"]):
+        with ctx.cache.creating(REVISIONS, item.key.namespace, body["metadata"]["name"]):
             written = await ctx.client.create(REVISIONS, item.key.namespace, body)
     except AlreadyExists:
         written = await _look_again(ctx, item, version)
         body = written
-    ctx.store.put_record(body | {"metadata": body["metadata"] | written["metadata"]})
-    for dependent in ctx.store.dependents(item.key):
+    ctx.cache.put_record(body | {"metadata": body["metadata"] | written["metadata"]})
+    for dependent in ctx.cache.dependents(item.key):
         ctx.queue.add(dependent)
-    record = ctx.store.record(item.key, version)
+    record = ctx.cache.record(item.key, version)
     if record is None or record.data != content:
         raise Conflict(f"version {version} of {item.key} was recorded by somebody else")
     return record
@@ -91,7 +93,7 @@ def owner(item: CustomObject) -> Owner:
     return Owner(item.key.kind, item.key.name, item.uid)
 
 
-async def seal(ctx: Context, item: CustomObject, record: Revision) -> None:
+async def close_operation(ctx: Context, item: CustomObject, record: Revision) -> None:
     """Write the end of a version that something follows: as its status says it, or else Cancelled."""
     status = item.status if item.status.get("version") == record.version else {}
     state = State(status["state"]) if "state" in status else State.NOT_STARTED
@@ -136,15 +138,15 @@ def resolve(ctx: Context, kind: Kind, namespace: str, text: str) -> Revision | s
     """The record that a reference means, or a sentence that says what is missing."""
     reference = parse_version_reference(text)
     key = Key(kind.name, namespace, reference.name)
-    item = ctx.store.item(key)
+    item = ctx.cache.item(key)
     if item is None:
         return f"waiting for {kind.name} {reference.name}, which does not exist"
-    newest = ctx.store.newest(key)
+    newest = ctx.cache.newest(key)
     if newest is None:
         return f"waiting for the first version of {kind.name} {reference.name}"
     if reference.version is None:
         return newest
-    record = ctx.store.record(key, reference.version)
+    record = ctx.cache.record(key, reference.version)
     if record is None or record.owner_uid != item.uid:
         return f"waiting for {kind.name} {text}: the newest version is {newest.version}"
     return record

@@ -22,7 +22,7 @@ def progress(rollout: Rollout, spec: ServiceSpec, cause: Diagnosis | None) -> Pr
     """Read a rollout as `kubectl rollout status` does; a cause that is final fails it before the deadline."""
     if _is_complete(rollout, spec):
         return Progress(complete=True, failed=False, reason="Serving", message="")
-    if cause and (cause.final or _is_overdue(rollout)):
+    if cause and (cause.terminal or _is_overdue(rollout)):
         return Progress(complete=False, failed=True, reason=cause.code, message=cause.message)
     if _is_overdue(rollout):
         return Progress(False, True, "RolloutDeadlineExceeded", rollout.overdue)

@@ -21,7 +21,7 @@ from modelyard.kube.types import (
     Json,
 )
 from modelyard.reconcile import revisions
-from modelyard.reconcile.children import NameTaken, absent, ensure
+from modelyard.reconcile.children import NameTaken, create_or_patch, ensure_absent
 from modelyard.reconcile.context import Context, parse_timestamp
 from modelyard.reconcile.objects import (
     CustomObject,
@@ -60,7 +60,7 @@ async def reconcile(ctx: Context, item: CustomObject) -> Outcome:
         return outcome
     await _note_success(ctx, item, record, outcome)
     # Whatever the outcome is, pods that run go on, and the status says so.
-    rollout = _seen(ctx, item)
+    rollout = _rollout_status(ctx, item)
     return dataclasses.replace(
         outcome, fields=_fields(ctx, item, spec, record, rollout), conditions=_conditions(spec, rollout)
     )
@@ -71,13 +71,13 @@ async def _phases(ctx: Context, item: CustomObject, spec: ServiceSpec) -> Outcom
     if isinstance(image, Outcome):
         return image
     content = revisions.content_of(spec, item, imageId=image.id)
-    record = await revisions.ensure(ctx, item, content)
+    record = await revisions.ensure_revision(ctx, item, content)
     location = str(image.location)
     try:
         await _children(ctx, item, spec, location)
     except NameTaken as error:
         return failed("NameTaken", str(error), record, requeue_after=30)
-    rollout = _seen(ctx, item)
+    rollout = _rollout_status(ctx, item)
     if _is_rolled(item, record) or progress(rollout, spec, None).complete:
         return _serving(ctx, spec, record, image, rollout)
     return await _rollout(ctx, item, spec, record, rollout, location)
@@ -94,15 +94,15 @@ async def _note_success(ctx: Context, item: CustomObject, record: Revision, outc
 
 def _image(ctx: Context, item: CustomObject, spec: ServiceSpec) -> Revision | Outcome:
     """The record of the image to serve, or the reason to wait."""
-    newest = ctx.store.newest(item.key)
+    newest = ctx.cache.newest(item.key)
     found = revisions.resolve(ctx, IMAGE, item.key.namespace, spec.image_id)
     if isinstance(found, str):
         return waiting("ImageNotFound", found, newest)
     reference = parse_version_reference(spec.image_id)
-    built = found if reference.version else ctx.store.newest_built(found.key)
+    built = found if reference.version else ctx.cache.newest_built(found.key)
     if built and built.location:
         return built
-    if labels.GIVEN_UP in found.annotations:
+    if labels.IMAGE_RELEASED in found.annotations:
         ctx.queue.add(found.key)  # which builds it again
     reason, why = _UNBUILT.get(found.state, (_NEWER, "which is not built yet"))
     return waiting(reason, f"waiting for Image {found.id}, {why}", newest)
@@ -112,7 +112,7 @@ def _newer_image(ctx: Context, spec: ServiceSpec, served: Revision) -> Revision 
     """The version of the image that will follow the one served, if there is one."""
     if parse_version_reference(spec.image_id).version:
         return None
-    newest = ctx.store.newest(served.key)
+    newest = ctx.cache.newest(served.key)
     return newest if newest and newest.version > served.version else None
 
 
@@ -123,55 +123,55 @@ async def _children(ctx: Context, item: CustomObject, spec: ServiceSpec, image: 
     await _keys(ctx, item, owner)
     if not spec.autoscales:
         # The autoscaler goes before its replicas are set, or it would set them back.
-        await absent(ctx, item, AUTOSCALERS, name)
-    await ensure(
+        await ensure_absent(ctx, item, AUTOSCALERS, name)
+    await create_or_patch(
         ctx,
         item,
         DEPLOYMENTS,
         name,
         lambda: serving.deployment(owner, spec, image, ctx.settings.scoring),
-        given=image,
-        at_first=lambda: {"spec": {"replicas": spec.min_replicas}},
+        inputs=image,
+        on_create=lambda: {"spec": {"replicas": spec.min_replicas}},
     )
     if spec.num_replicas is None:
-        await _wake(ctx, item, spec)
-    await ensure(ctx, item, CORE_SERVICES, name, lambda: serving.core_service(owner))
+        await _scale_from_zero(ctx, item, spec)
+    await create_or_patch(ctx, item, CORE_SERVICES, name, lambda: serving.core_service(owner))
     if spec.autoscales:
-        await ensure(ctx, item, AUTOSCALERS, name, lambda: serving.autoscaler(owner, spec))
+        await create_or_patch(ctx, item, AUTOSCALERS, name, lambda: serving.autoscaler(owner, spec))
     if spec.min_replicas > 1:
-        await ensure(ctx, item, DISRUPTION_BUDGETS, name, lambda: serving.disruption_budget(owner))
+        await create_or_patch(ctx, item, DISRUPTION_BUDGETS, name, lambda: serving.disruption_budget(owner))
     else:
-        await absent(ctx, item, DISRUPTION_BUDGETS, name)
+        await ensure_absent(ctx, item, DISRUPTION_BUDGETS, name)
 
 
-async def _wake(ctx: Context, item: CustomObject, spec: ServiceSpec) -> None:
+async def _scale_from_zero(ctx: Context, item: CustomObject, spec: ServiceSpec) -> None:
     """Replicas for a Deployment that was scaled to none: an autoscaler takes that as being switched off."""
-    seen = _seen(ctx, item)
+    seen = _rollout_status(ctx, item)
     if seen.observed and seen.observed == seen.generation and seen.desired == 0:
         patch = {"spec": {"replicas": spec.min_replicas}}
         written = await ctx.client.patch(DEPLOYMENTS, item.key.namespace, item.key.name, patch)
-        ctx.store.wrote_child(DEPLOYMENTS, written)
+        ctx.cache.wrote_child(DEPLOYMENTS, written)
 
 
 async def _keys(ctx: Context, item: CustomObject, owner: Owner) -> None:
     """The Secret with both keys; a key that somebody removed is made anew, the other one stays."""
     name = labels.keys_name(owner.name)
-    live = await ensure(
+    live = await create_or_patch(
         ctx,
         item,
         SECRETS,
         name,
         lambda: serving.keys(owner),
-        at_first=lambda: {"data": serving.missing_keys({})},
+        on_create=lambda: {"data": serving.missing_keys({})},
     )
     if live and (missing := serving.missing_keys(live.get("data") or {})):
         written = await ctx.client.patch(SECRETS, item.key.namespace, name, {"data": missing})
-        ctx.store.wrote_child(SECRETS, written)
+        ctx.cache.wrote_child(SECRETS, written)
 
 
-def _seen(ctx: Context, item: CustomObject) -> Rollout:
+def _rollout_status(ctx: Context, item: CustomObject) -> Rollout:
     """Where the Deployment stands."""
-    child = ctx.store.child(DEPLOYMENTS, item.key.namespace, item.key.name)
+    child = ctx.cache.child(DEPLOYMENTS, item.key.namespace, item.key.name)
     return child.rollout if child else Rollout()
 
 
@@ -182,7 +182,7 @@ async def _rollout(
     cause = await _cause(ctx, item, spec, image) if age >= _PATIENCE else None
     if cause and _failed_before(item, record, cause):
         # A pod that is tried again passes through states in which the same cause looks like a beginning.
-        cause = cause._replace(final=True)
+        cause = cause._replace(terminal=True)
     now = progress(rollout, spec, cause)
     pause = min(max(age, _PATIENCE), _LONGEST_PAUSE)
     if now.failed:
@@ -242,7 +242,7 @@ def _fields(
 
 def _record(ctx: Context, kind: str, namespace: str, id_: str) -> Revision | None:
     reference = parse_version_reference(id_)
-    return ctx.store.record(Key(kind, namespace, reference.name), reference.version or 1)
+    return ctx.cache.record(Key(kind, namespace, reference.name), reference.version or 1)
 
 
 def _conditions(spec: ServiceSpec, rollout: Rollout) -> dict[str, tuple[bool, str, str]]:
@@ -267,7 +267,7 @@ async def _cause(ctx: Context, item: CustomObject, spec: ServiceSpec, image: str
     """What keeps the pods of the present template from coming up."""
     selector = ",".join(f"{key}={value}" for key, value in labels.selector_of(item.key.name).items())
     pods = await ctx.client.list_all(PODS, item.key.namespace, labelSelector=selector)
-    mark = serving.template_mark(serving.deployment(revisions.owner(item), spec, image, ctx.settings.scoring))
+    mark = serving.template_hash(serving.deployment(revisions.owner(item), spec, image, ctx.settings.scoring))
     return diagnose_pods([pod for pod in pods if _carries(pod, mark)])
 
 

@@ -20,7 +20,7 @@ _EVERY_KIND: Final = {field.alias for field in Status.model_fields.values()}
 _OF_KSTATUS: Final = {"Ready", "Reconciling", "Stalled"}
 
 
-async def report(ctx: Context, item: CustomObject, outcome: Outcome) -> None:
+async def write_status(ctx: Context, item: CustomObject, outcome: Outcome) -> None:
     """Write what differs from the status, in one patch; nothing when nothing does.
 
     Conflict when the object is another one than was read: what was judged and compared is old, and news is on
@@ -33,13 +33,13 @@ async def report(ctx: Context, item: CustomObject, outcome: Outcome) -> None:
     before = (item.state, item.status.get("id"))
     body = {"metadata": {"resourceVersion": str(item.resource_version)}, "status": patch}
     try:
-        with ctx.store.writing_status(item.key, status):
+        with ctx.cache.writing_status(item.key, status):
             written = await ctx.client.patch(
                 CUSTOM_RESOURCES[item.key.kind], item.key.namespace, item.key.name, body, subresource="status"
             )
     except NotFound:  # deleted meanwhile: the watch will say so
         return
-    ctx.store.wrote_status(item, status, written["metadata"])
+    ctx.cache.wrote_status(item, status, written["metadata"])
     if before != (outcome.state, status.get("id")) and outcome.state in _EVENTFUL:
         await ctx.recorder.record(
             item, outcome.reason, outcome.message, warning=outcome.state is State.FAILED
@@ -75,7 +75,7 @@ def desired_status(item: CustomObject, outcome: Outcome, now: str) -> Json:
     }
 
 
-def kept(item: CustomObject) -> dict[str, Any]:
+def previous_fields(item: CustomObject) -> dict[str, Any]:
     """The kind's own part of the status as it is, for an outcome that says nothing of it."""
     return {
         "fields": {key: value for key, value in item.status.items() if key not in _EVERY_KIND},

@@ -31,7 +31,7 @@ ERROR: Final = f"{GROUP}/error"
 ATTEMPTS: Final = f"{GROUP}/attempts"
 RETRY: Final = f"{GROUP}/retry"  # the failure is transient
 IMAGE_LOCATION: Final = f"{GROUP}/image-location"
-GIVEN_UP: Final = f"{GROUP}/image-given-up"  # there was one; a Service that needs it has it built again
+IMAGE_RELEASED: Final = f"{GROUP}/image-given-up"  # there was one; a Service that needs it has it built again
 BUILD_LOG: Final = f"{GROUP}/build-log"
 ABOUT: Final = f"{GROUP}/about"  # description and tags of the version, as JSON
 

@@ -44,7 +44,7 @@ def deployment(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSett
     }
 
 
-def template_mark(wanted: Json) -> str:
+def template_hash(wanted: Json) -> str:
     """The fingerprint that pods of a Deployment's present template carry."""
     return str(wanted["spec"]["template"]["metadata"]["annotations"][labels.TEMPLATE])
 

@@ -28,10 +28,10 @@ from modelyard.kube.types import (
     Json,
 )
 from modelyard.reconcile.context import timestamp
-from modelyard.reconcile.event_recorder import Recorder
+from modelyard.reconcile.event_recorder import EventRecorder
 from modelyard.reconcile.objects import (
-    Item,
-    Record,
+    CustomObject,
+    Revision,
 )
 from modelyard.reconcile.outcome import Outcome
 from modelyard.reconcile.status_writer import desired_status
@@ -64,16 +64,16 @@ async def create_all(client: Client, namespace: str, body: Json) -> None:
     """One Service with all that the operator would make of it, in the operator's order."""
     posted = body | _SERVICES.header()
     created = await client.create(_SERVICES, namespace, posted)
-    item = Item.read(SERVICE.name, posted | {"metadata": created["metadata"]})
+    item = CustomObject.read(SERVICE.name, posted | {"metadata": created["metadata"]})
     for resource, child in _children(item):
         await client.create(resource, namespace, child)
     outcome = _outcome(item)
     status = desired_status(item, outcome, timestamp(dt.datetime.now(dt.UTC)))
-    await client.merge(_SERVICES, namespace, item.key.name, {"status": status}, subresource="status")
-    await Recorder(client, "bench").record(item, outcome.reason, outcome.message)
+    await client.patch(_SERVICES, namespace, item.key.name, {"status": status}, subresource="status")
+    await EventRecorder(client, "bench").record(item, outcome.reason, outcome.message)
 
 
-def _children(item: Item) -> list[tuple[ApiResource, Json]]:
+def _children(item: CustomObject) -> list[tuple[ApiResource, Json]]:
     owner = Owner(SERVICE.name, item.key.name, item.uid)
     spec = ServiceSpec.model_validate(item.spec)
     made = [
@@ -91,9 +91,9 @@ def _children(item: Item) -> list[tuple[ApiResource, Json]]:
     return made
 
 
-def _outcome(item: Item) -> Outcome:
+def _outcome(item: CustomObject) -> Outcome:
     """A Service's end, with all that its status has to say."""
-    record = Record(item.key, 1, item.uid, 1, timestamp(dt.datetime.now(dt.UTC)), {}, {})
+    record = Revision(item.key, 1, item.uid, 1, timestamp(dt.datetime.now(dt.UTC)), {}, {})
     fields = {
         "scoringUri": serving.scoring_uri(item.key.name, item.key.namespace, ScoringSettings()),
         "replicas": 0,

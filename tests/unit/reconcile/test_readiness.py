@@ -30,9 +30,9 @@ def follower(refers: str, speaks_of: str, ready: str = "True", **metadata: Any) 
 
 
 def held_back(body: Json, outcome: Outcome = REGISTERED) -> Outcome:
-    store = Cache()
-    store.put_item("Manifest", body)
-    return gate_readiness(store, outcome)
+    cache = Cache()
+    cache.put_item("Manifest", body)
+    return gate_readiness(cache, outcome)
 
 
 def test_one_that_speaks_of_the_old_version_is_waited_for() -> None:

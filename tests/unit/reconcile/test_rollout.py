@@ -19,8 +19,8 @@ NONE = ServiceSpec(image_id="m", num_replicas=0)
 AUTOSCALED = ServiceSpec(image_id="m")
 DONE = Rollout(generation=3, observed=3, desired=2, replicas=2, updated=2, ready=2, available=2)
 LATE = DONE._replace(available=1, overdue="too late")
-FINAL = Diagnosis("ImagePullFailed", "no image", "p", final=True)
-SLOW = Diagnosis("Unschedulable", "no room", "p", final=False)
+FINAL = Diagnosis("ImagePullFailed", "no image", "p", terminal=True)
+SLOW = Diagnosis("Unschedulable", "no room", "p", terminal=False)
 
 
 @pytest.mark.parametrize(
@@ -110,5 +110,5 @@ NO_ROOM = ({"type": "PodScheduled", "status": "False", "message": "0/1 nodes are
 )
 def test_causes(pods: list[dict[str, Any]], code: str | None, final: bool | None, words: str) -> None:
     cause = diagnose_pods(pods)
-    assert (cause and cause.code, cause and cause.final) == (code, final)
+    assert (cause and cause.code, cause and cause.terminal) == (code, final)
     assert words in (cause.message if cause else "")

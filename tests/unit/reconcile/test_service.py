@@ -33,7 +33,7 @@ from modelyard.resources import (
 )
 from modelyard.resources import serving as service_children
 from modelyard.resources.revision import Owner
-from modelyard.resources.serving import template_mark
+from modelyard.resources.serving import template_hash
 from modelyard.settings import ScoringSettings
 
 AUTOSCALED: dict[str, Any] = {
@@ -66,7 +66,7 @@ def sent_replicas(harness: OperatorHarness) -> list[Any]:
 def add_pod(
     harness: OperatorHarness, status: dict[str, Any], name: str = "m-1", *, present: bool = True
 ) -> None:
-    mark = template_mark(harness.cluster.at(DEPLOYMENTS, "m"))
+    mark = template_hash(harness.cluster.at(DEPLOYMENTS, "m"))
     annotations = {labels.TEMPLATE: mark if present else "an older one"}
     metadata = {"name": name, "labels": labels.selector_of("m"), "annotations": annotations}
     harness.cluster.put(PODS, "default", {"metadata": metadata, "status": status})

@@ -22,7 +22,7 @@ from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.status_writer import (
     desired_status,
-    report,
+    write_status,
 )
 from modelyard.reconcile.workqueue import Key
 
@@ -145,10 +145,10 @@ async def test_an_edit_that_came_between_is_a_conflict_and_nothing_is_lost(harne
 async def test_an_object_that_went_meanwhile_is_let_go(harness: OperatorHarness) -> None:
     harness.apply(model())
     await harness.settle()
-    known = harness.store.item(Key("Model", "default", "m"))
+    known = harness.cache.item(Key("Model", "default", "m"))
     assert known
     harness.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m")
-    await report(harness.ctx, known, failed("Any", "thing"))
+    await write_status(harness.ctx, known, failed("Any", "thing"))
     await harness.settle()
     assert (CUSTOM_RESOURCES["Model"], "default", "m") not in harness.cluster.objects
 

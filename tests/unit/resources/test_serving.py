@@ -110,9 +110,9 @@ def test_concurrency_and_pull_secrets_reach_the_pod() -> None:
 def test_the_same_makes_the_same_and_only_what_pods_have_rolls_them() -> None:
     first = deployment(numReplicas=1)
     assert fingerprint(first) == fingerprint(deployment(numReplicas=1))
-    assert serving.template_mark(first) == serving.template_mark(deployment(numReplicas=2))
+    assert serving.template_hash(first) == serving.template_hash(deployment(numReplicas=2))
     assert fingerprint(first) != fingerprint(deployment(numReplicas=2))
-    assert serving.template_mark(first) != serving.template_mark(deployment(image=IMAGE[:-1] + "b"))
+    assert serving.template_hash(first) != serving.template_hash(deployment(image=IMAGE[:-1] + "b"))
 
 
 def test_selectors_find_the_pods() -> None:

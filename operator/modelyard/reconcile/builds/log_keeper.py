@@ -34,20 +34,20 @@ async def follow(ctx: Context, item: CustomObject, record: Revision, job: str) -
 
     Looks not more often than every PAUSE_SECONDS: the answer is what was seen last.
     """
-    seen = ctx.store.build_look(job)
+    seen = ctx.cache.build_look(job)
     if seen and (ctx.now() - seen.at).total_seconds() < PAUSE_SECONDS:
         return seen.progress
     pods = await pods_of(ctx, job)
     log = _end(await log_of(ctx, pods))
     progress = newest(log) or await pending_reason(ctx, job, pods)
     kept = await _keep(ctx, item, record, log, seen)
-    ctx.store.put_build_look(job, BuildSnapshot(ctx.now(), kept, progress))
+    ctx.cache.put_build_look(job, BuildSnapshot(ctx.now(), kept, progress))
     return progress
 
 
 async def finish(ctx: Context, item: CustomObject, record: Revision, job: str, pods: list[Json]) -> None:
     """Keep the log of a build that has ended."""
-    await _keep(ctx, item, record, _end(await log_of(ctx, pods)), ctx.store.build_look(job))
+    await _keep(ctx, item, record, _end(await log_of(ctx, pods)), ctx.cache.build_look(job))
 
 
 def _end(log: str) -> str:

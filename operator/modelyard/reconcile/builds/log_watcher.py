@@ -25,22 +25,22 @@ class BuildLogWatcher:
         self._client = client
         self._namespace = namespace
         self._pushed = pushed
-        self._listening: dict[str, asyncio.Task[None]] = {}
+        self._watches: dict[str, asyncio.Task[None]] = {}
 
-    def listen(self, pod: str, job: str) -> None:
+    def watch(self, pod: str, job: str) -> None:
         """Listen to a pod until its log ends, unless that is done already."""
-        if pod not in self._listening:
-            self._listening[pod] = task = asyncio.create_task(self._listen(pod, job))
-            task.add_done_callback(lambda _: self._listening.pop(pod))
+        if pod not in self._watches:
+            self._watches[pod] = task = asyncio.create_task(self._watch(pod, job))
+            task.add_done_callback(lambda _: self._watches.pop(pod))
 
     async def close(self) -> None:
         """Stop listening."""
-        tasks = list(self._listening.values())
+        tasks = list(self._watches.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _listen(self, pod: str, job: str) -> None:
+    async def _watch(self, pod: str, job: str) -> None:
         while True:
             try:
                 # What was said before matters only if it was the last.

@@ -44,8 +44,8 @@ class Ends:
         self.ends = BuildLogWatcher(client, "system", self.told.append)
 
     async def listened(self, pod: str = "p", job: str = "j") -> None:
-        self.ends.listen(pod, job)
-        while self.ends._listening:
+        self.ends.watch(pod, job)
+        while self.ends._watches:
             await asyncio.sleep(0)
 
 
@@ -70,7 +70,7 @@ async def test_one_listens_to_a_pod() -> None:
     client.more = asyncio.Queue()
     ends = Ends(client)
     for _ in range(3):
-        ends.ends.listen("p", "j")
+        ends.ends.watch("p", "j")
         await asyncio.sleep(0)
     assert client.asked == ["p"]
     await ends.ends.close()
