@@ -24,8 +24,8 @@ ROOT = "http://gateway/api/subscriptions/s/resourceGroups/g/accounts/default"
 class Api:
     """The API as the holder of a token sees it, beside an operator that works."""
 
-    def __init__(self, world: OperatorHarness, server: FakeHttpApiServer, http: httpx.AsyncClient):
-        self.world = world
+    def __init__(self, harness: OperatorHarness, server: FakeHttpApiServer, http: httpx.AsyncClient):
+        self.harness = harness
         self.server = server
         self.http = http
 
@@ -49,12 +49,12 @@ class Api:
 
 
 @pytest.fixture
-async def api(world: OperatorHarness) -> AsyncIterator[Api]:
+async def api(harness: OperatorHarness) -> AsyncIterator[Api]:
     """Somebody with the role edit, beside an operator."""
-    server = FakeHttpApiServer(world.cluster, {SUBSCRIPTION: "s", RESOURCE_GROUP: "g"})
+    server = FakeHttpApiServer(harness.cluster, {SUBSCRIPTION: "s", RESOURCE_GROUP: "g"})
     app = application(GatewaySettings(insecure=True, patience_seconds=5), server)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), timeout=10) as http:
-        yield Api(world, server, http)
+        yield Api(harness, server, http)
     await server.close()
 
 

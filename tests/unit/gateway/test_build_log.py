@@ -40,8 +40,8 @@ class Build:
     async def begin(self, status: Json | None = None) -> None:
         await self.api.post("/manifests", manifest())
         await self.api.post("/images", image(), 202)
-        await self.api.world.settle()
-        cluster = self.api.world.cluster
+        await self.api.harness.settle()
+        cluster = self.api.harness.cluster
         (job,) = (body["metadata"]["name"] for body in cluster.all(JOBS))
         self.pod = f"{job}-running"
         metadata = {"name": self.pod, "labels": {"batch.kubernetes.io/job-name": job}}
@@ -50,8 +50,8 @@ class Build:
         cluster.logs[self.pod] = ""
 
     async def say(self, line: str) -> None:
-        self.api.world.cluster.logs[self.pod] += f"{line}\n"
-        await self.api.world.play(PAUSE_SECONDS + 1, alone=True)
+        self.api.harness.cluster.logs[self.pod] += f"{line}\n"
+        await self.api.harness.play(PAUSE_SECONDS + 1, alone=True)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def lines_of(api: Api, *script: str, build: Build) -> AsyncIterator[str]:
         if left:
             await build.say(left.pop(0))
         else:
-            await api.world.play()
+            await api.harness.play()
 
 
 async def test_it_streams_while_the_build_runs(api: Api, build: Build) -> None:
@@ -87,7 +87,7 @@ async def test_it_says_what_keeps_a_build_from_beginning(api: Api) -> None:
     no_room = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
     build = Build(api)
     await build.begin({"phase": "Pending", "conditions": [no_room]})
-    await api.world.play(PAUSE_SECONDS + 1, alone=True)
+    await api.harness.play(PAUSE_SECONDS + 1, alone=True)
     pieces = [piece async for piece in lines_of(api, build=build)]
     assert "0/1 nodes" in pieces[0]
 
@@ -97,7 +97,7 @@ async def test_it_opens_with_the_callers_token(api: Api, build: Build) -> None:
     running = await api.get("/images/m:1")
     assert running["creationState"] == "Running"
     await api("GET", LOG, 401, token="nobody")
-    await api.world.play()
+    await api.harness.play()
     answer = await api.http.get(running["imageBuildLogUri"], headers={"Authorization": "Bearer viewer"})
     assert answer.status_code == 200
     assert answer.text

@@ -21,7 +21,7 @@ async def built(api: Api) -> Any:
     made = await api.post("/manifests", manifest("m", registered["id"]))
     operation = await api.post("/images", image("m", made["id"]), 202)
     assert (await api.get(operation))["state"] in {"NotStarted", "Running"}
-    await api.world.play()
+    await api.harness.play()
     ended = await api.get(operation)
     assert (ended["state"], ended["operationType"], ended["id"]) == ("Succeeded", "Image", "image-m-1")
     return await api.get("/images/m:1")
@@ -30,7 +30,7 @@ async def built(api: Api) -> Any:
 async def test_the_whole_path(api: Api, built: Any) -> None:
     assert built["imageLocation"].startswith("localhost:5000/modelyard/default/m@sha256:")
     operation = await api.post("/services", service("My Service", built["id"], numReplicas=1), 202)
-    await api.world.play()
+    await api.harness.play()
     ended = await api.get(operation)
     assert ended["state"] == "Succeeded"
     found = await api.get(f"/services/{ended['resourceLocation'].rsplit('/', 1)[1]}")
@@ -46,7 +46,7 @@ async def test_a_newer_image_cancels(api: Api, built: Any) -> None:
     second = await api.post("/images", image("m", made["id"]), 202)
     third = await api.post("/images", image("m", made["id"]), 202)
     assert (await api.get(second))["state"] == "Cancelled"
-    await api.world.play()
+    await api.harness.play()
     assert (await api.get(third))["state"] == "Succeeded"
     assert (await api.get("/operations/image-m-1"))["state"] == "Succeeded"
     assert [item["version"] for item in (await api.get("/images", name="m"))["value"]] == [1, 2, 3]
@@ -54,10 +54,10 @@ async def test_a_newer_image_cancels(api: Api, built: Any) -> None:
 
 async def test_a_failed_build(api: Api) -> None:
     error = BuildError(code="PipFailed", step="Build", message="no such package")
-    api.world.outcome = lambda _: BuildResult(error=error)
+    api.harness.outcome = lambda _: BuildResult(error=error)
     made = await api.post("/manifests", manifest())
     operation = await api.post("/images", image("m", made["id"]), 202)
-    await api.world.play()
+    await api.harness.play()
     ended = await api.get(operation)
     found = await api.get("/images/m:1")
     assert (ended["state"], ended["error"]["code"]) == ("Failed", "PipFailed")
@@ -79,7 +79,7 @@ async def test_a_service_needs_a_built_image(api: Api) -> None:
 
 async def test_what_clients_of_the_time_print(api: Api, built: Any) -> None:
     """Their lists read the description of everything, and the image of a service that waits as well."""
-    await api.world.stop()
+    await api.harness.stop()
     await api.post("/services", service(), 202)
     (waiting,) = (await api.get("/services"))["value"]
     assert waiting["image"]["manifest"]["webserviceType"] == "Realtime"
@@ -90,11 +90,11 @@ async def test_what_clients_of_the_time_print(api: Api, built: Any) -> None:
 async def test_a_service_is_changed(api: Api, built: Any) -> None:
     await api.post("/services", service(numReplicas=2), 202)
     assert (await api("POST", "/services", 409, json=service())).json()["code"] == "NameTaken"
-    await api.world.play()
+    await api.harness.play()
     scaler = {"autoscaleEnabled": True, "minReplicas": 1, "maxReplicas": 3}
     answer = await api("PUT", "/services/m", 202, json={"autoScaler": scaler})
     assert answer.headers["Operation-Location"].endswith("/operations/service-m-2")
-    await api.world.play()
+    await api.harness.play()
     found = await api.get("/services/m")
     assert found["autoScaler"] == scaler
     assert "numReplicas" not in found
@@ -110,7 +110,7 @@ async def test_an_update_changes_what_it_names(api: Api, built: Any) -> None:
     reservation = {"cpu": "20m", "memory": "64Mi"}
     body = service(autoScaler=scaler, containerResourceReservation=reservation)
     await api.post("/services", body, 202)
-    await api.world.play()
+    await api.harness.play()
     change = {
         "imageId": built["id"],
         "autoScaler": {"maxReplicas": 5},
@@ -128,7 +128,7 @@ async def test_an_update_changes_what_it_names(api: Api, built: Any) -> None:
 @pytest.mark.parametrize("field", ["autoScaler", "containerResourceReservation"])
 async def test_what_a_client_leaves_empty(api: Api, built: Any, field: str) -> None:
     operation = await api.post("/services", service(**{field: {}}), 202)
-    await api.world.play()
+    await api.harness.play()
     assert (await api.get(operation))["state"] == "Succeeded"
 
 
@@ -151,7 +151,7 @@ async def test_a_service_whose_answer_is_lost(api: Api, built: Any, written: boo
 async def test_keys(api: Api, built: Any) -> None:
     assert (await api("GET", "/services/m/keys", 404)).json()["code"] == "ServiceNotFound"
     await api.post("/services", service(), 202)
-    await api.world.play()
+    await api.harness.play()
     before = await api.get("/services/m/keys")
     after = await api.post("/services/m/keys", {"keyType": "Secondary"})
     assert after["primaryKey"] == before["primaryKey"]
@@ -163,19 +163,19 @@ async def test_keys(api: Api, built: Any) -> None:
 
 async def test_deleted_and_made_again(api: Api, built: Any) -> None:
     first = await api.post("/services", service(), 202)
-    await api.world.play()
+    await api.harness.play()
     await api("DELETE", "/services/m", 200)
     await api("DELETE", "/services/m", 204)
     await api("GET", first, 404)
     again = await api.post("/services", service(), 202)
     assert again == first
-    await api.world.play()
+    await api.harness.play()
     assert (await api.get(again))["state"] == "Succeeded"
 
 
 async def test_filters_of_services(api: Api, built: Any) -> None:
     await api.post("/services", service("S 1"), 202)
-    await api.world.play()
+    await api.harness.play()
     for filters in (
         {"serviceName": "S 1"}, {"modelId": built["manifest"]["modelIds"][0]}, {"modelName": "Model_1.pkl"},
         {"manifestId": "m:1"}, {"manifestName": "m"}, {"imageId": "m:1"}, {},

@@ -18,10 +18,10 @@ _COUNT = 100
 async def _fill(api: Api, versions: int) -> None:
     """A model with that many versions, recorded as the operator records them."""
     await api.post("/models", model())
-    uid = api.world.cluster.all(REVISIONS)[0]["metadata"]["ownerReferences"][0]["uid"]
+    uid = api.harness.cluster.all(REVISIONS)[0]["metadata"]["ownerReferences"][0]["uid"]
     for number in range(2, versions + 1):
         data = {"url": f"https://h/{number}", "mimeType": "text/plain"}
-        api.world.cluster.put(REVISIONS, "default", revision(Owner("Model", "m", uid), number, data, {}))
+        api.harness.cluster.put(REVISIONS, "default", revision(Owner("Model", "m", uid), number, data, {}))
 
 
 async def _follow(api: Api, page: Any) -> Any:

@@ -19,7 +19,7 @@ async def test_twenty_at_once(api: Api) -> None:
     answers = await asyncio.gather(*(api.post("/models", model(url=f"https://h/{n}")) for n in range(20)))
     assert sorted(answer["version"] for answer in answers) == list(range(1, 21))
     assert [answer["url"] for answer in answers] == [f"https://h/{n}" for n in range(20)]
-    assert len(api.world.cluster.all(REVISIONS)) == 20
+    assert len(api.harness.cluster.all(REVISIONS)) == 20
 
 
 async def test_somebody_else_writes_in_between(api: Api) -> None:
@@ -31,7 +31,7 @@ async def test_somebody_else_writes_in_between(api: Api) -> None:
         nonlocal times
         if method == "PATCH" and times < 3:
             times += 1
-            api.world.cluster.change(
+            api.harness.cluster.change(
                 CUSTOM_RESOURCES["Model"], "default", "m",
                 {"metadata": {"annotations": {REGISTRATION: None}}, "spec": {"url": f"https://k/{times}"}},
             )  # fmt: skip
@@ -39,7 +39,7 @@ async def test_somebody_else_writes_in_between(api: Api) -> None:
     api.server.lost = overwrite
     answer = await api.post("/models", model(url="https://h/2"))
     assert answer["url"] == "https://h/2"
-    urls = [body["data"]["url"] for body in api.world.cluster.all(REVISIONS)]
+    urls = [body["data"]["url"] for body in api.harness.cluster.all(REVISIONS)]
     assert urls.count("https://h/2") == 1
     assert times
 
@@ -61,7 +61,7 @@ async def test_an_answer_that_is_lost(api: Api, verb: str) -> None:
     answer = await api.post("/models", model(url="https://h/2"))
     assert lost == 1
     assert answer["version"] == (2 if verb == "PATCH" else 1)
-    assert len(api.world.cluster.all(REVISIONS)) == answer["version"]
+    assert len(api.harness.cluster.all(REVISIONS)) == answer["version"]
 
 
 async def test_a_gateway_that_is_killed(api: Api) -> None:
@@ -86,32 +86,32 @@ async def test_a_gateway_that_is_killed(api: Api) -> None:
             )
         api.server.fault = lambda method, path: None
         last = await api.post("/models", model(url="https://h/last"))
-        urls = [body["data"]["url"] for body in api.world.cluster.all(REVISIONS)]
+        urls = [body["data"]["url"] for body in api.harness.cluster.all(REVISIONS)]
         assert urls.count(url) <= 1
         assert last["version"] == len(urls)
 
 
 async def test_an_operator_that_is_away(api: Api) -> None:
-    await api.world.stop()
+    await api.harness.stop()
     answer = await api("POST", "/models", 503, json=model())
     assert answer.json()["code"] == "NotRecorded"
     assert answer.headers["Retry-After"]
     busy = await api("POST", "/models", 503, json=model(url="https://h/2"))
     assert busy.json()["code"] == "Busy"
-    await api.world.start()
-    await api.world.settle()
+    await api.harness.start()
+    await api.harness.settle()
     assert [item["url"] for item in (await api.get("/models"))["value"]] == ["https://h/1"]
     assert (await api.post("/models", model(url="https://h/2")))["version"] == 2
 
 
 async def test_a_name_with_another_display_name(api: Api) -> None:
-    api.world.cluster.apply(
+    api.harness.cluster.apply(
         {
             "kind": "Model",
             "metadata": {"name": "m"},
             "spec": {"name": "Other", "url": "https://h/1", "mimeType": "a/b"},
         }
     )
-    await api.world.settle()
+    await api.harness.settle()
     answer = await api("POST", "/models", 409, json=model())
     assert answer.json()["code"] == "NameTaken"
