@@ -33,7 +33,7 @@ from modelyard.builder.result import (
     failed,
 )
 from modelyard.builder.sources import FetchContext
-from modelyard.builder.sources.egress_policy import Policy
+from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.contract.build_progress import pushed
 from modelyard.contract.build_request import (
     BuilderKind,
@@ -82,8 +82,8 @@ class Settings:
     """MODELYARD_PIP_CONF: a pip.conf for inside the build."""
     access: RegistryAccess
     """See RegistryAccess.from_environment; its CA bundle is for fetches and for inside the build too."""
-    policy: Policy = field(default_factory=Policy)
-    """See Policy.from_environment."""
+    policy: EgressPolicy = field(default_factory=EgressPolicy)
+    """See EgressPolicy.from_environment."""
     supply: SupplySettings = field(default_factory=SupplySettings)
     """See SupplySettings.from_environment."""
     conda: CondaSettings = field(default_factory=CondaSettings)
@@ -103,7 +103,7 @@ class Settings:
             proxies={name: value for name, value in environment.items() if name.upper() in _PROXIES},
             pip_conf=optional_path(environment, "MODELYARD_PIP_CONF"),
             access=RegistryAccess.from_environment(environment),
-            policy=Policy.from_environment(environment),
+            policy=EgressPolicy.from_environment(environment),
             supply=SupplySettings.from_environment(environment),
             conda=CondaSettings.from_environment(environment),
             claims=optional_path(environment, "MODELYARD_CLAIMS"),

@@ -19,7 +19,7 @@ from modelyard.builder.sources import (
 )
 from modelyard.builder.sources.egress_policy import (
     DENIED,
-    Policy,
+    EgressPolicy,
 )
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
@@ -42,7 +42,7 @@ class Reader:
     """Opens sources; `log` is all that was said."""
 
     log: list[str] = field(default_factory=list)
-    policy: Policy = field(default_factory=Policy)
+    policy: EgressPolicy = field(default_factory=EgressPolicy)
 
     def open(
         self, url: str, credentials: dict[str, str] | None = None, digest: str | None = None
@@ -127,7 +127,7 @@ def test_wrong_credentials(store: Store, reader: Reader) -> None:
 
 
 def test_the_policy_knows_where_a_store_is(store: Store) -> None:
-    reader = Reader(policy=Policy.from_environment({DENIED: "127.0.0.0/8"}))
+    reader = Reader(policy=EgressPolicy.from_environment({DENIED: "127.0.0.0/8"}))
     with pytest.raises(SourceDeniedError):
         reader.read(store.url, store.credentials(store.server.address))
 

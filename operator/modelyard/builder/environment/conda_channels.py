@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from modelyard.builder.sources.egress_policy import Policy
+from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.oci.registry_config import optional_path
 
 CHANNELS: Final = "MODELYARD_CONDA_CHANNELS"
@@ -37,7 +37,7 @@ class CondaSettings:
     """How often a request is sent again when its failure may pass."""
     ca_bundle: Path | None = None
     """PEM file of the authorities to trust; the system's by default."""
-    policy: Policy = field(default_factory=Policy)
+    policy: EgressPolicy = field(default_factory=EgressPolicy)
     """For the channels and packages that files name; those of the platform are its own."""
 
     @classmethod
@@ -49,7 +49,7 @@ class CondaSettings:
             virtual_packages=_pairs(environment.get(VIRTUAL_PACKAGES, "")),
             credentials=optional_path(environment, CREDENTIALS),
             ca_bundle=optional_path(environment, "MODELYARD_CA_BUNDLE"),
-            policy=Policy.from_environment(environment),
+            policy=EgressPolicy.from_environment(environment),
         )
 
     @property

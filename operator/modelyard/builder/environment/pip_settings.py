@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from modelyard.builder.sources.egress_policy import Policy
+from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.contract.errors import PipFailedError
 
 INDEX: Final = "UV_DEFAULT_INDEX"
@@ -46,7 +46,7 @@ class PipSettings:
     ca_bundle: Path | None = None
     """PEM file of the authorities to trust, in place of the usual ones."""
     pip_conf: Path | None = None
-    policy: Policy = field(default_factory=Policy)
+    policy: EgressPolicy = field(default_factory=EgressPolicy)
     """For the addresses that requirements name; those of the pip.conf are the platform's own."""
 
     def variables(self, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:

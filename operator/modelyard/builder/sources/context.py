@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from modelyard.builder.sources.egress_policy import Policy
+from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.oci.registry_config import RegistryAccess
 from modelyard.retry import Retry
 
@@ -19,6 +19,6 @@ class FetchContext:
     """Also gives http(s) and stores their CA bundle."""
     retry: Retry = field(default_factory=Retry)
     log: Callable[[str], None] = lambda _: None
-    policy: Policy = field(default_factory=Policy)
+    policy: EgressPolicy = field(default_factory=EgressPolicy)
     claims: Path | None = None
     """A folder with the volumes that are mounted, by the names of their claims."""

@@ -32,7 +32,7 @@ _INET: Final = {socket.AF_INET, socket.AF_INET6}
 
 
 @dataclass(frozen=True)
-class Policy:
+class EgressPolicy:
     """What is allowed; everything by default. `allowed` makes exceptions from `denied`."""
 
     schemes: frozenset[str] | None = None
@@ -40,7 +40,7 @@ class Policy:
     allowed: tuple[Network, ...] = ()
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Policy:
+    def from_environment(cls, environment: Mapping[str, str]) -> EgressPolicy:
         """From lists with spaces; raises ValueError for what is no network."""
         schemes = environment.get(SCHEMES)
         return cls(
@@ -102,7 +102,7 @@ def endpoints(credentials: Mapping[str, str]) -> list[str]:
     return [str(endpoint) for endpoint in named if endpoint]
 
 
-_CURRENT: Final[ContextVar[Policy | None]] = ContextVar("policy", default=None)
+_CURRENT: Final[ContextVar[EgressPolicy | None]] = ContextVar("policy", default=None)
 
 
 @cache

@@ -16,7 +16,7 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Final, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from modelyard.builder.sources.egress_policy import Policy
+from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.contract.errors import (
     SourceDeniedError,
     about,
@@ -47,8 +47,8 @@ def place_of(url: str) -> Place | None:
 
 
 @contextmanager
-def guarded(
-    policy: Policy, subject: str, urls: Sequence[str], trusted: Iterable[str]
+def run_egress_proxy(
+    policy: EgressPolicy, subject: str, urls: Sequence[str], trusted: Iterable[str]
 ) -> Iterator[str | None]:
     """The proxy for what fetches from a user's `urls`, and wherever they lead; None without need.
 
@@ -87,7 +87,7 @@ class _Guard(ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False  # who asked is gone, or was killed
 
-    def __init__(self, policy: Policy, trusted: frozenset[Place]) -> None:
+    def __init__(self, policy: EgressPolicy, trusted: frozenset[Place]) -> None:
         super().__init__(("127.0.0.1", 0), _Connection)
         self._policy = policy
         self._trusted = trusted

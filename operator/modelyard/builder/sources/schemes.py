@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Final
 
 from modelyard.builder.sources.context import FetchContext
-from modelyard.builder.sources.egress_policy import Policy
+from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.builder.sources.http import http_file
 from modelyard.builder.sources.inline import inline_file
 from modelyard.builder.sources.object_store import stored_file
@@ -61,7 +61,7 @@ class _Watched:
     The policy holds for what this thread connects to: while chunks are read it may be somebody else's turn.
     """
 
-    def __init__(self, remote: Remote, source: Source, policy: Policy) -> None:
+    def __init__(self, remote: Remote, source: Source, policy: EgressPolicy) -> None:
         self.name = remote.name
         self.digest = remote.digest
         self._remote = remote

@@ -32,7 +32,7 @@ from modelyard.builder.environment.conda_channels import CondaSettings
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.packages import find_packages
 from modelyard.builder.log import BuildLog
-from modelyard.builder.sources.egress_policy import Policy
+from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.contract.errors import (
     BaseImageUnfitError,
     BuildFailedError,
@@ -332,7 +332,7 @@ def test_a_package_that_is_not_what_the_index_says(conda: Conda, web: WebServer)
         conda("python")
 
 
-ALL_DENIED: Final = Policy(denied=(ipaddress.ip_network("127.0.0.0/8"),))
+ALL_DENIED: Final = EgressPolicy(denied=(ipaddress.ip_network("127.0.0.0/8"),))
 ONLY_HERE: Final = replace(ALL_DENIED, allowed=(ipaddress.ip_network("127.0.0.1"),))
 
 
@@ -381,6 +381,6 @@ def test_the_platforms_own_channels_may_be_anywhere(conda: Conda, named: str | N
 
 
 def test_schemes_of_channels(conda: Conda) -> None:
-    settings = CondaSettings(policy=Policy(schemes=frozenset({"https"})))
+    settings = CondaSettings(policy=EgressPolicy(schemes=frozenset({"https"})))
     with pytest.raises(SourceDeniedError, match="'http' are not allowed"):
         _install(conda, CondaFile(("python=3.12",), (conda.channel,)), settings)

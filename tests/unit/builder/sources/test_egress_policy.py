@@ -18,7 +18,7 @@ from modelyard.builder.sources.egress_policy import (
     ALLOWED,
     DENIED,
     SCHEMES,
-    Policy,
+    EgressPolicy,
 )
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import SourceDeniedError
@@ -27,7 +27,7 @@ LOOPBACK = {DENIED: "127.0.0.0/8 ::1/128"}
 
 
 def _fetch(url: str, folder: Path, environment: dict[str, str], **credentials: str) -> bytes:
-    context = FetchContext(policy=Policy.from_environment(environment))
+    context = FetchContext(policy=EgressPolicy.from_environment(environment))
     source = Source(url=url, credentials=credentials)
     return fetch(source, folder, name="file", limit_bytes=1000, context=context).path.read_bytes()
 

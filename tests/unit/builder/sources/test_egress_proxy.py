@@ -20,8 +20,8 @@ from modelyard.builder.environment.pip import install_requirements
 from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.environment.target import Target
 from modelyard.builder.log import BuildLog
-from modelyard.builder.sources.egress_policy import Policy
-from modelyard.builder.sources.egress_proxy import guarded
+from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.builder.sources.egress_proxy import run_egress_proxy
 from modelyard.contract.errors import (
     PackageIndexUnavailableError,
     SourceDeniedError,
@@ -30,8 +30,8 @@ from modelyard.contract.errors import (
 HERE: Final = "127.0.0.1"
 ELSEWHERE: Final = "127.0.0.2"  # of this machine too, and nothing listens there
 LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
-ALL_DENIED: Final = Policy(denied=LOOPBACK)
-ONLY_HERE: Final = Policy(denied=LOOPBACK, allowed=(ipaddress.ip_network(HERE),))
+ALL_DENIED: Final = EgressPolicy(denied=LOOPBACK)
+ONLY_HERE: Final = EgressPolicy(denied=LOOPBACK, allowed=(ipaddress.ip_network(HERE),))
 
 
 class Installer:
@@ -43,7 +43,7 @@ class Installer:
         self.conf.write_text(f"[global]\nindex-url = {own.url}\nretries = 0\n")
         self.ca_bundle: Path | None = None
 
-    def __call__(self, requirements: str, policy: Policy) -> list[str]:
+    def __call__(self, requirements: str, policy: EgressPolicy) -> list[str]:
         tree = self.folder / "tree"
         settings = PipSettings(self.ca_bundle, self.conf, policy)
         with (self.folder / "log").open("w") as log:
@@ -117,7 +117,7 @@ def test_a_link_of_an_index_leads_no_further(installer: Installer, other_web: We
 
 
 def test_schemes(installer: Installer, own: Index, other: Index) -> None:
-    secure = Policy(schemes=frozenset({"https", "oci"}))
+    secure = EgressPolicy(schemes=frozenset({"https", "oci"}))
     with pytest.raises(SourceDeniedError, match="'http' are not allowed"):
         installer(f"--extra-index-url {other.url}\nours", secure)
     assert "ours" in installer(f"--index-url {own.url}\nours", secure)
@@ -150,11 +150,11 @@ def test_tls_goes_through_as_it_is(tmp_path: Path, installer: Installer, secure_
 
 
 def test_there_is_no_proxy_without_need() -> None:
-    with guarded(ALL_DENIED, "x", [], []) as proxy:
+    with run_egress_proxy(ALL_DENIED, "x", [], []) as proxy:
         assert proxy is None
-    with guarded(Policy(), "x", ["https://h/"], []) as proxy:
+    with run_egress_proxy(EgressPolicy(), "x", ["https://h/"], []) as proxy:
         assert proxy is None
-    with guarded(ALL_DENIED, "x", ["https://h/a"], ["https://h:443/b"]) as proxy:
+    with run_egress_proxy(ALL_DENIED, "x", ["https://h/a"], ["https://h:443/b"]) as proxy:
         assert proxy is None
 
 

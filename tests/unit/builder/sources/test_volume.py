@@ -18,7 +18,7 @@ from modelyard.builder.sources import (
 )
 from modelyard.builder.sources.egress_policy import (
     SCHEMES,
-    Policy,
+    EgressPolicy,
 )
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
@@ -177,7 +177,7 @@ def test_credentials_are_not_for_volumes(volume: Volume) -> None:
 
 def test_volumes_can_be_left_out_of_the_schemes(volume: Volume, tmp_path: Path) -> None:
     volume.write("model.pkl", b"weights")
-    policy = Policy.from_environment({SCHEMES: "https"})
+    policy = EgressPolicy.from_environment({SCHEMES: "https"})
     context = FetchContext(claims=volume.claims, policy=policy)
     with pytest.raises(SourceDeniedError, match="'pvc' are not allowed"):
         fetch(Source(url="pvc://models/model.pkl"), tmp_path, name="x", limit_bytes=99, context=context)
