@@ -14,7 +14,7 @@ from tests.support.breaking_proxy import BreakingProxy
 from modelyard.builder.sources import (
     FetchContext,
     fetch,
-    open_source,
+    open_stream,
 )
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import SourceForbiddenError
@@ -67,7 +67,7 @@ def test_a_file_over_a_connection_that_breaks(proxied: tuple[Running, BreakingPr
     _push(running, "data/model.pkl")
     proxy.breaks = [5 * MIB, 6 * MIB, 4000, 2 * MIB]
     context = _context(running)
-    with open_source(_source(running), name="named", limit_bytes=2**30, context=context) as stream:
+    with open_stream(_source(running), name="named", limit_bytes=2**30, context=context) as stream:
         assert (stream.name, stream.size) == ("model.pkl", 20 * MIB)
         assert b"".join(stream.open(0)) == FILES["data/model.pkl"]
     assert proxy.broken == 4
@@ -78,7 +78,7 @@ def test_several_files(running: Running, tmp_path: Path) -> None:
     _push(running, *FILES)
     source, folder = _source(running, unpack=True), tmp_path / "fetched"
     folder.mkdir()
-    assert open_source(source, name="named", limit_bytes=2**30, context=_context(running)) is None
+    assert open_stream(source, name="named", limit_bytes=2**30, context=_context(running)) is None
     fetched = fetch(source, folder, name="named", limit_bytes=2**30, context=_context(running))
     assert {name: (fetched.path / name).read_bytes() for name in FILES} == FILES
 
@@ -88,6 +88,6 @@ def test_credentials_are_needed(running: Running) -> None:
         pytest.skip("this registry is open to all")
     _push(running, "MLmodel")
     with pytest.raises(SourceForbiddenError, match="there are no credentials"):
-        open_source(
+        open_stream(
             _source(running, credentials={}), name="named", limit_bytes=2**30, context=_context(running)
         )

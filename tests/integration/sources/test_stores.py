@@ -15,7 +15,7 @@ from tests.support.breaking_proxy import BreakingProxy
 from modelyard.builder.sources import (
     FetchContext,
     StreamedSource,
-    open_source,
+    open_stream,
 )
 from modelyard.builder.sources.egress_policy import (
     DENIED,
@@ -50,7 +50,7 @@ class Reader:
         source = Source(url=url, credentials=credentials or {}, digest=digest)
         retry = Retry(first_seconds=0.05)
         context = FetchContext(retry=retry, log=self.log.append, policy=self.policy)
-        opened = open_source(source, name="named", limit_bytes=2**30, context=context)
+        opened = open_stream(source, name="named", limit_bytes=2**30, context=context)
         assert opened is not None
         return opened
 

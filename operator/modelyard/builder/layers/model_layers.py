@@ -23,7 +23,7 @@ from modelyard.builder.log import BuildLog
 from modelyard.builder.sources import (
     FetchContext,
     StreamedSource,
-    open_source,
+    open_stream,
 )
 from modelyard.contract.build_request import (
     BuildRequest,
@@ -107,12 +107,12 @@ class ModelLayers:
             return False
         self._log.write(f"{model.subject}: {redact(url)}")
         with about(model.subject):
-            source = open_source(model.source, name=name, limit_bytes=self.left_bytes, context=self._context)
+            source = open_stream(model.source, name=name, limit_bytes=self.left_bytes, context=self._context)
         if source is None:
             return False
         self._log.write(f"{model.subject}: {human(source.size)}")
         self.left_bytes -= source.size
-        if self._is_found(model, source.name, source.promised):
+        if self._is_found(model, source.name, source.expected_digest):
             source.close()
         else:
             self._start(model, source.name, partial(self._streamed, model, source), dropped=source.close)
@@ -158,8 +158,10 @@ class ModelLayers:
             file = _Peeked(source)
             tar = tar_of({f"{self._paths[model.subject]}/{source.name}": file})
             layer = self._image.send(tar, model.subject, sample=file.head)
-        if source.promised not in {None, source.digest}:  # read to its last byte, but not to its end
-            raise DigestMismatchError(f"the file has the digest {source.digest}, not {source.promised}")
+        if source.expected_digest not in {None, source.digest}:  # read to its last byte, but not to its end
+            raise DigestMismatchError(
+                f"the file has the digest {source.digest}, not {source.expected_digest}"
+            )
         return ModelLayer(layer, source.digest)
 
 

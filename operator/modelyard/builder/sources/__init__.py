@@ -15,11 +15,11 @@ from modelyard.builder.sources.file_stream import (
     FileStream,
     StreamedSource,
 )
-from modelyard.builder.sources.remote_file import Folder
-from modelyard.builder.sources.schemes import place
+from modelyard.builder.sources.remote_file import RemoteFolder
+from modelyard.builder.sources.schemes import open_source
 from modelyard.contract.build_request import Source
 
-__all__ = ["FetchContext", "FetchedFile", "StreamedSource", "fetch", "open_source"]
+__all__ = ["FetchContext", "FetchedFile", "StreamedSource", "fetch", "open_stream"]
 
 
 def fetch(source: Source, folder: Path, *, name: str, limit_bytes: int, context: FetchContext) -> FetchedFile:
@@ -28,13 +28,13 @@ def fetch(source: Source, folder: Path, *, name: str, limit_bytes: int, context:
     Raises SourceError and its kinds, DiskFullError, and UnsafeArchiveError for a folder of files whose names
     reach outside.
     """
-    with place(source, context) as found:
-        if isinstance(found, Folder):
+    with open_source(source, context) as found:
+        if isinstance(found, RemoteFolder):
             return _fetch_folder(found, folder / name, limit_bytes, context)
         return download(found, folder / (found.name or name), limit_bytes, context)
 
 
-def open_source(
+def open_stream(
     source: Source, *, name: str, limit_bytes: int, context: FetchContext
 ) -> StreamedSource | None:
     """The source as a stream that needs no disk, to be closed after use.
@@ -44,14 +44,14 @@ def open_source(
     if source.unpack:
         return None
     with ExitStack() as stack:
-        found = stack.enter_context(place(source, context))
-        if isinstance(found, Folder):
+        found = stack.enter_context(open_source(source, context))
+        if isinstance(found, RemoteFolder):
             return None
         stream = stack.enter_context(FileStream(found, name, limit_bytes, context))
         return None if stream.size is None else StreamedSource(stream, stream.size, stack.pop_all())
 
 
-def _fetch_folder(found: Folder, folder: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
+def _fetch_folder(found: RemoteFolder, folder: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
     left = limit_bytes
     for inner, remote in found.files.items():
         path = folder / inner

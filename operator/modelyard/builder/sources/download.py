@@ -12,7 +12,7 @@ from modelyard.builder.disk import (
 )
 from modelyard.builder.sources.context import FetchContext
 from modelyard.builder.sources.file_stream import FileStream
-from modelyard.builder.sources.remote_file import Remote
+from modelyard.builder.sources.remote_file import RemoteFile
 from modelyard.contract.build_progress import Meter
 from modelyard.contract.errors import SourceChangedError
 from modelyard.sizes import human
@@ -29,7 +29,7 @@ class FetchedFile:
     """sha256:… of the bytes; of the manifest for a folder."""
 
 
-def download(remote: Remote, path: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
+def download(remote: RemoteFile, path: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
     """The whole file, at `path`; from the start again, once, when it changes meanwhile.
 
     Raises SourceError and its kinds, and DiskFullError.
@@ -41,7 +41,7 @@ def download(remote: Remote, path: Path, limit_bytes: int, context: FetchContext
         return _download(remote, path, limit_bytes, context)
 
 
-def _download(remote: Remote, path: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
+def _download(remote: RemoteFile, path: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
     with FileStream(remote, path.name, limit_bytes, context) as stream, path.open("wb", buffering=0) as file:
         check_free(path.parent, stream.size or 0)
         meter = Meter(context.log, path.name, stream.size)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from modelyard.builder.sources.context import FetchContext
-from modelyard.builder.sources.remote_file import Remote
+from modelyard.builder.sources.remote_file import RemoteFile
 from modelyard.contract.errors import (
     DigestMismatchError,
     SourceChangedError,
@@ -27,10 +27,10 @@ class FileStream:
     Where a server cannot go on, it is read from the start again, and must send what it sent before.
     """
 
-    def __init__(self, remote: Remote, name: str, limit_bytes: int, context: FetchContext) -> None:
+    def __init__(self, remote: RemoteFile, name: str, limit_bytes: int, context: FetchContext) -> None:
         """Asks for the file; `name` is for one that has none. Raises SourceError and its kinds."""
         self.name = remote.name or name
-        self.promised = remote.digest
+        self.expected_digest = remote.digest
         self.read_bytes = 0
         """How many were read until now, the first ones of the file."""
         self._remote = remote
@@ -66,15 +66,15 @@ class FileStream:
     def open(self, offset: int) -> Iterator[bytes]:
         """The bytes from `offset` on; those before are read too if they never were, for the digest.
 
-        Raises SourceError and its kinds, at the end DigestMismatchError when it is not the promised file.
+        Raises SourceError and its kinds, at the end DigestMismatchError when it is not the expected file.
         """
         try:
             yield from self._context.retry.resumed(self._read, offset, on_retry=self._context.log)
         except _ChangedError:
             raise SourceChangedError(f"{self.name} changed while it was fetched") from None
-        if self.promised and self.promised.lower() != self.digest:
+        if self.expected_digest and self.expected_digest.lower() != self.digest:
             raise DigestMismatchError(
-                f"the file has the digest {self.digest}, not {self.promised}:"
+                f"the file has the digest {self.digest}, not {self.expected_digest}:"
                 " correct the digest, or what is at the url"
             )
 
@@ -132,7 +132,7 @@ class StreamedSource:
     def __init__(self, stream: FileStream, size: int, resources: ExitStack) -> None:
         self.name = stream.name
         self.size = size
-        self.promised = stream.promised
+        self.expected_digest = stream.expected_digest
         """sha256:… that the bytes must have, where that is known; see FileStream.open."""
         self._stream = stream
         self._resources = resources

@@ -59,7 +59,7 @@ def http_file(source: Source, context: FetchContext) -> Iterator[HttpFile]:
 
 
 class HttpFile:
-    """A Remote."""
+    """A RemoteFile."""
 
     def __init__(
         self, client: httpx.Client, url: httpx.URL, credentials: dict[str, str], digest: str | None

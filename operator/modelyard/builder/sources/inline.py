@@ -17,7 +17,7 @@ from modelyard.streams.range_stream import Opened
 
 
 class InlineFile:
-    """A Remote; its file has no name."""
+    """A RemoteFile; its file has no name."""
 
     name = None
 

@@ -76,7 +76,7 @@ def stored_file(source: Source, context: FetchContext) -> Iterator[StoredFile]:
 
 
 class StoredFile:
-    """A Remote."""
+    """A RemoteFile."""
 
     def __init__(self, store: ObjectStore, key: str, url: str, digest: str | None) -> None:
         self.name = file_name(url)

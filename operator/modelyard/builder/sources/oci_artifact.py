@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from modelyard.builder.archive_paths import inner_path
 from modelyard.builder.sources.context import FetchContext
-from modelyard.builder.sources.remote_file import Folder
+from modelyard.builder.sources.remote_file import RemoteFolder
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
     DigestMismatchError,
@@ -56,7 +56,7 @@ _EMPTY: Final = "application/vnd.oci.empty.v1+json"
 
 
 @contextmanager
-def artifact(source: Source, context: FetchContext) -> Iterator[BlobFile | Folder]:
+def artifact(source: Source, context: FetchContext) -> Iterator[BlobFile | RemoteFolder]:
     """An artifact of one file is that file; of several, with `unpack`, a folder of them.
 
     `source.digest` is of the one file, or of the manifest of several. Raises SourceError and its kinds, and
@@ -77,7 +77,7 @@ def artifact(source: Source, context: FetchContext) -> Iterator[BlobFile | Folde
 
 
 class BlobFile:
-    """A Remote: a layer of an artifact."""
+    """A RemoteFile: a layer of an artifact."""
 
     def __init__(self, registry: Registry, reference: Reference, layer: dict[str, Any]) -> None:
         self.title = str((layer.get("annotations") or {}).get(_TITLE, ""))
@@ -136,7 +136,7 @@ def _is_descriptor(layer: Any) -> bool:
     return isinstance(layer, dict) and is_digest(layer.get("digest")) and isinstance(layer.get("size"), int)
 
 
-def _folder(files: list[BlobFile], source: Source, digest: str, reference: Reference) -> Folder:
+def _folder(files: list[BlobFile], source: Source, digest: str, reference: Reference) -> RemoteFolder:
     if not all(file.name for file in files):
         raise SourceRefusedError(
             f"{reference} has {len(files)} layers with no file names: push the file with oras"
@@ -151,7 +151,7 @@ def _folder(files: list[BlobFile], source: Source, digest: str, reference: Refer
         raise SourceRefusedError(f"{reference} has two files of the same name")
     if source.digest not in {None, digest}:
         raise DigestMismatchError(f"the manifest has the digest {digest}, not {source.digest}")
-    return Folder(dict(zip(paths, files, strict=True)), digest)
+    return RemoteFolder(dict(zip(paths, files, strict=True)), digest)
 
 
 @contextmanager

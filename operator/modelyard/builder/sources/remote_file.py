@@ -11,7 +11,7 @@ from typing import Protocol
 from modelyard.streams.range_stream import Opened
 
 
-class Remote(Protocol):
+class RemoteFile(Protocol):
     """A file, opened anew for each try."""
 
     @property
@@ -30,9 +30,9 @@ class Remote(Protocol):
 
 
 @dataclass(frozen=True)
-class Folder:
+class RemoteFolder:
     """Files by their paths in it."""
 
-    files: Mapping[PurePosixPath, Remote]
+    files: Mapping[PurePosixPath, RemoteFile]
     digest: str
     """sha256:… that stands for all of it."""

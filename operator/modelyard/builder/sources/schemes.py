@@ -13,8 +13,8 @@ from modelyard.builder.sources.inline import inline_file
 from modelyard.builder.sources.object_store import stored_file
 from modelyard.builder.sources.oci_artifact import artifact
 from modelyard.builder.sources.remote_file import (
-    Folder,
-    Remote,
+    RemoteFile,
+    RemoteFolder,
 )
 from modelyard.builder.sources.volume import volume_file
 from modelyard.contract.build_request import Source
@@ -22,7 +22,7 @@ from modelyard.contract.errors import SourceInvalidError
 from modelyard.contract.urls import scheme
 from modelyard.streams.range_stream import Opened
 
-Opener = Callable[[Source, FetchContext], AbstractContextManager[Remote | Folder]]
+Opener = Callable[[Source, FetchContext], AbstractContextManager[RemoteFile | RemoteFolder]]
 _OPENERS: Final[dict[str, Opener]] = {
     "http": http_file,
     "https": http_file,
@@ -37,7 +37,7 @@ _OPENERS: Final[dict[str, Opener]] = {
 
 
 @contextmanager
-def place(source: Source, context: FetchContext) -> Iterator[Remote | Folder]:
+def open_source(source: Source, context: FetchContext) -> Iterator[RemoteFile | RemoteFolder]:
     """What the source is; each scheme's module says what credentials it takes.
 
     Raises SourceError and its kinds.
@@ -52,16 +52,16 @@ def place(source: Source, context: FetchContext) -> Iterator[Remote | Folder]:
     with ExitStack() as stack:
         with context.policy.watching(source):
             found = stack.enter_context(opener(source, context))
-        yield found if isinstance(found, Folder) else _Watched(found, source, context.policy)
+        yield found if isinstance(found, RemoteFolder) else PolicyCheckedFile(found, source, context.policy)
 
 
-class _Watched:
-    """A Remote that connects only to where the policy lets it.
+class PolicyCheckedFile:
+    """A RemoteFile that connects only to where the policy lets it.
 
     The policy holds for what this thread connects to: while chunks are read it may be somebody else's turn.
     """
 
-    def __init__(self, remote: Remote, source: Source, policy: EgressPolicy) -> None:
+    def __init__(self, remote: RemoteFile, source: Source, policy: EgressPolicy) -> None:
         self.name = remote.name
         self.digest = remote.digest
         self._remote = remote

@@ -60,7 +60,7 @@ def _roots(context: FetchContext) -> Iterable[Path]:
 
 
 class VolumeFile:
-    """A Remote."""
+    """A RemoteFile."""
 
     def __init__(self, root: Path, path: Path, url: str, digest: str | None) -> None:
         self.name = file_name(url)

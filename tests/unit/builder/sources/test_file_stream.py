@@ -17,7 +17,7 @@ from tests.support.web_server import (
 from modelyard.builder.sources import (
     FetchContext,
     StreamedSource,
-    open_source,
+    open_stream,
 )
 from modelyard.builder.sources.egress_policy import (
     ALLOWED,
@@ -46,7 +46,7 @@ Open = Callable[..., StreamedSource | None]
 def opened(retry: Retry) -> Open:
     def open_it(url: str, *, limit_bytes: int = 2**30, **source: object) -> StreamedSource | None:
         asked = Source.model_validate({"url": url, **source})
-        return open_source(asked, name="named", limit_bytes=limit_bytes, context=FetchContext(retry=retry))
+        return open_stream(asked, name="named", limit_bytes=limit_bytes, context=FetchContext(retry=retry))
 
     return open_it
 
@@ -157,7 +157,7 @@ def test_the_policy_holds_for_the_source_alone(web: WebServer, other_web: WebSer
     policy = EgressPolicy.from_environment({DENIED: "127.0.0.0/8", ALLOWED: "127.0.0.1/32"})
     web.answer = Server(1_500_000)
     context = FetchContext(retry=retry, policy=policy)
-    with open_source(Source(url=f"{web.url}/m"), name="m", limit_bytes=2**30, context=context) as stream:
+    with open_stream(Source(url=f"{web.url}/m"), name="m", limit_bytes=2**30, context=context) as stream:
         chunks = stream.open(0)
         first = next(chunks)
         with socket.create_server(("127.0.0.2", 0)) as server, socket.create_connection(server.getsockname()):

@@ -14,7 +14,7 @@ from modelyard.builder.sources import (
     FetchedFile,
     StreamedSource,
     fetch,
-    open_source,
+    open_stream,
 )
 from modelyard.builder.sources.egress_policy import (
     SCHEMES,
@@ -61,7 +61,7 @@ class Volume:
 
     def stream(self, path: str) -> StreamedSource:
         source = Source(url=f"pvc://models/{path}")
-        opened = open_source(source, name="named", limit_bytes=2**30, context=self._context)
+        opened = open_stream(source, name="named", limit_bytes=2**30, context=self._context)
         assert opened is not None
         return opened
 
