@@ -20,8 +20,8 @@ from modelyard.builder.sources import (
 )
 from modelyard.builder.unpack import unpack
 from modelyard.contract.build_request import (
-    CONDA_FILE,
-    REQUIREMENTS,
+    CONDA_ENV_FILE,
+    PIP_REQUIREMENTS,
     BuildRequest,
     Limits,
     ModelInput,
@@ -62,8 +62,8 @@ def assemble(
     log.enter(Step.FETCH)
     fetched_models = [supply.fetch(model.subject, model.source, model.name) for model in wanted]
     assets = [supply.fetch(asset.subject, asset.source, asset.id) for asset in request.assets]
-    requirements = supply.text(REQUIREMENTS, request.pip_requirements)
-    conda_file = supply.text(CONDA_FILE, request.conda_env_file)
+    requirements = supply.text(PIP_REQUIREMENTS, request.pip_requirements)
+    conda_file = supply.text(CONDA_ENV_FILE, request.conda_env_file)
     conda = _conda(conda_file) if conda_file else None
     log.enter(Step.UNPACK)
     app = _Folder(workspace / "app")
@@ -92,7 +92,7 @@ def assemble(
 
 
 def _conda(text: str) -> CondaFile:
-    with about(CONDA_FILE):
+    with about(CONDA_ENV_FILE):
         return read_conda_file(text)
 
 

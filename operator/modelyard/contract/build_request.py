@@ -15,8 +15,8 @@ from pydantic.alias_generators import to_camel
 
 REQUEST_FILE: Final = "request.json"
 TERMINATION_MESSAGE_BYTES: Final = 4096
-REQUIREMENTS: Final = "pipRequirements"  # what messages call them
-CONDA_FILE: Final = "condaEnvFile"
+PIP_REQUIREMENTS: Final = "pipRequirements"  # what messages call them
+CONDA_ENV_FILE: Final = "condaEnvFile"
 
 
 class _Message(BaseModel):

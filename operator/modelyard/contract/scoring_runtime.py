@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 PACKAGE: Final = Path(__file__).parent.parent
-REQUIREMENTS: Final = Path(__file__).with_name("runtime-requirements.txt")
+RUNTIME_REQUIREMENTS: Final = Path(__file__).with_name("runtime-requirements.txt")
 
 
 def runtime_files(package: Path = PACKAGE) -> tuple[Path, ...]:
@@ -20,7 +20,7 @@ def runtime_files(package: Path = PACKAGE) -> tuple[Path, ...]:
 @cache
 def runtime_version(package: Path = PACKAGE) -> str:
     """64 hexadecimal digits that change with any of it: images built with another one are not reused."""
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes())
+    digest = hashlib.sha256(RUNTIME_REQUIREMENTS.read_bytes())
     for path in runtime_files(package):
         content = (package / path).read_bytes()
         digest.update(f"\0{path.as_posix()}\0{len(content)}\0".encode() + content)

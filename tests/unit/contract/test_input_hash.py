@@ -16,7 +16,7 @@ from modelyard.contract.build_request import (
 )
 from modelyard.contract.input_hash import input_hash
 from modelyard.contract.scoring_runtime import (
-    REQUIREMENTS,
+    RUNTIME_REQUIREMENTS,
     runtime_version,
 )
 
@@ -146,7 +146,7 @@ def test_the_runtimes_pins_are_those_of_the_lock_file() -> None:
     lock = tomllib.loads((Path(__file__).parents[3] / "uv.lock").read_text())
     locked = {package["name"]: package for package in lock["package"]}
     pins = dict(
-        line.split("==") for line in REQUIREMENTS.read_text().splitlines() if not line.startswith("#")
+        line.split("==") for line in RUNTIME_REQUIREMENTS.read_text().splitlines() if not line.startswith("#")
     )
     needed = {name: locked[name]["version"] for name in pins}
     dependencies = {

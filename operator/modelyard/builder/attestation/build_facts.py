@@ -13,8 +13,8 @@ from modelyard.builder.environment.packages import (
     package_url,
 )
 from modelyard.contract.build_request import (
-    CONDA_FILE,
-    REQUIREMENTS,
+    CONDA_ENV_FILE,
+    PIP_REQUIREMENTS,
     BuildRequest,
     Source,
 )
@@ -78,13 +78,13 @@ def build_facts(
     """The facts of a build.
 
     `digests` has sha256:<64 hex> of what was fetched, by the `subject` of each model and asset and by
-    REQUIREMENTS and CONDA_FILE where those are a URL; KeyError where one is missing.
+    PIP_REQUIREMENTS and CONDA_ENV_FILE where those are a URL; KeyError where one is missing.
     """
     inputs = [_base(request, base_digest), Input(Kind.RUNTIME, "modelyard", f"sha256:{runtime_version()}")]
     if request.pip_requirements:
-        inputs.append(_asked(Kind.REQUIREMENTS, REQUIREMENTS, request.pip_requirements, digests))
+        inputs.append(_asked(Kind.REQUIREMENTS, PIP_REQUIREMENTS, request.pip_requirements, digests))
     if request.conda_env_file:
-        inputs.append(_asked(Kind.CONDA_FILE, CONDA_FILE, request.conda_env_file, digests))
+        inputs.append(_asked(Kind.CONDA_FILE, CONDA_ENV_FILE, request.conda_env_file, digests))
     inputs += [
         Input(Kind.MODEL, model.name, digests[model.subject], str(model.version), _uri(model.source))
         for model in request.models

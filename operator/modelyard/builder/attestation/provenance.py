@@ -16,8 +16,8 @@ from modelyard.builder.attestation.build_facts import (
 from modelyard.builder.attestation.builder_version import VERSION
 from modelyard.builder.environment.packages import Package
 from modelyard.contract.build_request import (
-    CONDA_FILE,
-    REQUIREMENTS,
+    CONDA_ENV_FILE,
+    PIP_REQUIREMENTS,
     BuildRequest,
 )
 
@@ -60,7 +60,7 @@ def provenance(facts: BuildFacts) -> Json:
 
 
 def _asked(request: BuildRequest) -> Json:
-    texts = {REQUIREMENTS: request.pip_requirements, CONDA_FILE: request.conda_env_file}
+    texts = {PIP_REQUIREMENTS: request.pip_requirements, CONDA_ENV_FILE: request.conda_env_file}
     return {
         "repository": request.repository,
         "baseImage": request.base_image,

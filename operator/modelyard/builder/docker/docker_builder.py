@@ -52,7 +52,7 @@ from modelyard.contract.errors import (
 )
 from modelyard.contract.scoring_runtime import (
     PACKAGE,
-    REQUIREMENTS,
+    RUNTIME_REQUIREMENTS,
     runtime_files,
 )
 from modelyard.oci import Registry
@@ -200,7 +200,7 @@ class DockerBuilder:
         }
         return {
             "Dockerfile": text.encode(),
-            "runtime-requirements.txt": REQUIREMENTS,
+            "runtime-requirements.txt": RUNTIME_REQUIREMENTS,
             "app": content.app,
             **{name: value for name, value in optional.items() if value},
             **{f"runtime/modelyard/{path.as_posix()}": PACKAGE / path for path in runtime_files()},

@@ -44,7 +44,7 @@ from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.pip_settings import PROXIES
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_proxy import run_egress_proxy
-from modelyard.contract.build_request import CONDA_FILE
+from modelyard.contract.build_request import CONDA_ENV_FILE
 from modelyard.contract.errors import (
     BaseImageUnfitError,
     CondaFailedError,
@@ -93,7 +93,7 @@ def install_conda(
             environment = _Environment(file, target, settings, cache, log)
             # Where there is a proxy already, it is that one's to refuse addresses.
             foreign = [] if any(map(os.environ.get, PROXIES)) else environment.urls
-            with run_egress_proxy(settings.policy, CONDA_FILE, foreign, settings.trusted) as proxy:
+            with run_egress_proxy(settings.policy, CONDA_ENV_FILE, foreign, settings.trusted) as proxy:
                 python = asyncio.run(environment.make(folder, proxy))
     finally:
         shutil.rmtree(cache, ignore_errors=True)

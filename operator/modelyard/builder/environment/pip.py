@@ -23,7 +23,7 @@ from modelyard.builder.log import BuildLog
 from modelyard.contract.image_layout import ENVIRONMENT, RUNTIME
 from modelyard.contract.scoring_runtime import (
     PACKAGE,
-    REQUIREMENTS,
+    RUNTIME_REQUIREMENTS,
     runtime_files,
 )
 
@@ -61,7 +61,9 @@ def install_runtime(target: Target, folder: Path, settings: PipSettings, log: Bu
     """
     with _work(folder) as work:
         folder.mkdir()
-        uv_install(checked(REQUIREMENTS.read_text()), target, [f"--target={folder}"], work, settings, log)
+        uv_install(
+            checked(RUNTIME_REQUIREMENTS.read_text()), target, [f"--target={folder}"], work, settings, log
+        )
         clean(folder, folder)
         for path in runtime_files():
             (folder / PACKAGE.name / path).parent.mkdir(parents=True, exist_ok=True)

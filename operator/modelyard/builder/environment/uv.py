@@ -23,7 +23,7 @@ from modelyard.builder.environment.target import Target
 from modelyard.builder.environment.uv_errors import uv_error
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_proxy import run_egress_proxy
-from modelyard.contract.build_request import REQUIREMENTS
+from modelyard.contract.build_request import PIP_REQUIREMENTS
 from modelyard.contract.errors import PackageIndexUnavailableError
 
 _SECONDS: Final = 1800
@@ -81,7 +81,7 @@ def uv_install(
     }
     # Where there is a proxy already, it is that one's to refuse addresses.
     named = [] if any(map(variables.get, PROXIES)) else requirements.addresses
-    with run_egress_proxy(settings.policy, REQUIREMENTS, named, trusted=own) as proxy:
+    with run_egress_proxy(settings.policy, PIP_REQUIREMENTS, named, trusted=own) as proxy:
         output = _run(command, variables | _by_way_of(proxy), work, log)
         if output is not None:
             raise uv_error(output)
