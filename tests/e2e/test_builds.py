@@ -17,7 +17,7 @@ from tests.support.objects import FROM_MODEL, image, manifest, model, says, serv
 from tests.support.operator import SYSTEM, build_jobs
 from tests.support.status import condition, events, history, operation, until
 
-from modelyard.contract.build_progress import says_pushed
+from modelyard.contract.build_progress import is_pushed_line
 from modelyard.reconcile.builds.pods import is_running
 from modelyard.resources.labels import JOB_NAME
 
@@ -158,7 +158,7 @@ def test_a_build_is_over_when_its_image_is_there(kubectl: Kubectl, files: Files)
     kubectl.apply(manifest("echo", FROM_MODEL, "echo"), image("echo"))
     assert any(_is_over_before_its_pod(kubectl, files, version) for version in range(1, 6))
     log = kubectl("get", "--raw", kubectl.get("img", "echo")["status"]["imageBuildLogUri"])
-    assert says_pushed(json.loads(log)["data"]["log"].splitlines()[-1])
+    assert is_pushed_line(json.loads(log)["data"]["log"].splitlines()[-1])
 
 
 @contextmanager

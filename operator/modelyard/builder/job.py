@@ -34,7 +34,7 @@ from modelyard.builder.result import (
 )
 from modelyard.builder.sources import FetchContext
 from modelyard.builder.sources.egress_policy import EgressPolicy
-from modelyard.contract.build_progress import pushed
+from modelyard.contract.build_progress import pushed_line
 from modelyard.contract.build_request import (
     BuilderKind,
     BuildRequest,
@@ -127,7 +127,7 @@ def run() -> int:
         log = BuildLog(sys.stdout, secrets_of(request))
         digest = build(request, settings, log)
         result, code = BuildResult(digest=digest), 0
-        log.write(pushed(f"{request.repository}:{request.tag}", digest))
+        log.write(pushed_line(f"{request.repository}:{request.tag}", digest))
     except BuildFailedError as error:
         result, code = failed(error, log), _FAILED
         log.write(f"{error.code}: {error}")

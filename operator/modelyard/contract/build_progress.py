@@ -24,7 +24,7 @@ _AMOUNT: Final = re.compile(rf".+: {_SIZE} (?:of {_SIZE}|so far)")
 _PUSHED: Final = re.compile(r"pushed \S+, sha256:[0-9a-f]{64}")
 
 
-class Meter:
+class ProgressMeter:
     """Logs how many bytes of one thing have come or gone, now and then, and at the end of a long way."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Meter:
         self._logged_at = monotonic()
         self._is_long = False
 
-    def reach(self, done: int) -> None:
+    def update(self, done: int) -> None:
         """`done` bytes are through, counted from the first one; fewer than before when it begins anew."""
         now = self._monotonic()
         is_due = now - self._logged_at >= PAUSE_SECONDS
@@ -57,19 +57,19 @@ def amount(done: int, total: int | None) -> str:
     return f"{human(done)} of {human(total)}" if total else f"{human(done)} so far"
 
 
-def pushed(reference: str, digest: str) -> str:
+def pushed_line(reference: str, digest: str) -> str:
     """What a builder says last, when the image is in the registry."""
     return f"pushed {reference}, {digest}"
 
 
-def says_pushed(line: str) -> bool:
+def is_pushed_line(line: str) -> bool:
     """Whether a line of a log says so. Other programs write into it too: the registry knows."""
     match = _LINE.fullmatch(line)
     return match is not None and _PUSHED.fullmatch(match[2]) is not None
 
 
-def newest(log: str) -> str:
-    """The step that a log is at, with its newest amount if it has one; nothing for a log without steps."""
+def latest_progress(log: str) -> str:
+    """The step that a log is at, with its latest_progress amount if it has one; nothing for a log without steps."""
     step = ""
     for line in reversed(log.splitlines()):
         match = _LINE.fullmatch(line)

@@ -9,10 +9,10 @@ import pytest
 from modelyard.builder.log import BuildLog
 from modelyard.contract.build_progress import (
     PAUSE_SECONDS,
-    Meter,
-    newest,
-    pushed,
-    says_pushed,
+    ProgressMeter,
+    is_pushed_line,
+    latest_progress,
+    pushed_line,
 )
 from modelyard.contract.build_request import Step
 
@@ -39,35 +39,35 @@ class Clock:
 def test_a_meter_is_read_as_it_is_written(out, log):
     clock = Clock()
     log.enter(Step.PUSH)
-    meter = Meter(log.write, "model diabetes:3", 100 * MIB, clock)
+    meter = ProgressMeter(log.write, "model diabetes:3", 100 * MIB, clock)
     clock.seconds = PAUSE_SECONDS
-    meter.reach(40 * MIB)
+    meter.update(40 * MIB)
     log.write("the registry asks for patience")
-    assert newest(out.getvalue()) == "Push, model diabetes:3: 40 MiB of 100 MiB"
+    assert latest_progress(out.getvalue()) == "Push, model diabetes:3: 40 MiB of 100 MiB"
 
 
 def test_a_meter_without_a_total(out, log):
     clock = Clock()
-    meter = Meter(log.write, "data.bin", None, clock)
+    meter = ProgressMeter(log.write, "data.bin", None, clock)
     clock.seconds = PAUSE_SECONDS
-    meter.reach(1536)
-    assert newest(out.getvalue()) == "Fetch, data.bin: 1.5 KiB so far"
+    meter.update(1536)
+    assert latest_progress(out.getvalue()) == "Fetch, data.bin: 1.5 KiB so far"
 
 
 def test_a_meter_is_rare_and_tells_the_end_of_a_long_way(out, log):
     clock = Clock()
-    meter = Meter(log.write, "x", 1000, clock)
+    meter = ProgressMeter(log.write, "x", 1000, clock)
     for second in range(10):
         clock.seconds = second / 2
-        meter.reach(second * 100)
-    meter.reach(1000)
+        meter.update(second * 100)
+    meter.update(1000)
     assert out.getvalue() == "".join(
         f"[Fetch] x: {amount} bytes of 1000 bytes\n" for amount in (400, 800, 1000)
     )
 
 
 def test_what_is_through_at_once_needs_no_line(out, log):
-    Meter(log.write, "x", 1000, Clock()).reach(1000)
+    ProgressMeter(log.write, "x", 1000, Clock()).update(1000)
     assert not out.getvalue()
 
 
@@ -75,23 +75,23 @@ def test_an_amount_belongs_to_its_step(out, log):
     log.write("x: 1 MiB of 2 MiB")
     log.enter(Step.BUILD)
     log.write("Step 1/4 : FROM base")
-    assert newest(out.getvalue()) == "Build"
+    assert latest_progress(out.getvalue()) == "Build"
 
 
 @pytest.mark.parametrize("text", ["", "Traceback", "[Nothing] x: 1 MiB of 2 MiB"])
 def test_a_log_without_steps(text):
-    assert not newest(text)
+    assert not latest_progress(text)
 
 
 def test_the_end_of_a_good_build_is_read_as_it_is_written(out, log):
     log.enter(Step.PUSH)
     log.write("model m:1: 40 MiB sent")
-    log.write(pushed("r.example/m:t", f"sha256:{'0' * 64}"))
-    assert [says_pushed(line) for line in out.getvalue().splitlines()] == [False, True]
+    log.write(pushed_line("r.example/m:t", f"sha256:{'0' * 64}"))
+    assert [is_pushed_line(line) for line in out.getvalue().splitlines()] == [False, True]
 
 
 @pytest.mark.parametrize(
     "line", ["", f"pushed r.example/m:t, sha256:{'0' * 64}", "[Push] pushed r.example/m:t, sha256:0"]
 )
 def test_other_lines_say_nothing_of_an_end(line):
-    assert not says_pushed(line)
+    assert not is_pushed_line(line)

@@ -39,7 +39,7 @@ from modelyard.builder.layers.tar_stream import (
 from modelyard.builder.layout import ImageContent
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources import FetchContext
-from modelyard.contract.build_progress import Meter
+from modelyard.contract.build_progress import ProgressMeter
 from modelyard.contract.build_request import (
     BuilderKind,
     BuildRequest,
@@ -239,7 +239,7 @@ def _push(client: docker.APIClient, request: BuildRequest, log: BuildLog) -> str
     target = f"{request.repository}:{request.tag}"
     seen = set()
     digest = None
-    layers = _Layers(Meter(log.write, "layers"))
+    layers = _Layers(ProgressMeter(log.write, "layers"))
     try:
         for message in client.push(request.repository, tag=request.tag, stream=True, decode=True):
             if "error" in message:
@@ -260,7 +260,7 @@ def _push(client: docker.APIClient, request: BuildRequest, log: BuildLog) -> str
 class _Layers:
     """Bytes of all layers that are pushed, as far as the engine has told of them."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: ProgressMeter) -> None:
         self._meter = meter
         self._sent: dict[str, int] = {}
         self._sizes: dict[str, int] = {}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from modelyard.builder.layers.compression import Packed
 from modelyard.builder.layers.layer import Layer
 from modelyard.builder.layers.tar_stream import Tar
-from modelyard.contract.build_progress import Meter
+from modelyard.contract.build_progress import ProgressMeter
 from modelyard.oci import (
     Descriptor,
     Registry,
@@ -59,11 +59,11 @@ class Store:
 
     def _progress(self, what: str, total: Callable[[], int | None]) -> Callable[[int], None]:
         """`total` is known when the first bytes are through."""
-        meter = Meter(self._log, what)
+        meter = ProgressMeter(self._log, what)
 
         def progress(done: int) -> None:
             self._check()
             meter.total = total()
-            meter.reach(done)
+            meter.update(done)
 
         return progress

@@ -13,7 +13,7 @@ from modelyard.builder.disk import (
 from modelyard.builder.sources.context import FetchContext
 from modelyard.builder.sources.file_stream import FileStream
 from modelyard.builder.sources.remote_file import RemoteFile
-from modelyard.contract.build_progress import Meter
+from modelyard.contract.build_progress import ProgressMeter
 from modelyard.contract.errors import SourceChangedError
 from modelyard.sizes import human
 
@@ -44,10 +44,10 @@ def download(remote: RemoteFile, path: Path, limit_bytes: int, context: FetchCon
 def _download(remote: RemoteFile, path: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
     with FileStream(remote, path.name, limit_bytes, context) as stream, path.open("wb", buffering=0) as file:
         check_free(path.parent, stream.size or 0)
-        meter = Meter(context.log, path.name, stream.size)
+        meter = ProgressMeter(context.log, path.name, stream.size)
         for chunk in stream.open(0):
             _write(file, chunk)
-            meter.reach(stream.read_bytes)
+            meter.update(stream.read_bytes)
         context.log(f"{path.name}: {human(stream.read_bytes)}, {stream.digest}")
         return FetchedFile(path, path.name, stream.read_bytes, stream.digest)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from modelyard.contract.build_progress import newest
+from modelyard.contract.build_progress import latest_progress
 from modelyard.kube.errors import AlreadyExists, Forbidden, NotFound, Rejected
 from modelyard.kube.types import CONFIG_MAPS, Json
 from modelyard.reconcile import revisions
@@ -39,7 +39,7 @@ async def follow(ctx: Context, item: CustomObject, record: Revision, job: str) -
         return seen.progress
     pods = await pods_of(ctx, job)
     log = _end(await log_of(ctx, pods))
-    progress = newest(log) or await pending_reason(ctx, job, pods)
+    progress = latest_progress(log) or await pending_reason(ctx, job, pods)
     kept = await _keep(ctx, item, record, log, seen)
     ctx.cache.put_build_look(job, BuildSnapshot(ctx.now(), kept, progress))
     return progress

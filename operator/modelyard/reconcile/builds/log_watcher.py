@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from modelyard.contract.build_progress import says_pushed
+from modelyard.contract.build_progress import is_pushed_line
 from modelyard.kube.client import Client
 from modelyard.kube.errors import KubeError, Unavailable
 from modelyard.resources.build_pod import CONTAINER
@@ -47,7 +47,7 @@ class BuildLogWatcher:
                 lines = self._client.log_lines(self._namespace, pod, container=CONTAINER, tailLines="1")
                 async with contextlib.aclosing(lines):
                     async for line in lines:
-                        if says_pushed(line):
+                        if is_pushed_line(line):
                             self._pushed(job)
                             return
             except Unavailable as error:
