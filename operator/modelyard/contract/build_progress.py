@@ -69,7 +69,7 @@ def is_pushed_line(line: str) -> bool:
 
 
 def latest_progress(log: str) -> str:
-    """The step that a log is at, with its latest_progress amount if it has one; nothing for a log without steps."""
+    """The step that a log is at, with its newest amount if it has one; nothing for a log without steps."""
     step = ""
     for line in reversed(log.splitlines()):
         match = _LINE.fullmatch(line)

@@ -12,14 +12,14 @@ from modelyard.contract.build_request import (
 )
 from modelyard.kube.types import JOBS, SECRETS, Json
 from modelyard.resources import labels
-from modelyard.resources.build_pod import CONTAINER, Build, build_pod
+from modelyard.resources.build_pod import CONTAINER, BuildAttempt, build_pod
 from modelyard.settings import OperatorSettings
 
 _FAILED: Final = 1  # the builder's exit code for a failure that it has explained
 _LOST_PODS: Final = 2  # how many pods may vanish without an explanation
 
 
-def build_job(build: Build, settings: OperatorSettings) -> Json:
+def build_job(build: BuildAttempt, settings: OperatorSettings) -> Json:
     """The Job: a failure that the builder explains ends it, a pod that is lost is replaced."""
     return {
         **JOBS.header(),
@@ -51,7 +51,7 @@ def build_job(build: Build, settings: OperatorSettings) -> Json:
     }
 
 
-def request_secret(build: Build, job_uid: str, request: BuildRequest) -> Json:
+def request_secret(build: BuildAttempt, job_uid: str, request: BuildRequest) -> Json:
     """The request, which holds credentials; it goes with its Job."""
     text = request.model_dump_json(by_alias=True, exclude_defaults=True).encode()
     packed = base64.b64encode(gzip.compress(text, mtime=0)).decode()
@@ -72,7 +72,7 @@ def _labels() -> Json:
     return {labels.MANAGED_BY: labels.MANAGER, labels.COMPONENT: labels.BUILD}
 
 
-def _annotations(build: Build) -> Json:
+def _annotations(build: BuildAttempt) -> Json:
     return {
         labels.BUILD_IMAGE: build.image,
         labels.BUILD_VERSION: str(build.version),

@@ -37,7 +37,7 @@ _SOCKET: Final = "/var/run/docker.sock"
 _USER: Final = 10001  # of the operator's image
 
 
-class Build(NamedTuple):
+class BuildAttempt(NamedTuple):
     """Which version of which image, the attempt, and who makes it."""
 
     name: str  # of the Job
@@ -64,7 +64,7 @@ class _Volume(NamedTuple):
         return {"name": self.name, "mountPath": self.path} | ({} if self.writable else {"readOnly": True})
 
 
-def build_pod(build: Build, settings: OperatorSettings) -> Json:
+def build_pod(build: BuildAttempt, settings: OperatorSettings) -> Json:
     """The pod's spec."""
     chosen = settings.build
     needs_engine = build.builder is BuilderKind.DOCKER
@@ -110,7 +110,7 @@ def _security(builder: BuilderKind) -> Json:
     return {"runAsNonRoot": True, "runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER, **profile}
 
 
-def _volumes(build: Build, settings: OperatorSettings) -> Iterator[_Volume]:
+def _volumes(build: BuildAttempt, settings: OperatorSettings) -> Iterator[_Volume]:
     """Secrets are mounted, not put into the environment: a rotated one reaches a build that is at work."""
     chosen = settings.build
     yield _Volume("request", {"secret": {"secretName": build.name}}, _REQUEST)
@@ -136,7 +136,7 @@ def _volumes(build: Build, settings: OperatorSettings) -> Iterator[_Volume]:
         yield _Volume("engine", socket, _SOCKET, writable=True)
 
 
-def _variables(build: Build, settings: OperatorSettings) -> dict[str, str]:
+def _variables(build: BuildAttempt, settings: OperatorSettings) -> dict[str, str]:
     """What modelyard.builder.job reads; what a cluster does not have is left out."""
     chosen, registry, sources = settings.build, settings.registry, settings.sources
     has_docker = build.builder is BuilderKind.DOCKER

@@ -25,7 +25,7 @@ from modelyard.contract.build_request import (
     Source,
 )
 from modelyard.kube.types import Json
-from modelyard.resources.build_pod import Build, build_pod
+from modelyard.resources.build_pod import BuildAttempt, build_pod
 from modelyard.settings import OperatorSettings
 
 OPERATOR_IMAGE = Path(__file__).parents[3] / "build" / "operator-image"
@@ -51,7 +51,7 @@ class Pod:
 
     def run(self, request: BuildRequest) -> tuple[int, str, BuildResult]:
         """Exit code, log and result. What the pod may do is what its description says."""
-        spec = build_pod(Build("build", "default/m", 1, 1, "r.example/m:t"), self.settings)
+        spec = build_pod(BuildAttempt("build", "default/m", 1, 1, "r.example/m:t"), self.settings)
         (container,) = spec["containers"]
         user, rights = spec["securityContext"], container["securityContext"]
         packed = gzip.compress(request.model_dump_json(by_alias=True).encode())

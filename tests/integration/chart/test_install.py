@@ -20,7 +20,7 @@ import pytest
 from tests.integration.chart.tools import CHART, REQUIRED, CommandError, Render, Run, pods, settings
 
 from modelyard.contract.build_request import BuilderKind
-from modelyard.resources.build_pod import Build, build_pod
+from modelyard.resources.build_pod import BuildAttempt, build_pod
 
 NETWORK_POLICIES = CHART / "examples" / "networkpolicy.yaml"
 KINDS = ("models", "manifests", "images", "services")
@@ -205,8 +205,8 @@ def test_the_restricted_standard_refuses_the_docker_builder(restricted: Release,
         restricted.admit("build", build_pod(_build(BuilderKind.DOCKER), settings(objects)))
 
 
-def _build(builder: BuilderKind) -> Build:
-    return Build("build-1", "default/m", 1, 1, "r.example/m:t", builder)
+def _build(builder: BuilderKind) -> BuildAttempt:
+    return BuildAttempt("build-1", "default/m", 1, 1, "r.example/m:t", builder)
 
 
 def test_the_network_policies_of_the_example_are_valid(release: Release) -> None:

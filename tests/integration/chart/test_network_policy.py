@@ -9,7 +9,7 @@ import yaml
 from tests.integration.chart.tools import CHART, Render, pods, settings
 
 from modelyard.resources.build_job import build_job
-from modelyard.resources.build_pod import Build
+from modelyard.resources.build_pod import BuildAttempt
 
 POLICIES = {
     policy["metadata"]["name"]: policy["spec"]
@@ -21,7 +21,7 @@ POLICIES = {
 def running(render: Render) -> dict[str, dict[str, Any]]:
     """The pods of a release and of a build."""
     objects = render("--set", "gateway.enabled=true", "--set", "gateway.tls.disabled=true")
-    build = Build("build", "default/m", 1, 1, "r.example/m:t")
+    build = BuildAttempt("build", "default/m", 1, 1, "r.example/m:t")
     return pods(objects) | {"build": build_job(build, settings(objects))["spec"]["template"]}
 
 

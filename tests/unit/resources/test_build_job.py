@@ -19,10 +19,10 @@ from modelyard.reconcile.builds.request import (
 )
 from modelyard.resources import labels
 from modelyard.resources.build_job import build_job, request_secret
-from modelyard.resources.build_pod import Build
+from modelyard.resources.build_pod import BuildAttempt
 from modelyard.settings import OperatorSettings
 
-BUILD = Build("build-abc-2-1", "default/m", 2, 1, "r.example/m:t")
+BUILD = BuildAttempt("build-abc-2-1", "default/m", 2, 1, "r.example/m:t")
 REQUEST = BuildRequest(
     repository="r/x",
     tag="t",

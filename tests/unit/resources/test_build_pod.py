@@ -9,19 +9,19 @@ import pytest
 from modelyard.api.manifest import BUILDERS
 from modelyard.contract.build_request import BuilderKind
 from modelyard.kube.types import Json
-from modelyard.resources.build_pod import Build, build_pod
+from modelyard.resources.build_pod import BuildAttempt, build_pod
 from modelyard.settings import OperatorSettings
 
-LAYERS = Build("build-abc-2-1", "default/m", 2, 1, "r.example/m:t", BuilderKind.LAYERS)
+LAYERS = BuildAttempt("build-abc-2-1", "default/m", 2, 1, "r.example/m:t", BuilderKind.LAYERS)
 DOCKER = LAYERS._replace(builder=BuilderKind.DOCKER)
 BOTH = pytest.mark.parametrize("build", [LAYERS, DOCKER], ids=["layers", "docker"])
 
 
-def pod(job: Build = LAYERS, **settings: Any) -> Json:
+def pod(job: BuildAttempt = LAYERS, **settings: Any) -> Json:
     return build_pod(job, OperatorSettings.model_validate(settings))
 
 
-def variables(job: Build = LAYERS, **settings: Any) -> dict[str, str]:
+def variables(job: BuildAttempt = LAYERS, **settings: Any) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in pod(job, **settings)["containers"][0]["env"]}
 
 
@@ -42,7 +42,7 @@ def test_the_layers_builder_keeps_to_the_restricted_standard() -> None:
 
 
 @BOTH
-def test_the_container_has_few_rights(build: Build) -> None:
+def test_the_container_has_few_rights(build: BuildAttempt) -> None:
     spec = pod(build)
     assert not spec["automountServiceAccountToken"]
     assert spec["containers"][0]["securityContext"] == {
@@ -63,7 +63,7 @@ def test_only_the_docker_builder_sees_the_engine() -> None:
 
 
 @BOTH
-def test_only_claims_that_a_build_reads_are_mounted_and_read_only(build: Build) -> None:
+def test_only_claims_that_a_build_reads_are_mounted_and_read_only(build: BuildAttempt) -> None:
     settings = {"sources": {"claims": {"models": ["*"], "other": ["*"]}}}
     spec = pod(build._replace(claims=("models",)), **settings)
     read_only = {"claimName": "models", "readOnly": True}
@@ -106,7 +106,7 @@ def test_only_claims_that_a_build_reads_are_mounted_and_read_only(build: Build) 
         ({"build": {"extraEnv": [{"name": "HTTPS_PROXY", "value": "http://p"}]}}, "HTTPS_PROXY", "http://p"),
     ],
 )
-def test_what_a_cluster_may_have(build: Build, settings: dict[str, Any], variable: str, value: str) -> None:
+def test_what_a_cluster_may_have(build: BuildAttempt, settings: dict[str, Any], variable: str, value: str) -> None:
     assert variables(build, **settings)[variable] == value
     assert variable not in variables(build)
     spec = pod(build, **settings)

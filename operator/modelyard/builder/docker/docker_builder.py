@@ -273,7 +273,7 @@ class _Layers:
         self._sizes[layer] = detail["total"]
         self._sent[layer] = min(detail.get("current", 0), detail["total"])  # it also counts tar's padding
         self._meter.total = sum(self._sizes.values())
-        self._meter.reach(sum(self._sent.values()))
+        self._meter.update(sum(self._sent.values()))
 
 
 @contextmanager

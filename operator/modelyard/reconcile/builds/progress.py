@@ -42,7 +42,7 @@ from modelyard.reconcile.objects import (
 )
 from modelyard.resources import labels
 from modelyard.resources.build_job import build_job, request_secret
-from modelyard.resources.build_pod import Build
+from modelyard.resources.build_pod import BuildAttempt
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -146,7 +146,9 @@ async def _start(
         return Failure(_response(error.code, str(error)))
     job = labels.job_name(item.uid, record.version, attempt)
     reference = f"{request.repository}:{request.tag}"
-    build = Build(job, f"{namespace}/{name}", record.version, attempt, reference, request.builder, claims)
+    build = BuildAttempt(
+        job, f"{namespace}/{name}", record.version, attempt, reference, request.builder, claims
+    )
     try:
         created = await ctx.client.create(JOBS, ctx.settings.namespace, build_job(build, ctx.settings))
     except AlreadyExists:
@@ -171,7 +173,7 @@ async def _is_handed_over(ctx: Context, job: BuildJob) -> bool:
     return bool(look) or await ctx.client.get_or_none(SECRETS, ctx.settings.namespace, job.name) is not None
 
 
-async def _hand_over(ctx: Context, build: Build, job_uid: str, request: BuildRequest) -> None:
+async def _hand_over(ctx: Context, build: BuildAttempt, job_uid: str, request: BuildRequest) -> None:
     """Give the Job its request, after it, so that the request goes with the Job.
 
     The pod waits for the Secret. An operator that was killed between the two does this again.
