@@ -22,10 +22,10 @@ from typing import Final, NoReturn
 
 from pydantic import ValidationError
 
-from modelyard.builder.attestation.settings import SupplySettings
+from modelyard.builder.attestation.settings import AttestationSettings
 from modelyard.builder.environment.conda_channels import CondaSettings
 from modelyard.builder.environment.pip_settings import PipSettings
-from modelyard.builder.interface import Builder
+from modelyard.builder.image_builder import ImageBuilder
 from modelyard.builder.log import BuildLog
 from modelyard.builder.result import (
     crashed,
@@ -62,7 +62,7 @@ _STOPPED: Final = 128 + signal.SIGTERM
 
 
 @dataclass(frozen=True)
-class Settings:
+class BuildJobSettings:
     """What the Job's environment says."""
 
     request: Path
@@ -84,15 +84,15 @@ class Settings:
     """See RegistryAccess.from_environment; its CA bundle is for fetches and for inside the build too."""
     policy: EgressPolicy = field(default_factory=EgressPolicy)
     """See EgressPolicy.from_environment."""
-    supply: SupplySettings = field(default_factory=SupplySettings)
-    """See SupplySettings.from_environment."""
+    attestation: AttestationSettings = field(default_factory=AttestationSettings)
+    """See AttestationSettings.from_environment."""
     conda: CondaSettings = field(default_factory=CondaSettings)
     """See CondaSettings.from_environment."""
     claims: Path | None = None
     """MODELYARD_CLAIMS: see FetchContext."""
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+    def from_environment(cls, environment: Mapping[str, str]) -> BuildJobSettings:
         """Raises KeyError for a variable that is missing."""
         return cls(
             request=Path(environment["MODELYARD_BUILD_REQUEST"]),
@@ -104,7 +104,7 @@ class Settings:
             pip_conf=optional_path(environment, "MODELYARD_PIP_CONF"),
             access=RegistryAccess.from_environment(environment),
             policy=EgressPolicy.from_environment(environment),
-            supply=SupplySettings.from_environment(environment),
+            attestation=AttestationSettings.from_environment(environment),
             conda=CondaSettings.from_environment(environment),
             claims=optional_path(environment, "MODELYARD_CLAIMS"),
         )
@@ -120,7 +120,7 @@ def main() -> NoReturn:
 def run() -> int:
     """The exit code."""
     signal.signal(signal.SIGTERM, _stop)
-    settings = Settings.from_environment(os.environ)
+    settings = BuildJobSettings.from_environment(os.environ)
     log = BuildLog(sys.stdout)
     try:
         request = read_request(settings.request)
@@ -138,7 +138,7 @@ def run() -> int:
     return code
 
 
-def build(request: BuildRequest, settings: Settings, log: BuildLog) -> str:
+def build(request: BuildRequest, settings: BuildJobSettings, log: BuildLog) -> str:
     """The digest of the pushed image. Leaves the workspace as empty as it was, raises BuildFailedError."""
     folder = settings.workspace / "build"
     shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed in the same pod
@@ -152,7 +152,7 @@ def build(request: BuildRequest, settings: Settings, log: BuildLog) -> str:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
+def builder_of(kind: BuilderKind, settings: BuildJobSettings) -> ImageBuilder:
     """The builder that a request asks for; the other one is not imported."""
     if kind is BuilderKind.LAYERS:
         from modelyard.builder.layers.layer_builder import LayerBuilder
@@ -162,8 +162,8 @@ def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
             access=settings.access,
             pip=pip,
             conda=settings.conda,
-            attests=settings.supply.attests,
-            signer=settings.supply.signer(),
+            attests=settings.attestation.attests,
+            signer=settings.attestation.signer(),
         )
     from modelyard.builder.docker.docker_builder import DockerBuilder
 
@@ -175,8 +175,8 @@ def builder_of(kind: BuilderKind, settings: Settings) -> Builder:
         pip_conf=settings.pip_conf,
         registry_config=settings.access.config,
         access=settings.access,
-        attests=settings.supply.attests,
-        signer=settings.supply.signer(),
+        attests=settings.attestation.attests,
+        signer=settings.attestation.signer(),
         conda=settings.conda,
     )
 

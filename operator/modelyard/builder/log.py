@@ -41,7 +41,7 @@ class BuildLog:
                 self._out.write(f"[{self.step}] {line}\n")
             self._out.flush()
 
-    def at(self, step: Step) -> BuildLog:
+    def for_step(self, step: Step) -> BuildLog:
         """The same log for what goes on beside the step that it is at."""
         log = copy(self)
         log.step = step

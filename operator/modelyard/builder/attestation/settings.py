@@ -11,7 +11,7 @@ from modelyard.oci.registry_config import optional_path
 
 
 @dataclass(frozen=True)
-class SupplySettings:
+class AttestationSettings:
     """What the Job's environment says."""
 
     attests: bool = True
@@ -20,7 +20,7 @@ class SupplySettings:
     """MODELYARD_SIGNING_KEY: the folder of a mounted Secret, see modelyard.build.supply.sign."""
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> SupplySettings:
+    def from_environment(cls, environment: Mapping[str, str]) -> AttestationSettings:
         return cls(
             attests=environment.get("MODELYARD_ATTESTATIONS") != "false",
             key_folder=optional_path(environment, "MODELYARD_SIGNING_KEY"),

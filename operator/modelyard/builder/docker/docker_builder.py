@@ -98,7 +98,7 @@ class DockerBuilder:
     retry: Retry = field(default_factory=lambda: Retry(attempts=5, first_seconds=1))
 
     def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
-        """See Builder."""
+        """See ImageBuilder."""
         content = assemble(request, workspace, context, log)
         log.enter(Step.BUILD)
         with _engine_errors(self.host), self._client() as client:

@@ -83,8 +83,8 @@ class LayerBuilder:
     signer: Signer | None = None
 
     def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
-        """See Builder."""
-        with Registry(self.access, log=log.at(Step.PUSH).write) as registry, Crew() as crew:
+        """See ImageBuilder."""
+        with Registry(self.access, log=log.for_step(Step.PUSH).write) as registry, Crew() as crew:
             return _Build(self, request, workspace, log, registry, crew).publish(context)
 
 
@@ -106,7 +106,7 @@ class _Build:
         self._log = log
         self._registry = registry
         self._crew = crew
-        say = log.at(Step.PUSH).write
+        say = log.for_step(Step.PUSH).write
         repository = parse_reference(request.repository)
         self._image = Store(registry, repository, say, crew.check)
         self._cache = LayerCache(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.builder.attestation.settings import SupplySettings
+from modelyard.builder.attestation.settings import AttestationSettings
 from modelyard.builder.job import (
     Settings,
     builder_of,
@@ -13,17 +13,17 @@ from modelyard.contract.build_request import BuilderKind
 
 
 def test_images_are_attested_and_not_signed_by_default() -> None:
-    settings = SupplySettings.from_environment({})
+    settings = AttestationSettings.from_environment({})
     assert settings.attests
     assert settings.signer() is None
 
 
 def test_attestations_can_be_left_out() -> None:
-    assert not SupplySettings.from_environment({"MODELYARD_ATTESTATIONS": "false"}).attests
+    assert not AttestationSettings.from_environment({"MODELYARD_ATTESTATIONS": "false"}).attests
 
 
 def test_a_mounted_key_signs(key_folder: Path) -> None:
-    signer = SupplySettings.from_environment({"MODELYARD_SIGNING_KEY": str(key_folder)}).signer()
+    signer = AttestationSettings.from_environment({"MODELYARD_SIGNING_KEY": str(key_folder)}).signer()
     assert signer is not None
     assert signer.sign(b"x")
 

@@ -10,7 +10,7 @@ from modelyard.builder.sources import FetchContext
 from modelyard.contract.build_request import BuildRequest
 
 
-class Builder(Protocol):
+class ImageBuilder(Protocol):
     """Brings what a request asks for onto its base image, and the result into the registry."""
 
     def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
