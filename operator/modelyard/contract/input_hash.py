@@ -13,9 +13,9 @@ from modelyard.contract.build_request import (
 )
 from modelyard.contract.urls import (
     file_name,
-    is_web,
+    is_http,
     requirements_url,
-    without_user,
+    without_userinfo,
 )
 
 LAYOUT: Final = 2
@@ -65,16 +65,16 @@ def _source(source: Source) -> dict[str, Any]:
     if source.content is not None:
         return {"content": hashlib.sha256(source.content.encode()).hexdigest(), "unpack": source.unpack}
     url = source.url or ""
-    if source.digest and is_web(url):
+    if source.digest and is_http(url):
         return {"file": file_name(url), "digest": source.digest, "unpack": source.unpack}
-    return {"url": without_user(url), "digest": source.digest, "unpack": source.unpack}
+    return {"url": without_userinfo(url), "digest": source.digest, "unpack": source.unpack}
 
 
 def _text_or_url(text: str | None) -> str | None:
     if text is None or not text.strip():
         return None
     url = requirements_url(text)
-    return without_user(url) if url else text.strip()
+    return without_userinfo(url) if url else text.strip()
 
 
 def _text(value: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 _URL: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>`]+|\bdata:[^\s\"'<>`]+", re.IGNORECASE)
 _UNFIT_FOR_A_FILE_NAME: Final = re.compile(r"[\x00-\x1f\x7f/\\]")
 _FILE_NAME_BYTES: Final = 255  # of ext4, xfs and overlayfs
-PACKAGES: Final = (".whl", ".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz")
+PACKAGE_SUFFIXES: Final = (".whl", ".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz")
 
 
 def redact(url: str) -> str:
@@ -27,7 +27,7 @@ def redact_text(text: str) -> str:
     return _URL.sub(lambda found: redact(found.group()), text)
 
 
-def without_user(url: str) -> str:
+def without_userinfo(url: str) -> str:
     """The URL without `user:password@`: the same bytes, whoever asks."""
     parts = _split(url)
     return urlunsplit(parts._replace(netloc=_host(parts))) if parts else url
@@ -37,13 +37,13 @@ def scheme(url: str) -> str:
     return url.partition(":")[0].lower()
 
 
-def claim_of(url: str) -> str | None:
+def claim_name(url: str) -> str | None:
     """The claim's name in a `pvc://claim/path`; None for another URL."""
     parts = _split(url)
     return parts.netloc if parts and parts.scheme == "pvc" else None
 
 
-def is_web(url: str) -> bool:
+def is_http(url: str) -> bool:
     return scheme(url) in {"http", "https"}
 
 
@@ -56,7 +56,7 @@ def requirements_url(requirements: str) -> str | None:
     if len(text.split()) != 1 or not _URL.fullmatch(text):
         return None
     parts = _split(text)
-    return None if parts and parts.path.lower().endswith(PACKAGES) else text
+    return None if parts and parts.path.lower().endswith(PACKAGE_SUFFIXES) else text
 
 
 def file_name(url: str | None) -> str | None:

@@ -8,7 +8,7 @@ from modelyard.contract.urls import (
     redact,
     redact_text,
     requirements_url,
-    without_user,
+    without_userinfo,
 )
 
 
@@ -76,4 +76,4 @@ def test_requirements_url(requirements: str, url: str | None) -> None:
 
 
 def test_without_user() -> None:
-    assert without_user("https://a:b@h:1/p?q=1") == "https://h:1/p?q=1"
+    assert without_userinfo("https://a:b@h:1/p?q=1") == "https://h:1/p?q=1"

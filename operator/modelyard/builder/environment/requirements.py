@@ -17,7 +17,7 @@ from modelyard.contract.errors import (
     WheelMissingError,
 )
 from modelyard.contract.urls import (
-    PACKAGES,
+    PACKAGE_SUFFIXES,
     redact_text,
 )
 
@@ -115,7 +115,7 @@ def _requirement(line: str) -> str:
 
 
 def _is_archive(name: str) -> bool:
-    return name.lower().endswith(PACKAGES)
+    return name.lower().endswith(PACKAGE_SUFFIXES)
 
 
 def _invalid(line: str, why: str) -> RequirementsInvalidError:

@@ -26,7 +26,7 @@ from modelyard.contract.errors import (
     SourceUnavailableError,
 )
 from modelyard.contract.urls import (
-    claim_of,
+    claim_name,
     file_name,
     redact,
 )
@@ -43,7 +43,7 @@ def volume_file(source: Source, context: FetchContext) -> Iterator[VolumeFile]:
     that is not mounted.
     """
     url = source.url or ""
-    claim = claim_of(url)
+    claim = claim_name(url)
     path = unquote(urlsplit(url).path) if claim else ""
     if source.credentials:
         raise SourceInvalidError(f"{redact(url)} takes no credentials: remove secretRef")

@@ -17,7 +17,7 @@ from modelyard.contract.build_request import (
     Source,
 )
 from modelyard.contract.urls import (
-    claim_of,
+    claim_name,
     redact,
     requirements_url,
 )
@@ -93,7 +93,7 @@ def builder(manifest: Json, settings: OperatorSettings) -> BuilderKind:
 def claims_of(request: BuildRequest, namespace: str, settings: OperatorSettings) -> tuple[str, ...]:
     """The claims that a build reads; raises NotOfferedError for one that its namespace may not."""
     offered = settings.sources.claims_for(namespace)
-    found = {claim: url for url in _urls(request) if (claim := claim_of(url)) is not None}
+    found = {claim: url for url in _urls(request) if (claim := claim_name(url)) is not None}
     for claim, url in found.items():
         if claim not in offered:
             raise NotOfferedError(
