@@ -106,7 +106,9 @@ def test_only_claims_that_a_build_reads_are_mounted_and_read_only(build: BuildAt
         ({"build": {"extraEnv": [{"name": "HTTPS_PROXY", "value": "http://p"}]}}, "HTTPS_PROXY", "http://p"),
     ],
 )
-def test_what_a_cluster_may_have(build: BuildAttempt, settings: dict[str, Any], variable: str, value: str) -> None:
+def test_what_a_cluster_may_have(
+    build: BuildAttempt, settings: dict[str, Any], variable: str, value: str
+) -> None:
     assert variables(build, **settings)[variable] == value
     assert variable not in variables(build)
     spec = pod(build, **settings)

@@ -174,7 +174,7 @@ class _Build:
 
     def _runtime(self, target: Target) -> Kept:
         def make(folder: Path) -> None:
-            install_runtime(target, folder, self._builder.pip, self._log.at(Step.BUILD))
+            install_runtime(target, folder, self._builder.pip, self._log.for_step(Step.BUILD))
 
         return self._shared(runtime_key(target), _RUNTIME, RUNTIME, make)
 

@@ -6,7 +6,7 @@ import pytest
 
 from modelyard.builder.attestation.settings import AttestationSettings
 from modelyard.builder.job import (
-    Settings,
+    BuildJobSettings,
     builder_of,
 )
 from modelyard.contract.build_request import BuilderKind
@@ -36,9 +36,9 @@ def test_builders_do_as_they_are_told(kind: BuilderKind, key_folder: Path) -> No
         "MODELYARD_ATTESTATIONS": "false", "MODELYARD_SIGNING_KEY": str(key_folder),
         "MODELYARD_CONDA_CHANNELS": "team", "MODELYARD_FETCH_SCHEMES": "s3",
     }  # fmt: skip
-    usual = builder_of(kind, Settings.from_environment(needed))
+    usual = builder_of(kind, BuildJobSettings.from_environment(needed))
     assert (usual.attests, usual.signer) == (True, None)
-    builder = builder_of(kind, Settings.from_environment(needed | told))
+    builder = builder_of(kind, BuildJobSettings.from_environment(needed | told))
     assert not builder.attests
     assert builder.signer is not None
     assert builder.conda.channels == ("team",)
