@@ -10,6 +10,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from modelyard.scoring.contract import USER_ID
+
 CONFIG_VARIABLE: Final = "MODELYARD_CONFIG"
 EVERY_NAMESPACE: Final = "*"
 
@@ -122,7 +124,7 @@ class ScoringSettings(_Section):
     drain_seconds: Annotated[int, Field(ge=1)] = 30
     scoring_timeout_ms: Annotated[int, Field(ge=1)] = 3_600_000  # of one run(); the contract's own default
     workers: Annotated[int, Field(ge=1)] = 1  # processes with the driver in each pod
-    run_as_user: int = 10001
+    run_as_user: int = USER_ID
     otlp_endpoint: str | None = None  # where Services with appInsightsEnabled send traces: OTLP over HTTP
     app_insights_secret: str | None = None  # the same for Azure Monitor: in each Service's own namespace
     app_insights_secret_key: str = "connectionString"  # noqa: S105 - in that Secret

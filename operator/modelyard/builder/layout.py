@@ -18,6 +18,7 @@ from modelyard.contract.errors import (
 )
 from modelyard.contract.image_layout import APP_ROOT, ENVIRONMENT, MODELS_ROOT
 from modelyard.contract.urls import clean_file_name
+from modelyard.scoring.contract import Variable
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,10 @@ class ImageContent:
     @property
     def variables(self) -> dict[str, str]:
         """The environment in which the driver is found, and finds its models."""
-        model_dir = {"AZUREML_MODEL_DIR": self.model_dir} if self.model_dir else {}
+        model_dir = {Variable.MODEL_DIR: self.model_dir} if self.model_dir else {}
         conda = {"CONDA_PREFIX": ENVIRONMENT, **self.conda.variables} if self.conda else {}
-        spark = {"MODELYARD_SPARK": "true"} if self.spark else {}
-        driver = {"AML_APP_ROOT": APP_ROOT, "AZUREML_ENTRY_SCRIPT": self.entry_script}
+        spark = {Variable.SPARK: "true"} if self.spark else {}
+        driver = {Variable.APP_ROOT: APP_ROOT, Variable.ENTRY_SCRIPT: self.entry_script}
         return conda | driver | model_dir | spark
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
-APP_ROOT: Final = "/var/azureml-app"
+from modelyard.scoring.contract import APP_ROOT, PORT
+from modelyard.scoring.contract import USER_ID as USER
+
+__all__ = ["APP_ROOT", "ENVIRONMENT", "MODELS_ROOT", "PORT", "RUNTIME", "USER"]
+
 MODELS_ROOT: Final = "/var/azureml-models"
 RUNTIME: Final = "/opt/modelyard/runtime"
 ENVIRONMENT: Final = "/opt/modelyard/environment"
-PORT: Final = 5001
-USER: Final = 10001

@@ -14,13 +14,18 @@ from modelyard.kube.merge import fingerprint
 from modelyard.kube.types import AUTOSCALERS, CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS, Json
 from modelyard.resources import labels
 from modelyard.resources.revision import Owner, metadata
+from modelyard.scoring.contract import (
+    KEY_NAMES,
+    KEYS_DIR,
+    LIVE_PATH,
+    PORT,
+    READY_PATH,
+    SCORE_PATH,
+    Variable,
+)
 from modelyard.settings import ScoringSettings
 
 CONTAINER: Final = "scoring"
-PRIMARY_KEY: Final = "primaryKey"
-SECONDARY_KEY: Final = "secondaryKey"
-_KEYS: Final = "/var/run/modelyard/keys"
-_PORT: Final = 5001
 _KEY_BYTES: Final = 32
 
 
@@ -50,7 +55,7 @@ def template_hash(wanted: Json) -> str:
 
 
 def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSettings) -> Json:
-    probe = {"httpGet": {"path": "/ready", "port": "http"}, "timeoutSeconds": 5}
+    probe = {"httpGet": {"path": READY_PATH, "port": "http"}, "timeoutSeconds": 5}
     return {
         "metadata": {"labels": labels.labels_of(owner.kind, owner.name)},
         "spec": {
@@ -70,31 +75,18 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSetti
                     "name": CONTAINER,
                     "image": image,
                     "imagePullPolicy": "IfNotPresent",
-                    "ports": [{"name": "http", "containerPort": _PORT, "protocol": "TCP"}],
-                    "env": [
-                        {"name": "MODELYARD_PORT", "value": str(_PORT)},
-                        {"name": "MODELYARD_KEYS_DIR", "value": _KEYS},
-                        {
-                            "name": "MODELYARD_MAX_CONCURRENT_REQUESTS",
-                            "value": str(spec.max_concurrent_requests_per_container),
-                        },
-                        {"name": "MODELYARD_DRAIN_SECONDS", "value": str(scoring.drain_seconds)},
-                        {"name": "SCORING_TIMEOUT_MS", "value": str(scoring.scoring_timeout_ms)},
-                        {"name": "MODELYARD_WORKERS", "value": str(scoring.workers)},
-                        {"name": "MODELYARD_INIT_SECONDS", "value": str(scoring.progress_deadline_seconds)},
-                        # Java takes a share of the memory that it is told of, and there is no limit to tell.
-                        {
-                            "name": "MODELYARD_MEMORY_BYTES",
-                            "valueFrom": {"resourceFieldRef": {"resource": "requests.memory"}},
-                        },
-                        *_telemetry(owner, spec, scoring),
-                    ],
+                    "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+                    "env": _environment(owner, spec, scoring),
                     "resources": {"requests": reservation(spec)},
                     # No startup probe: the kubelet takes half a second from one probe to the next, and the
                     # server answers the liveness probe while init() runs.
                     "readinessProbe": probe | {"periodSeconds": 1, "failureThreshold": 5},
                     "livenessProbe": probe
-                    | {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 10, "failureThreshold": 6},
+                    | {
+                        "httpGet": {"path": LIVE_PATH, "port": "http"},
+                        "periodSeconds": 10,
+                        "failureThreshold": 6,
+                    },
                     # Traffic moves away before the server hears SIGTERM.
                     "lifecycle": {"preStop": {"sleep": {"seconds": scoring.pre_stop_seconds}}},
                     "securityContext": {
@@ -103,7 +95,7 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSetti
                         "capabilities": {"drop": ["ALL"]},
                     },
                     "volumeMounts": [
-                        {"name": "keys", "mountPath": _KEYS, "readOnly": True},
+                        {"name": "keys", "mountPath": KEYS_DIR, "readOnly": True},
                         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
                     ],
                 }
@@ -119,26 +111,45 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSetti
     }
 
 
+def _environment(owner: Owner, spec: ServiceSpec, scoring: ScoringSettings) -> list[Json]:
+    """Return the container's environment variables."""
+    values = {
+        Variable.PORT: PORT,
+        Variable.KEYS_DIR: KEYS_DIR,
+        Variable.MAX_CONCURRENT_REQUESTS: spec.max_concurrent_requests_per_container,
+        Variable.DRAIN_SECONDS: scoring.drain_seconds,
+        Variable.SCORING_TIMEOUT_MS: scoring.scoring_timeout_ms,
+        Variable.WORKERS: scoring.workers,
+        Variable.INIT_SECONDS: scoring.progress_deadline_seconds,
+    }
+    # Spark sizes Java's heap by the memory request, since the container has no memory limit to size it by.
+    memory = {"resourceFieldRef": {"resource": "requests.memory"}}
+    return [
+        *({"name": name, "value": str(value)} for name, value in values.items()),
+        {"name": Variable.MEMORY_BYTES, "valueFrom": memory},
+        *_telemetry(owner, spec, scoring),
+    ]
+
+
 def _telemetry(owner: Owner, spec: ServiceSpec, scoring: ScoringSettings) -> list[Json]:
-    """Traces, when they are asked for and have somewhere to go."""
-    places: list[Json] = []
+    """Return the variables that turn traces on, if the spec enables them and a destination is set."""
+    destinations: list[Json] = []
     if scoring.otlp_endpoint:
-        places.append({"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": scoring.otlp_endpoint})
+        destinations.append({"name": Variable.OTLP_ENDPOINT, "value": scoring.otlp_endpoint})
     if scoring.app_insights_secret:
-        # Optional: a namespace without the Secret serves without traces, which the log of its pods says.
+        # Optional: in a namespace without the Secret pods start all the same, log a warning, send no traces.
         secret = {
             "name": scoring.app_insights_secret,
             "key": scoring.app_insights_secret_key,
             "optional": True,
         }
-        name = "APPLICATIONINSIGHTS_CONNECTION_STRING"
-        places.append({"name": name, "valueFrom": {"secretKeyRef": secret}})
-    if not (spec.app_insights_enabled and places):
+        destinations.append({"name": Variable.CONNECTION_STRING, "valueFrom": {"secretKeyRef": secret}})
+    if not (spec.app_insights_enabled and destinations):
         return []
     return [
-        {"name": "AML_APP_INSIGHTS_ENABLED", "value": "true"},
-        {"name": "OTEL_SERVICE_NAME", "value": owner.name},
-        *places,
+        {"name": Variable.TELEMETRY, "value": "true"},
+        {"name": Variable.SERVICE_NAME, "value": owner.name},
+        *destinations,
     ]
 
 
@@ -166,7 +177,7 @@ def core_service(owner: Owner) -> Json:
 
 def scoring_uri(name: str, namespace: str, scoring: ScoringSettings) -> str:
     """Where to POST requests, inside the cluster."""
-    return f"http://{name}.{namespace}.svc.{scoring.cluster_domain}/score"
+    return f"http://{name}.{namespace}.svc.{scoring.cluster_domain}{SCORE_PATH}"
 
 
 def autoscaler(owner: Owner, spec: ServiceSpec) -> Json:
@@ -229,6 +240,6 @@ def missing_keys(present: Json) -> dict[str, str]:
     """New random values, in base64, for the keys that a Secret's data does not have."""
     return {
         name: base64.b64encode(secrets.token_urlsafe(_KEY_BYTES).encode()).decode()
-        for name in (PRIMARY_KEY, SECONDARY_KEY)
+        for name in KEY_NAMES
         if not present.get(name)
     }

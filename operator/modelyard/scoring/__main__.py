@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from modelyard.scoring.front.lifecycle import ENDING
 from modelyard.scoring.logs import configure_logs
 from modelyard.scoring.pool.spawn import spawn
-from modelyard.scoring.settings import Settings, SettingsError
+from modelyard.scoring.settings import RuntimeSettings, SettingsError
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
@@ -17,7 +17,7 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     is_to_end = _watch_signals()
     configure_logs()
     try:
-        settings = Settings.from_environment(environment)
+        settings = RuntimeSettings.from_environment(environment)
     except SettingsError as error:
         logging.getLogger("modelyard.scoring").critical("%s", error)
         return 3

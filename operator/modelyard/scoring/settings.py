@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelyard.scoring.contract import APP_ROOT, PORT, Variable
+
 
 class SettingsError(ValueError):
-    """An environment variable is missing or has a value that cannot be used; the message names it."""
+    """An environment variable is missing or has an invalid value; the message names the variable."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class RuntimeSettings:
     """What the image and the Deployment decide. Defaults are those of the Azure ML scoring containers."""
 
     app_root: Path
@@ -18,77 +20,78 @@ class Settings:
     entry_script: str
     """AZUREML_ENTRY_SCRIPT: the driver file, relative to app_root."""
     host: str
-    """MODELYARD_HOST: the address to listen at, default 0.0.0.0, as a container's port is meant to be reached
-    from outside."""
+    """MODELYARD_HOST: the address to listen at, default 0.0.0.0: clients are outside the container."""
     port: int
     """MODELYARD_PORT: default 5001."""
     keys_dir: Path | None
-    """MODELYARD_KEYS_DIR: the mounted Secret with the two keys; None asks for no key at all."""
+    """MODELYARD_KEYS_DIR: the folder where the Secret with the two keys is mounted; None turns keys off."""
     init_seconds: int
-    """MODELYARD_INIT_SECONDS: after so long without the end of an init() the process is not healthy,
-    default 3600."""
+    """MODELYARD_INIT_SECONDS: the process is unhealthy if init() takes longer, default 3600."""
     max_concurrent_requests: int
-    """MODELYARD_MAX_CONCURRENT_REQUESTS: how many run() calls go on at once, default 1."""
+    """MODELYARD_MAX_CONCURRENT_REQUESTS: run() calls at once, default 1."""
     queue_timeout_seconds: float
-    """MODELYARD_QUEUE_TIMEOUT_MS, in seconds: how long a request may wait for its turn, default 0.5."""
+    """MODELYARD_QUEUE_TIMEOUT_MS, in seconds: the longest wait for run() to begin, default 0.5."""
     scoring_timeout_ms: int
-    """SCORING_TIMEOUT_MS: how long one run() may take, in milliseconds, default 3600000."""
+    """SCORING_TIMEOUT_MS: the longest run(), in milliseconds, default 3600000."""
     drain_seconds: float
-    """MODELYARD_DRAIN_SECONDS: from SIGTERM to the end of the process at most, default 30."""
+    """MODELYARD_DRAIN_SECONDS: the longest time from SIGTERM to the end of the process, default 30."""
     max_body_bytes: int
     """MODELYARD_MAX_BODY_BYTES: larger request bodies get 413, default 100 MiB."""
     max_held_bytes: int
-    """MODELYARD_MAX_HELD_BYTES: all request bodies in memory together, default 256 MiB and never less
-    than one body of the largest size. What would be more gets 503."""
+    """MODELYARD_MAX_HELD_BYTES: all request bodies in memory together; requests beyond get 503.
+
+    Default 256 MiB, and never less than max_body_bytes.
+    """
     workers: int
-    """MODELYARD_WORKERS: processes with the driver, default 1. Each loads the model. The concurrent
-    requests are shared out to them; there are never fewer requests than processes."""
+    """MODELYARD_WORKERS: worker processes, default 1. Each loads the model, and they share the requests."""
     stuck_seconds: float
-    """MODELYARD_STUCK_SECONDS: when all workers have been busy for so long and replied nothing, the
-    process is not ready, default 60. After SCORING_TIMEOUT_MS the worker is restarted."""
+    """MODELYARD_STUCK_SECONDS: default 60. The process is not ready if all workers are busy for longer
+    without a reply. SCORING_TIMEOUT_MS decides when a worker is restarted."""
     cors_origins: tuple[str, ...]
-    """AML_CORS_ORIGINS: comma list of origins whose pages may score, `*` for any; default none."""
+    """AML_CORS_ORIGINS: comma-separated origins whose pages may call /score, `*` for any; default none."""
     access_log: bool
-    """MODELYARD_ACCESS_LOG: `true` logs a line for every scoring request, default only for failed runs."""
+    """MODELYARD_ACCESS_LOG: `true` logs a line for every scoring request; by default only failed runs are."""
     telemetry: bool
-    """AML_APP_INSIGHTS_ENABLED: `true` sends traces to OTEL_EXPORTER_OTLP_ENDPOINT or to
-    APPLICATIONINSIGHTS_CONNECTION_STRING, default false."""
+    """AML_APP_INSIGHTS_ENABLED: `true` sends traces to OTEL_EXPORTER_OTLP_ENDPOINT and to the Application
+    Insights of APPLICATIONINSIGHTS_CONNECTION_STRING; default false."""
 
     @property
     def threads_per_worker(self) -> int:
-        """How many run() calls go on at once in each process."""
+        """Return how many run() calls go on at once in each worker process."""
         return -(-self.max_concurrent_requests // self.workers)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Raises SettingsError for the first variable that cannot be used."""
-        entry_script = environment.get("AZUREML_ENTRY_SCRIPT")
+    def from_environment(cls, environment: Mapping[str, str]) -> "RuntimeSettings":
+        """Read the variables. Raises SettingsError for the first one that is missing or invalid."""
+        entry_script = environment.get(Variable.ENTRY_SCRIPT)
         if not entry_script:
-            raise SettingsError("AZUREML_ENTRY_SCRIPT is not set: it names the driver file in AML_APP_ROOT")
-        keys_dir = environment.get("MODELYARD_KEYS_DIR")
-        max_body_bytes = _integer(environment, "MODELYARD_MAX_BODY_BYTES", default=100 * 1024 * 1024)
-        max_held_bytes = _integer(environment, "MODELYARD_MAX_HELD_BYTES", default=256 * 1024 * 1024)
-        workers = _integer(environment, "MODELYARD_WORKERS", default=1)
-        concurrent = _integer(environment, "MODELYARD_MAX_CONCURRENT_REQUESTS", default=1)
-        origins = environment.get("AML_CORS_ORIGINS", "").split(",")
+            raise SettingsError(
+                f"{Variable.ENTRY_SCRIPT} is not set: it names the driver file in {Variable.APP_ROOT}"
+            )
+        keys_dir = environment.get(Variable.KEYS_DIR)
+        max_body_bytes = _integer(environment, Variable.MAX_BODY_BYTES, default=100 * 1024 * 1024)
+        max_held_bytes = _integer(environment, Variable.MAX_HELD_BYTES, default=256 * 1024 * 1024)
+        workers = _integer(environment, Variable.WORKERS, default=1)
+        concurrent = _integer(environment, Variable.MAX_CONCURRENT_REQUESTS, default=1)
+        origins = environment.get(Variable.CORS_ORIGINS, "").split(",")
         return cls(
-            app_root=Path(environment.get("AML_APP_ROOT") or "/var/azureml-app"),
+            app_root=Path(environment.get(Variable.APP_ROOT) or APP_ROOT),
             entry_script=entry_script,
-            host=environment.get("MODELYARD_HOST") or "0.0.0.0",  # noqa: S104 - see above
-            port=_integer(environment, "MODELYARD_PORT", default=5001),
+            host=environment.get(Variable.HOST) or "0.0.0.0",  # noqa: S104 - see the field
+            port=_integer(environment, Variable.PORT, default=PORT),
             keys_dir=Path(keys_dir) if keys_dir else None,
-            init_seconds=_integer(environment, "MODELYARD_INIT_SECONDS", default=3600),
+            init_seconds=_integer(environment, Variable.INIT_SECONDS, default=3600),
             max_concurrent_requests=max(concurrent, workers),
-            queue_timeout_seconds=_integer(environment, "MODELYARD_QUEUE_TIMEOUT_MS", default=500) / 1000,
-            scoring_timeout_ms=_integer(environment, "SCORING_TIMEOUT_MS", default=3_600_000),
-            drain_seconds=_integer(environment, "MODELYARD_DRAIN_SECONDS", default=30),
+            queue_timeout_seconds=_integer(environment, Variable.QUEUE_TIMEOUT_MS, default=500) / 1000,
+            scoring_timeout_ms=_integer(environment, Variable.SCORING_TIMEOUT_MS, default=3_600_000),
+            drain_seconds=_integer(environment, Variable.DRAIN_SECONDS, default=30),
             max_body_bytes=max_body_bytes,
             max_held_bytes=max(max_held_bytes, max_body_bytes),
             workers=workers,
-            stuck_seconds=_integer(environment, "MODELYARD_STUCK_SECONDS", default=60),
+            stuck_seconds=_integer(environment, Variable.STUCK_SECONDS, default=60),
             cors_origins=tuple(origin.strip() for origin in origins if origin.strip()),
-            access_log=_flag(environment, "MODELYARD_ACCESS_LOG"),
-            telemetry=_flag(environment, "AML_APP_INSIGHTS_ENABLED"),
+            access_log=_flag(environment, Variable.ACCESS_LOG),
+            telemetry=_flag(environment, Variable.TELEMETRY),
         )
 
 

@@ -3,14 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.scoring import settings
-from modelyard.scoring.settings import Settings, SettingsError
+from modelyard.scoring import contract
+from modelyard.scoring.settings import RuntimeSettings, SettingsError
 
 DRIVER = {"AZUREML_ENTRY_SCRIPT": "score.py"}
 
 
-def test_defaults() -> None:
-    assert Settings.from_environment(DRIVER) == Settings(
+def test_settings_have_the_defaults_of_azure_ml_containers() -> None:
+    assert RuntimeSettings.from_environment(DRIVER) == RuntimeSettings(
         app_root=Path("/var/azureml-app"),
         entry_script="score.py",
         host="0.0.0.0",
@@ -31,13 +31,13 @@ def test_defaults() -> None:
     )
 
 
-def test_the_docs_name_every_variable() -> None:
-    words = re.compile(r"\b(?:AML|AZUREML|MODELYARD|SCORING)_[A-Z_]+\b")
-    known = set(words.findall(Path(settings.__file__).read_text(encoding="utf-8")))
+def test_docs_name_every_variable_of_the_runtime() -> None:
+    pattern = re.compile(r"\b(?:AML|AZUREML|MODELYARD|SCORING)_[A-Z_]+\b")
+    variables = set(pattern.findall(Path(contract.__file__).read_text(encoding="utf-8")))
     docs = (Path(__file__).parents[3] / "docs" / "scoring.md").read_text(encoding="utf-8")
 
-    assert "MODELYARD_KEYS_DIR" in known
-    assert known - set(words.findall(docs)) == set()
+    assert "MODELYARD_KEYS_DIR" in variables
+    assert variables - set(pattern.findall(docs)) == set()
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_the_docs_name_every_variable() -> None:
         ("MODELYARD_DRAIN_SECONDS", "-1", "MODELYARD_DRAIN_SECONDS must be 1 or more, not -1"),
     ],
 )
-def test_a_bad_value_is_named(variable: str, value: str, message: str) -> None:
+def test_error_names_the_variable_and_its_invalid_value(variable: str, value: str, message: str) -> None:
     with pytest.raises(SettingsError) as raised:
-        Settings.from_environment({**DRIVER, variable: value})
+        RuntimeSettings.from_environment({**DRIVER, variable: value})
 
     assert str(raised.value) == message

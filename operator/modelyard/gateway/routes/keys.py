@@ -22,11 +22,8 @@ from modelyard.gateway.routes.services import find_service
 from modelyard.kube.types import SECRETS, Json
 from modelyard.resources.labels import keys_name
 from modelyard.resources.revision import owner_of
-from modelyard.resources.serving import (
-    PRIMARY_KEY,
-    SECONDARY_KEY,
-    missing_keys,
-)
+from modelyard.resources.serving import missing_keys
+from modelyard.scoring.contract import PRIMARY_KEY, SECONDARY_KEY
 
 routes = router("services")
 _KEYS: Final = {

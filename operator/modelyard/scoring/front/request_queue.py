@@ -21,7 +21,7 @@ from modelyard.scoring.pool.spawn import (
     Spawn,
     Spawned,
 )
-from modelyard.scoring.settings import Settings
+from modelyard.scoring.settings import RuntimeSettings
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Dispatcher:
     """Gives jobs to workers in the order in which they came, and keeps the workers alive."""
 
     def __init__(
-        self, settings: Settings, lifecycle: Lifecycle, spawned: Sequence[Spawned], spawn: Spawn
+        self, settings: RuntimeSettings, lifecycle: Lifecycle, spawned: Sequence[Spawned], spawn: Spawn
     ) -> None:
         self.processes = [Process(one, alone=settings.workers == 1) for one in spawned]
         self.restarts = 0

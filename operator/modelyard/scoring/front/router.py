@@ -29,7 +29,7 @@ from modelyard.scoring.front.score_endpoint import (
     ScoreEndpoint,
 )
 from modelyard.scoring.front.telemetry import Telemetry
-from modelyard.scoring.settings import Settings
+from modelyard.scoring.settings import RuntimeSettings
 
 Handler = Callable[[Request], Response | None]
 
@@ -48,7 +48,7 @@ class ScoringSite:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: RuntimeSettings,
         lifecycle: Lifecycle,
         dispatcher: Dispatcher,
         telemetry: Telemetry | None,

@@ -27,7 +27,7 @@ from modelyard.scoring.front.request_queue import (
 )
 from modelyard.scoring.front.telemetry import Telemetry
 from modelyard.scoring.pool.process import Reply
-from modelyard.scoring.settings import Settings
+from modelyard.scoring.settings import RuntimeSettings
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class ScoreEndpoint:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: RuntimeSettings,
         lifecycle: Lifecycle,
         keys: Keys,
         dispatcher: Dispatcher,

@@ -25,7 +25,7 @@ from modelyard.scoring.pool.spawn import (
     Spawn,
     Spawned,
 )
-from modelyard.scoring.settings import Settings
+from modelyard.scoring.settings import RuntimeSettings
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class ScoringServer:
     """Runs until a signal comes or the driver fails."""
 
     def __init__(
-        self, settings: Settings, spawned: list[Spawned], spawn: Spawn, telemetry: Telemetry | None
+        self, settings: RuntimeSettings, spawned: list[Spawned], spawn: Spawn, telemetry: Telemetry | None
     ) -> None:
         self._settings = settings
         self._lifecycle = Lifecycle()

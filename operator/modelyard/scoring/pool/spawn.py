@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from modelyard.scoring.frames import PROGRESS
-from modelyard.scoring.settings import Settings
+from modelyard.scoring.settings import RuntimeSettings
 
 START_SCRIPT: Final = Path(__file__).parents[1] / "worker" / "start.py"
 RUNTIME_FOLDERS: Final = (Path(__file__).parents[3], Path(__file__).resolve().parents[3])
@@ -32,7 +32,7 @@ Spawn = Callable[[], Spawned]
 """Starts one more worker."""
 
 
-def spawn(settings: Settings, environment: Mapping[str, str]) -> Spawned:
+def spawn(settings: RuntimeSettings, environment: Mapping[str, str]) -> Spawned:
     """Raises OSError when there is no memory or no descriptor left for a process."""
     threads = settings.threads_per_worker
     channel, their_channel = socket.socketpair()
@@ -61,7 +61,7 @@ def _shared_file() -> IO[bytes]:
     return TemporaryFile()
 
 
-def _environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+def _environment(settings: RuntimeSettings, environment: Mapping[str, str]) -> dict[str, str]:
     """The driver's: without our folder in PYTHONPATH, so that our dependencies are none of its own."""
     path = environment.get("PYTHONPATH", "").split(os.pathsep)
     kept = [folder for folder in path if folder and Path(folder) not in RUNTIME_FOLDERS]
