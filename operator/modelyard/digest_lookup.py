@@ -22,7 +22,7 @@ class Registry:
         self._known: dict[str, tuple[float, str]] = {}
 
     async def digest(self, reference: str) -> str | None:
-        """The digest of an image, None when there is none; BuildFailedError when the registry cannot say."""
+        """The digest of an image, None when there is none; RegistryError when the registry cannot say."""
         at, digest = self._known.get(reference, (0.0, ""))
         if digest and time.monotonic() - at < FRESH:
             return digest

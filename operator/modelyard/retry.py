@@ -1,38 +1,42 @@
-"""Bounded retry with exponential backoff: of what is transient, and of nothing else."""
+"""Bounded retry of calls and streams that fail with a transient error."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from modelyard.contract.errors import BuildFailedError
+from modelyard.backoff import Backoff
+from modelyard.coded_error import CodedError
 
 T = TypeVar("T")
+
+_BACKOFF: Final = Backoff(first_seconds=0.5, most_seconds=30.0)
 
 
 @dataclass(frozen=True)
 class Retry:
-    """`attempts` in all; waits of `first_seconds`, twice that, … up to `most_seconds`."""
+    """At most `attempts` attempts, with the waits of `backoff` between them.
+
+    Only errors whose `transient` is true are retried.
+    """
 
     attempts: int = 4
-    first_seconds: float = 0.5
-    most_seconds: float = 30.0
+    backoff: Backoff = _BACKOFF
     sleep: Callable[[float], None] = time.sleep
 
-    def wait_seconds(self, failures: int, asked_seconds: float | None) -> float:
-        """How long after the nth failure; a server's own wish (Retry-After) counts, within the bound."""
-        backoff = self.first_seconds * 2.0 ** (failures - 1)
-        return min(self.most_seconds, max(backoff, asked_seconds or 0.0))
-
     def run(self, call: Callable[[], T], *, on_retry: Callable[[str], None] | None = None) -> T:
-        """Call until it succeeds; the last transient error, or the first other one, is raised as it is."""
+        """Return the result of `call`, after retries if necessary.
+
+        Raises the last transient error once the attempts are used up, and any other error at once.
+        `on_retry` receives one line of text before each wait.
+        """
         failures = 0
         while True:
             try:
                 return call()
-            except BuildFailedError as error:
+            except CodedError as error:
                 failures += 1
                 wait = self.wait_or_raise(error, failures, on_retry)
             self.sleep(wait)
@@ -44,7 +48,10 @@ class Retry:
         *,
         on_retry: Callable[[str], None] | None = None,
     ) -> Iterator[bytes]:
-        """What `read(offset)` gives, read on where it breaks; attempts count anew once more of it came."""
+        """Yield the chunks of `read(offset)`, and resume at the last byte when reading fails.
+
+        Each chunk that arrives resets the number of failures: `attempts` bounds failures without progress.
+        """
         failures = 0
         while True:
             try:
@@ -52,7 +59,7 @@ class Retry:
                     offset += len(chunk)
                     failures = 0
                     yield chunk
-            except BuildFailedError as error:
+            except CodedError as error:
                 failures += 1
                 wait = self.wait_or_raise(error, failures, on_retry)
             else:
@@ -60,12 +67,15 @@ class Retry:
             self.sleep(wait)
 
     def wait_or_raise(
-        self, error: BuildFailedError, failures: int, on_retry: Callable[[str], None] | None
+        self, error: CodedError, failures: int, on_retry: Callable[[str], None] | None
     ) -> float:
-        """Seconds until the next try, of which `on_retry` is told; raises the error when there is none."""
+        """Return the seconds to wait after failure number `failures`, and report them to `on_retry`.
+
+        Raises the error itself if it is not transient, or if no attempt is left.
+        """
         if not error.transient or failures >= self.attempts:
             raise error
-        wait = self.wait_seconds(failures, error.retry_after_seconds)
+        wait = self.backoff.seconds(failures, error.retry_after_seconds)
         if on_retry is not None:
             on_retry(f"{error}; trying again in {wait:g} s")
         return wait

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from modelyard.api.crd import UNOBSERVED_STATUS
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.contract.errors import BuildFailedError
+from modelyard.coded_error import CodedError
 from modelyard.kube.client import METADATA_LIST, METADATA_ONLY
 from modelyard.kube.errors import AlreadyExists, Conflict, Gone, NotFound, Rejected
 from modelyard.kube.types import DEPLOYMENTS, EVENTS, PODS, REVISIONS, ApiResource, Json
@@ -319,7 +319,7 @@ class FakeDigestLookup:
 
     def __init__(self) -> None:
         self.images: dict[str, str] = {}
-        self.error: BuildFailedError | None = None
+        self.error: CodedError | None = None
         self.asked = 0
 
     async def digest(self, reference: str) -> str | None:

@@ -35,9 +35,9 @@ from modelyard.contract.errors import (
 )
 from modelyard.contract.urls import (
     clean_file_name,
-    redact,
     requirements_url,
 )
+from modelyard.redaction import redact
 
 _TEXT_BYTES: Final = 1024 * 1024
 

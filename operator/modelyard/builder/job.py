@@ -34,6 +34,7 @@ from modelyard.builder.result import (
 )
 from modelyard.builder.sources import FetchContext
 from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.coded_error import CodedError
 from modelyard.contract.build_progress import pushed_line
 from modelyard.contract.build_request import (
     BuilderKind,
@@ -41,7 +42,6 @@ from modelyard.contract.build_request import (
     BuildResult,
 )
 from modelyard.contract.errors import (
-    BuildFailedError,
     RequestInvalidError,
 )
 from modelyard.oci.registry_config import (
@@ -128,7 +128,7 @@ def run() -> int:
         digest = build(request, settings, log)
         result, code = BuildResult(digest=digest), 0
         log.write(pushed_line(f"{request.repository}:{request.tag}", digest))
-    except BuildFailedError as error:
+    except CodedError as error:
         result, code = failed(error, log), _FAILED
         log.write(f"{error.code}: {error}")
     except Exception as error:
@@ -139,7 +139,7 @@ def run() -> int:
 
 
 def build(request: BuildRequest, settings: BuildJobSettings, log: BuildLog) -> str:
-    """The digest of the pushed image. Leaves the workspace as empty as it was, raises BuildFailedError."""
+    """The digest of the pushed image. Leaves the workspace as empty as it was, raises CodedError."""
     folder = settings.workspace / "build"
     shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed in the same pod
     folder.mkdir(parents=True)

@@ -10,7 +10,7 @@ from copy import copy
 from typing import Final, TextIO
 
 from modelyard.contract.build_request import Step
-from modelyard.contract.urls import redact_text
+from modelyard.redaction import redact_text
 
 _TAIL_LINES: Final = 15
 _SHORTEST_SECRET: Final = 4  # shorter ones are part of half the words there are

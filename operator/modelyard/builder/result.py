@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from modelyard.builder.log import BuildLog
+from modelyard.coded_error import CodedError
 from modelyard.contract.build_request import (
     TERMINATION_MESSAGE_BYTES,
     BuildError,
@@ -12,16 +13,27 @@ from modelyard.contract.build_request import (
     ErrorDetail,
     Step,
 )
-from modelyard.contract.errors import BuildFailedError
+from modelyard.oci.errors import RegistryError
 
 _LINE_CHARACTERS: Final = 400
 _MESSAGE_BYTES: Final = 1500
 _LOG: Final = "Log"  # the code of details that are lines of the log
 
 
-def failed(error: BuildFailedError, log: BuildLog) -> BuildResult:
-    """The error, at its own step or that at which the log is, with the log's last lines."""
-    return _failed(error.code, str(error), error.transient, error.step or log.step, log)
+def failed(error: CodedError, log: BuildLog) -> BuildResult:
+    """Return the result of a failed build: the error, its step and the last lines of the log."""
+    return _failed(error.code, str(error), error.transient, step_of(error, log), log)
+
+
+def step_of(error: CodedError, log: BuildLog) -> Step:
+    """Return the step of the build that failed.
+
+    The registry client knows no steps: the builder pushes with it unless `about` names another step.
+    The current step of the log stands for other errors without a step.
+    """
+    if error.step:
+        return Step(error.step)
+    return Step.PUSH if isinstance(error, RegistryError) else log.step
 
 
 def crashed(error: Exception, log: BuildLog) -> BuildResult:

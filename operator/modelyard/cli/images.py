@@ -8,7 +8,7 @@ import sys
 
 from pydantic import ValidationError
 
-from modelyard.contract.errors import BuildFailedError
+from modelyard.coded_error import CodedError
 from modelyard.digest_lookup import registry_access
 from modelyard.image_gc.cluster_usage import Cluster
 from modelyard.image_gc.prune import (
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.delete:
                 prune(cluster, shelf, found, _say)
             _show_unused(found, deleted=arguments.delete)
-        except (BuildFailedError, KubeError) as error:
+        except (CodedError, KubeError) as error:
             sys.stderr.write(f"modelyard images: {error}\n")
             return 1
     return 0

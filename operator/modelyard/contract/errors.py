@@ -1,4 +1,6 @@
-"""Why a build fails: one tree, each leaf with a stable code that users, tests and dashboards may rely on.
+"""Errors of a build. Their codes are stable: users, tests and dashboards rely on them.
+
+Errors of the registry have a tree of their own, in modelyard.oci.errors; CodedError is the base of both.
 
 BuildFailedError
 ├── RequestInvalidError
@@ -6,6 +8,7 @@ BuildFailedError
 │   ├── SourceInvalidError
 │   ├── SourceNotFoundError
 │   ├── SourceForbiddenError
+│   ├── SourceDeniedError
 │   ├── SourceRefusedError
 │   ├── SourceUnavailableError          transient
 │   │   └── SourceChangedError
@@ -23,52 +26,33 @@ BuildFailedError
 │   ├── BaseImageNotFoundError
 │   ├── BaseImageUnfitError
 │   └── BuildStepFailedError
-├── PackageError
-│   ├── RequirementsInvalidError
-│   ├── RequirementsConflictError
-│   ├── PackageNotFoundError
-│   ├── WheelMissingError
-│   ├── PackageIndexUnavailableError    transient
-│   ├── PackageIndexForbiddenError
-│   ├── PackageIndexUntrustedError
-│   ├── PipFailedError
-│   ├── CondaFileInvalidError
-│   ├── CondaFailedError
-│   └── PythonVersionConflictError
-└── RegistryError
-    ├── RegistryUnavailableError        transient
-    ├── RegistryForbiddenError
-    ├── RegistryNotFoundError
-    ├── RegistryTooLargeError
-    └── RegistryRefusedError
-        └── RegistryUnsupportedError
+└── PackageError
+    ├── RequirementsInvalidError
+    ├── RequirementsConflictError
+    ├── PackageNotFoundError
+    ├── WheelMissingError
+    ├── PackageIndexUnavailableError    transient
+    ├── PackageIndexForbiddenError
+    ├── PackageIndexUntrustedError
+    ├── PipFailedError
+    ├── CondaFileInvalidError
+    ├── CondaFailedError
+    └── PythonVersionConflictError
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
 
+from modelyard.coded_error import CodedError
 from modelyard.contract.build_request import Step
 
 
-class BuildFailedError(Exception):
-    """The root. `transient`: the same request may succeed later, with nothing changed by the user."""
+class BuildFailedError(CodedError):
+    """A failure of a build."""
 
-    code: ClassVar[str] = "BuildFailed"
-    transient: ClassVar[bool] = False
-    step: Step | None = None
-    """At which it failed; None for the one that the log is at: layers go side by side."""
-
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.retry_after_seconds = retry_after_seconds
-        self.subject: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.subject}: {self.message}" if self.subject else self.message
+    code = "BuildFailed"
 
 
 class RequestInvalidError(BuildFailedError):
@@ -280,55 +264,15 @@ class PythonVersionConflictError(PackageError):
     code = "PythonVersionConflict"
 
 
-class RegistryError(BuildFailedError):
-    """The registry did not do what it was asked."""
-
-    step = Step.PUSH
-
-
-class RegistryUnavailableError(RegistryError):
-    """It does not answer, or says that it is overloaded."""
-
-    code = "RegistryUnavailable"
-    transient = True
-
-
-class RegistryForbiddenError(RegistryError):
-    """It asks for credentials, or for others."""
-
-    code = "RegistryForbidden"
-
-
-class RegistryNotFoundError(RegistryError):
-    """It has no such manifest or blob."""
-
-    code = "RegistryNotFound"
-
-
-class RegistryTooLargeError(RegistryError):
-    """It, or a proxy in front of it, does not take as many bytes at once."""
-
-    code = "RegistryTooLarge"
-
-
-class RegistryRefusedError(RegistryError):
-    """It answers, but with something that trying again does not mend."""
-
-    code = "RegistryRefused"
-
-
-class RegistryUnsupportedError(RegistryRefusedError):
-    """It does not offer this, or has it switched off."""
-
-    code = "RegistryUnsupported"
-
-
 @contextmanager
 def about(subject: str, step: Step | None = None) -> Iterator[None]:
-    """Name what a failure inside is about, a model or an asset, and its step; the innermost name stays."""
+    """Set the subject of a CodedError raised inside the block, a model for example, and its step if given.
+
+    An error that has a subject already keeps it, so that the innermost block decides.
+    """
     try:
         yield
-    except BuildFailedError as error:
+    except CodedError as error:
         error.subject = error.subject or subject
         error.step = step or error.step
         raise

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from modelyard.builder.attestation.attach import UNATTESTED
 from modelyard.builder.layers.layer_cache import REPOSITORY
-from modelyard.contract.errors import (
+from modelyard.oci.errors import (
     RegistryError,
     RegistryRefusedError,
 )

@@ -9,7 +9,7 @@ from typing import Final
 
 import httpx
 
-from modelyard.contract.errors import RegistryRefusedError
+from modelyard.oci.errors import RegistryRefusedError
 from modelyard.oci.registry_config import (
     Credential,
     RegistryAccess,

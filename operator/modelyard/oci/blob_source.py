@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelyard.contract.errors import RegistryUnavailableError
+from modelyard.oci.errors import RegistryUnavailableError
 from modelyard.oci.reference import Reference
 from modelyard.oci.transport import Transport
 from modelyard.streams.range_stream import (

@@ -12,10 +12,6 @@ from typing import Any, Final, Self
 
 import httpx
 
-from modelyard.contract.errors import (
-    RegistryNotFoundError,
-    RegistryRefusedError,
-)
 from modelyard.oci import (
     manifests,
     pagination,
@@ -27,6 +23,10 @@ from modelyard.oci.blob_source import BlobSource
 from modelyard.oci.content import (
     Blob,
     Content,
+)
+from modelyard.oci.errors import (
+    RegistryNotFoundError,
+    RegistryRefusedError,
 )
 from modelyard.oci.media_types import Descriptor
 from modelyard.oci.reference import (
@@ -166,7 +166,7 @@ class Registry:
     ) -> Blob:
         """Send the content while it is read and hashed, in a few MiB of memory; 16 more after a break.
 
-        `progress` is told how many of the content's bytes are sent. Raises DigestMismatchError unless they
+        `progress` is told how many of the content's bytes are sent. Raises BlobDigestMismatchError unless they
         have the digest, if one is given, and what the content raises; then nothing is left in the registry.
         """
         return uploads.upload(self._transport, repository, content, digest=digest, progress=progress)

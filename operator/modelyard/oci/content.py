@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from modelyard.contract.errors import BuildFailedError
+from modelyard.coded_error import CodedError
 from modelyard.streams.blocks import blocks
 from modelyard.streams.prefetcher import Ahead
 
@@ -37,7 +37,7 @@ class Blob:
 class ContentError(Exception):
     """Around a failure of the content: the registry has no part in it, even when it is a registry's."""
 
-    def __init__(self, failure: BuildFailedError) -> None:
+    def __init__(self, failure: CodedError) -> None:
         super().__init__(failure)
         self.failure = failure
 
@@ -80,7 +80,7 @@ class Body:
     def _open(self, offset: int) -> Iterator[bytes]:
         try:
             yield from self._content.open(offset)
-        except BuildFailedError as error:
+        except CodedError as error:
             raise ContentError(error) from None
 
     def parts(self, offset: int) -> Iterator[bytes]:

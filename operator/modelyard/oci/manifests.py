@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from modelyard.contract.errors import (
+from modelyard.oci.errors import (
     RegistryNotFoundError,
     RegistryRefusedError,
     RegistryUnsupportedError,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import httpx
 
-from modelyard.contract.errors import (
+from modelyard.oci.errors import (
     RegistryNotFoundError,
     RegistryRefusedError,
 )

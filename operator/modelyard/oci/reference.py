@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from modelyard.contract.errors import RequestInvalidError
+from modelyard.oci.errors import ReferenceInvalidError
 
 _HUB: Final = "docker.io"
 _REPOSITORY: Final = re.compile(
@@ -48,7 +48,7 @@ class Reference:
 
 
 def parse_reference(text: str) -> Reference:
-    """Raises RequestInvalidError for what is not the name of an image."""
+    """Raises ReferenceInvalidError for what is not the name of an image."""
     name, _, digest = text.partition("@")
     head, _, last = name.rpartition("/")
     last, _, tag = last.partition(":")
@@ -59,7 +59,7 @@ def parse_reference(text: str) -> Reference:
         and (not digest or is_digest(digest))
     )
     if not valid:
-        raise RequestInvalidError(
+        raise ReferenceInvalidError(
             f"{text!r} is not the name of an image: registry/path:tag or registry/path@sha256:…"
         )
     return Reference(registry, repository, tag or None, digest or None)

@@ -14,11 +14,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from modelyard.contract.errors import RegistryNotFoundError
 from modelyard.oci import (
     manifests,
     pagination,
 )
+from modelyard.oci.errors import RegistryNotFoundError
 from modelyard.oci.media_types import (
     OCI_INDEX,
     Descriptor,

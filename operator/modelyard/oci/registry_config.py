@@ -15,10 +15,7 @@ from typing import Any, Final
 
 import httpx
 
-from modelyard.contract.errors import (
-    RegistryForbiddenError,
-    SourceInvalidError,
-)
+from modelyard.oci.errors import RegistryForbiddenError
 
 _HUB: Final = "docker.io"
 _HUB_API: Final = "registry-1.docker.io"
@@ -111,13 +108,6 @@ def _credential(entry: dict[str, Any]) -> Credential:
         return Credential(entry["username"], entry["password"])
     username, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
     return Credential(username, password)
-
-
-def header_value(secret: str) -> str:
-    """The secret, fit for a header; raises SourceInvalidError, since a client's own message would show it."""
-    if not (secret.isascii() and secret.isprintable()):
-        raise SourceInvalidError("the Secret of secretRef has a value that an HTTP header cannot carry")
-    return secret
 
 
 @cache

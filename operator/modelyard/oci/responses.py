@@ -10,8 +10,8 @@ from typing import Final
 
 import httpx
 
-from modelyard.contract.errors import (
-    BuildFailedError,
+from modelyard.oci.errors import (
+    RegistryError,
     RegistryForbiddenError,
     RegistryNotFoundError,
     RegistryRefusedError,
@@ -19,8 +19,8 @@ from modelyard.contract.errors import (
     RegistryUnavailableError,
     RegistryUnsupportedError,
 )
-from modelyard.contract.urls import redact_text
 from modelyard.oci.reference import Reference
+from modelyard.redaction import redact_text
 
 _ERROR_BYTES: Final = 16 * 1024
 _DETAIL_LENGTH: Final = 300
@@ -50,7 +50,7 @@ def check(response: httpx.Response, reference: Reference, *, has_credential: boo
     raise RegistryRefusedError(answer)
 
 
-def unreachable(error: httpx.HTTPError, reference: Reference) -> BuildFailedError:
+def unreachable(error: httpx.HTTPError, reference: Reference) -> RegistryError:
     """The RegistryError for a request that got no answer."""
     if isinstance(error, httpx.TransportError):
         reason = redact_text(str(error)) or type(error).__name__

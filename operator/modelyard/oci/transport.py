@@ -8,11 +8,11 @@ from typing import Final, TypeVar
 
 import httpx
 
-from modelyard.contract.errors import RegistryRefusedError
 from modelyard.oci.auth import (
     Login,
     scope,
 )
+from modelyard.oci.errors import RegistryRefusedError
 from modelyard.oci.reference import Reference
 from modelyard.oci.registry_config import (
     Credential,

@@ -12,14 +12,14 @@ from typing import Final, Self
 
 import httpx
 
-from modelyard.contract.errors import (
-    RegistryError,
-    RegistryNotFoundError,
-    RegistryRefusedError,
-)
 from modelyard.oci.content import (
     Blob,
     Body,
+)
+from modelyard.oci.errors import (
+    RegistryError,
+    RegistryNotFoundError,
+    RegistryRefusedError,
 )
 from modelyard.oci.reference import Reference
 from modelyard.oci.transport import (

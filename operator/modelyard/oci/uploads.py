@@ -11,19 +11,19 @@ from collections.abc import Callable
 
 import httpx
 
-from modelyard.contract.errors import (
-    DigestMismatchError,
-    RegistryError,
-    RegistryForbiddenError,
-    RegistryTooLargeError,
-    RegistryUnavailableError,
-)
 from modelyard.oci.auth import scope
 from modelyard.oci.content import (
     Blob,
     Body,
     Content,
     ContentError,
+)
+from modelyard.oci.errors import (
+    BlobDigestMismatchError,
+    RegistryError,
+    RegistryForbiddenError,
+    RegistryTooLargeError,
+    RegistryUnavailableError,
 )
 from modelyard.oci.reference import Reference
 from modelyard.oci.responses import digest_of
@@ -99,7 +99,7 @@ def upload(
                 transport.tell(f"{error}; going on in parts")
                 session.send_parts(body)
             if digest not in {None, body.blob.digest}:
-                raise DigestMismatchError(f"the content has the digest {body.blob.digest}, not {digest}")
+                raise BlobDigestMismatchError(f"the content has the digest {body.blob.digest}, not {digest}")
             transport.retried(lambda: session.commit(body.blob))
         return body.blob
 

@@ -21,11 +21,11 @@ from modelyard.contract.build_request import (
     Source,
     Step,
 )
-from modelyard.contract.errors import (
+from modelyard.oci import Registry
+from modelyard.oci.errors import (
     RegistryForbiddenError,
     RegistryUnavailableError,
 )
-from modelyard.oci import Registry
 from modelyard.oci.registry_config import RegistryAccess
 
 Served = Callable[[str], httpx.Client]

@@ -18,6 +18,7 @@ from tests.support.programs import program
 from tests.support.servers import Server, free_port
 from tests.support.token_server import ISSUER, SERVICE, TokenServer
 
+from modelyard.backoff import Backoff
 from modelyard.oci import Registry
 from modelyard.oci.reference import Reference
 from modelyard.oci.registry_config import RegistryAccess
@@ -66,7 +67,7 @@ class Running:
         self.config.write_text(json.dumps({"auths": {self.host: {"auth": auth}}}))
 
     def client(self, access: RegistryAccess | None = None) -> Registry:
-        retry = Retry(attempts=5, first_seconds=0.05)
+        retry = Retry(attempts=5, backoff=Backoff(0.05, 30.0))
         return Registry(access or self.access, retry=retry, log=self.log.append)
 
     def repository(self, name: str) -> Reference:

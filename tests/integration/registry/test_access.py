@@ -10,7 +10,7 @@ from tests.integration.registry.conftest import TLS_HOST, USERS, Running, Start
 from tests.support.programs import program
 from tests.support.servers import Server, free_port
 
-from modelyard.contract.errors import (
+from modelyard.oci.errors import (
     RegistryForbiddenError,
     RegistryUnavailableError,
 )

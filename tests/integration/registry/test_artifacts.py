@@ -11,6 +11,7 @@ import pytest
 from tests.integration.registry.conftest import Running
 from tests.support.breaking_proxy import BreakingProxy
 
+from modelyard.backoff import Backoff
 from modelyard.builder.sources import (
     FetchContext,
     fetch,
@@ -53,7 +54,7 @@ def _push(running: Running, *names: str) -> None:
 def _context(running: Running) -> FetchContext:
     """A build's own settings, which have no credentials for the registry."""
     access = RegistryAccess(ca_bundle=running.authority)
-    return FetchContext(access=access, retry=Retry(first_seconds=0.05), log=running.log.append)
+    return FetchContext(access=access, retry=Retry(backoff=Backoff(0.05, 30.0)), log=running.log.append)
 
 
 def _source(running: Running, **more: object) -> Source:

@@ -16,14 +16,14 @@ import pytest
 from tests.integration.registry.conftest import KINDS, Running, Start, crane, kept
 from tests.support.breaking_proxy import BreakingProxy
 
-from modelyard.contract.errors import (
-    DigestMismatchError,
-    RegistryNotFoundError,
-    RegistryUnavailableError,
-)
 from modelyard.oci import (
     Blob,
     Registry,
+)
+from modelyard.oci.errors import (
+    BlobDigestMismatchError,
+    RegistryNotFoundError,
+    RegistryUnavailableError,
 )
 from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
@@ -112,7 +112,7 @@ def test_a_registry_that_stays_away(running: Running) -> None:
 
 def test_nothing_is_left_of_what_failed(start: Start) -> None:
     running = start("token")
-    with running.client() as registry, pytest.raises(DigestMismatchError):
+    with running.client() as registry, pytest.raises(BlobDigestMismatchError):
         registry.upload(running.repository("models/a"), Content(), digest=_digest(b"other"))
     (upload,) = running.config.parent.glob("data/**/_uploads/*")
     assert not (upload / "data").exists()

@@ -12,6 +12,7 @@ import pytest
 from tests.integration.sources.conftest import SECRET, WRONG, Store
 from tests.support.breaking_proxy import BreakingProxy
 
+from modelyard.backoff import Backoff
 from modelyard.builder.sources import (
     FetchContext,
     StreamedSource,
@@ -48,7 +49,7 @@ class Reader:
         self, url: str, credentials: dict[str, str] | None = None, digest: str | None = None
     ) -> StreamedSource:
         source = Source(url=url, credentials=credentials or {}, digest=digest)
-        retry = Retry(first_seconds=0.05)
+        retry = Retry(backoff=Backoff(0.05, 30.0))
         context = FetchContext(retry=retry, log=self.log.append, policy=self.policy)
         opened = open_stream(source, name="named", limit_bytes=2**30, context=context)
         assert opened is not None

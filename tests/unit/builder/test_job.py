@@ -36,9 +36,9 @@ from modelyard.contract.build_request import (
 from modelyard.contract.errors import (
     BuildFailedError,
     PipFailedError,
-    RegistryUnavailableError,
     RequestInvalidError,
 )
+from modelyard.oci.errors import RegistryUnavailableError
 
 DIGEST = "sha256:" + "a" * 64
 REQUEST = BuildRequest(

@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from modelyard.contract.errors import RegistryForbiddenError
 from modelyard.image_gc.cluster_usage import Marks
 from modelyard.image_gc.repository import Shelf
 from modelyard.image_gc.usage import uses_of
 from modelyard.kube.types import PODS, REVISIONS, Json
+from modelyard.oci.errors import RegistryForbiddenError
 from modelyard.oci.reference import (
     Reference,
     parse_reference,

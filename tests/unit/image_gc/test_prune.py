@@ -12,12 +12,12 @@ from tests.unit.image_gc.fakes import (
 )
 
 from modelyard.builder.layers.layer_cache import REPOSITORY as REPOSITORY_OF_LAYERS
-from modelyard.contract.errors import RegistryRefusedError
 from modelyard.image_gc.prune import (
     Survey,
     prune,
     survey,
 )
+from modelyard.oci.errors import RegistryRefusedError
 
 REPOSITORY = "modelyard/team/diabetes"
 HASH = "a" * 64

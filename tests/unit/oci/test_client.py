@@ -12,13 +12,13 @@ from tests.support.web_server import (
     WebServer,
 )
 
-from modelyard.contract.errors import (
+from modelyard.oci import Registry
+from modelyard.oci.errors import (
+    ReferenceInvalidError,
     RegistryForbiddenError,
     RegistryRefusedError,
     RegistryUnavailableError,
-    RequestInvalidError,
 )
-from modelyard.oci import Registry
 from modelyard.oci.reference import (
     Reference,
     parse_reference,
@@ -55,7 +55,7 @@ def test_parse_reference(text: str, reference: Reference) -> None:
     "text", ["", "r.example/", "r.example/A", "a b", "r.example/a:b:c", "r.example/a@sha256:1"]
 )
 def test_what_is_no_reference(text: str) -> None:
-    with pytest.raises(RequestInvalidError, match="not the name of an image"):
+    with pytest.raises(ReferenceInvalidError, match="not the name of an image"):
         parse_reference(text)
 
 

@@ -15,17 +15,19 @@ from tests.unit.oci.fake_registry import (
 )
 
 from modelyard.contract.errors import (
-    DigestMismatchError,
-    RegistryForbiddenError,
-    RegistryNotFoundError,
-    RegistryRefusedError,
-    RegistryTooLargeError,
-    RegistryUnavailableError,
     SourceUnavailableError,
 )
 from modelyard.oci import (
     Blob,
     Registry,
+)
+from modelyard.oci.errors import (
+    BlobDigestMismatchError,
+    RegistryForbiddenError,
+    RegistryNotFoundError,
+    RegistryRefusedError,
+    RegistryTooLargeError,
+    RegistryUnavailableError,
 )
 from modelyard.oci.media_types import (
     OCI_INDEX,
@@ -283,7 +285,7 @@ def test_a_registry_that_takes_no_upload(
 def test_a_digest_that_the_content_does_not_have(
     fake: FakeRegistry, registry: Registry, repository: Reference
 ) -> None:
-    with pytest.raises(DigestMismatchError, match=f"{DIGEST}, not sha256:0"):
+    with pytest.raises(BlobDigestMismatchError, match=f"{DIGEST}, not sha256:0"):
         registry.upload(repository, Memory(), digest="sha256:" + "0" * 64)
     assert (fake.blobs, fake.sessions) == ({}, {})
 

@@ -28,12 +28,12 @@ from modelyard.contract.build_request import (
     ErrorDetail,
     Step,
 )
-from modelyard.contract.errors import (
+from modelyard.kube.errors import Rejected
+from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, SECRETS
+from modelyard.oci.errors import (
     RegistryForbiddenError,
     RegistryUnavailableError,
 )
-from modelyard.kube.errors import Rejected
-from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, SECRETS
 from modelyard.settings import BuildSettings, OperatorSettings
 
 

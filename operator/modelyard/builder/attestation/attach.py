@@ -24,11 +24,9 @@ from modelyard.builder.attestation.build_facts import (
     Json,
 )
 from modelyard.builder.attestation.bundle import Signer
-from modelyard.contract.errors import (
-    RegistryRefusedError,
-    about,
-)
+from modelyard.contract.errors import about
 from modelyard.oci import Descriptor
+from modelyard.oci.errors import RegistryRefusedError
 from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
 from modelyard.task_group import Crew

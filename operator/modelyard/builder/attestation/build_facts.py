@@ -20,12 +20,14 @@ from modelyard.contract.build_request import (
 )
 from modelyard.contract.scoring_runtime import runtime_version
 from modelyard.contract.urls import (
-    redact,
-    redact_text,
     requirements_url,
     scheme,
 )
 from modelyard.oci.reference import parse_reference
+from modelyard.redaction import (
+    redact,
+    redact_text,
+)
 
 Json = dict[str, Any]
 

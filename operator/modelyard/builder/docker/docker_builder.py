@@ -15,6 +15,7 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException
 
+from modelyard.backoff import Backoff
 from modelyard.builder.assemble import assemble
 from modelyard.builder.attestation.attach import (
     UNATTESTED,
@@ -48,7 +49,6 @@ from modelyard.contract.build_request import (
 from modelyard.contract.errors import (
     BuildStepFailedError,
     EngineUnavailableError,
-    RegistryError,
 )
 from modelyard.contract.scoring_runtime import (
     PACKAGE,
@@ -56,6 +56,7 @@ from modelyard.contract.scoring_runtime import (
     runtime_files,
 )
 from modelyard.oci import Registry
+from modelyard.oci.errors import RegistryError
 from modelyard.oci.reference import parse_reference
 from modelyard.oci.registry_config import RegistryAccess
 from modelyard.retry import Retry
@@ -95,7 +96,7 @@ class DockerBuilder:
     """Whether bill of materials and provenance are attached to images."""
     signer: Signer | None = None
     conda: CondaSettings = field(default_factory=CondaSettings)
-    retry: Retry = field(default_factory=lambda: Retry(attempts=5, first_seconds=1))
+    retry: Retry = field(default_factory=lambda: Retry(attempts=5, backoff=Backoff(1.0, 30.0)))
 
     def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
         """See ImageBuilder."""

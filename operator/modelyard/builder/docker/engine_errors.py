@@ -6,13 +6,16 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from modelyard.coded_error import CodedError
 from modelyard.contract.errors import (
     BaseImageNotFoundError,
-    BuildFailedError,
     BuildStepFailedError,
     DiskFullError,
     PackageIndexUnavailableError,
     PipFailedError,
+)
+from modelyard.oci.errors import (
+    RegistryError,
     RegistryForbiddenError,
     RegistryRefusedError,
     RegistryUnavailableError,
@@ -39,7 +42,7 @@ _UNAVAILABLE: Final = re.compile(
 )
 
 
-def build_error(instruction: str, output: Sequence[str], message: str) -> BuildFailedError:
+def build_error(instruction: str, output: Sequence[str], message: str) -> CodedError:
     """Why a build stopped at an instruction of the Dockerfile, with the output of that instruction."""
     if _DISK_FULL.search(message) or any(map(_DISK_FULL.search, output)):
         return DiskFullError("the disk of the Docker engine is full: make room for images on the node")
@@ -50,7 +53,7 @@ def build_error(instruction: str, output: Sequence[str], message: str) -> BuildF
     return BuildStepFailedError(_short(f"the step {instruction!r} failed: {message}"))
 
 
-def push_error(target: str, message: str) -> BuildFailedError:
+def push_error(target: str, message: str) -> RegistryError:
     """Why a push failed."""
     said = _short(f"pushing {target} failed: {message}")
     if _UNAVAILABLE.search(message):
@@ -60,7 +63,7 @@ def push_error(target: str, message: str) -> BuildFailedError:
     return RegistryRefusedError(said)
 
 
-def _base_error(image: str, message: str) -> BuildFailedError:
+def _base_error(image: str, message: str) -> CodedError:
     if _UNAVAILABLE.search(message):
         return RegistryUnavailableError(_short(f"the base image {image} cannot be pulled: {message}"))
     if _NOT_FOUND.search(message):
@@ -72,7 +75,7 @@ def _base_error(image: str, message: str) -> BuildFailedError:
     return BuildStepFailedError(_short(f"the base image {image} cannot be used: {message}"))
 
 
-def _pip_error(output: Sequence[str], message: str) -> BuildFailedError:
+def _pip_error(output: Sequence[str], message: str) -> CodedError:
     found = [match[1] or match[2] for line in output if (match := _PIP_ERROR.match(line))]
     said = _short(
         "; ".join(_VERSIONS.sub(r"(newest versions: \1)", line) for line in dict.fromkeys(found)) or message

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from modelyard.contract.errors import CondaFileInvalidError
-from modelyard.contract.urls import redact_text
+from modelyard.redaction import redact_text
 
 _IGNORED: Final = ("name", "prefix")  # where it was on the machine that it was exported from
 _KEYS: Final = ("channels", "dependencies", "variables", *_IGNORED)

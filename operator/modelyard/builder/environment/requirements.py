@@ -18,8 +18,8 @@ from modelyard.contract.errors import (
 )
 from modelyard.contract.urls import (
     PACKAGE_SUFFIXES,
-    redact_text,
 )
+from modelyard.redaction import redact_text
 
 _CONTINUED: Final = re.compile(r"\\\r?\n")
 _COMMENT: Final = re.compile(r"(?:^|\s+)#.*$", re.MULTILINE)

@@ -15,12 +15,14 @@ from modelyard.builder.layers.compression import (
 from modelyard.contract.errors import (
     BaseImageNotFoundError,
     BaseImageUnfitError,
-    RegistryNotFoundError,
-    RegistryRefusedError,
 )
 from modelyard.oci import (
     Descriptor,
     Registry,
+)
+from modelyard.oci.errors import (
+    RegistryNotFoundError,
+    RegistryRefusedError,
 )
 from modelyard.oci.reference import (
     Reference,

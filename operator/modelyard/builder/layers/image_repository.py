@@ -8,10 +8,12 @@ from modelyard.builder.layers.compression import Packed
 from modelyard.builder.layers.layer import Layer
 from modelyard.builder.layers.tar_stream import Tar
 from modelyard.contract.build_progress import ProgressMeter
+from modelyard.contract.errors import DigestMismatchError
 from modelyard.oci import (
     Descriptor,
     Registry,
 )
+from modelyard.oci.errors import BlobDigestMismatchError
 from modelyard.oci.reference import Reference
 from modelyard.sizes import human
 
@@ -42,7 +44,10 @@ class Store:
             return
         digest, size = layer["digest"], layer["size"]
         what = f"layer {digest.removeprefix('sha256:')[:12]} of {source.repository}"
-        self._registry.copy(source, self.repository, digest, size, self._progress(what, lambda: size))
+        try:
+            self._registry.copy(source, self.repository, digest, size, self._progress(what, lambda: size))
+        except BlobDigestMismatchError as error:
+            raise DigestMismatchError(error.message) from None
         self._log(f"{what}: {human(size)} copied")
 
     def share(self, layer: Descriptor, source: Reference) -> bool:

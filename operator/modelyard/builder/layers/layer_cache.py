@@ -17,13 +17,13 @@ from modelyard.builder.layers.image_documents import (
 )
 from modelyard.builder.layers.image_repository import Store
 from modelyard.builder.layers.layer import Layer
-from modelyard.contract.errors import (
+from modelyard.oci import Registry
+from modelyard.oci.errors import (
     RegistryError,
     RegistryForbiddenError,
     RegistryNotFoundError,
     RegistryRefusedError,
 )
-from modelyard.oci import Registry
 from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
 

@@ -36,8 +36,8 @@ from modelyard.contract.errors import (
 from modelyard.contract.urls import (
     clean_file_name,
     file_name,
-    redact,
 )
+from modelyard.redaction import redact
 from modelyard.sizes import human
 from modelyard.task_group import Crew
 

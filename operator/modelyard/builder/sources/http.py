@@ -18,6 +18,7 @@ from typing import Final
 import httpx
 
 from modelyard.builder.sources.context import FetchContext
+from modelyard.builder.sources.header_value import header_value
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
     SourceForbiddenError,
@@ -26,16 +27,15 @@ from modelyard.contract.errors import (
     SourceRefusedError,
     SourceUnavailableError,
 )
-from modelyard.contract.urls import (
-    file_name,
+from modelyard.contract.urls import file_name
+from modelyard.oci.registry_config import (
+    Credential,
+)
+from modelyard.oci.responses import retry_after_seconds
+from modelyard.redaction import (
     redact,
     redact_text,
 )
-from modelyard.oci.registry_config import (
-    Credential,
-    header_value,
-)
-from modelyard.oci.responses import retry_after_seconds
 from modelyard.streams.range_stream import (
     Opened,
     WrongRangeError,

@@ -40,9 +40,11 @@ from modelyard.contract.errors import (
 )
 from modelyard.contract.urls import (
     file_name,
+    scheme,
+)
+from modelyard.redaction import (
     redact,
     redact_text,
-    scheme,
 )
 from modelyard.streams.range_stream import Opened
 

@@ -17,15 +17,11 @@ from typing import Any, Final
 
 from modelyard.builder.archive_paths import inner_path
 from modelyard.builder.sources.context import FetchContext
+from modelyard.builder.sources.header_value import header_value
 from modelyard.builder.sources.remote_file import RemoteFolder
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
     DigestMismatchError,
-    RegistryError,
-    RegistryForbiddenError,
-    RegistryNotFoundError,
-    RegistryUnavailableError,
-    RequestInvalidError,
     SourceError,
     SourceForbiddenError,
     SourceInvalidError,
@@ -35,6 +31,13 @@ from modelyard.contract.errors import (
 )
 from modelyard.contract.urls import clean_file_name
 from modelyard.oci import Registry
+from modelyard.oci.errors import (
+    ReferenceInvalidError,
+    RegistryError,
+    RegistryForbiddenError,
+    RegistryNotFoundError,
+    RegistryUnavailableError,
+)
 from modelyard.oci.reference import (
     Reference,
     is_digest,
@@ -43,7 +46,6 @@ from modelyard.oci.reference import (
 from modelyard.oci.registry_config import (
     Credential,
     credential_of,
-    header_value,
 )
 from modelyard.streams.range_stream import (
     Opened,
@@ -102,7 +104,7 @@ class BlobFile:
 def _reference(url: str) -> Reference:
     try:
         return parse_reference(url.partition("://")[2])
-    except RequestInvalidError as error:
+    except ReferenceInvalidError as error:
         raise SourceInvalidError(error.message) from None
 
 

@@ -28,8 +28,8 @@ from modelyard.contract.errors import (
 from modelyard.contract.urls import (
     claim_name,
     file_name,
-    redact,
 )
+from modelyard.redaction import redact
 from modelyard.streams.range_stream import Opened
 
 _CHUNK_BYTES: Final = 1024 * 1024

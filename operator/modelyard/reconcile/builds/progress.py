@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from modelyard.api.status import ErrorDetail, ErrorResponse
+from modelyard.coded_error import CodedError
 from modelyard.contract.build_request import (
     BuildError,
     BuildRequest,
 )
-from modelyard.contract.errors import BuildFailedError
 from modelyard.contract.input_hash import input_hash
 from modelyard.contract.scoring_runtime import runtime_version
 from modelyard.kube.errors import AlreadyExists, Forbidden, Rejected
@@ -98,7 +98,7 @@ async def advance(
     try:
         request = await _tagged(ctx, request)
         digest = await ctx.registry.digest(f"{request.repository}:{request.tag}")
-    except BuildFailedError as error:
+    except CodedError as error:
         return Failure(_response(error.code, str(error), transient=error.transient), error.transient)
     if digest:
         BUILDS.labels(result="reused").inc()
@@ -203,7 +203,7 @@ async def _pushed(ctx: Context, item: CustomObject, record: Revision, job: Build
     """The image of a build that says it has pushed it, if the registry has it."""
     try:
         digest = await ctx.registry.digest(job.reference)
-    except BuildFailedError:
+    except CodedError:
         return None  # the pod's result comes all the same
     if digest is None:
         return None

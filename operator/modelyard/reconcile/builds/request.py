@@ -18,10 +18,10 @@ from modelyard.contract.build_request import (
 )
 from modelyard.contract.urls import (
     claim_name,
-    redact,
     requirements_url,
 )
 from modelyard.kube.types import Json
+from modelyard.redaction import redact
 from modelyard.settings import OperatorSettings
 
 Credentials = Mapping[str, Mapping[str, str]]  # name of a Secret → its keys and values

@@ -15,8 +15,8 @@ from tests.unit.builder.attestation.conftest import (
 from modelyard.builder.attestation.attach import attach
 from modelyard.builder.attestation.build_facts import BuildFacts
 from modelyard.builder.attestation.signing_key import KeySigner
-from modelyard.contract.errors import (
-    BuildFailedError,
+from modelyard.contract.errors import BuildFailedError
+from modelyard.oci.errors import (
     RegistryRefusedError,
     RegistryUnavailableError,
 )

@@ -28,6 +28,8 @@ from modelyard.contract.errors import (
     BuildStepFailedError,
     EngineUnavailableError,
     PipFailedError,
+)
+from modelyard.oci.errors import (
     RegistryForbiddenError,
     RegistryUnavailableError,
 )

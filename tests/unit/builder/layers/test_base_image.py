@@ -15,9 +15,9 @@ from modelyard.contract.errors import (
     BaseImageNotFoundError,
     BaseImageUnfitError,
     BuildFailedError,
-    RegistryRefusedError,
 )
 from modelyard.oci import Registry
+from modelyard.oci.errors import RegistryRefusedError
 from modelyard.oci.registry_config import RegistryAccess
 from modelyard.retry import Retry
 

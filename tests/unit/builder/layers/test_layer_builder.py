@@ -22,6 +22,7 @@ from tests.unit.oci.fake_registry import (
 )
 
 from modelyard.builder.layers import layer_builder
+from modelyard.builder.result import step_of
 from modelyard.contract.build_request import (
     AssetInput,
     Limits,
@@ -34,10 +35,10 @@ from modelyard.contract.errors import (
     BaseImageUnfitError,
     BuildFailedError,
     DigestMismatchError,
-    RegistryForbiddenError,
     SourceNotFoundError,
     SourceTooLargeError,
 )
+from modelyard.oci.errors import RegistryForbiddenError
 
 MODEL = bytes(range(256)) * 5000
 """More than is read of a source before it is sent."""
@@ -315,7 +316,7 @@ def test_failures(
     text = json.dumps(fields).replace("{registry}", builds.fake.address).replace("{web}", builds.web.url)
     with pytest.raises(error) as failure:
         builds.publish(builds.request(**json.loads(text)))
-    assert (failure.value.step or builds.log.step) == step
+    assert step_of(failure.value, builds.log) == step
 
 
 def test_who_may_not_push_is_told_so(builds: Builds, fake: FakeRegistry) -> None:
@@ -325,7 +326,7 @@ def test_who_may_not_push_is_told_so(builds: Builds, fake: FakeRegistry) -> None
     fake.refuse = refuse
     with pytest.raises(RegistryForbiddenError) as failure:
         builds.publish(builds.request())
-    assert failure.value.step == Step.PUSH
+    assert step_of(failure.value, builds.log) == Step.PUSH
 
 
 def test_what_is_said_of_an_image_is_attached_to_it(builds: Builds) -> None:

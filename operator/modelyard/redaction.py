@@ -1,0 +1,37 @@
+"""Removal of credentials from URLs, so that logs and messages can contain the URLs."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+URL: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>`]+|\bdata:[^\s\"'<>`]+", re.IGNORECASE)
+
+
+def redact(url: str) -> str:
+    """Return the URL without the parts that may be a credential: user, query, fragment, inline data."""
+    parts = split_url(url)
+    if parts is None:
+        return "(an unreadable url)"
+    if parts.scheme == "data":
+        return "data:…"
+    return urlunsplit((parts.scheme, host_of(parts), parts.path, "…" if parts.query else "", ""))
+
+
+def redact_text(text: str) -> str:
+    """Return the text, a line of a log for example, with each URL in it redacted."""
+    return URL.sub(lambda found: redact(found.group()), text)
+
+
+def split_url(url: str) -> SplitResult | None:
+    """Return the parts of a URL, None if `urlsplit` cannot read it (an unclosed bracket, for example)."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
+
+
+def host_of(parts: SplitResult) -> str:
+    """Return the `host:port` of a URL without `user:password@`."""
+    return parts.netloc.rpartition("@")[2]
