@@ -22,7 +22,7 @@ demo: cluster install ## a model trained, built, served, scaled and rolled on a 
 test: test-unit test-integration test-e2e conformance-scoring fuzz-scoring conformance-api test-spark ## every test
 
 test-unit: $(VENV) ## tests with no cluster
-	$(RUN) pytest tests/unit
+	$(RUN) pytest tests/unit tests/lint
 
 test-integration: $(VENV) cluster image ## tests against a real API server, engine and registry
 	. .cluster/env && $(RUN) pytest tests/integration
