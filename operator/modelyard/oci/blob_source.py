@@ -9,8 +9,8 @@ from modelyard.oci.reference import Reference
 from modelyard.oci.transport import Transport
 from modelyard.streams.range_stream import (
     WrongRangeError,
-    opened,
     range_header,
+    range_stream,
 )
 
 
@@ -34,6 +34,6 @@ class BlobSource:
         headers = {"Accept-Encoding": "identity"} | range_header(offset, self.size)
         with self._transport.request("GET", url, self._repository, headers=headers) as response:
             try:
-                yield from opened(response, offset).rest(offset)
+                yield from range_stream(response, offset).rest(offset)
             except WrongRangeError as error:
                 raise RegistryUnavailableError(f"{self._repository}: {error}") from None

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from modelyard.coded_error import CodedError
 from modelyard.streams.blocks import blocks
-from modelyard.streams.prefetcher import Ahead
+from modelyard.streams.prefetcher import Prefetcher
 
 _PART_BYTES: Final = 16 * 1024 * 1024  # held in memory; S3 behind a registry takes no part below 5 MiB
 
@@ -61,9 +61,9 @@ class Body:
         """Of the content, if that is known once its first bytes were read."""
         return self._content.size
 
-    def ahead(self, offset: int) -> Ahead:
+    def ahead(self, offset: int) -> Prefetcher:
         """The bytes from `offset` on, to be `hashed`."""
-        return Ahead(self._open(offset))
+        return Prefetcher(self._open(offset))
 
     def hashed(self, chunks: Iterator[bytes], offset: int) -> Iterator[bytes]:
         """The same chunks, which begin at `offset`."""

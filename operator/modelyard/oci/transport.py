@@ -23,7 +23,7 @@ from modelyard.oci.responses import (
     unreachable,
 )
 from modelyard.retry import Retry
-from modelyard.streams.urllib3_transport import Connections
+from modelyard.streams.urllib3_transport import Urllib3Transport
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class Transport:
         self._credential = credential
         self._logins: dict[tuple[str, tuple[str, ...]], Login] = {}
         self._http = httpx.Client(
-            transport=Connections(access.tls), timeout=TIMEOUT, max_redirects=_REDIRECTS
+            transport=Urllib3Transport(access.tls), timeout=TIMEOUT, max_redirects=_REDIRECTS
         )
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import Final, Self
 _ROOM: Final = 4  # chunks that wait to be used
 
 
-class Ahead:
+class Prefetcher:
     """The same chunks, read by a thread from now on, while those before them are used. Close it after use.
 
     What reading raises comes after the chunks before it.

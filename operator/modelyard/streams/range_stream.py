@@ -19,7 +19,7 @@ class WrongRangeError(Exception):
 
 
 @dataclass(frozen=True)
-class Opened:
+class RangeStream:
     """One try at a file, its bytes still unread."""
 
     start: int
@@ -43,16 +43,16 @@ def range_header(offset: int, size: int | None = None) -> dict[str, str]:
     return {"Range": f"bytes={offset}-{end}"} if offset else {}
 
 
-def opened(response: httpx.Response, offset: int) -> Opened:
+def range_stream(response: httpx.Response, offset: int) -> RangeStream:
     """An answer of 200 or 206; raises WrongRangeError. Its chunks raise httpx.TransportError."""
     chunks = _chunks(response)
     if response.status_code != 206:
         length = response.headers.get("content-length", "")
-        return Opened(0, int(length) if length.isascii() and length.isdigit() else None, chunks)
+        return RangeStream(0, int(length) if length.isascii() and length.isdigit() else None, chunks)
     found = _CONTENT_RANGE.match(response.headers.get("content-range", ""))
     if not found or int(found[1]) != offset:
         raise WrongRangeError("the server sent another range of the file than was asked for")
-    return Opened(offset, int(found[2]) if found[2] != "*" else None, chunks)
+    return RangeStream(offset, int(found[2]) if found[2] != "*" else None, chunks)
 
 
 def _chunks(response: httpx.Response) -> Iterator[bytes]:

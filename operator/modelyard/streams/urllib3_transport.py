@@ -22,7 +22,7 @@ _PER_HOST: Final = 10  # that are kept open
 _SEND_SECONDS: Final = 30.0  # for a chunk; urllib3 would give it as long as a new connection takes at most
 
 
-class Connections(httpx.BaseTransport):
+class Urllib3Transport(httpx.BaseTransport):
     """Safe for threads. HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the process count, in either case."""
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:

@@ -9,14 +9,14 @@ from contextvars import ContextVar
 
 import pytest
 
-from modelyard.streams.prefetcher import Ahead
+from modelyard.streams.prefetcher import Prefetcher
 
 WAIT_SECONDS = 30
 
 
 def test_gives_the_same_chunks() -> None:
     chunks = [str(number).encode() for number in range(100)]
-    assert list(Ahead(iter(chunks))) == chunks
+    assert list(Prefetcher(iter(chunks))) == chunks
 
 
 def test_reads_on_while_a_chunk_is_used() -> None:
@@ -27,7 +27,7 @@ def test_reads_on_while_a_chunk_is_used() -> None:
         second.set()
         yield b"second"
 
-    reading = Ahead(chunks())
+    reading = Prefetcher(chunks())
     assert next(reading) == b"first"
     assert second.wait(WAIT_SECONDS)  # nobody has asked for it yet
     assert list(reading) == [b"second"]
@@ -42,7 +42,7 @@ def test_reads_only_a_little_ahead() -> None:
             read += 1
             yield b"x"
 
-    reading = Ahead(chunks())
+    reading = Prefetcher(chunks())
     for used in range(1, 101):
         next(reading)
         assert read <= used + 6
@@ -55,7 +55,7 @@ def test_an_error_comes_in_its_place() -> None:
         yield b"first"
         raise OSError("broken")
 
-    reading = Ahead(chunks())
+    reading = Prefetcher(chunks())
     assert next(reading) == b"first"
     with pytest.raises(OSError, match="broken"):
         next(reading)
@@ -68,7 +68,7 @@ def test_closing_ends_the_reading() -> None:
         while True:
             yield b"x"
 
-    with closing(Ahead(endless())) as reading:
+    with closing(Prefetcher(endless())) as reading:
         next(reading)
     assert threading.active_count() == threads
 
@@ -76,7 +76,7 @@ def test_closing_ends_the_reading() -> None:
 def test_reads_in_the_callers_context() -> None:
     allowed: ContextVar[bytes] = ContextVar("allowed")
     allowed.set(b"mine")
-    assert list(Ahead(allowed.get() for _ in range(1))) == [b"mine"]
+    assert list(Prefetcher(allowed.get() for _ in range(1))) == [b"mine"]
 
 
 def test_begins_before_anybody_asks() -> None:
@@ -86,11 +86,11 @@ def test_begins_before_anybody_asks() -> None:
         begun.set()
         yield b"first"
 
-    with closing(Ahead(chunks())):
+    with closing(Prefetcher(chunks())):
         assert begun.wait(WAIT_SECONDS)
 
 
 def test_its_end_stays_the_end() -> None:
-    reading = Ahead(iter([b"only"]))
+    reading = Prefetcher(iter([b"only"]))
     assert list(reading) == [b"only"]
     assert list(reading) == []

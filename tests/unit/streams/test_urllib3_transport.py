@@ -14,7 +14,7 @@ from tests.support.web_server import (
     WebServer,
 )
 
-from modelyard.streams.urllib3_transport import Connections
+from modelyard.streams.urllib3_transport import Urllib3Transport
 
 _CHUNKS = [b"a" * 100_000, b"b", b""]
 
@@ -25,7 +25,7 @@ def _no_tls() -> NoReturn:
 
 @pytest.fixture
 def client() -> Iterator[httpx.Client]:
-    with httpx.Client(transport=Connections(_no_tls)) as client:
+    with httpx.Client(transport=Urllib3Transport(_no_tls)) as client:
         yield client
 
 
@@ -105,7 +105,7 @@ def test_tls_is_checked(client: httpx.Client) -> None:
         for trusted in (authority, other):
             known = ssl.create_default_context()
             trusted.configure_trust(known)
-            with httpx.Client(transport=Connections(lambda known=known: known)) as client:
+            with httpx.Client(transport=Urllib3Transport(lambda known=known: known)) as client:
                 if trusted is authority:
                     assert client.get(server.url).text == "trusted"
                 else:
@@ -119,7 +119,7 @@ def test_tls_is_checked(client: httpx.Client) -> None:
 def test_a_proxy_of_the_environment(web: WebServer, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, f"http://me:p%40ss@{web.address}")
     web.answer = lambda _: Answer(200, b"by the proxy")
-    with httpx.Client(transport=Connections(_no_tls)) as client:
+    with httpx.Client(transport=Urllib3Transport(_no_tls)) as client:
         assert client.get("http://elsewhere.example/file").text == "by the proxy"
     assert web.asked[0].path == "http://elsewhere.example/file"
     assert web.asked[0].headers["proxy-authorization"] == "Basic bWU6cEBzcw=="
@@ -129,5 +129,5 @@ def test_hosts_without_the_proxy(web: WebServer, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,.svc")
     web.answer = lambda _: Answer(200, b"directly")
-    with httpx.Client(transport=Connections(_no_tls)) as client:
+    with httpx.Client(transport=Urllib3Transport(_no_tls)) as client:
         assert client.get(web.url).text == "directly"

@@ -18,7 +18,7 @@ from modelyard.contract.errors import (
     SourceUnavailableError,
 )
 from modelyard.sizes import human
-from modelyard.streams.range_stream import Opened
+from modelyard.streams.range_stream import RangeStream
 
 
 class FileStream:
@@ -38,7 +38,7 @@ class FileStream:
         self._context = context
         self._hash = hashlib.sha256()
         self._waiting = ExitStack()
-        self._first: Opened | None = context.retry.run(self._ask, on_retry=context.log)
+        self._first: RangeStream | None = context.retry.run(self._ask, on_retry=context.log)
         self.size = self._first.size
         """Of the whole file; None when the server does not say."""
         try:
@@ -78,7 +78,7 @@ class FileStream:
                 " correct the digest, or what is at the url"
             )
 
-    def _ask(self) -> Opened:
+    def _ask(self) -> RangeStream:
         with ExitStack() as stack:
             opened = stack.enter_context(self._remote.open(0))
             self._waiting = stack.pop_all()
@@ -90,12 +90,12 @@ class FileStream:
             yield from replace(opened, chunks=self._hashed(opened)).rest(offset)
 
     @contextmanager
-    def _opened(self, offset: int) -> Iterator[Opened]:
+    def _opened(self, offset: int) -> Iterator[RangeStream]:
         first, self._first = self._first, None
         with self._waiting:  # where `close` reaches it, too: reading may be left anywhere
             yield first if first and offset == 0 else self._waiting.enter_context(self._remote.open(offset))
 
-    def _hashed(self, opened: Opened) -> Iterator[bytes]:
+    def _hashed(self, opened: RangeStream) -> Iterator[bytes]:
         """The chunks; raises _ChangedError unless what is read again is what was read before."""
         at, known, before = opened.start, self.read_bytes, self._hash.digest()
         again = hashlib.sha256()

@@ -37,12 +37,12 @@ from modelyard.redaction import (
     redact_text,
 )
 from modelyard.streams.range_stream import (
-    Opened,
+    RangeStream,
     WrongRangeError,
-    opened,
     range_header,
+    range_stream,
 )
-from modelyard.streams.urllib3_transport import Connections
+from modelyard.streams.urllib3_transport import Urllib3Transport
 
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0)
 _REDIRECTS: Final = 5
@@ -54,7 +54,7 @@ def http_file(source: Source, context: FetchContext) -> Iterator[HttpFile]:
     """Raises SourceInvalidError for a URL or credentials that cannot be used."""
     url = _url(source.url or "")
     credentials = _credential_headers(source.credentials, url)
-    with httpx.Client(transport=Connections(context.access.tls), timeout=_TIMEOUT) as client:
+    with httpx.Client(transport=Urllib3Transport(context.access.tls), timeout=_TIMEOUT) as client:
         yield HttpFile(client, url, credentials, source.digest)
 
 
@@ -72,14 +72,14 @@ class HttpFile:
         self._etag: str | None = None
 
     @contextmanager
-    def open(self, offset: int) -> Iterator[Opened]:
+    def open(self, offset: int) -> Iterator[RangeStream]:
         headers = {"Accept-Encoding": "identity"}  # the file's own bytes: they are what the digest is of
         if offset and self._etag:
             headers |= range_header(offset) | {"If-Range": self._etag}
         try:
             with _open(self._client, self._url, headers, self._credentials) as response:
                 self._etag = _etag(response, self._etag)
-                yield opened(response, offset)
+                yield range_stream(response, offset)
         except WrongRangeError as error:
             self._etag = None  # from the start again, which shows whether it has changed
             raise SourceUnavailableError(f"{redact(str(self._url))}: {error}") from None

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 from modelyard.builder.sources.context import FetchContext
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import SourceInvalidError
-from modelyard.streams.range_stream import Opened
+from modelyard.streams.range_stream import RangeStream
 
 
 class InlineFile:
@@ -26,8 +26,8 @@ class InlineFile:
         self._content = content
 
     @contextmanager
-    def open(self, offset: int) -> Iterator[Opened]:
-        yield Opened(offset, len(self._content), iter([self._content[offset:]]))
+    def open(self, offset: int) -> Iterator[RangeStream]:
+        yield RangeStream(offset, len(self._content), iter([self._content[offset:]]))
 
 
 @contextmanager

@@ -46,7 +46,7 @@ from modelyard.redaction import (
     redact,
     redact_text,
 )
-from modelyard.streams.range_stream import Opened
+from modelyard.streams.range_stream import RangeStream
 
 # Only what is itself a secret or an address: keys that name files would read the build's own.
 _KEYS: Final = {
@@ -89,14 +89,14 @@ class StoredFile:
         self._etag: str | None = None
 
     @contextmanager
-    def open(self, offset: int) -> Iterator[Opened]:
+    def open(self, offset: int) -> Iterator[RangeStream]:
         start = offset if self._etag else 0
         options: Any = {"range": {"offset": start}, "if_match": self._etag} if start else {}
         try:
             found = obstore.get(self._store, self._key, options=options)
             self._etag = _unchanged(found.meta["e_tag"], self._etag if start else None)
             chunks = map(bytes, found.stream(min_chunk_size=_CHUNK_BYTES))
-            yield Opened(start, found.meta["size"], chunks)
+            yield RangeStream(start, found.meta["size"], chunks)
         except (NotFoundError, FileNotFoundError):  # documented, and raised
             raise SourceNotFoundError(f"{self._url} does not exist") from None
         except (PermissionDeniedError, UnauthenticatedError):

@@ -48,9 +48,9 @@ from modelyard.oci.registry_config import (
     credential_of,
 )
 from modelyard.streams.range_stream import (
-    Opened,
+    RangeStream,
     WrongRangeError,
-    opened,
+    range_stream,
 )
 
 _TITLE: Final = "org.opencontainers.image.title"
@@ -90,13 +90,13 @@ class BlobFile:
         self._reference = reference
 
     @contextmanager
-    def open(self, offset: int) -> Iterator[Opened]:
+    def open(self, offset: int) -> Iterator[RangeStream]:
         with (
             _source_errors(),
             self._registry.blob(self._reference, self.digest, offset=offset, size=self._size) as response,
         ):
             try:
-                yield opened(response, offset)
+                yield range_stream(response, offset)
             except WrongRangeError as error:
                 raise SourceUnavailableError(f"{self._reference}: {error}") from None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Protocol
 
-from modelyard.streams.range_stream import Opened
+from modelyard.streams.range_stream import RangeStream
 
 
 class RemoteFile(Protocol):
@@ -22,7 +22,7 @@ class RemoteFile(Protocol):
     def digest(self) -> str | None:
         """sha256:… that the bytes must have."""
 
-    def open(self, offset: int) -> AbstractContextManager[Opened]:
+    def open(self, offset: int) -> AbstractContextManager[RangeStream]:
         """From `offset` on where the place can do that for the very same file, from 0 else.
 
         Raises SourceError and its kinds, also for what goes wrong while the chunks are read.

@@ -20,7 +20,7 @@ from modelyard.builder.sources.volume import volume_file
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import SourceInvalidError
 from modelyard.contract.urls import scheme
-from modelyard.streams.range_stream import Opened
+from modelyard.streams.range_stream import RangeStream
 
 Opener = Callable[[Source, FetchContext], AbstractContextManager[RemoteFile | RemoteFolder]]
 _OPENERS: Final[dict[str, Opener]] = {
@@ -69,7 +69,7 @@ class PolicyCheckedFile:
         self._policy = policy
 
     @contextmanager
-    def open(self, offset: int) -> Iterator[Opened]:
+    def open(self, offset: int) -> Iterator[RangeStream]:
         with ExitStack() as stack:
             with self._policy.watching(self._source):
                 opened = stack.enter_context(self._remote.open(offset))

@@ -30,7 +30,7 @@ from modelyard.contract.urls import (
     file_name,
 )
 from modelyard.redaction import redact
-from modelyard.streams.range_stream import Opened
+from modelyard.streams.range_stream import RangeStream
 
 _CHUNK_BYTES: Final = 1024 * 1024
 _FOR_GOOD: Final = frozenset({errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO})  # the last one is a socket's
@@ -71,7 +71,7 @@ class VolumeFile:
         self._state: tuple[int, ...] | None = None
 
     @contextmanager
-    def open(self, offset: int) -> Iterator[Opened]:
+    def open(self, offset: int) -> Iterator[RangeStream]:
         with ExitStack() as stack, self._source_errors():
             file = os.open(self._path, _READ)
             stack.callback(os.close, file)
@@ -79,7 +79,7 @@ class VolumeFile:
             state = _state(file)
             start = offset if state == self._state else 0
             self._state = state
-            yield Opened(start, os.fstat(file).st_size, self._chunks(file, start))
+            yield RangeStream(start, os.fstat(file).st_size, self._chunks(file, start))
 
     def _check(self, file: int) -> None:
         if not Path(f"/proc/self/fd/{file}").readlink().is_relative_to(self._root):

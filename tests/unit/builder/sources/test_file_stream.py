@@ -34,7 +34,7 @@ from modelyard.contract.errors import (
     SourceUnavailableError,
 )
 from modelyard.retry import Retry
-from modelyard.streams.range_stream import Opened
+from modelyard.streams.range_stream import RangeStream
 
 BODY = bytes(range(256)) * 12 * 1024  # 3 MiB
 DIGEST = "sha256:" + hashlib.sha256(BODY).hexdigest()
@@ -176,9 +176,9 @@ def test_closing_reaches_a_reading_that_was_left_in_the_midst(retry: Retry) -> N
         name, digest = "file", None
 
         @contextmanager
-        def open(self, offset: int) -> Iterator[Opened]:
+        def open(self, offset: int) -> Iterator[RangeStream]:
             try:
-                yield Opened(offset, 4, iter([b"ab", b"cd"]))
+                yield RangeStream(offset, 4, iter([b"ab", b"cd"]))
             finally:
                 events.append("closed")
 
