@@ -16,11 +16,11 @@ _PATIENCE_SECONDS: Final = 5.0
 """For threads to leave a registry as they found it, well within the grace period of a pod."""
 
 
-class EndedError(Exception):
+class TaskCancelledError(Exception):
     """Raised in work that nobody waits for any more."""
 
 
-class Crew:
+class TaskGroup:
     """A context: what is started in it has ended after it, at once if it is left by an error.
 
     Its threads are no reason for the process to stay: one may hang in a connection.
@@ -40,36 +40,36 @@ class Crew:
         self._ended.set()
         wait(self._futures, _PATIENCE_SECONDS)
 
-    def start(self, work: Callable[[], T], *, dropped: Callable[[], None] = lambda: None) -> Future[T]:
+    def start(self, work: Callable[[], T], *, on_cancel: Callable[[], None] = lambda: None) -> Future[T]:
         """Begin as soon as there is room; the work should call `check` now and then.
 
-        `dropped` is called instead of it when the context was left before.
+        `on_cancel` is called instead of it when the context was left before.
         """
         future: Future[T] = Future()
         self._futures.append(future)  # type: ignore[arg-type] # nobody sets the result but the thread
         context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(self._run, work, dropped, future), daemon=True).start()
+        threading.Thread(target=context.run, args=(self._run, work, on_cancel, future), daemon=True).start()
         return future
 
     def check(self) -> None:
-        """Raises EndedError once the context was left."""
+        """Raises TaskCancelledError once the context was left."""
         if self._ended.is_set():
-            raise EndedError
+            raise TaskCancelledError
 
     def join(self) -> None:
         """Wait for all that was started; raises the first error at once."""
         for future in wait(self._futures, return_when=FIRST_EXCEPTION).done:
             future.result()
 
-    def _unless_ended(self, work: Callable[[], T], dropped: Callable[[], None]) -> T:
+    def _unless_ended(self, work: Callable[[], T], on_cancel: Callable[[], None]) -> T:
         if not self._ended.is_set():
             return work()
-        dropped()
-        raise EndedError
+        on_cancel()
+        raise TaskCancelledError
 
-    def _run(self, work: Callable[[], T], dropped: Callable[[], None], future: Future[T]) -> None:
+    def _run(self, work: Callable[[], T], on_cancel: Callable[[], None], future: Future[T]) -> None:
         with self._places:
             try:
-                future.set_result(self._unless_ended(work, dropped))
+                future.set_result(self._unless_ended(work, on_cancel))
             except BaseException as error:
                 future.set_exception(error)

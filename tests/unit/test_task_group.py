@@ -6,26 +6,26 @@ from concurrent.futures import Future
 import pytest
 
 from modelyard.task_group import (
-    Crew,
-    EndedError,
+    TaskCancelledError,
+    TaskGroup,
 )
 
 
 def test_what_is_started_goes_on_side_by_side() -> None:
     both = threading.Barrier(2)
-    with Crew() as crew:
-        futures = [crew.start(lambda: both.wait(10)) for _ in range(2)]
-        crew.join()
+    with TaskGroup() as tasks:
+        futures = [tasks.start(lambda: both.wait(10)) for _ in range(2)]
+        tasks.join()
     assert sorted(future.result() for future in futures) == [0, 1]
 
 
 def test_the_first_failure_comes_out_at_once() -> None:
     release = threading.Event()
-    with pytest.raises(ZeroDivisionError), Crew() as crew:
-        crew.start(lambda: release.wait(10))
-        crew.start(lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError), TaskGroup() as tasks:
+        tasks.start(lambda: release.wait(10))
+        tasks.start(lambda: 1 // 0)
         try:
-            crew.join()
+            tasks.join()
         finally:
             assert not release.is_set()
             release.set()
@@ -38,22 +38,22 @@ def test_what_is_under_way_ends_with_the_crew() -> None:
     def work() -> None:
         begun.set()
         while True:
-            crew.check()
+            tasks.check()
 
-    with pytest.raises(KeyboardInterrupt), Crew() as crew:
-        future = crew.start(work)
+    with pytest.raises(KeyboardInterrupt), TaskGroup() as tasks:
+        future = tasks.start(work)
         begun.wait(10)
         raise KeyboardInterrupt
-    assert isinstance(future.exception(0), EndedError)
+    assert isinstance(future.exception(0), TaskCancelledError)
 
 
 def test_what_was_not_begun_never_is() -> None:
-    release, dropped = threading.Event(), threading.Event()
-    with pytest.raises(KeyboardInterrupt), Crew() as crew:
+    release, cancelled = threading.Event(), threading.Event()
+    with pytest.raises(KeyboardInterrupt), TaskGroup() as tasks:
         for _ in range(10):
-            crew.start(lambda: release.wait(10))
-        late = crew.start(lambda: None, dropped=dropped.set)
+            tasks.start(lambda: release.wait(10))
+        late = tasks.start(lambda: None, on_cancel=cancelled.set)
         threading.Timer(0.01, release.set).start()
         raise KeyboardInterrupt
-    assert isinstance(late.exception(0), EndedError)
-    assert dropped.is_set()
+    assert isinstance(late.exception(0), TaskCancelledError)
+    assert cancelled.is_set()

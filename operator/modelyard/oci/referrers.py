@@ -26,7 +26,7 @@ from modelyard.oci.media_types import (
 from modelyard.oci.reference import Reference
 from modelyard.oci.responses import digest_of
 from modelyard.oci.transport import Transport
-from modelyard.task_group import Crew
+from modelyard.task_group import TaskGroup
 
 
 def referrers(
@@ -42,12 +42,12 @@ def referrers(
 
 def put(transport: Transport, repository: Reference, bodies: Sequence[bytes], media_type: str) -> None:
     """Push manifests of one subject side by side, and list them where the registry does not."""
-    with Crew() as crew:
+    with TaskGroup() as tasks:
         pushed = [
-            crew.start(partial(manifests.write, transport, repository, body, media_type, None))
+            tasks.start(partial(manifests.write, transport, repository, body, media_type, None))
             for body in bodies
         ]
-        crew.join()
+        tasks.join()
     untracked = [body for body, tracked in zip(bodies, pushed, strict=True) if not tracked.result()]
     if untracked:
         _record(transport, repository, untracked, media_type)

@@ -29,7 +29,7 @@ from modelyard.oci import Descriptor
 from modelyard.oci.errors import RegistryRefusedError
 from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
-from modelyard.task_group import Crew
+from modelyard.task_group import TaskGroup
 
 UNATTESTED: Final = "-unattested"
 """Ends the tag of an image that an engine has pushed, until it has got what is attached to it."""
@@ -69,11 +69,11 @@ def attach(
         name = f"{repository.registry}/{repository.repository}"
         documents = tuple(attachments(name, image, facts, signer))
         try:
-            with Crew() as crew:
-                crew.start(lambda: _bring_empty(registry, repository))
+            with TaskGroup() as tasks:
+                tasks.start(lambda: _bring_empty(registry, repository))
                 for document in documents:
-                    crew.start(partial(registry.upload_bytes, repository, document.body))
-                crew.join()
+                    tasks.start(partial(registry.upload_bytes, repository, document.body))
+                tasks.join()
             bodies = [manifest(image, document) for document in documents]
             registry.put_referrers(repository, bodies, OCI_MANIFEST)
         except RegistryRefusedError as error:

@@ -61,7 +61,7 @@ from modelyard.contract.image_layout import APP_ROOT, ENVIRONMENT, RUNTIME
 from modelyard.oci import Registry
 from modelyard.oci.reference import parse_reference
 from modelyard.oci.registry_config import RegistryAccess
-from modelyard.task_group import Crew
+from modelyard.task_group import TaskGroup
 
 _RUNTIME: Final = "scoring runtime"
 _ENVIRONMENT: Final = "environment"
@@ -84,12 +84,12 @@ class LayerBuilder:
 
     def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
         """See ImageBuilder."""
-        with Registry(self.access, log=log.for_step(Step.PUSH).write) as registry, Crew() as crew:
-            return _Build(self, request, workspace, log, registry, crew).publish(context)
+        with Registry(self.access, log=log.for_step(Step.PUSH).write) as registry, TaskGroup() as tasks:
+            return _Build(self, request, workspace, log, registry, tasks).publish(context)
 
 
 class _Build:
-    """One image: what goes on in the crew is independent of everything else."""
+    """One image: what goes on in the tasks is independent of everything else."""
 
     def __init__(
         self,
@@ -98,56 +98,56 @@ class _Build:
         workspace: Path,
         log: BuildLog,
         registry: Registry,
-        crew: Crew,
+        tasks: TaskGroup,
     ) -> None:
         self._builder = builder
         self._request = request
         self._workspace = workspace
         self._log = log
         self._registry = registry
-        self._crew = crew
+        self._tasks = tasks
         say = log.for_step(Step.PUSH).write
         repository = parse_reference(request.repository)
-        self._image = Store(registry, repository, say, crew.check)
+        self._image = Store(registry, repository, say, tasks.check)
         self._cache = LayerCache(
-            registry, Store(registry, cache_of(repository), say, crew.check), self._image, say
+            registry, Store(registry, cache_of(repository), say, tasks.check), self._image, say
         )
 
     def publish(self, context: FetchContext) -> str:
         """The digest of the image."""
         self._log.enter(Step.FETCH)
         models = ModelLayers(
-            self._request, context, self._log, image=self._image, cache=self._cache, crew=self._crew
+            self._request, context, self._log, image=self._image, cache=self._cache, tasks=self._tasks
         )
         to_fetch = models.begin()  # first and alone: they take longest, and the rest would only hold them up
         base = self._base()
         target = read_target(self._request.base_python, base.config)
-        self._crew.start(lambda: self._bring(base))
+        self._tasks.start(lambda: self._bring(base))
         # A conda environment brings its own Python, and the runtime is for that one.
-        early = None if self._request.conda_env_file else self._crew.start(lambda: self._runtime(target))
+        early = None if self._request.conda_env_file else self._tasks.start(lambda: self._runtime(target))
         limits = self._request.limits.model_copy(update={"download_bytes": models.left_bytes})
         request = self._request.model_copy(update={"limits": limits})
         content = assemble(request, self._workspace, context, self._log, models=to_fetch)
         models.take(content)
-        app = self._crew.start(lambda: self._image.send(tar_of({APP_ROOT: content.app}), _APP))
+        app = self._tasks.start(lambda: self._image.send(tar_of({APP_ROOT: content.app}), _APP))
         # For the configuration and what is attached, for which everything waits at the end.
         last_blobs = 1 + (_DOCUMENTS if self._builder.attests else 0)
-        self._crew.start(lambda: self._registry.reserve(self._image.repository, last_blobs))
+        self._tasks.start(lambda: self._registry.reserve(self._image.repository, last_blobs))
         self._log.enter(Step.BUILD)
         if content.conda:
             environment = [self._conda(content.conda, content.requirements, target.platform)]
             target = Target(_python_of(environment[0]), target.platform)
         else:
             environment = self._environment(target, content.requirements)
-        runtime = early or self._crew.start(lambda: self._runtime(target))
+        runtime = early or self._tasks.start(lambda: self._runtime(target))
         self._log.enter(Step.PUSH)
-        self._crew.join()
+        self._tasks.join()
         made = models.made()
         shared = [runtime.result(), *environment]
         layers = [*(kept.layer for kept in shared), app.result(), *(model.layer for model in made.values())]
         config = image_config(base, layers, content.variables, self._request.labels)
         manifest = image_manifest(base, layers, config)
-        self._crew.start(lambda: self._registry.upload_bytes(self._image.repository, config.body))
+        self._tasks.start(lambda: self._registry.upload_bytes(self._image.repository, config.body))
         if self._builder.attests:
             facts = build_facts(
                 self._request,
@@ -157,7 +157,7 @@ class _Build:
                 packages=tuple(Package(**package) for kept in shared for package in kept.facts["packages"]),
             )
             attach(self._registry, self._image.repository, manifest.descriptor, facts, self._builder.signer)
-        self._crew.join()
+        self._tasks.join()
         return self._registry.put_manifest(
             self._image.repository, manifest.body, manifest.media_type, tag=self._request.tag
         )
@@ -169,7 +169,7 @@ class _Build:
     def _bring(self, base: Base) -> None:
         with about("base image"):
             for layer in base.layers:
-                self._crew.check()
+                self._tasks.check()
                 self._image.bring(layer, base.reference)
 
     def _runtime(self, target: Target) -> Kept:
@@ -217,7 +217,7 @@ class _Build:
             make(folder)
             layer = self._image.send(tar_of({path: folder}), holds)
             kept = Kept(layer, {"packages": [asdict(package) for package in find_packages(folder)]})
-        self._crew.start(lambda: self._cache.keep(key, kept))
+        self._tasks.start(lambda: self._cache.keep(key, kept))
         return kept
 
 

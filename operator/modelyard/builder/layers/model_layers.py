@@ -39,7 +39,7 @@ from modelyard.contract.urls import (
 )
 from modelyard.redaction import redact
 from modelyard.sizes import human
-from modelyard.task_group import Crew
+from modelyard.task_group import TaskGroup
 
 _HEAD_BYTES: Final = 512 * 1024
 _BLOCK_BYTES: Final = 4 * 1024
@@ -66,7 +66,7 @@ class ModelLayers:
         *,
         image: Store,
         cache: LayerCache,
-        crew: Crew,
+        tasks: TaskGroup,
     ) -> None:
         self._paths = model_paths(request)
         self._models = request.models
@@ -74,7 +74,7 @@ class ModelLayers:
         self._log = log
         self._image = image
         self._cache = cache
-        self._crew = crew
+        self._tasks = tasks
         self._begun: dict[str, Future[ModelLayer]] = {}
         self.left_bytes = request.limits.download_bytes
         """What others may download."""
@@ -115,7 +115,7 @@ class ModelLayers:
         if self._is_found(model, source.name, source.expected_digest):
             source.close()
         else:
-            self._start(model, source.name, partial(self._streamed, model, source), dropped=source.close)
+            self._start(model, source.name, partial(self._streamed, model, source), on_cancel=source.close)
         return True
 
     def _is_found(self, model: ModelInput, name: str | None, digest: str | None) -> bool:
@@ -139,15 +139,15 @@ class ModelLayers:
         name: str | None,
         make: Callable[[], ModelLayer],
         *,
-        dropped: Callable[[], None] = lambda: None,
+        on_cancel: Callable[[], None] = lambda: None,
     ) -> None:
         def work() -> ModelLayer:
             with about(model.subject):
                 made = make()
-            self._crew.start(lambda: self._cache.keep(self._key(model, name, made.digest), Kept(made.layer)))
+            self._tasks.start(lambda: self._cache.keep(self._key(model, name, made.digest), Kept(made.layer)))
             return made
 
-        self._begun[model.subject] = self._crew.start(work, dropped=dropped)
+        self._begun[model.subject] = self._tasks.start(work, on_cancel=on_cancel)
 
     def _sent(self, model: ModelInput, files: Path, digest: str) -> ModelLayer:
         tar = tar_of({self._paths[model.subject]: files})
