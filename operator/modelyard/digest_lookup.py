@@ -7,18 +7,18 @@ import time
 from pathlib import Path
 from typing import Final
 
-from modelyard.oci import Registry as Client
+from modelyard.oci import RegistryClient
 from modelyard.oci.registry_config import RegistryAccess
 from modelyard.settings import OperatorSettings
 
 FRESH: Final = 5.0  # seconds that an answer is good for: many images are built on one base
 
 
-class Registry:
+class RegistryDigestLookup:
     """Digests of images."""
 
     def __init__(self, settings: OperatorSettings):
-        self._client = Client(registry_access(settings))
+        self._client = RegistryClient(registry_access(settings))
         self._known: dict[str, tuple[float, str]] = {}
 
     async def digest(self, reference: str) -> str | None:

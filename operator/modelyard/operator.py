@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from modelyard import logs
 from modelyard.controller.controller import Controller
-from modelyard.digest_lookup import Registry
+from modelyard.digest_lookup import RegistryDigestLookup
 from modelyard.handlers import lifecycle
 from modelyard.kube.client import Client
 from modelyard.reconcile.cache import Cache
@@ -52,7 +52,7 @@ async def _operate(settings: OperatorSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await Client.from_environment()
-    registry = Registry(settings)
+    registry = RegistryDigestLookup(settings)
     ctx = Context(
         settings=settings,
         client=client,

@@ -18,7 +18,7 @@ from modelyard.image_gc.prune import (
 )
 from modelyard.image_gc.repository import Shelf
 from modelyard.kube.errors import KubeError
-from modelyard.oci import Registry
+from modelyard.oci import RegistryClient
 from modelyard.settings import CONFIG_VARIABLE, load
 
 
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     now = dt.datetime.now(dt.UTC)
     cluster = Cluster(settings)
-    with Registry(registry_access(settings)) as registry:
+    with RegistryClient(registry_access(settings)) as registry:
         where = settings.registry
         shelf = Shelf(registry, where.push, where.repository, settings.watch_namespaces)
         try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from modelyard.oci.client import Registry
+from modelyard.oci.client import RegistryClient
 from modelyard.oci.content import (
     Blob,
     Content,
 )
 from modelyard.oci.media_types import Descriptor
 
-__all__ = ["Blob", "Content", "Descriptor", "Registry"]
+__all__ = ["Blob", "Content", "Descriptor", "RegistryClient"]

@@ -48,7 +48,7 @@ from modelyard.streams.range_stream import range_header
 _SMALL_BYTES: Final = 4 * 1024 * 1024
 
 
-class Registry:
+class RegistryClient:
     """Registries by the names that images give them. Safe for threads, as httpx is; close it after use.
 
     A `repository` is a Reference whose tag and digest do not count. Its calls raise RegistryUnavailableError

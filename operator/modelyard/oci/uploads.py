@@ -86,7 +86,7 @@ def upload(
     digest: str | None,
     progress: Callable[[int], None] | None,
 ) -> Blob:
-    """See Registry.upload."""
+    """See RegistryClient.upload."""
 
     def send() -> Blob:
         body = Body(content, progress)

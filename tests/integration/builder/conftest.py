@@ -28,7 +28,7 @@ from modelyard.contract.build_request import (
 )
 from modelyard.contract.input_hash import input_hash
 from modelyard.contract.scoring_runtime import runtime_version
-from modelyard.oci import Registry
+from modelyard.oci import RegistryClient
 from modelyard.oci.registry_config import RegistryAccess
 
 START_SECONDS: Final = 30
@@ -77,7 +77,7 @@ class Builds:
             "labels": {"modelyard.dev/test": "build"},
         }
         request = BuildRequest.model_validate(values | fields)
-        with Registry(RegistryAccess()) as registry:
+        with RegistryClient(RegistryAccess()) as registry:
             base = registry.resolve(self.base) or ""
         return request.model_copy(update={"tag": input_hash(request, base, runtime_version())})
 

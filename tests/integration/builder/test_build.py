@@ -21,7 +21,7 @@ from modelyard.contract.build_request import (
     Source,
     Step,
 )
-from modelyard.oci import Registry
+from modelyard.oci import RegistryClient
 from modelyard.oci.errors import (
     RegistryForbiddenError,
     RegistryUnavailableError,
@@ -129,7 +129,7 @@ def test_a_changed_model_repeats_its_own_layers_only(builds: Builds) -> None:
 
 
 def test_the_same_inputs_are_found_in_the_registry(builds: Builds) -> None:
-    with Registry(RegistryAccess()) as registry:
+    with RegistryClient(RegistryAccess()) as registry:
         request = builds.request(_model(b"again"))
         image = f"{request.repository}:{request.tag}"
         assert registry.resolve(image) is None
@@ -186,7 +186,7 @@ def test_a_registry_that_is_down(builds: Builds) -> None:
     code, step, message, transient = _failure(builds, request)
     assert (code, step, transient) == ("RegistryUnavailable", Step.PUSH, True)
     assert down in message
-    with Registry(RegistryAccess()) as registry, pytest.raises(RegistryUnavailableError):
+    with RegistryClient(RegistryAccess()) as registry, pytest.raises(RegistryUnavailableError):
         registry.resolve(f"{down}/x:1")
 
 
@@ -201,9 +201,9 @@ def test_a_registry_that_wants_credentials(builds: Builds, guarded_registry: str
     config.write_text(json.dumps({"auths": {guarded_registry: login}}))
     ran = builds.run(request, MODELYARD_REGISTRY_CONFIG=str(config))
     assert ran.code == 0, ran.log
-    with Registry(RegistryAccess(config=config)) as registry:
+    with RegistryClient(RegistryAccess(config=config)) as registry:
         assert registry.resolve(f"{request.repository}:1") == ran.result.digest
-    with Registry(RegistryAccess()) as registry, pytest.raises(RegistryForbiddenError):
+    with RegistryClient(RegistryAccess()) as registry, pytest.raises(RegistryForbiddenError):
         registry.resolve(f"{request.repository}:1")
 
 

@@ -22,7 +22,7 @@ from tests.support.programs import program
 
 from modelyard.oci import (
     Descriptor,
-    Registry,
+    RegistryClient,
 )
 from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
@@ -35,7 +35,7 @@ OCI_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 class Images:
     """Pushes images of no content below a prefix of the test's own."""
 
-    registry: Registry
+    registry: RegistryClient
     host: str
     prefix: str
 
@@ -68,7 +68,7 @@ def described(manifest: bytes) -> Descriptor:
 def images(kubeconfig: Path) -> Iterator[Images]:
     """`kubeconfig` for its environment: the cluster brings the registry."""
     host = os.environ["REGISTRY_PUSH"]
-    with Registry(RegistryAccess()) as registry:
+    with RegistryClient(RegistryAccess()) as registry:
         yield Images(registry, host, f"modelyard-tests/{uuid.uuid4().hex[:12]}")
 
 

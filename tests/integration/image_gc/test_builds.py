@@ -24,7 +24,7 @@ from modelyard.contract.build_request import (
     Source,
 )
 from modelyard.contract.scoring_runtime import runtime_version
-from modelyard.oci import Registry
+from modelyard.oci import RegistryClient
 from modelyard.oci.reference import parse_reference
 from modelyard.oci.registry_config import RegistryAccess
 
@@ -43,7 +43,7 @@ def _attached(request: BuildRequest, digest: str) -> dict[str, Any]:
     """The documents about an image, by their artifact type."""
     repository = parse_reference(request.repository)
     found = {}
-    with Registry(RegistryAccess()) as registry:
+    with RegistryClient(RegistryAccess()) as registry:
         for item in registry.referrers(repository, digest):
             manifest, _ = registry.manifest(repository.at(item["digest"]))
             (layer,) = manifest["layers"]
@@ -134,7 +134,7 @@ def test_images_can_be_left_without(builds: Builds, builder: BuilderKind) -> Non
 def test_an_image_is_found_by_its_one_tag(builds: Builds, builder: BuilderKind) -> None:
     request = _request(builds, builder)
     ran = builds.run(request)
-    with Registry(RegistryAccess()) as registry:
+    with RegistryClient(RegistryAccess()) as registry:
         repository = parse_reference(request.repository)
         tags = [tag for tag in registry.tags(repository) if not tag.startswith("sha256-")]
         assert tags == [request.tag]

@@ -19,7 +19,7 @@ from tests.support.servers import Server, free_port
 from tests.support.token_server import ISSUER, SERVICE, TokenServer
 
 from modelyard.backoff import Backoff
-from modelyard.oci import Registry
+from modelyard.oci import RegistryClient
 from modelyard.oci.reference import Reference
 from modelyard.oci.registry_config import RegistryAccess
 from modelyard.retry import Retry
@@ -66,9 +66,9 @@ class Running:
         auth = base64.b64encode(f"{username}:{password}".encode()).decode()
         self.config.write_text(json.dumps({"auths": {self.host: {"auth": auth}}}))
 
-    def client(self, access: RegistryAccess | None = None) -> Registry:
+    def client(self, access: RegistryAccess | None = None) -> RegistryClient:
         retry = Retry(attempts=5, backoff=Backoff(0.05, 30.0))
-        return Registry(access or self.access, retry=retry, log=self.log.append)
+        return RegistryClient(access or self.access, retry=retry, log=self.log.append)
 
     def repository(self, name: str) -> Reference:
         return Reference(self.host, name)

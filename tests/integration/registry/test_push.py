@@ -18,7 +18,7 @@ from tests.support.breaking_proxy import BreakingProxy
 
 from modelyard.oci import (
     Blob,
-    Registry,
+    RegistryClient,
 )
 from modelyard.oci.errors import (
     BlobDigestMismatchError,
@@ -127,7 +127,7 @@ def _layer(name: str, content: bytes) -> bytes:
     return file.getvalue()
 
 
-def _image(registry: Registry, repository: Reference, tag: str) -> tuple[bytes, str]:
+def _image(registry: RegistryClient, repository: Reference, tag: str) -> tuple[bytes, str]:
     """An image of one layer, as another client understands it; its manifest and its digest."""
     tar = _layer("model", BODY[:MIB])
     layer = registry.upload(repository, Content(gzip.compress(tar, mtime=0)))

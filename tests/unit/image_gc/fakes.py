@@ -25,7 +25,7 @@ OCI: Final = "application/vnd.oci.image.manifest.v1+json"
 
 
 class FakeRegistry:
-    """As modelyard.oci.Registry; a manifest is there as long as something names it."""
+    """As modelyard.oci.RegistryClient; a manifest is there as long as something names it."""
 
     def __init__(self) -> None:
         self.manifests: dict[tuple[str, str], bytes] = {}  # repository and digest

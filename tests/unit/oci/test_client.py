@@ -12,7 +12,7 @@ from tests.support.web_server import (
     WebServer,
 )
 
-from modelyard.oci import Registry
+from modelyard.oci import RegistryClient
 from modelyard.oci.errors import (
     ReferenceInvalidError,
     RegistryForbiddenError,
@@ -60,7 +60,7 @@ def test_what_is_no_reference(text: str) -> None:
 
 
 def _resolve(web: WebServer, retry: Retry, access: RegistryAccess | None = None) -> str | None:
-    with Registry(access or RegistryAccess(), retry=retry) as registry:
+    with RegistryClient(access or RegistryAccess(), retry=retry) as registry:
         return registry.resolve(f"{web.address}/models/x:1")
 
 
@@ -88,7 +88,7 @@ def test_a_registry_that_recovers(web: WebServer, retry: Retry, waits: list[floa
 
 def test_a_registry_that_is_down(retry: Retry, waits: list[float]) -> None:
     with (
-        Registry(RegistryAccess(), retry=retry) as registry,
+        RegistryClient(RegistryAccess(), retry=retry) as registry,
         pytest.raises(RegistryUnavailableError) as failure,
     ):
         registry.resolve("127.0.0.1:1/x:1")
@@ -117,7 +117,7 @@ def test_plain_http_must_be_asked_for() -> None:
 
 def test_an_alias_is_dialled(web: WebServer, retry: Retry) -> None:
     web.answer = lambda _: FOUND
-    with Registry(RegistryAccess(aliases={"hub.example": web.address}), retry=retry) as registry:
+    with RegistryClient(RegistryAccess(aliases={"hub.example": web.address}), retry=retry) as registry:
         assert registry.resolve("hub.example/x:1") == DIGEST
 
 
@@ -150,7 +150,7 @@ def test_the_bearer_token_flow(web: WebServer, other_web: WebServer, retry: Retr
 
     web.answer = answer
     other_web.answer = lambda _: Answer(body=b'{"token": "t0ken"}')
-    with Registry(RegistryAccess(config=_config(tmp_path, web.address)), retry=retry) as registry:
+    with RegistryClient(RegistryAccess(config=_config(tmp_path, web.address)), retry=retry) as registry:
         assert registry.resolve(f"{web.address}/models/x:1") == DIGEST
         assert registry.resolve(f"{web.address}/models/x:2") == DIGEST
     assert [asked.path for asked in other_web.asked] == [
@@ -192,7 +192,7 @@ def test_a_redirect_to_another_host_gets_no_credentials(
     other_web.answer = lambda _: Answer(body=b"blob")
     reference = Reference(web.address, "x")
     with (
-        Registry(RegistryAccess(), credential=Credential("me", "s3cret"), retry=retry) as registry,
+        RegistryClient(RegistryAccess(), credential=Credential("me", "s3cret"), retry=retry) as registry,
         registry.blob(reference, DIGEST) as response,
     ):
         assert response.read() == b"blob"
@@ -202,7 +202,7 @@ def test_a_redirect_to_another_host_gets_no_credentials(
 def test_a_manifest_that_is_not_the_one_asked_for(web: WebServer, retry: Retry) -> None:
     web.answer = lambda _: Answer(body=b"{}")
     with (
-        Registry(RegistryAccess(), retry=retry) as registry,
+        RegistryClient(RegistryAccess(), retry=retry) as registry,
         pytest.raises(RegistryRefusedError, match="digest"),
     ):
         registry.manifest(Reference(web.address, "x", digest=DIGEST))

@@ -19,7 +19,7 @@ from modelyard.contract.errors import (
 )
 from modelyard.oci import (
     Blob,
-    Registry,
+    RegistryClient,
 )
 from modelyard.oci.errors import (
     BlobDigestMismatchError,
@@ -66,8 +66,8 @@ def fake() -> Iterator[FakeRegistry]:
 
 
 @pytest.fixture
-def registry(retry: Retry) -> Iterator[Registry]:
-    with Registry(RegistryAccess(), retry=retry) as registry:
+def registry(retry: Retry) -> Iterator[RegistryClient]:
+    with RegistryClient(RegistryAccess(), retry=retry) as registry:
         yield registry
 
 
@@ -76,7 +76,9 @@ def repository(fake: FakeRegistry) -> Reference:
     return Reference(fake.address, "models/x")
 
 
-def test_a_blob_is_streamed_and_hashed(fake: FakeRegistry, registry: Registry, repository: Reference) -> None:
+def test_a_blob_is_streamed_and_hashed(
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
+) -> None:
     seen: list[int] = []
     assert registry.upload(repository, Memory(), progress=seen.append) == Blob(DIGEST, len(BODY))
     assert fake.blobs["models/x", DIGEST] == BODY
@@ -87,7 +89,7 @@ def test_a_blob_is_streamed_and_hashed(fake: FakeRegistry, registry: Registry, r
 
 
 def test_a_length_that_is_known_is_told(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     assert registry.upload(repository, Memory(size=len(BODY))).digest == DIGEST
     assert fake.asked("PATCH")[0].headers["content-length"] == str(len(BODY))
@@ -96,7 +98,7 @@ def test_a_length_that_is_known_is_told(
 
 @pytest.mark.parametrize("length", [len(BODY) + 1, len(BODY) - 1])
 def test_a_length_that_is_wrong_does_not_hang(
-    fake: FakeRegistry, registry: Registry, repository: Reference, length: int
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference, length: int
 ) -> None:
     """The registry would wait for the rest, or take what is left over for a request of its own."""
     assert registry.upload(repository, Memory(size=length)) == Blob(DIGEST, len(BODY))
@@ -104,7 +106,7 @@ def test_a_length_that_is_wrong_does_not_hang(
 
 
 def test_the_content_is_read_while_the_registry_begins(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     content, read = Memory(), threading.Event()
     fake.refuse = lambda call: None if call.method != "POST" or read.wait(30) else (500, {})
@@ -120,7 +122,7 @@ def test_the_content_is_read_while_the_registry_begins(
 
 
 def test_one_connection_serves_again_and_again(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     registry.upload(repository, Memory())
     registry.upload_bytes(repository, b"{}")
@@ -130,7 +132,7 @@ def test_one_connection_serves_again_and_again(
 
 
 def test_uploads_that_were_begun_before(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     registry.reserve(repository, 2)
     other = Reference(fake.address, "models/y")
@@ -152,7 +154,7 @@ def test_uploads_that_were_begun_before(
 def test_uploads_that_nobody_took_are_cancelled(
     fake: FakeRegistry, retry: Retry, repository: Reference
 ) -> None:
-    with Registry(RegistryAccess(), retry=retry) as registry:
+    with RegistryClient(RegistryAccess(), retry=retry) as registry:
         registry.reserve(repository, 2)
         registry.upload_bytes(repository, b"x")
         assert len(fake.sessions) == 1
@@ -161,7 +163,7 @@ def test_uploads_that_nobody_took_are_cancelled(
 
 @pytest.mark.parametrize("status", [400, 404])
 def test_uploads_that_were_begun_and_are_forgotten(
-    fake: FakeRegistry, registry: Registry, repository: Reference, waits: list[float], status: int
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference, waits: list[float], status: int
 ) -> None:
     """All of them, as after a model that took an hour."""
     registry.reserve(repository, 5)
@@ -172,13 +174,13 @@ def test_uploads_that_were_begun_and_are_forgotten(
     assert waits == []
 
 
-def test_an_empty_blob(fake: FakeRegistry, registry: Registry, repository: Reference) -> None:
+def test_an_empty_blob(fake: FakeRegistry, registry: RegistryClient, repository: Reference) -> None:
     assert registry.upload(repository, Memory(b"")) == Blob(digest_of(b""), 0)
     assert registry.upload_bytes(repository, b"") == Blob(digest_of(b""), 0)
 
 
 def test_a_small_blob_goes_in_one_piece(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     assert registry.upload_bytes(repository, b"{}") == Blob(digest_of(b"{}"), 2)
     assert [call.method for call in fake.calls] == ["POST", "PUT"]
@@ -186,7 +188,7 @@ def test_a_small_blob_goes_in_one_piece(
 
 
 def test_a_broken_upload_goes_on_where_it_broke(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     fake.break_after = [3 * MIB + 5]
     content = Memory()
@@ -198,7 +200,7 @@ def test_a_broken_upload_goes_on_where_it_broke(
 
 
 def test_a_part_that_breaks_is_sent_again(
-    fake: FakeRegistry, registry: Registry, repository: Reference, waits: list[float]
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference, waits: list[float]
 ) -> None:
     fake.break_after = [MIB, 2 * MIB, 0]
     content = Memory()
@@ -209,7 +211,7 @@ def test_a_part_that_breaks_is_sent_again(
 
 
 def test_a_registry_that_breaks_each_time(
-    fake: FakeRegistry, registry: Registry, repository: Reference, waits: list[float]
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference, waits: list[float]
 ) -> None:
     fake.break_after = [0] * 100
     with pytest.raises(RegistryUnavailableError, match="cannot be reached"):
@@ -219,7 +221,7 @@ def test_a_registry_that_breaks_each_time(
 
 
 def test_an_upload_that_the_registry_forgot_starts_again(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     fake.break_after, fake.forgets = [MIB], True
     content = Memory()
@@ -229,7 +231,7 @@ def test_an_upload_that_the_registry_forgot_starts_again(
 
 
 def test_a_registry_that_forgets_each_upload(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     fake.break_after, fake.forgets = [MIB] * 100, True
     with pytest.raises(RegistryUnavailableError, match="404"):
@@ -238,7 +240,7 @@ def test_a_registry_that_forgets_each_upload(
 
 
 def test_a_proxy_that_takes_no_long_request_gets_parts(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     fake.refuse = lambda call: (413, {}) if "chunked" in call.headers.get("transfer-encoding", "") else None
     assert registry.upload(repository, Memory()).digest == DIGEST
@@ -246,7 +248,7 @@ def test_a_proxy_that_takes_no_long_request_gets_parts(
 
 
 def test_a_proxy_that_takes_no_part_either(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     fake.refuse = lambda call: (413, {}) if call.method == "PATCH" else None
     with pytest.raises(RegistryTooLargeError, match=r"413.*client_max_body_size"):
@@ -255,7 +257,7 @@ def test_a_proxy_that_takes_no_part_either(
 
 
 def test_credentials_that_are_rotated_in_the_middle(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     """The stream is answered 401 and cannot be sent twice; what follows logs in anew."""
     refusals = iter([(401, {"WWW-Authenticate": "Basic"})])
@@ -274,7 +276,7 @@ def test_credentials_that_are_rotated_in_the_middle(
     ],
 )
 def test_a_registry_that_takes_no_upload(
-    fake: FakeRegistry, registry: Registry, repository: Reference, status: int, error: type[Exception]
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference, status: int, error: type[Exception]
 ) -> None:
     fake.refuse = lambda _: (status, {})
     with pytest.raises(error, match=f"answers {status}"):
@@ -283,7 +285,7 @@ def test_a_registry_that_takes_no_upload(
 
 
 def test_a_digest_that_the_content_does_not_have(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     with pytest.raises(BlobDigestMismatchError, match=f"{DIGEST}, not sha256:0"):
         registry.upload(repository, Memory(), digest="sha256:" + "0" * 64)
@@ -291,7 +293,7 @@ def test_a_digest_that_the_content_does_not_have(
 
 
 def test_content_that_changes_between_two_readings_is_refused(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     fake.break_after = [MIB]
     with pytest.raises(RegistryRefusedError, match="DIGEST_INVALID: provided digest did not match"):
@@ -313,7 +315,7 @@ class _Twice:
 
 
 def test_content_that_fails_is_not_the_registrys_fault(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     class Failing:
         size = None
@@ -327,7 +329,9 @@ def test_content_that_fails_is_not_the_registrys_fault(
     assert (len(fake.asked("POST")), fake.sessions) == (1, {})
 
 
-def test_a_commit_whose_answer_is_lost(fake: FakeRegistry, registry: Registry, repository: Reference) -> None:
+def test_a_commit_whose_answer_is_lost(
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
+) -> None:
     """The second try finds no upload, but the blob."""
 
     def refuse(call: Call) -> tuple[int, dict[str, str]] | None:
@@ -341,13 +345,13 @@ def test_a_commit_whose_answer_is_lost(fake: FakeRegistry, registry: Registry, r
     assert registry.upload(repository, Memory()).digest == DIGEST
 
 
-def test_blobs_that_are_there(fake: FakeRegistry, registry: Registry, repository: Reference) -> None:
+def test_blobs_that_are_there(fake: FakeRegistry, registry: RegistryClient, repository: Reference) -> None:
     registry.upload_bytes(repository, b"x")
     assert registry.has_blob(repository, digest_of(b"x"))
     assert not registry.has_blob(repository, DIGEST)
 
 
-def test_a_mount(fake: FakeRegistry, registry: Registry, repository: Reference) -> None:
+def test_a_mount(fake: FakeRegistry, registry: RegistryClient, repository: Reference) -> None:
     registry.upload_bytes(repository, b"x")
     other = Reference(fake.address, "models/y")
     assert registry.mount(other, digest_of(b"x"), "models/x")
@@ -355,7 +359,7 @@ def test_a_mount(fake: FakeRegistry, registry: Registry, repository: Reference) 
 
 
 def test_a_mount_that_is_refused_leaves_no_upload(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     assert not registry.mount(repository, DIGEST, "models/elsewhere")
     assert (len(fake.asked("DELETE")), fake.sessions) == (1, {})
@@ -363,14 +367,14 @@ def test_a_mount_that_is_refused_leaves_no_upload(
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405])
 def test_a_mount_that_is_no_success_is_a_refusal(
-    fake: FakeRegistry, registry: Registry, repository: Reference, status: int
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference, status: int
 ) -> None:
     fake.refuse = lambda _: (status, {})
     assert not registry.mount(repository, DIGEST, "models/elsewhere")
 
 
 def test_a_copy_between_registries_goes_on_where_its_source_broke(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     source = FakeRegistry()
     try:
@@ -382,7 +386,9 @@ def test_a_copy_between_registries_goes_on_where_its_source_broke(
     assert fake.blobs["models/x", DIGEST] == BODY
 
 
-def test_a_copy_of_what_is_not_there(fake: FakeRegistry, registry: Registry, repository: Reference) -> None:
+def test_a_copy_of_what_is_not_there(
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
+) -> None:
     with pytest.raises(RegistryNotFoundError, match="models/none"):
         registry.copy(Reference(fake.address, "models/none"), repository, DIGEST, 1)
     assert fake.sessions == {}
@@ -398,7 +404,7 @@ def _referrer(kind: str) -> bytes:
     return json.dumps(manifest).encode()
 
 
-def test_a_manifest(fake: FakeRegistry, registry: Registry, repository: Reference) -> None:
+def test_a_manifest(fake: FakeRegistry, registry: RegistryClient, repository: Reference) -> None:
     assert registry.put_manifest(repository, MANIFEST, OCI_MANIFEST, tag="1") == IMAGE
     assert registry.resolve(f"{repository}:1") == IMAGE
     assert registry.put_manifest(repository, MANIFEST, OCI_MANIFEST, tag=None) == IMAGE
@@ -407,7 +413,7 @@ def test_a_manifest(fake: FakeRegistry, registry: Registry, repository: Referenc
 
 
 def test_referrers_where_the_registry_keeps_no_list(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     registry.put_manifest(repository, MANIFEST, OCI_MANIFEST, tag="1")
     for kinds in (["sbom", "provenance"], ["sbom"]):
@@ -429,7 +435,7 @@ def test_referrers_where_the_registry_keeps_no_list(
 
 
 def test_referrers_where_the_registry_keeps_a_list(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     fake.tracks_subjects = True
     registry.put_referrers(repository, [_referrer("sbom"), _referrer("provenance")], OCI_MANIFEST)
@@ -437,7 +443,7 @@ def test_referrers_where_the_registry_keeps_a_list(
 
 
 def test_referrers_that_are_pushed_together_are_listed_at_once(
-    fake: FakeRegistry, registry: Registry, repository: Reference
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     registry.put_referrers(repository, [_referrer(kind) for kind in "abc"], OCI_MANIFEST)
     lists = [call for call in fake.asked("PUT") if call.path.endswith(referrers_tag(IMAGE))]
@@ -445,7 +451,7 @@ def test_referrers_that_are_pushed_together_are_listed_at_once(
     assert [item["artifactType"] for item in registry.referrers(repository, IMAGE)] == ["a", "b", "c"]
 
 
-def test_a_manifest_is_deleted(fake: FakeRegistry, registry: Registry, repository: Reference) -> None:
+def test_a_manifest_is_deleted(fake: FakeRegistry, registry: RegistryClient, repository: Reference) -> None:
     registry.put_manifest(repository, MANIFEST, OCI_MANIFEST, tag=None)
     assert registry.delete_manifest(repository, IMAGE)
     assert registry.delete_manifest(repository, IMAGE)
@@ -453,7 +459,7 @@ def test_a_manifest_is_deleted(fake: FakeRegistry, registry: Registry, repositor
     assert not registry.delete_manifest(repository, IMAGE)
 
 
-def test_a_tag_is_taken_away(fake: FakeRegistry, registry: Registry, repository: Reference) -> None:
+def test_a_tag_is_taken_away(fake: FakeRegistry, registry: RegistryClient, repository: Reference) -> None:
     registry.put_manifest(repository, MANIFEST, OCI_MANIFEST, tag="1")
     assert registry.delete_tag(repository, "1")
     assert registry.resolve(f"{fake.address}/{repository.repository}:1") is None

@@ -55,7 +55,7 @@ from modelyard.contract.scoring_runtime import (
     RUNTIME_REQUIREMENTS,
     runtime_files,
 )
-from modelyard.oci import Registry
+from modelyard.oci import RegistryClient
 from modelyard.oci.errors import RegistryError
 from modelyard.oci.reference import parse_reference
 from modelyard.oci.registry_config import RegistryAccess
@@ -125,7 +125,7 @@ class DockerBuilder:
     def _attest(self, request: BuildRequest, pushed: str, digest: str, facts: BuildFacts) -> None:
         """Attach what is said of an image, and only then give it the tag by which it is found."""
         repository = parse_reference(request.repository)
-        with Registry(self.access) as registry:
+        with RegistryClient(self.access) as registry:
             body = registry.manifest_bytes(repository.at(digest))
             kind = json.loads(body)["mediaType"]
             image = {"mediaType": kind, "digest": digest, "size": len(body)}

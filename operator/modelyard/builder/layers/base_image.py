@@ -18,7 +18,7 @@ from modelyard.contract.errors import (
 )
 from modelyard.oci import (
     Descriptor,
-    Registry,
+    RegistryClient,
 )
 from modelyard.oci.errors import (
     RegistryNotFoundError,
@@ -58,7 +58,7 @@ def this_platform() -> str:
     return f"linux/{_MACHINES.get(machine, machine)}"
 
 
-def read_base(registry: Registry, image: str, wanted: str) -> Base:
+def read_base(registry: RegistryClient, image: str, wanted: str) -> Base:
     """The base image, of an index the one for a platform such as `linux/amd64`.
 
     Raises BaseImageNotFoundError, BaseImageUnfitError and RegistryError.

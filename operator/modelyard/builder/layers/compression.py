@@ -38,7 +38,7 @@ _THREADS: Final = min(4, os.cpu_count() or 1)
 
 
 class Packed:
-    """The content of a layer, as `Registry.upload` takes it: once whole, and from later bytes on again."""
+    """The content of a layer, as `RegistryClient.upload` takes it: once whole, and from later bytes on again."""
 
     def __init__(self, tar: Tar, sample: Callable[[], bytes] | None = None) -> None:
         """`sample` gives some of the tar's bytes; by default they are read from all over it."""

@@ -11,7 +11,7 @@ from modelyard.contract.build_progress import ProgressMeter
 from modelyard.contract.errors import DigestMismatchError
 from modelyard.oci import (
     Descriptor,
-    Registry,
+    RegistryClient,
 )
 from modelyard.oci.errors import BlobDigestMismatchError
 from modelyard.oci.reference import Reference
@@ -22,7 +22,11 @@ class Store:
     """Brings layers into one repository, from here or from where they are already."""
 
     def __init__(
-        self, registry: Registry, repository: Reference, log: Callable[[str], None], check: Callable[[], None]
+        self,
+        registry: RegistryClient,
+        repository: Reference,
+        log: Callable[[str], None],
+        check: Callable[[], None],
     ) -> None:
         """`check` may end an upload by what it raises."""
         self.repository = repository

@@ -58,7 +58,7 @@ from modelyard.contract.build_request import (
 )
 from modelyard.contract.errors import about
 from modelyard.contract.image_layout import APP_ROOT, ENVIRONMENT, RUNTIME
-from modelyard.oci import Registry
+from modelyard.oci import RegistryClient
 from modelyard.oci.reference import parse_reference
 from modelyard.oci.registry_config import RegistryAccess
 from modelyard.task_group import TaskGroup
@@ -84,7 +84,7 @@ class LayerBuilder:
 
     def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
         """See ImageBuilder."""
-        with Registry(self.access, log=log.for_step(Step.PUSH).write) as registry, TaskGroup() as tasks:
+        with RegistryClient(self.access, log=log.for_step(Step.PUSH).write) as registry, TaskGroup() as tasks:
             return _Build(self, request, workspace, log, registry, tasks).publish(context)
 
 
@@ -97,7 +97,7 @@ class _Build:
         request: BuildRequest,
         workspace: Path,
         log: BuildLog,
-        registry: Registry,
+        registry: RegistryClient,
         tasks: TaskGroup,
     ) -> None:
         self._builder = builder

@@ -17,7 +17,7 @@ from modelyard.builder.layers.image_documents import (
 )
 from modelyard.builder.layers.image_repository import Store
 from modelyard.builder.layers.layer import Layer
-from modelyard.oci import Registry
+from modelyard.oci import RegistryClient
 from modelyard.oci.errors import (
     RegistryError,
     RegistryForbiddenError,
@@ -56,7 +56,9 @@ class LayerCache:
     An image can be made without: a registry that does not let it be used is no failure.
     """
 
-    def __init__(self, registry: Registry, place: Store, image: Store, log: Callable[[str], None]) -> None:
+    def __init__(
+        self, registry: RegistryClient, place: Store, image: Store, log: Callable[[str], None]
+    ) -> None:
         self._registry = registry
         self._place = place
         self._image = image

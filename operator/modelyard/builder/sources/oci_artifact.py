@@ -30,7 +30,7 @@ from modelyard.contract.errors import (
     SourceUnavailableError,
 )
 from modelyard.contract.urls import clean_file_name
-from modelyard.oci import Registry
+from modelyard.oci import RegistryClient
 from modelyard.oci.errors import (
     ReferenceInvalidError,
     RegistryError,
@@ -66,7 +66,9 @@ def artifact(source: Source, context: FetchContext) -> Iterator[BlobFile | Remot
     """
     reference = _reference(source.url or "")
     credential = _credential(source.credentials, reference.registry)
-    with Registry(context.access, credential=credential, retry=context.retry, log=context.log) as registry:
+    with RegistryClient(
+        context.access, credential=credential, retry=context.retry, log=context.log
+    ) as registry:
         with _source_errors():
             manifest, digest = registry.manifest(reference)
         files = [BlobFile(registry, reference, layer) for layer in _layers(manifest, reference)]
@@ -81,7 +83,7 @@ def artifact(source: Source, context: FetchContext) -> Iterator[BlobFile | Remot
 class BlobFile:
     """A RemoteFile: a layer of an artifact."""
 
-    def __init__(self, registry: Registry, reference: Reference, layer: dict[str, Any]) -> None:
+    def __init__(self, registry: RegistryClient, reference: Reference, layer: dict[str, Any]) -> None:
         self.title = str((layer.get("annotations") or {}).get(_TITLE, ""))
         self.name = clean_file_name(self.title.rstrip("/").rpartition("/")[2])
         self.digest: str = layer["digest"]

@@ -16,7 +16,7 @@ from modelyard.contract.errors import (
     BaseImageUnfitError,
     BuildFailedError,
 )
-from modelyard.oci import Registry
+from modelyard.oci import RegistryClient
 from modelyard.oci.errors import RegistryRefusedError
 from modelyard.oci.registry_config import RegistryAccess
 from modelyard.retry import Retry
@@ -28,7 +28,7 @@ DIGEST = "sha256:" + "1" * 64
 class Bases:
     """Base images in a registry."""
 
-    def __init__(self, fake: FakeRegistry, registry: Registry) -> None:
+    def __init__(self, fake: FakeRegistry, registry: RegistryClient) -> None:
         self.fake = fake
         self._registry = registry
         self.name = f"{fake.address}/python:1"
@@ -51,7 +51,7 @@ class Bases:
 
 @pytest.fixture
 def bases(fake: FakeRegistry, retry: Retry) -> Iterator[Bases]:
-    with Registry(RegistryAccess(), retry=retry) as registry:
+    with RegistryClient(RegistryAccess(), retry=retry) as registry:
         yield Bases(fake, registry)
 
 
