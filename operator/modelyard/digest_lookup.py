@@ -11,7 +11,7 @@ from modelyard.oci import RegistryClient
 from modelyard.oci.registry_config import RegistryAccess
 from modelyard.settings import OperatorSettings
 
-FRESH: Final = 5.0  # seconds that an answer is good for: many images are built on one base
+DIGEST_TTL_SECONDS: Final = 5.0  # seconds that an answer is good for: many images are built on one base
 
 
 class RegistryDigestLookup:
@@ -24,12 +24,14 @@ class RegistryDigestLookup:
     async def digest(self, reference: str) -> str | None:
         """The digest of an image, None when there is none; RegistryError when the registry cannot say."""
         at, digest = self._known.get(reference, (0.0, ""))
-        if digest and time.monotonic() - at < FRESH:
+        if digest and time.monotonic() - at < DIGEST_TTL_SECONDS:
             return digest
         found = await asyncio.to_thread(self._client.resolve, reference)
         if found:
             self._known = {
-                key: known for key, known in self._known.items() if time.monotonic() - known[0] < FRESH
+                key: known
+                for key, known in self._known.items()
+                if time.monotonic() - known[0] < DIGEST_TTL_SECONDS
             }
             self._known[reference] = (time.monotonic(), found)
         return found

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from modelyard.digest_lookup import FRESH
+from modelyard.digest_lookup import DIGEST_TTL_SECONDS
 from modelyard.image_gc.cluster_usage import Marks
 from modelyard.image_gc.plan import (
     Plan,
@@ -28,7 +28,7 @@ from modelyard.image_gc.repository import (
 )
 from modelyard.image_gc.usage import Uses
 
-_SETTLE: Final = 2 * FRESH  # seconds: longer than the operator believes what the registry said
+_SETTLE: Final = 2 * DIGEST_TTL_SECONDS  # seconds: longer than the operator believes what the registry said
 
 
 class Cluster(Protocol):

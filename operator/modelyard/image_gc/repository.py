@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
-from modelyard.builder.attestation.attach import UNATTESTED
-from modelyard.builder.layers.layer_cache import REPOSITORY
+from modelyard.builder.attestation.attach import UNATTESTED_SUFFIX
+from modelyard.builder.layers.layer_cache import LAYER_CACHE_REPOSITORY
 from modelyard.oci.errors import (
     RegistryError,
     RegistryRefusedError,
@@ -18,7 +18,7 @@ from modelyard.oci.errors import (
 from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
 
-_HASH: Final = re.compile(rf"[0-9a-f]{{64}}({UNATTESTED})?")
+_HASH: Final = re.compile(rf"[0-9a-f]{{64}}({UNATTESTED_SUFFIX})?")
 _ABOUT: Final = re.compile(r"sha256-[0-9a-f]{64}(\.\w+)?")
 """Tags of the index of an image's referrers, and of what older tools attached to it."""
 
@@ -86,7 +86,7 @@ class Shelf:
 
     def cached_layers(self) -> list[Stored]:
         """Entries of the layer cache."""
-        return self._stored(f"{self._prefix}/{REPOSITORY}")
+        return self._stored(f"{self._prefix}/{LAYER_CACHE_REPOSITORY}")
 
     def layers(self, stored: Stored) -> frozenset[str]:
         """Digests of a manifest's layers."""

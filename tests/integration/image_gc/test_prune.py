@@ -22,7 +22,7 @@ from modelyard.builder.attestation.attach import (
     Attachment,
     manifest,
 )
-from modelyard.builder.layers.layer_cache import REPOSITORY as REPOSITORY_OF_LAYERS
+from modelyard.builder.layers.layer_cache import LAYER_CACHE_REPOSITORY
 from modelyard.oci import Descriptor
 from modelyard.resources import labels
 from modelyard.resources.revision import Owner, revision
@@ -105,7 +105,7 @@ def test_what_nobody_needs_goes_and_all_else_stays(
     body = manifest(unused, attached)
     images.registry.put_referrers(images.repository(path), [body], unused["mediaType"])
     about = described(body)["digest"]
-    layers = images.push(REPOSITORY_OF_LAYERS, HASHES[4])
+    layers = images.push(LAYER_CACHE_REPOSITORY, HASHES[4])
     base = images.push("python", HASHES[5])  # not of the form prefix/namespace/image
     elsewhere = images.push("another-namespace/m", HASHES[6])
     _post(
@@ -133,7 +133,7 @@ def test_what_nobody_needs_goes_and_all_else_stays(
     assert f"deleted {images.prefix}/{path}@{unused['digest']}" in told
     assert not images.has(path, unused["digest"])
     assert not images.has(path, about)
-    assert not images.has(REPOSITORY_OF_LAYERS, layers["digest"])
+    assert not images.has(LAYER_CACHE_REPOSITORY, layers["digest"])
     assert set(images.registry.tags(images.repository(path))) == {*HASHES[:3], "blessed"}
     for where, kept in [(path, workload), (path, recorded), (path, tagged)]:
         assert images.has(where, kept["digest"])

@@ -11,7 +11,7 @@ from tests.unit.image_gc.fakes import (
     record,
 )
 
-from modelyard.builder.layers.layer_cache import REPOSITORY as REPOSITORY_OF_LAYERS
+from modelyard.builder.layers.layer_cache import LAYER_CACHE_REPOSITORY
 from modelyard.image_gc.prune import (
     Survey,
     prune,
@@ -196,7 +196,7 @@ def test_what_is_attached_to_a_needed_image_stays(registry: FakeRegistry) -> Non
 
 
 def test_layers_that_no_image_has_go(registry: FakeRegistry) -> None:
-    cache = f"modelyard/{REPOSITORY_OF_LAYERS}"
+    cache = f"modelyard/{LAYER_CACHE_REPOSITORY}"
     used = registry.push(cache, HASH, layers=[{"digest": "environment"}])
     unused = registry.push(cache, OTHER, layers=[{"digest": "old environment"}])
     image = registry.push(REPOSITORY, HASH, layers=[{"digest": "base"}, {"digest": "environment"}])

@@ -31,7 +31,7 @@ from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
 from modelyard.task_group import TaskGroup
 
-UNATTESTED: Final = "-unattested"
+UNATTESTED_SUFFIX: Final = "-unattested"
 """Ends the tag of an image that an engine has pushed, until it has got what is attached to it."""
 
 _EMPTY: Final = b"{}"

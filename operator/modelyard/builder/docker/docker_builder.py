@@ -18,7 +18,7 @@ from docker.errors import APIError, DockerException
 from modelyard.backoff import Backoff
 from modelyard.builder.assemble import assemble
 from modelyard.builder.attestation.attach import (
-    UNATTESTED,
+    UNATTESTED_SUFFIX,
     attach,
 )
 from modelyard.builder.attestation.build_facts import (
@@ -107,7 +107,7 @@ class DockerBuilder:
             log.enter(Step.PUSH)
             pushed, built = request, f"{request.repository}:{request.tag}"
             if self.attests:
-                pushed = request.model_copy(update={"tag": request.tag + UNATTESTED})
+                pushed = request.model_copy(update={"tag": request.tag + UNATTESTED_SUFFIX})
                 client.tag(built, request.repository, pushed.tag)
             digest = self.retry.run(lambda: _push(client, pushed, log), on_retry=log.write)
             if self.attests:

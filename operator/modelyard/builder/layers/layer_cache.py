@@ -27,7 +27,7 @@ from modelyard.oci.errors import (
 from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
 
-REPOSITORY: Final = "layer__cache"
+LAYER_CACHE_REPOSITORY: Final = "layer__cache"
 _KEPT: Final = "dev.modelyard.layer"
 """Annotation with all that is known of the layer, as JSON."""
 _CONFIG: Final = Document.of(CONFIG_TYPE, {
@@ -47,7 +47,7 @@ class Kept:
 def cache_of(image: Reference) -> Reference:
     """The repository for the layers of an image's: of <prefix>/<namespace>/<image>, below the prefix."""
     folders = image.repository.split("/")
-    return image.beside("/".join([*(folders[:-2] or folders[:1]), REPOSITORY]))
+    return image.beside("/".join([*(folders[:-2] or folders[:1]), LAYER_CACHE_REPOSITORY]))
 
 
 class LayerCache:
