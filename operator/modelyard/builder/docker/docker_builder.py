@@ -1,4 +1,4 @@
-"""Builds with a Docker engine, and lets the engine push."""
+"""The builder that sends a Dockerfile to a Docker engine, which builds and pushes the image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import Any, Final
 
 import docker
 import requests
@@ -17,21 +17,13 @@ from docker.errors import APIError, DockerException
 
 from modelyard.backoff import Backoff
 from modelyard.builder.assemble import assemble
-from modelyard.builder.attestation.attach import (
-    UNATTESTED_SUFFIX,
-    attach,
-)
-from modelyard.builder.attestation.build_facts import (
-    BuildFacts,
-    build_facts,
-)
+from modelyard.builder.attestation.attach import UNATTESTED_SUFFIX, attach
+from modelyard.builder.attestation.build_facts import BuildFacts, build_facts
 from modelyard.builder.attestation.bundle import Signer
+from modelyard.builder.docker.chunk_reader import open_chunks
 from modelyard.builder.docker.dockerfile import dockerfile
-from modelyard.builder.docker.engine_errors import (
-    build_error,
-    push_error,
-)
-from modelyard.builder.docker.installed_packages import installed
+from modelyard.builder.docker.engine_errors import build_error, push_error
+from modelyard.builder.docker.installed_packages import read_installed_packages
 from modelyard.builder.environment.conda_channels import CondaSettings
 from modelyard.builder.layers.tar_stream import (
     Content,
@@ -61,82 +53,91 @@ from modelyard.oci.reference import parse_reference
 from modelyard.oci.registry_config import RegistryAccess
 from modelyard.retry import Retry
 
-_SILENCE_SECONDS: Final = 1800
-"""How long the engine may say nothing: compiling a package, or copying a large model, is silent."""
+_READ_TIMEOUT_SECONDS: Final = 1800
+"""Longest pause between two messages: the engine is silent while it compiles or copies large files."""
 
-_CHATTER: Final = re.compile(r"^(?: ---> [0-9a-f]{12}|Removing intermediate container .*)$", re.MULTILINE)
-_TO_COME: Final = frozenset({"Preparing", "Waiting"})
+_LAYER_ID_LINES: Final = re.compile(
+    r"^(?: ---> [0-9a-f]{12}|Removing intermediate container .*)$", re.MULTILINE
+)
+_QUEUED: Final = frozenset({"Preparing", "Waiting"})
+"""Push states of a layer that the engine repeats many times a second."""
 
 Message = dict[str, Any]
+"""One JSON object of the stream with which the engine answers a build or a push."""
 
 
 @dataclass(frozen=True)
 class DockerBuilder:
-    """Talks to the engine's API (https://docs.docker.com/reference/api/engine/); needs no BuildKit.
+    """A client of the Docker engine API (https://docs.docker.com/reference/api/engine/) without BuildKit.
 
-    A broken connection ends the engine's build too: when the Job is cancelled, nothing goes on.
+    The engine stops a build whose connection breaks, so a cancelled Job leaves no build running there.
     Images stay on the engine, where their layers are the cache of the next build.
     """
 
     host: str
     """Address of the engine: unix:///path or tcp://host:port."""
     network: str | None = None
-    """Network mode of the steps that run, such as "host"; the engine's default otherwise."""
+    """Network mode of RUN instructions, such as "host"; None for the engine's default."""
     ca_bundle: Path | None = None
-    """PEM file that pip trusts in place of its own."""
+    """PEM file of the CA certificates that pip trusts instead of its own."""
     pip_conf: Path | None = None
+    """The pip.conf for pip in the image."""
     registry_config: Path | None = None
     """A dockerconfigjson with `auth` entries, for pulling the base image and for pushing."""
     proxies: Mapping[str, str] = field(default_factory=dict)
-    """HTTP_PROXY and its like, for the steps that run; as predefined arguments they leave no trace in images:
-    https://docs.docker.com/reference/dockerfile/#predefined-args."""
+    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY for RUN instructions. They are predefined build arguments, which
+    images do not record: https://docs.docker.com/reference/dockerfile/#predefined-args."""
     access: RegistryAccess = field(default_factory=RegistryAccess)
-    """How this process reaches the registry that the engine pushes to, for what is attached to images."""
+    """The access of this process to the engine's registry, for the documents attached to images."""
     attests: bool = True
-    """Whether bill of materials and provenance are attached to images."""
+    """True to attach a bill of materials and provenance to each image."""
     signer: Signer | None = None
+    """Signs images and their documents; None for no signatures."""
     conda: CondaSettings = field(default_factory=CondaSettings)
     retry: Retry = field(default_factory=lambda: Retry(attempts=5, backoff=Backoff(1.0, 30.0)))
 
     def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
-        """See ImageBuilder."""
+        """Build and push the image of a request, as described by ImageBuilder.publish."""
         content = assemble(request, workspace, context, log)
         log.enter(Step.BUILD)
         with _engine_errors(self.host), self._client() as client:
             self._build(client, request, content, log)
             log.enter(Step.PUSH)
-            pushed, built = request, f"{request.repository}:{request.tag}"
-            if self.attests:
-                pushed = request.model_copy(update={"tag": request.tag + UNATTESTED_SUFFIX})
-                client.tag(built, request.repository, pushed.tag)
-            digest = self.retry.run(lambda: _push(client, pushed, log), on_retry=log.write)
-            if self.attests:
-                client.remove_image(f"{request.repository}:{pushed.tag}", noprune=True)  # the tag, no more
-                facts = build_facts(
-                    request,
-                    builder=BuilderKind.DOCKER,
-                    base_digest=_digest_of(client, request.base_image),
-                    digests=content.digests,
-                    packages=tuple(installed(client, built, workspace / "installed")),
-                )
-                self._attest(request, pushed.tag, digest, facts)
+            if not self.attests:
+                return self._push(client, request.repository, request.tag, log)
+            image, temporary_tag = f"{request.repository}:{request.tag}", request.tag + UNATTESTED_SUFFIX
+            client.tag(image, request.repository, temporary_tag)
+            digest = self._push(client, request.repository, temporary_tag, log)
+            # Removes the tag only: the engine keeps the image under its other tag.
+            client.remove_image(f"{request.repository}:{temporary_tag}", noprune=True)
+            facts = build_facts(
+                request,
+                builder=BuilderKind.DOCKER,
+                base_digest=_digest_of(client, request.base_image),
+                digests=content.digests,
+                packages=tuple(read_installed_packages(client, image, workspace / "installed")),
+            )
+            self._attest(request, temporary_tag, digest, facts)
             return digest
 
-    def _attest(self, request: BuildRequest, pushed: str, digest: str, facts: BuildFacts) -> None:
-        """Attach what is said of an image, and only then give it the tag by which it is found."""
+    def _push(self, client: docker.APIClient, repository: str, tag: str, log: BuildLog) -> str:
+        return self.retry.run(lambda: _push_once(client, repository, tag, log), on_retry=log.write)
+
+    def _attest(self, request: BuildRequest, temporary_tag: str, digest: str, facts: BuildFacts) -> None:
+        """Attach the documents about an image, then give the image the tag under which it is found."""
         repository = parse_reference(request.repository)
         with RegistryClient(self.access) as registry:
-            body = registry.manifest_bytes(repository.at(digest))
-            kind = json.loads(body)["mediaType"]
-            image = {"mediaType": kind, "digest": digest, "size": len(body)}
+            manifest = registry.manifest_bytes(repository.at(digest))
+            media_type = json.loads(manifest)["mediaType"]
+            image = {"mediaType": media_type, "digest": digest, "size": len(manifest)}
             attach(registry, repository, image, facts, self.signer)
-            registry.put_manifest(repository, body, kind, tag=request.tag)
-            with suppress(RegistryError):
-                registry.delete_tag(repository, pushed)
+            registry.put_manifest(repository, manifest, media_type, tag=request.tag)
+            with suppress(RegistryError):  # garbage collection treats a temporary tag as none
+                registry.delete_tag(repository, temporary_tag)
 
     @contextmanager
     def _client(self) -> Iterator[docker.APIClient]:
-        client = docker.APIClient(base_url=self.host, version="auto", timeout=_SILENCE_SECONDS)
+        client = docker.APIClient(base_url=self.host, version="auto", timeout=_READ_TIMEOUT_SECONDS)
         try:
             if self.registry_config:
                 client.reload_config(str(self.registry_config))
@@ -153,7 +154,7 @@ class DockerBuilder:
         if python:
             context["environment"] = environment
         messages = client.build(
-            fileobj=cast("IO[bytes]", tar_of(context).open()),  # any iterable is sent
+            fileobj=open_chunks(tar_of(context).open()),
             custom_context=True,
             tag=f"{request.repository}:{request.tag}",
             labels=dict(request.labels),
@@ -163,7 +164,7 @@ class DockerBuilder:
             forcerm=True,
             decode=True,
         )
-        _follow(messages, log)
+        _log_build(messages, log)
 
     def _conda_environment(
         self,
@@ -173,10 +174,10 @@ class DockerBuilder:
         folder: Path,
         log: BuildLog,
     ) -> str | None:
-        """The version of the Python of the environment that is now in the folder; None without conda."""
+        """Make the conda environment in `folder` and return its Python's version, None without conda."""
         if content.conda is None:
             return None
-        # rattler is large, and few builds need it.
+        # Imported here, since rattler is large and few builds need it.
         from modelyard.builder.environment.conda import CondaTarget, install_conda  # noqa: PLC0415
 
         engine = client.version()
@@ -186,44 +187,48 @@ class DockerBuilder:
     def _context(
         self, request: BuildRequest, content: ImageContent, conda_python: str | None
     ) -> dict[str, Content]:
-        ca_bundle, pip_conf = self.ca_bundle, self.pip_conf
+        """Return the files of the build context by their paths."""
         text = dockerfile(
             request.base_image,
             content,
-            ca_bundle=ca_bundle is not None,
-            pip_conf=pip_conf is not None,
+            ca_bundle=self.ca_bundle is not None,
+            pip_conf=self.pip_conf is not None,
             conda_python=conda_python,
         )
-        optional = {
-            "settings/ca.pem": ca_bundle and ca_bundle.read_bytes(),
-            "settings/pip.conf": pip_conf and pip_conf.read_bytes(),
-            "requirements.txt": content.requirements and content.requirements.encode(),
-        }
-        return {
+        context: dict[str, Content] = {
             "Dockerfile": text.encode(),
             "runtime-requirements.txt": RUNTIME_REQUIREMENTS,
             "app": content.app,
-            **{name: value for name, value in optional.items() if value},
-            **{f"runtime/modelyard/{path.as_posix()}": PACKAGE / path for path in runtime_files()},
-            **{f"models/{index}": model.files for index, model in enumerate(content.models)},
         }
+        if self.ca_bundle:
+            context["settings/ca.pem"] = self.ca_bundle.read_bytes()
+        if self.pip_conf:
+            context["settings/pip.conf"] = self.pip_conf.read_bytes()
+        if content.requirements:
+            context["requirements.txt"] = content.requirements.encode()
+        for path in runtime_files():
+            context[f"runtime/modelyard/{path.as_posix()}"] = PACKAGE / path
+        for index, model in enumerate(content.models):
+            context[f"models/{index}"] = model.files
+        return context
 
 
 def _digest_of(client: docker.APIClient, image: str) -> str:
-    """Of an image that the engine has; of its configuration when it is in no registry."""
+    """Return the manifest digest of an image on the engine, or its config digest if no registry has it."""
     if digest := parse_reference(image).digest:
         return digest
-    known: Message = client.inspect_image(image)  # type: ignore[no-untyped-call]
-    return str(next(iter(known.get("RepoDigests") or [known["Id"]]))).rpartition("@")[2]
+    details: Message = client.inspect_image(image)  # type: ignore[no-untyped-call]
+    names: list[str] = details.get("RepoDigests") or [details["Id"]]
+    return names[0].rpartition("@")[2]
 
 
-def _follow(messages: Iterator[Message], log: BuildLog) -> None:
-    """Log a build's messages; raises what the last of them says."""
+def _log_build(messages: Iterator[Message], log: BuildLog) -> None:
+    """Write a build's messages to the log. Raises CodedError for the error that a message reports."""
     built = False
     instruction = ""
     output: list[str] = []
     for message in messages:
-        text = _CHATTER.sub("", str(message.get("stream", "")))
+        text = _LAYER_ID_LINES.sub("", str(message.get("stream", "")))
         if text.startswith("Step "):
             instruction = text.partition(" : ")[2].strip()
             output = []
@@ -233,52 +238,56 @@ def _follow(messages: Iterator[Message], log: BuildLog) -> None:
             raise build_error(instruction, output, log.redact(str(message["error"])))
         built = built or "ID" in message.get("aux", {})
     if not built:
-        raise EngineUnavailableError("the Docker engine ended the build without a result")
+        raise EngineUnavailableError("the Docker engine closed the build's connection without a result")
 
 
-def _push(client: docker.APIClient, request: BuildRequest, log: BuildLog) -> str:
-    target = f"{request.repository}:{request.tag}"
-    seen = set()
+def _push_once(client: docker.APIClient, repository: str, tag: str, log: BuildLog) -> str:
+    """Push an image and return its digest."""
+    target = f"{repository}:{tag}"
+    logged = set()
     digest = None
-    layers = _Layers(ProgressMeter(log.write, "layers"))
+    progress = _PushProgress(ProgressMeter(log.write, "layers"))
     try:
-        for message in client.push(request.repository, tag=request.tag, stream=True, decode=True):
+        for message in client.push(repository, tag=tag, stream=True, decode=True):
             if "error" in message:
                 raise push_error(target, log.redact(str(message["error"])))
             digest = message.get("aux", {}).get("Digest", digest)
-            layers.hear(message)
+            progress.update(message)
             line = f"{message.get('id', '')} {message.get('status', '')}".strip()
-            if line not in seen and message.get("status") not in _TO_COME:  # they come many times a second
-                seen.add(line)
+            if line not in logged and message.get("status") not in _QUEUED:
+                logged.add(line)
                 log.write(line)
     except APIError as error:
         raise push_error(target, log.redact(error.explanation or str(error))) from None
     if digest is None:
-        raise BuildStepFailedError(f"the engine gave no digest for {target}")
+        raise BuildStepFailedError(f"the Docker engine returned no digest for {target}: build again")
     return str(digest)
 
 
-class _Layers:
-    """Bytes of all layers that are pushed, as far as the engine has told of them."""
+class _PushProgress:
+    """Bytes pushed of all layers that the engine has reported so far."""
 
     def __init__(self, meter: ProgressMeter) -> None:
         self._meter = meter
         self._sent: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
 
-    def hear(self, message: Message) -> None:
-        """A message of the engine's: it tells of a layer many times a second."""
-        detail, layer = message.get("progressDetail") or {}, message.get("id", "")
+    def update(self, message: Message) -> None:
+        """Count the bytes of the one layer that a message reports."""
+        layer = message.get("id", "")
+        detail = message.get("progressDetail") or {}
         if not detail.get("total"):
             return
         self._sizes[layer] = detail["total"]
-        self._sent[layer] = min(detail.get("current", 0), detail["total"])  # it also counts tar's padding
+        # The engine's `current` includes the padding of the tar, so it may exceed the total.
+        self._sent[layer] = min(detail.get("current", 0), detail["total"])
         self._meter.total = sum(self._sizes.values())
         self._meter.update(sum(self._sent.values()))
 
 
 @contextmanager
 def _engine_errors(host: str) -> Iterator[None]:
+    """Turn errors of docker-py into BuildStepFailedError or EngineUnavailableError."""
     try:
         yield
     except APIError as error:

@@ -1,8 +1,9 @@
-"""The Dockerfile of an image. Pure: content in, text out.
+"""The Dockerfile of an image, a pure function of the image's content.
 
-Two stages: what pip needs, an authority's certificate or the address and password of an index, must not stay
-in the image, and only files of the last stage do. It needs nothing of BuildKit, which not every engine has.
-What changes seldom comes first, so that a changed model or driver repeats only its own layers.
+The Dockerfile has two stages, since only files of the last stage stay in the image. The first stage holds
+CA certificates and the pip.conf, which may contain an index's password. No instruction needs BuildKit, which
+not every engine has. Content that changes seldom comes first: a changed model or driver repeats only its own
+layers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 from modelyard.builder.layout import ImageContent
 from modelyard.contract.image_layout import APP_ROOT, ENVIRONMENT, PORT, RUNTIME, USER
 
-_BUILD: Final = "/modelyard-build"  # of the first stage
+_BUILD: Final = "/modelyard-build"  # working folder of the first stage
 _PIP_VARIABLES: Final = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_CACHE_DIR": "1",
@@ -23,8 +24,9 @@ _PIP_VARIABLES: Final = {
     "PIP_PROGRESS_BAR": "off",
     "PIP_ROOT_USER_ACTION": "ignore",
 }
-# Once, here: a read-only container cannot keep byte code. Nothing changes below it, so it is not checked.
-# Packages may ship files for other versions of Python, which do not compile.
+# Compiled in the build, since a container with a read-only file system cannot store byte code. Python does
+# not compare unchecked byte code with its source, which never changes in an image. Errors are ignored:
+# packages may contain files for other versions of Python, which do not compile.
 _COMPILE: Final = "({python} -m compileall -qq -j 0 --invalidation-mode unchecked-hash {folder} || true)"
 
 
@@ -36,10 +38,12 @@ def dockerfile(
     pip_conf: bool,
     conda_python: str | None = None,
 ) -> str:
-    """Needs in its context: `settings/` (ca.pem, pip.conf), `runtime-requirements.txt`, `requirements.txt`,
-    `environment/`, `runtime/`, `models/0/`, `models/1/`, … and `app/`.
+    """Return the text of the Dockerfile.
 
-    `conda_python` is the version of the Python in `environment/`, a conda environment, where there is one.
+    Its build context has `settings/` (ca.pem, pip.conf), `runtime-requirements.txt`, `requirements.txt`,
+    `environment/`, `runtime/`, `models/0/`, `models/1/`, … and `app/`. `ca_bundle` and `pip_conf` say whether
+    `settings/` has these files. `conda_python` is the Python version of the conda environment in
+    `environment/`, None without one.
     """
     return "\n".join(
         (
@@ -58,8 +62,8 @@ def _first_stage(
     python = f"{ENVIRONMENT}/bin/python3" if conda_python else "python3"
     variables = dict(_PIP_VARIABLES)
     if ca_bundle:
-        trusted = f"{_BUILD}/settings/ca.pem"
-        variables |= {"PIP_CERT": trusted, "SSL_CERT_FILE": trusted, "REQUESTS_CA_BUNDLE": trusted}
+        bundle = f"{_BUILD}/settings/ca.pem"
+        variables |= {"PIP_CERT": bundle, "SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle}
     if pip_conf:
         variables["PIP_CONFIG_FILE"] = f"{_BUILD}/settings/pip.conf"
     yield f"FROM {base_image} AS environment"
@@ -80,12 +84,13 @@ def _first_stage(
     if content.requirements:
         yield _copy("requirements.txt", f"{_BUILD}/")
     if conda_python:
-        # The base image's pip, since a conda environment need not have one; into that environment.
+        # The base image's pip installs into the conda environment, which need not have a pip of its own.
         install = f"python3 -m pip --python {python} install --no-compile --requirement requirements.txt"
         compile_all = _COMPILE.format(python=python, folder=ENVIRONMENT)
         yield _run(*([install] if content.requirements else ()), compile_all)
     elif content.requirements:
-        # With the base image's packages, which a base image for GPUs, say, brings; without touching them.
+        # The virtual environment sees the packages of the base image, such as a GPU framework, and leaves
+        # them unchanged.
         yield _run(
             f"python3 -m venv --system-site-packages --without-pip {ENVIRONMENT}",
             f"{ENVIRONMENT}/bin/python3 -m pip install --no-compile --requirement requirements.txt",
@@ -106,7 +111,7 @@ def _last_stage(base_image: str, content: ImageContent, *, with_environment: boo
     yield "STOPSIGNAL SIGTERM"
     yield f"USER {USER}"
     yield "ENTRYPOINT []"
-    # -S and -P: neither the driver's packages nor a json.py beside the driver reach the server's process.
+    # -S and -P keep the driver's packages, and a json.py beside the driver, out of the server's process.
     yield 'CMD ["python3", "-S", "-P", "-m", "modelyard.scoring"]'
     yield (
         f"ENV PATH={ENVIRONMENT}/bin:$PATH PYTHONPATH={RUNTIME}${{PYTHONPATH:+:$PYTHONPATH}}"
@@ -131,7 +136,7 @@ def _run(*commands: str) -> str:
 
 
 def _escaped(path: str) -> str:
-    """Names of models are the user's, and Docker reads words as a shell does, inside JSON too."""
+    """Escape a path: users choose model names, and Docker expands $ and quotes even inside JSON."""
     return re.sub(r"""([\\$'"])""", r"\\\1", path)
 
 

@@ -1,4 +1,7 @@
-"""What a Docker engine says when it fails, told apart by its words: it has no codes for most of it."""
+"""The errors of a Docker engine as errors of the build.
+
+The engine has no codes for most failures, so the text of its message tells the kinds apart.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from modelyard.oci.errors import (
 )
 
 _MESSAGE_CHARACTERS: Final = 1000
-_PIP: Final = "-m pip install"
+_PIP_INSTALL: Final = "-m pip install"
 _PIP_ERROR: Final = re.compile(r"^(?:ERROR|error): (.+)|^(.+: No module named (?:pip|venv))$")
 _INDEX_DOWN: Final = re.compile(r"after connection broken by|confirming the ssl certificate", re.IGNORECASE)
 _VERSIONS: Final = re.compile(r"\(from versions: .*?((?:[^ ,]+, ){4}[^ ,]+)\)")
@@ -43,47 +46,50 @@ _UNAVAILABLE: Final = re.compile(
 
 
 def build_error(instruction: str, output: Sequence[str], message: str) -> CodedError:
-    """Why a build stopped at an instruction of the Dockerfile, with the output of that instruction."""
+    """Return the error of a build that stopped at an instruction of the Dockerfile.
+
+    `output` has the lines that the instruction printed, and `message` is the engine's error.
+    """
     if _DISK_FULL.search(message) or any(map(_DISK_FULL.search, output)):
         return DiskFullError("the disk of the Docker engine is full: make room for images on the node")
     if instruction.startswith("FROM "):
-        return _base_error(instruction.split()[1], message)
-    if _PIP in instruction:
+        return _base_image_error(instruction.split()[1], message)
+    if _PIP_INSTALL in instruction:
         return _pip_error(output, message)
-    return BuildStepFailedError(_short(f"the step {instruction!r} failed: {message}"))
+    return BuildStepFailedError(_shortened(f"the step {instruction!r} failed: {message}"))
 
 
 def push_error(target: str, message: str) -> RegistryError:
-    """Why a push failed."""
-    said = _short(f"pushing {target} failed: {message}")
+    """Return the error of a failed push of the image `target`; `message` is the engine's error."""
+    summary = _shortened(f"pushing {target} failed: {message}")
     if _UNAVAILABLE.search(message):
-        return RegistryUnavailableError(said)
+        return RegistryUnavailableError(summary)
     if _FORBIDDEN.search(message):
-        return RegistryForbiddenError(f"{said}; check the registry credentials of the build")
-    return RegistryRefusedError(said)
+        return RegistryForbiddenError(f"{summary}; check the registry credentials of the build")
+    return RegistryRefusedError(summary)
 
 
-def _base_error(image: str, message: str) -> CodedError:
+def _base_image_error(image: str, message: str) -> CodedError:
     if _UNAVAILABLE.search(message):
-        return RegistryUnavailableError(_short(f"the base image {image} cannot be pulled: {message}"))
+        return RegistryUnavailableError(_shortened(f"the base image {image} cannot be pulled: {message}"))
     if _NOT_FOUND.search(message):
         return BaseImageNotFoundError(
-            _short(f"the base image {image} does not exist, or needs credentials: {message}")
+            _shortened(f"the base image {image} does not exist, or needs credentials: {message}")
         )
     if _FORBIDDEN.search(message):
-        return RegistryForbiddenError(_short(f"the base image {image} cannot be pulled: {message}"))
-    return BuildStepFailedError(_short(f"the base image {image} cannot be used: {message}"))
+        return RegistryForbiddenError(_shortened(f"the base image {image} cannot be pulled: {message}"))
+    return BuildStepFailedError(_shortened(f"the base image {image} cannot be used: {message}"))
 
 
 def _pip_error(output: Sequence[str], message: str) -> CodedError:
-    found = [match[1] or match[2] for line in output if (match := _PIP_ERROR.match(line))]
-    said = _short(
-        "; ".join(_VERSIONS.sub(r"(newest versions: \1)", line) for line in dict.fromkeys(found)) or message
-    )
-    if _NO_VERSIONS in said and any(map(_INDEX_DOWN.search, output)):
-        return PackageIndexUnavailableError(f"pip cannot reach its package index: {said}")
-    return PipFailedError(f"pip cannot install the requirements: {said}")
+    matches = filter(None, map(_PIP_ERROR.match, output))
+    errors = dict.fromkeys(match[1] or match[2] for match in matches)  # each once, in order
+    summary = "; ".join(_VERSIONS.sub(r"(newest versions: \1)", error) for error in errors)
+    summary = _shortened(summary or message)
+    if _NO_VERSIONS in summary and any(map(_INDEX_DOWN.search, output)):
+        return PackageIndexUnavailableError(f"pip cannot reach its package index: {summary}")
+    return PipFailedError(f"pip cannot install the requirements: {summary}")
 
 
-def _short(text: str) -> str:
+def _shortened(text: str) -> str:
     return text if len(text) <= _MESSAGE_CHARACTERS else f"{text[: _MESSAGE_CHARACTERS - 1]}…"

@@ -1,46 +1,49 @@
-"""Which packages an image has that an engine built: their metadata, out of a container that never starts."""
+"""The packages of an image that a Docker engine has built.
+
+Their metadata is copied out of a container that is created from the image and never started.
+"""
 
 from __future__ import annotations
 
-import io
 import re
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import Final
 
 import docker
 from docker.errors import NotFound
 
-from modelyard.builder.environment.packages import (
-    Package,
-    find_packages,
-)
+from modelyard.builder.docker.chunk_reader import open_chunks
+from modelyard.builder.environment.packages import Package, find_packages
 from modelyard.contract.image_layout import ENVIRONMENT, RUNTIME
 
 _METADATA: Final = re.compile(r"(?:.*/)?([^/]+\.dist-info/(?:METADATA|RECORD)|conda-meta/[^/]+\.json)")
 
 
-def installed(client: docker.APIClient, image: str, folder: Path) -> list[Package]:
-    """Packages of the environment and of the runtime; `folder` is a new one for their metadata."""
+def read_installed_packages(client: docker.APIClient, image: str, folder: Path) -> list[Package]:
+    """Return the packages of an image's environment and of its scoring runtime.
+
+    Their metadata is copied into `folder`, which must not exist yet.
+    """
     with _container(client, image) as container:
         for number, path in enumerate((ENVIRONMENT, RUNTIME)):
             try:
-                stream, _ = client.get_archive(container, path)
+                chunks, _ = client.get_archive(container, path)
             except NotFound:  # an image without requirements has no environment
                 continue
-            with tarfile.open(fileobj=cast("IO[bytes]", _Stream(stream)), mode="r|") as tar:
-                _extract(tar, folder / str(number))
+            with tarfile.open(fileobj=open_chunks(chunks), mode="r|") as tar:
+                _extract_metadata(tar, folder / str(number))
     return find_packages(folder)
 
 
-def _extract(tar: tarfile.TarFile, folder: Path) -> None:
+def _extract_metadata(tar: tarfile.TarFile, folder: Path) -> None:
     for member in tar:
-        named = _METADATA.fullmatch(member.name)
-        content = tar.extractfile(member) if named and member.isfile() else None
-        if named and content:
-            file = folder / named[1]
+        match = _METADATA.fullmatch(member.name)
+        content = tar.extractfile(member) if match and member.isfile() else None
+        if match and content:
+            file = folder / match[1]
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content.read())
 
@@ -52,20 +55,3 @@ def _container(client: docker.APIClient, image: str) -> Iterator[str]:
         yield container
     finally:
         client.remove_container(container, force=True)
-
-
-class _Stream(io.RawIOBase):
-    """Chunks, read as a file."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._left = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        while len(self._left) < size and (chunk := next(self._chunks, b"")):
-            self._left += chunk
-        taken, self._left = self._left[:size], self._left[size:]
-        return taken

@@ -1,4 +1,4 @@
-"""The Docker builder against a server that speaks as an engine does."""
+"""The Docker builder against an HTTP server that answers like a Docker engine."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ REFUSED = [{"error": "dial tcp: connect: connection refused"}]
 
 
 class Engine:
-    """Answers /build with `built` and /push with the next of `pushed`."""
+    """Answers /build with `build_answer` and each /push with the next of `push_answers`."""
 
     def __init__(self, web: WebServer, folder: Path, retry: Retry) -> None:
-        self.built: list[dict[str, object]] | Answer = BUILT
-        self.pushed: list[list[dict[str, object]] | Answer] = [PUSHED]
+        self.build_answer: list[dict[str, object]] | Answer = BUILT
+        self.push_answers: list[list[dict[str, object]] | Answer] = [PUSHED]
         self.out = io.StringIO()
         self.log = BuildLog(self.out)
         self.builder = DockerBuilder(
@@ -83,10 +83,10 @@ class Engine:
     def _answer(self, asked: Asked) -> Answer:
         if asked.path == "/version":
             return Answer(body=b'{"ApiVersion": "1.41"}')
-        said = self.built if "/build" in asked.path else self.pushed.pop(0)
-        if isinstance(said, Answer):
-            return said
-        return Answer(body=b"\r\n".join(json.dumps(message).encode() for message in said), chunked=True)
+        answer = self.build_answer if "/build" in asked.path else self.push_answers.pop(0)
+        if isinstance(answer, Answer):
+            return answer
+        return Answer(body=b"\r\n".join(json.dumps(message).encode() for message in answer), chunked=True)
 
 
 @pytest.fixture
@@ -94,10 +94,10 @@ def engine(web: WebServer, tmp_path: Path, retry: Retry) -> Engine:
     return Engine(web, tmp_path, retry)
 
 
-def test_a_build(engine: Engine, web: WebServer) -> None:
+def test_build_returns_the_digest_that_the_engine_pushed(engine: Engine, web: WebServer) -> None:
     assert engine.publish() == DIGEST
-    asked = {asked.path.partition("?")[0]: asked.path for asked in web.asked}
-    build = asked["/v1.41/build"]
+    requests = {request.path.partition("?")[0]: request.path for request in web.asked}
+    build = requests["/v1.41/build"]
     assert "t=r.example%2Fx%3At" in build
     assert "networkmode=host" in build
     assert "forcerm=True" in build
@@ -109,13 +109,13 @@ def test_a_build(engine: Engine, web: WebServer) -> None:
     )
 
 
-def test_bytes_of_all_layers_are_counted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_push_progress_sums_the_bytes_of_all_layers(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build_progress, "PAUSE_SECONDS", 0)
-    told = [("1", 1024, 2048), ("2", 0, 4096), ("1", 3000, 2048), ("2", 1024, 4096)]
-    engine.pushed = [
+    reports = [("1", 1024, 2048), ("2", 0, 4096), ("1", 3000, 2048), ("2", 1024, 4096)]
+    engine.push_answers = [
         [
             {"status": "Pushing", "id": layer, "progressDetail": {"current": current, "total": total}}
-            for layer, current, total in told
+            for layer, current, total in reports
         ]
         + PUSHED
     ]
@@ -127,8 +127,8 @@ def test_bytes_of_all_layers_are_counted(engine: Engine, monkeypatch: pytest.Mon
     ]
 
 
-def test_a_registry_that_comes_back(engine: Engine, waits: list[float]) -> None:
-    engine.pushed = [REFUSED, REFUSED, PUSHED]
+def test_push_is_repeated_until_the_registry_is_back(engine: Engine, waits: list[float]) -> None:
+    engine.push_answers = [REFUSED, REFUSED, PUSHED]
     assert engine.publish() == DIGEST
     assert waits == [0.5, 1.0]
     assert "[Push] pushing r.example/x:t failed: dial tcp" in engine.out.getvalue()
@@ -142,7 +142,7 @@ PIP_FAILED = [
 
 
 @pytest.mark.parametrize(
-    ("built", "pushed", "error", "step"),
+    ("build_answer", "push_answers", "error", "step"),
     [
         (PIP_FAILED, [], PipFailedError, Step.BUILD),
         (BUILT[:2], [], EngineUnavailableError, Step.BUILD),
@@ -160,16 +160,17 @@ PIP_FAILED = [
     ],
     ids=["pip", "no image", "refused", "engine dies", "registry down", "denied", "no digest", "push refused"],
 )
-def test_failures(
-    engine: Engine, built: object, pushed: object, error: type[BuildFailedError], step: Step
+def test_failure_has_its_error_and_its_step(
+    engine: Engine, build_answer: object, push_answers: object, error: type[BuildFailedError], step: Step
 ) -> None:
-    engine.built, engine.pushed = built, list(pushed)  # type: ignore[assignment,call-overload]
+    engine.build_answer = build_answer  # type: ignore[assignment]
+    engine.push_answers = list(push_answers)  # type: ignore[call-overload]
     with pytest.raises(error):
         engine.publish()
     assert engine.log.step == step
 
 
-def test_an_engine_that_is_not_there(engine: Engine) -> None:
+def test_unreachable_engine_is_named_by_its_address(engine: Engine) -> None:
     engine.builder = DockerBuilder(host="tcp://127.0.0.1:1")
     with pytest.raises(EngineUnavailableError, match=r"tcp://127\.0\.0\.1:1 does not answer"):
         engine.publish()

@@ -24,7 +24,7 @@ def _dockerfile(content: ImageContent = CONTENT, *, ca_bundle: bool = True, pip_
     return dockerfile("base:1", content, ca_bundle=ca_bundle, pip_conf=pip_conf)
 
 
-def test_what_changes_seldom_comes_first() -> None:
+def test_content_that_changes_seldom_comes_first() -> None:
     last = _dockerfile().split("FROM base:1\n")[1]
     order = [
         "/opt/modelyard/runtime",
@@ -35,17 +35,17 @@ def test_what_changes_seldom_comes_first() -> None:
         "app/",
     ]
     copies = [line for line in last.splitlines() if line.startswith("COPY")]
-    assert [wanted in line for wanted, line in zip(order, copies, strict=True)] == [True] * 6
+    assert [path in line for path, line in zip(order, copies, strict=True)] == [True] * 6
 
 
-def test_what_pip_needs_stays_in_the_first_stage() -> None:
+def test_settings_of_pip_stay_in_the_first_stage() -> None:
     first, last = _dockerfile().split("FROM base:1\n")
     assert "settings/ca.pem" in first
     assert "settings" not in last
     assert "PIP_" not in last
 
 
-def test_only_what_is_there_is_named() -> None:
+def test_dockerfile_names_only_content_of_the_image() -> None:
     bare = ImageContent(models=(), app=Path("app"), entry_script="d.py", model_dir=None, requirements=None)
     text = _dockerfile(bare, ca_bundle=False, pip_conf=False)
     for absent in (
@@ -59,7 +59,7 @@ def test_only_what_is_there_is_named() -> None:
         assert absent not in text
 
 
-def test_a_conda_environment_is_put_there_and_brings_the_python() -> None:
+def test_conda_environment_is_copied_and_brings_the_python() -> None:
     text = dockerfile("base:1", CONTENT, ca_bundle=False, pip_conf=False, conda_python="3.12.4")
     python = "/opt/modelyard/environment/bin/python3"
     assert text.index('COPY ["environment/", "/opt/modelyard/environment"]') < text.index(python)
@@ -70,26 +70,26 @@ def test_a_conda_environment_is_put_there_and_brings_the_python() -> None:
     assert 'COPY --from=environment ["/opt/modelyard/environment", "/opt/modelyard/environment"]' in text
 
 
-def test_a_conda_environment_with_nothing_for_pip() -> None:
+def test_conda_environment_without_requirements_runs_no_pip_install_of_them() -> None:
     content = replace(CONTENT, requirements=None)
     text = dockerfile("base:1", content, ca_bundle=False, pip_conf=False, conda_python="3.12.4")
     assert "requirements.txt" not in text.replace("runtime-requirements.txt", "")
     assert 'COPY --from=environment ["/opt/modelyard/environment", "/opt/modelyard/environment"]' in text
 
 
-def test_names_are_taken_literally() -> None:
-    odd = ImageContent(
+def test_names_of_models_and_drivers_are_escaped() -> None:
+    content = ImageContent(
         models=(PlacedModel(Path("0"), """/var/azureml-models/it's $HOME "x" \\n"""),),
         app=Path("app"),
         entry_script='a "b" $c.py',
         model_dir=None,
         requirements=None,
     )
-    text = _dockerfile(odd)
+    text = _dockerfile(content)
     assert r"""/var/azureml-models/it\\'s \\$HOME \\\"x\\\" \\\\n/""" in text
     assert r'AZUREML_ENTRY_SCRIPT="a \"b\" \$c.py"' in text
 
 
-def test_another_dockerfile_is_another_layout() -> None:
-    """Images of the old one must not be taken for those of the new one: raise LAYOUT with the digest here."""
+def test_changed_dockerfile_needs_another_layout_version() -> None:
+    """An image of an older Dockerfile must not be reused: raise LAYOUT and update the digest here."""
     assert (LAYOUT, hashlib.sha256(_dockerfile().encode()).hexdigest()[:16]) == (2, "f2c4cc1d05e76a51")

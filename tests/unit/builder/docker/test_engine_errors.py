@@ -1,4 +1,4 @@
-"""Words of real engines, pips and registries."""
+"""Messages that Docker engines, pip and registries have sent, and the error of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENDED = "The command '/bin/sh -c …' returned a non-zero code: 1"
 
 
 @pytest.mark.parametrize(
-    ("instruction", "output", "message", "code", "said"),
+    ("instruction", "output", "message", "code", "text"),
     [
         (
             PIP,
@@ -111,10 +111,12 @@ ENDED = "The command '/bin/sh -c …' returned a non-zero code: 1"
         ),
     ],
 )
-def test_build_error(instruction: str, output: list[str], message: str, code: str, said: str) -> None:
+def test_message_of_a_build_has_its_error_code(
+    instruction: str, output: list[str], message: str, code: str, text: str
+) -> None:
     error = build_error(instruction, output, message)
     assert error.code == code
-    assert said in str(error)
+    assert text in str(error)
 
 
 @pytest.mark.parametrize(
@@ -135,12 +137,12 @@ def test_build_error(instruction: str, output: list[str], message: str, code: st
         ("received unexpected HTTP status: 413 Request Entity Too Large", "RegistryRefused"),
     ],
 )
-def test_push_error(message: str, code: str) -> None:
+def test_message_of_a_push_has_its_error_code(message: str, code: str) -> None:
     error = push_error("r/x:1", message)
     assert error.code == code
     assert error.transient == (code == "RegistryUnavailable")
     assert "pushing r/x:1 failed" in str(error)
 
 
-def test_messages_are_bounded() -> None:
+def test_message_is_cut_to_1000_characters() -> None:
     assert len(str(push_error("r/x:1", "x" * 5000))) == 1000
