@@ -19,8 +19,8 @@ from tests.unit.fake_api_server import (
 
 from modelyard.api.names import API_VERSION
 from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.contract.build_pod import CONTAINER, REQUEST_FILE
 from modelyard.contract.build_request import (
-    REQUEST_FILE,
     BuildRequest,
     BuildResult,
 )
@@ -35,7 +35,6 @@ from modelyard.reconcile.workqueue import (
     WorkQueue,
 )
 from modelyard.resources import labels
-from modelyard.resources.build_pod import CONTAINER
 from modelyard.resources.revision import owner_of
 from modelyard.settings import OperatorSettings
 
@@ -214,7 +213,7 @@ class OperatorHarness:
 
     def request(self, job: str) -> BuildRequest:
         """What a build Job was asked."""
-        packed = self.cluster.at(SECRETS, job, SYSTEM)["data"][f"{REQUEST_FILE}.gz"]
+        packed = self.cluster.at(SECRETS, job, SYSTEM)["data"][REQUEST_FILE]
         return BuildRequest.model_validate_json(gzip.decompress(base64.b64decode(packed)))
 
     # what a user does and sees

@@ -34,7 +34,15 @@ from modelyard.builder.result import (
 )
 from modelyard.builder.sources import FetchContext
 from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.builder.variables import optional_path, registry_access
 from modelyard.coded_error import CodedError
+from modelyard.contract.build_pod import (
+    DOCKER_SOCKET,
+    EXIT_CRASHED,
+    EXIT_FAILED,
+    TERMINATION_LOG,
+    BuildVariable,
+)
 from modelyard.contract.build_progress import pushed_line
 from modelyard.contract.build_request import (
     BuilderKind,
@@ -44,13 +52,8 @@ from modelyard.contract.build_request import (
 from modelyard.contract.errors import (
     RequestInvalidError,
 )
-from modelyard.oci.registry_config import (
-    RegistryAccess,
-    optional_path,
-)
+from modelyard.oci.registry_config import RegistryAccess
 
-_FAILED: Final = 1
-_CRASHED: Final = 70  # EX_SOFTWARE of sysexits.h
 _NOT_SECRET: Final = frozenset({"username", "AWS_REGION", "AWS_ENDPOINT_URL", "AZURE_ENDPOINT"})
 # A Google service account key, https://cloud.google.com/iam/docs/keys-create-delete; a Docker config.json.
 _SECRET_IN_JSON: Final = frozenset(
@@ -66,22 +69,22 @@ class BuildJobSettings:
     """What the Job's environment says."""
 
     request: Path
-    """MODELYARD_BUILD_REQUEST: the request as JSON, compressed with gzip when its name ends in .gz."""
+    """Path of the BuildRequest."""
     workspace: Path
-    """MODELYARD_BUILD_WORKSPACE: a folder with room for all that is fetched and unpacked."""
+    """Folder with room for all files that are fetched and unpacked."""
     termination_log: Path
-    """MODELYARD_TERMINATION_LOG: where the result goes, default /dev/termination-log."""
+    """File for the BuildResult."""
     docker_host: str
-    """MODELYARD_DOCKER_HOST: default unix:///var/run/docker.sock."""
+    """Address of the Docker engine."""
     docker_network: str | None
-    """MODELYARD_DOCKER_NETWORK: network mode of the steps that run."""
+    """Network mode of the build steps that a Docker engine runs."""
     proxies: Mapping[str, str]
     """HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case, for the steps that an engine runs; what this
     process itself asks keeps to them anyway."""
     pip_conf: Path | None
-    """MODELYARD_PIP_CONF: a pip.conf for inside the build."""
+    """A pip.conf for the installation of requirements."""
     access: RegistryAccess
-    """See RegistryAccess.from_environment; its CA bundle is for fetches and for inside the build too."""
+    """Access to registries. Its CA bundle is for downloads and for the installation of packages, too."""
     policy: EgressPolicy = field(default_factory=EgressPolicy)
     """See EgressPolicy.from_environment."""
     attestation: AttestationSettings = field(default_factory=AttestationSettings)
@@ -89,24 +92,24 @@ class BuildJobSettings:
     conda: CondaSettings = field(default_factory=CondaSettings)
     """See CondaSettings.from_environment."""
     claims: Path | None = None
-    """MODELYARD_CLAIMS: see FetchContext."""
+    """See FetchContext."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> BuildJobSettings:
         """Raises KeyError for a variable that is missing."""
         return cls(
-            request=Path(environment["MODELYARD_BUILD_REQUEST"]),
-            workspace=Path(environment["MODELYARD_BUILD_WORKSPACE"]),
-            termination_log=Path(environment.get("MODELYARD_TERMINATION_LOG") or "/dev/termination-log"),
-            docker_host=environment.get("MODELYARD_DOCKER_HOST") or "unix:///var/run/docker.sock",
-            docker_network=environment.get("MODELYARD_DOCKER_NETWORK") or None,
+            request=Path(environment[BuildVariable.REQUEST]),
+            workspace=Path(environment[BuildVariable.WORKSPACE]),
+            termination_log=Path(environment.get(BuildVariable.TERMINATION_LOG) or TERMINATION_LOG),
+            docker_host=environment.get(BuildVariable.DOCKER_HOST) or f"unix://{DOCKER_SOCKET}",
+            docker_network=environment.get(BuildVariable.DOCKER_NETWORK) or None,
             proxies={name: value for name, value in environment.items() if name.upper() in _PROXIES},
-            pip_conf=optional_path(environment, "MODELYARD_PIP_CONF"),
-            access=RegistryAccess.from_environment(environment),
+            pip_conf=optional_path(environment, BuildVariable.PIP_CONF),
+            access=registry_access(environment),
             policy=EgressPolicy.from_environment(environment),
             attestation=AttestationSettings.from_environment(environment),
             conda=CondaSettings.from_environment(environment),
-            claims=optional_path(environment, "MODELYARD_CLAIMS"),
+            claims=optional_path(environment, BuildVariable.CLAIMS),
         )
 
 
@@ -129,11 +132,11 @@ def run() -> int:
         result, code = BuildResult(digest=digest), 0
         log.write(pushed_line(f"{request.repository}:{request.tag}", digest))
     except CodedError as error:
-        result, code = failed(error, log), _FAILED
+        result, code = failed(error, log), EXIT_FAILED
         log.write(f"{error.code}: {error}")
     except Exception as error:
         log.write(traceback.format_exc())
-        result, code = crashed(error, log), _CRASHED
+        result, code = crashed(error, log), EXIT_CRASHED
     settings.termination_log.write_bytes(encoded(result))
     return code
 

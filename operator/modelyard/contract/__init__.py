@@ -1,1 +1,10 @@
-"""TODO."""
+"""The contract between the operator and the build Job: all that both programs must agree on.
+
+- `build_request`: the request and the result of a build
+- `errors`: the failures of a build, each with its code
+- `build_progress`: the lines of the build log that the operator reads
+- `build_pod`: environment variables, paths and exit codes of the pod
+- `image_layout`: paths, port and user of the image
+- `scoring_runtime`: the files of this package that go into the image, and their hash
+- `urls`: how both programs read and redact the URLs of sources
+"""

@@ -13,7 +13,6 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-REQUEST_FILE: Final = "request.json"
 TERMINATION_MESSAGE_BYTES: Final = 4096
 PIP_REQUIREMENTS: Final = "pipRequirements"  # what messages call them
 CONDA_ENV_FILE: Final = "condaEnvFile"

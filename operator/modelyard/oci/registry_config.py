@@ -52,17 +52,6 @@ class RegistryAccess:
     ca_bundle: Path | None = None
     """PEM file of the authorities to trust; the system's by default."""
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> RegistryAccess:
-        """Reads MODELYARD_REGISTRY_CONFIG, _REGISTRY_ALIASES, _INSECURE_REGISTRIES and _CA_BUNDLE."""
-        aliases = (pair.partition("=") for pair in _listed(environment, "MODELYARD_REGISTRY_ALIASES"))
-        return cls(
-            config=optional_path(environment, "MODELYARD_REGISTRY_CONFIG"),
-            insecure=frozenset(_listed(environment, "MODELYARD_INSECURE_REGISTRIES")),
-            aliases={name: address for name, _, address in aliases},
-            ca_bundle=optional_path(environment, "MODELYARD_CA_BUNDLE"),
-        )
-
     def base_url(self, registry: str) -> str:
         """Where the API of the registry named in an image is."""
         address = self.aliases.get(registry, _HUB_API if registry == _HUB else registry)
@@ -117,12 +106,3 @@ def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
     One for all clients of a process: reading the authorities takes as long as a dozen requests.
     """
     return ssl.create_default_context(cafile=str(ca_bundle)) if ca_bundle else httpx.create_ssl_context()
-
-
-def optional_path(environment: Mapping[str, str], name: str) -> Path | None:
-    value = environment.get(name)
-    return Path(value) if value else None
-
-
-def _listed(environment: Mapping[str, str], name: str) -> list[str]:
-    return [item.strip() for item in environment.get(name, "").split(",") if item.strip()]

@@ -6,16 +6,13 @@ import base64
 import gzip
 from typing import Final
 
-from modelyard.contract.build_request import (
-    REQUEST_FILE,
-    BuildRequest,
-)
+from modelyard.contract.build_pod import CONTAINER, EXIT_FAILED, REQUEST_FILE
+from modelyard.contract.build_request import BuildRequest
 from modelyard.kube.types import JOBS, SECRETS, Json
 from modelyard.resources import labels
-from modelyard.resources.build_pod import CONTAINER, BuildAttempt, build_pod
+from modelyard.resources.build_pod import BuildAttempt, build_pod
 from modelyard.settings import OperatorSettings
 
-_FAILED: Final = 1  # the builder's exit code for a failure that it has explained
 _LOST_PODS: Final = 2  # how many pods may vanish without an explanation
 
 
@@ -36,7 +33,11 @@ def build_job(build: BuildAttempt, settings: OperatorSettings) -> Json:
                     },
                     {
                         "action": "FailJob",
-                        "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [_FAILED]},
+                        "onExitCodes": {
+                            "containerName": CONTAINER,
+                            "operator": "In",
+                            "values": [EXIT_FAILED],
+                        },
                     },
                 ]
             },
@@ -64,7 +65,7 @@ def request_secret(build: BuildAttempt, job_uid: str, request: BuildRequest) -> 
         },
         "type": "modelyard.dev/build-request",
         "immutable": True,
-        "data": {f"{REQUEST_FILE}.gz": packed},
+        "data": {REQUEST_FILE: packed},
     }
 
 

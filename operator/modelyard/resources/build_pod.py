@@ -1,7 +1,7 @@
-"""The pod of a build: what it mounts, what it is told, and how little it may do.
+"""The pod of a build: its volumes, its environment variables and its restrictions.
 
-The layers builder needs nothing that the Pod Security Standard `restricted` refuses. The Docker builder
-mounts the engine's socket from its node, which only the standard `privileged` allows.
+The layers builder needs nothing that the Pod Security Standard `restricted` forbids. The Docker builder
+mounts the socket of its node's Docker engine, which only the standard `privileged` allows.
 """
 
 from __future__ import annotations
@@ -9,48 +9,47 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from modelyard.builder.environment import conda_channels
-from modelyard.builder.sources.egress_policy import (
-    ALLOWED,
-    DENIED,
-    SCHEMES,
-)
-from modelyard.contract.build_request import (
+from modelyard.contract.build_pod import (
+    CA_FILE,
+    CA_FOLDER,
+    CLAIMS_FOLDER,
+    CONDA_CREDENTIALS_FILE,
+    CONDA_FOLDER,
+    CONTAINER,
+    DOCKER_SOCKET,
+    PIP_CONF_FILE,
+    PIP_FOLDER,
+    REGISTRY_CONFIG_FILE,
+    REGISTRY_FOLDER,
     REQUEST_FILE,
-    BuilderKind,
+    REQUEST_FOLDER,
+    RUN_AS_USER,
+    SIGNING_KEY_FOLDER,
+    TMP,
+    WORKSPACE,
+    BuildVariable,
 )
+from modelyard.contract.build_request import BuilderKind
 from modelyard.kube.types import Json
 from modelyard.settings import OperatorSettings
 
-CONTAINER: Final = "build"
-_REQUEST: Final = "/etc/modelyard/request"
-_WORKSPACE: Final = "/workspace"
-_TMP: Final = "/tmp"  # noqa: S108 - the pod's own
-_TMP_SIZE: Final = "256Mi"  # what needs more goes to the workspace
-_CA: Final = "/etc/modelyard/ca"
-_PIP: Final = "/etc/modelyard/pip"
-_CONDA: Final = "/etc/modelyard/conda"
-_REGISTRY: Final = "/etc/modelyard/registry"
-_SIGNING: Final = "/etc/modelyard/signing"
-_CLAIMS: Final = "/claims"
-_SOCKET: Final = "/var/run/docker.sock"
-_USER: Final = 10001  # of the operator's image
+_TMP_SIZE: Final = "256Mi"  # larger files go to the workspace, see TMPDIR below
 
 
 class BuildAttempt(NamedTuple):
-    """Which version of which image, the attempt, and who makes it."""
+    """One attempt to build one version of an Image."""
 
     name: str  # of the Job
     image: str  # namespace/name
     version: int
     attempt: int
-    reference: str  # registry/path:tag that it pushes
+    reference: str  # registry/path:tag that the build pushes
     builder: BuilderKind = BuilderKind.LAYERS
-    claims: tuple[str, ...] = ()  # that it reads
+    claims: tuple[str, ...] = ()  # PersistentVolumeClaims that the build reads
 
 
 class _Volume(NamedTuple):
-    """A volume and where it is mounted."""
+    """A volume of the pod and its mount path."""
 
     name: str
     source: Json
@@ -61,11 +60,12 @@ class _Volume(NamedTuple):
         return {"name": self.name, **self.source}
 
     def as_mount(self) -> Json:
-        return {"name": self.name, "mountPath": self.path} | ({} if self.writable else {"readOnly": True})
+        mount: Json = {"name": self.name, "mountPath": self.path}
+        return mount if self.writable else {**mount, "readOnly": True}
 
 
 def build_pod(build: BuildAttempt, settings: OperatorSettings) -> Json:
-    """The pod's spec."""
+    """Return the spec of the pod."""
     chosen = settings.build
     needs_engine = build.builder is BuilderKind.DOCKER
     volumes = list(_volumes(build, settings))
@@ -106,64 +106,77 @@ def _security(builder: BuilderKind) -> Json:
     if builder is BuilderKind.DOCKER:
         # The engine's socket belongs to root and to a group whose number differs from node to node.
         return {"runAsUser": 0, "runAsGroup": 0, **profile}
-    # The group reads what the kubelet projects, such as Secrets.
-    return {"runAsNonRoot": True, "runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER, **profile}
+    # fsGroup lets the process read Secrets and ConfigMaps, which the kubelet mounts as root's.
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": RUN_AS_USER,
+        "runAsGroup": RUN_AS_USER,
+        "fsGroup": RUN_AS_USER,
+        **profile,
+    }
 
 
 def _volumes(build: BuildAttempt, settings: OperatorSettings) -> Iterator[_Volume]:
-    """Secrets are mounted, not put into the environment: a rotated one reaches a build that is at work."""
+    """Yield the volumes of the pod.
+
+    Secrets are volumes, not environment variables: the kubelet updates the files of a running build.
+    """
     chosen = settings.build
-    yield _Volume("request", {"secret": {"secretName": build.name}}, _REQUEST)
-    room = {"emptyDir": {"sizeLimit": chosen.workspace_size}}
-    yield _Volume("workspace", room, _WORKSPACE, writable=True)
-    yield _Volume("tmp", {"emptyDir": {"sizeLimit": _TMP_SIZE}}, _TMP, writable=True)
+    yield _secret_volume("request", build.name, REQUEST_FOLDER)
+    workspace = {"emptyDir": {"sizeLimit": chosen.workspace_size}}
+    yield _Volume("workspace", workspace, WORKSPACE, writable=True)
+    yield _Volume("tmp", {"emptyDir": {"sizeLimit": _TMP_SIZE}}, TMP, writable=True)
     if chosen.ca_bundle_config_map:
-        yield _Volume("ca", {"configMap": {"name": chosen.ca_bundle_config_map}}, _CA)
+        yield _Volume("ca", {"configMap": {"name": chosen.ca_bundle_config_map}}, CA_FOLDER)
     if chosen.pip_config_secret:
-        yield _Volume("pip", {"secret": {"secretName": chosen.pip_config_secret}}, _PIP)
+        yield _secret_volume("pip", chosen.pip_config_secret, PIP_FOLDER)
     if chosen.conda.secret:
-        yield _Volume("conda", {"secret": {"secretName": chosen.conda.secret}}, _CONDA)
+        yield _secret_volume("conda", chosen.conda.secret, CONDA_FOLDER)
     if chosen.registry_secret:
-        yield _Volume("registry", {"secret": {"secretName": chosen.registry_secret}}, _REGISTRY)
+        yield _secret_volume("registry", chosen.registry_secret, REGISTRY_FOLDER)
     if chosen.signing_secret:
-        yield _Volume("signing", {"secret": {"secretName": chosen.signing_secret}}, _SIGNING)
+        yield _secret_volume("signing", chosen.signing_secret, SIGNING_KEY_FOLDER)
     for number, claim in enumerate(build.claims):
-        # Read-only for the volume too, so that the kubelet gives no file of it to another group (fsGroup).
-        mounted = {"persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
-        yield _Volume(f"claim-{number}", mounted, f"{_CLAIMS}/{claim}")
+        # The volume is read-only, not only its mount: otherwise the kubelet would apply fsGroup to its files.
+        source = {"persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
+        yield _Volume(f"claim-{number}", source, f"{CLAIMS_FOLDER}/{claim}")
     if build.builder is BuilderKind.DOCKER:
         socket = {"hostPath": {"path": chosen.docker_socket, "type": "Socket"}}
-        yield _Volume("engine", socket, _SOCKET, writable=True)
+        yield _Volume("engine", socket, DOCKER_SOCKET, writable=True)
+
+
+def _secret_volume(name: str, secret: str, path: str) -> _Volume:
+    return _Volume(name, {"secret": {"secretName": secret}}, path)
 
 
 def _variables(build: BuildAttempt, settings: OperatorSettings) -> dict[str, str]:
-    """What modelyard.builder.job reads; what a cluster does not have is left out."""
+    """Return the environment variables of the pod without those that have no value in this cluster."""
     chosen, registry, sources = settings.build, settings.registry, settings.sources
     has_docker = build.builder is BuilderKind.DOCKER
     has_alias = registry.internal_name != registry.push
     values = {
-        "TMPDIR": _WORKSPACE,
-        "MODELYARD_BUILD_REQUEST": f"{_REQUEST}/{REQUEST_FILE}.gz",
-        "MODELYARD_BUILD_WORKSPACE": _WORKSPACE,
-        "MODELYARD_CA_BUNDLE": chosen.ca_bundle_config_map and f"{_CA}/ca.crt",
-        "MODELYARD_PIP_CONF": chosen.pip_config_secret and f"{_PIP}/pip.conf",
-        conda_channels.CHANNELS: " ".join(chosen.conda.channels),
-        conda_channels.MIRRORS: _pairs(chosen.conda.mirrors),
-        conda_channels.VIRTUAL_PACKAGES: _pairs(chosen.conda.virtual_packages),
-        conda_channels.CREDENTIALS: chosen.conda.secret and f"{_CONDA}/credentials.json",
-        "MODELYARD_REGISTRY_CONFIG": chosen.registry_secret and f"{_REGISTRY}/.dockerconfigjson",
-        "MODELYARD_INSECURE_REGISTRIES": registry.insecure and registry.internal_name,
-        "MODELYARD_REGISTRY_ALIASES": has_alias and f"{registry.push}={registry.internal_name}",
-        "MODELYARD_ATTESTATIONS": not chosen.attestations and "false",
-        "MODELYARD_SIGNING_KEY": chosen.signing_secret and _SIGNING,
-        "MODELYARD_DOCKER_HOST": has_docker and f"unix://{_SOCKET}",
-        "MODELYARD_DOCKER_NETWORK": has_docker and chosen.docker_network,
-        "MODELYARD_CLAIMS": build.claims and _CLAIMS,
-        SCHEMES: " ".join(sources.schemes),
-        DENIED: " ".join(sources.denied_networks),
-        ALLOWED: " ".join(sources.allowed_networks),
+        "TMPDIR": WORKSPACE,
+        BuildVariable.REQUEST: f"{REQUEST_FOLDER}/{REQUEST_FILE}",
+        BuildVariable.WORKSPACE: WORKSPACE,
+        BuildVariable.CA_BUNDLE: chosen.ca_bundle_config_map and f"{CA_FOLDER}/{CA_FILE}",
+        BuildVariable.PIP_CONF: chosen.pip_config_secret and f"{PIP_FOLDER}/{PIP_CONF_FILE}",
+        BuildVariable.CONDA_CHANNELS: " ".join(chosen.conda.channels),
+        BuildVariable.CONDA_MIRRORS: _pairs(chosen.conda.mirrors),
+        BuildVariable.CONDA_VIRTUAL_PACKAGES: _pairs(chosen.conda.virtual_packages),
+        BuildVariable.CONDA_CREDENTIALS: chosen.conda.secret and f"{CONDA_FOLDER}/{CONDA_CREDENTIALS_FILE}",
+        BuildVariable.REGISTRY_CONFIG: chosen.registry_secret and f"{REGISTRY_FOLDER}/{REGISTRY_CONFIG_FILE}",
+        BuildVariable.INSECURE_REGISTRIES: registry.insecure and registry.internal_name,
+        BuildVariable.REGISTRY_ALIASES: has_alias and f"{registry.push}={registry.internal_name}",
+        BuildVariable.ATTESTATIONS: not chosen.attestations and "false",
+        BuildVariable.SIGNING_KEY: chosen.signing_secret and SIGNING_KEY_FOLDER,
+        BuildVariable.DOCKER_HOST: has_docker and f"unix://{DOCKER_SOCKET}",
+        BuildVariable.DOCKER_NETWORK: has_docker and chosen.docker_network,
+        BuildVariable.CLAIMS: build.claims and CLAIMS_FOLDER,
+        BuildVariable.FETCH_SCHEMES: " ".join(sources.schemes),
+        BuildVariable.FETCH_DENIED_NETWORKS: " ".join(sources.denied_networks),
+        BuildVariable.FETCH_ALLOWED_NETWORKS: " ".join(sources.allowed_networks),
     }
-    return {name: str(value) for name, value in values.items() if value}
+    return {str(name): str(value) for name, value in values.items() if value}
 
 
 def _pairs(values: Mapping[str, str]) -> str:

@@ -16,8 +16,8 @@ import httpx
 import pytest
 from tests.integration.builder.conftest import Builds
 
+from modelyard.contract.build_pod import REQUEST_FILE
 from modelyard.contract.build_request import (
-    REQUEST_FILE,
     BuilderKind,
     BuildRequest,
     BuildResult,
@@ -55,7 +55,7 @@ class Pod:
         (container,) = spec["containers"]
         user, rights = spec["securityContext"], container["securityContext"]
         packed = gzip.compress(request.model_dump_json(by_alias=True).encode())
-        self._file(f"request/{REQUEST_FILE}.gz", packed)
+        self._file(f"request/{REQUEST_FILE}", packed)
         message = self._file("termination-log", b"", mode=0o666)
         running = self.engine.containers.run(
             container["image"],

@@ -18,10 +18,8 @@ from modelyard.builder.sources import (
     StreamedSource,
     open_stream,
 )
-from modelyard.builder.sources.egress_policy import (
-    DENIED,
-    EgressPolicy,
-)
+from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
     BuildFailedError,
@@ -128,7 +126,9 @@ def test_wrong_credentials(store: Store, reader: Reader) -> None:
 
 
 def test_the_policy_knows_where_a_store_is(store: Store) -> None:
-    reader = Reader(policy=EgressPolicy.from_environment({DENIED: "127.0.0.0/8"}))
+    reader = Reader(
+        policy=EgressPolicy.from_environment({BuildVariable.FETCH_DENIED_NETWORKS: "127.0.0.0/8"})
+    )
     with pytest.raises(SourceDeniedError):
         reader.read(store.url, store.credentials(store.server.address))
 

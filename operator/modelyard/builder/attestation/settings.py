@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.builder.attestation.bundle import Signer
-from modelyard.oci.registry_config import optional_path
+from modelyard.builder.variables import optional_path
+from modelyard.contract.build_pod import BuildVariable
 
 
 @dataclass(frozen=True)
@@ -15,15 +16,15 @@ class AttestationSettings:
     """What the Job's environment says."""
 
     attests: bool = True
-    """MODELYARD_ATTESTATIONS: false for a registry that takes no OCI artifacts."""
+    """False for a registry that accepts no OCI artifacts."""
     key_folder: Path | None = None
-    """MODELYARD_SIGNING_KEY: the folder of a mounted Secret, see modelyard.build.supply.sign."""
+    """The folder of a mounted Secret, see modelyard.builder.attestation.signing_key."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> AttestationSettings:
         return cls(
-            attests=environment.get("MODELYARD_ATTESTATIONS") != "false",
-            key_folder=optional_path(environment, "MODELYARD_SIGNING_KEY"),
+            attests=environment.get(BuildVariable.ATTESTATIONS) != "false",
+            key_folder=optional_path(environment, BuildVariable.SIGNING_KEY),
         )
 
     def signer(self) -> Signer | None:

@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from modelyard.builder.sources.egress_policy import EgressPolicy
-from modelyard.oci.registry_config import optional_path
-
-CHANNELS: Final = "MODELYARD_CONDA_CHANNELS"
-MIRRORS: Final = "MODELYARD_CONDA_MIRRORS"
-VIRTUAL_PACKAGES: Final = "MODELYARD_CONDA_VIRTUAL_PACKAGES"
-CREDENTIALS: Final = "MODELYARD_CONDA_CREDENTIALS"
+from modelyard.builder.variables import optional_path
+from modelyard.contract.build_pod import BuildVariable
 
 _ALIAS: Final = "https://conda.anaconda.org"  # what a channel's name is short for, as for conda itself
 _DEFAULTS: Final = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")  # `defaults`
@@ -44,11 +40,11 @@ class CondaSettings:
     def from_environment(cls, environment: Mapping[str, str]) -> CondaSettings:
         """Lists with spaces; `name=value` for each mirror and virtual package."""
         return cls(
-            channels=tuple(environment.get(CHANNELS, "").split()),
-            mirrors=_pairs(environment.get(MIRRORS, "")),
-            virtual_packages=_pairs(environment.get(VIRTUAL_PACKAGES, "")),
-            credentials=optional_path(environment, CREDENTIALS),
-            ca_bundle=optional_path(environment, "MODELYARD_CA_BUNDLE"),
+            channels=tuple(environment.get(BuildVariable.CONDA_CHANNELS, "").split()),
+            mirrors=_pairs(environment.get(BuildVariable.CONDA_MIRRORS, "")),
+            virtual_packages=_pairs(environment.get(BuildVariable.CONDA_VIRTUAL_PACKAGES, "")),
+            credentials=optional_path(environment, BuildVariable.CONDA_CREDENTIALS),
+            ca_bundle=optional_path(environment, BuildVariable.CA_BUNDLE),
             policy=EgressPolicy.from_environment(environment),
         )
 

@@ -20,14 +20,12 @@ from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import SourceDeniedError
 from modelyard.contract.urls import scheme
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-SCHEMES: Final = "MODELYARD_FETCH_SCHEMES"
-DENIED: Final = "MODELYARD_FETCH_DENIED_NETWORKS"
-ALLOWED: Final = "MODELYARD_FETCH_ALLOWED_NETWORKS"
 _INET: Final = {socket.AF_INET, socket.AF_INET6}
 
 
@@ -42,11 +40,15 @@ class EgressPolicy:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> EgressPolicy:
         """From lists with spaces; raises ValueError for what is no network."""
-        schemes = environment.get(SCHEMES)
+        schemes = environment.get(BuildVariable.FETCH_SCHEMES)
         return cls(
             schemes=frozenset(schemes.split()) if schemes else None,
-            denied=tuple(map(ipaddress.ip_network, environment.get(DENIED, "").split())),
-            allowed=tuple(map(ipaddress.ip_network, environment.get(ALLOWED, "").split())),
+            denied=tuple(
+                map(ipaddress.ip_network, environment.get(BuildVariable.FETCH_DENIED_NETWORKS, "").split())
+            ),
+            allowed=tuple(
+                map(ipaddress.ip_network, environment.get(BuildVariable.FETCH_ALLOWED_NETWORKS, "").split())
+            ),
         )
 
     @contextlib.contextmanager

@@ -8,10 +8,10 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from modelyard.contract.build_pod import CONTAINER
 from modelyard.contract.build_progress import is_pushed_line
 from modelyard.kube.client import Client
 from modelyard.kube.errors import KubeError, Unavailable
-from modelyard.resources.build_pod import CONTAINER
 
 _LOG: Final = logging.getLogger(__name__)
 _PAUSE: Final = 5.0  # seconds until a log that broke off is listened to again

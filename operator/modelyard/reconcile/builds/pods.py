@@ -7,12 +7,12 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from modelyard.contract.build_pod import CONTAINER
 from modelyard.contract.build_request import BuildResult
 from modelyard.kube.errors import KubeError
 from modelyard.kube.types import EVENTS, JOBS, PODS, ApiResource, Json
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.pod_diagnosis import diagnose_pods
-from modelyard.resources.build_pod import CONTAINER
 from modelyard.resources.labels import JOB_NAME
 
 _LOG: Final = logging.getLogger(__name__)

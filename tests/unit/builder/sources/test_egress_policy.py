@@ -14,16 +14,12 @@ from modelyard.builder.sources import (
     FetchContext,
     fetch,
 )
-from modelyard.builder.sources.egress_policy import (
-    ALLOWED,
-    DENIED,
-    SCHEMES,
-    EgressPolicy,
-)
+from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import SourceDeniedError
 
-LOOPBACK = {DENIED: "127.0.0.0/8 ::1/128"}
+LOOPBACK = {BuildVariable.FETCH_DENIED_NETWORKS: "127.0.0.0/8 ::1/128"}
 
 
 def _fetch(url: str, folder: Path, environment: dict[str, str], **credentials: str) -> bytes:
@@ -42,7 +38,10 @@ def test_a_denied_address(web: WebServer, tmp_path: Path, host: str) -> None:
 
 def test_an_exception(web: WebServer, tmp_path: Path) -> None:
     web.answer = lambda _: Answer(200, b"here")
-    assert _fetch(f"{web.url}/file", tmp_path, LOOPBACK | {ALLOWED: "127.0.0.1/32"}) == b"here"
+    assert (
+        _fetch(f"{web.url}/file", tmp_path, LOOPBACK | {BuildVariable.FETCH_ALLOWED_NETWORKS: "127.0.0.1/32"})
+        == b"here"
+    )
 
 
 def test_a_registry(tmp_path: Path) -> None:
@@ -64,8 +63,8 @@ def test_the_endpoint_inside_a_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["http://h/f", "data:,x", "s3://b/k"])
 def test_a_denied_scheme(tmp_path: Path, url: str) -> None:
     with pytest.raises(SourceDeniedError):
-        _fetch(url, tmp_path, {SCHEMES: "https oci"})
+        _fetch(url, tmp_path, {BuildVariable.FETCH_SCHEMES: "https oci"})
 
 
 def test_an_allowed_scheme(tmp_path: Path) -> None:
-    assert _fetch("data:,x", tmp_path, {SCHEMES: "https data"} | LOOPBACK) == b"x"
+    assert _fetch("data:,x", tmp_path, {BuildVariable.FETCH_SCHEMES: "https data"} | LOOPBACK) == b"x"

@@ -19,12 +19,9 @@ from modelyard.builder.sources import (
     StreamedSource,
     open_stream,
 )
-from modelyard.builder.sources.egress_policy import (
-    ALLOWED,
-    DENIED,
-    EgressPolicy,
-)
+from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.builder.sources.file_stream import FileStream
+from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
     DigestMismatchError,
@@ -154,7 +151,12 @@ def test_inline_content_is_a_stream_too(opened: Open) -> None:
 
 def test_the_policy_holds_for_the_source_alone(web: WebServer, other_web: WebServer, retry: Retry) -> None:
     """Whoever reads the stream may connect to what the source may not: the registry, say."""
-    policy = EgressPolicy.from_environment({DENIED: "127.0.0.0/8", ALLOWED: "127.0.0.1/32"})
+    policy = EgressPolicy.from_environment(
+        {
+            BuildVariable.FETCH_DENIED_NETWORKS: "127.0.0.0/8",
+            BuildVariable.FETCH_ALLOWED_NETWORKS: "127.0.0.1/32",
+        }
+    )
     web.answer = Server(1_500_000)
     context = FetchContext(retry=retry, policy=policy)
     with open_stream(Source(url=f"{web.url}/m"), name="m", limit_bytes=2**30, context=context) as stream:

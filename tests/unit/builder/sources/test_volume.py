@@ -16,10 +16,8 @@ from modelyard.builder.sources import (
     fetch,
     open_stream,
 )
-from modelyard.builder.sources.egress_policy import (
-    SCHEMES,
-    EgressPolicy,
-)
+from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
     DigestMismatchError,
@@ -177,7 +175,7 @@ def test_credentials_are_not_for_volumes(volume: Volume) -> None:
 
 def test_volumes_can_be_left_out_of_the_schemes(volume: Volume, tmp_path: Path) -> None:
     volume.write("model.pkl", b"weights")
-    policy = EgressPolicy.from_environment({SCHEMES: "https"})
+    policy = EgressPolicy.from_environment({BuildVariable.FETCH_SCHEMES: "https"})
     context = FetchContext(claims=volume.claims, policy=policy)
     with pytest.raises(SourceDeniedError, match="'pvc' are not allowed"):
         fetch(Source(url="pvc://models/model.pkl"), tmp_path, name="x", limit_bytes=99, context=context)
