@@ -118,8 +118,8 @@ class Controller:
                     resource, namespace, accept=METADATA_LIST, labelSelector=SELECTOR
                 )
                 for child in children:
-                    self._ctx.cache.put_child(resource, child)
-        for key in [*self._ctx.cache.keys(), *self._ctx.cache.images_with_jobs()]:
+                    self._ctx.cache.children.put(resource, child)
+        for key in [*self._ctx.cache.objects.keys(), *self._ctx.cache.build_jobs.images()]:
             self._ctx.queue.add(key)
         self._tasks += [asyncio.create_task(self._work()) for _ in range(self._ctx.settings.workers)]
         self._tasks.append(asyncio.create_task(self._resync()))
@@ -148,53 +148,54 @@ class Controller:
     def _on_ours(self, resource: ApiResource, body: Json, deleted: bool) -> None:
         cache, queue = self._ctx.cache, self._ctx.queue
         if not deleted:
-            if key := cache.put_item(resource.kind, body):
+            if key := cache.objects.put(resource.kind, body):
                 queue.add(key)
             return
-        key = cache.drop_item(resource.kind, body)
+        key = cache.objects.delete(resource.kind, body)
         queue.add(key)
-        for dependent in cache.dependents(key):
+        for dependent in cache.objects.dependents(key):
             queue.add(dependent)
 
     def _on_child(self, resource: ApiResource, body: Json, deleted: bool) -> None:
         cache, queue = self._ctx.cache, self._ctx.queue
         if resource is JOBS:
-            key = cache.drop_job(body["metadata"]["name"]) if deleted else cache.put_job(body)
+            key = cache.build_jobs.delete(body["metadata"]["name"]) if deleted else cache.build_jobs.put(body)
         elif resource is PODS:
             key = None if deleted else self._on_build_pod(body)
         elif resource is REVISIONS:
             # A record that was written here is no news; one that somebody deleted is, and one whose writer
             # was killed or did not hear the answer.
             if deleted:
-                if key := cache.drop_record(body):
-                    cache.mark_stale(key)
+                if key := cache.revisions.delete(body):
+                    cache.objects.mark_stale(key)
             else:
-                record = cache.put_record(body)
+                record = cache.revisions.put(body)
                 key = None
-                if record and not cache.is_creating(REVISIONS, record.key.namespace, record.name):
+                if record and not cache.pending_writes.is_creating(
+                    REVISIONS, record.key.namespace, record.name
+                ):
                     key = record.key
-                for dependent in cache.dependents(record.key) if record else ():
+                for dependent in cache.objects.dependents(record.key) if record else ():
                     queue.add(dependent)
         elif deleted:
-            cache.drop_child(resource, body)
+            cache.children.delete(resource, body)
             key = self._owner(resource, body)
-            cache.mark_stale(key)
+            cache.objects.mark_stale(key)
         else:
-            owner = cache.put_child(resource, body)
-            key = Key(SERVICE.name, body["metadata"]["namespace"], owner.name) if owner else None
+            key = cache.children.put(resource, body)
         if key:
             queue.add(key)
 
     def _on_build_pod(self, body: Json) -> Key | None:
         job = body["metadata"]["labels"][JOB_NAME]
         if terminated(body).get("exitCode") == 0:
-            return self._ctx.cache.complete_job(job)
+            return self._ctx.cache.build_jobs.mark_complete(job)
         if is_running(body):
             self._ends.watch(body["metadata"]["name"], job)
         return None
 
     def _on_pushed(self, job: str) -> None:
-        if key := self._ctx.cache.job_pushed(job):
+        if key := self._ctx.cache.build_jobs.mark_pushed(job):
             self._ctx.queue.add(key)
 
     @staticmethod
@@ -216,7 +217,9 @@ class Controller:
                 after = await self._reconcile(key)
             except (Conflict, Forbidden, NotFound, Unavailable) as error:
                 if isinstance(error, NotFound):
-                    self._ctx.cache.mark_stale(key)  # what it lives in may have gone, and itself with it
+                    self._ctx.cache.objects.mark_stale(
+                        key
+                    )  # what it lives in may have gone, and itself with it
                 _LOG.warning("%s: %s; again in %.1f s", key, error, queue.retry(key))
             except Exception:
                 RECONCILE_ERRORS.labels(kind=key.kind).inc()
@@ -239,10 +242,12 @@ class Controller:
         try:
             outcome = await _RECONCILERS[key.kind](self._ctx, item)
         except ValidationError as error:
-            outcome = failed("InvalidSpec", _sentence(error), cache.newest(key), **previous_fields(item))
+            outcome = failed(
+                "InvalidSpec", _sentence(error), cache.revisions.newest(key), **previous_fields(item)
+            )
         except NameTaken as error:
             again = {"requeue_after": _TAKEN_PAUSE, **previous_fields(item)}
-            outcome = failed("NameTaken", str(error), cache.newest(key), **again)
+            outcome = failed("NameTaken", str(error), cache.revisions.newest(key), **again)
         except NamespaceTerminating:
             return None  # the object goes with its namespace: nothing is left to do, or to say
         except Rejected as error:
@@ -252,7 +257,7 @@ class Controller:
             outcome = failed(
                 error.reason or "Refused",
                 message,
-                cache.newest(key),
+                cache.revisions.newest(key),
                 requeue_after=_REFUSED_PAUSE,
                 **previous_fields(item),
             )
@@ -267,19 +272,19 @@ class Controller:
         would be made again and collected again.
         """
         cache = self._ctx.cache
-        item = cache.item(key)
+        item = cache.objects.get(key)
         if item is None or not item.needs_refetch:
             return item
         live = await self._ctx.client.get_or_none(CUSTOM_RESOURCES[key.kind], key.namespace, key.name)
         item.needs_refetch = False
-        if cache.item(key) is None:
+        if cache.objects.get(key) is None:
             return None  # its end was told meanwhile, and nobody would tell of it again
         if live:
-            cache.put_item(key.kind, live)
+            cache.objects.put(key.kind, live)
         else:
             gone = {"metadata": {"namespace": key.namespace, "name": key.name}}
             self._on_ours(CUSTOM_RESOURCES[key.kind], gone, deleted=True)
-        return cache.item(key)
+        return cache.objects.get(key)
 
     async def _resync(self) -> None:
         """Reconcile all objects again, and ask for children that no watch tells of; spread over the period.
@@ -287,11 +292,11 @@ class Controller:
         What is watched is not asked for: that would be most of what an idle operator costs.
         """
         while True:
-            keys = self._ctx.cache.keys()
+            keys = self._ctx.cache.objects.keys()
             pause = self._ctx.settings.resync_seconds / max(len(keys), 1)
             for key in keys:
                 await asyncio.sleep(pause)
-                self._ctx.cache.invalidate(_NOT_WATCHED, key.namespace, (key.name,))
+                self._ctx.cache.children.invalidate(_NOT_WATCHED, key.namespace, (key.name,))
                 self._ctx.queue.add(key)
             if not keys:
                 await asyncio.sleep(pause)

@@ -51,45 +51,45 @@ async def create_or_patch(
     NameTaken when the name belongs to somebody else; Conflict while an older one of ours is being deleted.
     """
     namespace = item.key.namespace
-    child = ctx.cache.child(resource, namespace, name)
-    known = item.marks.get(resource.plural)
-    if known and known.inputs == inputs and _is_as_left(child, item, known.fingerprint):
+    child = ctx.cache.children.get(resource, namespace, name)
+    known = item.desired_hashes.get(resource.plural)
+    if known and known.inputs == inputs and _is_as_left(child, item, known.hash):
         return None
     wanted = build()
     mark = fingerprint(wanted)
-    item.marks[resource.plural] = DesiredHash(inputs, mark)
+    item.desired_hashes[resource.plural] = DesiredHash(inputs, mark)
     if _is_as_left(child, item, mark):
         return None
-    marked = merged(wanted, {"metadata": {"annotations": {labels.APPLIED: mark}}})
+    marked = merged(wanted, {"metadata": {"annotations": {labels.APPLIED_HASH: mark}}})
     live = await ctx.client.get_or_none(resource, namespace, name) if child else None
     if live is None:
         try:
-            with ctx.cache.creating(resource, namespace, name):
+            with ctx.cache.pending_writes.creating(resource, namespace, name):
                 created = await ctx.client.create(resource, namespace, merged(marked, on_create()))
         except AlreadyExists:
             live = await ctx.client.get(resource, namespace, name)
         else:
-            ctx.cache.wrote_child(resource, created)
+            ctx.cache.children.store_written(resource, created)
             return None
     check_owner(item, resource, live)
     patch = changes(live, marked)
     written = await ctx.client.patch(resource, namespace, name, patch) if patch else live
-    ctx.cache.wrote_child(resource, written)
+    ctx.cache.children.store_written(resource, written)
     return live
 
 
 def _is_as_left(child: Child | None, item: CustomObject, mark: str) -> bool:
     """Whether a child is as it was last written, for this object and with this mark."""
-    return child is not None and child.in_sync and (child.owner_uid, child.applied) == (item.uid, mark)
+    return child is not None and child.in_sync and (child.owner_uid, child.applied_hash) == (item.uid, mark)
 
 
 async def ensure_absent(ctx: Context, item: CustomObject, resource: ApiResource, name: str) -> None:
     """Delete a child that is no longer wanted; somebody else's object of that name stays."""
-    child = ctx.cache.child(resource, item.key.namespace, name)
+    child = ctx.cache.children.get(resource, item.key.namespace, name)
     if child is None or child.owner_uid != item.uid:
         return
     await ctx.client.delete(resource, item.key.namespace, name, uid=child.uid)
-    ctx.cache.drop_child(resource, {"metadata": {"namespace": item.key.namespace, "name": name}})
+    ctx.cache.children.delete(resource, {"metadata": {"namespace": item.key.namespace, "name": name}})
 
 
 def check_owner(item: CustomObject, resource: ApiResource, live: Json) -> None:

@@ -50,7 +50,7 @@ async def _phases(ctx: Context, item: CustomObject) -> Outcome:
     spec = ImageSpec.model_validate(item.spec)
     manifest = revisions.resolve(ctx, MANIFEST, item.key.namespace, spec.manifest_id)
     if isinstance(manifest, str):
-        newest = ctx.cache.newest(item.key)
+        newest = ctx.cache.revisions.newest(item.key)
         return waiting("ManifestNotFound", manifest, newest)
     content = revisions.content_of(spec, item, manifestId=manifest.id)
     record = await revisions.ensure_revision(ctx, item, content)
@@ -89,12 +89,12 @@ async def cancel_builds(ctx: Context, key: Key) -> None:
 
 async def _cancel(ctx: Context, key: Key, keep: Revision | None) -> None:
     """Delete the build Jobs of other versions, and one of an earlier attempt that is still at work."""
-    for job in ctx.cache.jobs(key):
+    for job in ctx.cache.build_jobs.of_image(key):
         is_old = keep is None or job.version != keep.version
         if is_old or (job.attempt <= _attempts(keep) and not (job.complete or job.failed)):
             _LOG.info("cancelling build %s of %s", job.name, key)
             await ctx.client.delete(JOBS, ctx.settings.namespace, job.name, uid=job.uid)
-            ctx.cache.drop_job(job.name)
+            ctx.cache.build_jobs.delete(job.name)
 
 
 async def _build(ctx: Context, item: CustomObject, record: Revision, manifest: Revision) -> Outcome:
@@ -166,7 +166,7 @@ async def _end(
 ) -> None:
     """Record the end, good or bad; the Services that wait for it go on."""
     await revisions.end(ctx, record, state, error=error, noted=noted)
-    for dependent in ctx.cache.dependents(record.key):
+    for dependent in ctx.cache.objects.dependents(record.key):
         ctx.queue.add(dependent)
 
 

@@ -19,7 +19,7 @@ from modelyard.resources import labels
 async def release_images(ctx: Context, item: CustomObject) -> None:
     """Give up the images of versions that are neither among the newest ones nor in a Service's use."""
     keep = ctx.settings.registry.keep_versions
-    built = [record for record in ctx.cache.versions(item) if record.location]
+    built = [record for record in ctx.cache.revisions.history(item) if record.location]
     if not keep or len(built) <= keep:
         return
     used = _used(ctx, item)
@@ -33,15 +33,17 @@ async def release_images(ctx: Context, item: CustomObject) -> None:
 def missing_image(ctx: Context, item: CustomObject) -> Revision | None:
     """The newest version whose image was given up and that a Service uses nevertheless."""
     used = _used(ctx, item)
-    given_up = (record for record in ctx.cache.versions(item) if labels.IMAGE_RELEASED in record.annotations)
+    given_up = (
+        record for record in ctx.cache.revisions.history(item) if labels.IMAGE_RELEASED in record.annotations
+    )
     return next((record for record in given_up if record.version in used), None)
 
 
 def _used(ctx: Context, item: CustomObject) -> set[int]:
     """Versions that Services stay at, and those that the newest versions of Services run."""
     used = set()
-    for key in ctx.cache.dependents(item.key):
-        service, record = ctx.cache.item(key), ctx.cache.newest(key)
+    for key in ctx.cache.objects.dependents(item.key):
+        service, record = ctx.cache.objects.get(key), ctx.cache.revisions.newest(key)
         texts = [service.spec["imageId"] if service else "", record.data["imageId"] if record else ""]
         references = [parse_version_reference(text) for text in texts]
         used |= {ref.version for ref in references if ref.version and ref.name == item.key.name}

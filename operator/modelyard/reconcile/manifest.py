@@ -17,7 +17,7 @@ async def reconcile(ctx: Context, item: CustomObject) -> Outcome:
     resolved = [revisions.resolve(ctx, MODEL, item.key.namespace, text) for text in spec.model_ids]
     missing = [found for found in resolved if isinstance(found, str)]
     if missing:
-        newest = ctx.cache.newest(item.key)
+        newest = ctx.cache.revisions.newest(item.key)
         return waiting(
             "ModelNotFound", "; ".join(missing), newest, fields=_fields(newest.data) if newest else {}
         )

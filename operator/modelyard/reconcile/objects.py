@@ -1,4 +1,4 @@
-"""What is known of one thing in the cluster, read from what the API server says of it."""
+"""Read models of objects in the cluster: the fields that the operator uses, parsed from the API's JSON."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from modelyard.reconcile.workqueue import Key
 from modelyard.resources import labels
 from modelyard.resources.revision import Owner
 
-_LATE: Final = "ProgressDeadlineExceeded"
+_DEADLINE_EXCEEDED: Final = "ProgressDeadlineExceeded"
 
 
 class DesiredHash(NamedTuple):
-    """The fingerprint of a child as it shall be, and what it was made of beside its object."""
+    """Hash of a desired child, and the inputs, other than the owner's spec, that the child was built from."""
 
     inputs: str
-    fingerprint: str
+    hash: str
 
 
 @dataclass(slots=True)
 class CustomObject:
-    """One of our objects."""
+    """A Model, Manifest, Image or Service."""
 
     key: Key
     uid: str
@@ -38,12 +38,13 @@ class CustomObject:
     deleting: bool
     spec: Json
     status: Json
-    needs_refetch: bool = False  # something of it was deleted: it may have gone itself
-    marks: dict[str, DesiredHash] = field(default_factory=dict)  # by plural, of children as they shall be
+    # A deletion event of a child or revision hints that the object itself may be deleted, too.
+    needs_refetch: bool = False
+    desired_hashes: dict[str, DesiredHash] = field(default_factory=dict)  # by plural of the child's resource
 
     @classmethod
     def read(cls, kind: str, body: Json) -> Self:
-        """Of a Model, Manifest, Image or Service."""
+        """Parse a custom resource as the API server sends it."""
         metadata = body["metadata"]
         return cls(
             key=Key(kind, metadata["namespace"], metadata["name"]),
@@ -58,19 +59,19 @@ class CustomObject:
 
     @property
     def state(self) -> State | None:
-        """State of the newest version's operation, as last written."""
+        """State of the newest version's operation in the cached status, None before the first status."""
         return State(self.status["state"]) if "state" in self.status else None
 
     @property
     def ready(self) -> bool:
-        """Whether the condition Ready was last written as true."""
+        """True if the condition Ready is `True` in the cached status."""
         conditions = self.status.get("conditions", ())
-        return any(said["type"] == "Ready" and said["status"] == "True" for said in conditions)
+        return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
 @dataclass(slots=True)
 class Revision:
-    """A version of one of our objects: a ControllerRevision. `annotations` are its operation."""
+    """A ControllerRevision: one version of a custom resource. Its annotations describe the operation."""
 
     key: Key
     version: int
@@ -82,7 +83,7 @@ class Revision:
 
     @classmethod
     def read(cls, owner: Owner, body: Json) -> Self:
-        """Of a ControllerRevision and its owner."""
+        """Parse a ControllerRevision of this owner."""
         metadata = body["metadata"]
         annotations = metadata.get("annotations", {})
         return cls(
@@ -102,29 +103,29 @@ class Revision:
 
     @property
     def name(self) -> str:
-        """Name of the ControllerRevision, which is the id of the operation."""
+        """Name of the ControllerRevision, which is also the id of the operation."""
         return labels.revision_name(self.key.kind, self.key.name, self.version)
 
     @property
     def state(self) -> State | None:
-        """The state the operation ended in; None while it has not, or while the object's status says it."""
+        """Final state of the operation; None until it is written to the annotations."""
         value = self.annotations.get(labels.STATE)
         return State(value) if value else None
 
     @property
     def location(self) -> str | None:
-        """Where an image of this version is, pinned by digest."""
+        """Reference by digest of the image that was built for this version, None if there is none."""
         return self.annotations.get(labels.IMAGE_LOCATION)
 
     @property
     def error(self) -> Json | None:
-        """The ErrorResponse of an operation that failed."""
+        """ErrorResponse of a failed operation, None if it did not fail."""
         text = self.annotations.get(labels.ERROR)
         return orjson.loads(text) if text else None
 
 
-class Rollout(NamedTuple):
-    """Where a Deployment stands."""
+class RolloutStatus(NamedTuple):
+    """Generation, status and replica counts of a Deployment."""
 
     generation: int = 0
     observed: int = 0
@@ -133,11 +134,11 @@ class Rollout(NamedTuple):
     updated: int = 0
     ready: int = 0
     available: int = 0
-    overdue: str = ""  # what the condition Progressing says when the deadline has passed
+    overdue: str = ""  # message of the condition Progressing once progressDeadlineSeconds have passed
 
     @classmethod
     def read(cls, body: Json) -> Self:
-        """Of a Deployment."""
+        """Parse a Deployment as the API server sends it."""
         status = body.get("status", {})
         return cls(
             generation=body["metadata"].get("generation", 0),
@@ -152,22 +153,40 @@ class Rollout(NamedTuple):
 
 
 def _overdue(status: Json) -> str:
-    # Only this reason: the others change on the way, and each change would be news.
-    conditions = status.get("conditions", ())
-    late = (c for c in conditions if (c["type"], c.get("reason")) == ("Progressing", _LATE))
-    return next((c.get("message") or _LATE for c in late), "")
+    # Other reasons of the condition change during a rollout; each change would start a needless reconcile.
+    for condition in status.get("conditions", ()):
+        if condition["type"] == "Progressing" and condition.get("reason") == _DEADLINE_EXCEEDED:
+            return condition.get("message") or _DEADLINE_EXCEEDED
+    return ""
 
 
 @dataclass(slots=True)
 class Child:
-    """An object that we made for one of ours. `in_sync`: as we wrote it, as far as we know."""
+    """An object that the operator created for a custom resource."""
 
     uid: str
     owner_uid: str
     resource_version: int
-    applied: str | None
-    in_sync: bool = True
-    rollout: Rollout = field(default_factory=Rollout)
+    applied_hash: str | None  # hash of the desired object at the last write
+    in_sync: bool = True  # False if another client may have changed the child since the last write
+    rollout: RolloutStatus = field(default_factory=RolloutStatus)
+
+    @classmethod
+    def read(cls, owner: Owner, body: Json, cached: Child | None) -> Self:
+        """Parse a child of this owner. A body without a status takes the status of the cached child."""
+        metadata = body["metadata"]
+        if "status" in body:
+            rollout = RolloutStatus.read(body)
+        else:
+            previous = cached.rollout if cached and cached.uid == metadata["uid"] else RolloutStatus()
+            rollout = previous._replace(generation=metadata.get("generation", 0))
+        return cls(
+            uid=metadata["uid"],
+            owner_uid=owner.uid,
+            resource_version=int(metadata["resourceVersion"]),
+            applied_hash=metadata.get("annotations", {}).get(labels.APPLIED_HASH),
+            rollout=rollout,
+        )
 
 
 class BuildJob(NamedTuple):
@@ -178,15 +197,15 @@ class BuildJob(NamedTuple):
     image: Key
     version: int
     attempt: int
-    reference: str  # registry/path:tag that it pushes; empty for one of an older operator
-    complete: bool  # or its pod has succeeded
+    reference: str  # registry/path:tag that the build pushes to; empty for a Job of an older operator
+    complete: bool  # the Job or its pod succeeded
     failed: bool
-    reason: str  # of the condition that ended it
-    pushed: bool = False  # its log says so
+    reason: str  # reason of the condition Failed
+    pushed: bool = False  # the log of the build reports the push
 
     @classmethod
     def read(cls, body: Json) -> Self | None:
-        """Of a Job; None when it builds nothing."""
+        """Parse a Job as the API server sends it; return None for a Job that builds no image."""
         metadata = body["metadata"]
         annotations = metadata.get("annotations", {})
         if labels.BUILD_IMAGE not in annotations:
@@ -209,8 +228,8 @@ class BuildJob(NamedTuple):
 
 
 class BuildSnapshot(NamedTuple):
-    """What a build was seen to do while it ran."""
+    """The last observation of a running build."""
 
-    at: dt.datetime
-    kept: str  # its log as the ConfigMap has it, as far as is known
-    progress: str  # in words
+    time: dt.datetime
+    stored_log: str  # the log in the ConfigMap; empty if none could be stored
+    progress: str  # a sentence for the status

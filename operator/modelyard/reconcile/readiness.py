@@ -20,7 +20,7 @@ def gate_readiness(cache: Cache, outcome: Outcome) -> Outcome:
     """The outcome, not ready yet while something that is ready still speaks of an older version."""
     if outcome.record is None or outcome.state is not State.SUCCEEDED:
         return outcome
-    behind = cache.lagging_dependents(outcome.record)
+    behind = cache.objects.lagging_dependents(outcome.record)
     if not behind:
         return outcome
     message = f"{outcome.message}; {behind[0].kind} {behind[0].name} has yet to follow"

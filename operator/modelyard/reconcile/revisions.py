@@ -49,7 +49,7 @@ async def ensure_revision(
     Conflict when the name of the record is still held by a deleted object of the same name, NameTaken when
     somebody else holds it.
     """
-    newest = ctx.cache.newest(item.key)
+    newest = ctx.cache.revisions.newest(item.key)
     if newest and newest.data == content:
         if newest.annotations.get(labels.ABOUT) != _about(item).get(labels.ABOUT):
             await annotate(ctx, newest, {labels.ABOUT: None, **_about(item)})
@@ -60,15 +60,15 @@ async def ensure_revision(
     ended = {labels.STATE: State.SUCCEEDED, labels.ENDED: timestamp(ctx.now())} if complete else {}
     body = revision(owner(item), version, content, ended | _about(item))
     try:
-        with ctx.cache.creating(REVISIONS, item.key.namespace, body["metadata"]["name"]):
+        with ctx.cache.pending_writes.creating(REVISIONS, item.key.namespace, body["metadata"]["name"]):
             written = await ctx.client.create(REVISIONS, item.key.namespace, body)
     except AlreadyExists:
         written = await _look_again(ctx, item, version)
         body = written
-    ctx.cache.put_record(body | {"metadata": body["metadata"] | written["metadata"]})
-    for dependent in ctx.cache.dependents(item.key):
+    ctx.cache.revisions.put(body | {"metadata": body["metadata"] | written["metadata"]})
+    for dependent in ctx.cache.objects.dependents(item.key):
         ctx.queue.add(dependent)
-    record = ctx.cache.record(item.key, version)
+    record = ctx.cache.revisions.get(item.key, version)
     if record is None or record.data != content:
         raise Conflict(f"version {version} of {item.key} was recorded by somebody else")
     return record
@@ -138,15 +138,15 @@ def resolve(ctx: Context, kind: Kind, namespace: str, text: str) -> Revision | s
     """The record that a reference means, or a sentence that says what is missing."""
     reference = parse_version_reference(text)
     key = Key(kind.name, namespace, reference.name)
-    item = ctx.cache.item(key)
+    item = ctx.cache.objects.get(key)
     if item is None:
         return f"waiting for {kind.name} {reference.name}, which does not exist"
-    newest = ctx.cache.newest(key)
+    newest = ctx.cache.revisions.newest(key)
     if newest is None:
         return f"waiting for the first version of {kind.name} {reference.name}"
     if reference.version is None:
         return newest
-    record = ctx.cache.record(key, reference.version)
+    record = ctx.cache.revisions.get(key, reference.version)
     if record is None or record.owner_uid != item.uid:
         return f"waiting for {kind.name} {text}: the newest version is {newest.version}"
     return record

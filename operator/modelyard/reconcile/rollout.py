@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from modelyard.api.service import ServiceSpec
-from modelyard.reconcile.objects import Rollout
+from modelyard.reconcile.objects import RolloutStatus
 from modelyard.reconcile.pod_diagnosis import Diagnosis
 
 
@@ -18,7 +18,7 @@ class Progress(NamedTuple):
     message: str
 
 
-def progress(rollout: Rollout, spec: ServiceSpec, cause: Diagnosis | None) -> Progress:
+def progress(rollout: RolloutStatus, spec: ServiceSpec, cause: Diagnosis | None) -> Progress:
     """Read a rollout as `kubectl rollout status` does; a cause that is final fails it before the deadline."""
     if _is_complete(rollout, spec):
         return Progress(complete=True, failed=False, reason="Serving", message="")
@@ -31,11 +31,11 @@ def progress(rollout: Rollout, spec: ServiceSpec, cause: Diagnosis | None) -> Pr
     return Progress(False, False, "RollingOut", "replicas of the new version are starting")
 
 
-def _is_overdue(rollout: Rollout) -> bool:
+def _is_overdue(rollout: RolloutStatus) -> bool:
     return rollout.observed >= rollout.generation and bool(rollout.overdue)
 
 
-def _is_complete(rollout: Rollout, spec: ServiceSpec) -> bool:
+def _is_complete(rollout: RolloutStatus, spec: ServiceSpec) -> bool:
     if spec.num_replicas == 0 and not rollout.observed:
         return rollout.generation > 0  # a new Deployment of no replicas has nothing to wait for
     wanted = rollout.desired if spec.num_replicas is None else spec.num_replicas

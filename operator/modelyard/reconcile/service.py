@@ -26,7 +26,7 @@ from modelyard.reconcile.context import Context, parse_timestamp
 from modelyard.reconcile.objects import (
     CustomObject,
     Revision,
-    Rollout,
+    RolloutStatus,
 )
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.pod_diagnosis import (
@@ -94,12 +94,12 @@ async def _note_success(ctx: Context, item: CustomObject, record: Revision, outc
 
 def _image(ctx: Context, item: CustomObject, spec: ServiceSpec) -> Revision | Outcome:
     """The record of the image to serve, or the reason to wait."""
-    newest = ctx.cache.newest(item.key)
+    newest = ctx.cache.revisions.newest(item.key)
     found = revisions.resolve(ctx, IMAGE, item.key.namespace, spec.image_id)
     if isinstance(found, str):
         return waiting("ImageNotFound", found, newest)
     reference = parse_version_reference(spec.image_id)
-    built = found if reference.version else ctx.cache.newest_built(found.key)
+    built = found if reference.version else ctx.cache.revisions.newest_built(found.key)
     if built and built.location:
         return built
     if labels.IMAGE_RELEASED in found.annotations:
@@ -112,7 +112,7 @@ def _newer_image(ctx: Context, spec: ServiceSpec, served: Revision) -> Revision 
     """The version of the image that will follow the one served, if there is one."""
     if parse_version_reference(spec.image_id).version:
         return None
-    newest = ctx.cache.newest(served.key)
+    newest = ctx.cache.revisions.newest(served.key)
     return newest if newest and newest.version > served.version else None
 
 
@@ -150,7 +150,7 @@ async def _scale_from_zero(ctx: Context, item: CustomObject, spec: ServiceSpec) 
     if seen.observed and seen.observed == seen.generation and seen.desired == 0:
         patch = {"spec": {"replicas": spec.min_replicas}}
         written = await ctx.client.patch(DEPLOYMENTS, item.key.namespace, item.key.name, patch)
-        ctx.cache.wrote_child(DEPLOYMENTS, written)
+        ctx.cache.children.store_written(DEPLOYMENTS, written)
 
 
 async def _keys(ctx: Context, item: CustomObject, owner: Owner) -> None:
@@ -166,17 +166,17 @@ async def _keys(ctx: Context, item: CustomObject, owner: Owner) -> None:
     )
     if live and (missing := serving.missing_keys(live.get("data") or {})):
         written = await ctx.client.patch(SECRETS, item.key.namespace, name, {"data": missing})
-        ctx.cache.wrote_child(SECRETS, written)
+        ctx.cache.children.store_written(SECRETS, written)
 
 
-def _rollout_status(ctx: Context, item: CustomObject) -> Rollout:
+def _rollout_status(ctx: Context, item: CustomObject) -> RolloutStatus:
     """Where the Deployment stands."""
-    child = ctx.cache.child(DEPLOYMENTS, item.key.namespace, item.key.name)
-    return child.rollout if child else Rollout()
+    child = ctx.cache.children.get(DEPLOYMENTS, item.key.namespace, item.key.name)
+    return child.rollout if child else RolloutStatus()
 
 
 async def _rollout(
-    ctx: Context, item: CustomObject, spec: ServiceSpec, record: Revision, rollout: Rollout, image: str
+    ctx: Context, item: CustomObject, spec: ServiceSpec, record: Revision, rollout: RolloutStatus, image: str
 ) -> Outcome:
     age = (ctx.now() - parse_timestamp(record.created)).total_seconds()
     cause = await _cause(ctx, item, spec, image) if age >= _PATIENCE else None
@@ -203,7 +203,9 @@ def _failed_before(item: CustomObject, record: Revision, cause: Diagnosis) -> bo
     return said == (State.FAILED, record.version, cause.code)
 
 
-def _serving(ctx: Context, spec: ServiceSpec, record: Revision, image: Revision, rollout: Rollout) -> Outcome:
+def _serving(
+    ctx: Context, spec: ServiceSpec, record: Revision, image: Revision, rollout: RolloutStatus
+) -> Outcome:
     newer = _newer_image(ctx, spec, image)
     if newer and newer.state is None:
         message = f"serving Image {image.id}; waiting for Image {newer.id}, which is not built yet"
@@ -222,7 +224,7 @@ def _serving(ctx: Context, spec: ServiceSpec, record: Revision, image: Revision,
 
 
 def _fields(
-    ctx: Context, item: CustomObject, spec: ServiceSpec, record: Revision, rollout: Rollout
+    ctx: Context, item: CustomObject, spec: ServiceSpec, record: Revision, rollout: RolloutStatus
 ) -> dict[str, Any]:
     """Where it answers, its replicas, and the image, manifest and models of a version."""
     image_id = record.data["imageId"]
@@ -242,10 +244,10 @@ def _fields(
 
 def _record(ctx: Context, kind: str, namespace: str, id_: str) -> Revision | None:
     reference = parse_version_reference(id_)
-    return ctx.cache.record(Key(kind, namespace, reference.name), reference.version or 1)
+    return ctx.cache.revisions.get(Key(kind, namespace, reference.name), reference.version or 1)
 
 
-def _conditions(spec: ServiceSpec, rollout: Rollout) -> dict[str, tuple[bool, str, str]]:
+def _conditions(spec: ServiceSpec, rollout: RolloutStatus) -> dict[str, tuple[bool, str, str]]:
     available = rollout.available > 0
     conditions = {
         "Available": (
@@ -273,7 +275,7 @@ async def _cause(ctx: Context, item: CustomObject, spec: ServiceSpec, image: str
 
 def _carries(pod: Json, mark: str) -> bool:
     annotations: Json = pod["metadata"].get("annotations", {})
-    return annotations.get(labels.TEMPLATE) == mark
+    return annotations.get(labels.TEMPLATE_HASH) == mark
 
 
 async def _error(ctx: Context, item: CustomObject, now: Progress, cause: Diagnosis | None) -> ErrorResponse:

@@ -33,13 +33,13 @@ async def write_status(ctx: Context, item: CustomObject, outcome: Outcome) -> No
     before = (item.state, item.status.get("id"))
     body = {"metadata": {"resourceVersion": str(item.resource_version)}, "status": patch}
     try:
-        with ctx.cache.writing_status(item.key, status):
+        with ctx.cache.pending_writes.writing_status(item.key, status):
             written = await ctx.client.patch(
                 CUSTOM_RESOURCES[item.key.kind], item.key.namespace, item.key.name, body, subresource="status"
             )
     except NotFound:  # deleted meanwhile: the watch will say so
         return
-    ctx.cache.wrote_status(item, status, written["metadata"])
+    ctx.cache.objects.store_status(item, status, written["metadata"])
     if before != (outcome.state, status.get("id")) and outcome.state in _EVENTFUL:
         await ctx.recorder.record(
             item, outcome.reason, outcome.message, warning=outcome.state is State.FAILED

@@ -21,8 +21,8 @@ BUILD: Final = "build"
 BUILDS: Final = f"{SELECTOR},{COMPONENT}={BUILD}"
 JOB_NAME: Final = "batch.kubernetes.io/job-name"  # on a pod, by the Job's controller
 
-APPLIED: Final = f"{GROUP}/applied"  # on a child: fingerprint of what was wanted
-TEMPLATE: Final = f"{GROUP}/template"  # on a pod: fingerprint of its template
+APPLIED_HASH: Final = f"{GROUP}/applied"  # on a child: fingerprint of what was wanted
+TEMPLATE_HASH: Final = f"{GROUP}/template"  # on a pod: fingerprint of its template
 
 # On a record, its operation:
 STATE: Final = f"{GROUP}/state"

@@ -32,7 +32,7 @@ _KEY_BYTES: Final = 32
 def deployment(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSettings) -> Json:
     """The Deployment. Without numReplicas it says nothing of replicas: they are the autoscaler's."""
     template = _template(owner, spec, image, scoring)
-    template["metadata"]["annotations"] = {labels.TEMPLATE: fingerprint(template)}
+    template["metadata"]["annotations"] = {labels.TEMPLATE_HASH: fingerprint(template)}
     replicas = {} if spec.num_replicas is None else {"replicas": spec.num_replicas}
     return {
         **DEPLOYMENTS.header(),
@@ -51,7 +51,7 @@ def deployment(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSett
 
 def template_hash(wanted: Json) -> str:
     """The fingerprint that pods of a Deployment's present template carry."""
-    return str(wanted["spec"]["template"]["metadata"]["annotations"][labels.TEMPLATE])
+    return str(wanted["spec"]["template"]["metadata"]["annotations"][labels.TEMPLATE_HASH])
 
 
 def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSettings) -> Json:

@@ -85,7 +85,7 @@ async def test_only_the_named_namespaces_are_seen(two_namespaces: OperatorHarnes
     await two_namespaces.stop()
     two_namespaces.cluster.apply(model("n"), "elsewhere")
     await two_namespaces.start()
-    known = two_namespaces.cache.keys()
+    known = two_namespaces.cache.objects.keys()
     assert {key.namespace for key in known} == {"default"}
 
 
@@ -192,8 +192,8 @@ async def test_a_record_that_is_told_before_its_answer_comes_is_news_to_others_o
     body = serving.cluster.at(REVISIONS, "model-m-1")
     model, manifest = Key("Model", "default", "m"), Key("Manifest", "default", "m")
     for creates, expected in ((True, {manifest}), (False, {model, manifest})):
-        serving.cache.drop_record(body)
-        with serving.cache.creating(REVISIONS, "default", "model-m-1" if creates else "another"):
+        serving.cache.revisions.delete(body)
+        with serving.cache.pending_writes.creating(REVISIONS, "default", "model-m-1" if creates else "another"):
             serving.controller._on_child(REVISIONS, body, False)
         assert serving.queue._queued == expected
         await serving.settle()
@@ -286,7 +286,7 @@ async def test_an_object_that_went_without_a_word_is_let_go(serving: OperatorHar
     serving.cluster.remove(CUSTOM_RESOURCES[kind], "default", "m", told=False)
     before = len(serving.cluster.writes)
     await serving.play()
-    assert serving.cache.item(Key(kind, "default", "m")) is None
+    assert serving.cache.objects.get(Key(kind, "default", "m")) is None
     assert len(serving.cluster.writes) - before < 15
     owners = {owner["kind"] for body in serving.cluster.objects.values() for owner in _owners(body)}
     assert kind not in owners
@@ -303,10 +303,10 @@ async def test_an_object_whose_end_is_told_while_it_is_looked_at_stays_gone(
         serving.controller._on_ours(resource, live or {}, True)
         return live
 
-    serving.cache.mark_stale(key)
+    serving.cache.objects.mark_stale(key)
     monkeypatch.setattr(serving.controller._ctx.client, "get_or_none", late)
     assert await serving.controller._item(key) is None
-    assert serving.cache.item(key) is None
+    assert serving.cache.objects.get(key) is None
 
 
 async def test_what_finds_no_place_any_more_is_looked_at(serving: OperatorHarness) -> None:
@@ -318,11 +318,11 @@ async def test_what_finds_no_place_any_more_is_looked_at(serving: OperatorHarnes
 
     serving.cluster.remove(REVISIONS, "default", "model-m-1", told=False)
     serving.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m", told=False)
-    serving.cache.drop_record({"metadata": {"namespace": "default", "name": "model-m-1"}})
+    serving.cache.revisions.delete({"metadata": {"namespace": "default", "name": "model-m-1"}})
     serving.cluster.fault = gone
     serving.queue.add(Key("Model", "default", "m"))
     await serving.play(seconds=5)
-    assert serving.cache.item(Key("Model", "default", "m")) is None
+    assert serving.cache.objects.get(Key("Model", "default", "m")) is None
 
 
 def _owners(body: Json) -> list[Json]:

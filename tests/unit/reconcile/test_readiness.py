@@ -31,7 +31,7 @@ def follower(refers: str, speaks_of: str, ready: str = "True", **metadata: Any) 
 
 def held_back(body: Json, outcome: Outcome = REGISTERED) -> Outcome:
     cache = Cache()
-    cache.put_item("Manifest", body)
+    cache.objects.put("Manifest", body)
     return gate_readiness(cache, outcome)
 
 

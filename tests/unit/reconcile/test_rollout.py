@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modelyard.api.service import ServiceSpec
-from modelyard.reconcile.objects import Rollout
+from modelyard.reconcile.objects import RolloutStatus
 from modelyard.reconcile.pod_diagnosis import (
     Diagnosis,
     diagnose_pods,
@@ -17,7 +17,7 @@ from modelyard.reconcile.rollout import progress
 FIXED = ServiceSpec(image_id="m", num_replicas=2)
 NONE = ServiceSpec(image_id="m", num_replicas=0)
 AUTOSCALED = ServiceSpec(image_id="m")
-DONE = Rollout(generation=3, observed=3, desired=2, replicas=2, updated=2, ready=2, available=2)
+DONE = RolloutStatus(generation=3, observed=3, desired=2, replicas=2, updated=2, ready=2, available=2)
 LATE = DONE._replace(available=1, overdue="too late")
 FINAL = Diagnosis("ImagePullFailed", "no image", "p", terminal=True)
 SLOW = Diagnosis("Unschedulable", "no room", "p", terminal=False)
@@ -40,13 +40,13 @@ SLOW = Diagnosis("Unschedulable", "no room", "p", terminal=False)
         (LATE, FIXED, None, (False, True, "RolloutDeadlineExceeded")),
         (LATE, FIXED, SLOW, (False, True, "Unschedulable")),
         (LATE._replace(observed=2), FIXED, None, (False, False, "RollingOut")),
-        (Rollout(), FIXED, None, (False, False, "RollingOut")),
-        (Rollout(), NONE, None, (False, False, "RollingOut")),
-        (Rollout(generation=1, observed=1), NONE, None, (True, False, "Serving")),
+        (RolloutStatus(), FIXED, None, (False, False, "RollingOut")),
+        (RolloutStatus(), NONE, None, (False, False, "RollingOut")),
+        (RolloutStatus(generation=1, observed=1), NONE, None, (True, False, "Serving")),
     ],
 )
 def test_progress(
-    rollout: Rollout, spec: ServiceSpec, cause: Diagnosis | None, expected: tuple[bool, bool, str]
+    rollout: RolloutStatus, spec: ServiceSpec, cause: Diagnosis | None, expected: tuple[bool, bool, str]
 ) -> None:
     assert progress(rollout, spec, cause)[:3] == expected
 

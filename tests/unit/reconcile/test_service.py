@@ -67,7 +67,7 @@ def add_pod(
     harness: OperatorHarness, status: dict[str, Any], name: str = "m-1", *, present: bool = True
 ) -> None:
     mark = template_hash(harness.cluster.at(DEPLOYMENTS, "m"))
-    annotations = {labels.TEMPLATE: mark if present else "an older one"}
+    annotations = {labels.TEMPLATE_HASH: mark if present else "an older one"}
     metadata = {"name": name, "labels": labels.selector_of("m"), "annotations": annotations}
     harness.cluster.put(PODS, "default", {"metadata": metadata, "status": status})
 

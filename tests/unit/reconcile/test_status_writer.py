@@ -145,7 +145,7 @@ async def test_an_edit_that_came_between_is_a_conflict_and_nothing_is_lost(harne
 async def test_an_object_that_went_meanwhile_is_let_go(harness: OperatorHarness) -> None:
     harness.apply(model())
     await harness.settle()
-    known = harness.cache.item(Key("Model", "default", "m"))
+    known = harness.cache.objects.get(Key("Model", "default", "m"))
     assert known
     harness.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m")
     await write_status(harness.ctx, known, failed("Any", "thing"))

@@ -109,7 +109,7 @@ async def test_what_is_as_wanted_is_not_written_again(serving: OperatorHarness) 
 async def test_nor_when_everything_is_compared(serving: OperatorHarness) -> None:
     before = len(serving.cluster.writes)
     for resource in CHILDREN:
-        serving.cache.invalidate([resource], "default", ["m", "m-keys"])
+        serving.cache.children.invalidate([resource], "default", ["m", "m-keys"])
     for key in [Key(kind, "default", "m") for kind in KINDS]:
         serving.queue.add(key)
     await serving.play()
@@ -148,7 +148,7 @@ async def test_delete_leaves_nothing_behind(serving: OperatorHarness) -> None:
         serving.cluster.remove(CUSTOM_RESOURCES[kind], "default", "m")
         await serving.play()
     assert {resource for resource, _, _ in serving.cluster.objects} <= {EVENTS, PODS}
-    assert serving.cache.keys() == []
+    assert serving.cache.objects.keys() == []
 
 
 # the same life, disturbed
@@ -279,7 +279,7 @@ def _is_consistent(harness: OperatorHarness) -> None:
         body = harness.cluster.at(CUSTOM_RESOURCES[kind], "m")
         assert status[kind]["state"] == "Succeeded"
         assert status[kind]["observedGeneration"] == body["metadata"]["generation"]
-        assert status[kind] == harness.cache.item(Key(kind, "default", "m")).status  # type: ignore[union-attr]
+        assert status[kind] == harness.cache.objects.get(Key(kind, "default", "m")).status  # type: ignore[union-attr]
         newest = max(
             (
                 r

@@ -34,20 +34,20 @@ async def follow(ctx: Context, item: CustomObject, record: Revision, job: str) -
 
     Looks not more often than every PAUSE_SECONDS: the answer is what was seen last.
     """
-    seen = ctx.cache.build_look(job)
-    if seen and (ctx.now() - seen.at).total_seconds() < PAUSE_SECONDS:
+    seen = ctx.cache.build_jobs.snapshot(job)
+    if seen and (ctx.now() - seen.time).total_seconds() < PAUSE_SECONDS:
         return seen.progress
     pods = await pods_of(ctx, job)
     log = _end(await log_of(ctx, pods))
     progress = latest_progress(log) or await pending_reason(ctx, job, pods)
     kept = await _keep(ctx, item, record, log, seen)
-    ctx.cache.put_build_look(job, BuildSnapshot(ctx.now(), kept, progress))
+    ctx.cache.build_jobs.put_snapshot(job, BuildSnapshot(ctx.now(), kept, progress))
     return progress
 
 
 async def finish(ctx: Context, item: CustomObject, record: Revision, job: str, pods: list[Json]) -> None:
     """Keep the log of a build that has ended."""
-    await _keep(ctx, item, record, _end(await log_of(ctx, pods)), ctx.cache.build_look(job))
+    await _keep(ctx, item, record, _end(await log_of(ctx, pods)), ctx.cache.build_jobs.snapshot(job))
 
 
 def _end(log: str) -> str:
@@ -61,7 +61,7 @@ async def _keep(
 
     No build fails because its log cannot be kept.
     """
-    kept = seen.kept if seen else ""
+    kept = seen.stored_log if seen else ""
     if not log or log == kept:
         return kept
     try:

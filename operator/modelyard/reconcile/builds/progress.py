@@ -119,7 +119,10 @@ async def _progress_of(ctx: Context, item: CustomObject, record: Revision, job: 
 
 def _job_of(ctx: Context, record: Revision, attempt: int) -> BuildJob | None:
     wanted = (record.version, attempt)
-    return next((job for job in ctx.cache.jobs(record.key) if (job.version, job.attempt) == wanted), None)
+    return next(
+        (job for job in ctx.cache.build_jobs.of_image(record.key) if (job.version, job.attempt) == wanted),
+        None,
+    )
 
 
 async def _tagged(ctx: Context, request: BuildRequest) -> BuildRequest:
@@ -157,7 +160,7 @@ async def _start(
         raise
     except Rejected as error:
         return Failure(_response("BuildRefused", f"the build Job was refused: {error.message}"))
-    ctx.cache.put_job(created)
+    ctx.cache.build_jobs.put(created)
     await _hand_over(ctx, build, created["metadata"]["uid"], request)
     _LOG.info("build %s of %s started", build.name, record.id)
     await ctx.recorder.record(item, "Building", f"building {record.id}, attempt {attempt}")
@@ -169,7 +172,7 @@ def _running(ctx: Context, record: Revision, job: str, progress: str | None = No
 
 
 async def _is_handed_over(ctx: Context, job: BuildJob) -> bool:
-    look = ctx.cache.build_look(job.name)
+    look = ctx.cache.build_jobs.snapshot(job.name)
     return bool(look) or await ctx.client.get_or_none(SECRETS, ctx.settings.namespace, job.name) is not None
 
 

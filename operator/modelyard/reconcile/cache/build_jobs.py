@@ -1,0 +1,80 @@
+"""The cache of build Jobs, and of the last observation of each running build."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from modelyard.kube.types import Json
+from modelyard.reconcile.objects import BuildJob, BuildSnapshot
+from modelyard.reconcile.workqueue import Key
+
+
+class BuildJobCache:
+    """Build Jobs by Image, with an index by the name of the Job."""
+
+    def __init__(self) -> None:
+        self._by_image: dict[Key, dict[str, BuildJob]] = defaultdict(dict)
+        self._images: dict[str, Key] = {}
+        self._snapshots: dict[str, BuildSnapshot] = {}
+
+    def put(self, body: Json) -> Key | None:
+        """Store a build Job; return the key of its Image if the Job changed."""
+        job = BuildJob.read(body)
+        if job is None:
+            return None
+        cached = self._get(job.name)
+        if cached and cached.uid == job.uid:
+            job = job._replace(complete=job.complete or cached.complete, pushed=cached.pushed)
+        return self._store(job)
+
+    def mark_complete(self, name: str) -> Key | None:
+        """Store that the pod of a build Job succeeded; return the key of the Image if that changes the Job.
+
+        The Job's own condition `Complete` follows seconds later.
+        """
+        job = self._get(name)
+        return self._store(job._replace(complete=True)) if job else None
+
+    def mark_pushed(self, name: str) -> Key | None:
+        """Store that the log of a build reports the push; return the key of the Image if that changes the Job."""
+        job = self._get(name)
+        return self._store(job._replace(pushed=True)) if job else None
+
+    def delete(self, name: str) -> Key | None:
+        """Remove a deleted build Job; return the key of its Image, None if the Job was not cached."""
+        self._snapshots.pop(name, None)
+        image = self._images.pop(name, None)
+        if image is None:
+            return None
+        del self._by_image[image][name]
+        if not self._by_image[image]:
+            del self._by_image[image]
+        return image
+
+    def of_image(self, image: Key) -> list[BuildJob]:
+        """Return the build Jobs of an Image."""
+        return list(self._by_image.get(image, {}).values())
+
+    def images(self) -> list[Key]:
+        """Return the keys of all Images with build Jobs; such an Image may have been deleted."""
+        return list(self._by_image)
+
+    def snapshot(self, job: str) -> BuildSnapshot | None:
+        """Return the last observation of a running build, None before the first."""
+        return self._snapshots.get(job)
+
+    def put_snapshot(self, job: str, snapshot: BuildSnapshot) -> None:
+        """Store the observation of a running build."""
+        self._snapshots[job] = snapshot
+
+    def _get(self, name: str) -> BuildJob | None:
+        image = self._images.get(name)
+        return self._by_image[image][name] if image else None
+
+    def _store(self, job: BuildJob) -> Key | None:
+        jobs = self._by_image[job.image]
+        if jobs.get(job.name) == job:
+            return None
+        jobs[job.name] = job
+        self._images[job.name] = job.image
+        return job.image

@@ -1,0 +1,92 @@
+"""The cache of children: Deployments, Secrets and other objects that the operator made for a Service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from modelyard.kube.types import ApiResource, Json
+from modelyard.reconcile.cache.pending_writes import ChildKey, PendingWrites
+from modelyard.reconcile.cache.resource_versions import is_older
+from modelyard.reconcile.objects import Child
+from modelyard.reconcile.workqueue import Key
+from modelyard.resources.revision import owner_of
+
+
+class ChildCache:
+    """Children by resource, namespace and name."""
+
+    def __init__(self, pending_writes: PendingWrites) -> None:
+        self._pending_writes = pending_writes
+        self._children: dict[ChildKey, Child] = {}
+
+    def get(self, resource: ApiResource, namespace: str, name: str) -> Child | None:
+        """Return a child, None if it does not exist or has another controller."""
+        return self._children.get((resource.plural, namespace, name))
+
+    def put(self, resource: ApiResource, body: Json) -> Key | None:
+        """Store a child from a watch; return the key of its owner if the change calls for a reconcile."""
+        owner = owner_of(body)
+        if owner is None:
+            return None
+        cached = self._cached(resource, body)
+        child = Child.read(owner, body, cached)
+        if cached and cached.uid == child.uid:
+            if not _has_new_content(cached, child):
+                return None
+            child.in_sync = cached.in_sync and _leaves_spec(cached, child, body)
+        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+        self._children[(resource.plural, namespace, name)] = child
+        if cached is None and self._pending_writes.is_creating(resource, namespace, name):
+            return None
+        is_same = cached is not None and (cached.uid, cached.rollout) == (child.uid, child.rollout)
+        return None if is_same and child.in_sync else Key(owner.kind, namespace, owner.name)
+
+    def store_written(self, resource: ApiResource, body: Json) -> None:
+        """Store the response to a write of a child, or a live child that equals the desired one."""
+        owner = owner_of(body)
+        if owner is None:
+            return
+        cached = self._cached(resource, body)
+        child = Child.read(owner, body, cached)
+        if cached and cached.uid == child.uid:
+            child.resource_version = max(child.resource_version, cached.resource_version)
+        self._children[_key(resource, body)] = child
+
+    def delete(self, resource: ApiResource, body: Json) -> None:
+        """Remove a deleted child, unless a newer one of that name is cached."""
+        cached = self._cached(resource, body)
+        if cached and not is_older(body["metadata"], cached.resource_version):
+            del self._children[_key(resource, body)]
+
+    def invalidate(self, resources: Iterable[ApiResource], namespace: str, names: Iterable[str]) -> None:
+        """Let the next reconcile compare these children, as the API server has them, with the desired ones."""
+        names = tuple(names)
+        for resource in resources:
+            for name in names:
+                if child := self.get(resource, namespace, name):
+                    child.in_sync = False
+
+    def _cached(self, resource: ApiResource, body: Json) -> Child | None:
+        return self._children.get(_key(resource, body))
+
+
+def _key(resource: ApiResource, body: Json) -> ChildKey:
+    metadata = body["metadata"]
+    return resource.plural, metadata["namespace"], metadata["name"]
+
+
+def _has_new_content(cached: Child, child: Child) -> bool:
+    """Return True if an event has something that the cached child has not."""
+    if cached.resource_version == child.resource_version:
+        # The response to the operator's own write has metadata only; its event has the status, too.
+        return bool(child.rollout.observed)
+    return cached.resource_version < child.resource_version
+
+
+def _leaves_spec(cached: Child, child: Child, body: Json) -> bool:
+    """Return True if an event cannot stand for a change of the spec by another client, e.g. the autoscaler."""
+    if cached.resource_version == child.resource_version:
+        return True
+    # The generation of a Deployment grows with each change of its spec. Of other children only the metadata
+    # are watched, which do not tell.
+    return "spec" in body and cached.rollout.generation == child.rollout.generation

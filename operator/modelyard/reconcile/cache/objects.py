@@ -1,0 +1,123 @@
+"""The cache of Models, Manifests, Images and Services, with an index of their references."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+from modelyard.api.kinds import IMAGE, MANIFEST, MODEL, SERVICE
+from modelyard.api.names import parse_version_reference
+from modelyard.kube.types import Json
+from modelyard.reconcile.cache.pending_writes import PendingWrites
+from modelyard.reconcile.objects import CustomObject, Revision
+from modelyard.reconcile.workqueue import Key
+
+# kind → the kind that it refers to, and the field with the reference in both spec and status
+_REFERENCES: Final = {
+    MANIFEST.name: (MODEL.name, "modelIds"),
+    IMAGE.name: (MANIFEST.name, "manifestId"),
+    SERVICE.name: (IMAGE.name, "imageId"),
+}
+
+
+class ObjectCache:
+    """Custom resources by key, and the objects that refer to each of them by name."""
+
+    def __init__(self, pending_writes: PendingWrites) -> None:
+        self._pending_writes = pending_writes
+        self._objects: dict[Key, CustomObject] = {}
+        self._dependents: dict[Key, set[Key]] = defaultdict(set)
+
+    def get(self, key: Key) -> CustomObject | None:
+        """Return a custom resource, None if it is not in the cluster."""
+        return self._objects.get(key)
+
+    def keys(self) -> list[Key]:
+        """Return the keys of all custom resources."""
+        return list(self._objects)
+
+    def put(self, kind: str, body: Json) -> Key | None:
+        """Store an object as the API server sent it; return its key if the change calls for a reconcile."""
+        obj = CustomObject.read(kind, body)
+        cached = self._objects.get(obj.key)
+        # Resource versions also order a deleted object and its re-creation: a read or a write may have stored
+        # a newer version than this event has.
+        if cached and cached.resource_version >= obj.resource_version:
+            return None
+        self._objects[obj.key] = obj
+        if cached is None:
+            self._link(obj)
+            return obj.key
+        if cached.spec != obj.spec:
+            self._unlink(cached)
+            self._link(obj)
+        elif cached.uid == obj.uid:
+            obj.desired_hashes = cached.desired_hashes
+        return obj.key if self._calls_for_reconcile(cached, obj) else None
+
+    def delete(self, kind: str, body: Json) -> Key:
+        """Remove a deleted object, unless a newer one of that name is cached; return its key."""
+        metadata = body["metadata"]
+        key = Key(kind, metadata["namespace"], metadata["name"])
+        cached = self._objects.get(key)
+        if cached and cached.uid == metadata.get("uid", cached.uid):
+            self._unlink(cached)
+            del self._objects[key]
+        return key
+
+    def mark_stale(self, key: Key) -> None:
+        """Let the next reconcile read an object from the API server before it uses the cached one."""
+        if obj := self._objects.get(key):
+            obj.needs_refetch = True
+
+    def store_status(self, obj: CustomObject, status: Json, metadata: Json) -> None:
+        """Store a status that was written, with the metadata of the response."""
+        obj.status = status
+        obj.resource_version = max(obj.resource_version, int(metadata["resourceVersion"]))
+
+    def dependents(self, key: Key) -> set[Key]:
+        """Return the keys of the objects that refer to an object by name."""
+        return set(self._dependents.get(key, ()))
+
+    def lagging_dependents(self, revision: Revision) -> list[Key]:
+        """Return the ready objects that follow the newest revision, but whose status names an older one."""
+        dependents = (self._objects[key] for key in self.dependents(revision.key))
+        return sorted(obj.key for obj in dependents if _lags(obj, revision))
+
+    def _calls_for_reconcile(self, cached: CustomObject, obj: CustomObject) -> bool:
+        if cached.uid != obj.uid or cached.generation != obj.generation:
+            return True
+        if cached.registration != obj.registration or cached.deleting != obj.deleting:
+            return True
+        # A status that the operator itself is writing may arrive as an event before the response does.
+        return obj.status not in (cached.status, self._pending_writes.status(obj.key))
+
+    def _link(self, obj: CustomObject) -> None:
+        for target in _references(obj):
+            self._dependents[target].add(obj.key)
+
+    def _unlink(self, obj: CustomObject) -> None:
+        for target in _references(obj):
+            self._dependents[target].discard(obj.key)
+            if not self._dependents[target]:
+                del self._dependents[target]
+
+
+def _references(obj: CustomObject) -> set[Key]:
+    """Return the keys of the objects that the spec of an object refers to."""
+    if obj.key.kind not in _REFERENCES:
+        return set()
+    kind, field = _REFERENCES[obj.key.kind]
+    names = (parse_version_reference(text).name for text in _as_list(obj.spec.get(field)))
+    return {Key(kind, obj.key.namespace, name) for name in names}
+
+
+def _lags(obj: CustomObject, revision: Revision) -> bool:
+    _, field = _REFERENCES[obj.key.kind]
+    if revision.key.name not in _as_list(obj.spec.get(field)):
+        return False  # the reference names a fixed version (`name:version`)
+    return obj.ready and not obj.deleting and revision.id not in _as_list(obj.status.get(field))
+
+
+def _as_list(value: str | list[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else value or []

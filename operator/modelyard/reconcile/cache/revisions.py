@@ -1,0 +1,79 @@
+"""The cache of ControllerRevisions: the versions of each custom resource."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from modelyard.kube.types import Json
+from modelyard.reconcile.cache.objects import ObjectCache
+from modelyard.reconcile.cache.resource_versions import is_older
+from modelyard.reconcile.objects import CustomObject, Revision
+from modelyard.reconcile.workqueue import Key
+from modelyard.resources import labels
+from modelyard.resources.revision import owner_of
+
+
+class RevisionCache:
+    """Revisions by the key of their owner and by version.
+
+    A deleted owner may have left revisions behind that the garbage collector has yet to delete. Methods that
+    choose among versions therefore return only revisions whose owner has the UID of the cached object.
+    """
+
+    def __init__(self, objects: ObjectCache) -> None:
+        self._objects = objects
+        self._revisions: dict[Key, dict[int, Revision]] = defaultdict(dict)
+
+    def put(self, body: Json) -> Revision | None:
+        """Store a ControllerRevision; return it if it is newer than the cached one.
+
+        Returns None for a ControllerRevision whose controller is no custom resource of Modelyard.
+        """
+        owner = owner_of(body)
+        if owner is None:
+            return None
+        revision = Revision.read(owner, body)
+        versions = self._revisions[revision.key]
+        cached = versions.get(revision.version)
+        if cached and cached.resource_version >= revision.resource_version:
+            return None
+        versions[revision.version] = revision
+        return revision
+
+    def delete(self, body: Json) -> Key | None:
+        """Remove a deleted ControllerRevision; return the key of its owner, None if it is not one of ours."""
+        named = labels.parse_revision_name(body["metadata"]["name"])
+        if named is None:
+            return None
+        key = Key(named.kind, body["metadata"]["namespace"], named.name)
+        versions = self._revisions.get(key, {})
+        cached = versions.get(named.version)
+        if cached and not is_older(body["metadata"], cached.resource_version):
+            del versions[named.version]
+        if not versions:
+            self._revisions.pop(key, None)
+        return key
+
+    def get(self, key: Key, version: int) -> Revision | None:
+        """Return one version of an object, of whatever UID, None if it is not in the cluster."""
+        return self._revisions.get(key, {}).get(version)
+
+    def newest(self, key: Key) -> Revision | None:
+        """Return the newest version of an object, None if the object or its versions do not exist."""
+        obj = self._objects.get(key)
+        return max(self._of(obj), key=lambda revision: revision.version, default=None) if obj else None
+
+    def newest_built(self, key: Key) -> Revision | None:
+        """Return the newest version of an Image that has an image in the registry, None if none has."""
+        obj = self._objects.get(key)
+        built = (revision for revision in self._of(obj) if revision.location) if obj else ()
+        return max(built, key=lambda revision: revision.version, default=None)
+
+    def history(self, obj: CustomObject) -> list[Revision]:
+        """Return all versions of an object, the newest first."""
+        return sorted(self._of(obj), key=lambda revision: revision.version, reverse=True)
+
+    def _of(self, obj: CustomObject) -> Iterator[Revision]:
+        revisions = self._revisions.get(obj.key, {}).values()
+        return (revision for revision in revisions if revision.owner_uid == obj.uid)
