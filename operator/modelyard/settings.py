@@ -1,4 +1,4 @@
-"""The operator's configuration: one YAML file, written by the chart, checked here."""
+"""Settings of the operator: one YAML file, written by the chart and validated here."""
 
 from __future__ import annotations
 
@@ -23,58 +23,61 @@ class _Section(BaseModel):
 
 
 class RegistrySettings(_Section):
-    """The registry, which may have three names: in images, the kubelet's, and the pods'."""
+    """The registry. Image names, the kubelet and pods may each use a different name for the registry."""
 
-    push: str = "localhost:5000"  # host[:port] in names of images, and as a Docker engine sees it
-    pull: str | None = None  # host[:port] as the kubelet sees it; the same as push by default
-    internal: str | None = None  # host[:port] as pods of the cluster see it; the same as push by default
+    push: str = "localhost:5000"  # host[:port] in image names, and for a Docker engine
+    pull: str | None = None  # host[:port] for the kubelet; default: push
+    internal: str | None = None  # host[:port] for pods of the cluster; default: push
     insecure: bool = False  # plain HTTP
     repository: str = "modelyard"  # prefix of repositories: <prefix>/<namespace>/<image>
-    keep_versions: Annotated[int, Field(ge=0)] = 0  # built ones of an Image whose images stay; 0: all
-    config_path: str | None = None  # a mounted dockerconfigjson with the credentials
-    ca_path: str | None = None  # a mounted PEM file of the authorities to trust
+    # Built versions of an Image whose images stay in the registry; 0 keeps the images of all versions.
+    keep_versions: Annotated[int, Field(ge=0)] = 0
+    config_path: str | None = None  # path of a mounted .dockerconfigjson with the credentials
+    ca_path: str | None = None  # path of a mounted PEM file with the CA certificates to trust
 
     @property
     def pull_name(self) -> str:
-        """host[:port] as the kubelet sees it."""
+        """Host[:port] of the registry for the kubelet."""
         return self.pull or self.push
 
     @property
     def internal_name(self) -> str:
-        """host[:port] as pods see it."""
+        """Host[:port] of the registry for pods."""
         return self.internal or self.push
 
 
 class CondaSettings(_Section):
-    """Where the packages of conda environments come from, and what they will run on."""
+    """Channels of conda environments, and the virtual packages of the machines that run the images."""
 
-    channels: tuple[str, ...] = ("conda-forge",)  # of environment files that name none
-    mirrors: dict[str, str] = Field(default_factory=dict)  # name or beginning of URLs → URL
+    channels: tuple[str, ...] = ("conda-forge",)  # for environment files without channels
+    mirrors: dict[str, str] = Field(default_factory=dict)  # channel name or URL prefix → URL of the mirror
     virtual_packages: dict[str, str] = {"__linux": "5.10", "__glibc": "2.28"}
-    secret: str | None = None  # key credentials.json
+    secret: str | None = None  # name of a Secret with the key credentials.json
 
 
 class BuildSettings(_Section):
-    """How build Jobs run."""
+    """Settings of build Jobs."""
 
-    image: str = "modelyard:dev"  # the operator's own image
+    image: str = "modelyard:dev"  # image of the operator, which contains the builder
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     service_account: str = "modelyard-builder"
     base_images: dict[str, str] = {"3.11": "python:3.11-slim", "3.12": "python:3.12-slim"}
-    spark_images: dict[str, str] = Field(default_factory=dict)  # with Java and pyspark; none are published
+    spark_images: dict[str, str] = Field(
+        default_factory=dict
+    )  # with Java and pyspark; no default, none is published
     default_python_version: str = "3.11"
-    builder: Literal["Layers", "Docker"] = "Layers"  # of manifests that name none
-    docker_enabled: bool = False  # whether manifests may ask for Docker where it is not the default
-    docker_socket: str = "/var/run/docker.sock"  # on the node
+    builder: Literal["Layers", "Docker"] = "Layers"  # for Manifests without properties.builder
+    docker_enabled: bool = False  # whether Manifests may set builder: Docker if Docker is not the default
+    docker_socket: str = "/var/run/docker.sock"  # path on the node
     docker_network: str | None = None  # network mode of RUN steps
-    docker_node_selector: dict[str, str] = Field(default_factory=dict)  # nodes with an engine
-    ca_bundle_config_map: str | None = None  # key ca.crt
-    pip_config_secret: str | None = None  # key pip.conf
+    docker_node_selector: dict[str, str] = Field(default_factory=dict)  # nodes with a Docker engine
+    ca_bundle_config_map: str | None = None  # name of a ConfigMap with the key ca.crt
+    pip_config_secret: str | None = None  # name of a Secret with the key pip.conf
     conda: CondaSettings = CondaSettings()
-    registry_secret: str | None = None  # type kubernetes.io/dockerconfigjson
-    attestations: bool = True  # whether images get a bill of materials and their provenance
-    signing_secret: str | None = None  # keys cosign.key and cosign.password
+    registry_secret: str | None = None  # name of a Secret of type kubernetes.io/dockerconfigjson
+    attestations: bool = True  # whether images get a bill of materials (SBOM) and provenance
+    signing_secret: str | None = None  # name of a Secret with the keys cosign.key and cosign.password
     resources: dict[str, Any] = Field(
         default_factory=lambda: {
             "requests": {"cpu": "250m", "memory": "256Mi"},
@@ -88,54 +91,55 @@ class BuildSettings(_Section):
     workspace_size: str = "20Gi"  # size limit of the emptyDir
     deadline_seconds: Annotated[int, Field(ge=1)] = 1800
     ttl_seconds_after_finished: Annotated[int, Field(ge=60)] = 600
-    attempts: Annotated[int, Field(ge=1)] = 20  # how often a transient failure is tried
-    retry_seconds: Annotated[float, Field(gt=0)] = 20  # before the second attempt; doubled up to 10 minutes
+    attempts: Annotated[int, Field(ge=1)] = 20  # maximum number of attempts after transient failures
+    retry_seconds: Annotated[float, Field(gt=0)] = 20  # before the second attempt; doubles up to 10 minutes
 
     @property
     def builders(self) -> tuple[str, ...]:
-        """Those that manifests may ask for."""
+        """Builders that Manifests may choose."""
         has_docker = self.docker_enabled or self.builder == "Docker"
         return ("Layers", "Docker") if has_docker else ("Layers",)
 
 
 class SourcesSettings(_Section):
-    """Where models and assets may come from."""
+    """Egress policy of builds: the allowed sources of models and assets."""
 
-    schemes: tuple[str, ...] = ()  # empty: all that there are
-    # Loopback and link-local: the addresses at which clouds hand out credentials of their machines.
+    schemes: tuple[str, ...] = ()  # allowed URL schemes; empty allows all supported schemes
+    # Loopback and link-local addresses: cloud metadata services there return credentials of the node.
     denied_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")
-    allowed_networks: tuple[str, ...] = ()  # exceptions from those
-    # Claims of the operator's namespace that builds mount, each with the namespaces whose Images may read it.
+    allowed_networks: tuple[str, ...] = ()  # exceptions from denied_networks
+    # PersistentVolumeClaims in the operator's namespace → namespaces whose Images may read the claim.
     claims: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     def claims_for(self, namespace: str) -> tuple[str, ...]:
-        """Those that Images of a namespace may read."""
-        asking = {EVERY_NAMESPACE, namespace}
-        return tuple(sorted(claim for claim, readers in self.claims.items() if asking & set(readers)))
+        """Return the names of the claims that Images of a namespace may read."""
+        matching = {EVERY_NAMESPACE, namespace}
+        return tuple(sorted(claim for claim, readers in self.claims.items() if matching & set(readers)))
 
 
 class ScoringSettings(_Section):
-    """How Services run."""
+    """Settings of Services."""
 
     cluster_domain: str = "cluster.local"
     image_pull_secrets: tuple[str, ...] = ()
     progress_deadline_seconds: Annotated[int, Field(ge=10)] = 600
-    pre_stop_seconds: Annotated[int, Field(ge=0)] = 5  # until every proxy has taken the pod out of its rules
+    pre_stop_seconds: Annotated[int, Field(ge=0)] = 5  # until each kube-proxy has removed the pod
     drain_seconds: Annotated[int, Field(ge=1)] = 30
-    scoring_timeout_ms: Annotated[int, Field(ge=1)] = 3_600_000  # of one run(); the contract's own default
-    workers: Annotated[int, Field(ge=1)] = 1  # processes with the driver in each pod
+    # Of one run(), in milliseconds; the default of azureml-inference-server-http.
+    scoring_timeout_ms: Annotated[int, Field(ge=1)] = 3_600_000
+    workers: Annotated[int, Field(ge=1)] = 1  # worker processes with the driver in each pod
     run_as_user: int = USER_ID
-    otlp_endpoint: str | None = None  # where Services with appInsightsEnabled send traces: OTLP over HTTP
-    app_insights_secret: str | None = None  # the same for Azure Monitor: in each Service's own namespace
-    app_insights_secret_key: str = "connectionString"  # noqa: S105 - in that Secret
+    otlp_endpoint: str | None = None  # URL for traces of Services with appInsightsEnabled: OTLP over HTTP
+    app_insights_secret: str | None = None  # Secret for Azure Monitor, in the namespace of each Service
+    app_insights_secret_key: str = "connectionString"  # noqa: S105 - key in app_insights_secret
 
 
 class OperatorSettings(_Section):
-    """All of it; times in seconds."""
+    """Settings of the operator. Times are in seconds."""
 
-    namespace: str = "modelyard-system"  # the operator's own
-    watch_namespaces: tuple[str, ...] = ()  # empty: all
-    workers: Annotated[int, Field(ge=1)] = 16
+    namespace: str = "modelyard-system"  # namespace of the operator
+    watch_namespaces: tuple[str, ...] = ()  # empty: all namespaces
+    workers: Annotated[int, Field(ge=1)] = 16  # objects that are reconciled at the same time
     resync_seconds: Annotated[float, Field(gt=0)] = 600
     metrics_port: int = 8080
     liveness_port: int = 8081
@@ -148,9 +152,9 @@ class OperatorSettings(_Section):
 
 
 def load() -> OperatorSettings:
-    """Settings from the file that MODELYARD_CONFIG names, defaults without it.
+    """Return the settings in the file that MODELYARD_CONFIG names, or the defaults without that variable.
 
-    Raises pydantic.ValidationError, which names the field, and OSError.
+    Raises pydantic.ValidationError, which names the invalid field, and OSError if the file cannot be read.
     """
     path = os.environ.get(CONFIG_VARIABLE)
     return OperatorSettings.model_validate(

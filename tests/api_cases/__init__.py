@@ -1,1 +1,1 @@
-"""Manifests, good and bad, that the types and the API server must judge alike."""
+"""Valid and invalid manifests, on which the API types and the API server must give the same verdict."""

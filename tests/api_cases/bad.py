@@ -1,4 +1,4 @@
-"""Manifests that both must refuse, with the field they must name."""
+"""Invalid manifests, each with the field and the words that the error must contain."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MODEL: Final = (
     Bad("Model", {"spec.url": "ftp://example.com/model.pkl"}, "spec.url", "must start with one of http://"),
     Bad("Model", {"spec.url": "HTTPS://example.com/model.pkl"}, "spec.url", "must start with one of"),
     Bad("Model", {"spec.url": "model.pkl"}, "spec.url", "must start with one of"),
-    Bad("Model", {"spec.url": "https://"}, "spec.url", "where the file is"),
+    Bad("Model", {"spec.url": "https://"}, "spec.url", "location of the file after the scheme"),
     Bad("Model", {"spec.url": "data:," + "x" * (512 * 1024)}, "spec.url", "524288"),
     Bad("Model", {"spec.mimeType": ABSENT}, "spec.mimeType", "required"),
     Bad("Model", {"spec.mimeType": ""}, "spec.mimeType", "at least 1 char"),
@@ -66,24 +66,34 @@ _MODEL: Final = (
 _MANIFEST: Final = (
     Bad("Manifest", {"spec.assets": ABSENT}, "spec.assets", "required"),
     Bad("Manifest", {"spec.assets": []}, "spec.assets", "at least 1 item"),
-    Bad("Manifest", {"spec.assets.0.content": ABSENT}, "spec.assets[0]", "exactly one of url and content"),
+    Bad(
+        "Manifest",
+        {"spec.assets.0.content": ABSENT},
+        "spec.assets[0]",
+        "must have exactly one of url and content",
+    ),
     Bad(
         "Manifest",
         {"spec.assets.0.url": "data:,"},
         "spec.assets[0]",
-        "exactly one of url and content",
+        "must have exactly one of url and content",
     ),
     Bad("Manifest", {"spec.assets.0.id": ABSENT}, "spec.assets[0].id", "required"),
     Bad("Manifest", {"spec.assets.0.id": "../driver"}, "spec.assets[0].id", "must not contain /"),
     Bad("Manifest", {"spec.assets.0.id": "d" * 256}, "spec.assets[0].id", "255"),
     Bad("Manifest", {"spec.assets.0.mimeType": ""}, "spec.assets[0].mimeType", "at least 1 char"),
-    Bad("Manifest", {"spec.assets.0.unpack": True}, "spec.assets[0].unpack", "unpack goes with url"),
+    Bad(
+        "Manifest",
+        {"spec.assets.0.unpack": True},
+        "spec.assets[0].unpack",
+        "unpack is only allowed together with url",
+    ),
     Bad("Manifest", {"spec.assets.0.content": 5}, "spec.assets[0].content", "string"),
     Bad(
         "Manifest",
         {"spec.assets.0.secretRef.name": "store"},
         "spec.assets[0].secretRef",
-        "secretRef goes with url",
+        "secretRef is only allowed together with url",
     ),
     Bad("Manifest", _assets({"id": "driver", "url": "data:,"}), "spec.assets", "different ids"),
     Bad(
@@ -99,7 +109,7 @@ _MANIFEST: Final = (
         "Manifest",
         _assets({"id": "a", "content": _HALF}, {"id": "b", "url": f"data:,{_HALF}"}),
         "spec.assets",
-        "524288 characters together",
+        "524288 characters of url and content in total",
     ),
     Bad("Manifest", {"spec.driverProgram": ABSENT}, "spec.driverProgram", "required"),
     Bad("Manifest", {"spec.driverProgram": "score.py"}, "spec.driverProgram", "the id of one of the assets"),
@@ -120,7 +130,7 @@ _MANIFEST: Final = (
         "Manifest",
         {"spec.targetRuntime.properties": {"pipRequirement": "numpy"}},
         "spec.targetRuntime.properties",
-        "knows only pythonVersion, pipRequirements, condaEnvFile, builder",
+        "allows only the keys pythonVersion, pipRequirements, condaEnvFile, builder",
     ),
     Bad(
         "Manifest",
@@ -166,7 +176,12 @@ _MANIFEST: Final = (
     Bad("Manifest", {"spec.modelIds": ["a..b"]}, "spec.modelIds[0]", "name of an object"),
     Bad("Manifest", {"spec.modelIds": ["diabetes\n"]}, "spec.modelIds[0]", "name of an object"),
     Bad("Manifest", {"spec.modelIds": ["m" * 64]}, "spec.modelIds[0]", "at most 63 characters"),
-    Bad("Manifest", {"spec.modelIds": ["a", "b", "a"]}, "spec.modelIds", "name each model once"),
+    Bad(
+        "Manifest",
+        {"spec.modelIds": ["a", "b", "a"]},
+        "spec.modelIds",
+        "name each model once: remove the duplicate",
+    ),
     Bad("Manifest", {"spec.modelIds": "diabetes"}, "spec.modelIds", "array"),
     Bad("Manifest", {"spec.modelType": "Inline"}, "spec.modelType", "Registered"),
     Bad("Manifest", {"spec.webserviceType": "Batch"}, "spec.webserviceType", "Realtime"),
@@ -203,7 +218,7 @@ _QUANTITIES: Final = (
     _reserve("cpu", "1_000m"),
     _reserve("cpu", " 1"),
     _reserve("cpu", "1\n"),
-    _reserve("cpu", "\u0661"),  # a digit to Unicode and Python, none to Kubernetes
+    _reserve("cpu", "\u0661"),  # a digit in Unicode and Python, but not in Kubernetes
     _reserve("cpu", "Infinity"),
     _reserve("cpu", "0" * 32 + "1", "cpu"),
     _reserve("memory", "512m", "from 1Mi to 1Pi"),
@@ -238,7 +253,7 @@ _SERVICE: Final = (
         "Service",
         {"spec.numReplicas": 2, "spec.autoScaler.autoscaleEnabled": True},
         "spec.numReplicas",
-        "exclude each other: leave one of them out",
+        "exclude each other: remove one of them",
     ),
     _scale("minReplicas", 11, "must not exceed autoScaler.maxReplicas (default 10)"),
     _scale("minReplicas", -1, "greater than or equal to 0"),

@@ -1,4 +1,4 @@
-"""A manifest as a change of a valid one."""
+"""A manifest, described by its difference from the smallest valid manifest of its kind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from modelyard.api.names import API_VERSION
 
-ABSENT: Final = object()  # the value that takes a field away
+ABSENT: Final = object()  # value of a change that removes a field
 
 SPECS: Final[dict[str, dict[str, Any]]] = {
     "Model": {"url": "https://example.com/model.pkl", "mimeType": "application/octet-stream"},
@@ -25,17 +25,17 @@ SPECS: Final[dict[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Good:
-    """The smallest valid object of a kind, with changes: a dotted path and the value to set there."""
+    """A valid manifest: the smallest one of its kind with changes, which map a dotted path to its value."""
 
     kind: str
     changes: Mapping[str, Any]
 
     def __str__(self) -> str:
-        said = ", ".join(f"{path}={_shown(value)}" for path, value in self.changes.items())
-        return f"{self.kind} {said or 'minimal'}"[:100]
+        changes = ", ".join(f"{path}={_abbreviated(value)}" for path, value in self.changes.items())
+        return f"{self.kind} {changes or 'minimal'}"[:100]
 
     def manifest(self) -> dict[str, Any]:
-        """The object as a user applies it."""
+        """Return the object as a user applies it."""
         tree: dict[str, Any] = {
             "apiVersion": API_VERSION,
             "kind": self.kind,
@@ -49,7 +49,7 @@ class Good:
 
 @dataclass(frozen=True)
 class Bad(Good):
-    """The same, refused: `field` is the path that is blamed, `words` stand in every message about it."""
+    """An invalid manifest. Each error message about the path `field` contains `words`."""
 
     field: str
     words: str
@@ -65,7 +65,7 @@ def _set(tree: Any, path: str, value: Any) -> None:
         tree[last] = value
 
 
-def _shown(value: Any) -> str:
+def _abbreviated(value: Any) -> str:
     text = "absent" if value is ABSENT else repr(value)
     text = text if len(text) <= 40 else f"{text[:20]}…{text[-20:]} ({len(text)})"
     return text.encode("ascii", "backslashreplace").decode()

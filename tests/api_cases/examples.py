@@ -1,4 +1,4 @@
-"""The examples that the chart carries and the README shows."""
+"""The examples in the chart, which README.md refers to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOLDER: Final = Path(__file__).parents[2] / "charts" / "modelyard" / "examples"
 
 
 def examples() -> list[dict[str, Any]]:
-    """Every object of ours in the chart's examples."""
+    """Return the objects of the four kinds in the examples of the chart."""
     files = sorted(FOLDER.rglob("*.yaml"))
     documents = [
         document for file in files for document in yaml.safe_load_all(file.read_text(encoding="utf-8"))
@@ -21,6 +21,6 @@ def examples() -> list[dict[str, Any]]:
     return [document for document in documents if document["apiVersion"] == API_VERSION]
 
 
-def named(example: dict[str, Any]) -> str:
-    """How a test's report calls it."""
+def example_id(example: dict[str, Any]) -> str:
+    """Return the id of an example's test in the report."""
     return f"{example['kind']} {example['metadata']['name']}"

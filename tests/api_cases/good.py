@@ -1,4 +1,4 @@
-"""Manifests at the edges that both must accept."""
+"""Valid manifests, most of them at the limits of what is allowed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The API: pydantic types of the four kinds, their rules, and the CRDs generated from them."""
+"""The API: pydantic types of the four kinds, their validation rules, and the CRDs generated from them."""

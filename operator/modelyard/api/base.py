@@ -1,4 +1,4 @@
-"""What all types share: frozen, camelCase on the wire, rules over several fields."""
+"""Base class of the API types: immutable, camelCase in JSON, with validation rules over several fields."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from modelyard.api.rules import VALIDATIONS, Rule
 
 
-def _number(value: Any) -> Any:
+def _reject_non_numbers(value: Any) -> Any:
+    """Return the value; raises PydanticCustomError for booleans and texts, which pydantic would convert."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise PydanticCustomError("integer", "Input should be a valid integer")
     return value
 
 
 def without_nulls(value: Any) -> Any:
-    """A JSON object without its null fields: the API server drops them before it looks."""
+    """Return a JSON object without its null fields, which the API server removes before validation."""
     if not isinstance(value, dict):
         return value
     return {key: item for key, item in value.items() if item is not None}
 
 
-# The API server takes 3.0 for 3, but neither "3" nor true, and neither 1 nor "true" for true.
-INTEGER: Final = BeforeValidator(_number)  # last in Annotated, or bounds stay out of the schema
+# The API server accepts 3.0 as an integer but not "3" or true, and accepts neither 1 nor "true" as a boolean.
+# INTEGER must be the last item of Annotated: before Field, pydantic leaves the bounds out of the JSON schema.
+INTEGER: Final = BeforeValidator(_reject_non_numbers)
 Boolean = Annotated[bool, Strict()]
 
 
 class ApiType(BaseModel):
-    """A piece of an object; unknown fields are the API server's to refuse or prune."""
+    """Base class of the parts of an object. Ignores unknown fields: the API server rejects or prunes them."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -66,5 +68,5 @@ class ApiType(BaseModel):
         return schema | ({VALIDATIONS: [rule.as_cel() for rule in cls.rules]} if cls.rules else {})
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form: camelCase, unset and null fields left out."""
+        """Return the JSON form: camelCase names, without null fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -1,4 +1,4 @@
-"""The one place that writes conditions.
+"""Conditions of a status. All conditions of the operator are built here.
 
 https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md#typical-status-properties
 """
@@ -10,23 +10,29 @@ from typing import Any
 
 
 def build_conditions(
-    wanted: Mapping[str, tuple[bool, str, str]],
-    before: Sequence[Mapping[str, Any]],
+    desired: Mapping[str, tuple[bool, str, str]],
+    previous: Sequence[Mapping[str, Any]],
     generation: int,
     now: str,
 ) -> list[dict[str, Any]]:
-    """Conditions of type → (status, reason, message); lastTransitionTime moves only with the status."""
-    known = {condition["type"]: condition for condition in before}
-    return [
-        {
-            "type": type_,
-            "status": str(status),
-            "observedGeneration": generation,
-            "lastTransitionTime": known[type_]["lastTransitionTime"]
-            if type_ in known and known[type_]["status"] == str(status)
-            else now,
-            "reason": reason,
-            "message": message,
-        }
-        for type_, (status, reason, message) in wanted.items()
-    ]
+    """Return the conditions of a status.
+
+    `desired` maps a condition type to its status, reason and message. lastTransitionTime is `now` if the
+    status of a condition changed, and the previous time otherwise, as the API conventions require.
+    """
+    previous_by_type = {condition["type"]: condition for condition in previous}
+    conditions = []
+    for type_, (status, reason, message) in desired.items():
+        before = previous_by_type.get(type_)
+        is_unchanged = before is not None and before["status"] == str(status)
+        conditions.append(
+            {
+                "type": type_,
+                "status": str(status),
+                "observedGeneration": generation,
+                "lastTransitionTime": before["lastTransitionTime"] if before and is_unchanged else now,
+                "reason": reason,
+                "message": message,
+            }
+        )
+    return conditions

@@ -1,6 +1,8 @@
-"""CRDs from the types: pydantic's JSON schema made structural, with columns, names and rules.
+"""CustomResourceDefinitions from the API types.
 
-Structural schemas: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
+The JSON schema of pydantic is made structural, and gets printer columns, names and validation rules.
+Structural schemas:
+https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
 """
 
 from __future__ import annotations
@@ -15,46 +17,51 @@ from modelyard.api.kinds import KINDS, Kind, PrinterColumn
 from modelyard.api.names import CATEGORY, GROUP, VERSION
 from modelyard.api.rules import VALIDATIONS
 
-# Defaults are the operator's to apply: an object stays as its author wrote it, which GitOps tools expect.
-_LEFT_OUT: Final = {"title", "default", "examples", "$defs"}
-# kstatus takes an object with no status for current; Flux's own kinds have this default for the same reason.
+# The operator applies defaults, not the schema: a spec stays as its author wrote it, which GitOps tools
+# expect.
+_OMITTED_KEYWORDS: Final = {"title", "default", "examples", "$defs"}
+# kstatus treats an object without a status as Current. Flux's own kinds have this default for the same
+# reason.
 UNOBSERVED_STATUS: Final = {"observedGeneration": -1}
-_COMMON: Final = (
+_COMMON_COLUMNS: Final = (
     PrinterColumn("ID", ".status.id"),
     PrinterColumn("State", ".status.state"),
     PrinterColumn("Ready", '.status.conditions[?(@.type=="Ready")].status'),
 )
-_AGE: Final = PrinterColumn("Age", ".metadata.creationTimestamp", "date")
-_REASON: Final = PrinterColumn("Reason", '.status.conditions[?(@.type=="Ready")].message', priority=1)
+_AGE_COLUMN: Final = PrinterColumn("Age", ".metadata.creationTimestamp", "date")
+_REASON_COLUMN: Final = PrinterColumn("Reason", '.status.conditions[?(@.type=="Ready")].message', priority=1)
 HEADER: Final = "# Generated from operator/modelyard/api by `make crds`; do not edit.\n"
 
 
 def structural(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """A JSON schema with references put in place, and without what the API server does not take."""
+    """Return a JSON schema with references resolved and without keywords that a structural schema forbids."""
     if reference := schema.get("$ref"):
-        beside = {key: value for key, value in schema.items() if key != "$ref"}
-        return structural(definitions[reference.rsplit("/", 1)[1]] | beside, definitions)
+        definition = definitions[reference.rsplit("/", 1)[1]]
+        return structural(definition | _without(schema, "$ref"), definitions)
     if options := schema.get("anyOf"):
-        chosen = [option for option in options if option.get("type") != "null"]
-        beside = {key: value for key, value in schema.items() if key != "anyOf"}
-        return structural(chosen[0] | beside, definitions)
-    kept = {key: value for key, value in schema.items() if key not in _LEFT_OUT}
-    if "const" in kept:
-        kept["enum"] = [kept.pop("const")]
-    if "properties" in kept:
-        kept["properties"] = {
-            name: structural(item, definitions) for name, item in kept["properties"].items()
+        option = next(option for option in options if option.get("type") != "null")
+        return structural(option | _without(schema, "anyOf"), definitions)
+    result = _without(schema, *_OMITTED_KEYWORDS)
+    if "const" in result:
+        result["enum"] = [result.pop("const")]
+    if "properties" in result:
+        result["properties"] = {
+            name: structural(item, definitions) for name, item in result["properties"].items()
         }
     for nested in ("items", "additionalProperties"):
-        if isinstance(kept.get(nested), dict):
-            kept[nested] = structural(kept[nested], definitions)
-    if "description" in kept:
-        kept["description"] = " ".join(kept["description"].split())
-    return kept
+        if isinstance(result.get(nested), dict):
+            result[nested] = structural(result[nested], definitions)
+    if "description" in result:
+        result["description"] = " ".join(result["description"].split())
+    return result
+
+
+def _without(schema: dict[str, Any], *keywords: str) -> dict[str, Any]:
+    return {key: value for key, value in schema.items() if key not in keywords}
 
 
 def build_schema(type_: type[ApiType]) -> dict[str, Any]:
-    """The structural schema of a type."""
+    """Return the structural schema of an API type."""
     schema = type_.model_json_schema(by_alias=True)
     return structural(schema, schema.get("$defs", {}))
 
@@ -65,8 +72,8 @@ def _column(column: PrinterColumn) -> dict[str, Any]:
 
 
 def build_crd(kind: Kind) -> dict[str, Any]:
-    """The CustomResourceDefinition of a kind."""
-    columns = (*_COMMON, *kind.columns, _REASON, _AGE)
+    """Return the CustomResourceDefinition of a kind."""
+    columns = (*_COMMON_COLUMNS, *kind.columns, _REASON_COLUMN, _AGE_COLUMN)
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -92,12 +99,18 @@ def build_crd(kind: Kind) -> dict[str, Any]:
                     "schema": {
                         "openAPIV3Schema": {
                             "type": "object",
-                            "description": kind.summary,
+                            "description": kind.description,
                             "required": ["spec"],
                             "properties": {
-                                "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}."},
-                                "kind": {"type": "string", "description": f"{kind.name}."},
-                                # Named here so that rules can point at it; more the API server forbids.
+                                "apiVersion": {
+                                    "type": "string",
+                                    "description": f"Version of the API: {GROUP}/{VERSION}.",
+                                },
+                                "kind": {
+                                    "type": "string",
+                                    "description": f"Kind of the object: {kind.name}.",
+                                },
+                                # Rules refer to metadata.name; the API server forbids to specify more of it.
                                 "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
                                 "spec": build_schema(kind.spec),
                                 "status": build_schema(kind.status) | {"default": UNOBSERVED_STATUS},
@@ -112,12 +125,12 @@ def build_crd(kind: Kind) -> dict[str, Any]:
 
 
 def crd_yaml(kind: Kind) -> str:
-    """The CRD of a kind as a YAML document with its header."""
+    """Return the CRD of a kind as a YAML document with a header comment."""
     return HEADER + str(yaml.safe_dump(build_crd(kind), sort_keys=False, width=110))
 
 
 def write_crds(folders: list[str]) -> int:
-    """Write `<group>_<plural>.yaml` of each kind into each folder; returns an exit code."""
+    """Write `<group>_<plural>.yaml` of each kind into each folder, and return the exit code."""
     for folder in map(Path, folders):
         folder.mkdir(parents=True, exist_ok=True)
         for kind in KINDS:

@@ -1,4 +1,4 @@
-"""Image: a manifest built into a Docker image, pinned by digest."""
+"""The kind Image: a Manifest built into a Docker image, pinned by digest."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from modelyard.api.names import DisplayName, ManifestRef
 
 
 class ImageType(StrEnum):
-    """What is built."""
+    """Type of image to build."""
 
     DOCKER = "Docker"
 
 
 class ImageSpec(ApiType):
-    """A build of a manifest; each new version of the manifest is built when manifestId has no version."""
+    """A build of a Manifest. If manifestId has no version, each new version of the Manifest is built."""
 
     name: DisplayName | None = None
-    """Display name; metadata.name by default."""
+    """Display name. Default: metadata.name."""
     manifest_id: ManifestRef
-    """Manifest to build: name follows the newest version, name:version stays at one."""
+    """Manifest to build: `name` follows the newest version, `name:version` pins one version."""
     image_type: ImageType
-    """Docker."""
+    """Type of image to build. The only value is Docker."""
     compute_resource_id: Annotated[str, Field(max_length=255)] | None = None
-    """Accepted for clients of the 2017 API; this cluster builds."""
+    """Accepted for clients of the 2017 API and ignored: the image is built in this cluster."""
     description: Annotated[str, Field(max_length=4096)] | None = None
-    """What the image is for, for people."""
+    """Purpose of the image, for human readers. A change makes no new version."""

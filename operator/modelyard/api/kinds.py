@@ -1,4 +1,4 @@
-"""The four kinds: the only table that says what each is called and made of."""
+"""The table of the four kinds: names, types, printer columns and descriptions."""
 
 from __future__ import annotations
 
@@ -20,57 +20,60 @@ SpecT = TypeVar("SpecT", bound=ApiType)
 
 
 def _object_name(name: str) -> str:
-    """What the API server checks by itself, for objects that have not passed it yet."""
+    """Return a valid metadata.name; raises PydanticCustomError for any other text.
+
+    The API server has the same check. It is repeated here for objects that were never sent to an API server.
+    """
     if not is_object_name(name):
         raise PydanticCustomError(
             "name",
             "metadata.name must be a lowercase RFC 1123 subdomain: a-z, 0-9, - and ., with a letter or digit "
-            "at both ends; spec.name takes other names",
+            "at both ends; put any other name into spec.name",
         )
     return name
 
 
 class ObjectMeta(BaseModel):
-    """The part of metadata that rules speak of."""
+    """The part of metadata that validation rules read."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     name: Annotated[str, AfterValidator(_object_name)]
 
 
 class Resource(ApiType, Generic[SpecT]):
-    """An object as a user applies it."""
+    """An object as a user applies it: metadata and spec."""
 
     metadata: ObjectMeta
     spec: SpecT
 
 
 class ModelResource(Resource[ModelSpec]):
-    """A Model."""
+    """A Model as a user applies it."""
 
     rules = (NAME_RULE,)
 
 
 class ManifestResource(Resource[ManifestSpec]):
-    """A Manifest."""
+    """A Manifest as a user applies it."""
 
     rules = (NAME_RULE,)
 
 
 class ImageResource(Resource[ImageSpec]):
-    """An Image."""
+    """An Image as a user applies it."""
 
     rules = (NAME_RULE,)
 
 
 class ServiceResource(Resource[ServiceSpec]):
-    """A Service."""
+    """A Service as a user applies it."""
 
     rules = (NAME_RULE, SERVICE_NAME_RULE)
 
 
 @dataclass(frozen=True)
 class PrinterColumn:
-    """A column of `kubectl get`; priority 1 is shown with -o wide."""
+    """A column of `kubectl get`. Columns with priority 1 appear only with `-o wide`."""
 
     name: str
     path: str
@@ -80,7 +83,7 @@ class PrinterColumn:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind, its names and its types."""
+    """A kind of the API with its names, types and printer columns."""
 
     name: str
     plural: str
@@ -88,28 +91,28 @@ class Kind:
     resource: type[Resource[Any]]
     spec: type[ApiType]
     status: type[Status]
-    summary: str
+    description: str
     columns: tuple[PrinterColumn, ...] = ()
 
     @property
     def singular(self) -> str:
-        """The kind in lower case, as it stands in names."""
+        """The kind in lower case, as used in labels and in names of ControllerRevisions."""
         return self.name.lower()
 
 
 MODEL: Final = Kind(
     "Model", "models", "mdl", ModelResource, ModelSpec, ModelStatus,
-    "A registered model: a file and where it is.",
+    "A registered model: a file at a URL. Each change of the content registers the next version.",
     (PrinterColumn("URL", ".spec.url", priority=1),),
 )  # fmt: skip
 MANIFEST: Final = Kind(
     "Manifest", "manifests", "mft", ManifestResource, ManifestSpec, ManifestStatus,
-    "Models, a driver and the runtime they need.",
+    "Models, a driver and the runtime that they need.",
     (PrinterColumn("Models", ".status.modelIds", priority=1),),
 )  # fmt: skip
 IMAGE: Final = Kind(
     "Image", "images", "img", ImageResource, ImageSpec, ImageStatus,
-    "A manifest built into a Docker image, pinned by digest.",
+    "A Manifest built into a Docker image, pinned by digest.",
     (
         PrinterColumn("Progress", ".status.progress", priority=1),
         PrinterColumn("Location", ".status.imageLocation", priority=1),
@@ -117,7 +120,7 @@ IMAGE: Final = Kind(
 )  # fmt: skip
 SERVICE: Final = Kind(
     "Service", "services", "msvc", ServiceResource, ServiceSpec, ServiceStatus,
-    "A scoring endpoint: an image with its scale and its keys.",
+    "A scoring endpoint: an Image that runs with a number of replicas and two access keys.",
     (
         PrinterColumn("Available", '.status.conditions[?(@.type=="Available")].status'),
         PrinterColumn("Replicas", ".status.readyReplicas", "integer"),

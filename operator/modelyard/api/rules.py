@@ -1,4 +1,4 @@
-"""A validation rule said once and held twice: as CEL by the API server, as Python by the types.
+"""Validation rules that the API server enforces as CEL and the pydantic types enforce as Python.
 
 CEL: https://kubernetes.io/docs/reference/using-api/cel/
 """
@@ -15,28 +15,29 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 @dataclass(frozen=True)
 class Rule:
-    """One sentence that a value must satisfy.
+    """One condition that a value must satisfy, with the message for users.
 
-    Put it in `Annotated[...]` for a field, or in a class's `rules` for several fields together.
-    `cel` and `holds` say the same; the table of bad manifests keeps them from disagreeing.
-    `field` is the path, below the value, of the field to blame (CEL's fieldPath), such as `.minReplicas`.
+    A rule of one field is part of its `Annotated[...]`. A rule over several fields is part of the `rules` of
+    the class. `cel` and `is_valid` are the same condition in two languages: tests/api_cases checks that both
+    give the same verdict. `field` is the path below the value that a violation refers to (fieldPath of
+    x-kubernetes-validations), such as `.minReplicas`.
     """
 
     cel: str
     message: str
-    holds: Callable[[Any], bool]
+    is_valid: Callable[[Any], bool]
     field: str | None = None
 
     def enforce(self, value: Any) -> Any:
-        """Return the value; PydanticCustomError with the rule's message when it does not hold."""
-        if not self.holds(value):
+        """Return a valid value; raises PydanticCustomError with the rule's message for an invalid one."""
+        if not self.is_valid(value):
             raise PydanticCustomError(
                 "rule", "{message}", {"message": self.message, "field": self.field or ""}
             )
         return value
 
     def as_cel(self) -> dict[str, str]:
-        """The entry of `x-kubernetes-validations`."""
+        """Return the entry of `x-kubernetes-validations`."""
         entry = {"rule": self.cel, "message": self.message}
         return entry | ({"fieldPath": self.field} if self.field else {})
 

@@ -1,4 +1,4 @@
-"""Service: an image that answers requests, with its scale, its reservation and its keys."""
+"""The kind Service: an Image that answers scoring requests, with replicas, resource requests and keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modelyard.api.names import DisplayName, ImageRef
 from modelyard.api.rules import Rule
 from modelyard.kube.quantity import QUANTITY, parse_quantity
 
-# The old service's defaults.
+# Defaults of the 2017 API.
 MIN_REPLICAS: Final = 1
 MAX_REPLICAS: Final = 10
 TARGET_UTILIZATION: Final = 70
@@ -21,14 +21,14 @@ REFRESH_PERIOD_SECONDS: Final = 1
 CPU: Final = "100m"
 MEMORY: Final = "512Mi"
 
-_LONGEST: Final = 32
+_MAX_LENGTH: Final = 32
 
 
-def _quantity_rule(field: str, least: str, most: str, examples: str) -> Rule:
-    low, high = (cast(Decimal, parse_quantity(bound)) for bound in (least, most))
+def _quantity_rule(field: str, minimum: str, maximum: str, examples: str) -> Rule:
+    low, high = (cast(Decimal, parse_quantity(bound)) for bound in (minimum, maximum))
 
-    def holds(quantity: Any) -> bool:
-        if not isinstance(quantity, str | int) or len(str(quantity)) > _LONGEST:
+    def is_valid(quantity: Any) -> bool:
+        if not isinstance(quantity, str | int) or len(str(quantity)) > _MAX_LENGTH:
             return False
         value = parse_quantity(quantity)
         return value is not None and low <= value <= high
@@ -36,15 +36,15 @@ def _quantity_rule(field: str, least: str, most: str, examples: str) -> Rule:
     text = "string(self)"
     return Rule(
         cel=f"{text}.matches(r'{QUANTITY.pattern}')"
-        f" && !quantity({text}).isLessThan(quantity('{least}'))"
-        f" && !quantity({text}).isGreaterThan(quantity('{most}'))",
-        message=f"{field} must be a Kubernetes quantity from {least} to {most}, such as {examples}",
-        holds=holds,
+        f" && !quantity({text}).isLessThan(quantity('{minimum}'))"
+        f" && !quantity({text}).isGreaterThan(quantity('{maximum}'))",
+        message=f"{field} must be a Kubernetes quantity from {minimum} to {maximum}, such as {examples}",
+        is_valid=is_valid,
     )
 
 
-# The rule is the only check, so that one sentence answers whatever is wrong.
-_INT_OR_STRING: Final = WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": _LONGEST})
+# The rule is the only check of type and value, so every wrong value gets the same message.
+_INT_OR_STRING: Final = WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": _MAX_LENGTH})
 Cpu = Annotated[
     SkipValidation[str | int],
     _INT_OR_STRING,
@@ -53,12 +53,12 @@ Cpu = Annotated[
 Memory = Annotated[
     SkipValidation[str | int],
     _INT_OR_STRING,
-    _quantity_rule("memory", "1Mi", "1Pi", "512Mi or 2G; m means a thousandth"),
+    _quantity_rule("memory", "1Mi", "1Pi", "512Mi or 2G; the suffix m means 1/1000"),
 ]
 
 
 class AutoScaler(ApiType):
-    """How the number of replicas follows the load."""
+    """Settings of the HorizontalPodAutoscaler of a Service."""
 
     rules = (
         Rule(
@@ -66,23 +66,23 @@ class AutoScaler(ApiType):
             f" <= (has(self.maxReplicas) ? self.maxReplicas : {MAX_REPLICAS})",
             message=f"autoScaler.minReplicas (default {MIN_REPLICAS}) must not exceed autoScaler.maxReplicas"
             f" (default {MAX_REPLICAS})",
-            holds=lambda scaler: scaler.effective_min <= scaler.effective_max,
+            is_valid=lambda scaler: scaler.effective_min <= scaler.effective_max,
             field=".minReplicas",
         ),
     )
 
     autoscale_enabled: Boolean | None = None
-    """Whether the number of replicas follows the load; by default it does when numReplicas is not given."""
+    """Whether a HorizontalPodAutoscaler sets the number of replicas. Default: true if numReplicas is not
+    set."""
     min_replicas: Annotated[int, Field(ge=0, le=10000), INTEGER] | None = None
-    """Fewest replicas, 1 by default; 0 acts as 1 while CPU is the only metric."""
+    """Minimum number of replicas. Default: 1. The value 0 acts as 1, because CPU is the only metric."""
     max_replicas: Annotated[int, Field(ge=1, le=10000), INTEGER] | None = None
-    """Most replicas, 10 by default."""
-    # The most a HorizontalPodAutoscaler takes as periodSeconds is 1800.
+    """Maximum number of replicas. Default: 10."""
+    # 1800 is the maximum of periodSeconds in a HorizontalPodAutoscaler.
     refresh_period_in_seconds: Annotated[int, Field(ge=1, le=1800), INTEGER] | None = None
-    """Seconds between changes of the number of replicas, 1 by default."""
+    """Minimum number of seconds between two changes of the number of replicas. Default: 1."""
     target_utilization: Annotated[int, Field(ge=0, le=100), INTEGER] | None = None
-    """Utilisation of the reserved CPU, in percent, above which replicas are added; 70 by default, 0 acts
-    as 1."""
+    """Target average CPU utilisation in percent of the requested CPU. Default: 70. The value 0 acts as 1."""
 
     @property
     def effective_min(self) -> int:
@@ -96,36 +96,37 @@ class AutoScaler(ApiType):
 
 
 class ContainerResourceReservation(ApiType):
-    """What each replica reserves (requests)."""
+    """Resource requests of each replica."""
 
     cpu: Cpu | None = None
-    """CPU of each replica, a Kubernetes quantity such as 100m, 2 or "0.5" in quotes; 100m by default."""
+    """CPU request of each replica: a Kubernetes quantity such as 100m, 2 or "0.5" in quotes. Default:
+    100m."""
     memory: Memory | None = None
-    """Memory of each replica, a Kubernetes quantity such as 256Mi; 512Mi by default."""
+    """Memory request of each replica: a Kubernetes quantity such as 256Mi. Default: 512Mi."""
 
 
 class ComputeResourceType(StrEnum):
-    """Where a service runs."""
+    """Type of a compute resource."""
 
     CLUSTER = "Cluster"
 
 
 class ComputeResource(ApiType):
-    """Accepted for clients of the 2017 API; this cluster serves."""
+    """Accepted for clients of the 2017 API and ignored: the Service runs in this cluster."""
 
     id: Annotated[str, Field(max_length=1024)] | None = None
     """Id of the compute resource."""
     type: ComputeResourceType | None = None
-    """Cluster."""
+    """Type of the compute resource. The only value is Cluster."""
 
 
 class ModelDataCollection(ApiType):
-    """Collection of inputs and predictions."""
+    """Collection of scoring inputs and predictions. Accepted, but not supported yet."""
 
     event_hub_enabled: Boolean = False
-    """Send them to an event hub; not supported yet."""
+    """Whether to send inputs and predictions to an event hub. Not supported yet."""
     storage_enabled: Boolean = False
-    """Keep them in storage; not supported yet."""
+    """Whether to store inputs and predictions. Not supported yet."""
 
 
 _DEFAULT_SCALER: Final = AutoScaler()
@@ -138,8 +139,8 @@ class ServiceSpec(ApiType):
         Rule(
             cel="!(has(self.numReplicas) && has(self.autoScaler) && has(self.autoScaler.autoscaleEnabled)"
             " && self.autoScaler.autoscaleEnabled)",
-            message="numReplicas and an enabled autoScaler exclude each other: leave one of them out",
-            holds=lambda spec: (
+            message="numReplicas and an enabled autoScaler exclude each other: remove one of them",
+            is_valid=lambda spec: (
                 not (
                     spec.num_replicas is not None and spec.auto_scaler and spec.auto_scaler.autoscale_enabled
                 )
@@ -149,39 +150,41 @@ class ServiceSpec(ApiType):
     )
 
     name: DisplayName | None = None
-    """Display name; metadata.name by default."""
+    """Display name. Default: metadata.name."""
     image_id: ImageRef
-    """Image to serve: name follows the newest built version, name:version stays at one."""
+    """Image to serve: `name` follows the newest built version, `name:version` pins one version."""
     compute_resource: ComputeResource | None = None
-    """Accepted for clients of the 2017 API; this cluster serves."""
+    """Accepted for clients of the 2017 API and ignored: the Service runs in this cluster."""
     num_replicas: Annotated[int, Field(ge=0, le=10000), INTEGER] | None = None
-    """Fixed number of replicas; 0 means none. Without it the autoscaler is on; with that disabled, there
-    stay as many as there are, 1 at first."""
+    """Fixed number of replicas; 0 runs no replica. If numReplicas is not set, the autoscaler sets the number.
+    If the autoscaler is disabled too, the Deployment starts with 1 replica and then keeps its number."""
     auto_scaler: AutoScaler | None = None
-    """How the number of replicas follows the load."""
+    """Settings of the HorizontalPodAutoscaler."""
     container_resource_reservation: ContainerResourceReservation | None = None
-    """What each replica reserves (requests)."""
+    """Resource requests of each replica."""
     max_concurrent_requests_per_container: Annotated[int, Field(ge=1, le=10000), INTEGER] = 1
-    """Requests that one replica scores at once; further ones wait shortly, then get 503."""
+    """Maximum number of requests that one replica scores at the same time. Default: 1. Further requests wait
+    in a queue, and get HTTP 503 if the wait would be too long."""
     app_insights_enabled: Boolean = False
-    """Export a trace of each scoring request to the collector that the chart names (scoring.otlpEndpoint)."""
+    """Whether to export a trace of each scoring request to the collector of the chart (scoring.otlpEndpoint).
+    Default: false."""
     data_collection: ModelDataCollection | None = None
-    """Collection of inputs and predictions; not supported yet."""
+    """Collection of scoring inputs and predictions. Accepted, but not supported yet."""
 
     @property
     def autoscales(self) -> bool:
-        """Whether an autoscaler owns the number of replicas."""
+        """Whether a HorizontalPodAutoscaler sets the number of replicas."""
         enabled = self.auto_scaler.autoscale_enabled if self.auto_scaler else None
         return self.num_replicas is None if enabled is None else enabled
 
     @property
     def scaling(self) -> AutoScaler:
-        """The autoscaler's settings, defaults where there are none."""
+        """Settings of the autoscaler, or the default settings."""
         return self.auto_scaler or _DEFAULT_SCALER
 
     @property
     def min_replicas(self) -> int:
-        """The replicas there are at least; with CPU as the only metric an autoscaler keeps one."""
+        """Minimum number of replicas; at least 1 with an autoscaler, whose only metric is CPU."""
         if self.num_replicas is not None:
             return self.num_replicas
         return max(self.scaling.effective_min, 1) if self.autoscales else 1

@@ -1,4 +1,4 @@
-"""Where a model or an asset comes from."""
+"""Sources of models and assets: URL, digest and credentials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from modelyard.api.names import MAX_OBJECT_NAME, object_name_rule
 from modelyard.api.rules import Rule
 
 SCHEMES: Final = ("http://", "https://", "oci://", "s3://", "gs://", "abfs://", "abfss://", "pvc://", "data:")
-# An object, its record and the build request each carry the text: etcd takes 1.5 MiB, a Secret 1 MiB.
+# Characters. The object, its ControllerRevision and the build request contain the text: an object in etcd has
+# at most 1.5 MiB, a Secret 1 MiB.
 MAX_INLINE: Final = 512 * 1024
 _DIGEST: Final = re.compile(r"^sha256:[0-9a-f]{64}$")
 
@@ -22,12 +23,12 @@ Url = Annotated[
     Rule(
         cel=" || ".join(f"self.startsWith('{scheme}')" for scheme in SCHEMES),
         message=f"url must start with one of {' '.join(SCHEMES)}",
-        holds=lambda url: url.startswith(SCHEMES),
+        is_valid=lambda url: url.startswith(SCHEMES),
     ),
     Rule(
         cel="!self.endsWith('://')",
-        message="url must say where the file is, after its scheme",
-        holds=lambda url: not url.endswith("://"),
+        message="url must name the location of the file after the scheme, such as https://example.com/model.pkl",
+        is_valid=lambda url: not url.endswith("://"),
     ),
 ]
 Digest = Annotated[
@@ -35,14 +36,14 @@ Digest = Annotated[
     StringConstraints(max_length=71),
     Rule(
         cel=f"self.matches(r'{_DIGEST.pattern}')",
-        message="digest must be sha256: and 64 hexadecimal digits in lower case",
-        holds=lambda digest: bool(_DIGEST.fullmatch(digest)),
+        message="digest must be sha256: followed by 64 hexadecimal digits in lower case",
+        is_valid=lambda digest: bool(_DIGEST.fullmatch(digest)),
     ),
 ]
 
 
 class SecretReference(ApiType):
-    """A Secret of the same namespace."""
+    """A reference to a Secret in the namespace of the object."""
 
     name: Annotated[
         str, StringConstraints(min_length=1, max_length=MAX_OBJECT_NAME), object_name_rule("secretRef.name")
@@ -54,14 +55,14 @@ MimeType = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class Download(ApiType):
-    """How a file at a url is fetched; whether it must have a url says each kind."""
+    """How the build downloads the file at a url. Each subclass declares whether url is required."""
 
     unpack: Boolean = False
-    """Unpack the file (zip, tar, tar.gz, tar.bz2, tar.xz) while the image is built; an asset's files go into
-    the driver's folder."""
+    """Whether the build unpacks the file (zip, tar, tar.gz, tar.bz2 or tar.xz). The files of an asset are
+    unpacked into the folder of the driver. Default: false."""
     digest: Digest | None = None
-    """sha256 that the downloaded file must have, as sha256:<64 hexadecimal digits>; the build fails when it
-    has another."""
+    """Digest that the downloaded file must have, as sha256:<64 hexadecimal digits>. The build fails if the
+    file has a different digest."""
     secret_ref: SecretReference | None = None
-    """Secret of the same namespace with the credentials for the url: username and password, or token, or the
-    keys of the store (docs/sources.md)."""
+    """Secret in the namespace of the object with the credentials for the url: the keys username and password,
+    or token, or those of the object store (docs/sources.md)."""

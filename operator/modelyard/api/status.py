@@ -1,4 +1,4 @@
-"""Status: state of the newest version's operation, conditions of kstatus, what each kind observes.
+"""Status of the four kinds: state of the newest version's operation, and conditions for kstatus.
 
 kstatus: https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
 """
@@ -14,7 +14,7 @@ from modelyard.api.base import ApiType
 
 
 class State(StrEnum):
-    """AsyncOperationState of the 2017 API."""
+    """State of an operation: AsyncOperationState of the 2017 API."""
 
     NOT_STARTED = "NotStarted"
     RUNNING = "Running"
@@ -24,7 +24,7 @@ class State(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether the operation has come to its end."""
+        """Whether the operation has ended: Cancelled, Succeeded or Failed."""
         return self in {State.CANCELLED, State.SUCCEEDED, State.FAILED}
 
 
@@ -32,26 +32,26 @@ class ErrorDetail(ApiType):
     """One detail of an error."""
 
     code: str
-    """What kind of detail it is."""
+    """Code of the detail, in CamelCase."""
     message: str
-    """The detail."""
+    """Text of the detail."""
 
 
 class ErrorResponse(ApiType):
-    """Why an operation failed."""
+    """The error of a failed operation."""
 
     code: str
-    """Stable code of the failure, such as PipFailed."""
+    """Stable code of the error, such as PipFailed."""
     message: str
-    """What happened and what to do."""
+    """Description of the error, and the action that resolves it."""
     status_code: int | None = None
-    """HTTP status code of the failure."""
+    """HTTP status code of the error."""
     details: tuple[ErrorDetail, ...] = ()
-    """More about it: the last lines of the build's log, or the container's."""
+    """Details of the error, such as the last lines of the log of the build or of the container."""
 
 
 class ConditionStatus(StrEnum):
-    """Status of a condition."""
+    """Status of a condition: True, False or Unknown."""
 
     TRUE = "True"
     FALSE = "False"
@@ -62,83 +62,86 @@ class Condition(ApiType):
     """A condition as the Kubernetes API conventions define it."""
 
     type: str
-    """Ready, Reconciling, Stalled; a Service also Available."""
+    """Type of the condition: Ready, Reconciling or Stalled; a Service also has Available."""
     status: ConditionStatus
-    """True, False or Unknown."""
+    """Status of the condition: True, False or Unknown."""
     observed_generation: int | None = None
-    """metadata.generation that the condition speaks of."""
+    """metadata.generation of the object when the condition was set."""
     last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    """When the status last changed."""
+    """Time of the last change of the condition's status (RFC 3339)."""
     reason: str
-    """One word for the cause, in CamelCase."""
+    """Reason for the condition's status: one word in CamelCase."""
     message: str
-    """The cause in a sentence."""
+    """Reason for the condition's status: a sentence for human readers."""
 
 
 class Status(ApiType):
-    """What the operator observed last."""
+    """The most recently observed status of the object, written by the operator."""
 
     observed_generation: int | None = None
-    """metadata.generation that this status speaks of."""
+    """metadata.generation of the object that this status describes; -1 before the operator has seen the
+    object."""
     id: str | None = None
-    """Id of the newest version, name:version."""
+    """Id of the newest version, as name:version."""
     version: int | None = None
-    """Newest version: 1, 2, 3 and so on."""
+    """Number of the newest version: 1, 2, 3 and so on."""
     created_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
-    """When the newest version was made."""
+    """Creation time of the newest version (RFC 3339)."""
     operation_id: str | None = None
-    """Name of the ControllerRevision that records the newest version and its operation."""
+    """Id of the newest version's operation: the name of the ControllerRevision that records both."""
     state: State | None = None
-    """State of the newest version's operation: NotStarted, Running, Cancelled, Succeeded, Failed."""
+    """State of the newest version's operation: NotStarted, Running, Cancelled, Succeeded or Failed."""
     error: ErrorResponse | None = None
-    """Why the operation failed."""
+    """Error of the operation, if the operation failed."""
     conditions: Annotated[
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
     ] = ()
-    """Ready, Reconciling and Stalled as kstatus reads them."""
+    """Conditions for kstatus: Ready, Reconciling and Stalled. A Service also has Available: some replica
+    answers requests."""
 
 
 class ModelStatus(Status):
-    """What the operator observed of a model."""
+    """The most recently observed status of a Model."""
 
 
 class ManifestStatus(Status):
-    """What the operator observed of a manifest."""
+    """The most recently observed status of a Manifest."""
 
     model_ids: tuple[str, ...] = ()
-    """Models of the newest version, each as name:version."""
+    """Ids of the newest version's models, each as name:version."""
 
 
 class ImageStatus(Status):
-    """What the operator observed of an image."""
+    """The most recently observed status of an Image."""
 
     creation_state: State | None = None
-    """State of the build, the same as state."""
+    """State of the build, equal to state."""
     manifest_id: str | None = None
-    """Manifest that is built, as name:version."""
+    """Id of the Manifest that the newest version is built from, as name:version."""
     progress: str | None = None
-    """How far a build at work is: its step and bytes of the total, or what keeps it from beginning."""
+    """Progress of a running build: the current step and its bytes, or the reason why the build cannot
+    start."""
     image_location: str | None = None
-    """The newest version in the registry, pinned by digest."""
+    """Location of the newest version in the registry, pinned by digest."""
     image_build_log_uri: str | None = None
-    """Path of the API server with the kept log of the build, for kubectl get --raw."""
+    """URL path on the API server of the saved build log, for `kubectl get --raw`."""
 
 
 class ServiceStatus(Status):
-    """What the operator observed of a service."""
+    """The most recently observed status of a Service."""
 
     scoring_uri: str | None = None
-    """Where to POST requests."""
+    """URL for scoring requests (HTTP POST)."""
     replicas: int | None = None
-    """Replicas there are."""
+    """Number of replicas of the Deployment."""
     ready_replicas: int | None = None
-    """Replicas that answer."""
+    """Number of ready replicas."""
     image_id: str | None = None
-    """Image of the newest version, as name:version."""
+    """Id of the newest version's Image, as name:version."""
     manifest_id: str | None = None
-    """Manifest of that image, as name:version."""
+    """Id of that Image's Manifest, as name:version."""
     model_ids: tuple[str, ...] = ()
-    """Models of that image, each as name:version."""
+    """Ids of that Image's models, each as name:version."""
     image_location: str | None = None
-    """That image in the registry, pinned by digest."""
+    """Location of that Image in the registry, pinned by digest."""

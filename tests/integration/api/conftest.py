@@ -1,4 +1,4 @@
-"""A question to the API server: would it take this object?"""
+"""A fixture that asks the API server whether a manifest is valid."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from modelyard.api.kinds import KINDS_BY_NAME
 from modelyard.api.names import API_VERSION
 
-Ask = Callable[[dict[str, Any]], httpx.Response]
+DryRun = Callable[[dict[str, Any]], httpx.Response]
 
 
 @pytest.fixture(scope="session")
-def ask(api: httpx.Client, crds: None) -> Ask:
-    """The answer to a create that is not carried out, as strict as kubectl's; nothing is written."""
+def dry_run(api: httpx.Client, crds: None) -> DryRun:
+    """Create an object with dryRun and strict field validation, as kubectl validates; nothing is stored."""
 
     def post(manifest: dict[str, Any]) -> httpx.Response:
         return api.post(

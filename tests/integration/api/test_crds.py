@@ -1,4 +1,4 @@
-"""The API server takes the CRDs whole, and kubectl shows them."""
+"""The API server accepts the CRDs without a warning, and kubectl prints their fields and columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
 
 @every_kind
-def test_crd_is_established_and_nothing_is_wrong_with_it(kind: Kind, api: httpx.Client) -> None:
+def test_crd_is_established_without_other_conditions(kind: Kind, api: httpx.Client) -> None:
     live = api.get(
         f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{kind.plural}.modelyard.dev"
     ).json()
@@ -29,7 +29,7 @@ def test_crd_is_established_and_nothing_is_wrong_with_it(kind: Kind, api: httpx.
 
 
 def _objects(name: str, schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every field that has fields, as `kubectl explain` calls it."""
+    """Yield each field that has fields, with its name in `kubectl explain`."""
     inner = schema.get("items", schema)
     if "properties" in inner:
         yield name, inner
@@ -42,15 +42,15 @@ def test_kubectl_explains_every_field(kind: Kind, kubectl: Kubectl) -> None:
     schema = build_crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     for part in ("spec", "status"):
         for name, node in _objects(f"{kind.short_name}.{part}", schema["properties"][part]):
-            shown = kubectl("explain", name)
-            assert "<no description>" not in shown
-            said = "".join(shown.split())  # kubectl breaks lines, long words too
+            output = kubectl("explain", name)
+            assert "<no description>" not in output
+            text = "".join(output.split())  # kubectl breaks lines, even inside long words
             for field in node["properties"].values():
-                assert "".join(field["description"].split()) in said
+                assert "".join(field["description"].split()) in text
 
 
 def test_kubectl_explains_one_field(kubectl: Kubectl) -> None:
-    assert "Credentials belong into secretRef" in " ".join(kubectl("explain", "model.spec.url").split())
+    assert "Put credentials into secretRef" in " ".join(kubectl("explain", "model.spec.url").split())
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_kubectl_gets_by_category_and_names(name: str, kubectl: Kubectl, namespa
 
 
 @every_kind
-def test_kubectl_shows_the_columns(kind: Kind, api: httpx.Client, kubectl: Kubectl, namespace: str) -> None:
+def test_kubectl_prints_the_columns(kind: Kind, api: httpx.Client, kubectl: Kubectl, namespace: str) -> None:
     folder = f"/apis/{API_VERSION}/namespaces/{namespace}/{kind.plural}"
     api.post(folder, json=Good(kind.name, {}).manifest()).raise_for_status()
     columns = build_crd(kind)["spec"]["versions"][0]["additionalPrinterColumns"]

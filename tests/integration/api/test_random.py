@@ -1,4 +1,4 @@
-"""Values that nobody thought of: the types and the API server judge each alike."""
+"""The API types and the API server give the same verdict on random values."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Callable
 import pytest
 from pydantic import ValidationError
 from tests.api_cases.case import Good
-from tests.integration.api.conftest import Ask
+from tests.integration.api.conftest import DryRun
 
 from modelyard.api.kinds import KINDS_BY_NAME
 
 SEED = 2017
 TRIES = 200
 
-Throw = Callable[[random.Random], str]
+Generator = Callable[[random.Random], str]
 
 
-def _one_of_each(*choices: list[str]) -> Throw:
-    return lambda dice: "".join(map(dice.choice, choices))
+def _one_of_each(*choices: list[str]) -> Generator:
+    return lambda source: "".join(map(source.choice, choices))
 
 
-def _some_of(pieces: list[str], most: int) -> Throw:
-    return lambda dice: "".join(dice.choices(pieces, k=dice.randint(0, most)))
+def _some_of(pieces: list[str], maximum: int) -> Generator:
+    return lambda source: "".join(source.choices(pieces, k=source.randint(0, maximum)))
 
 
 _QUANTITY = _one_of_each(
@@ -31,7 +31,7 @@ _QUANTITY = _one_of_each(
     ["0", "7", "12", "1024", "0.25", ".5", "3.", "1.5e3", "1_0", ""],
     ["", *"munkMGTPEeB ", "Ki", "Mi", "Gi", "Ti", "Ei", "mi", "e3", "E-2"],
 )
-THROWS = {
+GENERATORS = {
     "Service spec.containerResourceReservation.cpu": _QUANTITY,
     "Service spec.containerResourceReservation.memory": _QUANTITY,
     "Service spec.imageId": _some_of([*"a10-.:A_\n", "b2", "x" * 30], 5),
@@ -44,8 +44,8 @@ THROWS = {
 }
 
 
-def _judge(case: Good) -> int:
-    """The status that the API server should answer."""
+def _expected_status(case: Good) -> int:
+    """Return the HTTP status that the API server must answer."""
     try:
         KINDS_BY_NAME[case.kind].resource.model_validate(case.manifest())
     except ValidationError:
@@ -53,11 +53,11 @@ def _judge(case: Good) -> int:
     return 201
 
 
-@pytest.mark.parametrize("path", THROWS)
-def test_types_and_api_server_agree(path: str, ask: Ask) -> None:
+@pytest.mark.parametrize("path", GENERATORS)
+def test_types_and_api_server_agree(path: str, dry_run: DryRun) -> None:
     kind, field = path.split()
-    dice = random.Random(f"{SEED} {path}")
-    values = {THROWS[path](dice) for _ in range(TRIES)}
-    judged = {value: _judge(Good(kind, {field: value})) for value in values}
-    assert set(judged.values()) == {201, 422}, "the values are no test"
-    assert judged == {value: ask(Good(kind, {field: value}).manifest()).status_code for value in values}
+    source = random.Random(f"{SEED} {path}")
+    values = {GENERATORS[path](source) for _ in range(TRIES)}
+    expected = {value: _expected_status(Good(kind, {field: value})) for value in values}
+    assert set(expected.values()) == {201, 422}, "the random values do not cover both verdicts"
+    assert expected == {value: dry_run(Good(kind, {field: value}).manifest()).status_code for value in values}

@@ -1,4 +1,4 @@
-"""The CRDs are the types: no drift, a description and a bound everywhere, the names of the design."""
+"""The CRDs are generated from the API types, with a description of each field and a bound of each value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from modelyard.api.kinds import KINDS, KINDS_BY_NAME, Kind
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = ("crds", "charts/modelyard/files/crds")
-SERVER_DESCRIBES = ".metadata"  # the API server refuses a schema that says more about it
+METADATA = ".metadata"  # without descriptions: the API server refuses a CRD that specifies more of metadata
 
 
 def _schema(kind: Kind) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def _schema(kind: Kind) -> dict[str, Any]:
 
 
 def _nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every schema within a schema, with its path."""
+    """Yield each schema inside a schema, with its path."""
     yield path, schema
     for name, item in schema.get("properties", {}).items():
         yield from _nodes(item, f"{path}.{name}")
@@ -32,13 +32,13 @@ def _nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[s
 
 
 def _bounded(node: dict[str, Any]) -> bool:
-    """Whether the cost of a rule over the value has a limit."""
+    """Return whether a value has a maximum size, which limits the cost of CEL rules over the value."""
     if node.get("x-kubernetes-int-or-string"):
         return "maxLength" in node
     if "additionalProperties" in node:
         return "maxProperties" in node
-    wanted = {"string": ("maxLength", "enum"), "array": ("maxItems",), "integer": ("maximum",)}
-    return any(key in node for key in wanted[node["type"]]) if node["type"] in wanted else True
+    bounds = {"string": ("maxLength", "enum"), "array": ("maxItems",), "integer": ("maximum",)}
+    return any(key in node for key in bounds[node["type"]]) if node["type"] in bounds else True
 
 
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -46,19 +46,19 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
 @pytest.mark.parametrize("folder", FOLDERS)
 @every_kind
-def test_file_is_what_the_types_generate(folder: str, kind: Kind) -> None:
+def test_crd_file_equals_the_generated_crd(folder: str, kind: Kind) -> None:
     file = ROOT / folder / f"modelyard.dev_{kind.plural}.yaml"
     assert file.read_text(encoding="utf-8") == crd_yaml(kind), "run `make crds`"
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_folder_has_no_other_file(folder: str) -> None:
+def test_crd_folder_has_one_file_for_each_kind(folder: str) -> None:
     assert {file.name for file in (ROOT / folder).iterdir()} == {
         f"modelyard.dev_{kind.plural}.yaml" for kind in KINDS
     }
 
 
-def test_write_makes_folders_and_files_that_read_back(tmp_path: Path) -> None:
+def test_write_crds_creates_folders_and_files(tmp_path: Path) -> None:
     assert write_crds([str(tmp_path / "new" / "folder")]) == 0
     for kind in KINDS:
         file = tmp_path / "new" / "folder" / f"modelyard.dev_{kind.plural}.yaml"
@@ -67,42 +67,43 @@ def test_write_makes_folders_and_files_that_read_back(tmp_path: Path) -> None:
 
 @every_kind
 def test_every_property_has_a_description(kind: Kind) -> None:
-    silent = [
+    undescribed = [
         f"{path}.{name}"
         for path, node in _nodes(_schema(kind))
         for name, item in node.get("properties", {}).items()
-        if not item.get("description") and not f"{path}.{name}".startswith(SERVER_DESCRIBES)
+        if not item.get("description") and not f"{path}.{name}".startswith(METADATA)
     ]
-    assert not silent
+    assert not undescribed
 
 
 @every_kind
-def test_everything_in_spec_is_bounded(kind: Kind) -> None:
+def test_every_value_in_spec_is_bounded(kind: Kind) -> None:
     spec = _schema(kind)["properties"]["spec"]
     assert not [path for path, node in _nodes(spec, ".spec") if not _bounded(node)]
 
 
 @every_kind
-def test_an_object_has_a_status_that_speaks_of_no_generation_from_the_start(kind: Kind) -> None:
+def test_default_status_has_observed_generation_minus_one(kind: Kind) -> None:
     assert _schema(kind)["properties"]["status"]["default"] == {"observedGeneration": -1}
 
 
 @every_kind
-def test_schema_is_structural_and_leaves_specs_as_they_are(kind: Kind) -> None:
-    foreign = {"$ref", "$defs", "anyOf", "oneOf", "allOf", "const", "default", "title", "examples"}
+def test_schema_is_structural_and_has_no_defaults_in_spec(kind: Kind) -> None:
+    forbidden = {"$ref", "$defs", "anyOf", "oneOf", "allOf", "const", "default", "title", "examples"}
     for path, node in _nodes(_schema(kind)):
-        assert not (foreign - ({"default"} if path == ".status" else set())) & node.keys(), path
+        allowed = {"default"} if path == ".status" else set()
+        assert not (forbidden - allowed) & node.keys(), path
         assert "type" in node or node.get("x-kubernetes-int-or-string"), path
 
 
 @every_kind
-def test_every_rule_has_a_sentence_and_blames_a_field_that_exists(kind: Kind) -> None:
+def test_every_rule_has_a_message_and_an_existing_field_path(kind: Kind) -> None:
     for path, node in _nodes(_schema(kind)):
         for rule in node.get("x-kubernetes-validations", []):
             assert len(rule["message"].split()) > 4, path
-            blamed = node
+            field = node
             for step in rule.get("fieldPath", "").split(".")[1:]:
-                blamed = blamed["properties"][step]
+                field = field["properties"][step]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_every_rule_has_a_sentence_and_blames_a_field_that_exists(kind: Kind) ->
         ("Service", "services", "msvc"),
     ],
 )
-def test_names_are_those_of_the_design(name: str, plural: str, short: str) -> None:
+def test_crd_has_the_documented_names(name: str, plural: str, short: str) -> None:
     definition = build_crd(KINDS_BY_NAME[name])
     assert definition["metadata"]["name"] == f"{plural}.modelyard.dev"
     assert definition["spec"]["scope"] == "Namespaced"
@@ -140,13 +141,13 @@ def test_names_are_those_of_the_design(name: str, plural: str, short: str) -> No
         ("Service", ["ID", "State", "Ready", "Available", "Replicas", "Image", "Age"]),
     ],
 )
-def test_columns_without_wide_are_those_of_the_design(name: str, columns: list[str]) -> None:
-    shown = build_crd(KINDS_BY_NAME[name])["spec"]["versions"][0]["additionalPrinterColumns"]
-    assert [column["name"] for column in shown if "priority" not in column] == columns
+def test_crd_has_the_documented_default_columns(name: str, columns: list[str]) -> None:
+    printed = build_crd(KINDS_BY_NAME[name])["spec"]["versions"][0]["additionalPrinterColumns"]
+    assert [column["name"] for column in printed if "priority" not in column] == columns
 
 
 @every_kind
-def test_columns_read_fields_that_exist(kind: Kind) -> None:
+def test_printer_columns_read_existing_fields(kind: Kind) -> None:
     (version,) = build_crd(kind)["spec"]["versions"]
     paths = {path for path, _ in _nodes(_schema(kind))} | {".metadata.creationTimestamp"}
     for column in version["additionalPrinterColumns"]:

@@ -1,16 +1,16 @@
-"""The chart's examples are valid, and show every kind."""
+"""The examples of the chart are valid and contain each kind."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from tests.api_cases.examples import examples, named
+from tests.api_cases.examples import example_id, examples
 
 from modelyard.api.kinds import KINDS_BY_NAME
 
 
-@pytest.mark.parametrize("example", examples(), ids=named)
+@pytest.mark.parametrize("example", examples(), ids=example_id)
 def test_example_is_valid(example: dict[str, Any]) -> None:
     KINDS_BY_NAME[example["kind"]].resource.model_validate(example)
 

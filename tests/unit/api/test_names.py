@@ -1,4 +1,4 @@
-"""References, as text and in parts."""
+"""References to versions as text and in parts."""
 
 from __future__ import annotations
 

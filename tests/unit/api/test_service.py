@@ -1,4 +1,4 @@
-"""The defaults of a Service's scale."""
+"""Default number of replicas of a Service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modelyard.api.service import ServiceSpec
 
 
 @pytest.mark.parametrize(
-    ("spec", "autoscales", "fewest"),
+    ("spec", "autoscales", "minimum"),
     [
         ({}, True, 1),
         ({"numReplicas": 3}, False, 3),
@@ -23,7 +23,9 @@ from modelyard.api.service import ServiceSpec
         ({"autoScaler": {"minReplicas": 0}}, True, 1),
     ],
 )
-def test_who_owns_the_number_of_replicas(spec: dict[str, Any], autoscales: bool, fewest: int) -> None:
+def test_spec_determines_autoscaling_and_minimum_replicas(
+    spec: dict[str, Any], autoscales: bool, minimum: int
+) -> None:
     parsed = ServiceSpec.model_validate({"imageId": "diabetes", **spec})
     assert parsed.autoscales is autoscales
-    assert parsed.min_replicas == fewest
+    assert parsed.min_replicas == minimum
