@@ -17,9 +17,9 @@ from tests.support.objects import FROM_MODEL, image, manifest, model, says, serv
 from tests.support.operator import SYSTEM, build_jobs
 from tests.support.status import condition, events, history, operation, until
 
+from modelyard.api.labels import JOB_NAME
 from modelyard.contract.build_progress import is_pushed_line
 from modelyard.reconcile.builds.pods import is_running
-from modelyard.resources.labels import JOB_NAME
 
 Score = Callable[..., httpx.Response]
 NO_SUCH_PACKAGE: Final = "modelyard-no-such-package==9.9"

@@ -17,7 +17,9 @@ from tests.unit.fake_api_server import (
     Killed,
 )
 
+from modelyard.api import labels
 from modelyard.api.names import API_VERSION
+from modelyard.api.owners import owner_of
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.contract.build_pod import CONTAINER, REQUEST_FILE
 from modelyard.contract.build_request import (
@@ -26,16 +28,11 @@ from modelyard.contract.build_request import (
 )
 from modelyard.controller.controller import Controller
 from modelyard.kube.errors import NotFound
-from modelyard.kube.types import DEPLOYMENTS, JOBS, PODS, REVISIONS, SECRETS, Json
+from modelyard.kube.types import DEPLOYMENTS, JOBS, PODS, REVISIONS, SECRETS, Json, Key
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.event_recorder import EventRecorder
-from modelyard.reconcile.workqueue import (
-    Key,
-    WorkQueue,
-)
-from modelyard.resources import labels
-from modelyard.resources.revision import owner_of
+from modelyard.reconcile.workqueue import WorkQueue
 from modelyard.settings import OperatorSettings
 
 SYSTEM: Final = "modelyard-system"

@@ -11,6 +11,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from modelyard.api.kinds import IMAGE, KINDS, SERVICE
+from modelyard.api.labels import BUILDS, JOB_NAME, SELECTOR, service_of_keys
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.client import METADATA_LIST
 from modelyard.kube.errors import Conflict, Forbidden, NamespaceTerminating, NotFound, Rejected, Unavailable
@@ -26,6 +27,7 @@ from modelyard.kube.types import (
     SECRETS,
     ApiResource,
     Json,
+    Key,
 )
 from modelyard.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
 from modelyard.reconcile import image, manifest, model, service
@@ -43,8 +45,6 @@ from modelyard.reconcile.status_writer import (
     previous_fields,
     write_status,
 )
-from modelyard.reconcile.workqueue import Key
-from modelyard.resources.labels import BUILDS, JOB_NAME, SELECTOR, service_of_keys
 
 _LOG: Final = logging.getLogger(__name__)
 _RECONCILERS: Final[dict[str, Callable[[Context, CustomObject], Awaitable[Outcome]]]] = {

@@ -7,13 +7,14 @@ import time
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
+from modelyard.api.labels import log_name
 from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.api.revision import Revision
 from modelyard.gateway.errors import from_kube
+from modelyard.gateway.operation_status import operation_status
 from modelyard.gateway.request_context import Exchange
-from modelyard.gateway.versions import Version, progress, version_of
 from modelyard.kube.errors import KubeError, Unavailable
 from modelyard.kube.types import CONFIG_MAPS, REVISIONS
-from modelyard.resources.labels import log_name
 
 _PAUSE: Final = 1.5  # seconds between looks; the operator writes every three
 _LONGEST: Final = 3600.0  # seconds that one answer may take
@@ -28,23 +29,23 @@ class Look(NamedTuple):
     message: str = ""  # how it goes, while there is no log
 
 
-async def look(call: Exchange, version: Version) -> Look:
+async def look(call: Exchange, version: Revision) -> Look:
     """How a build goes, and its log as it is kept; KubeError."""
     # In this order: the log is complete before the record says that the build has ended.
-    record = await call.caller.find(REVISIONS, version.record)
-    current = version_of(record) if record else None
+    record = await call.caller.find(REVISIONS, version.name)
+    current = Revision.read(record) if record else None
     if current is None:
         return Look(ended=True, log="")
-    kept = await call.caller.find(CONFIG_MAPS, log_name(version.object, version.number))
+    kept = await call.caller.find(CONFIG_MAPS, log_name(version.key.name, version.version))
     log = str((kept or {}).get("data", {}).get("log", ""))
     if log or current.state:
         return Look(current.state is not None, log)
-    owner = await call.caller.find(CUSTOM_RESOURCES[version.kind.name], version.object)
-    now = progress(current, owner)
+    owner = await call.caller.find(CUSTOM_RESOURCES[version.key.kind], version.key.name)
+    now = operation_status(current, owner)
     return Look(now.state.ended, log, now.message)
 
 
-async def follow(call: Exchange, version: Version, first: Look) -> AsyncIterator[str]:
+async def follow(call: Exchange, version: Revision, first: Look) -> AsyncIterator[str]:
     """What a log has and what comes, after how the build goes until there is one.
 
     Ends with the build, and when the log cannot be read any more, which is said then.

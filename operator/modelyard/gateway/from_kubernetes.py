@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from modelyard.api.kinds import IMAGE
 from modelyard.api.names import REGISTRATION
+from modelyard.api.revision import Revision
 from modelyard.api.status import State
-from modelyard.gateway.versions import Progress, Version
+from modelyard.gateway.operation_status import OperationStatus
 from modelyard.kube.types import Json
-from modelyard.resources import labels
 
 _CONFIGURATION: Final = (
     "numReplicas",
@@ -30,31 +30,31 @@ def _given(**fields: Any) -> Json:
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def _content(version: Version) -> Json:
+def _content(version: Revision) -> Json:
     said = {key: value for key, value in version.data.items() if key != REGISTRATION}
     return {
-        "id": version.id, **said, **version.about, "name": version.name, "version": version.number,
+        "id": version.id, **said, **version.about, "name": version.display_name, "version": version.version,
     }  # fmt: skip
 
 
-def model(version: Version) -> Json:
+def model(version: Revision) -> Json:
     """Model."""
     defaults = {"unpack": False, "tags": [], "description": ""}
     return defaults | _content(version) | {"createdAt": version.created}
 
 
-def manifest(version: Version) -> Json:
+def manifest(version: Revision) -> Json:
     """Manifest."""
     defaults = {"description": "", "modelIds": [], "modelType": "Registered", "webserviceType": "Realtime"}
     return defaults | _content(version) | {"createdTime": version.created}
 
 
-def image(version: Version, now: Progress, built_from: Version | None, log_uri: str) -> Json:
+def image(version: Revision, now: OperationStatus, built_from: Revision | None, log_uri: str) -> Json:
     """Image; `built_from` is its manifest, None when that is gone."""
     return _given(
         id=version.id,
-        name=version.name,
-        version=version.number,
+        name=version.display_name,
+        version=version.version,
         description=version.about.get("description", ""),
         computeResourceId=version.data.get("computeResourceId"),
         createdTime=version.created,
@@ -67,12 +67,12 @@ def image(version: Version, now: Progress, built_from: Version | None, log_uri: 
     )
 
 
-def _has_log(version: Version, now: Progress) -> bool:
+def _has_log(version: Revision, now: OperationStatus) -> bool:
     """An image that was found in the registry has no build, and so no log."""
-    return labels.BUILD_LOG in version.annotations or not now.state.ended
+    return version.has_build_log or not now.state.ended
 
 
-def service(body: Json, served: Json | None, built_from: Version | None, models: Iterable[Version]) -> Json:
+def service(body: Json, served: Json | None, built_from: Revision | None, models: Iterable[Revision]) -> Json:
     """ServiceResponse of a Service; `served` is its image as the wire has it."""
     spec, status, metadata = body["spec"], body.get("status") or {}, body["metadata"]
     return {
@@ -93,11 +93,11 @@ def service(body: Json, served: Json | None, built_from: Version | None, models:
     }
 
 
-def deployment(version: Version, state: State, following: Version | None) -> Json:
+def deployment(version: Revision, state: State, following: Revision | None) -> Json:
     """Deployment: a version of a Service, until the next one."""
     return _given(
-        id=version.record,
-        serviceName=version.name,
+        id=version.name,
+        serviceName=version.display_name,
         imageId=version.data.get("imageId"),
         createdAt=version.created,
         expiredAt=following.created if following else None,
@@ -105,14 +105,14 @@ def deployment(version: Version, state: State, following: Version | None) -> Jso
     )
 
 
-def operation(version: Version, now: Progress, location: str, log_uri: str | None) -> Json:
+def operation(version: Revision, now: OperationStatus, location: str, log_uri: str | None) -> Json:
     """AsyncOperationStatus; clients print the first detail of a failed build as its log's place."""
     error = now.error
-    if error and log_uri and version.kind is IMAGE and labels.BUILD_LOG in version.annotations:
+    if error and log_uri and version.kind is IMAGE and version.has_build_log:
         place = {"code": _BUILD_LOG, "message": log_uri}
         error = error | {"details": [place, *error.get("details", ())]}
     return _given(
-        id=version.record,
+        id=version.name,
         operationType=version.kind.name,
         state=str(now.state),
         createdTime=version.created,

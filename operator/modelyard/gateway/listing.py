@@ -11,10 +11,10 @@ from fastapi import Query
 from modelyard.api.kinds import Kind
 from modelyard.api.names import VersionReference, parse_version_reference
 from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.api.revision import Revision
 from modelyard.gateway import paging
 from modelyard.gateway.name_mapping import meanings
 from modelyard.gateway.request_context import Exchange
-from modelyard.gateway.versions import Version, version_of
 from modelyard.kube.types import Json
 
 Count = Annotated[
@@ -66,19 +66,19 @@ async def versions(
     *,
     filters: Mapping[str, str | None],
     name: str | None = None,
-    keep: Callable[[Version], bool] | None = None,
-) -> tuple[list[Version], Json]:
+    keep: Callable[[Revision], bool] | None = None,
+) -> tuple[list[Revision], Json]:
     """A page of versions, and its link as a part of the answer; `filters` are those of the query."""
     of = paging.listing(call.caller.namespace, kind.plural, filters)
     cursor = paging.decode(token, of)
     references = await named(call, kind, name) if name is not None else None
     names = tuple(reference.name for reference in references or ())
 
-    def chosen(body: Json) -> Version | None:
-        version = version_of(body)
+    def chosen(body: Json) -> Revision | None:
+        version = Revision.read(body)
         if version is None or (keep and not keep(version)):
             return None
-        named_so = references is None or any_of(references, version.object, version.number)
+        named_so = references is None or any_of(references, version.key.name, version.version)
         return version if named_so else None
 
     found, following = await paging.collect(

@@ -23,16 +23,16 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from modelyard.api.kinds import Kind
+from modelyard.api.labels import revision_name
 from modelyard.api.names import REGISTRATION
 from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.api.revision import Revision
 from modelyard.api.status import State
 from modelyard.gateway.cluster import Caller
 from modelyard.gateway.errors import ApiError, later
-from modelyard.gateway.versions import Version, version_of
 from modelyard.kube.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from modelyard.kube.merge import replacement
 from modelyard.kube.types import REVISIONS, Json
-from modelyard.resources.labels import revision_name
 
 _PREFIX: Final = "rest"
 _FIRST_PAUSE: Final = 0.03  # seconds between looks at an object, growing
@@ -82,7 +82,7 @@ class Registration:
     mark: str = field(default_factory=new_mark)
     _wrote_after: int | None = None  # the newest version there was when it was first written
 
-    async def run(self, turns: Turns) -> Version:
+    async def run(self, turns: Turns) -> Revision:
         """The version of this very request.
 
         ApiError 503 when the operator has not recorded it in time, or its turn did not come; what `change`
@@ -94,7 +94,7 @@ class Registration:
         except TimeoutError:
             raise self._late() from None
 
-    async def _run(self) -> Version:
+    async def _run(self) -> Revision:
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -106,7 +106,7 @@ class Registration:
             await asyncio.sleep(pause)
             pause = min(pause * 1.3, _LONGEST_PAUSE)
 
-    async def _step(self) -> Version | None:
+    async def _step(self) -> Revision | None:
         body = await self.caller.find(CUSTOM_RESOURCES[self.kind.name], self.name)
         if body is None:
             await self._create()
@@ -116,7 +116,7 @@ class Registration:
             return newest
         if mark_of(body) == self.mark or not self._may_follow(body, newest):
             return None
-        number = newest.number if newest else 0
+        number = newest.version if newest else 0
         if self._wrote_after is not None:
             earlier = await self._recorded(body["metadata"]["uid"], number)
             if earlier:
@@ -147,7 +147,7 @@ class Registration:
         except (Conflict, NotFound):
             return
 
-    def _may_follow(self, body: Json, newest: Version | None) -> bool:
+    def _may_follow(self, body: Json, newest: Revision | None) -> bool:
         """Whether what the object says is recorded, or is nothing that anybody waits for."""
         status = body.get("status") or {}
         if status.get("observedGeneration") != body["metadata"].get("generation"):
@@ -156,19 +156,19 @@ class Registration:
             return True
         return status.get("state") == State.NOT_STARTED and _is_answered(mark_of(body))
 
-    async def _newest(self, body: Json) -> Version | None:
+    async def _newest(self, body: Json) -> Revision | None:
         """The version that the object's status names, if it is of this object and not of a deleted one."""
         name = (body.get("status") or {}).get("operationId")
         record = await self.caller.find(REVISIONS, name) if name else None
-        version = version_of(record) if record else None
+        version = Revision.read(record) if record else None
         return version if version and version.owner_uid == body["metadata"]["uid"] else None
 
-    async def _recorded(self, uid: str, newest: int) -> Version | None:
+    async def _recorded(self, uid: str, newest: int) -> Revision | None:
         """A version with the mark of this request, though somebody else's came after it."""
         for number in range(newest, self._wrote_after or 0, -1):
             name = revision_name(self.kind.name, self.name, number)
             record = await self.caller.find(REVISIONS, name)
-            version = version_of(record) if record else None
+            version = Revision.read(record) if record else None
             if version and version.owner_uid == uid and version.registration == self.mark:
                 return version
         return None

@@ -15,16 +15,17 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from modelyard.api.kinds import IMAGE, MANIFEST, Kind
+from modelyard.api.labels import revision_name
 from modelyard.api.names import GROUP, is_object_name, parse_version_reference
 from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.api.revision import Revision
 from modelyard.gateway.cluster import Caller, Cluster, Page
 from modelyard.gateway.errors import UNAUTHORIZED, ApiError, bad_request
+from modelyard.gateway.operation_status import OperationStatus, operation_status, revision_selector
 from modelyard.gateway.registration import Turns
 from modelyard.gateway.settings import GatewaySettings
-from modelyard.gateway.versions import Progress, Version, progress, selector, version_of
 from modelyard.kube.errors import NotFound, Rejected
 from modelyard.kube.types import REVISIONS, Json
-from modelyard.resources.labels import revision_name
 
 API_VERSIONS: Final = ("2017-09-01-preview",)
 SUBSCRIPTION: Final = f"{GROUP}/subscription"  # labels of a namespace
@@ -83,7 +84,7 @@ class Exchange:
     caller: Caller
     account_url: str
     api_version: str
-    _versions: dict[str, Version | None] = field(default_factory=dict)
+    _versions: dict[str, Revision | None] = field(default_factory=dict)
 
     def link(self, *path: str, **query: str) -> str:
         """An absolute URL below the account."""
@@ -94,39 +95,39 @@ class Exchange:
         """The same without a query: clients take its last segment for an id."""
         return self.link(*path).partition("?")[0]
 
-    def log_uri(self, version: Version) -> str:
+    def log_uri(self, version: Revision) -> str:
         """Where the log of an image's build is."""
         return self.link("images", version.id, "log")
 
-    async def version(self, kind: Kind, id_: str) -> Version | None:
+    async def version(self, kind: Kind, id_: str) -> Revision | None:
         """The version of an id that the cluster has given, `name:version`; read once in a call."""
         reference = parse_version_reference(id_)
         name = revision_name(kind.name, reference.name, reference.version or 0)
         return await self.record(name) if reference.version else None
 
-    async def record(self, name: str) -> Version | None:
+    async def record(self, name: str) -> Revision | None:
         """The version that a record of this name holds."""
         if name not in self._versions:
             body = await self.caller.find(REVISIONS, name) if is_object_name(name) else None
-            self._versions[name] = version_of(body) if body else None
+            self._versions[name] = Revision.read(body) if body else None
         return self._versions[name]
 
-    async def progress(self, version: Version) -> Progress:
+    async def operation_status(self, version: Revision) -> OperationStatus:
         """How the operation of a version goes."""
         owner = None
         if version.state is None:
-            owner = await self.caller.find(CUSTOM_RESOURCES[version.kind.name], version.object)
-        return progress(version, owner)
+            owner = await self.caller.find(CUSTOM_RESOURCES[version.key.kind], version.key.name)
+        return operation_status(version, owner)
 
     async def versions_page(self, kind: Kind, names: tuple[str, ...], limit: int, at: str | None) -> Page:
         """A page of the records of a kind, or of some objects of it."""
-        return await self.caller.page(REVISIONS, limit, at, selector(kind, names))
+        return await self.caller.page(REVISIONS, limit, at, revision_selector(kind, names))
 
-    async def manifest_of(self, image: Version) -> Version | None:
+    async def manifest_of(self, image: Revision) -> Revision | None:
         """What an image is built from."""
         return await self.version(MANIFEST, str(image.data.get("manifestId", "")))
 
-    async def image_of(self, service: Json) -> Version | None:
+    async def image_of(self, service: Json) -> Revision | None:
         """What a Service serves, or will serve at first."""
         serves = (service.get("status") or {}).get("imageId") or service["spec"]["imageId"]
         return await self.version(IMAGE, serves)
@@ -178,7 +179,7 @@ async def exchange(
         str,
         Query(
             alias="api-version",
-            description="Version of this API.",
+            description="Revision of this API.",
             json_schema_extra={"enum": [*API_VERSIONS]},
         ),
     ],

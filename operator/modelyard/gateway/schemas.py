@@ -35,7 +35,7 @@ class Model(ModelSpec):
     id: Annotated[str | None, READ_ONLY] = None
     """Id of this version."""
     version: Annotated[int | None, READ_ONLY] = None
-    """Version, given by the service."""
+    """Revision, given by the service."""
     created_at: Annotated[Moment | None, READ_ONLY] = None
     """When it was registered (UTC)."""
 
@@ -50,7 +50,7 @@ class Manifest(ManifestSpec):
     id: Annotated[str | None, READ_ONLY] = None
     """Id of this version."""
     version: Annotated[int | None, READ_ONLY] = None
-    """Version, given by the service."""
+    """Revision, given by the service."""
     created_time: Annotated[Moment | None, READ_ONLY] = None
     """When it was created (UTC)."""
 
@@ -78,7 +78,7 @@ class Image(ApiType):
     name: str | None = None
     """Name of the image."""
     version: int | None = None
-    """Version, given by the service."""
+    """Revision, given by the service."""
     description: str | None = None
     """What the image is for."""
     compute_resource_id: str | None = None

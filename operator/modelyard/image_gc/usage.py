@@ -10,9 +10,9 @@ from typing import Final, TypeVar
 
 import orjson
 
+from modelyard.api import labels
 from modelyard.api.kinds import IMAGE
 from modelyard.kube.types import Json
-from modelyard.resources import labels
 
 K = TypeVar("K")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 Json = dict[str, Any]
 
@@ -33,6 +33,18 @@ class ApiResource:
     def header(self) -> Json:
         """Return apiVersion and kind, as they stand in an object."""
         return {"apiVersion": self.api_version, "kind": self.kind}
+
+
+class Key(NamedTuple):
+    """The kind, namespace and name of an object."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return `Kind namespace/name`, as in log lines."""
+        return f"{self.kind} {self.namespace}/{self.name}"
 
 
 CONFIG_MAPS: Final = ApiResource("v1", "ConfigMap", "configmaps")

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from modelyard.api import labels
+from modelyard.api.owners import owner_of
 from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.merge import changes, fingerprint
 from modelyard.kube.types import ApiResource, Json
@@ -19,8 +21,6 @@ from modelyard.reconcile.objects import (
     CustomObject,
     DesiredHash,
 )
-from modelyard.resources import labels
-from modelyard.resources.revision import owner_of
 
 
 class NameTaken(Exception):

@@ -8,10 +8,12 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+from modelyard.api import labels
 from modelyard.api.image import ImageSpec
 from modelyard.api.kinds import MANIFEST, MODEL
+from modelyard.api.revision import Revision
 from modelyard.api.status import ErrorResponse, State
-from modelyard.kube.types import CONFIG_MAPS, JOBS
+from modelyard.kube.types import CONFIG_MAPS, JOBS, Key
 from modelyard.reconcile import (
     image_retention,
     revisions,
@@ -27,13 +29,8 @@ from modelyard.reconcile.builds.request import (
     builder,
 )
 from modelyard.reconcile.context import Context, parse_timestamp
-from modelyard.reconcile.objects import (
-    CustomObject,
-    Revision,
-)
+from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, waiting
-from modelyard.reconcile.workqueue import Key
-from modelyard.resources import labels
 
 _LOG: Final = logging.getLogger(__name__)
 _LOOK_AGAIN: Final = 15.0  # seconds until Secrets and models, of which no event tells, are looked for again

@@ -6,14 +6,12 @@ from deleting it. A Service that is moved back to such a version has it found, o
 
 from __future__ import annotations
 
+from modelyard.api import labels
 from modelyard.api.names import parse_version_reference
+from modelyard.api.revision import Revision
 from modelyard.reconcile import revisions
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.objects import (
-    CustomObject,
-    Revision,
-)
-from modelyard.resources import labels
+from modelyard.reconcile.objects import CustomObject
 
 
 async def release_images(ctx: Context, item: CustomObject) -> None:

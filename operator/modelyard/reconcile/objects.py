@@ -6,15 +6,12 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 
-import orjson
-
+from modelyard.api import labels
 from modelyard.api.kinds import IMAGE
-from modelyard.api.names import GROUP, REGISTRATION
+from modelyard.api.names import REGISTRATION
+from modelyard.api.owners import Owner
 from modelyard.api.status import State
-from modelyard.kube.types import Json
-from modelyard.reconcile.workqueue import Key
-from modelyard.resources import labels
-from modelyard.resources.revision import Owner
+from modelyard.kube.types import Json, Key
 
 _DEADLINE_EXCEEDED: Final = "ProgressDeadlineExceeded"
 
@@ -67,61 +64,6 @@ class CustomObject:
         """True if the condition Ready is `True` in the cached status."""
         conditions = self.status.get("conditions", ())
         return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
-
-
-@dataclass(slots=True)
-class Revision:
-    """A ControllerRevision: one version of a custom resource. Its annotations describe the operation."""
-
-    key: Key
-    version: int
-    owner_uid: str
-    resource_version: int
-    created: str
-    data: Json
-    annotations: Json
-
-    @classmethod
-    def read(cls, owner: Owner, body: Json) -> Self:
-        """Parse a ControllerRevision of this owner."""
-        metadata = body["metadata"]
-        annotations = metadata.get("annotations", {})
-        return cls(
-            key=Key(owner.kind, metadata["namespace"], owner.name),
-            version=body["revision"],
-            owner_uid=owner.uid,
-            resource_version=int(metadata["resourceVersion"]),
-            created=metadata["creationTimestamp"],
-            data=body["data"],
-            annotations={key: value for key, value in annotations.items() if key.startswith(GROUP)},
-        )
-
-    @property
-    def id(self) -> str:
-        """`name:version`."""
-        return f"{self.key.name}:{self.version}"
-
-    @property
-    def name(self) -> str:
-        """Name of the ControllerRevision, which is also the id of the operation."""
-        return labels.revision_name(self.key.kind, self.key.name, self.version)
-
-    @property
-    def state(self) -> State | None:
-        """Final state of the operation; None until it is written to the annotations."""
-        value = self.annotations.get(labels.STATE)
-        return State(value) if value else None
-
-    @property
-    def location(self) -> str | None:
-        """Reference by digest of the image that was built for this version, None if there is none."""
-        return self.annotations.get(labels.IMAGE_LOCATION)
-
-    @property
-    def error(self) -> Json | None:
-        """ErrorResponse of a failed operation, None if it did not fail."""
-        text = self.annotations.get(labels.ERROR)
-        return orjson.loads(text) if text else None
 
 
 class RolloutStatus(NamedTuple):

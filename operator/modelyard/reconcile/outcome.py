@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelyard.api.revision import Revision
 from modelyard.api.status import ErrorResponse, State
-from modelyard.reconcile.objects import Revision
 
 
 @dataclass(frozen=True)

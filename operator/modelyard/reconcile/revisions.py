@@ -12,21 +12,19 @@ from typing import Any, Final
 
 import orjson
 
+from modelyard.api import labels
 from modelyard.api.base import ApiType
 from modelyard.api.kinds import Kind
 from modelyard.api.names import REGISTRATION, parse_version_reference
+from modelyard.api.owners import Owner
+from modelyard.api.revision import Revision
 from modelyard.api.status import ErrorResponse, State
 from modelyard.kube.errors import AlreadyExists, Conflict
-from modelyard.kube.types import REVISIONS, Json
+from modelyard.kube.types import REVISIONS, Json, Key
 from modelyard.reconcile.children import check_owner
 from modelyard.reconcile.context import Context, timestamp
-from modelyard.reconcile.objects import (
-    CustomObject,
-    Revision,
-)
-from modelyard.reconcile.workqueue import Key
-from modelyard.resources import labels
-from modelyard.resources.revision import Owner, revision
+from modelyard.reconcile.objects import CustomObject
+from modelyard.resources.revision import revision
 
 _NOT_CONTENT: Final = {"description", "tags"}
 

@@ -6,8 +6,11 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any, Final
 
+from modelyard.api import labels
 from modelyard.api.kinds import IMAGE, MANIFEST
 from modelyard.api.names import parse_version_reference
+from modelyard.api.owners import Owner
+from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
 from modelyard.api.status import ErrorDetail, ErrorResponse, State
 from modelyard.kube.errors import KubeError
@@ -19,27 +22,19 @@ from modelyard.kube.types import (
     PODS,
     SECRETS,
     Json,
+    Key,
 )
 from modelyard.reconcile import revisions
 from modelyard.reconcile.children import NameTaken, create_or_patch, ensure_absent
 from modelyard.reconcile.context import Context, parse_timestamp
-from modelyard.reconcile.objects import (
-    CustomObject,
-    Revision,
-    RolloutStatus,
-)
+from modelyard.reconcile.objects import CustomObject, RolloutStatus
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.pod_diagnosis import (
     Diagnosis,
     diagnose_pods,
 )
 from modelyard.reconcile.rollout import Progress, progress
-from modelyard.reconcile.workqueue import Key
-from modelyard.resources import (
-    labels,
-    serving,
-)
-from modelyard.resources.revision import Owner
+from modelyard.resources import serving
 
 _PATIENCE: Final = 4.0  # seconds that a rollout has before its pods are looked at
 _LONGEST_PAUSE: Final = 60.0  # seconds between looks at pods that do not come up

@@ -7,22 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Final, NamedTuple
+from typing import Final
+
+from modelyard.kube.types import Key
 
 _FIRST_RETRY: Final = 0.2  # seconds
 _LONGEST_RETRY: Final = 120.0  # seconds
 _DOUBLINGS: Final = 10  # enough to reach it
-
-
-class Key(NamedTuple):
-    """One of our objects."""
-
-    kind: str
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
 
 
 class WorkQueue:

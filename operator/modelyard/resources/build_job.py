@@ -6,10 +6,10 @@ import base64
 import gzip
 from typing import Final
 
+from modelyard.api import labels
 from modelyard.contract.build_pod import CONTAINER, EXIT_FAILED, REQUEST_FILE
 from modelyard.contract.build_request import BuildRequest
 from modelyard.kube.types import JOBS, SECRETS, Json
-from modelyard.resources import labels
 from modelyard.resources.build_pod import BuildAttempt, build_pod
 from modelyard.settings import OperatorSettings
 

@@ -2,42 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from modelyard.api.names import API_VERSION
+from modelyard.api.labels import labels_of, revision_name
+from modelyard.api.owners import Owner, owner_reference
 from modelyard.kube.types import REVISIONS, Json
-from modelyard.resources.labels import labels_of, revision_name
-
-
-class Owner(NamedTuple):
-    """The object of ours that an object belongs to."""
-
-    kind: str
-    name: str
-    uid: str
-
-
-def owner_reference(owner: Owner) -> Json:
-    """The controller reference, by which the garbage collector finds what belongs to an object.
-
-    It does not block the owner's deletion: that would take the right to write finalizers.
-    """
-    return {
-        "apiVersion": API_VERSION,
-        "kind": owner.kind,
-        "name": owner.name,
-        "uid": owner.uid,
-        "controller": True,
-        "blockOwnerDeletion": False,
-    }
-
-
-def owner_of(body: Json) -> Owner | None:
-    """The object of ours that controls this one, or None."""
-    for reference in body["metadata"].get("ownerReferences", ()):
-        if reference.get("controller") and reference["apiVersion"] == API_VERSION:
-            return Owner(reference["kind"], reference["name"], reference["uid"])
-    return None
 
 
 def metadata(owner: Owner, name: str) -> Json:

@@ -9,11 +9,12 @@ import base64
 import secrets
 from typing import Final
 
+from modelyard.api import labels
+from modelyard.api.owners import Owner
 from modelyard.api.service import CPU, MEMORY, REFRESH_PERIOD_SECONDS, TARGET_UTILIZATION, ServiceSpec
 from modelyard.kube.merge import fingerprint
 from modelyard.kube.types import AUTOSCALERS, CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS, Json
-from modelyard.resources import labels
-from modelyard.resources.revision import Owner, metadata
+from modelyard.resources.revision import metadata
 from modelyard.scoring.contract import (
     KEY_NAMES,
     KEYS_DIR,

@@ -9,9 +9,9 @@ from typing import Final
 import httpx
 from tests.support.cluster import Json, Kubectl, eventually, port_forward
 
+from modelyard.api.owners import Owner
 from modelyard.api.service import ServiceSpec
 from modelyard.resources import serving
-from modelyard.resources.revision import Owner
 from modelyard.settings import ScoringSettings
 
 _ROUNDS: Final = 3

@@ -21,11 +21,12 @@ from tests.bench.progress import say
 from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl, port_forward
 from yarl import URL
 
+from modelyard.api.owners import Owner
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.client import Client
 from modelyard.kube.errors import AlreadyExists
 from modelyard.kube.types import REVISIONS
-from modelyard.resources.revision import Owner, revision
+from modelyard.resources.revision import revision
 
 _QUERY = {"api-version": "2017-09-01-preview"}
 _MODELS = CUSTOM_RESOURCES["Model"]

@@ -16,6 +16,8 @@ from tests.support.cluster import ROOT, Kubectl
 
 from modelyard.api.kinds import SERVICE
 from modelyard.api.names import GROUP, VERSION
+from modelyard.api.owners import Owner, owner_reference
+from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
 from modelyard.api.status import State
 from modelyard.kube.client import Client
@@ -29,14 +31,11 @@ from modelyard.kube.types import (
 )
 from modelyard.reconcile.context import timestamp
 from modelyard.reconcile.event_recorder import EventRecorder
-from modelyard.reconcile.objects import (
-    CustomObject,
-    Revision,
-)
+from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome
 from modelyard.reconcile.status_writer import desired_status
 from modelyard.resources import serving
-from modelyard.resources.revision import Owner, owner_reference, revision
+from modelyard.resources.revision import revision
 from modelyard.settings import ScoringSettings
 
 _GROUP: Final = "bench.modelyard.dev"

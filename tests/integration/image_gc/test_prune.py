@@ -18,14 +18,15 @@ from tests.integration.image_gc.conftest import (
     described,
 )
 
+from modelyard.api import labels
+from modelyard.api.owners import Owner
 from modelyard.builder.attestation.attach import (
     Attachment,
     manifest,
 )
 from modelyard.builder.layers.layer_cache import LAYER_CACHE_REPOSITORY
 from modelyard.oci import Descriptor
-from modelyard.resources import labels
-from modelyard.resources.revision import Owner, revision
+from modelyard.resources.revision import revision
 
 Command = Callable[..., str]
 ACCOUNT = "modelyard-cleanup"

@@ -26,9 +26,9 @@ from modelyard.kube.types import (
     SECRETS,
     ApiResource,
     Json,
+    Key,
 )
 from modelyard.metrics import RECONCILE_ERRORS
-from modelyard.reconcile.workqueue import Key
 from modelyard.settings import OperatorSettings
 
 
@@ -193,7 +193,9 @@ async def test_a_record_that_is_told_before_its_answer_comes_is_news_to_others_o
     model, manifest = Key("Model", "default", "m"), Key("Manifest", "default", "m")
     for creates, expected in ((True, {manifest}), (False, {model, manifest})):
         serving.cache.revisions.delete(body)
-        with serving.cache.pending_writes.creating(REVISIONS, "default", "model-m-1" if creates else "another"):
+        with serving.cache.pending_writes.creating(
+            REVISIONS, "default", "model-m-1" if creates else "another"
+        ):
             serving.controller._on_child(REVISIONS, body, False)
         assert serving.queue._queued == expected
         await serving.settle()

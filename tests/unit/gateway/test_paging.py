@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 from tests.unit.gateway.conftest import Api, model
 
+from modelyard.api.owners import Owner
 from modelyard.kube.errors import Gone
 from modelyard.kube.types import REVISIONS
-from modelyard.resources.revision import Owner, revision
+from modelyard.resources.revision import revision
 
 _COUNT = 100
 

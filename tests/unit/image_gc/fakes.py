@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+from modelyard.api import labels
+from modelyard.api.owners import Owner
 from modelyard.image_gc.cluster_usage import Marks
 from modelyard.image_gc.repository import Shelf
 from modelyard.image_gc.usage import uses_of
@@ -16,8 +18,7 @@ from modelyard.oci.reference import (
     Reference,
     parse_reference,
 )
-from modelyard.resources import labels
-from modelyard.resources.revision import Owner, revision
+from modelyard.resources.revision import revision
 
 HOST: Final = "registry.example.com"
 PREFIX: Final = "modelyard"

@@ -11,13 +11,12 @@ from tests.unit.operator_harness import (
 )
 
 from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.api.revision import Revision
 from modelyard.api.status import State
-from modelyard.kube.types import Json
+from modelyard.kube.types import Json, Key
 from modelyard.reconcile.cache import Cache
-from modelyard.reconcile.objects import Revision
 from modelyard.reconcile.outcome import Outcome, failed
 from modelyard.reconcile.readiness import gate_readiness
-from modelyard.reconcile.workqueue import Key
 
 SECOND = Revision(Key("Model", "default", "m"), 2, "u", 1, "", {}, {})
 REGISTERED = Outcome(State.SUCCEEDED, "Registered", "m:2 is registered", SECOND)

@@ -15,12 +15,13 @@ from tests.unit.operator_harness import (
     model,
 )
 
+from modelyard.api import labels
 from modelyard.api.crd import UNOBSERVED_STATUS
 from modelyard.api.names import REGISTRATION
+from modelyard.api.owners import Owner
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.types import REVISIONS, Json
-from modelyard.resources import labels
-from modelyard.resources.revision import Owner, revision
+from modelyard.resources.revision import revision
 
 
 def registered(value: str) -> Json:

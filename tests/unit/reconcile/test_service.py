@@ -13,7 +13,9 @@ from tests.unit.operator_harness import (
     service,
 )
 
+from modelyard.api import labels
 from modelyard.api.crd import UNOBSERVED_STATUS
+from modelyard.api.owners import Owner
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.errors import Rejected
@@ -26,13 +28,9 @@ from modelyard.kube.types import (
     SECRETS,
     ApiResource,
     Json,
-)
-from modelyard.reconcile.workqueue import Key
-from modelyard.resources import (
-    labels,
+    Key,
 )
 from modelyard.resources import serving as service_children
-from modelyard.resources.revision import Owner
 from modelyard.resources.serving import template_hash
 from modelyard.settings import ScoringSettings
 

@@ -17,14 +17,13 @@ from modelyard.api.conditions import build_conditions
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.status import State
 from modelyard.kube.errors import Rejected
-from modelyard.kube.types import EVENTS
+from modelyard.kube.types import EVENTS, Key
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.status_writer import (
     desired_status,
     write_status,
 )
-from modelyard.reconcile.workqueue import Key
 
 NOW = "2026-01-01T00:00:00Z"
 

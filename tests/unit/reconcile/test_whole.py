@@ -31,8 +31,8 @@ from modelyard.kube.types import (
     PODS,
     REVISIONS,
     SECRETS,
+    Key,
 )
-from modelyard.reconcile.workqueue import Key
 from modelyard.settings import OperatorSettings
 
 KINDS = tuple(CUSTOM_RESOURCES)

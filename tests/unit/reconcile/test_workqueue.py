@@ -8,10 +8,8 @@ from collections import Counter
 
 import pytest
 
-from modelyard.reconcile.workqueue import (
-    Key,
-    WorkQueue,
-)
+from modelyard.kube.types import Key
+from modelyard.reconcile.workqueue import WorkQueue
 
 A, B = Key("Model", "default", "a"), Key("Model", "default", "b")
 

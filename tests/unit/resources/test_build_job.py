@@ -7,6 +7,7 @@ import gzip
 
 import pytest
 
+from modelyard.api import labels
 from modelyard.contract.build_request import (
     AssetInput,
     BuildRequest,
@@ -17,7 +18,6 @@ from modelyard.reconcile.builds.request import (
     build_request,
     secrets_of,
 )
-from modelyard.resources import labels
 from modelyard.resources.build_job import build_job, request_secret
 from modelyard.resources.build_pod import BuildAttempt
 from modelyard.settings import OperatorSettings

@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 
+from modelyard.api import labels
+from modelyard.api.owners import Owner
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.merge import fingerprint
 from modelyard.kube.types import Json
-from modelyard.resources import (
-    labels,
-    serving,
-)
-from modelyard.resources.revision import Owner
+from modelyard.resources import serving
 from modelyard.settings import ScoringSettings
 
 OWNER = Owner("Service", "m", "u1")

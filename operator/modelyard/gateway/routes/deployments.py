@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastapi import Response
 
 from modelyard.api.kinds import SERVICE
+from modelyard.api.labels import revision_name
+from modelyard.api.revision import Revision
 from modelyard.gateway import (
     from_kubernetes,
     schemas,
@@ -20,9 +22,7 @@ from modelyard.gateway.routes.responses import (
     router,
     shows,
 )
-from modelyard.gateway.versions import Version, version_of
 from modelyard.kube.types import Json
-from modelyard.resources.labels import revision_name
 
 routes = router("deployments")
 _CHUNK = 500
@@ -33,17 +33,17 @@ async def query_deployments(call: Call, serviceId: Filter = None) -> Response:  
     """All deployments of the account, or those of a service."""
     references = None if serviceId is None else await named(call, SERVICE, serviceId)
     names = tuple(reference.name for reference in references or ())
-    found: list[Version] = []
+    found: list[Revision] = []
     at: str | None = None
     while True:
         page = await call.versions_page(SERVICE, names, _CHUNK, at)
-        found += [version for body in page.items if (version := version_of(body))]
+        found += [version for body in page.items if (version := Revision.read(body))]
         if page.next is None:
             break
         at = page.next
     if references is not None:
-        found = [version for version in found if any_of(references, version.object, version.number)]
-    found.sort(key=lambda version: (version.object, version.number))
+        found = [version for version in found if any_of(references, version.key.name, version.version)]
+    found.sort(key=lambda version: (version.key.name, version.version))
     return json(await each(found, lambda version: _view(call, version)))
 
 
@@ -56,10 +56,10 @@ async def get_deployment(call: Call, id: str) -> Response:  # noqa: A002 (the AP
     return json(await _view(call, version))
 
 
-async def _view(call: Exchange, version: Version) -> Json:
+async def _view(call: Exchange, version: Revision) -> Json:
     # A version that something follows has ended, and its record says so.
     following = None
     if version.state is not None:
-        following = await call.record(revision_name(SERVICE.name, version.object, version.number + 1))
-    now = await call.progress(version)
+        following = await call.record(revision_name(SERVICE.name, version.key.name, version.version + 1))
+    now = await call.operation_status(version)
     return from_kubernetes.deployment(version, now.state, following)

@@ -6,6 +6,7 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from modelyard.api.kinds import IMAGE, MANIFEST
+from modelyard.api.revision import Revision
 from modelyard.gateway import (
     from_kubernetes,
     schemas,
@@ -26,7 +27,6 @@ from modelyard.gateway.routes.responses import (
     router,
     shows,
 )
-from modelyard.gateway.versions import Version
 from modelyard.kube.types import Json
 
 routes = router("images")
@@ -40,7 +40,7 @@ async def create_image(call: Call, request: schemas.ImageRequest) -> Response:
     spec = to_kubernetes.image_spec(request)
     await require(call, MANIFEST, [spec["manifestId"]])
     version = await register(call, IMAGE, request.name, spec)
-    return accepted(call.location("operations", version.record))
+    return accepted(call.location("operations", version.name))
 
 
 @routes.get("/images", responses=shows(schemas.PaginatedImageList), operation_id="queryImages")
@@ -56,7 +56,7 @@ async def query_images(
     filters = {"name": name, "manifestId": manifestId, "manifestName": manifestName}
     wanted = [await named(call, MANIFEST, text) for text in (manifestId, manifestName) if text is not None]
 
-    def keep(version: Version) -> bool:
+    def keep(version: Revision) -> bool:
         return all(refers(manifests, [version.data["manifestId"]]) for manifests in wanted)
 
     found, link = await versions(
@@ -86,7 +86,9 @@ async def get_image_build_log(call: Call, id: str) -> Response:  # noqa: A002 (t
     return StreamingResponse(log, media_type="text/plain; charset=utf-8")
 
 
-async def image_view(call: Exchange, version: Version) -> Json:
+async def image_view(call: Exchange, version: Revision) -> Json:
     """Image."""
     built_from = await call.manifest_of(version)
-    return from_kubernetes.image(version, await call.progress(version), built_from, call.log_uri(version))
+    return from_kubernetes.image(
+        version, await call.operation_status(version), built_from, call.log_uri(version)
+    )

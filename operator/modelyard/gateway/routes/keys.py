@@ -7,6 +7,8 @@ from typing import Final
 
 from fastapi import Response
 
+from modelyard.api.labels import keys_name
+from modelyard.api.owners import owner_of
 from modelyard.gateway import schemas
 from modelyard.gateway.errors import ApiError
 from modelyard.gateway.request_context import (
@@ -20,8 +22,6 @@ from modelyard.gateway.routes.responses import (
 )
 from modelyard.gateway.routes.services import find_service
 from modelyard.kube.types import SECRETS, Json
-from modelyard.resources.labels import keys_name
-from modelyard.resources.revision import owner_of
 from modelyard.resources.serving import missing_keys
 from modelyard.scoring.contract import PRIMARY_KEY, SECONDARY_KEY
 

@@ -7,7 +7,9 @@ from typing import Final
 from fastapi import Response
 
 from modelyard.api.kinds import IMAGE, KINDS_BY_NAME, SERVICE
+from modelyard.api.labels import parse_revision_name
 from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.api.revision import Revision
 from modelyard.gateway import (
     from_kubernetes,
     schemas,
@@ -22,8 +24,6 @@ from modelyard.gateway.routes.responses import (
     router,
     shows,
 )
-from modelyard.gateway.versions import Version
-from modelyard.resources.labels import parse_revision_name
 
 routes = router("operations")
 _KINDS: Final = {IMAGE.name, SERVICE.name}
@@ -47,7 +47,7 @@ async def get_operation(call: Call, id: str) -> Response:  # noqa: A002 (the API
     return json(
         from_kubernetes.operation(
             version,
-            await call.progress(version),
+            await call.operation_status(version),
             _location(call, named.kind, named.name, named.version),
             _log_uri(call, version),
         )
@@ -59,5 +59,5 @@ def _location(call: Exchange, kind: str, name: str, version: int) -> str:
     return call.location(plural, name if kind == SERVICE.name else f"{name}:{version}")
 
 
-def _log_uri(call: Exchange, version: Version) -> str | None:
+def _log_uri(call: Exchange, version: Revision) -> str | None:
     return call.log_uri(version) if version.kind is IMAGE else None

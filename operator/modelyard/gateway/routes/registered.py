@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from modelyard.api.kinds import Kind
 from modelyard.api.names import parse_version_reference
 from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.api.revision import Revision
 from modelyard.api.status import ErrorDetail
 from modelyard.gateway.errors import ApiError, bad_request, not_found
 from modelyard.gateway.name_mapping import (
@@ -15,11 +16,10 @@ from modelyard.gateway.name_mapping import (
 )
 from modelyard.gateway.registration import Registration
 from modelyard.gateway.request_context import Exchange
-from modelyard.gateway.versions import Version
 from modelyard.kube.types import Json
 
 
-async def register(call: Exchange, kind: Kind, name: str, spec: Json) -> Version:
+async def register(call: Exchange, kind: Kind, name: str, spec: Json) -> Revision:
     """The next version of a name. ApiError 409 when the name's object has another display name."""
     object_ = object_name(kind, name)
 
@@ -35,7 +35,7 @@ async def register(call: Exchange, kind: Kind, name: str, spec: Json) -> Version
     return await Registration(call.caller, kind, object_, change, patience).run(call.parts.turns)
 
 
-async def by_id(call: Exchange, kind: Kind, id_: str) -> Version:
+async def by_id(call: Exchange, kind: Kind, id_: str) -> Revision:
     """The version with an id; ApiError 404 when there is none."""
     reference = parse_id(kind, id_)
     version = await call.version(kind, str(reference)) if reference.version else None

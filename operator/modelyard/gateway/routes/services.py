@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from modelyard.api.kinds import IMAGE, MANIFEST, MODEL, SERVICE
+from modelyard.api.labels import revision_name
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.status import ErrorResponse
 from modelyard.gateway import (
@@ -38,7 +39,6 @@ from modelyard.gateway.routes.responses import (
 )
 from modelyard.kube.errors import AlreadyExists, NotFound, Unavailable
 from modelyard.kube.types import Json
-from modelyard.resources.labels import revision_name
 
 routes = router("services")
 _SERVICES = CUSTOM_RESOURCES[SERVICE.name]
@@ -152,7 +152,7 @@ async def update_service(call: Call, id: str, request: schemas.ServiceUpdateRequ
 
     patience = call.parts.settings.patience_seconds
     version = await Registration(call.caller, SERVICE, name, change, patience).run(call.parts.turns)
-    return accepted(call.location("operations", version.record))
+    return accepted(call.location("operations", version.name))
 
 
 @routes.delete(
@@ -188,7 +188,7 @@ async def _require_built(call: Exchange, image_id: str) -> None:
     image = await call.version(IMAGE, image_id) if reference.version else None
     if image is None or image.location:
         return  # a name without a version follows whatever is built
-    now = await call.progress(image)
+    now = await call.operation_status(image)
     raise ApiError(
         409,
         "ImageNotReady",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from modelyard.api import labels
+from modelyard.api.revision import Revision
 from modelyard.contract.build_progress import latest_progress
 from modelyard.kube.errors import AlreadyExists, Forbidden, NotFound, Rejected
 from modelyard.kube.types import CONFIG_MAPS, Json
@@ -16,12 +18,7 @@ from modelyard.reconcile.builds.pods import (
 )
 from modelyard.reconcile.children import NameTaken, check_owner
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.objects import (
-    BuildSnapshot,
-    CustomObject,
-    Revision,
-)
-from modelyard.resources import labels
+from modelyard.reconcile.objects import BuildSnapshot, CustomObject
 from modelyard.resources.revision import metadata
 
 _LOG: Final = logging.getLogger(__name__)

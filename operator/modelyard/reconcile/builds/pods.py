@@ -7,13 +7,13 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from modelyard.api.labels import JOB_NAME
 from modelyard.contract.build_pod import CONTAINER
 from modelyard.contract.build_request import BuildResult
 from modelyard.kube.errors import KubeError
 from modelyard.kube.types import EVENTS, JOBS, PODS, ApiResource, Json
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.pod_diagnosis import diagnose_pods
-from modelyard.resources.labels import JOB_NAME
 
 _LOG: Final = logging.getLogger(__name__)
 _LINES: Final = "10000"  # of a log

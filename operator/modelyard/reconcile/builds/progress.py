@@ -9,6 +9,8 @@ import logging
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from modelyard.api import labels
+from modelyard.api.revision import Revision
 from modelyard.api.status import ErrorDetail, ErrorResponse
 from modelyard.coded_error import CodedError
 from modelyard.contract.build_request import (
@@ -35,12 +37,7 @@ from modelyard.reconcile.builds.request import (
     secrets_of,
 )
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.objects import (
-    BuildJob,
-    CustomObject,
-    Revision,
-)
-from modelyard.resources import labels
+from modelyard.reconcile.objects import BuildJob, CustomObject
 from modelyard.resources.build_job import build_job, request_secret
 from modelyard.resources.build_pod import BuildAttempt
 

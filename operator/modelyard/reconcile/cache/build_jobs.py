@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from modelyard.kube.types import Json
+from modelyard.kube.types import Json, Key
 from modelyard.reconcile.objects import BuildJob, BuildSnapshot
-from modelyard.reconcile.workqueue import Key
 
 
 class BuildJobCache:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from modelyard.kube.types import ApiResource, Json
+from modelyard.api.owners import owner_of
+from modelyard.kube.types import ApiResource, Json, Key
 from modelyard.reconcile.cache.pending_writes import ChildKey, PendingWrites
 from modelyard.reconcile.cache.resource_versions import is_older
 from modelyard.reconcile.objects import Child
-from modelyard.reconcile.workqueue import Key
-from modelyard.resources.revision import owner_of
 
 
 class ChildCache:

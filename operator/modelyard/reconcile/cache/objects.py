@@ -7,10 +7,10 @@ from typing import Final
 
 from modelyard.api.kinds import IMAGE, MANIFEST, MODEL, SERVICE
 from modelyard.api.names import parse_version_reference
-from modelyard.kube.types import Json
+from modelyard.api.revision import Revision
+from modelyard.kube.types import Json, Key
 from modelyard.reconcile.cache.pending_writes import PendingWrites
-from modelyard.reconcile.objects import CustomObject, Revision
-from modelyard.reconcile.workqueue import Key
+from modelyard.reconcile.objects import CustomObject
 
 # kind → the kind that it refers to, and the field with the reference in both spec and status
 _REFERENCES: Final = {

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from modelyard.kube.types import ApiResource, Json
-from modelyard.reconcile.workqueue import Key
+from modelyard.kube.types import ApiResource, Json, Key
 
 ChildKey = tuple[str, str, str]  # plural, namespace, name
 

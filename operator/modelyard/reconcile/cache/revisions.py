@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from modelyard.kube.types import Json
+from modelyard.api import labels
+from modelyard.api.revision import Revision
+from modelyard.kube.types import Json, Key
 from modelyard.reconcile.cache.objects import ObjectCache
 from modelyard.reconcile.cache.resource_versions import is_older
-from modelyard.reconcile.objects import CustomObject, Revision
-from modelyard.reconcile.workqueue import Key
-from modelyard.resources import labels
-from modelyard.resources.revision import owner_of
+from modelyard.reconcile.objects import CustomObject
 
 
 class RevisionCache:
@@ -28,12 +27,11 @@ class RevisionCache:
     def put(self, body: Json) -> Revision | None:
         """Store a ControllerRevision; return it if it is newer than the cached one.
 
-        Returns None for a ControllerRevision whose controller is no custom resource of Modelyard.
+        Returns None, too, for a ControllerRevision that records no version of a custom resource of Modelyard.
         """
-        owner = owner_of(body)
-        if owner is None:
+        revision = Revision.read(body)
+        if revision is None:
             return None
-        revision = Revision.read(owner, body)
         versions = self._revisions[revision.key]
         cached = versions.get(revision.version)
         if cached and cached.resource_version >= revision.resource_version:

@@ -12,9 +12,8 @@ from tests.unit.reconcile.test_image import begin, jobs
 
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.errors import NotFound, Rejected
-from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, Json
+from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, Json, Key
 from modelyard.reconcile.builds.log_keeper import PAUSE_SECONDS
-from modelyard.reconcile.workqueue import Key
 from modelyard.resources.build_job import CONTAINER
 
 NAME = "image-m-1-log"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelyard.kube.types import JOBS, Json
-from modelyard.reconcile.workqueue import Key
-from modelyard.resources import labels
-from modelyard.resources.revision import Owner, metadata, revision
+from modelyard.api import labels
+from modelyard.api.owners import Owner
+from modelyard.kube.types import JOBS, Json, Key
+from modelyard.resources.revision import metadata, revision
 
 MODEL, MANIFEST, IMAGE, SERVICE = (
     Key(kind, "default", "m") for kind in ("Model", "Manifest", "Image", "Service")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.unit.reconcile.cache.bodies import MODEL, controller_revision, custom_object
 
+from modelyard.api import labels
 from modelyard.kube.types import REVISIONS, Json
 from modelyard.reconcile.cache import Cache
-from modelyard.resources import labels
 
 
 @pytest.fixture

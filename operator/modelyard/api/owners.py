@@ -1,0 +1,42 @@
+"""The object of a kind of this API that another object belongs to.
+
+https://kubernetes.io/docs/concepts/overview/working-with-objects/owners-dependents/
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from modelyard.api.names import API_VERSION
+from modelyard.kube.types import Json
+
+
+class Owner(NamedTuple):
+    """The kind, name and UID of an object that owns others in its namespace."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+def owner_reference(owner: Owner) -> Json:
+    """Return the controller reference by which the garbage collector finds the objects of an owner.
+
+    It does not block the deletion of the owner: that needs the right to update the owner's finalizers.
+    """
+    return {
+        "apiVersion": API_VERSION,
+        "kind": owner.kind,
+        "name": owner.name,
+        "uid": owner.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def owner_of(body: Json) -> Owner | None:
+    """Return the owner that controls an object, None if the controller is not of a kind of this API."""
+    for reference in body["metadata"].get("ownerReferences", ()):
+        if reference.get("controller") and reference["apiVersion"] == API_VERSION:
+            return Owner(reference["kind"], reference["name"], reference["uid"])
+    return None

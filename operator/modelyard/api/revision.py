@@ -1,0 +1,111 @@
+"""A version of an object and its operation, as a ControllerRevision records them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import orjson
+
+from modelyard.api import labels
+from modelyard.api.kinds import KINDS_BY_NAME, Kind
+from modelyard.api.names import GROUP, REGISTRATION
+from modelyard.api.owners import owner_of
+from modelyard.api.status import State
+from modelyard.kube.types import Json, Key
+
+
+@dataclass(slots=True)
+class Revision:
+    """A version of an object. Its `annotations`, those of this API's group, record the operation."""
+
+    key: Key  # of the object
+    version: int
+    owner_uid: str
+    resource_version: int
+    created: str  # RFC 3339
+    data: Json  # the content of the version, which the operator never changes
+    annotations: Json
+
+    @classmethod
+    def read(cls, body: Json) -> Self | None:
+        """Parse a ControllerRevision; None if it records no version of an object of this API.
+
+        Only the name `<kind>-<name>-<version>` of the controlling owner counts: a user may create
+        ControllerRevisions of other names and owners.
+        """
+        metadata = body["metadata"]
+        owner = owner_of(body)
+        if owner is None or owner.kind not in KINDS_BY_NAME:
+            return None
+        version = body["revision"]
+        if metadata["name"] != labels.revision_name(owner.kind, owner.name, version):
+            return None
+        annotations = metadata.get("annotations") or {}
+        return cls(
+            key=Key(owner.kind, metadata["namespace"], owner.name),
+            version=version,
+            owner_uid=owner.uid,
+            resource_version=int(metadata["resourceVersion"]),
+            created=metadata["creationTimestamp"],
+            data=body.get("data") or {},
+            annotations={key: value for key, value in annotations.items() if key.startswith(GROUP)},
+        )
+
+    @property
+    def kind(self) -> Kind:
+        """Return the kind of the object."""
+        return KINDS_BY_NAME[self.key.kind]
+
+    @property
+    def id(self) -> str:
+        """Return `name:version`."""
+        return f"{self.key.name}:{self.version}"
+
+    @property
+    def name(self) -> str:
+        """Return the name of the ControllerRevision, which is also the id of the operation."""
+        return labels.revision_name(self.key.kind, self.key.name, self.version)
+
+    @property
+    def display_name(self) -> str:
+        """Return the name that clients of the REST API use for the object."""
+        return str(self.data.get("name", self.key.name))
+
+    @property
+    def registration(self) -> str | None:
+        """Return the value of the annotation `registration` that the object had, None without one."""
+        return self.data.get(REGISTRATION)
+
+    @property
+    def state(self) -> State | None:
+        """Return the state in which the operation ended, None if only the object's status has its state."""
+        value = self.annotations.get(labels.STATE)
+        return State(value) if value else None
+
+    @property
+    def ended(self) -> str | None:
+        """Return the time at which the operation ended (RFC 3339), None if it is not recorded."""
+        return self.annotations.get(labels.ENDED)
+
+    @property
+    def error(self) -> Json | None:
+        """Return the ErrorResponse of an operation that failed."""
+        text = self.annotations.get(labels.ERROR)
+        return orjson.loads(text) if text else None
+
+    @property
+    def location(self) -> str | None:
+        """Return the reference, pinned by digest, of the image that this version built."""
+        return self.annotations.get(labels.IMAGE_LOCATION)
+
+    @property
+    def has_build_log(self) -> bool:
+        """Return whether a build of this version has a log in a ConfigMap."""
+        return labels.BUILD_LOG in self.annotations
+
+    @property
+    def about(self) -> Json:
+        """Return the description and the tags, which are not part of the content."""
+        text = self.annotations.get(labels.ABOUT)
+        return orjson.loads(text) if text else {}
