@@ -90,10 +90,10 @@ class OperatorHarness:
         self.cache = Cache()
         self.ctx = Context(
             settings=self.settings,
-            client=self.cluster,  # type: ignore[arg-type]
+            client=self.cluster,
             cache=self.cache,
             queue=self.queue,
-            recorder=EventRecorder(self.cluster, "test"),  # type: ignore[arg-type]
+            recorder=EventRecorder(self.cluster, "test"),
             registry=self.registry,
             now=self.clock,
         )

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from modelyard.kube.client import METADATA_LIST, METADATA_ONLY, Client
+from modelyard.kube.client import METADATA_LIST, METADATA_ONLY
+from modelyard.kube.interface import KubeClient
 from modelyard.kube.errors import Gone, KubeError
 from modelyard.kube.types import ApiResource, Json
 
@@ -28,7 +29,7 @@ class Reflector:
 
     def __init__(
         self,
-        client: Client,
+        client: KubeClient,
         resource: ApiResource,
         sink: Sink,
         *,

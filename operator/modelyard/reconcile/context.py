@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from modelyard.kube.client import Client
+from modelyard.kube.interface import KubeClient
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.event_recorder import EventRecorder
 from modelyard.reconcile.workqueue import WorkQueue
@@ -27,7 +27,7 @@ class Context:
     """Everything outside the functions of this package."""
 
     settings: OperatorSettings
-    client: Client
+    client: KubeClient
     cache: Cache
     queue: WorkQueue
     recorder: EventRecorder

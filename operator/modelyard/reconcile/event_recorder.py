@@ -8,7 +8,7 @@ import uuid
 from typing import Final
 
 from modelyard.api.names import API_VERSION
-from modelyard.kube.client import Client
+from modelyard.kube.interface import KubeClient
 from modelyard.kube.errors import KubeError, NamespaceTerminating
 from modelyard.kube.types import EVENTS
 from modelyard.reconcile.objects import CustomObject
@@ -21,7 +21,7 @@ _NOTE_BYTES: Final = 1024  # https://kubernetes.io/docs/reference/kubernetes-api
 class EventRecorder:
     """Posts events; one that cannot be posted is logged and lost."""
 
-    def __init__(self, client: Client, instance: str):
+    def __init__(self, client: KubeClient, instance: str):
         self._client = client
         self._instance = instance[:128]
 

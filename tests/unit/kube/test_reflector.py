@@ -30,7 +30,7 @@ class Watched:
         self.seconds = 0.0
         self.waits: list[float] = []
         self.reflector = Reflector(
-            self.cluster,  # type: ignore[arg-type]
+            self.cluster,
             SECRETS,
             self._hear,
             selector="of=us",

@@ -10,7 +10,7 @@ from typing import Final
 
 from modelyard.contract.build_pod import CONTAINER
 from modelyard.contract.build_progress import is_pushed_line
-from modelyard.kube.client import Client
+from modelyard.kube.interface import KubeClient
 from modelyard.kube.errors import KubeError, Unavailable
 
 _LOG: Final = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ _PAUSE: Final = 5.0  # seconds until a log that broke off is listened to again
 class BuildLogWatcher:
     """Listens to the logs of build pods that run. What is missed here, the pod's own end tells later."""
 
-    def __init__(self, client: Client, namespace: str, pushed: Callable[[str], None]) -> None:
+    def __init__(self, client: KubeClient, namespace: str, pushed: Callable[[str], None]) -> None:
         """`pushed` is told the name of a Job whose log says that its image is in the registry."""
         self._client = client
         self._namespace = namespace

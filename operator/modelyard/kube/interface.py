@@ -1,0 +1,51 @@
+"""The calls of a Kubernetes client that the operator needs, as a type: tests pass an API server in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Protocol
+
+from modelyard.kube.types import ApiResource, Json
+
+
+class KubeClient(Protocol):
+    """A client of one API server. Every method raises a KubeError if the API server does not accept a call.
+
+    `modelyard.kube.client.Client` describes each method.
+    """
+
+    async def get(self, resource: ApiResource, namespace: str, name: str) -> Json:
+        """Return an object. Raises NotFound if there is none."""
+
+    async def get_or_none(self, resource: ApiResource, namespace: str, name: str) -> Json | None:
+        """Return an object, None if there is none."""
+
+    async def list_all(self, resource: ApiResource, namespace: str | None, **query: str) -> list[Json]:
+        """Return all objects of a namespace, or of all namespaces."""
+
+    async def list_with_resource_version(
+        self, resource: ApiResource, namespace: str | None, accept: str = ..., **query: str
+    ) -> tuple[list[Json], str]:
+        """Return all objects, and the resourceVersion from which a watch can start."""
+
+    async def create(self, resource: ApiResource, namespace: str, body: Json) -> Json:
+        """Create an object and return its metadata. Raises AlreadyExists if the name is taken."""
+
+    async def patch(
+        self, resource: ApiResource, namespace: str, name: str, patch: Json, subresource: str | None = None
+    ) -> Json:
+        """Apply a JSON merge patch to an object or a subresource and return the object's metadata."""
+
+    async def delete(self, resource: ApiResource, namespace: str, name: str, uid: str | None = None) -> None:
+        """Delete an object and, in the background, its dependents. Does nothing if there is none."""
+
+    async def log(self, namespace: str, pod: str, **query: str) -> str:
+        """Return the log of a pod's container."""
+
+    def log_lines(self, namespace: str, pod: str, **query: str) -> AsyncGenerator[str, None]:
+        """Yield the lines of a container's log until the container ends."""
+
+    def watch(
+        self, resource: ApiResource, namespace: str | None, version: str, accept: str = ..., **query: str
+    ) -> AsyncIterator[Json]:
+        """Yield the events after a resourceVersion until the API server ends the watch."""
