@@ -1,4 +1,4 @@
-"""The arguments of `modelyard images`; imports nothing, since every entry point reads them."""
+"""The arguments of `modelyard images`, without imports of the package: every entry point reads them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,26 @@ _DEFAULT: Final = "7d"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the actions `list` and `prune` with their options to a parser."""
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("list", help="all images in the registry, and who needs them")
-    prune = actions.add_parser("prune", help="those that nobody needs; they stay unless --delete is given")
-    prune.add_argument("--delete", action="store_true", help="delete them, and remember what is unused")
+    actions.add_parser("list", help="list the images in the registry, and the objects that use them")
+    prune = actions.add_parser("prune", help="list expired images; with --delete, delete them")
+    prune.add_argument(
+        "--delete", action="store_true", help="delete expired images, and save since when others are unused"
+    )
     prune.add_argument(
         "--older-than",
         type=duration,
         default=duration(_DEFAULT),
         metavar="AGE",
-        help=f"how long nobody may have needed them, as 90s, 30m, 12h or 7d (default {_DEFAULT}); counted"
-        " from the first call with --delete that found them unused",
+        help="age at which an unused image expires, such as 90s, 30m, 12h or 7d"
+        f" (default {_DEFAULT}), counted from the first run with --delete that found the image unused",
     )
 
 
 def duration(text: str) -> dt.timedelta:
-    """Of a text such as 12h; raises argparse.ArgumentTypeError."""
-    found = _DURATION.fullmatch(text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no age such as 90s, 30m, 12h or 7d")
-    return dt.timedelta(**{_UNITS[found[2]]: int(found[1])})
+    """Return the duration of a text such as 12h. Raises argparse.ArgumentTypeError."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an age such as 90s, 30m, 12h or 7d")
+    return dt.timedelta(**{_UNITS[match[2]]: int(match[1])})

@@ -1,4 +1,4 @@
-"""The cluster, as far as it says which images are needed, and since when some are not."""
+"""What garbage collection reads from the cluster, and the ConfigMap in which it remembers unused images."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from typing import Final, TypeVar
 import orjson
 
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.image_gc.usage import (
-    Uses,
-    uses_of,
-)
+from modelyard.image_gc.usage import Usage, find_usage
 from modelyard.kube.client import Client
 from modelyard.kube.errors import AlreadyExists
 from modelyard.kube.types import (
@@ -29,7 +26,7 @@ from modelyard.kube.types import (
 )
 from modelyard.settings import OperatorSettings
 
-NAMES_IMAGES: Final = (
+SCANNED_RESOURCES: Final = (
     *CUSTOM_RESOURCES.values(),
     REVISIONS,
     PODS,
@@ -40,66 +37,74 @@ NAMES_IMAGES: Final = (
     JOBS,
     CRON_JOBS,
 )
-"""Kinds whose objects are read; the chart gives the right to list them, and no other."""
+"""Resources whose objects may name an image. The chart grants the verb list for these and for no other."""
 
-_MARKS: Final = "modelyard-unused-images"
+_CONFIG_MAP: Final = "modelyard-unused-images"
 _KEY: Final = "unusedSince"
-_MOST: Final = 5000  # marks; a ConfigMap takes 1 MiB
+_MAX_ENTRIES: Final = 5000  # a ConfigMap holds at most 1 MiB
 
-Marks = Mapping[str, dt.datetime]
-"""`repository@digest` → since when nobody has needed it."""
+UnusedSince = Mapping[str, dt.datetime]
+"""`repository@digest` of an unused image or cached layer → the time of the first run that found it unused."""
 
 T = TypeVar("T")
 
 
-class Cluster:
-    """Synchronous: each call has a connection of its own, since minutes may lie between two."""
+class ClusterUsage:
+    """The cluster's usage of images.
+
+    The methods are synchronous. Each opens its own connection, since minutes may pass between two calls.
+    """
 
     def __init__(self, settings: OperatorSettings):
         self._settings = settings
 
-    def uses(self) -> Uses:
-        """Who needs which image now."""
-        return _run(self._uses)
+    def usage(self) -> Usage:
+        """Return which objects use which image now. Raises KubeError."""
+        return _run(self._usage)
 
-    def marks(self) -> Marks:
-        """What `mark` has kept."""
-        return _run(self._marks)
+    def unused_since(self) -> UnusedSince:
+        """Return the times of the last `save_unused_since`, empty before the first. Raises KubeError."""
+        return _run(self._unused_since)
 
-    def mark(self, marks: Marks) -> None:
-        """Keep these marks, the oldest ones if they are too many, and no others."""
-        _run(lambda client: self._mark(client, marks))
+    def save_unused_since(self, unused_since: UnusedSince) -> None:
+        """Replace the saved times; of more than 5000 only the oldest are saved. Raises KubeError."""
+        _run(lambda client: self._save_unused_since(client, unused_since))
 
-    async def _uses(self, client: Client) -> Uses:
-        lists = await asyncio.gather(
-            *(
-                client.list_all(resource, namespace)
-                for resource in NAMES_IMAGES
-                for namespace in self._settings.watch_namespaces or (None,)
-            )
-        )
-        kinds = [
-            resource.kind for resource in NAMES_IMAGES for _ in self._settings.watch_namespaces or (None,)
+    async def _usage(self, client: Client) -> Usage:
+        requests = [
+            (resource, namespace)
+            for resource in SCANNED_RESOURCES
+            for namespace in self._settings.watch_namespaces or (None,)
         ]
-        objects = ({"kind": kind, **body} for kind, found in zip(kinds, lists, strict=True) for body in found)
-        return uses_of(objects, self._settings.registry.repository)
+        lists = await asyncio.gather(*(client.list_all(*request) for request in requests))
+        objects = (
+            {"kind": resource.kind, **body}
+            for (resource, _), items in zip(requests, lists, strict=True)
+            for body in items
+        )
+        return find_usage(objects, self._settings.registry.repository)
 
-    async def _marks(self, client: Client) -> Marks:
-        found = await client.get_or_none(CONFIG_MAPS, self._settings.namespace, _MARKS)
-        known = orjson.loads(found.get("data", {}).get(_KEY, "{}")) if found else {}
-        return {image: dt.datetime.fromisoformat(since) for image, since in known.items()}
+    async def _unused_since(self, client: Client) -> UnusedSince:
+        config_map = await client.get_or_none(CONFIG_MAPS, self._settings.namespace, _CONFIG_MAP)
+        saved = orjson.loads(config_map.get("data", {}).get(_KEY, "{}")) if config_map else {}
+        return {image: dt.datetime.fromisoformat(since) for image, since in saved.items()}
 
-    async def _mark(self, client: Client, marks: Marks) -> None:
-        kept = sorted((since.isoformat(timespec="seconds"), image) for image, since in marks.items())[:_MOST]
-        data = {_KEY: orjson.dumps({image: since for since, image in kept}).decode()}
-        body = {**CONFIG_MAPS.header(), "metadata": {"name": _MARKS}, "data": data}
+    async def _save_unused_since(self, client: Client, unused_since: UnusedSince) -> None:
+        oldest_first = sorted(
+            (since.isoformat(timespec="seconds"), image) for image, since in unused_since.items()
+        )
+        saved = {image: since for since, image in oldest_first[:_MAX_ENTRIES]}
+        data = {_KEY: orjson.dumps(saved).decode()}
+        body = {**CONFIG_MAPS.header(), "metadata": {"name": _CONFIG_MAP}, "data": data}
         try:
             await client.create(CONFIG_MAPS, self._settings.namespace, body)
         except AlreadyExists:
-            await client.patch(CONFIG_MAPS, self._settings.namespace, _MARKS, {"data": data})
+            await client.patch(CONFIG_MAPS, self._settings.namespace, _CONFIG_MAP, {"data": data})
 
 
 def _run(call: Callable[[Client], Awaitable[T]]) -> T:
+    """Run one call of the Kubernetes client with a connection of its own."""
+
     async def connected() -> T:
         client = await Client.from_environment()
         try:

@@ -1,4 +1,4 @@
-"""What is needed, what is not, and what goes: pure."""
+"""The decision which manifests are in use, unused or expired, as pure functions."""
 
 from __future__ import annotations
 
@@ -6,60 +6,67 @@ import datetime as dt
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from modelyard.image_gc.cluster_usage import Marks
-from modelyard.image_gc.repository import Stored
-from modelyard.image_gc.usage import Uses
+from modelyard.image_gc.cluster_usage import UnusedSince
+from modelyard.image_gc.repository import StoredManifest
+from modelyard.image_gc.usage import Usage
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Everything that is in the registry, once."""
+class GcPlan:
+    """The manifests of the registry, each in one of three groups."""
 
-    kept: tuple[tuple[Stored, str], ...]  # and why
-    waiting: tuple[tuple[Stored, dt.datetime], ...]  # unused since, not for long enough
-    due: tuple[tuple[Stored, dt.datetime], ...]
+    in_use: tuple[tuple[StoredManifest, str], ...]
+    """Manifests that stay, each with the reason."""
+    unused: tuple[tuple[StoredManifest, dt.datetime], ...]
+    """Manifests to delete later, each with the time since when it is unused."""
+    expired: tuple[tuple[StoredManifest, dt.datetime], ...]
+    """Manifests to delete now, each with the time since when it is unused."""
 
     @property
-    def marks(self) -> Marks:
-        """To remember until next time."""
-        return {stored.name: since for stored, since in (*self.waiting, *self.due)}
+    def unused_since(self) -> UnusedSince:
+        """Return the times to save for the next run."""
+        return {stored.name: since for stored, since in (*self.unused, *self.expired)}
 
 
-def reason(stored: Stored, uses: Uses) -> str:
-    """Why an image is kept; empty when nothing speaks for it."""
-    if users := uses.of(stored.repository, stored.digest, stored.tags):
+def reason_to_keep(stored: StoredManifest, usage: Usage) -> str:
+    """Return why an image stays, empty if there is no reason."""
+    if users := usage.users(stored.repository, stored.digest, stored.tags):
         return ", ".join(users)
-    if not stored.is_ours:
+    if not stored.has_only_build_tags:
         return f"tagged {', '.join(stored.tags)}"
-    if stored.repository in uses.building:
+    if stored.repository in usage.building:
         return "a version of this Image is being built"
     return ""
 
 
-def plan(
-    found: Iterable[Stored],
-    why: Callable[[Stored], str],
-    marks: Marks,
+def make_plan(
+    manifests: Iterable[StoredManifest],
+    reason_of: Callable[[StoredManifest], str],
+    unused_since: UnusedSince,
     now: dt.datetime,
     older_than: dt.timedelta,
-) -> Plan:
-    """Sort what was found; `why` gives the reason to keep one, or nothing."""
-    kept = []
-    waiting = []
-    due = []
-    for stored in found:
-        since = marks.get(stored.name, now)
-        if because := why(stored):
-            kept.append((stored, because))
+) -> GcPlan:
+    """Sort manifests into the groups of a plan.
+
+    `reason_of` returns the reason to keep a manifest, empty for none. Unused manifests expire after the
+    duration `older_than`.
+    """
+    in_use = []
+    unused = []
+    expired = []
+    for stored in manifests:
+        since = unused_since.get(stored.name, now)
+        if reason := reason_of(stored):
+            in_use.append((stored, reason))
         elif now - since >= older_than:
-            due.append((stored, since))
+            expired.append((stored, since))
         else:
-            waiting.append((stored, since))
-    return Plan(tuple(kept), tuple(waiting), tuple(due))
+            unused.append((stored, since))
+    return GcPlan(tuple(in_use), tuple(unused), tuple(expired))
 
 
-def hidden(marks: Marks, found: Collection[Stored]) -> list[Stored]:
-    """What was marked and has no tag any more: a removal was interrupted."""
-    seen = {stored.name for stored in found}
-    split = (name.partition("@") for name in marks if name not in seen)
-    return [Stored(repository, digest) for repository, _, digest in split]
+def untagged_manifests(unused_since: UnusedSince, tagged: Collection[StoredManifest]) -> list[StoredManifest]:
+    """Return saved unused manifests that are not among the tagged ones: an interrupted run untagged them."""
+    tagged_names = {stored.name for stored in tagged}
+    missing = (name.partition("@") for name in unused_since if name not in tagged_names)
+    return [StoredManifest(repository, digest) for repository, _, digest in missing]

@@ -1,9 +1,10 @@
-"""Removes from the registry what nobody has needed for some time.
+"""Deletion of the images in the registry that have been unused for some time.
 
-Nothing that comes into use meanwhile is lost, whenever this process ends. A version is recorded before its
-image is looked for by its tag, and what is recorded counts as in use or as being built. So first the tags go;
-then, when the operator remembers no answer of the registry from before, the cluster is looked at once more:
-who found the image before its tag went can be seen there, and who looks later builds it again.
+An image that comes into use during a run is not lost, whenever the process ends. The operator records a
+version of an Image before it looks the image up by tag, and a recorded version counts as a use or as being
+built. So a run first deletes the tags of expired images. Then it waits until the operator's cached digests
+have expired, and reads the cluster again. A version that found the image before the tag was deleted is now
+visible in the cluster. A later version does not find the image, and builds it again.
 """
 
 from __future__ import annotations
@@ -15,98 +16,110 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from modelyard.digest_lookup import DIGEST_TTL_SECONDS
-from modelyard.image_gc.cluster_usage import Marks
-from modelyard.image_gc.plan import (
-    Plan,
-    hidden,
-    plan,
-    reason,
-)
-from modelyard.image_gc.repository import (
-    Shelf,
-    Stored,
-)
-from modelyard.image_gc.usage import Uses
+from modelyard.image_gc.cluster_usage import UnusedSince
+from modelyard.image_gc.plan import GcPlan, make_plan, reason_to_keep, untagged_manifests
+from modelyard.image_gc.repository import ImageRepositories, StoredManifest
+from modelyard.image_gc.usage import Usage
 
-_SETTLE: Final = 2 * DIGEST_TTL_SECONDS  # seconds: longer than the operator believes what the registry said
+_SETTLE_SECONDS: Final = 2 * DIGEST_TTL_SECONDS
+"""Seconds between the deletion of tags and the second reading: longer than the operator caches a digest."""
 
 
-class Cluster(Protocol):
-    """Of a cluster, what pruning takes; see modelyard.image_gc.cluster_usage."""
+class UsageStore(Protocol):
+    """The methods of ClusterUsage that garbage collection calls."""
 
-    def uses(self) -> Uses: ...
+    def usage(self) -> Usage:
+        """Return which objects use which image now."""
 
-    def marks(self) -> Marks: ...
+    def unused_since(self) -> UnusedSince:
+        """Return the saved times."""
 
-    def mark(self, marks: Marks) -> None: ...
+    def save_unused_since(self, unused_since: UnusedSince) -> None:
+        """Replace the saved times."""
 
 
 @dataclass(frozen=True)
-class Survey:
-    """Images, and the layers that they share."""
+class GcReport:
+    """The plan for images, and the plan for the cached layers that images share."""
 
-    images: Plan
-    layers: Plan
+    images: GcPlan
+    layers: GcPlan
 
     @property
-    def marks(self) -> Marks:
-        return {**self.images.marks, **self.layers.marks}
+    def unused_since(self) -> UnusedSince:
+        """Return the times to save for the next run."""
+        return {**self.images.unused_since, **self.layers.unused_since}
 
 
-def survey(cluster: Cluster, shelf: Shelf, now: dt.datetime, older_than: dt.timedelta) -> Survey:
-    """Look at everything, change nothing."""
-    marks = cluster.marks()
-    uses = cluster.uses()
-    found = shelf.images(uses.known)
-    entries = shelf.cached_layers()
-    left = [stored for stored in hidden(marks, [*found, *entries]) if shelf.has(stored)]
-    images = plan([*found, *left], lambda stored: reason(stored, uses), marks, now, older_than)
-    staying = [stored for stored, _ in (*images.kept, *images.waiting)] if entries else []
-    shared = frozenset[str]().union(*map(shelf.layers, staying))
-    return Survey(
-        images,
-        plan(entries, lambda entry: "in use" if shelf.layers(entry) & shared else "", marks, now, older_than),
-    )
+def make_report(
+    cluster: UsageStore, repositories: ImageRepositories, now: dt.datetime, older_than: dt.timedelta
+) -> GcReport:
+    """Return the state of all images and cached layers, and change nothing.
+
+    Unused ones expire after the duration `older_than`. Raises RegistryError and KubeError.
+    """
+    unused_since = cluster.unused_since()
+    usage = cluster.usage()
+    tagged = repositories.images(usage.repositories)
+    cached_layers = repositories.cached_layers()
+    candidates = untagged_manifests(unused_since, [*tagged, *cached_layers])
+    untagged = [stored for stored in candidates if repositories.exists(stored)]
+
+    def reason_for_image(image: StoredManifest) -> str:
+        return reason_to_keep(image, usage)
+
+    images = make_plan([*tagged, *untagged], reason_for_image, unused_since, now, older_than)
+    layers_in_use: set[str] = set()
+    if cached_layers:
+        for stored, _ in (*images.in_use, *images.unused):
+            layers_in_use |= repositories.layer_digests(stored)
+
+    def reason_for_layer(entry: StoredManifest) -> str:
+        return "in use" if repositories.layer_digests(entry) & layers_in_use else ""
+
+    return GcReport(images, make_plan(cached_layers, reason_for_layer, unused_since, now, older_than))
 
 
 def prune(
-    cluster: Cluster,
-    shelf: Shelf,
-    found: Survey,
-    tell: Callable[[str], None],
+    cluster: UsageStore,
+    repositories: ImageRepositories,
+    report: GcReport,
+    log: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Remove what is due, and remember since when the rest is unused.
+    """Delete what has expired, and save since when the rest is unused.
 
-    Raises RegistryError and KubeError; what was removed until then stays so, and the next call goes on.
+    Raises RegistryError and KubeError. Deletions before the error are final, and the next run continues.
     """
-    cluster.mark(found.marks)
-    removed = _prune_images(cluster, shelf, [stored for stored, _ in found.images.due], tell, sleep)
-    for entry, _ in found.layers.due:
-        shelf.remove(entry)
-        tell(f"deleted {entry.name}")
-        removed.add(entry.name)
-    if removed:
-        cluster.mark({name: since for name, since in found.marks.items() if name not in removed})
+    cluster.save_unused_since(report.unused_since)
+    done = _prune_images(cluster, repositories, [stored for stored, _ in report.images.expired], log, sleep)
+    for entry, _ in report.layers.expired:
+        repositories.delete(entry)
+        log(f"deleted {entry.name}")
+        done.add(entry.name)
+    if done:
+        remaining = {name: since for name, since in report.unused_since.items() if name not in done}
+        cluster.save_unused_since(remaining)
 
 
 def _prune_images(
-    cluster: Cluster,
-    shelf: Shelf,
-    due: Sequence[Stored],
-    tell: Callable[[str], None],
+    cluster: UsageStore,
+    repositories: ImageRepositories,
+    expired: Sequence[StoredManifest],
+    log: Callable[[str], None],
     sleep: Callable[[float], None],
 ) -> set[str]:
-    if not due:
+    """Delete expired images unless they came into use. Return the names of all that were expired."""
+    if not expired:
         return set()
-    manifests = {stored: shelf.hide(stored) for stored in due}
-    sleep(_SETTLE)
-    uses = cluster.uses()
+    manifests = {stored: repositories.untag(stored) for stored in expired}
+    sleep(_SETTLE_SECONDS)
+    usage = cluster.usage()
     for stored, manifest in manifests.items():
-        if because := reason(stored, uses):
-            shelf.show(stored, manifest)
-            tell(f"kept {stored.name}: {because}")
+        if reason := reason_to_keep(stored, usage):
+            repositories.retag(stored, manifest)
+            log(f"kept {stored.name}: {reason}")
         else:
-            shelf.remove(stored)
-            tell(f"deleted {stored.name}")
-    return {stored.name for stored in due}
+            repositories.delete(stored)
+            log(f"deleted {stored.name}")
+    return {stored.name for stored in expired}

@@ -1,4 +1,4 @@
-"""What is in the registry below the prefix, and what the registry does to it."""
+"""The images and cached layers in the registry, and the changes that garbage collection makes to them."""
 
 from __future__ import annotations
 
@@ -11,44 +11,49 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from modelyard.builder.attestation.attach import UNATTESTED_SUFFIX
 from modelyard.builder.layers.layer_cache import LAYER_CACHE_REPOSITORY
-from modelyard.oci.errors import (
-    RegistryError,
-    RegistryRefusedError,
-)
+from modelyard.oci.errors import RegistryError, RegistryRefusedError
 from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
 
-_HASH: Final = re.compile(rf"[0-9a-f]{{64}}({UNATTESTED_SUFFIX})?")
-_ABOUT: Final = re.compile(r"sha256-[0-9a-f]{64}(\.\w+)?")
-"""Tags of the index of an image's referrers, and of what older tools attached to it."""
+_BUILD_TAG: Final = re.compile(rf"[0-9a-f]{{64}}({UNATTESTED_SUFFIX})?")
+"""Tags that builds give to images: the hash of the build's inputs."""
+_REFERRERS_TAG: Final = re.compile(r"sha256-[0-9a-f]{64}(\.\w+)?")
+"""Tags of a referrers index of OCI 1.1, and tags such as cosign's `.sig` of older tools."""
 
 
-class Registry(Protocol):
-    """Of a registry, what cleaning up takes; see modelyard.oci."""
+class GcRegistry(Protocol):
+    """The methods of modelyard.oci.RegistryClient that garbage collection calls."""
 
-    def repositories(self, registry: str) -> Iterator[str]: ...
+    def repositories(self, registry: str) -> Iterator[str]:
+        """Yield the paths of all repositories. Raises RegistryError if the registry lists none."""
 
-    def tags(self, repository: Reference) -> Iterator[str]: ...
+    def tags(self, repository: Reference) -> Iterator[str]:
+        """Yield the tags of a repository."""
 
-    def resolve(self, image: str) -> str | None: ...
+    def resolve(self, image: str) -> str | None:
+        """Return the digest of an image, None if the registry has none."""
 
-    def manifest(self, reference: Reference) -> tuple[dict[str, Any], str]: ...
+    def manifest(self, reference: Reference) -> tuple[dict[str, Any], str]:
+        """Return a manifest and its digest."""
 
-    def manifest_bytes(self, reference: Reference) -> bytes: ...
+    def manifest_bytes(self, reference: Reference) -> bytes:
+        """Return a manifest as the registry stores it."""
 
-    def put_manifest(
-        self, repository: Reference, body: bytes, media_type: str, *, tag: str | None
-    ) -> str: ...
+    def put_manifest(self, repository: Reference, body: bytes, media_type: str, *, tag: str | None) -> str:
+        """Push a manifest and return its digest."""
 
-    def referrers(self, repository: Reference, digest: str) -> list[dict[str, Any]]: ...
+    def referrers(self, repository: Reference, digest: str) -> list[dict[str, Any]]:
+        """Return the descriptors of the manifests whose subject is the digest."""
 
-    def delete_manifest(self, repository: Reference, digest: str) -> bool: ...
+    def delete_manifest(self, repository: Reference, digest: str) -> bool:
+        """Delete a manifest; False if the registry has deletion disabled."""
 
-    def delete_tag(self, repository: Reference, tag: str) -> bool: ...
+    def delete_tag(self, repository: Reference, tag: str) -> bool:
+        """Delete a tag; False if the registry cannot delete tags."""
 
 
-class Stored(NamedTuple):
-    """A manifest, by the path of its repository."""
+class StoredManifest(NamedTuple):
+    """A manifest in the registry. `repository` is a path without the registry's host."""
 
     repository: str
     digest: str
@@ -56,95 +61,109 @@ class Stored(NamedTuple):
 
     @property
     def name(self) -> str:
+        """Return `repository@digest`."""
         return f"{self.repository}@{self.digest}"
 
     @property
-    def is_ours(self) -> bool:
-        """Whether its tags are those that builds give; whoever gives it another tag wants to keep it."""
-        return all(_HASH.fullmatch(tag) for tag in self.tags)
+    def has_only_build_tags(self) -> bool:
+        """Return True if only builds have tagged the image. A tag by a user means that the image stays."""
+        return all(_BUILD_TAG.fullmatch(tag) for tag in self.tags)
 
 
-class Shelf:
-    """One registry's repositories below a prefix."""
+class ImageRepositories:
+    """The repositories of one registry below a prefix. All methods raise RegistryError."""
 
-    def __init__(self, registry: Registry, host: str, prefix: str, namespaces: Iterable[str] = ()):
-        """`namespaces`: those whose images are looked at, all when empty."""
+    def __init__(self, registry: GcRegistry, host: str, prefix: str, namespaces: Iterable[str] = ()):
+        """Select the repositories `<prefix>/<namespace>/<image>`, of all namespaces if none is named."""
         self._registry = registry
         self._host = host
         self._prefix = prefix
         self._namespaces = frozenset(namespaces)
 
-    def images(self, known: Iterable[str]) -> list[Stored]:
-        """All images; of the `known` repositories where the registry does not list its own."""
+    def images(self, fallback_repositories: Iterable[str]) -> list[StoredManifest]:
+        """Return all tagged images.
+
+        A registry that refuses to list its repositories is searched in `fallback_repositories` only.
+        """
         try:
-            found: Iterable[str] = list(self._registry.repositories(self._host))
+            paths: Iterable[str] = list(self._registry.repositories(self._host))
         except RegistryError as error:
             if error.transient:
                 raise
-            found = known
-        return [stored for path in sorted(found) if self._is_images(path) for stored in self._stored(path)]
+            paths = fallback_repositories
+        return [
+            stored
+            for path in sorted(paths)
+            if self._holds_images(path)
+            for stored in self._tagged_manifests(path)
+        ]
 
-    def cached_layers(self) -> list[Stored]:
-        """Entries of the layer cache."""
-        return self._stored(f"{self._prefix}/{LAYER_CACHE_REPOSITORY}")
+    def cached_layers(self) -> list[StoredManifest]:
+        """Return the entries of the layer cache."""
+        return self._tagged_manifests(f"{self._prefix}/{LAYER_CACHE_REPOSITORY}")
 
-    def layers(self, stored: Stored) -> frozenset[str]:
-        """Digests of a manifest's layers."""
+    def layer_digests(self, stored: StoredManifest) -> frozenset[str]:
+        """Return the digests of the layers that a manifest lists."""
         manifest, _ = self._registry.manifest(self._reference(stored))
         return frozenset(layer["digest"] for layer in manifest.get("layers", ()))
 
-    def has(self, stored: Stored) -> bool:
-        """Whether it is still there, with a tag or without."""
+    def exists(self, stored: StoredManifest) -> bool:
+        """Return True if the registry has the manifest, tagged or untagged."""
         return self._registry.resolve(str(self._reference(stored))) is not None
 
-    def hide(self, stored: Stored) -> bytes:
-        """Take its tags away: nobody who looks for the hash of inputs finds it any more.
+    def untag(self, stored: StoredManifest) -> bytes:
+        """Delete the tags of an image and return its manifest for `retag`.
 
-        Its manifest, to `show` it again. Where a registry cannot delete tags they stay.
+        The operator looks images up by tag, so it cannot find the image any longer. In a registry that cannot
+        delete tags, the tags stay.
         """
         reference = self._reference(stored)
-        body = self._registry.manifest_bytes(reference)
+        manifest = self._registry.manifest_bytes(reference)
         with contextlib.suppress(RegistryRefusedError):
             for tag in stored.tags:
                 self._registry.delete_tag(reference, tag)
-        return body
+        return manifest
 
-    def show(self, stored: Stored, manifest: bytes) -> None:
-        """Give it its tags again."""
-        kind = json.loads(manifest).get("mediaType", OCI_MANIFEST)  # may be left out of OCI's
+    def retag(self, stored: StoredManifest, manifest: bytes) -> None:
+        """Push the tags that `untag` has deleted."""
+        # OCI manifests may omit their mediaType.
+        media_type = json.loads(manifest).get("mediaType", OCI_MANIFEST)
         for tag in stored.tags:
-            self._registry.put_manifest(self._reference(stored), manifest, kind, tag=tag)
+            self._registry.put_manifest(self._reference(stored), manifest, media_type, tag=tag)
 
-    def remove(self, stored: Stored) -> None:
-        """Delete it, after all that refers to it: what is left of an interrupted removal is found again.
+    def delete(self, stored: StoredManifest) -> None:
+        """Delete the manifests that refer to an image, then the manifest of the image.
 
-        Raises RegistryRefusedError where the registry deletes nothing.
+        In this order the next run finds what an interrupted run has left. Raises RegistryRefusedError if the
+        registry has deletion disabled.
         """
         reference = self._reference(stored)
-        about = [item["digest"] for item in self._registry.referrers(reference, stored.digest)]
-        start = stored.digest.replace(":", "-")
-        tags = [tag for tag in self._registry.tags(reference) if tag.startswith(start)]
-        found = (self._registry.resolve(f"{self._host}/{stored.repository}:{tag}") for tag in tags)
-        for digest in [*about, *filter(None, found), stored.digest]:
+        referrers = [item["digest"] for item in self._registry.referrers(reference, stored.digest)]
+        tag_prefix = stored.digest.replace(":", "-")
+        tags = [tag for tag in self._registry.tags(reference) if tag.startswith(tag_prefix)]
+        tagged = (self._registry.resolve(f"{self._host}/{stored.repository}:{tag}") for tag in tags)
+        for digest in [*referrers, *filter(None, tagged), stored.digest]:
             if not self._registry.delete_manifest(reference, digest):
                 raise RegistryRefusedError(
-                    f"{self._host} has deletion switched off (REGISTRY_STORAGE_DELETE_ENABLED=true of CNCF"
-                    " Distribution switches it on)"
+                    f"{self._host} has deletion disabled: enable it, in CNCF Distribution with"
+                    " REGISTRY_STORAGE_DELETE_ENABLED=true"
                 )
 
-    def _reference(self, stored: Stored) -> Reference:
+    def _reference(self, stored: StoredManifest) -> Reference:
         return Reference(self._host, stored.repository, digest=stored.digest)
 
-    def _is_images(self, path: str) -> bool:
-        """Of the form <prefix>/<namespace>/<image>."""
+    def _holds_images(self, path: str) -> bool:
+        """Return True for a path `<prefix>/<namespace>/<image>` of a selected namespace."""
         start, _, rest = path.partition(f"{self._prefix}/")
         namespace, _, image = rest.partition("/")
-        named = not start and bool(image) and "/" not in image
-        return named and (not self._namespaces or namespace in self._namespaces)
+        is_image = not start and bool(image) and "/" not in image
+        return is_image and (not self._namespaces or namespace in self._namespaces)
 
-    def _stored(self, path: str) -> list[Stored]:
-        tags: dict[str, list[str]] = defaultdict(list)
+    def _tagged_manifests(self, path: str) -> list[StoredManifest]:
+        tags_by_digest: dict[str, list[str]] = defaultdict(list)
         for tag in self._registry.tags(Reference(self._host, path)):
-            if not _ABOUT.fullmatch(tag) and (digest := self._registry.resolve(f"{self._host}/{path}:{tag}")):
-                tags[digest].append(tag)
-        return [Stored(path, digest, tuple(sorted(found))) for digest, found in tags.items()]
+            if _REFERRERS_TAG.fullmatch(tag):
+                continue
+            if digest := self._registry.resolve(f"{self._host}/{path}:{tag}"):
+                tags_by_digest[digest].append(tag)
+        return [StoredManifest(path, digest, tuple(sorted(tags))) for digest, tags in tags_by_digest.items()]

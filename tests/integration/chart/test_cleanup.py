@@ -9,7 +9,7 @@ from tests.integration.chart.test_templates import of_kind, operator, resources,
 from tests.integration.chart.tools import Render
 
 from modelyard.__main__ import main
-from modelyard.image_gc.cluster_usage import NAMES_IMAGES
+from modelyard.image_gc.cluster_usage import SCANNED_RESOURCES
 
 NAME = "modelyard-cleanup"
 ENABLED = ("--set", "registry.cleanup.enabled=true")
@@ -44,7 +44,7 @@ def test_it_may_list_what_it_reads_and_write_its_own_marks(render: Render) -> No
     roles = roles_of(render(*ENABLED), NAME)
     (everywhere,) = of_kind(roles, "ClusterRole")
     assert {verb for rule in everywhere["rules"] for verb in rule["verbs"]} == {"list"}
-    assert resources(everywhere, "list") == {resource.plural for resource in NAMES_IMAGES}
+    assert resources(everywhere, "list") == {resource.plural for resource in SCANNED_RESOURCES}
     (marks,) = of_kind(roles, "Role")
     assert marks["metadata"]["namespace"] == "modelyard-system"
     assert marks["rules"] == [

@@ -1,4 +1,4 @@
-"""A real registry, small images in repositories of the test's own, and the real cosign."""
+"""Small images in the local cluster's registry, and the real cosign."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OCI_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 
 @dataclass(frozen=True)
 class Images:
-    """Pushes images of no content below a prefix of the test's own."""
+    """Pushes images without layers below a prefix that only one test uses."""
 
     registry: RegistryClient
     host: str
@@ -42,31 +42,31 @@ class Images:
     def repository(self, path: str) -> Reference:
         return Reference(self.host, f"{self.prefix}/{path}")
 
-    def document(self, path: str, **fields: Any) -> bytes:
-        """The manifest of an image whose configuration differs by `fields`; its blobs are there."""
+    def manifest(self, path: str, **fields: Any) -> bytes:
+        """Upload the config of an image, with these additional fields, and return the image's manifest."""
         config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}
         blob = self.registry.upload_bytes(self.repository(path), json.dumps(config | fields).encode())
         config = {"mediaType": OCI_CONFIG, "digest": blob.digest, "size": blob.size}
-        whole = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": []}
-        return json.dumps(whole).encode()
+        manifest = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": []}
+        return json.dumps(manifest).encode()
 
     def push(self, path: str, tag: str, body: bytes | None = None) -> Descriptor:
-        body = body or self.document(path, author=tag)
+        body = body or self.manifest(path, author=tag)
         self.registry.put_manifest(self.repository(path), body, OCI_MANIFEST, tag=tag)
-        return described(body)
+        return descriptor(body)
 
     def has(self, path: str, digest: str) -> bool:
         return self.registry.resolve(str(self.repository(path).at(digest))) is not None
 
 
-def described(manifest: bytes) -> Descriptor:
+def descriptor(manifest: bytes) -> Descriptor:
     digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
     return {"mediaType": OCI_MANIFEST, "digest": digest, "size": len(manifest)}
 
 
 @pytest.fixture
 def images(kubeconfig: Path) -> Iterator[Images]:
-    """`kubeconfig` for its environment: the cluster brings the registry."""
+    """Images in the registry of the local cluster, whose address `kubeconfig` puts into the environment."""
     host = os.environ["REGISTRY_PUSH"]
     with RegistryClient(RegistryAccess()) as registry:
         yield Images(registry, host, f"modelyard-tests/{uuid.uuid4().hex[:12]}")
@@ -74,7 +74,7 @@ def images(kubeconfig: Path) -> Iterator[Images]:
 
 @pytest.fixture(scope="session")
 def cosign(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """cosign with these arguments, in the folder of its key pair; it reaches no service of Sigstore's."""
+    """Run cosign in the folder of a new key pair. It connects to no service of Sigstore."""
     folder = tmp_path_factory.mktemp("cosign")
     environment = {**os.environ, "COSIGN_PASSWORD": "hunter2", "HOME": str(folder)}
 
@@ -84,21 +84,21 @@ def cosign(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
 
-    made = run("generate-key-pair")
-    assert made.returncode == 0, made.stderr
+    generated = run("generate-key-pair")
+    assert generated.returncode == 0, generated.stderr
     (folder / "cosign.password").write_text("hunter2")
     return run
 
 
 @pytest.fixture
 def key_folder(cosign: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As `cosign generate-key-pair k8s://…` leaves it in a Secret."""
+    """The folder of a key pair, with the file names of a Secret by `cosign generate-key-pair k8s://…`."""
     return next(path.parent for path in tmp_path_factory.getbasetemp().glob("cosign*/cosign.key"))
 
 
 @pytest.fixture
 def builds(kubeconfig: Path, tmp_path: Path) -> Iterator[Builds]:
-    """Runs build Jobs."""
+    """Runs the program of build Jobs."""
     builds = Builds(
         folder=tmp_path,
         registry=os.environ["REGISTRY_PUSH"],

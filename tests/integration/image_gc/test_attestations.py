@@ -1,4 +1,4 @@
-"""What is attached to images, as others find and verify it."""
+"""Attestations of images, found and verified by the tools of other projects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.integration.image_gc.conftest import (
     Images,
-    described,
+    descriptor,
 )
 
 from modelyard.builder.attestation.attach import attach
@@ -57,11 +57,11 @@ def _facts(repository: str) -> BuildFacts:
     )
 
 
-def _published(images: Images, signer: Signer | None) -> tuple[str, Descriptor]:
-    """An image that gets its attestations, and then its tag, as builds do it."""
-    body = images.document("team/m")
+def _publish(images: Images, signer: Signer | None) -> tuple[str, Descriptor]:
+    """Publish an image as builds do: attach its attestations first, then tag it."""
+    body = images.manifest("team/m")
     repository = images.repository("team/m")
-    image = described(body)
+    image = descriptor(body)
     facts = _facts(f"{repository.registry}/{repository.repository}")
     attach(images.registry, repository, image, facts, signer)
     assert images.push("team/m", "1", body) == image
@@ -72,8 +72,8 @@ def _referrers(images: Images, image: Descriptor, kind: str) -> list[Descriptor]
     return images.registry.referrers(images.repository("team/m"), image["digest"], kind)
 
 
-def test_scanners_find_bill_of_materials_and_provenance(images: Images) -> None:
-    _, image = _published(images, None)
+def test_bill_of_materials_and_provenance_are_referrers_of_the_image(images: Images) -> None:
+    _, image = _publish(images, None)
     repository = images.repository("team/m")
     documents = []
     for kind in ("application/vnd.cyclonedx+json", "application/vnd.in-toto+json"):
@@ -85,9 +85,9 @@ def test_scanners_find_bill_of_materials_and_provenance(images: Images) -> None:
     assert f"sha256:{statement['subject'][0]['digest']['sha256']}" == image["digest"]
 
 
-def test_attaching_again_adds_nothing(images: Images, key_folder: Path) -> None:
+def test_repeated_attach_adds_no_referrer(images: Images, key_folder: Path) -> None:
     signer = load_signer(key_folder)
-    _, image = _published(images, signer)
+    _, image = _publish(images, signer)
     repository = images.repository("team/m")
     before = images.registry.referrers(repository, image["digest"])
     assert len(before) == 5
@@ -99,7 +99,7 @@ def test_attaching_again_adds_nothing(images: Images, key_folder: Path) -> None:
 
 
 def test_cosign_verifies_the_signature(images: Images, cosign: Cosign, key_folder: Path) -> None:
-    reference, image = _published(images, load_signer(key_folder))
+    reference, image = _publish(images, load_signer(key_folder))
     verified = cosign("verify", *KEY, reference)
     assert verified.returncode == 0, verified.stderr
     claims = {item["critical"]["type"]: item["critical"]["image"] for item in json.loads(verified.stdout)}
@@ -107,22 +107,22 @@ def test_cosign_verifies_the_signature(images: Images, cosign: Cosign, key_folde
 
 
 @pytest.mark.parametrize(
-    ("kind", "predicate", "known"),
+    ("kind", "predicate", "field"),
     [
         ("slsaprovenance1", "https://slsa.dev/provenance/v1", "buildDefinition"),
         ("cyclonedx", "https://cyclonedx.org/bom", "bomFormat"),
     ],
 )
 def test_cosign_verifies_the_attestations(
-    images: Images, cosign: Cosign, key_folder: Path, kind: str, predicate: str, known: str
+    images: Images, cosign: Cosign, key_folder: Path, kind: str, predicate: str, field: str
 ) -> None:
-    reference, image = _published(images, load_signer(key_folder))
+    reference, image = _publish(images, load_signer(key_folder))
     verified = cosign("verify-attestation", *KEY, "--type", kind, reference)
     assert verified.returncode == 0, verified.stderr
     statement = json.loads(base64.b64decode(json.loads(verified.stdout)["payload"]))
     assert statement["predicateType"] == predicate
     assert f"sha256:{statement['subject'][0]['digest']['sha256']}" == image["digest"]
-    assert known in statement["predicate"]
+    assert field in statement["predicate"]
 
 
 def _another_key() -> KeySigner:
@@ -130,8 +130,10 @@ def _another_key() -> KeySigner:
 
 
 @pytest.mark.parametrize("signer", [None, _another_key()], ids=["unsigned", "another key"])
-def test_cosign_refuses_others(images: Images, cosign: Cosign, signer: Signer | None) -> None:
-    reference, _ = _published(images, signer)
+def test_cosign_refuses_an_image_without_a_signature_of_the_key(
+    images: Images, cosign: Cosign, signer: Signer | None
+) -> None:
+    reference, _ = _publish(images, signer)
     refused = cosign("verify", *KEY, reference)
     assert refused.returncode != 0
     assert not refused.stdout

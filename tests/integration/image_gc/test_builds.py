@@ -1,4 +1,4 @@
-"""What builds say of the images that they make."""
+"""Attestations of the images that builds make."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def _request(builds: Builds, builder: BuilderKind) -> BuildRequest:
     return builds.request(MODEL, builder=builder, pip_requirements="tomli-w==1.2.0\n")
 
 
-def _attached(request: BuildRequest, digest: str) -> dict[str, Any]:
-    """The documents about an image, by their artifact type."""
+def _attached_documents(request: BuildRequest, digest: str) -> dict[str, Any]:
+    """Return the documents attached to an image by their artifact type."""
     repository = parse_reference(request.repository)
     found = {}
     with RegistryClient(RegistryAccess()) as registry:
@@ -52,11 +52,11 @@ def _attached(request: BuildRequest, digest: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("builder", list(BuilderKind))
-def test_every_image_has_its_bill_of_materials_and_provenance(builds: Builds, builder: BuilderKind) -> None:
+def test_image_has_a_bill_of_materials_and_provenance(builds: Builds, builder: BuilderKind) -> None:
     request = _request(builds, builder)
     ran = builds.run(request)
     assert ran.code == 0, ran.log
-    documents = _attached(request, str(ran.result.digest))
+    documents = _attached_documents(request, str(ran.result.digest))
     assert "token-of-the-secret" not in json.dumps(documents)
 
     bill = documents["application/vnd.cyclonedx+json"]
@@ -79,7 +79,7 @@ def test_every_image_has_its_bill_of_materials_and_provenance(builds: Builds, bu
 
 
 def test_equal_inputs_give_equal_images_on_any_machine(builds: Builds) -> None:
-    """With nothing of the other's in reach, not even a layer; the builds' folders differ too."""
+    """Each build has its own repository and folder, so it cannot reuse a layer of the other."""
     machines: list[dict[str, Any]] = [
         {"umask": 0o022, "PYTHONHASHSEED": "1", "TZ": "UTC", "LC_ALL": "C.UTF-8"},
         {"umask": 0o077, "PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo", "LC_ALL": "POSIX"},
@@ -115,7 +115,7 @@ def test_images_are_signed_with_the_key_of_a_secret(
     assert verified.returncode == 0, verified.stderr
 
 
-def test_a_key_that_is_none_fails_the_build_before_it_begins(builds: Builds, tmp_path: Path) -> None:
+def test_missing_signing_key_fails_the_build(builds: Builds, tmp_path: Path) -> None:
     ran = builds.run(_request(builds, BuilderKind.LAYERS), MODELYARD_SIGNING_KEY=str(tmp_path))
     assert ran.code == 1
     assert ran.result.error is not None
@@ -123,15 +123,15 @@ def test_a_key_that_is_none_fails_the_build_before_it_begins(builds: Builds, tmp
 
 
 @pytest.mark.parametrize("builder", list(BuilderKind))
-def test_images_can_be_left_without(builds: Builds, builder: BuilderKind) -> None:
+def test_disabled_attestations_are_not_attached(builds: Builds, builder: BuilderKind) -> None:
     request = _request(builds, builder)
     ran = builds.run(request, MODELYARD_ATTESTATIONS="false")
     assert ran.code == 0, ran.log
-    assert not _attached(request, str(ran.result.digest))
+    assert not _attached_documents(request, str(ran.result.digest))
 
 
 @pytest.mark.parametrize("builder", list(BuilderKind))
-def test_an_image_is_found_by_its_one_tag(builds: Builds, builder: BuilderKind) -> None:
+def test_image_has_one_tag(builds: Builds, builder: BuilderKind) -> None:
     request = _request(builds, builder)
     ran = builds.run(request)
     with RegistryClient(RegistryAccess()) as registry:

@@ -1,4 +1,4 @@
-"""Cleaning up a real registry, by what a real cluster says."""
+"""`modelyard images` against the registry and the API server of the local cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 from tests.integration.chart.tools import CHART, REQUIRED, runner
 from tests.integration.image_gc.conftest import (
     Images,
-    described,
+    descriptor,
 )
 
 from modelyard.api import labels
@@ -38,7 +38,7 @@ HASHES = [hashlib.sha256(bytes([number])).hexdigest() for number in range(9)]
 def kubeconfig_of_cleanup(
     api: httpx.Client, kubeconfig: Path, kubectl: Callable[..., str], namespace: str, tmp_path: Path
 ) -> Path:
-    """Of the CronJob's account, with the rights that the chart gives it, all in the test's namespace."""
+    """A kubeconfig with the service account of the CronJob, limited to the namespace of the test."""
     values = ("registry.cleanup.enabled=true", f"watchNamespaces={{{namespace}}}")
     arguments = [argument for value in values for argument in ("--set", value)]
     output = runner("helm")("template", "modelyard", CHART, "--namespace", namespace, *REQUIRED, *arguments)
@@ -57,17 +57,23 @@ def kubeconfig_of_cleanup(
 
 @pytest.fixture
 def command(images: Images, namespace: str, kubeconfig_of_cleanup: Path, tmp_path: Path) -> Command:
-    """`modelyard images …`, configured for the namespace and the prefix of this test: what it prints."""
+    """Run `modelyard images …` for the test's namespace and prefix, and return its output."""
     file = tmp_path / "settings.yaml"
     registry = {"push": images.host, "repository": images.prefix}
     settings = {"namespace": namespace, "watchNamespaces": [namespace], "registry": registry}
     file.write_text(yaml.safe_dump(settings))
     source = Path(__file__).parents[3] / "operator"
-    own = {"MODELYARD_CONFIG": str(file), "KUBECONFIG": str(kubeconfig_of_cleanup), "PYTHONPATH": str(source)}
+    overrides = {
+        "MODELYARD_CONFIG": str(file),
+        "KUBECONFIG": str(kubeconfig_of_cleanup),
+        "PYTHONPATH": str(source),
+    }
 
     def run(*arguments: str) -> str:
         program = [sys.executable, "-m", "modelyard", "images", *arguments]
-        done = subprocess.run(program, env=os.environ | own, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            program, env=os.environ | overrides, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -95,28 +101,28 @@ def _post(api: httpx.Client, path: str, body: dict[str, object]) -> None:
     api.post(path, json=body).raise_for_status()
 
 
-def test_what_nobody_needs_goes_and_all_else_stays(
+def test_prune_deletes_unused_images_and_no_others(
     images: Images, command: Command, api: httpx.Client, crds: None, namespace: str
 ) -> None:
     path = f"{namespace}/m"
     workload, recorded, tagged, unused = (images.push(path, name) for name in HASHES[:4])
-    images.push(path, "blessed", images.document(path, author=HASHES[2]))
+    images.push(path, "blessed", images.manifest(path, author=HASHES[2]))
     attached = Attachment("application/vnd.example+json", b"{}")
     images.registry.upload_bytes(images.repository(path), b"{}")
     body = manifest(unused, attached)
     images.registry.put_referrers(images.repository(path), [body], unused["mediaType"])
-    about = described(body)["digest"]
+    referrer = descriptor(body)["digest"]
     layers = images.push(LAYER_CACHE_REPOSITORY, HASHES[4])
-    base = images.push("python", HASHES[5])  # not of the form prefix/namespace/image
+    base = images.push("python", HASHES[5])  # its path is not <prefix>/<namespace>/<image>
     elsewhere = images.push("another-namespace/m", HASHES[6])
     _post(
         api,
         f"/apis/apps/v1/namespaces/{namespace}/deployments",
         _deployment(_location(images, path, workload)),
     )
-    noted = {labels.STATE: "Succeeded", labels.IMAGE_LOCATION: _location(images, path, recorded)}
-    body = revision(Owner("Image", "m", "11111111-1111-1111-1111-111111111111"), 1, {}, noted)
-    body["metadata"].pop("ownerReferences")  # or the garbage collector would take it away
+    annotations = {labels.STATE: "Succeeded", labels.IMAGE_LOCATION: _location(images, path, recorded)}
+    body = revision(Owner("Image", "m", "11111111-1111-1111-1111-111111111111"), 1, {}, annotations)
+    body["metadata"].pop("ownerReferences")  # Kubernetes would delete an object whose owner does not exist
     _post(api, f"/apis/apps/v1/namespaces/{namespace}/controllerrevisions", body)
 
     listed = command("list")
@@ -127,17 +133,17 @@ def test_what_nobody_needs_goes_and_all_else_stays(
     assert listed.count("\n") == 4
 
     assert f"would delete {images.prefix}/{path}@{unused['digest']}" in command("prune", "--older-than=0s")
-    assert "0 were due" in command("prune", "--delete")
+    assert "0 expired" in command("prune", "--delete")
     assert images.has(path, unused["digest"])
 
-    told = command("prune", "--delete", "--older-than=0s")
-    assert f"deleted {images.prefix}/{path}@{unused['digest']}" in told
+    output = command("prune", "--delete", "--older-than=0s")
+    assert f"deleted {images.prefix}/{path}@{unused['digest']}" in output
     assert not images.has(path, unused["digest"])
-    assert not images.has(path, about)
+    assert not images.has(path, referrer)
     assert not images.has(LAYER_CACHE_REPOSITORY, layers["digest"])
     assert set(images.registry.tags(images.repository(path))) == {*HASHES[:3], "blessed"}
-    for where, kept in [(path, workload), (path, recorded), (path, tagged)]:
-        assert images.has(where, kept["digest"])
+    for repository, kept in [(path, workload), (path, recorded), (path, tagged)]:
+        assert images.has(repository, kept["digest"])
     assert images.has("python", base["digest"])
     assert images.has("another-namespace/m", elsewhere["digest"])
-    assert "0 were due, 0 have been unused" in command("prune", "--delete")
+    assert "0 expired, 0 have been unused" in command("prune", "--delete")

@@ -11,12 +11,12 @@ from modelyard.cli.images_arguments import duration
 @pytest.mark.parametrize(
     ("text", "seconds"), [("0s", 0), ("90s", 90), ("30m", 1800), ("12h", 43200), ("7d", 604800)]
 )
-def test_ages(text: str, seconds: int) -> None:
+def test_age_is_a_number_with_a_unit(text: str, seconds: int) -> None:
     assert duration(text) == dt.timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("text", ["7", "-1d", "1w", "1.5h", ""])
-def test_what_is_no_age(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_age_is_refused_with_examples(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["images", "prune", f"--older-than={text}"])
-    assert "is no age such as 90s, 30m, 12h or 7d" in capsys.readouterr().err
+    assert "is not an age such as 90s, 30m, 12h or 7d" in capsys.readouterr().err

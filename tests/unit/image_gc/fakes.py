@@ -1,4 +1,4 @@
-"""A registry and a cluster in memory."""
+"""A registry and a cluster's usage of images, both in memory."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from modelyard.api import labels
 from modelyard.api.owners import Owner
-from modelyard.image_gc.cluster_usage import Marks
-from modelyard.image_gc.repository import Shelf
-from modelyard.image_gc.usage import uses_of
+from modelyard.image_gc.cluster_usage import UnusedSince
+from modelyard.image_gc.repository import ImageRepositories
+from modelyard.image_gc.usage import Usage, find_usage
 from modelyard.kube.types import PODS, REVISIONS, Json
 from modelyard.oci.errors import RegistryForbiddenError
 from modelyard.oci.reference import (
@@ -25,14 +25,14 @@ PREFIX: Final = "modelyard"
 OCI: Final = "application/vnd.oci.image.manifest.v1+json"
 
 
-class FakeRegistry:
-    """As modelyard.oci.RegistryClient; a manifest is there as long as something names it."""
+class FakeGcRegistry:
+    """A GcRegistry with the manifests and tags that a test pushes."""
 
     def __init__(self) -> None:
-        self.manifests: dict[tuple[str, str], bytes] = {}  # repository and digest
-        self.tagged: dict[tuple[str, str], str] = {}  # repository and tag
-        self.lists = True
-        self.deletes = True
+        self.manifests: dict[tuple[str, str], bytes] = {}  # repository and digest → manifest
+        self.tagged: dict[tuple[str, str], str] = {}  # repository and tag → digest
+        self.lists = True  # the catalog of repositories
+        self.deletes = True  # manifests
         self.deletes_tags = True
 
     def push(self, repository: str, tag: str | None, **fields: Any) -> str:
@@ -81,8 +81,9 @@ class FakeRegistry:
     def delete_manifest(self, repository: Reference, digest: str) -> bool:
         if self.deletes:
             self.manifests.pop((repository.repository, digest), None)
-            kept = {key: found for key, found in self.tagged.items() if (key[0], found) in self.manifests}
-            self.tagged = kept
+            self.tagged = {
+                key: found for key, found in self.tagged.items() if (key[0], found) in self.manifests
+            }
         return self.deletes
 
     def delete_tag(self, repository: Reference, tag: str) -> bool:
@@ -90,31 +91,31 @@ class FakeRegistry:
             self.tagged.pop((repository.repository, tag), None)
         return self.deletes_tags
 
-    def shelf(self, *namespaces: str) -> Shelf:
-        return Shelf(self, HOST, PREFIX, namespaces)
+    def image_repositories(self, *namespaces: str) -> ImageRepositories:
+        return ImageRepositories(self, HOST, PREFIX, namespaces)
 
 
-class FakeClusterOfImages:
-    """Objects, and the marks of the last call."""
+class FakeClusterUsage:
+    """A UsageStore with the objects of a cluster, and the times that the last run has saved."""
 
     def __init__(self, *objects: Json) -> None:
         self.objects = list(objects)
-        self.kept: Marks = {}
+        self.saved: UnusedSince = {}
 
-    def uses(self) -> Any:
-        return uses_of(self.objects, PREFIX)
+    def usage(self) -> Usage:
+        return find_usage(self.objects, PREFIX)
 
-    def marks(self) -> Marks:
-        return self.kept
+    def unused_since(self) -> UnusedSince:
+        return self.saved
 
-    def mark(self, marks: Marks) -> None:
-        self.kept = dict(marks)
+    def save_unused_since(self, unused_since: UnusedSince) -> None:
+        self.saved = dict(unused_since)
 
 
-def record(image: str, version: int, location: str | None, state: str | None = "Succeeded") -> Json:
-    """A version of the Image team/`image`."""
-    said = {labels.IMAGE_LOCATION: location, labels.STATE: state}
-    annotations = {key: value for key, value in said.items() if value}
+def image_revision(image: str, version: int, location: str | None, state: str | None = "Succeeded") -> Json:
+    """Return the revision of a version of the Image team/`image`."""
+    fields = {labels.IMAGE_LOCATION: location, labels.STATE: state}
+    annotations = {key: value for key, value in fields.items() if value}
     body = revision(Owner("Image", image, "uid"), version, {"manifestId": "m:1"}, annotations)
     return _in_team(body, REVISIONS.kind)
 
