@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from modelyard import logs
 from modelyard.controller.controller import Controller
 from modelyard.digest_lookup import RegistryDigestLookup
-from modelyard.handlers import lifecycle
+from modelyard.handlers import events, lifecycle  # noqa: F401 - their decorators register the handlers
 from modelyard.kube.client import Client
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.context import Context
@@ -62,12 +62,10 @@ async def _operate(settings: OperatorSettings) -> None:
         registry=registry,
     )
     controller = Controller(ctx)
-    known = kopf.OperatorRegistry()
-    lifecycle.register(known, controller)
     try:
         await kopf.operator(
-            registry=known,
-            standalone=True,
+            memo=kopf.Memo(controller=controller),
+            standalone=True,  # one replica: no peers to agree with
             clusterwide=not settings.watch_namespaces,
             namespaces=settings.watch_namespaces,
             liveness_endpoint=f"http://0.0.0.0:{settings.liveness_port}/healthz",

@@ -150,6 +150,11 @@ class OperatorSettings(_Section):
     sources: SourcesSettings = SourcesSettings()
     scoring: ScoringSettings = ScoringSettings()
 
+    @property
+    def namespaces(self) -> tuple[str | None, ...]:
+        """The namespaces to list and watch; None stands for all of them in one request."""
+        return self.watch_namespaces or (None,)
+
 
 def load() -> OperatorSettings:
     """Return the settings in the file that MODELYARD_CONFIG names, or the defaults without that variable.

@@ -76,8 +76,8 @@ class FakeApiServer:
     lost: Callable[[int, Call], None] = lambda number, call: None  # after it; may raise
     dead: bool = False
     collects: bool = True  # whether the garbage collector runs
-    _version: int = 100
-    _oldest: int = 0
+    version: int = 100
+    oldest_version: int = 0
     _watchers: list[_Watcher] = field(default_factory=list)
 
     # what the operator calls
@@ -112,7 +112,7 @@ class FakeApiServer:
                 and _selects(selector, body)
                 and _selects_fields(fields, body)
             ]
-            return found, str(self._version)
+            return found, str(self.version)
 
     async def create(self, resource: ApiResource, namespace: str, body: Json) -> Json:
         async with self._called("create", resource, body["metadata"]["name"]):
@@ -152,7 +152,7 @@ class FakeApiServer:
         **query: str,
     ) -> AsyncIterator[Json]:
         async with self._called("watch", resource):
-            if int(version) < self._oldest:
+            if int(version) < self.oldest_version:
                 raise Gone("too old resource version")
         selector = query.get("labelSelector", "")
         async for event in self.follow(int(version)):
@@ -260,7 +260,7 @@ class FakeApiServer:
 
     def compact(self) -> None:
         """Forget the history: watches of older versions are gone."""
-        self._oldest = self._version
+        self.oldest_version = self.version
 
     def at(self, resource: ApiResource, name: str, namespace: str = "default") -> Json:
         """An object as it is."""
@@ -302,9 +302,9 @@ class FakeApiServer:
             raise NotFound(f"{resource.plural} {name!r} not found", status=404, reason="NotFound") from None
 
     def _commit(self, resource: ApiResource, type_: str, body: Json) -> None:
-        self._version += 1
-        body["metadata"]["resourceVersion"] = str(self._version)
-        self.history.append(Event(self._version, resource, type_, copy.deepcopy(body)))
+        self.version += 1
+        body["metadata"]["resourceVersion"] = str(self.version)
+        self.history.append(Event(self.version, resource, type_, copy.deepcopy(body)))
 
     def _collect(self) -> None:
         alive = {body["metadata"]["uid"] for body in self.objects.values()}

@@ -16,6 +16,7 @@ from tests.unit.fake_api_server import (
     FakeDigestLookup,
     Killed,
 )
+from tests.unit.fake_kopf import FakeKopf
 
 from modelyard.api import labels
 from modelyard.api.names import API_VERSION
@@ -36,20 +37,36 @@ from modelyard.reconcile.workqueue import WorkQueue
 from modelyard.settings import OperatorSettings
 
 SYSTEM: Final = "modelyard-system"
+_NO_RESYNC: Final = 1e9  # seconds: longer than any test moves its clock
 _ROUNDS: Final = 20_000  # of the event loop, until a test that never comes to rest is given up
 
 
 class Clock:
-    """Time that stands still until it is moved."""
+    """A time that moves only when a test moves it, and the sleepers that wait for it."""
 
     def __init__(self) -> None:
         self.time = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+        self.sleepers: list[tuple[dt.datetime, asyncio.Future[None]]] = []
 
     def __call__(self) -> dt.datetime:
         return self.time
 
     def move(self, seconds: float) -> None:
-        self.time += dt.timedelta(seconds=seconds)
+        self.move_to(self.time + dt.timedelta(seconds=seconds))
+
+    def move_to(self, moment: dt.datetime) -> None:
+        """Move to a later moment and wake the sleepers that are due."""
+        self.time = max(moment, self.time)
+        for due, future in self.sleepers:
+            if due <= self.time and not future.done():
+                future.set_result(None)
+        self.sleepers = [(due, future) for due, future in self.sleepers if not future.done()]
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until the clock has moved by `seconds`."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.sleepers.append((self.time + dt.timedelta(seconds=seconds), future))
+        await future
 
 
 class ClockedQueue(WorkQueue):
@@ -76,7 +93,10 @@ class OperatorHarness:
         self.clock = Clock()
         self.cluster = FakeApiServer(self.clock, schedule)
         self.registry = FakeDigestLookup()
-        self.settings = settings or OperatorSettings()
+        settings = settings or OperatorSettings()
+        if "resync_seconds" not in settings.model_fields_set:
+            settings = settings.model_copy(update={"resync_seconds": _NO_RESYNC})
+        self.settings = settings
         self.serves = True  # whether new pods become ready
         self.outcome: Callable[[BuildRequest], BuildResult] = succeed
         self.builds = 0
@@ -96,8 +116,10 @@ class OperatorHarness:
             recorder=EventRecorder(self.cluster, "test"),
             registry=self.registry,
             now=self.clock,
+            sleep=self.clock.sleep,
         )
         self.controller = Controller(self.ctx)
+        self.kopf = FakeKopf(self.cluster, self.controller, self.settings)
         starting = asyncio.create_task(self.controller.start())
         while not starting.done() and not self.cluster.dead:
             await asyncio.sleep(0)
@@ -106,8 +128,10 @@ class OperatorHarness:
             await asyncio.gather(starting, return_exceptions=True)
             raise Killed
         await starting
+        self.kopf.start()
 
     async def stop(self) -> None:
+        await self.kopf.stop()
         await self.controller.stop()
 
     async def settle(self) -> None:
@@ -130,10 +154,11 @@ class OperatorHarness:
             await self.settle()
             if not alone and self.step():
                 continue
-            due = min(self.queue.later.values(), default=end)
+            sleepers = (due for due, future in self.clock.sleepers if not future.done())
+            due = min([*self.queue.later.values(), *sleepers], default=end)
             if due >= end:
                 return
-            self.clock.time = max(due, self.clock.time)
+            self.clock.move_to(due)
             for key in [key for key, moment in self.queue.later.items() if moment <= self.clock.time]:
                 self.queue.add(key)
 

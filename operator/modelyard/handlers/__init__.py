@@ -1,1 +1,4 @@
-"""The only code with kopf decorators: start, stop and liveness of the process."""
+"""The only code that knows kopf: `events` for the four kinds, `lifecycle` for start, stop and liveness.
+
+The handlers get the controller from kopf's memo: https://docs.kopf.dev/en/stable/memos/.
+"""

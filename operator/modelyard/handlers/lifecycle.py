@@ -1,37 +1,85 @@
-"""Start, stop and liveness of the operator."""
+"""Start, stop, login and liveness of the operator, and kopf's settings."""
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 import kopf
 
-from modelyard.controller.controller import Controller
-from modelyard.kube.types import Json
+from modelyard.backoff import Backoff
+
+_RETRY: Final = Backoff(first_seconds=0.5, most_seconds=30.0, jitter=0.5)
 
 
-def register(registry: kopf.OperatorRegistry, controller: Controller) -> None:
-    """The controller starts and stops with the process, and answers its liveness probe."""
+@kopf.on.login()
+async def login(**arguments: Any) -> kopf.ConnectionInfo | None:
+    """Log in with the pod's ServiceAccount, or with the kubeconfig outside of a cluster."""
+    return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
 
-    @kopf.on.login(registry=registry, id="login")
-    async def login(**given: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
 
-    @kopf.on.startup(registry=registry, id="start")
-    async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
-        configure(settings)
-        await controller.start()
+@kopf.on.startup()
+async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
+    """Configure kopf, then start the controller: its cache is complete before kopf begins to watch."""
+    configure(settings)
+    await memo.controller.start()
 
-    @kopf.on.cleanup(registry=registry, id="stop")
-    async def stop(**_: Any) -> None:
-        await controller.stop()
 
-    @kopf.on.probe(registry=registry, id="watches")
-    async def watches(**_: Any) -> Json:
-        return controller.health()
+@kopf.on.cleanup()
+async def stop(memo: kopf.Memo, **_: Any) -> None:
+    """Stop the controller."""
+    await memo.controller.stop()
+
+
+@kopf.on.probe(id="watches")
+async def watches(memo: kopf.Memo, **_: Any) -> dict[str, int]:
+    """Answer the liveness probe; the RuntimeError of a stale watch fails it."""
+    health: dict[str, int] = memo.controller.health()
+    return health
 
 
 def configure(settings: kopf.OperatorSettings) -> None:
-    """Kopf's settings; why each one is there: https://docs.kopf.dev/en/stable/configuration/."""
-    settings.posting.enabled = False  # events are posted deliberately, on changes of state
-    settings.scanning.disabled = True  # kopf watches nothing: one of its events costs more than a reconcile
+    """Set what differs from kopf's defaults: https://docs.kopf.dev/en/stable/configuration/."""
+    # The operator posts its own Kubernetes events, on changes of state only.
+    settings.posting.enabled = False
+    # The four kinds are known. Watching CustomResourceDefinitions and Namespaces would need more rights.
+    settings.scanning.disabled = True
+    # One answer with thousands of objects costs memory on both sides; client-go's page has 500.
+    settings.watching.chunk_size = 500
+    # A watch is renewed every 4 minutes: proxies drop silent connections, and a renewed watch notices.
+    settings.watching.server_timeout = 240
+    settings.watching.client_timeout = 300  # the server ends a watch before the client does
+    settings.watching.connect_timeout = 10
+    settings.networking.request_timeout = 30
+    # A kopf watch that runs out of retries ends the process. An API server that restarts is away for seconds
+    # to minutes, and answers 403 until it has loaded RBAC: the retries do not run out.
+    settings.networking.error_backoffs = Retries()
+    # The handlers store nothing on the objects. By default kopf copies and compares each object in each event.
+    settings.persistence.diffbase_storage = NoDiffBase()
+    # kopf logs each retry as an error, and each event at debug level.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+
+
+class Retries(Iterable[float]):
+    """Seconds to wait before each retry of a request, without an end."""
+
+    def __iter__(self) -> Iterator[float]:
+        """Begin with the first wait again, for each request."""
+        return (_RETRY.seconds(failures) for failures in itertools.count(1))
+
+
+class NoDiffBase(kopf.DiffBaseStorage):
+    """Keeps no copy of an object: event handlers do not ask for differences."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:
+        """Return an empty essence."""
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        """Return None: no object has a stored essence."""
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Store nothing."""

@@ -1,0 +1,131 @@
+"""Objects of the four kinds: kopf's events put into the cache and the work queue.
+
+kopf lists and watches the four kinds and calls `observe` for each event. Two things kopf does not give, and
+this module adds them:
+
+- Complete knowledge before the first reconcile: `load` lists all objects once before kopf starts to watch.
+- Deletions while a watch was disconnected: kopf lists again and reports the objects that exist, with the
+  event type None, but no deletion. After such a list, and once in each resync, `compare` lists the metadata
+  of each kind. An object that is absent there, or newer there, is fetched before its next reconcile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+from typing import Final
+
+from modelyard.api.kinds import KINDS, Kind
+from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.backoff import Backoff
+from modelyard.kube.client import METADATA_LIST
+from modelyard.kube.errors import KubeError
+from modelyard.kube.types import Json
+from modelyard.reconcile.context import Context
+from modelyard.reconcile.workqueue import Key
+
+_LOG: Final = logging.getLogger(__name__)
+_RETRY: Final = Backoff(first_seconds=0.5, most_seconds=30.0, jitter=0.5)
+_LIST_SETTLES: Final = 2.0  # seconds: the chunks of one list of kopf start one comparison
+_LATE_AFTER: Final = 60.0  # seconds that kopf has to report an object that a comparison found changed
+
+
+class CustomObjects:
+    """Feeds the cache and the work queue with the events of the four kinds."""
+
+    def __init__(self, ctx: Context):
+        self._ctx = ctx
+        self._listed = asyncio.Event()  # kopf has listed a kind since the last comparison
+        self._late: dict[str, dt.datetime] = {}  # kind → when a comparison found a change without an event
+
+    async def load(self) -> None:
+        """List all objects into the cache; try again while the API server or a CRD is missing."""
+        for kind in KINDS:
+            for namespace in self._ctx.settings.namespaces:
+                await self._load(kind, namespace)
+
+    async def _load(self, kind: Kind, namespace: str | None) -> None:
+        resource = CUSTOM_RESOURCES[kind.name]
+        failures = 0
+        while True:
+            try:
+                bodies = await self._ctx.client.list_all(resource, namespace)
+            except KubeError as error:
+                failures += 1
+                seconds = _RETRY.seconds(failures, error.retry_after)
+                _LOG.warning("list of %s: %s; retrying in %.1f s", resource.qualified, error, seconds)
+                await self._ctx.sleep(seconds)
+                continue
+            for body in bodies:
+                self._ctx.cache.objects.put(kind.name, body)
+            return
+
+    def observe(self, kind: Kind, event_type: str | None, body: Json) -> None:
+        """Take one of kopf's events: `event_type` is ADDED, MODIFIED, DELETED, or None from a list."""
+        self._late.pop(kind.name, None)
+        if event_type is None:
+            self._listed.set()
+        if event_type == "DELETED":
+            self.remove(kind.name, body)
+        elif key := self._ctx.cache.objects.put(kind.name, body):
+            self._ctx.queue.add(key)
+
+    def remove(self, kind: str, body: Json) -> None:
+        """Drop a deleted object and queue it and the objects that refer to it."""
+        key = self._ctx.cache.objects.delete(kind, body)
+        for affected in (key, *self._ctx.cache.objects.dependents(key)):
+            self._ctx.queue.add(affected)
+
+    async def compare_after_lists(self) -> None:
+        """Compare all kinds after each list of kopf, for as long as the process runs.
+
+        All kinds: what broke one watch may have broken the others, and a list without objects makes no event.
+        """
+        while True:
+            await self._listed.wait()
+            await self._ctx.sleep(_LIST_SETTLES)
+            self._listed.clear()
+            await self.compare_all()
+
+    async def compare_all(self) -> None:
+        """Compare all kinds."""
+        for kind in KINDS:
+            await self.compare(kind.name)
+
+    async def compare(self, kind: str) -> None:
+        """Queue the objects of a kind whose presence or version in the API server differs from the cache."""
+        live: dict[Key, int] = {}
+        before = set(self._ctx.cache.objects.keys())
+        try:
+            for namespace in self._ctx.settings.namespaces:
+                for body in await self._ctx.client.list_all(
+                    CUSTOM_RESOURCES[kind], namespace, accept=METADATA_LIST
+                ):
+                    metadata = body["metadata"]
+                    live[Key(kind, metadata["namespace"], metadata["name"])] = int(
+                        metadata["resourceVersion"]
+                    )
+        except KubeError as error:
+            _LOG.warning("comparison of %s: %s; the next resync compares again", kind, error)
+            return
+        for key in before:
+            if key.kind == kind and key not in live:
+                self._refetch(key)
+        for key, version in live.items():
+            item = self._ctx.cache.objects.get(key)
+            if item and item.resource_version >= version:
+                continue
+            self._late.setdefault(kind, self._ctx.now())
+            if item:
+                self._refetch(key)
+
+    def _refetch(self, key: Key) -> None:
+        self._ctx.cache.objects.mark_stale(key)
+        self._ctx.queue.add(key)
+
+    def check(self) -> None:
+        """Raise RuntimeError if kopf has not reported a change within 60 s."""
+        for kind, since in self._late.items():
+            if (self._ctx.now() - since).total_seconds() > _LATE_AFTER:
+                raise RuntimeError(f"kopf has not reported changes of {kind} objects for {_LATE_AFTER:g} s")

@@ -1,0 +1,140 @@
+"""Workers: take a key from the queue, reconcile its object, and report the outcome or try again later."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from pydantic import ValidationError
+
+from modelyard.api.kinds import IMAGE
+from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.controller.custom_objects import CustomObjects
+from modelyard.kube.errors import Conflict, Forbidden, NamespaceTerminating, NotFound, Rejected, Unavailable
+from modelyard.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
+from modelyard.reconcile import image, manifest, model, service
+from modelyard.reconcile.children import NameTaken
+from modelyard.reconcile.context import Context
+from modelyard.reconcile.objects import CustomObject
+from modelyard.reconcile.outcome import Outcome, failed
+from modelyard.reconcile.readiness import gate_readiness
+from modelyard.reconcile.status_writer import previous_fields, write_status
+from modelyard.reconcile.workqueue import Key
+
+_LOG: Final = logging.getLogger(__name__)
+_RECONCILERS: Final[dict[str, Callable[[Context, CustomObject], Awaitable[Outcome]]]] = {
+    "Model": model.reconcile,
+    "Manifest": manifest.reconcile,
+    "Image": image.reconcile,
+    "Service": service.reconcile,
+}
+# Denials in a row, within about a minute, before one is final: an API server that has not loaded RBAC yet
+# denies everything.
+_FINAL_DENIAL: Final = 8
+_NAME_TAKEN_RETRY: Final = 30.0  # seconds until a name that a stranger's object holds is tried again
+_REJECTED_RETRY: Final = 60.0  # seconds until a request that the API server rejected is tried again
+
+
+class Worker:
+    """Reconciles one object at a time; several run side by side on one queue."""
+
+    def __init__(self, ctx: Context, custom_objects: CustomObjects):
+        self._ctx = ctx
+        self._custom_objects = custom_objects
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        queue = self._ctx.queue
+        while True:
+            key = await queue.get()
+            QUEUE_DEPTH.set(len(queue))
+            started = time.perf_counter()
+            try:
+                seconds = await self.reconcile(key)
+            except (Conflict, Forbidden, NotFound, Unavailable) as error:
+                if isinstance(error, NotFound):
+                    self._ctx.cache.objects.mark_stale(key)  # its namespace may be gone, and the object with it
+                _LOG.warning("%s: %s; retrying in %.1f s", key, error, queue.retry(key))
+            except Exception:
+                RECONCILE_ERRORS.labels(kind=key.kind).inc()
+                _LOG.exception("%s; retrying in %.1f s", key, queue.retry(key))
+            else:
+                queue.forget(key)
+                if seconds is not None:
+                    queue.add_after(key, seconds)
+            finally:
+                queue.done(key)
+                RECONCILE_SECONDS.labels(kind=key.kind).observe(time.perf_counter() - started)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Reconcile one object; return the seconds until its next reconcile, or None to wait for an event."""
+        item = await self.current(key)
+        if item is None or item.deleting:
+            if key.kind == IMAGE.name:
+                await image.cancel_builds(self._ctx, key)
+            return None
+        try:
+            outcome = await self._outcome(item)
+        except NamespaceTerminating:
+            return None  # the object is deleted with its namespace, and nothing can be created there
+        outcome = gate_readiness(self._ctx.cache, outcome)
+        await write_status(self._ctx, item, outcome)
+        return outcome.requeue_after
+
+    async def _outcome(self, item: CustomObject) -> Outcome:
+        """Return the reconciler's outcome; errors of the user or the cluster become a failed outcome."""
+        key, cache = item.key, self._ctx.cache
+        try:
+            return await _RECONCILERS[key.kind](self._ctx, item)
+        except NamespaceTerminating:
+            raise
+        except ValidationError as error:
+            return failed("InvalidSpec", _sentence(error), cache.revisions.newest(key), **previous_fields(item))
+        except NameTaken as error:
+            return failed(
+                "NameTaken",
+                str(error),
+                cache.revisions.newest(key),
+                requeue_after=_NAME_TAKEN_RETRY,
+                **previous_fields(item),
+            )
+        except Rejected as error:
+            if isinstance(error, Forbidden) and self._ctx.queue.failures(key) < _FINAL_DENIAL:
+                raise
+            return failed(
+                error.reason or "Refused",
+                f"the API server rejected a request for this object: {error.message}",
+                cache.revisions.newest(key),
+                requeue_after=_REJECTED_RETRY,
+                **previous_fields(item),
+            )
+
+    async def current(self, key: Key) -> CustomObject | None:
+        """Return an object from the cache, fetched from the API server first if it may be stale.
+
+        Each resource has its own watch. The deletion of a child may be reported before that of its owner; the
+        child would be created, and garbage-collected, once more.
+        """
+        cache = self._ctx.cache
+        item = cache.objects.get(key)
+        if item is None or not item.needs_refetch:
+            return item
+        live = await self._ctx.client.get_or_none(CUSTOM_RESOURCES[key.kind], key.namespace, key.name)
+        item.needs_refetch = False
+        if cache.objects.get(key) is None:
+            return None  # the watch reported the deletion during the request, and reports it only once
+        if live:
+            cache.objects.put(key.kind, live)
+        else:
+            self._custom_objects.remove(
+                key.kind, {"metadata": {"namespace": key.namespace, "name": key.name}}
+            )
+        return cache.objects.get(key)
+
+
+def _sentence(error: ValidationError) -> str:
+    """Return the first problem of a spec, with its field."""
+    first = error.errors()[0]
+    return f"spec.{'.'.join(map(str, first['loc']))}: {first['msg']}"

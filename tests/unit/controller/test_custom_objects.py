@@ -1,0 +1,138 @@
+"""kopf's events in the cache and the queue, and the comparison that finds missed ones."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.fake_api_server import Call
+from tests.unit.operator_harness import OperatorHarness, model, sample_objects
+
+from modelyard.api.kinds import MODEL
+from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.kube.errors import Unavailable
+from modelyard.kube.types import REVISIONS
+from modelyard.reconcile.workqueue import Key
+from modelyard.settings import OperatorSettings
+
+KEY = Key("Model", "default", "m")
+
+
+async def test_start_waits_for_a_list_that_fails(harness: OperatorHarness) -> None:
+    await harness.stop()
+    harness.apply(*sample_objects())
+    failures = [3]
+
+    def fail(_: int, call: Call) -> None:
+        if call == Call("list", "models") and failures[0]:
+            failures[0] -= 1
+            harness.clock.move(60)
+            raise Unavailable("away")
+
+    harness.cluster.fault = fail
+    # The clock stands still during a start: the sleep between two attempts ends at once.
+    harness.clock.sleep = _no_sleep  # type: ignore[method-assign]
+    await harness.start()
+    assert failures == [0]
+    assert harness.cache.objects.get(KEY) is not None
+    harness.cluster.fault = lambda number, call: None
+
+
+async def _no_sleep(_: float) -> None:
+    return
+
+
+@pytest.mark.parametrize("kind", CUSTOM_RESOURCES)
+async def test_deletion_during_a_gap_of_the_watch_is_found_after_the_next_list(
+    serving: OperatorHarness, kind: str
+) -> None:
+    """Orphaned revisions: no event of a child leads to the deleted object."""
+    serving.cluster.collects = False
+    serving.cluster.hang_up()
+    serving.cluster.remove(CUSTOM_RESOURCES[kind], "default", "m", told=False)
+    serving.apply(model("another"))
+    serving.cluster.compact()
+    await serving.play()
+    assert serving.cache.objects.get(Key(kind, "default", "m")) is None
+
+
+async def test_deletion_of_the_only_object_during_a_gap_is_found_by_the_resync() -> None:
+    """A list without objects makes no event, so nothing starts a comparison before the resync."""
+    harness = OperatorHarness(OperatorSettings(resync_seconds=600))
+    await harness.start()
+    harness.apply(model())
+    await harness.play(seconds=5)
+    harness.cluster.collects = False
+    harness.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m", told=False)
+    await harness.play(seconds=5)
+    assert harness.cache.objects.get(KEY) is not None
+    await harness.play(seconds=700)
+    assert harness.cache.objects.get(KEY) is None
+    await harness.stop()
+
+
+async def test_recreation_during_a_gap_registers_the_new_object(serving: OperatorHarness) -> None:
+    before = serving.cluster.at(CUSTOM_RESOURCES["Model"], "m")["metadata"]["uid"]
+    serving.cluster.hang_up()
+    serving.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m", told=False)
+    serving.apply(model(url="https://h/other"))
+    serving.cluster.compact()
+    await serving.play()
+    after = serving.cluster.at(CUSTOM_RESOURCES["Model"], "m")["metadata"]["uid"]
+    assert after != before
+    assert serving.cache.objects.get(KEY) is not None
+    assert serving.cluster.at(REVISIONS, "model-m-1")["metadata"]["ownerReferences"][0]["uid"] == after
+
+
+async def test_late_event_of_an_older_version_changes_nothing(serving: OperatorHarness) -> None:
+    old = serving.cluster.at(CUSTOM_RESOURCES["Model"], "m")
+    serving.change("Model", url="https://h/2")
+    await serving.play()
+    serving.controller.observe(MODEL, "MODIFIED", old)
+    assert serving.queue.idle
+    item = serving.cache.objects.get(KEY)
+    assert item is not None
+    assert item.spec["url"] == "https://h/2"
+
+
+async def test_late_deletion_of_an_older_object_changes_nothing(serving: OperatorHarness) -> None:
+    old = serving.cluster.at(CUSTOM_RESOURCES["Model"], "m")
+    serving.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m")
+    serving.apply(model(url="https://h/2"))
+    await serving.play()
+    serving.controller.observe(MODEL, "DELETED", old)
+    await serving.play()
+    assert serving.cache.objects.get(KEY) is not None
+    assert serving.said("Model") == ("m:1", "Succeeded", "Registered")
+
+
+async def test_liveness_fails_when_kopf_does_not_report_a_change(serving: OperatorHarness) -> None:
+    await serving.kopf.stop()
+    serving.change("Model", url="https://h/2")
+    await serving.controller.custom_objects.compare("Model")
+    serving.controller.health()
+    serving.clock.move(61)
+    with pytest.raises(RuntimeError, match="kopf has not reported changes of Model objects for 60 s"):
+        serving.controller.health()
+    serving.controller.observe(MODEL, "MODIFIED", serving.cluster.at(CUSTOM_RESOURCES["Model"], "m"))
+    serving.controller.health()
+
+
+async def test_comparison_repairs_a_change_that_kopf_missed(serving: OperatorHarness) -> None:
+    await serving.kopf.stop()
+    serving.change("Model", url="https://h/2")
+    await serving.controller.custom_objects.compare("Model")
+    await serving.play(seconds=1)
+    assert serving.said("Model") == ("m:2", "Succeeded", "Registered")
+
+
+async def test_failed_comparison_waits_for_the_next_one(
+    serving: OperatorHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: int, call: Call) -> None:
+        if call.verb == "list":
+            raise Unavailable("away")
+
+    serving.cluster.fault = fail
+    await serving.controller.custom_objects.compare("Model")
+    assert "comparison of Model: away" in caplog.text
+    assert serving.cache.objects.get(KEY) is not None
+    assert serving.queue.idle
