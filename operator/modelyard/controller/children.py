@@ -1,4 +1,4 @@
-"""Children and build Jobs: one lean watch of each resource, with a label selector that the API server applies."""
+"""Children and build Jobs: one lean watch of each resource, with a server-side label selector."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from typing import Final
 
 from modelyard.api.kinds import SERVICE
+from modelyard.api.labels import BUILDS, JOB_NAME, SELECTOR, service_of_keys
 from modelyard.kube.client import METADATA_LIST
 from modelyard.kube.reflector import Reflector
 from modelyard.kube.types import (
@@ -19,15 +20,15 @@ from modelyard.kube.types import (
     SECRETS,
     ApiResource,
     Json,
+    Key,
 )
 from modelyard.reconcile.builds.log_watcher import BuildLogWatcher
 from modelyard.reconcile.builds.pods import is_running, terminated
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.workqueue import Key
-from modelyard.api.labels import BUILDS, JOB_NAME, SELECTOR, service_of_keys
 
 WATCH_STALE_SECONDS: Final = 300.0  # longer than one watch request (240 s) and several bookmarks (60 s)
-# Their status changes with each measurement or pod, and a watch would report that; a resync finds other changes.
+# Their status changes with each measurement or pod, and a watch would report that. A resync finds all
+# other changes.
 UNWATCHED: Final = (AUTOSCALERS, DISRUPTION_BUDGETS)
 
 _WATCHED: Final = (REVISIONS, DEPLOYMENTS, CORE_SERVICES, SECRETS)
@@ -128,10 +129,12 @@ class ChildWatches:
     def on_job(self, _: ApiResource, body: Json, deleted: bool) -> None:
         """Take an event of a build Job and queue its Image."""
         cache = self._ctx.cache
-        self._add(cache.build_jobs.delete(body["metadata"]["name"]) if deleted else cache.build_jobs.put(body))
+        self._add(
+            cache.build_jobs.delete(body["metadata"]["name"]) if deleted else cache.build_jobs.put(body)
+        )
 
     def on_build_pod(self, _: ApiResource, body: Json, deleted: bool) -> None:
-        """Take an event of a build's pod: follow the log of a running one, complete the Job of one that ended."""
+        """Take an event of a build's pod: follow its log while it runs, complete its Job when it has ended."""
         if deleted:
             return
         job = body["metadata"]["labels"][JOB_NAME]

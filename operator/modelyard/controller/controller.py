@@ -28,7 +28,7 @@ class Controller:
         self.worker = Worker(ctx, self.custom_objects)
 
     async def start(self) -> None:
-        """Fill the cache with all that exists, then start the workers: no reconcile sees half of the state."""
+        """Fill the cache, then start the workers: no reconcile sees an incomplete state."""
         ctx = self._ctx
         self._tasks = self.children.start()
         await self.children.sync(self._tasks)

@@ -21,9 +21,8 @@ from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.backoff import Backoff
 from modelyard.kube.client import METADATA_LIST
 from modelyard.kube.errors import KubeError
-from modelyard.kube.types import Json
+from modelyard.kube.types import Json, Key
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.workqueue import Key
 
 _LOG: Final = logging.getLogger(__name__)
 _RETRY: Final = Backoff(first_seconds=0.5, most_seconds=30.0, jitter=0.5)

@@ -13,6 +13,7 @@ from modelyard.api.kinds import IMAGE
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.controller.custom_objects import CustomObjects
 from modelyard.kube.errors import Conflict, Forbidden, NamespaceTerminating, NotFound, Rejected, Unavailable
+from modelyard.kube.types import Key
 from modelyard.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
 from modelyard.reconcile import image, manifest, model, service
 from modelyard.reconcile.children import NameTaken
@@ -21,7 +22,6 @@ from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed
 from modelyard.reconcile.readiness import gate_readiness
 from modelyard.reconcile.status_writer import previous_fields, write_status
-from modelyard.reconcile.workqueue import Key
 
 _LOG: Final = logging.getLogger(__name__)
 _RECONCILERS: Final[dict[str, Callable[[Context, CustomObject], Awaitable[Outcome]]]] = {
@@ -55,7 +55,9 @@ class Worker:
                 seconds = await self.reconcile(key)
             except (Conflict, Forbidden, NotFound, Unavailable) as error:
                 if isinstance(error, NotFound):
-                    self._ctx.cache.objects.mark_stale(key)  # its namespace may be gone, and the object with it
+                    self._ctx.cache.objects.mark_stale(
+                        key
+                    )  # its namespace may be gone, and the object with it
                 _LOG.warning("%s: %s; retrying in %.1f s", key, error, queue.retry(key))
             except Exception:
                 RECONCILE_ERRORS.labels(kind=key.kind).inc()
@@ -91,7 +93,9 @@ class Worker:
         except NamespaceTerminating:
             raise
         except ValidationError as error:
-            return failed("InvalidSpec", _sentence(error), cache.revisions.newest(key), **previous_fields(item))
+            return failed(
+                "InvalidSpec", _sentence(error), cache.revisions.newest(key), **previous_fields(item)
+            )
         except NameTaken as error:
             return failed(
                 "NameTaken",

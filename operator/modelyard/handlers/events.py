@@ -1,9 +1,9 @@
 """One handler for each kind: each kopf event of an object puts its key into the work queue.
 
-kopf calls a handler when it first lists an object (event type None), and when an object is created, changed
-or deleted. The handlers are coroutines because kopf runs plain functions in threads, and the cache and the queue
-belong to the event loop. `on.event` is kopf's handler without progress storage, finalizers or retries: the
-queue owns order, pauses and retries.
+kopf calls a handler when it lists an object (event type None), and when an object is created, changed or
+deleted. The handlers are coroutines because kopf runs plain functions in threads, and the cache and the
+queue belong to the event loop. `on.event` is kopf's handler without progress storage, finalizers or retries:
+the queue owns order, pauses and retries.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def configure(settings: kopf.OperatorSettings) -> None:
     # A kopf watch that runs out of retries ends the process. An API server that restarts is away for seconds
     # to minutes, and answers 403 until it has loaded RBAC: the retries do not run out.
     settings.networking.error_backoffs = Retries()
-    # The handlers store nothing on the objects. By default kopf copies and compares each object in each event.
+    # The handlers store nothing on the objects. By default kopf copies and compares the object in each event.
     settings.persistence.diffbase_storage = NoDiffBase()
     # kopf logs each retry as an error, and each event at debug level.
     logging.getLogger("kopf").setLevel(logging.WARNING)

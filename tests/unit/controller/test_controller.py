@@ -190,17 +190,11 @@ async def test_a_record_that_is_told_before_its_answer_comes_is_news_to_others_o
     body = serving.cluster.at(REVISIONS, "model-m-1")
     model, manifest = Key("Model", "default", "m"), Key("Manifest", "default", "m")
     for creates, expected in ((True, {manifest}), (False, {model, manifest})):
-<<<<<<< HEAD
         serving.cache.revisions.delete(body)
         with serving.cache.pending_writes.creating(
             REVISIONS, "default", "model-m-1" if creates else "another"
         ):
-            serving.controller._on_child(REVISIONS, body, False)
-=======
-        serving.cache.revisions.delete(body)
-        with serving.cache.creating(REVISIONS, "default", "model-m-1" if creates else "another"):
             serving.controller.children.on_child(REVISIONS, body, False)
->>>>>>> 1511d93 (Reconcile the four kinds from kopf's events)
         assert serving.queue._queued == expected
         await serving.settle()
 
@@ -315,13 +309,8 @@ async def test_an_object_whose_end_is_told_while_it_is_looked_at_stays_gone(
 
     serving.cache.objects.mark_stale(key)
     monkeypatch.setattr(serving.controller._ctx.client, "get_or_none", late)
-<<<<<<< HEAD
-    assert await serving.controller._item(key) is None
-    assert serving.cache.objects.get(key) is None
-=======
     assert await serving.controller.worker.current(key) is None
     assert serving.cache.objects.get(key) is None
->>>>>>> 1511d93 (Reconcile the four kinds from kopf's events)
 
 
 async def test_what_finds_no_place_any_more_is_looked_at(serving: OperatorHarness) -> None:

@@ -9,8 +9,7 @@ from tests.unit.operator_harness import OperatorHarness, model, sample_objects
 from modelyard.api.kinds import MODEL
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.errors import Unavailable
-from modelyard.kube.types import REVISIONS
-from modelyard.reconcile.workqueue import Key
+from modelyard.kube.types import REVISIONS, Key
 from modelyard.settings import OperatorSettings
 
 KEY = Key("Model", "default", "m")
