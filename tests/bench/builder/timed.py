@@ -9,7 +9,7 @@ import time
 # The builder's own imports, then when its own code begins: seconds of the clock that all processes share.
 BUILD = """
 import sys, time
-import modelyard.builder.job, modelyard.build.layers.builder
+import modelyard.builder.job, modelyard.builder.layers.layer_builder
 print(time.monotonic(), file=sys.stderr, flush=True)
 modelyard.builder.job.main()
 """

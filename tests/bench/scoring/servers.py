@@ -123,7 +123,7 @@ def install_runtime() -> Path:
     runtime = BUILD / "runtime"
     package = runtime / "modelyard"
     if not package.exists():
-        pins = ROOT / "operator" / "modelyard" / "build" / "runtime-requirements.txt"
+        pins = ROOT / "operator" / "modelyard" / "contract" / "runtime-requirements.txt"
         python = BUILD / OURS.requirements / "bin" / "python"
         install = ["uv", "pip", "install", "-q", "--python", python, "--target", runtime, "-r", pins]
         subprocess.run(install, check=True)

@@ -33,7 +33,7 @@ def prepare() -> tuple[Server, Server, Server]:
     old = _environment("old_wheels")
     peer = _environment("azmlinfsrv")
     runtime = BUILD / "runtime"
-    pins = ROOT / "operator" / "modelyard" / "build" / "runtime-requirements.txt"
+    pins = ROOT / "operator" / "modelyard" / "contract" / "runtime-requirements.txt"
     _once(
         runtime, pins, ["uv", "pip", "install", "-q", "--python", f"{driver}/bin/python", "--target", runtime]
     )
