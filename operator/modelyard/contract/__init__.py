@@ -5,6 +5,7 @@
 - `build_progress`: the lines of the build log that the operator reads
 - `build_pod`: environment variables, paths and exit codes of the pod
 - `image_layout`: paths, port and user of the image
+- `registry_names`: names of tags and repositories that image garbage collection must know
 - `scoring_runtime`: the files of this package that go into the image, and their hash
 - `urls`: how both programs read and redact the URLs of sources
 """

@@ -10,8 +10,11 @@ from typing import Final
 from modelyard.scoring.contract import APP_ROOT, PORT
 from modelyard.scoring.contract import USER_ID as USER
 
-__all__ = ["APP_ROOT", "ENVIRONMENT", "MODELS_ROOT", "PORT", "RUNTIME", "USER"]
+__all__ = ["APP_ROOT", "ENVIRONMENT", "LAYOUT_VERSION", "MODELS_ROOT", "PORT", "RUNTIME", "USER"]
 
 MODELS_ROOT: Final = "/var/azureml-models"
 RUNTIME: Final = "/opt/modelyard/runtime"
 ENVIRONMENT: Final = "/opt/modelyard/environment"
+
+LAYOUT_VERSION: Final = 2
+"""Part of the hash of an image's inputs. Raise it when the builder makes another image of the same inputs."""

@@ -1,4 +1,7 @@
-"""The scoring runtime as it goes into images: the package's own code and its pinned dependencies."""
+"""The scoring runtime in images: the modules of this package, and pinned dependencies.
+
+The operator hashes the runtime into the tag of an image. The builder copies the runtime into the image.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,17 @@ RUNTIME_REQUIREMENTS: Final = Path(__file__).with_name("runtime-requirements.txt
 
 
 def runtime_files(package: Path = PACKAGE) -> tuple[Path, ...]:
-    """The modules that an image needs, relative to the folder of `package`; sorted."""
+    """Return the paths of the modules for images, relative to the folder `package` and sorted."""
     modules = (package / "__init__.py", *(package / "scoring").rglob("*.py"))
     return tuple(sorted(path.relative_to(package) for path in modules))
 
 
 @cache
 def runtime_version(package: Path = PACKAGE) -> str:
-    """64 hexadecimal digits that change with any of it: images built with another one are not reused."""
+    """Return 64 hexadecimal digits that change with every module and every pinned dependency of the runtime.
+
+    An image with another version of the runtime is not reused.
+    """
     digest = hashlib.sha256(RUNTIME_REQUIREMENTS.read_bytes())
     for path in runtime_files(package):
         content = (package / path).read_bytes()

@@ -9,8 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
-from modelyard.builder.attestation.attach import UNATTESTED_SUFFIX
-from modelyard.builder.layers.layer_cache import LAYER_CACHE_REPOSITORY
+from modelyard.contract.registry_names import LAYER_CACHE_REPOSITORY, UNATTESTED_SUFFIX
 from modelyard.oci.errors import RegistryError, RegistryRefusedError
 from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference

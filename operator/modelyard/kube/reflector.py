@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Final
 
 from modelyard.kube.client import METADATA_LIST, METADATA_ONLY
-from modelyard.kube.interface import KubeClient
 from modelyard.kube.errors import Gone, KubeError
+from modelyard.kube.interface import KubeClient
 from modelyard.kube.types import ApiResource, Json
 
 _LOG: Final = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ import uuid
 from typing import Final
 
 from modelyard.api.names import API_VERSION
-from modelyard.kube.interface import KubeClient
 from modelyard.kube.errors import KubeError, NamespaceTerminating
+from modelyard.kube.interface import KubeClient
 from modelyard.kube.types import EVENTS
 from modelyard.reconcile.objects import CustomObject
 

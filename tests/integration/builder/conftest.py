@@ -26,10 +26,10 @@ from modelyard.contract.build_request import (
     ModelInput,
     Source,
 )
-from modelyard.contract.input_hash import input_hash
 from modelyard.contract.scoring_runtime import runtime_version
 from modelyard.oci import RegistryClient
 from modelyard.oci.registry_config import RegistryAccess
+from modelyard.reconcile.builds.input_hash import input_hash
 
 START_SECONDS: Final = 30
 USERS: Final = b"me:$2b$05$abcdefghijklmnopqrstuuLK7U1u6pVRmL7L1BBM2aS35PSZnDXlK\n"  # bcrypt

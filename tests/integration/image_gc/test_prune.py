@@ -24,7 +24,7 @@ from modelyard.builder.attestation.attach import (
     Attachment,
     manifest,
 )
-from modelyard.builder.layers.layer_cache import LAYER_CACHE_REPOSITORY
+from modelyard.contract.registry_names import LAYER_CACHE_REPOSITORY
 from modelyard.oci import Descriptor
 from modelyard.resources.revision import revision
 

@@ -11,7 +11,7 @@ from tests.unit.image_gc.fakes import (
     pod,
 )
 
-from modelyard.builder.layers.layer_cache import LAYER_CACHE_REPOSITORY
+from modelyard.contract.registry_names import LAYER_CACHE_REPOSITORY
 from modelyard.image_gc.prune import GcReport, make_report, prune
 from modelyard.oci.errors import RegistryRefusedError
 

@@ -31,9 +31,6 @@ from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
 from modelyard.task_group import TaskGroup
 
-UNATTESTED_SUFFIX: Final = "-unattested"
-"""Ends the tag of an image that an engine has pushed, until it has got what is attached to it."""
-
 _EMPTY: Final = b"{}"
 _PREDICATE: Final = "in-toto.io/predicate-type"
 _BUNDLED: Final = "dev.sigstore.bundle."  # names what is in a bundle to those who look at referrers only

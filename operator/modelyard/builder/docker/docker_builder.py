@@ -17,7 +17,7 @@ from docker.errors import APIError, DockerException
 
 from modelyard.backoff import Backoff
 from modelyard.builder.assemble import assemble
-from modelyard.builder.attestation.attach import UNATTESTED_SUFFIX, attach
+from modelyard.builder.attestation.attach import attach
 from modelyard.builder.attestation.build_facts import BuildFacts, build_facts
 from modelyard.builder.attestation.bundle import Signer
 from modelyard.builder.docker.chunk_reader import open_chunks
@@ -42,6 +42,7 @@ from modelyard.contract.errors import (
     BuildStepFailedError,
     EngineUnavailableError,
 )
+from modelyard.contract.registry_names import UNATTESTED_SUFFIX
 from modelyard.contract.scoring_runtime import (
     PACKAGE,
     RUNTIME_REQUIREMENTS,

@@ -10,7 +10,7 @@ from typing import Final
 from modelyard.builder.environment.conda_channels import CondaSettings
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.target import Target
-from modelyard.contract.input_hash import LAYOUT
+from modelyard.contract.image_layout import LAYOUT_VERSION
 from modelyard.contract.scoring_runtime import runtime_version
 
 _MANIFEST_PARTS: Final = ("image", "manifest")
@@ -62,5 +62,5 @@ def _of_manifest(registrations: Mapping[str, str]) -> dict[str, str]:
 
 
 def _key(kind: str, *parts: object) -> str:
-    text = json.dumps([LAYOUT, _VERSION, kind, *parts], sort_keys=True)
+    text = json.dumps([LAYOUT_VERSION, _VERSION, kind, *parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -17,6 +17,7 @@ from modelyard.builder.layers.image_documents import (
 )
 from modelyard.builder.layers.image_repository import Store
 from modelyard.builder.layers.layer import Layer
+from modelyard.contract.registry_names import LAYER_CACHE_REPOSITORY
 from modelyard.oci import RegistryClient
 from modelyard.oci.errors import (
     RegistryError,
@@ -27,7 +28,6 @@ from modelyard.oci.errors import (
 from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
 
-LAYER_CACHE_REPOSITORY: Final = "layer__cache"
 _KEPT: Final = "dev.modelyard.layer"
 """Annotation with all that is known of the layer, as JSON."""
 _CONFIG: Final = Document.of(CONFIG_TYPE, {

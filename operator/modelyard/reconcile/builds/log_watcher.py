@@ -10,8 +10,8 @@ from typing import Final
 
 from modelyard.contract.build_pod import CONTAINER
 from modelyard.contract.build_progress import is_pushed_line
-from modelyard.kube.interface import KubeClient
 from modelyard.kube.errors import KubeError, Unavailable
+from modelyard.kube.interface import KubeClient
 
 _LOG: Final = logging.getLogger(__name__)
 _PAUSE: Final = 5.0  # seconds until a log that broke off is listened to again

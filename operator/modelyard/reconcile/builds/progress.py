@@ -17,13 +17,13 @@ from modelyard.contract.build_request import (
     BuildError,
     BuildRequest,
 )
-from modelyard.contract.input_hash import input_hash
 from modelyard.contract.scoring_runtime import runtime_version
 from modelyard.kube.errors import AlreadyExists, Forbidden, Rejected
 from modelyard.kube.types import JOBS, SECRETS, Json
 from modelyard.metrics import BUILDS
 from modelyard.oci.reference import parse_reference
 from modelyard.reconcile.builds import log_keeper
+from modelyard.reconcile.builds.input_hash import input_hash
 from modelyard.reconcile.builds.pods import (
     pods_of,
     result_of,

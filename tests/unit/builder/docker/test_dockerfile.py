@@ -6,7 +6,7 @@ from pathlib import Path
 
 from modelyard.builder.docker.dockerfile import dockerfile
 from modelyard.builder.layout import ImageContent, PlacedModel
-from modelyard.contract.input_hash import LAYOUT
+from modelyard.contract.image_layout import LAYOUT_VERSION
 
 CONTENT = ImageContent(
     models=(
@@ -91,5 +91,8 @@ def test_names_of_models_and_drivers_are_escaped() -> None:
 
 
 def test_changed_dockerfile_needs_another_layout_version() -> None:
-    """An image of an older Dockerfile must not be reused: raise LAYOUT and update the digest here."""
-    assert (LAYOUT, hashlib.sha256(_dockerfile().encode()).hexdigest()[:16]) == (2, "f2c4cc1d05e76a51")
+    """An image of an older Dockerfile must not be reused: raise LAYOUT_VERSION and update the digest here."""
+    assert (LAYOUT_VERSION, hashlib.sha256(_dockerfile().encode()).hexdigest()[:16]) == (
+        2,
+        "f2c4cc1d05e76a51",
+    )

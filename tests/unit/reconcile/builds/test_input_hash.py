@@ -1,8 +1,8 @@
+"""The hash of the inputs of an image."""
+
 from __future__ import annotations
 
 import re
-import tomllib
-from pathlib import Path
 
 import pytest
 
@@ -14,11 +14,7 @@ from modelyard.contract.build_request import (
     ModelInput,
     Source,
 )
-from modelyard.contract.input_hash import input_hash
-from modelyard.contract.scoring_runtime import (
-    RUNTIME_REQUIREMENTS,
-    runtime_version,
-)
+from modelyard.reconcile.builds.input_hash import input_hash
 
 BASE = "sha256:" + "b" * 64
 DIGEST = "sha256:" + "d" * 64
@@ -45,7 +41,7 @@ def _model(**source: object) -> dict[str, object]:
     return {"models": (MODEL.model_copy(update={"source": MODEL.source.model_copy(update=source)}),)}
 
 
-def test_it_is_a_tag() -> None:
+def test_input_hash_fits_into_a_tag() -> None:
     assert re.fullmatch("[0-9a-f]{64}", _hash())
 
 
@@ -66,7 +62,7 @@ def test_it_is_a_tag() -> None:
         _model(url="https://user:password@h/m.pkl?sig=1"),
     ],
 )
-def test_what_does_not_determine_the_image(change: dict[str, object]) -> None:
+def test_input_hash_ignores_inputs_that_do_not_change_the_image(change: dict[str, object]) -> None:
     assert _hash(REQUEST.model_copy(update=change)) == _hash()
 
 
@@ -92,11 +88,11 @@ def test_what_does_not_determine_the_image(change: dict[str, object]) -> None:
         _model(unpack=True),
     ],
 )
-def test_what_determines_the_image(change: dict[str, object]) -> None:
+def test_input_hash_changes_with_each_input_of_the_image(change: dict[str, object]) -> None:
     assert _hash(REQUEST.model_copy(update=change)) != _hash()
 
 
-def test_what_a_conda_environment_adds() -> None:
+def test_input_hash_changes_with_conda_file_and_python_version() -> None:
     one, other = "dependencies: [python]", "dependencies: [python, numpy]"
     files = [
         {"conda_env_file": text, "python_version": python}
@@ -107,53 +103,23 @@ def test_what_a_conda_environment_adds() -> None:
     assert _hash(REQUEST.model_copy(update={"conda_env_file": " "})) == _hash()
 
 
-def test_base_and_runtime_determine_the_image() -> None:
+def test_input_hash_changes_with_base_image_and_runtime() -> None:
     assert len({_hash(), _hash(base=DIGEST), _hash(runtime="2")}) == 3
 
 
-def test_without_a_digest_the_query_counts() -> None:
+def test_query_of_a_url_without_digest_changes_the_hash() -> None:
     first = REQUEST.model_copy(update=_model(digest=None, url="https://h/m.pkl?version=1"))
     second = REQUEST.model_copy(update=_model(digest=None, url="https://h/m.pkl?version=2"))
     assert _hash(first) != _hash(second)
 
 
-def test_a_version_counts_among_several_models_and_their_order_does_not() -> None:
+def test_version_of_one_of_several_models_changes_the_hash_and_order_does_not() -> None:
     several = REQUEST.model_copy(update={"models": (MODEL, OTHER)})
     newer = REQUEST.model_copy(update={"models": (MODEL.model_copy(update={"version": 2}), OTHER)})
-    turned = REQUEST.model_copy(update={"models": (OTHER, MODEL)})
+    reversed_order = REQUEST.model_copy(update={"models": (OTHER, MODEL)})
     assert _hash(several) != _hash(newer)
-    assert _hash(several) == _hash(turned)
+    assert _hash(several) == _hash(reversed_order)
 
 
-def test_the_same_inputs_keep_their_hash_in_every_process() -> None:
+def test_input_hash_is_the_same_in_every_process() -> None:
     assert _hash() == "9ed5672b4157dd1bad0c013b321168f45e43f20ca712379e3d9c40f323c6cc92"
-
-
-def test_runtime_version_follows_the_code_that_goes_into_images(tmp_path: Path) -> None:
-    (tmp_path / "scoring").mkdir()
-    (tmp_path / "__init__.py").write_text("")
-    (tmp_path / "scoring/app.py").write_text("1")
-    first = runtime_version(tmp_path)
-    runtime_version.cache_clear()
-    (tmp_path / "settings.py").write_text("not in the image")
-    assert runtime_version(tmp_path) == first
-    runtime_version.cache_clear()
-    (tmp_path / "scoring/app.py").write_text("2")
-    assert runtime_version(tmp_path) != first
-
-
-def test_the_runtimes_pins_are_those_of_the_lock_file() -> None:
-    lock = tomllib.loads((Path(__file__).parents[3] / "uv.lock").read_text())
-    locked = {package["name"]: package for package in lock["package"]}
-    pins = dict(
-        line.split("==") for line in RUNTIME_REQUIREMENTS.read_text().splitlines() if not line.startswith("#")
-    )
-    needed = {name: locked[name]["version"] for name in pins}
-    dependencies = {
-        dependency["name"]
-        for name in pins
-        for dependency in locked[name].get("dependencies", [])
-        if "win32" not in dependency.get("marker", "")
-    }
-    assert pins == needed
-    assert dependencies <= pins.keys()
