@@ -23,7 +23,7 @@ from typing import Final, NoReturn
 from pydantic import ValidationError
 
 from modelyard.builder.attestation.settings import AttestationSettings
-from modelyard.builder.environment.conda_channels import CondaSettings
+from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.image_builder import ImageBuilder
 from modelyard.builder.log import BuildLog

@@ -24,7 +24,7 @@ from modelyard.builder.docker.chunk_reader import open_chunks
 from modelyard.builder.docker.dockerfile import dockerfile
 from modelyard.builder.docker.engine_errors import build_error, push_error
 from modelyard.builder.docker.installed_packages import read_installed_packages
-from modelyard.builder.environment.conda_channels import CondaSettings
+from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.layers.tar_stream import (
     Content,
     tar_of,

@@ -38,9 +38,9 @@ from rattler.virtual_package import GenericVirtualPackage
 
 from modelyard.builder.disk import disk_errors
 from modelyard.builder.environment.bytecode import unchecked
-from modelyard.builder.environment.conda_channels import CondaSettings
 from modelyard.builder.environment.conda_errors import rattler_errors
 from modelyard.builder.environment.conda_file import CondaFile
+from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.pip_settings import PROXIES
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_proxy import run_egress_proxy

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from modelyard.builder.environment.conda_channels import CondaSettings
 from modelyard.builder.environment.conda_file import CondaFile
+from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.target import Target
 from modelyard.contract.image_layout import LAYOUT_VERSION
 from modelyard.contract.scoring_runtime import runtime_version

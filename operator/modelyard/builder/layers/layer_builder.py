@@ -11,8 +11,8 @@ from modelyard.builder.assemble import assemble
 from modelyard.builder.attestation.attach import attach
 from modelyard.builder.attestation.build_facts import build_facts
 from modelyard.builder.attestation.bundle import Signer
-from modelyard.builder.environment.conda_channels import CondaSettings
 from modelyard.builder.environment.conda_file import CondaFile
+from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.packages import (
     Package,
     find_packages,

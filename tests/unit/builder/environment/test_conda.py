@@ -28,8 +28,8 @@ from modelyard.builder.environment.conda import (
     CondaTarget,
     install_conda,
 )
-from modelyard.builder.environment.conda_channels import CondaSettings
 from modelyard.builder.environment.conda_file import CondaFile
+from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.packages import find_packages
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_policy import EgressPolicy

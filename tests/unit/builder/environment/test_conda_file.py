@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from modelyard.builder.environment.conda_channels import CondaSettings
 from modelyard.builder.environment.conda_file import (
     CondaFile,
     read_conda_file,
 )
+from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.contract.errors import CondaFileInvalidError
 
 EXPORTED = """

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from modelyard.builder.environment.conda_channels import CondaSettings
 from modelyard.builder.environment.conda_file import CondaFile
+from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.layers.cache_keys import conda_key
 
 FILE = CondaFile(("python=3.12", "numpy"), variables={"A": "1"})
