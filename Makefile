@@ -11,7 +11,7 @@ VENV := .venv/.synced
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo test test-unit test-integration test-e2e test-spark lint crds bench-operator bench-build clean distclean
+.PHONY: help demo test test-unit test-integration test-e2e test-spark lint lint-prose crds bench-operator bench-build clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ lint: $(VENV) ## style, types, layers, and generated files
 	$(RUN) mypy
 	$(RUN) lint-imports
 	$(UV) lock --check
+
+lint-prose: $(VENV) ## plain English in documents, docstrings and comments; PATHS="docs operator/modelyard/oci"
+	$(RUN) python -m tests.lint.prose $(PATHS)
 
 crds: $(VENV) ## write the CRDs from the types
 	$(RUN) modelyard crds crds charts/modelyard/files/crds
