@@ -1,6 +1,7 @@
 """The wait before another attempt: exponential, bounded, with jitter.
 
-Every loop that tries again takes its waits from here. Standard library only: images carry this module, too.
+Every retry loop takes its waits from this module. It imports only the standard library, because images
+contain it.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-_MOST_DOUBLINGS: Final = 30  # 2.0 ** 30 first waits exceed every bound in use; larger powers may overflow
+_MAX_DOUBLINGS: Final = 30  # 2.0 ** 30 first waits exceed every bound, and larger powers may overflow
 
 
 @dataclass(frozen=True)
 class Backoff:
-    """Waits of `first_seconds`, twice that, four times that, … up to `most_seconds`.
+    """Waits of `first_seconds`, twice as long, four times as long, … up to `most_seconds`.
 
-    `jitter` is the fraction by which a wait may be shorter, so that many clients do not return at once:
-    0.5 gives half to all of the wait (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    `jitter` is the fraction by which a wait may be shorter, so that many clients do not retry at the same
+    time. With 0.5, a wait is between half and all of its length
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
     """
 
     first_seconds: float
@@ -29,8 +31,8 @@ class Backoff:
     def seconds(self, failures: int, retry_after: float | None = None) -> float:
         """Return the seconds to wait after failure number `failures`, which counts from 1.
 
-        `retry_after` is the server's own wish in seconds (Retry-After); it counts within `most_seconds`.
+        `retry_after` is a minimum in seconds (Retry-After of the server); `most_seconds` bounds it too.
         """
-        wait = self.first_seconds * 2.0 ** min(failures - 1, _MOST_DOUBLINGS)
+        wait = self.first_seconds * 2.0 ** min(failures - 1, _MAX_DOUBLINGS)
         wait = min(wait, self.most_seconds) * self.uniform(1.0 - self.jitter, 1.0)
         return min(max(wait, retry_after or 0.0), self.most_seconds)

@@ -1,48 +1,60 @@
-"""The registry as reconciling sees it: the builder's synchronous client, off the event loop."""
+"""Lookup of image digests for the reconcilers, in threads: the registry client is synchronous."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from modelyard.oci import RegistryClient
 from modelyard.oci.registry_config import RegistryAccess
 from modelyard.settings import OperatorSettings
 
-DIGEST_TTL_SECONDS: Final = 5.0  # seconds that an answer is good for: many images are built on one base
+DIGEST_TTL_SECONDS: Final = 5.0
+"""Seconds for which a digest is cached, because many images have the same base image."""
+
+
+class _CachedDigest(NamedTuple):
+    digest: str
+    time: float
 
 
 class RegistryDigestLookup:
-    """Digests of images."""
+    """Digests of images, cached for DIGEST_TTL_SECONDS. Close it after use."""
 
-    def __init__(self, settings: OperatorSettings):
+    def __init__(self, settings: OperatorSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` returns seconds."""
         self._client = RegistryClient(registry_access(settings))
-        self._known: dict[str, tuple[float, str]] = {}
+        self._clock = clock
+        self._cache: dict[str, _CachedDigest] = {}
 
     async def digest(self, reference: str) -> str | None:
-        """The digest of an image, None when there is none; RegistryError when the registry cannot say."""
-        at, digest = self._known.get(reference, (0.0, ""))
-        if digest and time.monotonic() - at < DIGEST_TTL_SECONDS:
-            return digest
-        found = await asyncio.to_thread(self._client.resolve, reference)
-        if found:
-            self._known = {
-                key: known
-                for key, known in self._known.items()
-                if time.monotonic() - known[0] < DIGEST_TTL_SECONDS
-            }
-            self._known[reference] = (time.monotonic(), found)
-        return found
+        """Return the digest of an image, None if the registry has no such image.
+
+        A missing image is not cached. Raises RegistryError, and ReferenceInvalidError if the name is not
+        valid.
+        """
+        cached = self._cache.get(reference)
+        if cached and self._is_fresh(cached):
+            return cached.digest
+        digest = await asyncio.to_thread(self._client.resolve, reference)
+        if digest:
+            self._cache = {name: entry for name, entry in self._cache.items() if self._is_fresh(entry)}
+            self._cache[reference] = _CachedDigest(digest, self._clock())
+        return digest
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to the registry."""
         self._client.close()
+
+    def _is_fresh(self, cached: _CachedDigest) -> bool:
+        return self._clock() - cached.time < DIGEST_TTL_SECONDS
 
 
 def registry_access(settings: OperatorSettings) -> RegistryAccess:
-    """How pods of the operator's namespace reach the registry."""
+    """Return the access to the registry for pods in the operator's namespace."""
     registry = settings.registry
     return RegistryAccess(
         config=Path(registry.config_path) if registry.config_path else None,

@@ -15,22 +15,29 @@ T = TypeVar("T")
 _BACKOFF: Final = Backoff(first_seconds=0.5, most_seconds=30.0)
 
 
+def _is_transient(error: CodedError) -> bool:
+    return error.transient
+
+
 @dataclass(frozen=True)
 class Retry:
-    """At most `attempts` attempts, with the waits of `backoff` between them.
-
-    Only errors whose `transient` is true are retried.
-    """
+    """At most `attempts` attempts, with the waits of `backoff` between them."""
 
     attempts: int = 4
     backoff: Backoff = _BACKOFF
     sleep: Callable[[float], None] = time.sleep
 
-    def run(self, call: Callable[[], T], *, on_retry: Callable[[str], None] | None = None) -> T:
+    def run(
+        self,
+        call: Callable[[], T],
+        *,
+        on_retry: Callable[[str], None] | None = None,
+        retry_if: Callable[[CodedError], bool] = _is_transient,
+    ) -> T:
         """Return the result of `call`, after retries if necessary.
 
-        Raises the last transient error once the attempts are used up, and any other error at once.
-        `on_retry` receives one line of text before each wait.
+        Raises an error at once if `retry_if` is false for it, and the last error once the attempts are used
+        up. `on_retry` receives a line of text before each wait.
         """
         failures = 0
         while True:
@@ -38,7 +45,9 @@ class Retry:
                 return call()
             except CodedError as error:
                 failures += 1
-                wait = self.wait_or_raise(error, failures, on_retry)
+                if not retry_if(error) or failures >= self.attempts:
+                    raise
+                wait = self._wait_seconds(error, failures, on_retry)
             self.sleep(wait)
 
     def resumed(
@@ -48,9 +57,10 @@ class Retry:
         *,
         on_retry: Callable[[str], None] | None = None,
     ) -> Iterator[bytes]:
-        """Yield the chunks of `read(offset)`, and resume at the last byte when reading fails.
+        """Yield the chunks of `read(offset)`, and resume at the last byte after a transient error.
 
-        Each chunk that arrives resets the number of failures: `attempts` bounds failures without progress.
+        Each chunk resets the number of failures: `attempts` bounds the failures without progress.
+        Raises other errors at once, and the last transient error once the attempts are used up.
         """
         failures = 0
         while True:
@@ -61,20 +71,16 @@ class Retry:
                     yield chunk
             except CodedError as error:
                 failures += 1
-                wait = self.wait_or_raise(error, failures, on_retry)
+                if not error.transient or failures >= self.attempts:
+                    raise
+                wait = self._wait_seconds(error, failures, on_retry)
             else:
                 return
             self.sleep(wait)
 
-    def wait_or_raise(
+    def _wait_seconds(
         self, error: CodedError, failures: int, on_retry: Callable[[str], None] | None
     ) -> float:
-        """Return the seconds to wait after failure number `failures`, and report them to `on_retry`.
-
-        Raises the error itself if it is not transient, or if no attempt is left.
-        """
-        if not error.transient or failures >= self.attempts:
-            raise error
         wait = self.backoff.seconds(failures, error.retry_after_seconds)
         if on_retry is not None:
             on_retry(f"{error}; trying again in {wait:g} s")

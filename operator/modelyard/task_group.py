@@ -1,4 +1,8 @@
-"""Work that goes on side by side and ends together."""
+"""Concurrent tasks that end together, in threads.
+
+ThreadPoolExecutor does not serve here: its threads are not daemons, so a hung connection would block the exit
+of the process, and it runs tasks in another context than that of the caller, which holds the egress policy.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +15,26 @@ from typing import Final, Self, TypeVar
 
 T = TypeVar("T")
 
-_AT_ONCE: Final = 4  # more uploads only wait for each other: two fill most networks
-_PATIENCE_SECONDS: Final = 5.0
-"""For threads to leave a registry as they found it, well within the grace period of a pod."""
+_MAX_RUNNING: Final = 4  # two uploads saturate most networks, more than four only wait for each other
+_CANCEL_SECONDS: Final = 5.0
+"""Time that tasks get to cancel their uploads in the registry, well within the grace period of a pod."""
 
 
 class TaskCancelledError(Exception):
-    """Raised in work that nobody waits for any more."""
+    """Raised in a task whose TaskGroup has exited."""
 
 
 class TaskGroup:
-    """A context: what is started in it has ended after it, at once if it is left by an error.
+    """A context manager that runs tasks in daemon threads, at most four at a time.
 
-    Its threads are no reason for the process to stay: one may hang in a connection.
+    On exit, unfinished tasks are cancelled: waiting tasks do not start, running tasks stop at their next
+    `check`. Call `join` at the end of the block to wait for all tasks.
     """
 
     def __init__(self) -> None:
         self._futures: list[Future[object]] = []
-        self._ended = threading.Event()
-        self._places = threading.Semaphore(_AT_ONCE)
+        self._exited = threading.Event()
+        self._slots = threading.Semaphore(_MAX_RUNNING)
 
     def __enter__(self) -> Self:
         return self
@@ -37,39 +42,40 @@ class TaskGroup:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
-        wait(self._futures, _PATIENCE_SECONDS)
+        self._exited.set()
+        wait(self._futures, _CANCEL_SECONDS)
 
     def start(self, work: Callable[[], T], *, on_cancel: Callable[[], None] = lambda: None) -> Future[T]:
-        """Begin as soon as there is room; the work should call `check` now and then.
+        """Start `work` as soon as a slot is free, and return its future.
 
-        `on_cancel` is called instead of it when the context was left before.
+        `work` should call `check` regularly. If the group exits before `work` starts, `on_cancel` is called
+        instead.
         """
         future: Future[T] = Future()
-        self._futures.append(future)  # type: ignore[arg-type] # nobody sets the result but the thread
+        self._futures.append(future)  # type: ignore[arg-type] # Future is invariant, and the list is read only
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(self._run, work, on_cancel, future), daemon=True).start()
         return future
 
     def check(self) -> None:
-        """Raises TaskCancelledError once the context was left."""
-        if self._ended.is_set():
+        """Raise TaskCancelledError once the group has exited."""
+        if self._exited.is_set():
             raise TaskCancelledError
 
     def join(self) -> None:
-        """Wait for all that was started; raises the first error at once."""
+        """Wait for all tasks. Raises the first error of a task at once."""
         for future in wait(self._futures, return_when=FIRST_EXCEPTION).done:
             future.result()
 
-    def _unless_ended(self, work: Callable[[], T], on_cancel: Callable[[], None]) -> T:
-        if not self._ended.is_set():
+    def _run(self, work: Callable[[], T], on_cancel: Callable[[], None], future: Future[T]) -> None:
+        with self._slots:
+            try:
+                future.set_result(self._run_unless_exited(work, on_cancel))
+            except BaseException as error:
+                future.set_exception(error)
+
+    def _run_unless_exited(self, work: Callable[[], T], on_cancel: Callable[[], None]) -> T:
+        if not self._exited.is_set():
             return work()
         on_cancel()
         raise TaskCancelledError
-
-    def _run(self, work: Callable[[], T], on_cancel: Callable[[], None], future: Future[T]) -> None:
-        with self._places:
-            try:
-                future.set_result(self._unless_ended(work, on_cancel))
-            except BaseException as error:
-                future.set_exception(error)

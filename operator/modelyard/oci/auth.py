@@ -1,4 +1,4 @@
-"""Logging in: https://distribution.github.io/distribution/spec/auth/token/."""
+"""Authentication with registries: https://distribution.github.io/distribution/spec/auth/token/."""
 
 from __future__ import annotations
 
@@ -19,70 +19,77 @@ _PARAMETER: Final = re.compile(r'(\w+)="([^"]*)"')
 
 
 def scope(repository: str, actions: str) -> str:
-    """The right to do `actions`, `pull,push` say, in a repository."""
+    """Return the token scope for `actions` in a repository, `pull,push` for example."""
     return f"repository:{repository}:{actions}"
 
 
 class Login(httpx.Auth):
-    """Answers a 401 with Basic credentials or with a token for `scopes`, and remembers what was taken.
+    """Responds to a 401 with Basic credentials or with a token for `scopes`, and reuses them afterwards.
 
-    Credentials are looked up at each 401, so that those that were rotated are found. They go to the
-    registry's own origin and to the token service that it names, nowhere else.
+    Each 401 reads the credentials again, so that rotated credentials take effect. They are sent to the origin
+    of the registry and to the token service in its challenge only.
     """
 
     def __init__(
         self, access: RegistryAccess, registry: str, scopes: tuple[str, ...], credential: Credential | None
     ) -> None:
-        """`credential` takes the place of those that `access` knows."""
+        """`credential` replaces the credentials of `access`."""
         self._access = access
         self._registry = registry
         self._scopes = scopes
-        self._own = credential
+        self._credential = credential
         self._origin = httpx.URL(access.base_url(registry))
-        self._header: str | None = None
+        self._authorization: str | None = None
 
     @property
     def credential(self) -> Credential | None:
-        return self._own or self._access.credential(self._registry)
+        """Return the credential for the registry, None for anonymous access."""
+        return self._credential or self._access.credential(self._registry)
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        if not self._is_ours(request.url):
+        """Authenticate one request: see https://www.python-httpx.org/advanced/authentication/."""
+        if not self._has_registry_origin(request.url):
             yield request
             return
-        if self._header:
-            request.headers["Authorization"] = self._header
+        if self._authorization:
+            request.headers["Authorization"] = self._authorization
         response = yield request
-        if response.status_code != 401 or not self._is_ours(response.request.url):
+        if response.status_code != 401 or not self._has_registry_origin(response.request.url):
             return
         if not isinstance(request.stream, httpx.ByteStream):
-            self._header = None  # a stream cannot be sent twice: whoever sends it asks first what was taken
+            # A stream cannot be sent twice. Its sender resumes with another request, which logs in.
+            self._authorization = None
             return
         credential = self.credential
         kind, _, parameters = response.headers.get("www-authenticate", "").partition(" ")
         if kind.lower() == "bearer" and not (credential and credential.token):
-            asked = self._token_request(dict(_PARAMETER.findall(parameters)), credential)
-            asked.extensions = {"timeout": request.extensions["timeout"]}
-            answer = yield asked
-            if answer.status_code != 200:
+            token_request = self._token_request(dict(_PARAMETER.findall(parameters)), credential)
+            token_request.extensions = {"timeout": request.extensions["timeout"]}
+            token_response = yield token_request
+            if token_response.status_code != 200:
                 return
-            self._header = f"Bearer {self._token(answer.read())}"
+            self._authorization = f"Bearer {self._token(token_response.read())}"
         elif credential:
-            self._header = credential.header
+            self._authorization = credential.header
         else:
             return
-        request.headers["Authorization"] = self._header
+        request.headers["Authorization"] = self._authorization
         yield request
 
-    def _is_ours(self, url: httpx.URL) -> bool:
-        ours = self._origin
-        return (url.scheme, url.host, url.port) == (ours.scheme, ours.host, ours.port)
+    def _has_registry_origin(self, url: httpx.URL) -> bool:
+        origin = self._origin
+        return (url.scheme, url.host, url.port) == (origin.scheme, origin.host, origin.port)
 
     def _token_request(self, challenge: dict[str, str], credential: Credential | None) -> httpx.Request:
         realm = challenge.get("realm", "")
-        if not realm.startswith(("https://",) if self._origin.scheme == "https" else ("https://", "http://")):
-            raise RegistryRefusedError(f"{self._registry} asks to log in at an unfit address")
+        schemes = ("https://",) if self._origin.scheme == "https" else ("https://", "http://")
+        if not realm.startswith(schemes):
+            raise RegistryRefusedError(
+                f"{self._registry} names a token service with an unsafe address:"
+                f" the realm must start with {' or '.join(schemes)}"
+            )
         url = httpx.URL(realm)
-        for name in _merged(self._scopes, challenge.get("scope", "").split()):
+        for name in _merged_scopes(self._scopes, challenge.get("scope", "").split()):
             url = url.copy_add_param("scope", name)
         if "service" in challenge:
             url = url.copy_set_param("service", challenge["service"])
@@ -90,16 +97,18 @@ class Login(httpx.Auth):
 
     def _token(self, body: bytes) -> str:
         try:
-            answer = json.loads(body)
-            return str(answer.get("token") or answer["access_token"])
+            document = json.loads(body)
+            return str(document.get("token") or document["access_token"])
         except (ValueError, KeyError, AttributeError):
-            raise RegistryRefusedError(f"{self._registry} gave no token on logging in") from None
+            raise RegistryRefusedError(
+                f"the response of the token service of {self._registry} contains no token"
+            ) from None
 
 
-def _merged(ours: Iterable[str], asked: Iterable[str]) -> list[str]:
-    """Scopes with the actions of both: one token for all that will be done, and for what is asked for now."""
+def _merged_scopes(own: Iterable[str], challenged: Iterable[str]) -> list[str]:
+    """Return the scopes with the actions of both, so that one token serves this and all later requests."""
     actions: dict[str, dict[str, None]] = {}
-    for item in (*ours, *asked):
+    for item in (*own, *challenged):
         resource, _, names = item.rpartition(":")
         actions.setdefault(resource, {}).update(dict.fromkeys(names.split(",")))
     return [f"{resource}:{','.join(names)}" for resource, names in actions.items()]

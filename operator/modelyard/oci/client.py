@@ -1,6 +1,6 @@
-"""The registry API as the rest sees it.
+"""The registry client: one method per operation of the registry API.
 
-Synchronous: the operator calls it in a thread, the build Job as it is.
+The client is synchronous. The operator calls it in threads, the build Job directly.
 """
 
 from __future__ import annotations
@@ -20,10 +20,6 @@ from modelyard.oci import (
     uploads,
 )
 from modelyard.oci.blob_source import BlobSource
-from modelyard.oci.content import (
-    Blob,
-    Content,
-)
 from modelyard.oci.errors import (
     RegistryNotFoundError,
     RegistryRefusedError,
@@ -38,21 +34,24 @@ from modelyard.oci.registry_config import (
     RegistryAccess,
 )
 from modelyard.oci.responses import (
-    bounded,
     digest_of,
+    read_bounded,
 )
-from modelyard.oci.transport import Transport
+from modelyard.oci.transport import RegistryTransport
+from modelyard.oci.upload_body import Blob
 from modelyard.retry import Retry
 from modelyard.streams.range_stream import range_header
+from modelyard.streams.readable import ReadableAt
 
-_SMALL_BYTES: Final = 4 * 1024 * 1024
+_SMALL_BLOB_BYTES: Final = 4 * 1024 * 1024
 
 
 class RegistryClient:
-    """Registries by the names that images give them. Safe for threads, as httpx is; close it after use.
+    """A thread-safe client of all registries. Close it after use.
 
-    A `repository` is a Reference whose tag and digest do not count. Its calls raise RegistryUnavailableError
-    after bounded retries, RegistryForbiddenError, RegistryNotFoundError, RegistryTooLargeError and
+    A parameter `repository` is a Reference whose tag and digest are ignored. Every method retries transient
+    errors, and raises RegistryUnavailableError once its attempts are used up. Other errors, which methods
+    raise at once, are RegistryForbiddenError, RegistryNotFoundError, RegistryTooLargeError and
     RegistryRefusedError.
     """
 
@@ -64,9 +63,11 @@ class RegistryClient:
         retry: Retry | None = None,
         log: Callable[[str], None] | None = None,
     ) -> None:
-        """`credential` takes the place of those that `access` knows; `log` is told of what is tried again."""
-        self._transport = Transport(access, credential=credential, retry=retry or Retry(attempts=3), log=log)
-        self._reserved = upload_session.Reserved(self._transport)
+        """`credential` replaces the credentials of `access`. `log` receives a line for each retry."""
+        self._transport = RegistryTransport(
+            access, credential=credential, retry=retry or Retry(attempts=3), log=log
+        )
+        self._reserved = upload_session.ReservedUploads(self._transport)
 
     def __enter__(self) -> Self:
         return self
@@ -77,109 +78,127 @@ class RegistryClient:
         self.close()
 
     def close(self) -> None:
+        """Cancel the reserved uploads that are left, and close all connections."""
         self._reserved.cancel()
         self._transport.close()
 
     def resolve(self, image: str) -> str | None:
-        """The digest that `registry/path:tag` has now, or None when the registry has no such image."""
+        """Return the current digest of `registry/path:tag`, None if the registry has no such image."""
         try:
             return manifests.resolve(self._transport, parse_reference(image))
         except RegistryNotFoundError:
             return None
 
     def manifest(self, reference: Reference) -> tuple[dict[str, Any], str]:
-        """The manifest and its digest; verified when the reference has one."""
-        body = manifests.read(self._transport, reference)
+        """Return a manifest and its digest, which is verified if the reference has a digest."""
+        body = manifests.get(self._transport, reference)
         return manifests.parse(body, reference), digest_of(body)
 
     def manifest_bytes(self, reference: Reference) -> bytes:
-        """The manifest as it was pushed: its digest is of these bytes."""
-        return manifests.read(self._transport, reference)
+        """Return a manifest as the bytes that were pushed, because its digest is the hash of these bytes."""
+        return manifests.get(self._transport, reference)
 
     def put_manifest(self, repository: Reference, body: bytes, media_type: str, *, tag: str | None) -> str:
-        """The digest; its blobs must be there. Without a tag it is found by its digest alone."""
-        manifests.write(self._transport, repository, body, media_type, tag)
+        """Push a manifest and return its digest. Without a tag, it is found by its digest only.
+
+        Push the blobs of the manifest before.
+        """
+        manifests.put(self._transport, repository, body, media_type, tag)
         return digest_of(body)
 
     def put_referrers(self, repository: Reference, bodies: Sequence[bytes], media_type: str) -> None:
-        """Manifests of one `subject`, which are among its referrers afterwards, in any registry."""
+        """Push manifests with one `subject`, and list them as its referrers if the registry does not."""
         referrers.put(self._transport, repository, bodies, media_type)
 
     def delete_manifest(self, repository: Reference, digest: str) -> bool:
-        """False where the registry has deletion switched off."""
+        """Delete a manifest. Returns False if deletion is disabled in the registry."""
         return manifests.delete(self._transport, repository, digest)
 
     def delete_tag(self, repository: Reference, tag: str) -> bool:
-        """What it named stays. False where the registry takes no tags away, or deletes nothing."""
+        """Delete a tag but not its manifest. Returns False if the registry does not delete tags."""
         return manifests.delete(self._transport, repository, tag)
 
     def referrers(
         self, repository: Reference, digest: str, artifact_type: str | None = None
     ) -> list[Descriptor]:
-        """Descriptors of the manifests whose `subject` has the digest, all or of one type."""
+        """Return the descriptors of the manifests whose `subject` has the digest, of all types by default."""
         return referrers.referrers(self._transport, repository, digest, artifact_type)
 
     def tags(self, repository: Reference) -> Iterator[str]:
-        """Of a repository that may not be there; `sha256-…` are indices of referrers, where they must be."""
+        """Yield the tags of a repository, none if the repository does not exist.
+
+        In registries without a referrers API, tags of the form `sha256-…` are indexes of referrers.
+        """
         return pagination.tags(self._transport, repository)
 
     def repositories(self, registry: str) -> Iterator[str]:
-        """Paths of all that the credentials may see; many hosted registries refuse to list them."""
+        """Yield the paths of the repositories that the credentials may list.
+
+        Many hosted registries refuse to list repositories.
+        """
         return pagination.repositories(self._transport, registry)
 
     @contextmanager
-    def blob(
+    def open_blob(
         self, reference: Reference, digest: str, *, offset: int = 0, size: int | None = None
     ) -> Iterator[httpx.Response]:
-        """One try at a blob of `size` bytes, its body still unread; from `offset` if the answer is 206."""
+        """Request a blob of `size` bytes in one attempt, and return the response with its body unread.
+
+        The body begins at `offset` if the status is 206, and at 0 if the registry ignores ranges.
+        """
         headers = {"Accept-Encoding": "identity"} | range_header(offset, size)
-        url = self._transport.of(reference, f"blobs/{digest}")
+        url = self._transport.repository_url(reference, f"blobs/{digest}")
         with self._transport.request("GET", url, reference, headers=headers) as response:
             yield response
 
     def blob_bytes(self, repository: Reference, digest: str) -> bytes:
-        """A small blob, an image's config say, of at most 4 MiB; verified."""
+        """Return a blob of at most 4 MiB, the config of an image for example. Its digest is verified."""
 
-        def read() -> bytes:
-            with self.blob(repository, digest) as response:
-                return bounded(response, _SMALL_BYTES, f"the blob {digest} of {repository}")
+        def get() -> bytes:
+            with self.open_blob(repository, digest) as response:
+                return read_bounded(response, _SMALL_BLOB_BYTES, f"the blob {digest} of {repository}")
 
-        body = self._transport.retried(read)
+        body = self._transport.with_retry(get)
         if digest_of(body) != digest:
             raise RegistryRefusedError(f"the blob {digest} of {repository} has the digest {digest_of(body)}")
         return body
 
     def has_blob(self, repository: Reference, digest: str) -> bool:
+        """Return whether a repository has a blob."""
         return upload_session.has_blob(self._transport, repository, digest)
 
-    def mount(self, repository: Reference, digest: str, source: str) -> bool:
-        """Share a blob of the repository with the path `source` in the same registry; False when refused."""
+    def mount_blob(self, repository: Reference, digest: str, source: str) -> bool:
+        """Mount a blob of the repository with the path `source` in the same registry.
+
+        Returns False if the registry refuses.
+        """
         return uploads.mount(self._transport, repository, digest, source)
 
     def upload(
         self,
         repository: Reference,
-        content: Content,
+        content: ReadableAt,
         *,
         digest: str | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Blob:
-        """Send the content while it is read and hashed, in a few MiB of memory; 16 more after a break.
+        """Upload a blob of any size, hashed while it is read and sent.
 
-        `progress` is told how many of the content's bytes are sent. Raises BlobDigestMismatchError unless they
-        have the digest, if one is given, and what the content raises; then nothing is left in the registry.
+        It takes a few MiB of memory, and 16 MiB more once the client sends parts. `progress` receives the
+        number of bytes sent so far. Raises BlobDigestMismatchError if the content does not have the given
+        digest, and the errors of the content. After an error, the upload is cancelled in the registry.
         """
         return uploads.upload(self._transport, repository, content, digest=digest, progress=progress)
 
-    def reserve(self, repository: Reference, count: int) -> None:
-        """Begin so many uploads of small blobs to come, which then take one request each, not two."""
-        self._reserved.fill(repository, count)
+    def reserve_uploads(self, repository: Reference, count: int) -> None:
+        """Start `count` uploads in advance: each saves one request of a later `upload_bytes`."""
+        self._reserved.reserve(repository, count)
 
     def upload_bytes(self, repository: Reference, data: bytes) -> Blob:
-        """A small blob, in one piece."""
+        """Upload a small blob in one piece."""
         return uploads.upload_bytes(self._transport, repository, data, self._reserved)
 
-    def copy(
+    def copy_blob(
         self,
         source: Reference,
         target: Reference,
@@ -187,6 +206,6 @@ class RegistryClient:
         size: int,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        """A blob from one registry to another, streamed and verified; `size` in bytes."""
+        """Stream a blob of `size` bytes from one repository to another, and verify its digest."""
         content = BlobSource(self._transport, source, digest, size)
         self.upload(target, content, digest=digest, progress=progress)

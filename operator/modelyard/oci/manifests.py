@@ -1,4 +1,4 @@
-"""Manifests, read and written as bytes: their digest is of these."""
+"""Manifests as bytes, because the digest of a manifest is the hash of its bytes."""
 
 from __future__ import annotations
 
@@ -13,46 +13,52 @@ from modelyard.oci.errors import (
 from modelyard.oci.media_types import MANIFESTS
 from modelyard.oci.reference import Reference
 from modelyard.oci.responses import (
-    bounded,
     digest_of,
+    read_bounded,
 )
 from modelyard.oci.transport import (
     DELETE,
     PUSH,
-    Transport,
+    RegistryTransport,
 )
 
-_BYTES: Final = 4 * 1024 * 1024  # the least that a registry must accept, and the most that is read
+_MAX_BYTES: Final = 4 * 1024 * 1024
+"""The size that every registry accepts:
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests.
+"""
 _ACCEPT: Final = {"Accept": ", ".join(MANIFESTS)}
 
 
-def resolve(transport: Transport, reference: Reference) -> str:
-    """The digest alone; raises RegistryNotFoundError."""
-    url = transport.of(reference, f"manifests/{reference.version}")
+def resolve(transport: RegistryTransport, reference: Reference) -> str:
+    """Return the digest of a manifest. Raises RegistryNotFoundError if there is no such manifest."""
+    url = transport.repository_url(reference, f"manifests/{reference.version}")
 
-    def ask() -> str:
+    def head() -> str:
         with transport.request("HEAD", url, reference, headers=_ACCEPT) as response:
             return str(response.headers.get("docker-content-digest", ""))
 
-    return transport.retried(ask) or digest_of(read(transport, reference))  # the header is optional
+    return transport.with_retry(head) or digest_of(get(transport, reference))  # the header is optional
 
 
-def read(transport: Transport, reference: Reference) -> bytes:
-    """Verified when the reference has a digest."""
-    url = transport.of(reference, f"manifests/{reference.version}")
+def get(transport: RegistryTransport, reference: Reference) -> bytes:
+    """Return a manifest.
 
-    def ask() -> bytes:
+    Raises RegistryRefusedError if the reference has a digest and the manifest has another one.
+    """
+    url = transport.repository_url(reference, f"manifests/{reference.version}")
+
+    def get_once() -> bytes:
         with transport.request("GET", url, reference, headers=_ACCEPT) as response:
-            return bounded(response, _BYTES, f"the manifest of {reference}")
+            return read_bounded(response, _MAX_BYTES, f"the manifest of {reference}")
 
-    body = transport.retried(ask)
+    body = transport.with_retry(get_once)
     if reference.digest not in {None, digest_of(body)}:
         raise RegistryRefusedError(f"the manifest of {reference} has the digest {digest_of(body)}")
     return body
 
 
 def parse(body: bytes, reference: Reference) -> dict[str, Any]:
-    """Raises RegistryRefusedError for what is no JSON object."""
+    """Return a manifest as a dictionary. Raises RegistryRefusedError if it is not a JSON object."""
     try:
         manifest = json.loads(body)
     except ValueError:
@@ -62,35 +68,42 @@ def parse(body: bytes, reference: Reference) -> dict[str, Any]:
     return manifest
 
 
-def write(transport: Transport, repository: Reference, body: bytes, media_type: str, tag: str | None) -> bool:
-    """Put it, under its digest alone without a tag; whether the registry keeps track of its `subject`."""
-    digest = digest_of(body)
-    url = transport.of(repository, f"manifests/{tag or digest}")
+def put(
+    transport: RegistryTransport, repository: Reference, body: bytes, media_type: str, tag: str | None
+) -> bool:
+    """Push a manifest with a tag, or with its digest only. Returns whether the registry lists referrers.
 
-    def put() -> bool:
+    Raises RegistryRefusedError if the registry computes another digest.
+    """
+    digest = digest_of(body)
+    url = transport.repository_url(repository, f"manifests/{tag or digest}")
+
+    def put_once() -> bool:
         headers = {"Content-Type": media_type}
         with transport.request("PUT", url, repository, PUSH, headers=headers, content=body) as response:
-            found = response.headers.get("docker-content-digest", digest)
-            if found != digest:
-                raise RegistryRefusedError(f"{repository.registry} made {found} of the manifest {digest}")
+            stored_digest = response.headers.get("docker-content-digest", digest)
+            if stored_digest != digest:
+                raise RegistryRefusedError(
+                    f"{repository.registry} stored the manifest {digest} with the digest {stored_digest}"
+                )
             return "oci-subject" in response.headers
 
-    return transport.retried(put)
+    return transport.with_retry(put_once)
 
 
-def delete(transport: Transport, repository: Reference, version: str) -> bool:
-    """A manifest by its digest, or a tag; what is gone already counts as deleted.
+def delete(transport: RegistryTransport, repository: Reference, version: str) -> bool:
+    """Delete a manifest by its digest, or delete a tag. A missing manifest counts as deleted.
 
-    False where the registry has that switched off.
+    Returns False if deletion is disabled in the registry.
     """
-    url = transport.of(repository, f"manifests/{version}")
+    url = transport.repository_url(repository, f"manifests/{version}")
 
-    def ask() -> None:
+    def delete_once() -> None:
         with transport.request("DELETE", url, repository, DELETE):
             pass
 
     try:
-        transport.retried(ask)
+        transport.with_retry(delete_once)
     except RegistryNotFoundError:
         pass
     except RegistryUnsupportedError:

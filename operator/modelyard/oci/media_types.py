@@ -11,4 +11,7 @@ DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFESTS: Final = (OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST)
 
 Descriptor = dict[str, Any]
-"""`mediaType`, `digest`, `size`, and optionally `artifactType`, `annotations` and `platform`."""
+"""A descriptor: https://github.com/opencontainers/image-spec/blob/main/descriptor.md.
+
+It has `mediaType`, `digest` and `size`, and optionally `artifactType`, `annotations` and `platform`.
+"""

@@ -1,4 +1,4 @@
-"""Lists that come in pages."""
+"""Lists that registries return in pages: tags, repositories and referrers."""
 
 from __future__ import annotations
 
@@ -17,31 +17,34 @@ from modelyard.oci.media_types import (
     Descriptor,
 )
 from modelyard.oci.reference import Reference
-from modelyard.oci.responses import bounded
-from modelyard.oci.transport import Transport
+from modelyard.oci.responses import read_bounded
+from modelyard.oci.transport import RegistryTransport
 
-_PAGE_BYTES: Final = 4 * 1024 * 1024
-_CATALOG: Final = "registry:catalog:*"
+_MAX_PAGE_BYTES: Final = 4 * 1024 * 1024
+_CATALOG_SCOPE: Final = "registry:catalog:*"
 
 
-def tags(transport: Transport, repository: Reference) -> Iterator[str]:
-    """Of a repository; none when the registry has no such repository."""
-    url = transport.of(repository, "tags/list")
+def tags(transport: RegistryTransport, repository: Reference) -> Iterator[str]:
+    """Yield the tags of a repository, none if the repository does not exist."""
+    url = transport.repository_url(repository, "tags/list")
     try:
         yield from _names(_pages(transport, url, repository), "tags")
     except RegistryNotFoundError:
         return
 
 
-def repositories(transport: Transport, registry: str) -> Iterator[str]:
-    """All that the registry lets these credentials see."""
-    url = transport.url(registry, "_catalog")
-    yield from _names(_pages(transport, url, Reference(registry, ""), (_CATALOG,)), "repositories")
+def repositories(transport: RegistryTransport, registry: str) -> Iterator[str]:
+    """Yield the paths of the repositories that the credentials may list."""
+    url = transport.api_url(registry, "_catalog")
+    yield from _names(_pages(transport, url, Reference(registry, ""), (_CATALOG_SCOPE,)), "repositories")
 
 
-def referrers(transport: Transport, repository: Reference, digest: str) -> list[Descriptor]:
-    """From the registry's own list; raises RegistryNotFoundError where there is no such list."""
-    pages = _pages(transport, transport.of(repository, f"referrers/{digest}"), repository)
+def referrers(transport: RegistryTransport, repository: Reference, digest: str) -> list[Descriptor]:
+    """Return the referrers of a manifest.
+
+    Raises RegistryNotFoundError if the registry has no referrers API.
+    """
+    pages = _pages(transport, transport.repository_url(repository, f"referrers/{digest}"), repository)
     return [item for page in pages for item in page.get("manifests") or []]
 
 
@@ -51,7 +54,7 @@ def _names(pages: Iterator[dict[str, Any]], key: str) -> Iterator[str]:
 
 
 def _pages(
-    transport: Transport, first: httpx.URL, reference: Reference, scopes: tuple[str, ...] = ()
+    transport: RegistryTransport, first: httpx.URL, reference: Reference, scopes: tuple[str, ...] = ()
 ) -> Iterator[dict[str, Any]]:
     url: httpx.URL | None = first
     while url is not None:
@@ -60,21 +63,23 @@ def _pages(
 
 
 def _page(
-    transport: Transport, url: httpx.URL, reference: Reference, scopes: tuple[str, ...]
+    transport: RegistryTransport, url: httpx.URL, reference: Reference, scopes: tuple[str, ...]
 ) -> tuple[dict[str, Any], httpx.URL | None]:
-    def ask() -> tuple[bytes, str | None]:
+    """Return a page and the URL of the next page, None for the last page."""
+
+    def get() -> tuple[bytes, str | None]:
         headers = {"Accept": f"application/json, {OCI_INDEX}"}
         with transport.request("GET", url, reference, more_scopes=scopes, headers=headers) as response:
-            body = bounded(response, _PAGE_BYTES, f"the list of {reference}")
+            body = read_bounded(response, _MAX_PAGE_BYTES, f"the list of {reference}")
             return body, response.links.get("next", {}).get("url")
 
-    body, more = transport.retried(ask)
+    body, next_url = transport.with_retry(get)
     try:
         page = json.loads(body)
     except ValueError:
         page = None
     if not isinstance(page, dict):
         raise RegistryRefusedError(
-            f"{reference.registry} answers a list of {reference} that is no JSON object"
+            f"the list of {reference} that {reference.registry} returned is not a JSON object"
         )
-    return page, url.join(more) if more else None
+    return page, url.join(next_url) if next_url else None

@@ -1,4 +1,4 @@
-"""Names of images, read as Docker reads them: https://github.com/distribution/reference."""
+"""Names of images, parsed as Docker parses them: https://github.com/distribution/reference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Reference:
-    """`registry/repository:tag@digest`; a digest wins over a tag."""
+    """The name of an image, `registry/repository:tag@digest`. A digest takes precedence over a tag."""
 
     registry: str
     repository: str
@@ -27,18 +27,19 @@ class Reference:
 
     @property
     def version(self) -> str:
+        """Return the digest or else the tag, `latest` by default."""
         return self.digest or self.tag or "latest"
 
     def at(self, digest: str) -> Reference:
-        """The same image, pinned."""
+        """Return the same repository, pinned to a digest."""
         return replace(self, tag=None, digest=digest)
 
     def tagged(self, tag: str) -> Reference:
-        """Another version of the same repository."""
+        """Return the same repository with another tag."""
         return replace(self, tag=tag, digest=None)
 
-    def beside(self, repository: str) -> Reference:
-        """Another repository of the same registry."""
+    def with_repository(self, repository: str) -> Reference:
+        """Return another repository of the same registry, without tag and digest."""
         return Reference(self.registry, repository)
 
     def __str__(self) -> str:
@@ -48,7 +49,7 @@ class Reference:
 
 
 def parse_reference(text: str) -> Reference:
-    """Raises ReferenceInvalidError for what is not the name of an image."""
+    """Return the reference for the name of an image. Raises ReferenceInvalidError if it is not one."""
     name, _, digest = text.partition("@")
     head, _, last = name.rpartition("/")
     last, _, tag = last.partition(":")
@@ -66,6 +67,7 @@ def parse_reference(text: str) -> Reference:
 
 
 def is_digest(value: object) -> bool:
+    """Return whether a value is a digest of the form sha256:<64 hex>."""
     return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 

@@ -1,4 +1,4 @@
-"""How to reach registries: addresses, trust and credentials."""
+"""Configuration of the access to registries: addresses, CA certificates and credentials."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from modelyard.oci.errors import RegistryForbiddenError
 
 _HUB: Final = "docker.io"
 _HUB_API: Final = "registry-1.docker.io"
-_HUB_LOGIN: Final = "index.docker.io"  # the key that `docker login` writes for the hub
+_HUB_CONFIG_KEY: Final = "index.docker.io"  # the key that `docker login` writes for docker.io
 _LOOPBACK: Final = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 
 @dataclass(frozen=True)
 class Credential:
-    """A user and its password, or a ready-made bearer token."""
+    """A user name and a password, or a bearer token."""
 
     username: str = ""
     password: str = field(default="", repr=False)
@@ -33,7 +33,7 @@ class Credential:
 
     @property
     def header(self) -> str:
-        """The value of an Authorization header."""
+        """Return the value of the Authorization header."""
         if self.token:
             return f"Bearer {self.token}"
         return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
@@ -41,27 +41,33 @@ class Credential:
 
 @dataclass(frozen=True)
 class RegistryAccess:
-    """Shared by the operator, by pushes and by `oci://` sources."""
+    """Access to registries, shared by the operator, by pushes and by `oci://` sources."""
 
     config: Path | None = None
-    """A dockerconfigjson; read at each use, since the kubelet replaces the file when its Secret changes."""
+    """Path of a dockerconfigjson.
+
+    Each use reads the file again, because the kubelet replaces it when the Secret changes.
+    """
     insecure: frozenset[str] = frozenset()
-    """host[:port] of registries that speak plain HTTP, as dialled (after aliases); loopback always does."""
+    """`host[:port]` of registries with plain HTTP, after aliases. Loopback registries need no entry."""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """host[:port] in names of images → host[:port] to dial: engine and pod may name one registry apart."""
+    """`host[:port]` in names of images → `host[:port]` to connect to.
+
+    A Docker engine and a pod may have different addresses of the same registry.
+    """
     ca_bundle: Path | None = None
-    """PEM file of the authorities to trust; the system's by default."""
+    """PEM file of the trusted CA certificates, those of the system by default."""
 
     def base_url(self, registry: str) -> str:
-        """Where the API of the registry named in an image is."""
+        """Return the URL of a registry's API, without a path, for the registry's name in images."""
         address = self.aliases.get(registry, _HUB_API if registry == _HUB else registry)
         plain = address in self.insecure or _LOOPBACK.fullmatch(address)
         return f"{'http' if plain else 'https'}://{address}"
 
     def credential(self, registry: str) -> Credential | None:
-        """What the dockerconfigjson holds for the registry; None when it is to be asked anonymously.
+        """Return the credential for a registry in the dockerconfigjson, None for anonymous access.
 
-        Raises RegistryForbiddenError when the file cannot be used.
+        Raises RegistryForbiddenError if the file cannot be read or parsed.
         """
         if self.config is None:
             return None
@@ -73,19 +79,21 @@ class RegistryAccess:
             ) from None
 
     def tls(self) -> ssl.SSLContext:
+        """Return the TLS context for all connections to registries."""
         return tls_context(self.ca_bundle)
 
 
 def credential_of(dockerconfigjson: bytes | str, registry: str) -> Credential | None:
-    """The entry for a registry; keys may carry a scheme and a path, as `docker login` writes them.
+    """Return the entry for a registry, None if there is none.
 
-    Raises RegistryForbiddenError for what is no dockerconfigjson; its content is never part of the message.
+    Keys may have a scheme and a path, because `docker login` writes such keys. Raises RegistryForbiddenError
+    for a text that is not a dockerconfigjson; the message contains nothing of the text.
     """
     try:
         entries: dict[str, dict[str, Any]] = json.loads(dockerconfigjson)["auths"]
         for key, entry in entries.items():
             host = key.removeprefix("https://").removeprefix("http://").partition("/")[0]
-            if host == registry or (host == _HUB_LOGIN and registry == _HUB):
+            if host == registry or (host == _HUB_CONFIG_KEY and registry == _HUB):
                 return _credential(entry)
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
         raise RegistryForbiddenError("the registry credentials are not a dockerconfigjson") from None
@@ -101,8 +109,8 @@ def _credential(entry: dict[str, Any]) -> Credential:
 
 @cache
 def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
-    """Verifies against the bundle, or as httpx does by default (SSL_CERT_FILE, then certifi).
+    """Return a context that verifies against the bundle, by default like httpx (SSL_CERT_FILE, then certifi).
 
-    One for all clients of a process: reading the authorities takes as long as a dozen requests.
+    All clients of a process share one context: to load the CA certificates takes as long as a dozen requests.
     """
     return ssl.create_default_context(cafile=str(ca_bundle)) if ca_bundle else httpx.create_ssl_context()

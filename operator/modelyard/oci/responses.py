@@ -1,4 +1,4 @@
-"""What an answer of a registry means: which error, and what the user can do."""
+"""Responses of registries: their errors, their bodies, and digests."""
 
 from __future__ import annotations
 
@@ -22,36 +22,37 @@ from modelyard.oci.errors import (
 from modelyard.oci.reference import Reference
 from modelyard.redaction import redact_text
 
-_ERROR_BYTES: Final = 16 * 1024
-_DETAIL_LENGTH: Final = 300
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]+")
+_MAX_ERROR_BYTES: Final = 16 * 1024
+_MAX_DETAIL_CHARACTERS: Final = 300
+_CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f]+")
 
 
-def check(response: httpx.Response, reference: Reference, *, has_credential: bool) -> None:
-    """Raises the RegistryError that an answer stands for, unless it is a success."""
+def raise_for_status(response: httpx.Response, reference: Reference, *, has_credential: bool) -> None:
+    """Raise the RegistryError for the status of a response, unless it is a success."""
     if response.is_success:
         return
     status = response.status_code
     detail = _detail(response)
-    answer = f"{reference.registry} answers {status} {response.reason_phrase} for {reference}{detail}"
+    message = f"{reference.registry} answers {status} {response.reason_phrase} for {reference}{detail}"
     if status == 404:
-        raise RegistryNotFoundError(answer)
+        raise RegistryNotFoundError(message)
     if status in {401, 403}:
-        known = "check the credentials" if has_credential else "there are no credentials"
-        raise RegistryForbiddenError(f"{answer}: {known} for {reference.registry}")
+        advice = "check the credentials" if has_credential else "there are no credentials"
+        raise RegistryForbiddenError(f"{message}: {advice} for {reference.registry}")
     if status == 413:
         raise RegistryTooLargeError(
-            f"{answer}: it, or a proxy in front of it (client_max_body_size of nginx), takes no such size"
+            f"{message}: the registry, or a proxy in front of it, refuses a request of this size"
+            " (nginx: raise client_max_body_size)"
         )
     if status in {408, 425, 429} or (status >= 500 and status != 501):
-        raise RegistryUnavailableError(answer, retry_after_seconds=retry_after_seconds(response))
+        raise RegistryUnavailableError(message, retry_after_seconds=retry_after_seconds(response))
     if status in {405, 501} or "UNSUPPORTED" in detail:
-        raise RegistryUnsupportedError(answer)
-    raise RegistryRefusedError(answer)
+        raise RegistryUnsupportedError(message)
+    raise RegistryRefusedError(message)
 
 
-def unreachable(error: httpx.HTTPError, reference: Reference) -> RegistryError:
-    """The RegistryError for a request that got no answer."""
+def error_without_response(error: httpx.HTTPError, reference: Reference) -> RegistryError:
+    """Return the RegistryError for a request that failed without a response."""
     if isinstance(error, httpx.TransportError):
         reason = redact_text(str(error)) or type(error).__name__
         return RegistryUnavailableError(f"{reference.registry} cannot be reached for {reference}: {reason}")
@@ -59,29 +60,36 @@ def unreachable(error: httpx.HTTPError, reference: Reference) -> RegistryError:
 
 
 def retry_after_seconds(response: httpx.Response) -> float | None:
-    """Retry-After when it is a number of seconds; its other form, a date, is left to the backoff."""
+    """Return the seconds in Retry-After, None without the header or if it is a date."""
     value = response.headers.get("retry-after", "")
     return float(value) if value.isascii() and value.isdigit() else None
 
 
-def bounded(response: httpx.Response, limit_bytes: int, what: str) -> bytes:
-    """The body; raises RegistryRefusedError when it is longer than the limit."""
+def read_bounded(response: httpx.Response, limit_bytes: int, name: str) -> bytes:
+    """Return the body of a response. Raises RegistryRefusedError if it exceeds the limit.
+
+    `name` is what the body is, for the message.
+    """
     body = bytearray()
     for chunk in response.iter_bytes():
         body += chunk
         if len(body) > limit_bytes:
-            raise RegistryRefusedError(f"{what} is larger than {limit_bytes} bytes")
+            raise RegistryRefusedError(f"{name} is larger than {limit_bytes} bytes")
     return bytes(body)
 
 
 def digest_of(body: bytes) -> str:
+    """Return the digest of a body, sha256:<64 hex>."""
     return f"sha256:{hashlib.sha256(body).hexdigest()}"
 
 
 def _detail(response: httpx.Response) -> str:
-    """` (CODE: message)` from the body, whose form the specification gives; empty for any other."""
+    """Return ` (CODE: message)` from an error body of the specified form, an empty text for other bodies.
+
+    https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
+    """
     with contextlib.suppress(ValueError, LookupError, TypeError, RegistryRefusedError):
-        error = json.loads(bounded(response, _ERROR_BYTES, "the error"))["errors"][0]
+        error = json.loads(read_bounded(response, _MAX_ERROR_BYTES, "the error"))["errors"][0]
         text = ": ".join(str(error[key]) for key in ("code", "message") if error.get(key))
-        return f" ({redact_text(_CONTROLS.sub(' ', text))[:_DETAIL_LENGTH]})"
+        return f" ({redact_text(_CONTROL_CHARACTERS.sub(' ', text))[:_MAX_DETAIL_CHARACTERS]})"
     return ""

@@ -1,4 +1,4 @@
-"""One request to a registry: its address, its login, its errors."""
+"""Requests to registries: URLs, authentication, errors."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from modelyard.oci.registry_config import (
     RegistryAccess,
 )
 from modelyard.oci.responses import (
-    check,
-    unreachable,
+    error_without_response,
+    raise_for_status,
 )
 from modelyard.retry import Retry
 from modelyard.streams.urllib3_transport import Urllib3Transport
@@ -30,13 +30,13 @@ T = TypeVar("T")
 PULL: Final = "pull"
 PUSH: Final = "pull,push"
 DELETE: Final = "pull,delete"
-TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
-_REDIRECTS: Final = 5
-_SAFE: Final = frozenset({"GET", "HEAD"})
+_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
+_MAX_REDIRECTS: Final = 5
+_REDIRECTED_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
-class Transport:
-    """Safe for threads, as httpx is."""
+class RegistryTransport:
+    """Thread-safe HTTP connections to all registries, with one login for each registry and its scopes."""
 
     def __init__(
         self,
@@ -46,38 +46,45 @@ class Transport:
         retry: Retry,
         log: Callable[[str], None] | None,
     ) -> None:
+        """`credential` replaces the credentials of `access`. `log` receives a line for each retry."""
         self.retry = retry
-        self.tell = log or (lambda _: None)
+        self.log = log or (lambda _: None)
         self._access = access
         self._credential = credential
         self._logins: dict[tuple[str, tuple[str, ...]], Login] = {}
         self._http = httpx.Client(
-            transport=Urllib3Transport(access.tls), timeout=TIMEOUT, max_redirects=_REDIRECTS
+            transport=Urllib3Transport(access.tls), timeout=_TIMEOUT, max_redirects=_MAX_REDIRECTS
         )
 
     def close(self) -> None:
+        """Close all connections."""
         self._http.close()
 
-    def retried(self, call: Callable[[], T]) -> T:
-        """The call's result after bounded retries of what is transient."""
-        return self.retry.run(call, on_retry=self.tell)
+    def with_retry(self, call: Callable[[], T]) -> T:
+        """Return the result of `call`, with bounded retries of transient errors."""
+        return self.retry.run(call, on_retry=self.log)
 
-    def url(self, registry: str, path: str) -> httpx.URL:
+    def api_url(self, registry: str, path: str) -> httpx.URL:
+        """Return the URL of a path below `/v2/` of a registry."""
         return httpx.URL(f"{self._access.base_url(registry)}/v2/{path}")
 
-    def of(self, reference: Reference, path: str) -> httpx.URL:
-        """The address of something in a repository."""
-        return self.url(reference.registry, f"{reference.repository}/{path}")
+    def repository_url(self, reference: Reference, path: str) -> httpx.URL:
+        """Return the URL of a path in a repository."""
+        return self.api_url(reference.registry, f"{reference.repository}/{path}")
 
     def location(self, response: httpx.Response, reference: Reference) -> httpx.URL:
-        """Where the registry says to go on; with TLS kept, of which one behind a proxy may not know."""
+        """Return the absolute URL in the Location header.
+
+        A registry behind a TLS proxy may send http:// URLs of its own host: they become https:// again.
+        Raises RegistryRefusedError without the header, and if it leads to another host without TLS.
+        """
         if "location" not in response.headers:
-            raise RegistryRefusedError(f"{reference.registry} does not say where to go on for {reference}")
-        base = self.url(reference.registry, "")
+            raise RegistryRefusedError(f"a response of {reference.registry} for {reference} lacks a Location")
+        base = self.api_url(reference.registry, "")
         url = base.join(response.headers["location"])
         if base.scheme == "https" and url.scheme != "https":
             if url.host != base.host:
-                raise RegistryRefusedError(f"{reference.registry} leads to an address without TLS")
+                raise RegistryRefusedError(f"{reference.registry} redirects to {url.host} without TLS")
             url = url.copy_with(scheme=base.scheme, port=base.port)
         return url
 
@@ -92,11 +99,11 @@ class Transport:
         more_scopes: tuple[str, ...] = (),
         headers: dict[str, str] | None = None,
         content: bytes | Iterator[bytes] | None = None,
-        timeout: httpx.Timeout = TIMEOUT,
+        timeout: httpx.Timeout = _TIMEOUT,
     ) -> Iterator[httpx.Response]:
-        """One try; the body of the answer is still unread. Raises RegistryError and its kinds.
+        """Send a request in one attempt, and return the response with its body unread.
 
-        What an iterator of `content` raises comes out as it is.
+        Raises RegistryError, and the errors of an iterator passed as `content`.
         """
         scopes = (scope(reference.repository, actions), *more_scopes) if reference.repository else more_scopes
         login = self._login(reference.registry, scopes)
@@ -107,15 +114,15 @@ class Transport:
                 headers=headers,
                 content=content,
                 auth=login,
-                follow_redirects=method in _SAFE,
+                follow_redirects=method in _REDIRECTED_METHODS,
                 timeout=timeout,
             ) as response:
-                check(response, reference, has_credential=login.credential is not None)
+                raise_for_status(response, reference, has_credential=login.credential is not None)
                 if method == "HEAD" or response.headers.get("content-length") == "0":
-                    response.read()  # a connection serves again once its answer was read to the end
+                    response.read()  # the pool reuses a connection once its response is read to the end
                 yield response
         except httpx.HTTPError as error:
-            raise unreachable(error, reference) from None
+            raise error_without_response(error, reference) from None
 
     def _login(self, registry: str, scopes: tuple[str, ...]) -> Login:
         key = (registry, scopes)

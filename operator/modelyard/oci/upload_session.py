@@ -1,4 +1,7 @@
-"""One upload as a registry knows it, from its beginning to its commit."""
+"""Upload sessions: one upload in a registry, from its POST to its commit.
+
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-a-blob-in-chunks
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,6 @@ from typing import Final, Self
 
 import httpx
 
-from modelyard.oci.content import (
-    Blob,
-    Body,
-)
 from modelyard.oci.errors import (
     RegistryError,
     RegistryNotFoundError,
@@ -24,40 +23,38 @@ from modelyard.oci.errors import (
 from modelyard.oci.reference import Reference
 from modelyard.oci.transport import (
     PUSH,
-    Transport,
+    RegistryTransport,
+)
+from modelyard.oci.upload_body import (
+    Blob,
+    UploadBody,
 )
 
-_BYTES: Final = {"Content-Type": "application/octet-stream"}
-_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0, read=300.0)  # a registry copies a large blob on its commit
+_OCTET_STREAM: Final = {"Content-Type": "application/octet-stream"}
+_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0, read=300.0)
+"""A registry copies a blob on its commit before it responds, which takes long for large blobs."""
 _CANCEL_TIMEOUT: Final = httpx.Timeout(5.0)
 _RANGE: Final = re.compile(r"(?:bytes=)?0-(\d+)")
 
 
 class SessionLostError(RegistryError):
-    """The registry does not know the upload any more, or has something else of it than was sent."""
+    """The registry no longer has the upload, or has other bytes of it than the client sent."""
 
 
-@contextlib.contextmanager
-def lost() -> Iterator[None]:
-    """An answer inside that is no transient one means that the session is lost."""
-    try:
-        yield
-    except (RegistryNotFoundError, RegistryRefusedError) as error:
-        raise SessionLostError(error.message) from None
+class UploadSession:
+    """A context manager for one upload. On exit, it cancels an upload that is not committed."""
 
-
-class Session:
-    """One upload as the registry knows it, a context; cancelled there unless it was committed."""
-
-    def __init__(self, transport: Transport, repository: Reference, begun: httpx.URL | None = None) -> None:
-        """`begun` is the address of one that the registry has begun already."""
+    def __init__(
+        self, transport: RegistryTransport, repository: Reference, reserved: httpx.URL | None = None
+    ) -> None:
+        """`reserved` is the URL of an upload that exists already; by default, the session starts one."""
         self._transport = transport
         self._repository = repository
-        self._begun = begun
+        self._reserved = reserved
         self._committed = False
 
     def __enter__(self) -> Self:
-        self._url = self._begun or _begin(self._transport, self._repository)
+        self._url = self._reserved or _start(self._transport, self._repository)
         return self
 
     def __exit__(
@@ -66,135 +63,155 @@ class Session:
         if not self._committed:
             cancel(self._transport, self._url, self._repository)
 
-    def stream(self, body: Body, chunks: Iterator[bytes]) -> None:
-        """All of the body in one request; its length need not be known."""
-        first = next(chunks, b"")
-        with lost():
-            whole = body.hashed(chain((first,), chunks), 0)
-            length = {} if body.whole_size is None else {"Content-Length": str(body.whole_size)}
-            self._url = self._request("PATCH", self._url, whole, _BYTES | length)
+    def stream(self, body: UploadBody, chunks: Iterator[bytes]) -> None:
+        """Send the whole body in one request. `chunks` are its prefetched chunks.
 
-    def send_parts(self, body: Body) -> None:
-        """The rest of a body of which the registry has got some."""
-        with lost():
-            offset = self._transport.retried(lambda: self._received(body.size))
+        Raises SessionLostError if the registry refuses the request permanently.
+        """
+        # The first chunk is read before the headers are sent: it may determine the size of the content.
+        first = next(chunks, b"")
+        length = {} if body.content_size is None else {"Content-Length": str(body.content_size)}
+        with _permanent_errors_lose_session():
+            self._patch(body.hashed(chain((first,), chunks), 0), length)
+
+    def send_parts(self, body: UploadBody) -> None:
+        """Send the rest of a body in parts, from the last byte that the registry has. Each part is retried.
+
+        Raises SessionLostError if the registry refuses a request permanently.
+        """
+        with _permanent_errors_lose_session():
+            offset = self._transport.with_retry(lambda: self._received_bytes(body.blob.size))
             for part in body.parts(offset):
-                self._part(part, offset)
+                self._send_part(part, offset)
                 offset += len(part)
 
-    def _part(self, part: bytes, offset: int) -> None:
-        in_doubt = False
-
-        def send() -> None:
-            nonlocal in_doubt
-            done = self._received(offset + len(part)) - offset if in_doubt else 0
-            if done < 0:
-                raise SessionLostError(f"{self._repository.registry} lost a part of an upload")
-            if done < len(part):
-                in_doubt = True
-                where = {"Content-Range": f"{offset + done}-{offset + len(part) - 1}"}
-                self._url = self._request("PATCH", self._url, part[done:], _BYTES | where)
-
-        self._transport.retried(send)
-
-    def _received(self, sent: int) -> int:
-        """How many bytes of the `sent` the registry has."""
-        with self._transport.request("GET", self._url, self._repository, PUSH) as response:
-            found = _RANGE.fullmatch(response.headers.get("range", ""))
-            if "location" in response.headers:
-                self._url = self._transport.location(response, self._repository)
-        last = int(found[1]) if found else 0
-        count = last + 1 if last else 0  # 0-0 stands for nothing too
-        if count > sent:
-            raise SessionLostError(f"{self._repository.registry} has more of an upload than was sent")
-        return count
-
     def commit(self, blob: Blob, data: bytes = b"") -> None:
-        """Make it a blob; `data` is what was not sent yet."""
+        """Turn the upload into a blob. `data` is the rest of its bytes, sent in the same request.
+
+        Raises SessionLostError if the registry has neither the upload nor the blob.
+        """
         url = self._url.copy_set_param("digest", blob.digest)
         try:
             with self._transport.request(
-                "PUT", url, self._repository, PUSH, headers=_BYTES, content=data, timeout=_TIMEOUT
+                "PUT", url, self._repository, PUSH, headers=_OCTET_STREAM, content=data, timeout=_TIMEOUT
             ):
                 self._committed = True
-        except RegistryNotFoundError:  # of a commit before, whose answer was lost
+        except RegistryNotFoundError:
+            # An earlier attempt may have committed the upload although its response was lost.
             if not has_blob(self._transport, self._repository, blob.digest):
                 raise SessionLostError(f"{self._repository.registry} lost an upload") from None
             self._committed = True
 
-    def _request(
-        self,
-        method: str,
-        url: httpx.URL,
-        content: bytes | Iterator[bytes] = b"",
-        headers: dict[str, str] | None = None,
-    ) -> httpx.URL:
-        """Where the session goes on."""
+    def _send_part(self, part: bytes, offset: int) -> None:
+        is_retry = False
+
+        def send() -> None:
+            nonlocal is_retry
+            # A failed attempt may have delivered some bytes of the part.
+            received = self._received_bytes(offset + len(part)) - offset if is_retry else 0
+            if received < 0:
+                raise SessionLostError(f"{self._repository.registry} lost a part of an upload")
+            if received < len(part):
+                is_retry = True
+                content_range = f"{offset + received}-{offset + len(part) - 1}"
+                self._patch(part[received:], {"Content-Range": content_range})
+
+        self._transport.with_retry(send)
+
+    def _received_bytes(self, sent_bytes: int) -> int:
+        """Return how many of the bytes sent so far the registry has."""
+        with self._transport.request("GET", self._url, self._repository, PUSH) as response:
+            match = _RANGE.fullmatch(response.headers.get("range", ""))
+            if "location" in response.headers:
+                self._url = self._transport.location(response, self._repository)
+        last = int(match[1]) if match else 0
+        count = last + 1 if last else 0  # registries send 0-0 for an empty upload too
+        if count > sent_bytes:
+            raise SessionLostError(f"{self._repository.registry} has more of an upload than was sent")
+        return count
+
+    def _patch(self, content: bytes | Iterator[bytes], headers: dict[str, str]) -> None:
+        """Append content to the upload, and follow it to the URL of the next request."""
         with self._transport.request(
-            method, url, self._repository, PUSH, headers=headers, content=content, timeout=_TIMEOUT
+            "PATCH",
+            self._url,
+            self._repository,
+            PUSH,
+            headers=_OCTET_STREAM | headers,
+            content=content,
+            timeout=_TIMEOUT,
         ) as response:
-            return self._transport.location(response, self._repository)
+            self._url = self._transport.location(response, self._repository)
 
 
-class Reserved:
-    """Uploads that were begun, for blobs that are not known yet."""
+class ReservedUploads:
+    """Uploads that exist in the registry before their blobs exist."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: RegistryTransport) -> None:
         self._transport = transport
-        self._begun: deque[tuple[Reference, httpx.URL]] = deque()
+        self._uploads: deque[tuple[Reference, httpx.URL]] = deque()
 
-    def fill(self, repository: Reference, count: int) -> None:
-        """Raises RegistryError."""
+    def reserve(self, repository: Reference, count: int) -> None:
+        """Start `count` uploads in the repository. Raises RegistryError."""
         for _ in range(count):
-            self._begun.append((repository, _begin(self._transport, repository)))
+            self._uploads.append((repository, _start(self._transport, repository)))
 
-    def take(self, repository: Reference) -> httpx.URL | None:
-        """One of the repository, if there is one left."""
-        with contextlib.suppress(IndexError):
-            found, url = self._begun.popleft()
-            if found == repository:
+    def pop(self, repository: Reference) -> httpx.URL | None:
+        """Remove an upload of the repository, and return its URL, None if there is none."""
+        with contextlib.suppress(IndexError):  # another thread may have removed the last upload
+            candidate, url = self._uploads.popleft()
+            if candidate == repository:
                 return url
-            self._begun.append((found, url))
+            self._uploads.append((candidate, url))
         return None
 
     def cancel(self) -> None:
-        """Those that nobody took; none after one that the registry does not let be cancelled."""
+        """Cancel the uploads that are left, up to the first that the registry does not cancel."""
         with contextlib.suppress(RegistryError):
-            while self._begun:
-                repository, url = self._begun.popleft()
-                _end(self._transport, url, repository)
+            while self._uploads:
+                repository, url = self._uploads.popleft()
+                _delete(self._transport, url, repository)
 
 
-def has_blob(transport: Transport, repository: Reference, digest: str) -> bool:
-    """Raises RegistryError for anything but yes and no."""
-    url = transport.of(repository, f"blobs/{digest}")
+def has_blob(transport: RegistryTransport, repository: Reference, digest: str) -> bool:
+    """Return whether a repository has a blob. Raises RegistryError if the registry does not answer that."""
+    url = transport.repository_url(repository, f"blobs/{digest}")
 
-    def ask() -> bool:
+    def head() -> bool:
         with transport.request("HEAD", url, repository, PUSH):
             return True
 
     try:
-        return transport.retried(ask)
+        return transport.with_retry(head)
     except RegistryNotFoundError:
         return False
 
 
-def _begin(transport: Transport, repository: Reference) -> httpx.URL:
-    url = transport.of(repository, "blobs/uploads/")
+def cancel(transport: RegistryTransport, upload: httpx.URL, repository: Reference) -> None:
+    """Cancel an upload, best effort: registries also expire uploads."""
+    with contextlib.suppress(RegistryError):
+        _delete(transport, upload, repository)
 
-    def ask() -> httpx.URL:
+
+@contextlib.contextmanager
+def _permanent_errors_lose_session() -> Iterator[None]:
+    """Turn permanent errors of the registry inside the block into SessionLostError."""
+    try:
+        yield
+    except (RegistryNotFoundError, RegistryRefusedError) as error:
+        raise SessionLostError(error.message) from None
+
+
+def _start(transport: RegistryTransport, repository: Reference) -> httpx.URL:
+    url = transport.repository_url(repository, "blobs/uploads/")
+
+    def post() -> httpx.URL:
         with transport.request("POST", url, repository, PUSH, content=b"", timeout=_TIMEOUT) as response:
             return transport.location(response, repository)
 
-    return transport.retried(ask)
+    return transport.with_retry(post)
 
 
-def cancel(transport: Transport, session: httpx.URL, repository: Reference) -> None:
-    """As far as the registry lets itself be told: it forgets uploads by itself, later."""
-    with contextlib.suppress(RegistryError):
-        _end(transport, session, repository)
-
-
-def _end(transport: Transport, session: httpx.URL, repository: Reference) -> None:
-    with transport.request("DELETE", session, repository, PUSH, timeout=_CANCEL_TIMEOUT):
+def _delete(transport: RegistryTransport, upload: httpx.URL, repository: Reference) -> None:
+    with transport.request("DELETE", upload, repository, PUSH, timeout=_CANCEL_TIMEOUT):
         pass

@@ -1,7 +1,7 @@
-"""Blobs on their way into a registry: hashed as they are sent, in memory that does not grow with them.
+"""Uploads of blobs: streamed, resumed, restarted, or replaced by a mount.
 
-A blob goes as one stream. When that breaks, or is too long for a proxy, the registry is asked what it has,
-and the rest goes in parts, each tried again on its own.
+A blob is sent in one request. If the request breaks, or a proxy refuses its size, the client reads from the
+registry how many bytes have arrived, and sends the rest in parts. Each part is retried on its own.
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ from collections.abc import Callable
 
 import httpx
 
+from modelyard.coded_error import CodedError
 from modelyard.oci.auth import scope
-from modelyard.oci.content import (
-    Blob,
-    Body,
-    Content,
-    ContentError,
-)
 from modelyard.oci.errors import (
     BlobDigestMismatchError,
     RegistryError,
     RegistryForbiddenError,
+    RegistryNotFoundError,
+    RegistryRefusedError,
     RegistryTooLargeError,
     RegistryUnavailableError,
 )
@@ -30,94 +27,109 @@ from modelyard.oci.responses import digest_of
 from modelyard.oci.transport import (
     PULL,
     PUSH,
-    Transport,
+    RegistryTransport,
+)
+from modelyard.oci.upload_body import (
+    Blob,
+    ContentError,
+    UploadBody,
 )
 from modelyard.oci.upload_session import (
-    Reserved,
-    Session,
+    ReservedUploads,
     SessionLostError,
+    UploadSession,
     cancel,
-    lost,
 )
+from modelyard.streams.readable import ReadableAt
 
 
-def mount(transport: Transport, repository: Reference, digest: str, source: str) -> bool:
-    """Whether the registry shared a blob between two of its repositories; a refusal is none of the errors."""
-    url = transport.of(repository, "blobs/uploads/").copy_merge_params({"mount": digest, "from": source})
+def mount(transport: RegistryTransport, repository: Reference, digest: str, source: str) -> bool:
+    """Mount a blob of the repository with the path `source`. Returns False if the registry refuses.
 
-    def ask() -> bool:
+    Raises RegistryUnavailableError.
+    """
+    url = transport.repository_url(repository, "blobs/uploads/").copy_merge_params(
+        {"mount": digest, "from": source}
+    )
+
+    def post() -> bool:
         with transport.request(
             "POST", url, repository, PUSH, more_scopes=(scope(source, PULL),), content=b""
         ) as response:
             if response.status_code == 201:
                 return True
-            session = transport.location(response, repository)
-        cancel(transport, session, repository)
+            # Instead of a mount, the registry started an upload.
+            upload = transport.location(response, repository)
+        cancel(transport, upload, repository)
         return False
 
     try:
-        return transport.retried(ask)
+        return transport.with_retry(post)
     except RegistryUnavailableError:
         raise
     except RegistryError:
         return False
 
 
-def upload_bytes(transport: Transport, repository: Reference, data: bytes, reserved: Reserved) -> Blob:
-    """A small blob, in one piece."""
+def upload_bytes(
+    transport: RegistryTransport, repository: Reference, data: bytes, reserved: ReservedUploads
+) -> Blob:
+    """Upload a small blob in one request, or in two if no upload is reserved. Raises RegistryError."""
     blob = Blob(digest_of(data), len(data))
 
-    def send(begun: httpx.URL | None = None) -> Blob:
-        with Session(transport, repository, begun) as session:
-            transport.retried(lambda: session.commit(blob, data))
+    def send(reserved_url: httpx.URL | None = None) -> Blob:
+        with UploadSession(transport, repository, reserved_url) as session:
+            transport.with_retry(lambda: session.commit(blob, data))
         return blob
 
-    if begun := reserved.take(repository):
-        with contextlib.suppress(SessionLostError), lost():  # it may have been begun long ago
-            return send(begun)
-    return _restarted(transport, send)
+    if reserved_url := reserved.pop(repository):
+        # The registry may have expired a reserved upload: continue with a new one.
+        with contextlib.suppress(SessionLostError, RegistryNotFoundError, RegistryRefusedError):
+            return send(reserved_url)
+    return _restart_if_lost(transport, send)
 
 
 def upload(
-    transport: Transport,
+    transport: RegistryTransport,
     repository: Reference,
-    content: Content,
+    content: ReadableAt,
     *,
     digest: str | None,
     progress: Callable[[int], None] | None,
 ) -> Blob:
-    """See RegistryClient.upload."""
+    """Upload a blob of any size. See RegistryClient.upload."""
 
     def send() -> Blob:
-        body = Body(content, progress)
-        # The first bytes are under way while the registry begins.
-        with contextlib.closing(body.ahead(0)) as chunks, Session(transport, repository) as session:
+        body = UploadBody(content, progress)
+        # Prefetch the first chunks while the registry starts the upload.
+        with (
+            contextlib.closing(body.prefetch(0)) as chunks,
+            UploadSession(transport, repository) as session,
+        ):
             try:
                 session.stream(body, chunks)
             except (RegistryUnavailableError, RegistryTooLargeError, RegistryForbiddenError) as error:
                 chunks.close()
-                transport.tell(f"{error}; going on in parts")
+                transport.log(f"{error}; continuing in parts")
                 session.send_parts(body)
             if digest not in {None, body.blob.digest}:
                 raise BlobDigestMismatchError(f"the content has the digest {body.blob.digest}, not {digest}")
-            transport.retried(lambda: session.commit(body.blob))
+            transport.with_retry(lambda: session.commit(body.blob))
         return body.blob
 
     try:
-        return _restarted(transport, send)
+        return _restart_if_lost(transport, send)
     except ContentError as error:
-        raise error.failure from None
+        raise error.cause from None
 
 
-def _restarted(transport: Transport, send: Callable[[], Blob]) -> Blob:
-    """From the start when the session is lost: a registry that restarts may forget what it had."""
-    failures = 0
-    while True:
-        try:
-            return send()
-        except SessionLostError as error:
-            failures += 1
-            wait = transport.retry.wait_or_raise(
-                RegistryUnavailableError(error.message), failures, transport.tell
-            )
-        transport.retry.sleep(wait)
+def _restart_if_lost(transport: RegistryTransport, send: Callable[[], Blob]) -> Blob:
+    """Call `send` again if the session is lost: a registry that restarts may lose its uploads."""
+    try:
+        return transport.retry.run(send, on_retry=transport.log, retry_if=_is_session_lost)
+    except SessionLostError as error:
+        raise RegistryUnavailableError(error.message) from None
+
+
+def _is_session_lost(error: CodedError) -> bool:
+    return isinstance(error, SessionLostError)

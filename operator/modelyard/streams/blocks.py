@@ -1,4 +1,4 @@
-"""Bytes in pieces of another size."""
+"""Division of a stream into blocks of equal size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 
 def blocks(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The same bytes in blocks of `size` bytes, the last one of what is left, however they come."""
+    """Yield the bytes of the chunks in blocks of `size` bytes. The last block may be shorter."""
     block = bytearray()
     for chunk in chunks:
         block += chunk

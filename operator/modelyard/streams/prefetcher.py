@@ -1,4 +1,4 @@
-"""Reading ahead: where bytes come from and where they go to work at the same time."""
+"""Reading ahead, so that the source of a stream and its consumer work at the same time."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 from typing import Final, Self
 
-_ROOM: Final = 4  # chunks that wait to be used
+_MAX_WAITING_CHUNKS: Final = 4
 
 
 class Prefetcher:
-    """The same chunks, read by a thread from now on, while those before them are used. Close it after use.
+    """An iterator over the same chunks, which a thread reads while earlier chunks are in use.
 
-    What reading raises comes after the chunks before it.
+    Reading starts at once. Close the prefetcher after use. An error of the source is raised after the chunks
+    that were read before the error.
     """
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._ready: SimpleQueue[bytes | BaseException | None] = SimpleQueue()
-        self._room = threading.Semaphore(_ROOM)
-        self._left = threading.Event()
-        # In the caller's context, which knows where connections may lead; no reason for the process to stay.
+        self._free_places = threading.Semaphore(_MAX_WAITING_CHUNKS)
+        self._closed = threading.Event()
+        # The copied context holds the egress policy of the caller. A daemon thread, because a hung connection
+        # must not prevent the exit of the process.
         context = contextvars.copy_context()
         self._reader = threading.Thread(target=context.run, args=(self._read,), daemon=True)
         self._reader.start()
@@ -33,15 +35,15 @@ class Prefetcher:
     def __next__(self) -> bytes:
         chunk = self._ready.get()
         if isinstance(chunk, bytes):
-            self._room.release()
+            self._free_places.release()
             return chunk
-        self._ready.put(chunk)  # an end stays the end
+        self._ready.put(chunk)  # further calls raise the same error or StopIteration again
         raise chunk or StopIteration
 
     def close(self) -> None:
-        """Waits for the chunk that is being read."""
-        self._left.set()
-        self._room.release()
+        """Stop reading. Waits for the chunk that is being read."""
+        self._closed.set()
+        self._free_places.release()
         self._reader.join()
 
     def _read(self) -> None:
@@ -49,8 +51,8 @@ class Prefetcher:
         try:
             for chunk in self._chunks:
                 self._ready.put(chunk)
-                self._room.acquire()
-                if self._left.is_set():
+                self._free_places.acquire()
+                if self._closed.is_set():
                     break
         except BaseException as error:
             end = error

@@ -1,4 +1,4 @@
-"""Reading a file on where it broke off: https://www.rfc-editor.org/rfc/rfc9110#name-range-requests."""
+"""Resuming the download of a file: https://www.rfc-editor.org/rfc/rfc9110#name-range-requests."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Final
 import httpx
 
 _CHUNK_BYTES: Final = 1024 * 1024
-_ENOUGH_BYTES: Final = _CHUNK_BYTES // 4  # to be passed on without a copy
+_UNBUFFERED_BYTES: Final = _CHUNK_BYTES // 4  # pieces of at least this size are passed on without a copy
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
 class WrongRangeError(Exception):
-    """The server sent another range of the file than was asked for."""
+    """The server sent another range of the file than requested."""
 
 
 @dataclass(frozen=True)
 class RangeStream:
-    """One try at a file, its bytes still unread."""
+    """The response of one attempt to read a file, with its bytes unread."""
 
     start: int
-    """Where in the file the chunks begin: at what was asked for, or at 0."""
+    """Offset of the first chunk in the file: the requested offset, or 0 if the server ignored the range."""
     size: int | None
-    """Of the whole file, if the server says so."""
+    """Bytes of the whole file, None if the server does not report the size."""
     chunks: Iterator[bytes]
 
     def rest(self, offset: int) -> Iterator[bytes]:
-        """The bytes from `offset` on, what comes before is dropped."""
+        """Yield the bytes of the file from `offset` on, and drop the bytes before."""
         skip = offset - self.start
         for chunk in self.chunks:
             if skip < len(chunk):
@@ -38,29 +38,39 @@ class RangeStream:
 
 
 def range_header(offset: int, size: int | None = None) -> dict[str, str]:
-    """What to ask with, for the bytes from `offset` on; some servers want the last one named, too."""
+    """Return the headers that request the bytes from `offset` on, none for an offset of 0.
+
+    Some servers require the last byte too: `size` is the number of bytes of the file, if known.
+    """
     end = "" if size is None else size - 1
     return {"Range": f"bytes={offset}-{end}"} if offset else {}
 
 
 def range_stream(response: httpx.Response, offset: int) -> RangeStream:
-    """An answer of 200 or 206; raises WrongRangeError. Its chunks raise httpx.TransportError."""
+    """Return the stream of a response with status 200 or 206 to a request from `offset` on.
+
+    Raises WrongRangeError if a 206 has another range. Reading the chunks raises httpx.TransportError.
+    """
     chunks = _chunks(response)
     if response.status_code != 206:
         length = response.headers.get("content-length", "")
         return RangeStream(0, int(length) if length.isascii() and length.isdigit() else None, chunks)
     found = _CONTENT_RANGE.match(response.headers.get("content-range", ""))
     if not found or int(found[1]) != offset:
-        raise WrongRangeError("the server sent another range of the file than was asked for")
+        raise WrongRangeError("the server sent another range of the file than requested")
     return RangeStream(offset, int(found[2]) if found[2] != "*" else None, chunks)
 
 
 def _chunks(response: httpx.Response) -> Iterator[bytes]:
-    """Large ones as they come, small ones together; what came before a break is not asked for again."""
+    """Yield large pieces as they arrive, and small pieces joined.
+
+    When the connection breaks, the joined pieces are yielded before the error, so that a retry resumes after
+    them.
+    """
     buffer = bytearray()
     try:
         for piece in response.iter_raw():
-            if len(piece) >= _ENOUGH_BYTES and not buffer:
+            if len(piece) >= _UNBUFFERED_BYTES and not buffer:
                 yield piece
                 continue
             buffer += piece

@@ -1,6 +1,7 @@
-"""What httpx asks for goes over urllib3's connections: its own copy each byte of a large body several times.
+"""An httpx transport on connections of urllib3.
 
-Logins, redirects and addresses stay httpx' own.
+httpcore, the default, copies each byte of a large body several times. The copies cost a quarter of the CPU
+time of a large upload. Authentication, redirects and URLs remain httpx's.
 """
 
 from __future__ import annotations
@@ -18,25 +19,33 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 _CHUNK_BYTES: Final = 1024 * 1024
-_PER_HOST: Final = 10  # that are kept open
-_SEND_SECONDS: Final = 30.0  # for a chunk; urllib3 would give it as long as a new connection takes at most
+_IDLE_PER_HOST: Final = 10
+"""Idle connections that a pool retains for each host."""
+_SEND_SECONDS: Final = 30.0
+"""Timeout to send one chunk. urllib3 would apply the much shorter connect timeout to sending too."""
 
 
 class Urllib3Transport(httpx.BaseTransport):
-    """Safe for threads. HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the process count, in either case."""
+    """A thread-safe transport. It follows HTTP_PROXY, HTTPS_PROXY and NO_PROXY in upper or lower case."""
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
-        """`tls` is not called before TLS is spoken: to read the authorities takes as long as ten requests."""
+        """`tls` is called for the first TLS connection only.
+
+        To load the CA certificates takes as long as ten requests.
+        """
         self._tls = tls
         self._proxies = getproxies()
         self._managers: dict[tuple[str, str | None], urllib3.PoolManager] = {}
-        self._making = threading.Lock()
+        self._managers_lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer, its body still unread. Raises httpx.TransportError, and what the body sent does."""
+        """Send the request and return the response with its body unread.
+
+        Raises httpx.TransportError, and the errors of the iterator that produces the request's body.
+        """
         timeout = request.extensions["timeout"]
         try:
-            answer = self._manager(request.url).urlopen(
+            response = self._manager(request.url).urlopen(
                 request.method,
                 str(request.url),
                 body=_body(request),
@@ -47,34 +56,35 @@ class Urllib3Transport(httpx.BaseTransport):
                 preload_content=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            raise _failure(error) from None
+            raise _transport_error(error) from None
         return httpx.Response(
-            answer.status,
-            headers=list(answer.headers.items()),
-            stream=_Answer(answer),
-            extensions={"reason_phrase": (answer.reason or "").encode("latin-1")},
+            response.status,
+            headers=list(response.headers.items()),
+            stream=_ResponseStream(response),
+            extensions={"reason_phrase": (response.reason or "").encode("latin-1")},
         )
 
     def close(self) -> None:
+        """Close all connections."""
         for manager in self._managers.values():
             manager.clear()
 
     def _manager(self, url: httpx.URL) -> urllib3.PoolManager:
         proxy = self._proxy(url)
-        with self._making:
-            found = self._managers.get((url.scheme, proxy))
-            if found is None:
+        with self._managers_lock:
+            manager = self._managers.get((url.scheme, proxy))
+            if manager is None:
                 needs_tls = "https" in {url.scheme, httpx.URL(proxy or "").scheme}
-                found = _made(proxy, self._tls() if needs_tls else None)
-                self._managers[url.scheme, proxy] = found
-        return found
+                manager = _new_manager(proxy, self._tls() if needs_tls else None)
+                self._managers[url.scheme, proxy] = manager
+        return manager
 
     def _proxy(self, url: httpx.URL) -> str | None:
-        """The URL of the proxy that the environment names for this one."""
-        found = self._proxies.get(url.scheme) or self._proxies.get("all")
-        if not found or proxy_bypass(url.netloc.decode()):
+        """Return the URL of the proxy for a request, None for a direct connection."""
+        proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
+        if not proxy or proxy_bypass(url.netloc.decode()):
             return None
-        return found if "://" in found else f"http://{found}"
+        return proxy if "://" in proxy else f"http://{proxy}"
 
 
 class _Connection(HTTPConnection):
@@ -97,14 +107,14 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
-def _made(proxy: str | None, tls: ssl.SSLContext | None) -> urllib3.PoolManager:
+def _new_manager(proxy: str | None, tls: ssl.SSLContext | None) -> urllib3.PoolManager:
     if proxy is None:
-        manager = urllib3.PoolManager(maxsize=_PER_HOST, ssl_context=tls)
+        manager = urllib3.PoolManager(maxsize=_IDLE_PER_HOST, ssl_context=tls)
     else:
         user = httpx.URL(proxy).userinfo.decode()
         headers = urllib3.make_headers(proxy_basic_auth=unquote(user)) if user else None
         manager = urllib3.ProxyManager(
-            proxy, proxy_headers=headers, proxy_ssl_context=tls, maxsize=_PER_HOST, ssl_context=tls
+            proxy, proxy_headers=headers, proxy_ssl_context=tls, maxsize=_IDLE_PER_HOST, ssl_context=tls
         )
     manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
     return manager
@@ -115,37 +125,40 @@ def _body(request: httpx.Request) -> bytes | Iterator[bytes] | None:
         return b"".join(request.stream) or None
     chunks = iter(cast("httpx.SyncByteStream", request.stream))
     length = request.headers.get("content-length")
-    return chunks if length is None else _counted(chunks, int(length))
+    return chunks if length is None else _with_checked_length(chunks, int(length))
 
 
-def _counted(chunks: Iterator[bytes], length: int) -> Iterator[bytes]:
-    """The same chunks; an error for any other length, which a server would wait for or take for a request."""
+def _with_checked_length(chunks: Iterator[bytes], length: int) -> Iterator[bytes]:
+    """Yield the chunks, and raise LocalProtocolError unless they have `length` bytes.
+
+    A server would wait for missing bytes, and would read surplus bytes as another request.
+    """
     for chunk in chunks:
         length -= len(chunk)
         if length < 0:
             break
         yield chunk
     if length:
-        raise httpx.LocalProtocolError("the content has another length than was announced")
+        raise httpx.LocalProtocolError("the content has another length than its Content-Length header")
 
 
-class _Answer(httpx.SyncByteStream):
-    """The body; once it was read to its end, the connection serves again."""
+class _ResponseStream(httpx.SyncByteStream):
+    """The body of a response. The pool can use the connection again once the body is read to its end."""
 
-    def __init__(self, answer: urllib3.BaseHTTPResponse) -> None:
-        self._answer = answer
+    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
+        self._response = response
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            while chunk := self._answer.read1(_CHUNK_BYTES, decode_content=False):
+            while chunk := self._response.read1(_CHUNK_BYTES, decode_content=False):
                 yield chunk
         except urllib3.exceptions.HTTPError as error:
-            raise _failure(error) from None
+            raise _transport_error(error) from None
 
     def close(self) -> None:
-        self._answer.close()
+        self._response.close()
 
 
-def _failure(error: urllib3.exceptions.HTTPError) -> httpx.TransportError:
-    """With what the system said, not with what urllib3 makes of it."""
+def _transport_error(error: urllib3.exceptions.HTTPError) -> httpx.TransportError:
+    """Return the httpx error for a urllib3 error, with the message of the operating system if any."""
     return httpx.TransportError(str(error.__cause__ or error))

@@ -66,7 +66,7 @@ def test_a_mount_asks_for_both_repositories(start: Start) -> None:
     assert running.tokens
     with running.client() as registry:
         blob = registry.upload_bytes(running.repository("shared/base"), b"{}")
-        assert registry.mount(running.repository("models/a"), blob.digest, "shared/base")
+        assert registry.mount_blob(running.repository("models/a"), blob.digest, "shared/base")
     assert {str(item["name"]) for item in running.tokens.granted[-1]} == {"models/a", "shared/base"}
 
 
@@ -77,7 +77,7 @@ def test_a_mount_from_where_one_may_not_read(start: Start) -> None:
         blob = registry.upload_bytes(running.repository("private/base"), b"{}")
     running.tokens.rights["me"] = {"models/": {"pull", "push"}}
     with running.client() as registry:
-        assert not registry.mount(running.repository("models/a"), blob.digest, "private/base")
+        assert not registry.mount_blob(running.repository("models/a"), blob.digest, "private/base")
 
 
 @GUARDED

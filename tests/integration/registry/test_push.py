@@ -72,9 +72,9 @@ def test_a_mount_or_its_refusal(running: Running) -> None:
     source, target = running.repository("models/a"), running.repository("models/b")
     with running.client() as registry:
         registry.upload_bytes(source, CONFIG)
-        assert registry.mount(target, _digest(CONFIG), source.repository) == running.mounts
-        assert not registry.mount(target, _digest(BODY), source.repository)
-        assert not registry.mount(target, _digest(CONFIG), "models/none")
+        assert registry.mount_blob(target, _digest(CONFIG), source.repository) == running.mounts
+        assert not registry.mount_blob(target, _digest(BODY), source.repository)
+        assert not registry.mount_blob(target, _digest(CONFIG), "models/none")
 
 
 def test_a_connection_that_breaks_again_and_again(proxied: tuple[Running, BreakingProxy]) -> None:
@@ -85,7 +85,7 @@ def test_a_connection_that_breaks_again_and_again(proxied: tuple[Running, Breaki
     with running.client() as registry:
         assert registry.upload(repository, content).digest == _digest(BODY)
         proxy.breaks = [30 * MIB, 1000]
-        registry.copy(repository, running.repository("models/b"), _digest(BODY), len(BODY))
+        registry.copy_blob(repository, running.repository("models/b"), _digest(BODY), len(BODY))
     assert proxy.broken == 6
     assert (content.opened[1] > 0) == running.keeps_uploads
     assert kept(running, running.repository("models/b"), _digest(BODY)) == BODY
@@ -218,5 +218,5 @@ def test_a_copy_from_one_make_to_the_other(start: Start) -> None:
     blob = Blob(_digest(BODY), len(BODY))
     with source.client() as registry:
         registry.upload(source.repository("base"), Content())
-        registry.copy(source.repository("base"), target.repository("models/a"), blob.digest, blob.size)
+        registry.copy_blob(source.repository("base"), target.repository("models/a"), blob.digest, blob.size)
         assert registry.has_blob(target.repository("models/a"), blob.digest)

@@ -176,7 +176,7 @@ def test_a_token_service_that_gives_none(
 
 def test_a_login_address_that_is_not_http(web: WebServer, retry: Retry) -> None:
     web.answer = lambda _: Answer(401, headers={"WWW-Authenticate": 'Bearer realm="file:///etc/passwd"'})
-    with pytest.raises(RegistryRefusedError, match="unfit address"):
+    with pytest.raises(RegistryRefusedError, match="token service with an unsafe address"):
         _resolve(web, retry)
 
 
@@ -193,7 +193,7 @@ def test_a_redirect_to_another_host_gets_no_credentials(
     reference = Reference(web.address, "x")
     with (
         RegistryClient(RegistryAccess(), credential=Credential("me", "s3cret"), retry=retry) as registry,
-        registry.blob(reference, DIGEST) as response,
+        registry.open_blob(reference, DIGEST) as response,
     ):
         assert response.read() == b"blob"
     assert "authorization" not in other_web.asked[0].headers

@@ -134,7 +134,7 @@ def test_one_connection_serves_again_and_again(
 def test_uploads_that_were_begun_before(
     fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
-    registry.reserve(repository, 2)
+    registry.reserve_uploads(repository, 2)
     other = Reference(fake.address, "models/y")
     for place, body in ((other, b"y"), (repository, b"1"), (repository, b"2"), (repository, b"3")):
         assert registry.upload_bytes(place, body) == Blob(digest_of(body), 1)
@@ -155,7 +155,7 @@ def test_uploads_that_nobody_took_are_cancelled(
     fake: FakeRegistry, retry: Retry, repository: Reference
 ) -> None:
     with RegistryClient(RegistryAccess(), retry=retry) as registry:
-        registry.reserve(repository, 2)
+        registry.reserve_uploads(repository, 2)
         registry.upload_bytes(repository, b"x")
         assert len(fake.sessions) == 1
     assert fake.sessions == {}
@@ -166,7 +166,7 @@ def test_uploads_that_were_begun_and_are_forgotten(
     fake: FakeRegistry, registry: RegistryClient, repository: Reference, waits: list[float], status: int
 ) -> None:
     """All of them, as after a model that took an hour."""
-    registry.reserve(repository, 5)
+    registry.reserve_uploads(repository, 5)
     old = set(fake.sessions)
     fake.refuse = lambda call: (status, {}) if call.path.split("?")[0].split("/")[-1] in old else None
     for _ in range(5):
@@ -354,14 +354,14 @@ def test_blobs_that_are_there(fake: FakeRegistry, registry: RegistryClient, repo
 def test_a_mount(fake: FakeRegistry, registry: RegistryClient, repository: Reference) -> None:
     registry.upload_bytes(repository, b"x")
     other = Reference(fake.address, "models/y")
-    assert registry.mount(other, digest_of(b"x"), "models/x")
+    assert registry.mount_blob(other, digest_of(b"x"), "models/x")
     assert registry.has_blob(other, digest_of(b"x"))
 
 
 def test_a_mount_that_is_refused_leaves_no_upload(
     fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
-    assert not registry.mount(repository, DIGEST, "models/elsewhere")
+    assert not registry.mount_blob(repository, DIGEST, "models/elsewhere")
     assert (len(fake.asked("DELETE")), fake.sessions) == (1, {})
 
 
@@ -370,7 +370,7 @@ def test_a_mount_that_is_no_success_is_a_refusal(
     fake: FakeRegistry, registry: RegistryClient, repository: Reference, status: int
 ) -> None:
     fake.refuse = lambda _: (status, {})
-    assert not registry.mount(repository, DIGEST, "models/elsewhere")
+    assert not registry.mount_blob(repository, DIGEST, "models/elsewhere")
 
 
 def test_a_copy_between_registries_goes_on_where_its_source_broke(
@@ -380,7 +380,7 @@ def test_a_copy_between_registries_goes_on_where_its_source_broke(
     try:
         source.blobs["base", DIGEST] = BODY
         target, fake.break_after = repository, [5 * MIB]
-        registry.copy(Reference(source.address, "base"), target, DIGEST, len(BODY))
+        registry.copy_blob(Reference(source.address, "base"), target, DIGEST, len(BODY))
     finally:
         source.stop()
     assert fake.blobs["models/x", DIGEST] == BODY
@@ -390,7 +390,7 @@ def test_a_copy_of_what_is_not_there(
     fake: FakeRegistry, registry: RegistryClient, repository: Reference
 ) -> None:
     with pytest.raises(RegistryNotFoundError, match="models/none"):
-        registry.copy(Reference(fake.address, "models/none"), repository, DIGEST, 1)
+        registry.copy_blob(Reference(fake.address, "models/none"), repository, DIGEST, 1)
     assert fake.sessions == {}
 
 

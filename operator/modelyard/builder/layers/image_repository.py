@@ -49,7 +49,9 @@ class Store:
         digest, size = layer["digest"], layer["size"]
         what = f"layer {digest.removeprefix('sha256:')[:12]} of {source.repository}"
         try:
-            self._registry.copy(source, self.repository, digest, size, self._progress(what, lambda: size))
+            self._registry.copy_blob(
+                source, self.repository, digest, size, self._progress(what, lambda: size)
+            )
         except BlobDigestMismatchError as error:
             raise DigestMismatchError(error.message) from None
         self._log(f"{what}: {human(size)} copied")
@@ -64,7 +66,7 @@ class Store:
     def mount(self, layer: Descriptor, source: Reference) -> bool:
         """Whether the registry shares a layer between its repositories; it need not be new here."""
         near = source.registry == self.repository.registry
-        return near and self._registry.mount(self.repository, layer["digest"], source.repository)
+        return near and self._registry.mount_blob(self.repository, layer["digest"], source.repository)
 
     def _progress(self, what: str, total: Callable[[], int | None]) -> Callable[[int], None]:
         """`total` is known when the first bytes are through."""

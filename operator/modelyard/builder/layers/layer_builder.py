@@ -132,7 +132,7 @@ class _Build:
         app = self._tasks.start(lambda: self._image.send(tar_of({APP_ROOT: content.app}), _APP))
         # For the configuration and what is attached, for which everything waits at the end.
         last_blobs = 1 + (_DOCUMENTS if self._builder.attests else 0)
-        self._tasks.start(lambda: self._registry.reserve(self._image.repository, last_blobs))
+        self._tasks.start(lambda: self._registry.reserve_uploads(self._image.repository, last_blobs))
         self._log.enter(Step.BUILD)
         if content.conda:
             environment = [self._conda(content.conda, content.requirements, target.platform)]

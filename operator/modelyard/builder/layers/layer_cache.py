@@ -47,7 +47,7 @@ class Kept:
 def cache_of(image: Reference) -> Reference:
     """The repository for the layers of an image's: of <prefix>/<namespace>/<image>, below the prefix."""
     folders = image.repository.split("/")
-    return image.beside("/".join([*(folders[:-2] or folders[:1]), LAYER_CACHE_REPOSITORY]))
+    return image.with_repository("/".join([*(folders[:-2] or folders[:1]), LAYER_CACHE_REPOSITORY]))
 
 
 class LayerCache:

@@ -95,7 +95,9 @@ class BlobFile:
     def open(self, offset: int) -> Iterator[RangeStream]:
         with (
             _source_errors(),
-            self._registry.blob(self._reference, self.digest, offset=offset, size=self._size) as response,
+            self._registry.open_blob(
+                self._reference, self.digest, offset=offset, size=self._size
+            ) as response,
         ):
             try:
                 yield range_stream(response, offset)
