@@ -1,1 +1,4 @@
-"""Builds one image from a `BuildRequest`: fetch, unpack, build, push. Knows nothing of Kubernetes."""
+"""The program of a build Job: it fetches, unpacks, builds and pushes one image for a `BuildRequest`.
+
+The program does not use the Kubernetes API.
+"""

@@ -1,4 +1,4 @@
-"""Fetches and unpacks what a request asks for, and lays it out on the disk as it will be in the image."""
+"""Fetches and unpacks the inputs of an image, and arranges the files on the disk as they are in the image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from modelyard.builder.environment.conda_file import (
     CondaFile,
     read_conda_file,
 )
-from modelyard.builder.layout import ImageContent, PlacedModel, driver_file, driver_of, model_dir, model_paths
+from modelyard.builder.layout import (
+    ImageContent,
+    PlacedModel,
+    driver_asset,
+    driver_file_name,
+    model_dir,
+    model_paths,
+)
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources import (
     FetchContext,
@@ -39,7 +46,7 @@ from modelyard.contract.urls import (
 )
 from modelyard.redaction import redact
 
-_TEXT_BYTES: Final = 1024 * 1024
+_TEXT_BYTES: Final = 1024 * 1024  # limit of a requirements or environment file at a URL
 
 
 def assemble(
@@ -50,54 +57,61 @@ def assemble(
     *,
     models: Sequence[ModelInput] | None = None,
 ) -> ImageContent:
-    """Everything of an image but its base and its environment, below an empty workspace.
+    """Fetch and unpack the inputs of an image into an empty workspace.
 
-    `models` are those that have to be on the disk, all by default. Raises BuildFailedError and its kinds,
-    with the model or asset that it is about.
+    `models` are the models to put on the disk, all models of the request by default. The base image and the
+    packages are not part of the result. Raises CodedError with the model or asset as its subject.
     """
-    driver = driver_of(request)
+    driver = driver_asset(request)
     paths = model_paths(request)
-    wanted = request.models if models is None else models
-    supply = _Supply(request.limits, workspace, context, log)
+    chosen = request.models if models is None else models
+    inputs = _InputFetcher(request.limits, workspace, context, log)
     log.enter(Step.FETCH)
-    fetched_models = [supply.fetch(model.subject, model.source, model.name) for model in wanted]
-    assets = [supply.fetch(asset.subject, asset.source, asset.id) for asset in request.assets]
-    requirements = supply.text(PIP_REQUIREMENTS, request.pip_requirements)
-    conda_file = supply.text(CONDA_ENV_FILE, request.conda_env_file)
-    conda = _conda(conda_file) if conda_file else None
+    fetched_models = [inputs.fetch(model.subject, model.source, model.name) for model in chosen]
+    fetched_assets = [inputs.fetch(asset.subject, asset.source, asset.id) for asset in request.assets]
+    requirements = inputs.fetch_text(PIP_REQUIREMENTS, request.pip_requirements)
+    conda_text = inputs.fetch_text(CONDA_ENV_FILE, request.conda_env_file)
+    conda = _parse_conda_file(conda_text) if conda_text else None
     log.enter(Step.UNPACK)
-    app = _Folder(workspace / "app")
+    app = _AppFolder(workspace / "app")
     entry_script = ""
-    for asset, fetched in zip(request.assets, assets, strict=True):
-        files = supply.unpack(asset.subject, asset.source, fetched)
+    for asset, fetched in zip(request.assets, fetched_assets, strict=True):
+        files = inputs.unpack(asset.subject, asset.source, fetched)
         if asset is driver:
-            entry_script = driver_file(fetched.name)
+            entry_script = driver_file_name(fetched.name)
             files = files.rename(files.with_name(entry_script))
-        app.take(asset.id, files, is_folder=asset.source.unpack)
+        app.add(asset.id, files, is_folder=asset.source.unpack)
     placed = []
-    for model, fetched in zip(wanted, fetched_models, strict=True):
-        files = supply.unpack(model.subject, model.source, fetched)
+    for model, fetched in zip(chosen, fetched_models, strict=True):
+        files = inputs.unpack(model.subject, model.source, fetched)
         placed.append(PlacedModel(files if model.source.unpack else files.parent, paths[model.subject]))
     return ImageContent(
         models=tuple(sorted(placed, key=lambda model: model.path)),
         app=app.path,
         entry_script=entry_script,
         model_dir=model_dir(request),
-        requirements="\n".join([*(conda.pip if conda else ()), *([requirements] if requirements else ())])
-        or None,
+        requirements=_joined_requirements(conda, requirements),
         conda=conda,
         spark=request.spark,
-        digests=supply.digests,
+        digests=inputs.digests,
     )
 
 
-def _conda(text: str) -> CondaFile:
+def _parse_conda_file(text: str) -> CondaFile:
     with about(CONDA_ENV_FILE):
         return read_conda_file(text)
 
 
-class _Supply:
-    """Fetches and unpacks within what is left of a build's limits."""
+def _joined_requirements(conda: CondaFile | None, requirements: str | None) -> str | None:
+    """Return the pip section of the conda file and the pipRequirements as one text, None without any."""
+    lines = [*conda.pip] if conda else []
+    if requirements:
+        lines.append(requirements)
+    return "\n".join(lines) or None
+
+
+class _InputFetcher:
+    """Fetches and unpacks files within the limits of a build. Each call uses up a part of the limits."""
 
     def __init__(self, limits: Limits, workspace: Path, context: FetchContext, log: BuildLog) -> None:
         self._download_bytes = limits.download_bytes
@@ -108,9 +122,10 @@ class _Supply:
         self._log = log
         self._count = 0
         self.digests: dict[str, str] = {}
+        """Subject to the digest (sha256:…) of the fetched bytes."""
 
     def fetch(self, subject: str, source: Source, name: str) -> FetchedFile:
-        """One file, or a folder of an artifact, in a folder of its own."""
+        """Fetch a file, or the folder of an artifact, into a new folder. `name` is for a URL without one."""
         self._log.write(f"{subject}: {redact(source.url) if source.url else 'inline content'}")
         with about(subject):
             fetched = fetch(
@@ -125,7 +140,7 @@ class _Supply:
         return fetched
 
     def unpack(self, subject: str, source: Source, fetched: FetchedFile) -> Path:
-        """The file as it is, or the folder with what was in it."""
+        """Return the path of the file, or of the folder with its content if `source.unpack` is set."""
         if not source.unpack or fetched.path.is_dir():
             return fetched.path
         folder = self._new_folder() / "content"
@@ -139,8 +154,8 @@ class _Supply:
         fetched.path.unlink()
         return folder
 
-    def text(self, subject: str, text: str | None) -> str | None:
-        """A property that is a text or the URL of one: the text; None when there is none."""
+    def fetch_text(self, subject: str, text: str | None) -> str | None:
+        """Return the text of a field that is a text or the URL of a text, None if the field is empty."""
         if text is None or not text.strip():
             return None
         url = requirements_url(text)
@@ -149,11 +164,13 @@ class _Supply:
         fetched = self.fetch(subject, Source(url=url), subject)
         content = fetched.path.read_bytes()[: _TEXT_BYTES + 1]
         if len(content) > _TEXT_BYTES:
-            raise SourceInvalidError(f"{subject}: {redact(url)} is longer than 1 MiB")
+            raise SourceInvalidError(f"{subject}: {redact(url)} is longer than 1 MiB: give a shorter file")
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise SourceInvalidError(f"{subject}: {redact(url)} is not text in UTF-8") from None
+            raise SourceInvalidError(
+                f"{subject}: {redact(url)} is not text in UTF-8: save the file as UTF-8"
+            ) from None
 
     def _new_folder(self) -> Path:
         self._count += 1
@@ -163,34 +180,38 @@ class _Supply:
         return folder
 
 
-class _Folder:
-    """The app root: files of all assets side by side."""
+class _AppFolder:
+    """The app folder of the image, with the files of all assets. Detects two assets with the same path."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._owners: dict[PurePosixPath, str] = {}
-        self._folders: dict[PurePosixPath, str] = {}
+        self._file_owners: dict[PurePosixPath, str] = {}
+        self._folder_owners: dict[PurePosixPath, str] = {}
         path.mkdir()
 
-    def take(self, asset: str, files: Path, *, is_folder: bool) -> None:
-        """Move a file, or what is in a folder, into the app root; raises AssetConflictError."""
+    def add(self, asset: str, files: Path, *, is_folder: bool) -> None:
+        """Move a file, or the files of a folder, into the app folder. Raises AssetConflictError."""
         if not is_folder:
-            self._take_one(asset, files, PurePosixPath(files.name))
+            self._add_file(asset, files, PurePosixPath(files.name))
             return
         for path in _files_below(files):
-            self._take_one(asset, files / path, path)
+            self._add_file(asset, files / path, path)
 
-    def _take_one(self, asset: str, file: Path, path: PurePosixPath) -> None:
+    def _add_file(self, asset: str, file: Path, path: PurePosixPath) -> None:
         parents = path.parents[:-1]
-        in_the_way = (self._owners.get(path), self._folders.get(path), *map(self._owners.get, parents))
-        other = next((owner for owner in in_the_way if owner is not None), None)
+        owners = [
+            self._file_owners.get(path),
+            self._folder_owners.get(path),  # an asset has files below this path
+            *(self._file_owners.get(parent) for parent in parents),
+        ]
+        other = next((owner for owner in owners if owner is not None), None)
         if other is not None:
             raise AssetConflictError(
                 f"the assets {other!r} and {asset!r} both have {str(path)!r}: rename one of them"
             )
-        self._owners[path] = asset
+        self._file_owners[path] = asset
         for parent in parents:
-            self._folders.setdefault(parent, asset)
+            self._folder_owners.setdefault(parent, asset)
         (self.path / path).parent.mkdir(parents=True, exist_ok=True)
         file.rename(self.path / path)
 

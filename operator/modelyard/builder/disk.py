@@ -1,4 +1,4 @@
-"""Running out of disk, said as such."""
+"""Errors of a full disk."""
 
 from __future__ import annotations
 
@@ -12,22 +12,27 @@ from modelyard.contract.errors import DiskFullError
 from modelyard.sizes import human
 
 
+def disk_full() -> DiskFullError:
+    """Return the error for a full workspace."""
+    return DiskFullError("the workspace of the build is full: increase build.workspaceSize")
+
+
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """Turns the system's errors of a full disk inside into DiskFullError."""
+    """Convert an OSError of a full disk that is raised inside the block into DiskFullError."""
     try:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise DiskFullError("the workspace of the build is full: give builds a larger one") from None
+            raise disk_full() from None
         raise
 
 
-def check_free(folder: Path, needed_bytes: int) -> None:
-    """Raises DiskFullError when the bytes cannot fit."""
+def check_free_space(folder: Path, needed_bytes: int) -> None:
+    """Raise DiskFullError if the file system of the folder has less free space."""
     free = shutil.disk_usage(folder).free
     if needed_bytes > free:
         raise DiskFullError(
             f"{human(needed_bytes)} are needed and {human(free)} are free in the workspace of the build:"
-            " give builds a larger one"
+            " increase build.workspaceSize"
         )

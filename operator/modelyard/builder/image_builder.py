@@ -1,4 +1,4 @@
-"""What a builder is: one assembles layers, the other lets a Docker engine run commands."""
+"""The interface of the two builders: one assembles layers, the other uses a Docker engine."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from modelyard.contract.build_request import BuildRequest
 
 
 class ImageBuilder(Protocol):
-    """Brings what a request asks for onto its base image, and the result into the registry."""
+    """Makes the image of a request and pushes the image to the registry."""
 
     def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
-        """The digest of the manifest that was pushed to `repository:tag`.
+        """Build the image, push it to `repository:tag`, and return the digest of its manifest.
 
-        `workspace` is an empty folder, and `context` fetches sources. Enters the steps in the log. Raises
-        BuildFailedError and its kinds.
+        `workspace` is an empty folder, `context` has the settings of downloads. Sets the step of the log.
+        Raises CodedError and its subclasses.
         """

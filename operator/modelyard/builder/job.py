@@ -1,127 +1,48 @@
-"""The build Job: reads a request, builds, and leaves the result as its termination message.
+"""The build Job: reads a request, builds, and writes the result as its termination message.
 
-Exit codes: 0, the image is in the registry; 1, a failure that the result explains; 70, a fault of the builder
-itself; 143, stopped by SIGTERM.
+Exit codes: 0, the image is in the registry; 1, the result explains the failure; 70, the builder has a defect;
+143, SIGTERM stopped the build.
 """
 
 from __future__ import annotations
 
-import contextlib
 import gzip
-import json
 import os
 import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
 from pydantic import ValidationError
 
-from modelyard.builder.attestation.settings import AttestationSettings
-from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.image_builder import ImageBuilder
+from modelyard.builder.job_settings import BuildJobSettings
 from modelyard.builder.log import BuildLog
-from modelyard.builder.result import (
-    crashed,
-    encoded,
-    failed,
-)
+from modelyard.builder.request_secrets import secrets_of
+from modelyard.builder.result import crash_result, encode_result, failure_result
 from modelyard.builder.sources import FetchContext
-from modelyard.builder.sources.egress_policy import EgressPolicy
-from modelyard.builder.variables import optional_path, registry_access
 from modelyard.coded_error import CodedError
-from modelyard.contract.build_pod import (
-    DOCKER_SOCKET,
-    EXIT_CRASHED,
-    EXIT_FAILED,
-    TERMINATION_LOG,
-    BuildVariable,
-)
+from modelyard.contract.build_pod import EXIT_CRASHED, EXIT_FAILED
 from modelyard.contract.build_progress import pushed_line
-from modelyard.contract.build_request import (
-    BuilderKind,
-    BuildRequest,
-    BuildResult,
-)
-from modelyard.contract.errors import (
-    RequestInvalidError,
-)
-from modelyard.oci.registry_config import RegistryAccess
+from modelyard.contract.build_request import BuilderKind, BuildRequest, BuildResult
+from modelyard.contract.errors import RequestInvalidError
 
-_NOT_SECRET: Final = frozenset({"username", "AWS_REGION", "AWS_ENDPOINT_URL", "AZURE_ENDPOINT"})
-# A Google service account key, https://cloud.google.com/iam/docs/keys-create-delete; a Docker config.json.
-_SECRET_IN_JSON: Final = frozenset(
-    {"private_key", "private_key_id", "client_secret", "refresh_token"}
-    | {"auth", "password", "identitytoken", "registrytoken"}
-)
-_PROXIES: Final = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
-_STOPPED: Final = 128 + signal.SIGTERM
-
-
-@dataclass(frozen=True)
-class BuildJobSettings:
-    """What the Job's environment says."""
-
-    request: Path
-    """Path of the BuildRequest."""
-    workspace: Path
-    """Folder with room for all files that are fetched and unpacked."""
-    termination_log: Path
-    """File for the BuildResult."""
-    docker_host: str
-    """Address of the Docker engine."""
-    docker_network: str | None
-    """Network mode of the build steps that a Docker engine runs."""
-    proxies: Mapping[str, str]
-    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case, for the steps that an engine runs; what this
-    process itself asks keeps to them anyway."""
-    pip_conf: Path | None
-    """A pip.conf for the installation of requirements."""
-    access: RegistryAccess
-    """Access to registries. Its CA bundle is for downloads and for the installation of packages, too."""
-    policy: EgressPolicy = field(default_factory=EgressPolicy)
-    """See EgressPolicy.from_environment."""
-    attestation: AttestationSettings = field(default_factory=AttestationSettings)
-    """See AttestationSettings.from_environment."""
-    conda: CondaSettings = field(default_factory=CondaSettings)
-    """See CondaSettings.from_environment."""
-    claims: Path | None = None
-    """See FetchContext."""
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> BuildJobSettings:
-        """Raises KeyError for a variable that is missing."""
-        return cls(
-            request=Path(environment[BuildVariable.REQUEST]),
-            workspace=Path(environment[BuildVariable.WORKSPACE]),
-            termination_log=Path(environment.get(BuildVariable.TERMINATION_LOG) or TERMINATION_LOG),
-            docker_host=environment.get(BuildVariable.DOCKER_HOST) or f"unix://{DOCKER_SOCKET}",
-            docker_network=environment.get(BuildVariable.DOCKER_NETWORK) or None,
-            proxies={name: value for name, value in environment.items() if name.upper() in _PROXIES},
-            pip_conf=optional_path(environment, BuildVariable.PIP_CONF),
-            access=registry_access(environment),
-            policy=EgressPolicy.from_environment(environment),
-            attestation=AttestationSettings.from_environment(environment),
-            conda=CondaSettings.from_environment(environment),
-            claims=optional_path(environment, BuildVariable.CLAIMS),
-        )
+_EXIT_STOPPED: Final = 128 + signal.SIGTERM
 
 
 def main() -> NoReturn:
-    """Entry of the Job's process, which it ends at once: to take all its modules down takes 0.1 s."""
+    """Run the build and exit without the interpreter's shutdown, which takes 0.1 s for all the modules."""
     code = run()
     sys.stdout.flush()
     os._exit(code)
 
 
 def run() -> int:
-    """The exit code."""
+    """Build the image, write the result, and return the exit code."""
     signal.signal(signal.SIGTERM, _stop)
     settings = BuildJobSettings.from_environment(os.environ)
     log = BuildLog(sys.stdout)
@@ -132,19 +53,19 @@ def run() -> int:
         result, code = BuildResult(digest=digest), 0
         log.write(pushed_line(f"{request.repository}:{request.tag}", digest))
     except CodedError as error:
-        result, code = failed(error, log), EXIT_FAILED
+        result, code = failure_result(error, log), EXIT_FAILED
         log.write(f"{error.code}: {error}")
     except Exception as error:
         log.write(traceback.format_exc())
-        result, code = crashed(error, log), EXIT_CRASHED
-    settings.termination_log.write_bytes(encoded(result))
+        result, code = crash_result(error, log), EXIT_CRASHED
+    settings.termination_log.write_bytes(encode_result(result))
     return code
 
 
 def build(request: BuildRequest, settings: BuildJobSettings, log: BuildLog) -> str:
-    """The digest of the pushed image. Leaves the workspace as empty as it was, raises CodedError."""
+    """Return the digest of the pushed image. Leaves no files in the workspace. Raises CodedError."""
     folder = settings.workspace / "build"
-    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed in the same pod
+    shutil.rmtree(folder, ignore_errors=True)  # files of an attempt that was killed in the same pod
     folder.mkdir(parents=True)
     try:
         context = FetchContext(
@@ -156,14 +77,13 @@ def build(request: BuildRequest, settings: BuildJobSettings, log: BuildLog) -> s
 
 
 def builder_of(kind: BuilderKind, settings: BuildJobSettings) -> ImageBuilder:
-    """The builder that a request asks for; the other one is not imported."""
+    """Return the builder of a kind. Imports only this builder, since imports delay each build."""
     if kind is BuilderKind.LAYERS:
         from modelyard.builder.layers.layer_builder import LayerBuilder
 
-        pip = PipSettings(settings.access.ca_bundle, settings.pip_conf, settings.policy)
         return LayerBuilder(
             access=settings.access,
-            pip=pip,
+            pip=PipSettings(settings.access.ca_bundle, settings.pip_conf, settings.policy),
             conda=settings.conda,
             attests=settings.attestation.attests,
             signer=settings.attestation.signer(),
@@ -185,41 +105,21 @@ def builder_of(kind: BuilderKind, settings: BuildJobSettings) -> ImageBuilder:
 
 
 def read_request(path: Path) -> BuildRequest:
-    """Raises RequestInvalidError, whose message has nothing of the content: it holds credentials."""
+    """Return the request in a file.
+
+    Raises RequestInvalidError. The message names fields without their values, which may be credentials.
+    """
     content = path.read_bytes()
     try:
         return BuildRequest.model_validate_json(gzip.decompress(content) if path.suffix == ".gz" else content)
     except ValidationError as error:
-        wrong = error.errors(include_url=False, include_context=False, include_input=False)
-        places = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in wrong)
-        raise RequestInvalidError(f"the build's request cannot be read: {places}") from None
-
-
-def secrets_of(request: BuildRequest) -> set[str]:
-    """All that must never be logged."""
-    sources = [*(model.source for model in request.models), *(asset.source for asset in request.assets)]
-    return {
-        line
-        for source in sources
-        for key, value in source.credentials.items()
-        if key not in _NOT_SECRET
-        for text in (value, *_texts_in(value))
-        for line in text.splitlines()
-    }
-
-
-def _texts_in(value: str) -> list[str]:
-    """The secret strings of a value that is JSON, which come up alone in a cloud's or a registry's error."""
-    found: list[str] = []
-
-    def take(parsed: dict[str, object]) -> None:
-        found.extend(item for key, item in parsed.items() if key in _SECRET_IN_JSON and isinstance(item, str))
-
-    with contextlib.suppress(ValueError):
-        json.loads(value, object_hook=take)
-    return found
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        fields = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in found)
+        raise RequestInvalidError(
+            f"the build request cannot be read: {fields}; use the same release for operator and builds"
+        ) from None
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """Ends the process through every `finally`; the engine ends its build with the connection."""
-    sys.exit(_STOPPED)
+    """Exit through every `finally` block. A Docker engine stops its build when the connection closes."""
+    sys.exit(_EXIT_STOPPED)

@@ -1,4 +1,4 @@
-"""What goes onto a base image, and the folder of the image that each model gets."""
+"""The content of an image above its base image, and the folder of each model in the image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from modelyard.scoring.contract import Variable
 
 @dataclass(frozen=True)
 class PlacedModel:
-    """A folder on the disk, and the folder of the image that it becomes."""
+    """The files of a model on the disk, and the path of their folder in the image."""
 
     files: Path
     path: str
@@ -31,40 +31,52 @@ class PlacedModel:
 
 @dataclass(frozen=True)
 class ImageContent:
-    """All that goes onto the base image, fetched and unpacked."""
+    """Fetched and unpacked content for the layers above the base image."""
 
     models: tuple[PlacedModel, ...]
     app: Path
+    """Folder on the disk with the files of all assets."""
     entry_script: str
+    """File name of the driver in `app`."""
     model_dir: str | None
+    """Value of AZUREML_MODEL_DIR, None without models."""
     requirements: str | None
-    """Lines for pip, also those of a conda environment."""
+    """Lines for pip: pipRequirements, and the pip section of the conda environment file."""
     conda: CondaFile | None = None
     spark: bool = False
-    """The driver gets a Spark session."""
+    """True if the runtime starts a Spark session for the driver."""
     digests: Mapping[str, str] = field(default_factory=dict)
-    """sha256:… of all that was fetched, by its subject, as it was before it was unpacked."""
+    """Subject of each download to the digest (sha256:…) of its bytes before they were unpacked."""
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment in which the driver is found, and finds its models."""
-        model_dir = {Variable.MODEL_DIR: self.model_dir} if self.model_dir else {}
-        conda = {"CONDA_PREFIX": ENVIRONMENT, **self.conda.variables} if self.conda else {}
-        spark = {Variable.SPARK: "true"} if self.spark else {}
-        driver = {Variable.APP_ROOT: APP_ROOT, Variable.ENTRY_SCRIPT: self.entry_script}
-        return conda | driver | model_dir | spark
+        """Return the environment variables of the image."""
+        variables: dict[str, str] = {}
+        if self.conda:
+            variables["CONDA_PREFIX"] = ENVIRONMENT
+            variables.update(self.conda.variables)
+        variables[Variable.APP_ROOT] = APP_ROOT  # from here on, names of the contract override the file's
+        variables[Variable.ENTRY_SCRIPT] = self.entry_script
+        if self.model_dir:
+            variables[Variable.MODEL_DIR] = self.model_dir
+        if self.spark:
+            variables[Variable.SPARK] = "true"
+        return variables
 
 
 def model_paths(request: BuildRequest) -> dict[str, str]:
-    """The folder of each model by its subject: `name`, or `name/version` when there are several.
+    """Return the path in the image of each model's folder, by the model's subject.
 
-    Raises AssetConflictError when two models would have one.
+    The folder is `name` for one model, and `name/version` for several. Raises AssetConflictError if two
+    models have the same folder.
     """
     paths: dict[str, str] = {}
     for model in request.models:
         path = _model_path(model, request)
         if path in paths.values():
-            raise AssetConflictError(f"two models are named {model.name!r}, version {model.version}")
+            raise AssetConflictError(
+                f"two models are named {model.name!r}, version {model.version}: rename one of them"
+            )
         paths[model.subject] = path
     return paths
 
@@ -75,14 +87,17 @@ def _model_path(model: ModelInput, request: BuildRequest) -> str:
 
 
 def model_dir(request: BuildRequest) -> str | None:
-    """AZUREML_MODEL_DIR: the folder of the one model, or the root of several; None without any."""
+    """Return the path for AZUREML_MODEL_DIR: of the one model, or of all models; None without models."""
     if len(request.models) == 1:
         return _model_path(request.models[0], request)
     return MODELS_ROOT if request.models else None
 
 
-def driver_of(request: BuildRequest) -> AssetInput:
-    """The asset that is the driver; raises RequestInvalidError unless it is exactly one, and one file."""
+def driver_asset(request: BuildRequest) -> AssetInput:
+    """Return the asset with the driver program.
+
+    Raises RequestInvalidError unless exactly one asset has the id of the driver and is a file.
+    """
     found = [asset for asset in request.assets if asset.id == request.driver]
     if len(found) != 1:
         raise RequestInvalidError(
@@ -90,11 +105,11 @@ def driver_of(request: BuildRequest) -> AssetInput:
         )
     if found[0].source.unpack:
         raise RequestInvalidError(
-            f"the driver {request.driver!r} is to be unpacked: it must be a Python file"
+            f"the asset {request.driver!r} of driverProgram has unpack set: give a Python file without unpack"
         )
     return found[0]
 
 
-def driver_file(name: str) -> str:
-    """The driver's file name; it must be importable."""
+def driver_file_name(name: str) -> str:
+    """Return the file name with the suffix .py, which Python needs to import the driver."""
     return name if name.endswith(".py") else f"{name}.py"

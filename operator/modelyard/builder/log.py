@@ -1,4 +1,4 @@
-"""The log of a build as people read it: each line with its step, none with a credential."""
+"""The log of a build: each line has its step, and no line has a credential."""
 
 from __future__ import annotations
 
@@ -13,51 +13,65 @@ from modelyard.contract.build_request import Step
 from modelyard.redaction import redact_text
 
 _TAIL_LINES: Final = 15
-_SHORTEST_SECRET: Final = 4  # shorter ones are part of half the words there are
-_CONTROLS: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+_MIN_SECRET_CHARACTERS: Final = 4  # a shorter secret is part of many words, which would be redacted
+_CONTROL_CHARACTERS: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class BuildLog:
-    """Writes lines as `[Step] text` and keeps the last ones for the result. Safe for threads."""
+    """Writes lines as `[Step] text`, and keeps the last lines for the result. Safe for threads."""
 
     def __init__(self, out: TextIO, secrets: Iterable[str] = ()) -> None:
-        self._out = out
-        self._secrets = sorted(
-            {text for text in secrets if len(text) >= _SHORTEST_SECRET}, key=len, reverse=True
-        )
-        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        self._lock = threading.Lock()
+        """`secrets` are the strings that no line may contain."""
+        self._output = _Output(out, secrets)
         self.step = Step.FETCH
 
     def enter(self, step: Step) -> None:
-        """From here on, lines and failures are of this step."""
+        """Set the step of the lines that follow, and of errors that name no step."""
         self.step = step
 
-    def write(self, text: str) -> None:
-        """One or more lines; colours of terminals and empty lines are dropped."""
-        with self._lock:
-            for line in self.clean(text):
-                self._tail.append(line)
-                self._out.write(f"[{self.step}] {line}\n")
-            self._out.flush()
-
     def for_step(self, step: Step) -> BuildLog:
-        """The same log for what goes on beside the step that it is at."""
-        log = copy(self)
+        """Return a log of another step for work in parallel. Both logs share one output."""
+        log = copy(self)  # a shallow copy has the same _output
         log.step = step
         return log
 
+    def write(self, text: str) -> None:
+        """Write one or more lines without control characters, without secrets, and without empty lines."""
+        self._output.write(self.step, self.clean(text))
+
     def clean(self, text: str) -> list[str]:
-        """The lines as they are logged."""
-        lines = (self.redact(_CONTROLS.sub("", line)).rstrip() for line in text.splitlines())
+        """Return the lines that `write` would write, without the step."""
+        lines = (self.redact(_CONTROL_CHARACTERS.sub("", line)).rstrip() for line in text.splitlines())
         return [line for line in lines if line]
 
     def redact(self, text: str) -> str:
-        """The text with no URL's credentials and none of the request's secrets."""
-        for secret in self._secrets:
+        """Return the text without the credentials of URLs and without the secrets of the request."""
+        for secret in self._output.secrets:
             text = text.replace(secret, "***")
         return redact_text(text)
 
     @property
     def tail(self) -> tuple[str, ...]:
-        return tuple(self._tail)
+        """Return the last 15 lines of all steps, without their step."""
+        return tuple(self._output.tail)
+
+
+class _Output:
+    """The stream, the secrets and the last lines that the logs of all steps share."""
+
+    def __init__(self, out: TextIO, secrets: Iterable[str]) -> None:
+        self.secrets = sorted(
+            {text for text in secrets if len(text) >= _MIN_SECRET_CHARACTERS},
+            key=len,
+            reverse=True,  # a secret may be part of a longer one
+        )
+        self.tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._out = out
+        self._lock = threading.Lock()
+
+    def write(self, step: Step, lines: Iterable[str]) -> None:
+        with self._lock:
+            for line in lines:
+                self.tail.append(line)
+                self._out.write(f"[{step}] {line}\n")
+            self._out.flush()

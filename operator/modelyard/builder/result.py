@@ -1,4 +1,4 @@
-"""The answer of a build, made to fit into a termination message."""
+"""The result of a build as a termination message of limited size."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from modelyard.oci.errors import RegistryError
 
 _LINE_CHARACTERS: Final = 400
 _MESSAGE_BYTES: Final = 1500
-_LOG: Final = "Log"  # the code of details that are lines of the log
+_LOG: Final = "Log"  # code of the details, which are lines of the log
 
 
-def failed(error: CodedError, log: BuildLog) -> BuildResult:
+def failure_result(error: CodedError, log: BuildLog) -> BuildResult:
     """Return the result of a failed build: the error, its step and the last lines of the log."""
     return _failed(error.code, str(error), error.transient, step_of(error, log), log)
 
@@ -36,23 +36,21 @@ def step_of(error: CodedError, log: BuildLog) -> Step:
     return Step.PUSH if isinstance(error, RegistryError) else log.step
 
 
-def crashed(error: Exception, log: BuildLog) -> BuildResult:
-    """A fault of the builder itself."""
-    return _failed(
-        "BuilderCrashed", f"the builder itself failed: {type(error).__name__}: {error}", False, log.step, log
-    )
+def crash_result(error: Exception, log: BuildLog) -> BuildResult:
+    """Return the result after an exception that is a defect of the builder."""
+    message = f"the builder failed, see its log: {type(error).__name__}: {error}"
+    return _failed("BuilderCrashed", message, False, log.step, log)
 
 
-def encoded(result: BuildResult) -> bytes:
-    """JSON of at most TERMINATION_MESSAGE_BYTES: lines are left out from the oldest on."""
-    while (
-        len(text := result.model_dump_json(by_alias=True, exclude_none=True).encode())
-        > TERMINATION_MESSAGE_BYTES
-    ):
+def encode_result(result: BuildResult) -> bytes:
+    """Return the result as JSON of at most TERMINATION_MESSAGE_BYTES, without the oldest lines if need be."""
+    text = result.model_dump_json(by_alias=True, exclude_none=True).encode()
+    while len(text) > TERMINATION_MESSAGE_BYTES:
         if result.error is None or not result.error.details:
-            raise ValueError("a result without details is short")
+            raise ValueError(f"the result has {len(text)} bytes without any details")
         error = result.error.model_copy(update={"details": result.error.details[1:]})
         result = result.model_copy(update={"error": error})
+        text = result.model_dump_json(by_alias=True, exclude_none=True).encode()
     return text
 
 

@@ -1,8 +1,8 @@
-"""Unpacks archives that strangers made.
+"""Unpacks untrusted archives.
 
-Nothing of an archive is believed: names are checked, bytes are counted as they come, not as headers promise,
-and no file is ever written through a link, since links are made last. `tarfile`'s own filters are not enough
-on every Python that this runs on (https://nvd.nist.gov/vuln/detail/CVE-2025-4517).
+Names are checked. Bytes are counted as they are read, since headers may state other sizes. Links are created
+last, so that no file is written through a link. The filters of `tarfile` do not suffice on every supported
+Python (https://nvd.nist.gov/vuln/detail/CVE-2025-4517).
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ from modelyard.sizes import human
 
 _CHUNK_BYTES: Final = 1024 * 1024
 _HEADER_BYTES: Final = 1024 * 1024
-"""Of all headers between two entries: tarfile keeps them in memory, and a bomb may hide in them."""
-_ENCRYPTED: Final = 0x1
+"""Limit of all headers between two entries: tarfile keeps headers in memory, so a bomb may be in them."""
+_ENCRYPTED: Final = 0x1  # general purpose bit 0, APPNOTE 4.4.4
 _MAGIC_BYTES: Final = 6
-_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
+_ZIP_MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _BLOCK_BYTES: Final = 10240
 _DAMAGED: Final = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError)
 
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What came out of an archive: its files and links below the folder, and their bytes."""
+    """The files and links of an unpacked archive, relative to its folder, and their total bytes."""
 
     paths: tuple[PurePosixPath, ...]
     size: int
 
 
 def unpack(archive: Path, folder: Path, *, limit_bytes: int, limit_files: int) -> Unpacked:
-    """Unpack a zip, tar, tar.gz, tar.bz2 or tar.xz, told by its content, into a new folder.
+    """Unpack a zip, tar, tar.gz, tar.bz2 or tar.xz into a new folder. The content tells the format.
 
-    Modes become 0644, 0755 where something was executable; owners and times are not taken over.
-    Raises NotAnArchiveError, UnsafeArchiveError, ArchiveTooLargeError, DiskFullError.
+    Files get the mode 0644, executable files 0755, and the owner and time of this process. Raises
+    NotAnArchiveError, UnsafeArchiveError, ArchiveTooLargeError, DiskFullError.
     """
     writer = _Writer(folder, limit_bytes, limit_files)
     with archive.open("rb") as file:
         start = file.read(_MAGIC_BYTES)
-    read = _unzip if start.startswith(_ZIP) else _untar
+    read = _unzip if start.startswith(_ZIP_MAGIC) else _untar
     try:
         with disk_errors():
             folder.mkdir()
@@ -67,13 +67,12 @@ def unpack(archive: Path, folder: Path, *, limit_bytes: int, limit_files: int) -
     except OSError as error:
         if error.errno is not None:
             raise
-        raise NotAnArchiveError(
-            f"{archive.name} is damaged: {error}"
-        ) from None  # gzip's and bz2's own errors
+        # gzip and bz2 raise OSError without errno for damaged data.
+        raise NotAnArchiveError(f"{archive.name} is damaged: {error}") from None
 
 
 class _Writer:
-    """Writes entries below a folder, within the bounds."""
+    """Writes the entries of an archive below a folder, within the limits."""
 
     def __init__(self, folder: Path, limit_bytes: int, limit_files: int) -> None:
         self._folder = folder
@@ -85,9 +84,11 @@ class _Writer:
         self._size = 0
 
     def folder(self, name: str) -> None:
+        """Create a folder and its parents."""
         self._make_folder(inner_path(name), name)
 
     def file(self, name: str, content: IO[bytes], *, executable: bool) -> None:
+        """Write a file and count its bytes."""
         path = self._new_entry(name)
         self._sizes[path] = 0
         with (self._folder / path).open("wb") as target:
@@ -98,36 +99,42 @@ class _Writer:
         (self._folder / path).chmod(0o755 if executable else 0o644)
 
     def hard_link(self, name: str, target: str) -> None:
-        """Counted like a copy, which it becomes in the image."""
+        """Create a hard link. It counts as a copy, since the image gets a copy."""
         old = inner_path(target)
         if old not in self._sizes:
             raise UnsafeArchiveError(
-                f"the entry {name!r} is a link to {target!r}, no earlier file of the archive"
+                f"the entry {name!r} is a hard link to {target!r}, which is no earlier file of the archive"
             )
         path = self._new_entry(name)
         if path == old:
-            raise UnsafeArchiveError(f"the entry {name!r} is a link to itself")
+            raise UnsafeArchiveError(f"the entry {name!r} is a hard link to itself")
         self._count_bytes(self._sizes[old], name)
         self._sizes[path] = self._sizes[old]
         (self._folder / path).hardlink_to(self._folder / old)
 
     def symbolic_link(self, name: str, target: str) -> None:
-        """Made in the end. As folders of entries are never links, `..` in front can be counted."""
+        """Check a symbolic link, which `finish` creates.
+
+        Parents of entries are real folders, never links: so leading `..` can be counted.
+        """
         path = self._new_entry(name)
         parts = PurePosixPath(target).parts
         ups = next((index for index, part in enumerate(parts) if part != ".."), len(parts))
         if not parts or target.startswith("/") or ups > len(path.parents) - 1 or ".." in parts[ups:]:
-            raise UnsafeArchiveError(f"the entry {name!r} is a link to {target!r}, outside of the archive")
+            raise UnsafeArchiveError(
+                f"the entry {name!r} is a link to {target!r}, outside of the archive: remove it"
+            )
         inner_path(str(PurePosixPath(*parts[ups:])))
         self._links[path] = PurePosixPath(target)
 
     def finish(self) -> Unpacked:
+        """Create the symbolic links and return the result."""
         for path, target in self._links.items():
             (self._folder / path).symlink_to(target)
         return Unpacked(tuple(sorted({*self._sizes, *self._links})), self._size)
 
     def _new_entry(self, name: str) -> PurePosixPath:
-        """The path of a file or a link; a later entry of the same name replaces the earlier, as in tar."""
+        """Return the path for a file or a link. It replaces an earlier entry of the same name, as in tar."""
         path = inner_path(name)
         if path in self._folders:
             raise UnsafeArchiveError(f"the entry {name!r} is a file and a folder")
@@ -150,7 +157,9 @@ class _Writer:
 
     def _check_count(self) -> None:
         if len(self._sizes) + len(self._links) + len(self._folders) > self._limit_files:
-            raise ArchiveTooLargeError(f"more than the {self._limit_files} files that one build may unpack")
+            raise ArchiveTooLargeError(
+                f"the archives have more than the {self._limit_files} files that one build may unpack"
+            )
 
     def _count_bytes(self, size: int, name: str) -> None:
         self._size += size
@@ -163,12 +172,18 @@ class _Writer:
 def _unzip(archive: Path, _: bytes, writer: _Writer) -> None:
     with zipfile.ZipFile(archive) as opened:
         for entry in opened.infolist():
-            name = entry.filename.replace("\\", "/")  # old .NET writes them: APPNOTE 4.4.17.1 forbids it
+            name = entry.filename.replace(
+                "\\", "/"
+            )  # old .NET writes backslashes, which APPNOTE 4.4.17.1 forbids
             mode = entry.external_attr >> 16
             if entry.flag_bits & _ENCRYPTED:
-                raise NotAnArchiveError(f"the entry {name!r} is encrypted")
+                raise NotAnArchiveError(
+                    f"the entry {name!r} is encrypted: create the archive without a password"
+                )
             if stat.S_IFMT(mode) not in {0, stat.S_IFREG, stat.S_IFDIR}:
-                raise UnsafeArchiveError(f"the entry {name!r} is a link or a device, which is for tar only")
+                raise UnsafeArchiveError(
+                    f"the entry {name!r} of the zip is a link or a device: use a tar for links"
+                )
             if name.endswith("/"):
                 writer.folder(name)
                 continue
@@ -176,7 +191,7 @@ def _unzip(archive: Path, _: bytes, writer: _Writer) -> None:
                 with opened.open(entry) as content:
                     writer.file(name, content, executable=bool(mode & 0o111))
             except NotImplementedError as error:
-                raise NotAnArchiveError(f"the entry {name!r} cannot be read: {error}") from None
+                raise NotAnArchiveError(f"the entry {name!r} of the zip cannot be read: {error}") from None
 
 
 def _untar(archive: Path, start: bytes, writer: _Writer) -> None:
@@ -191,7 +206,7 @@ def _untar(archive: Path, start: bytes, writer: _Writer) -> None:
                 bounded.start_content()
                 _write_tar_entry(opened, entry, writer)
             while bounded.read(_BLOCK_BYTES):
-                pass  # the checksum of a compressed archive is at its end
+                pass  # reads to the end, where a compressed archive has its checksum
 
 
 def _write_tar_entry(opened: tarfile.TarFile, entry: tarfile.TarInfo, writer: _Writer) -> None:
@@ -204,7 +219,7 @@ def _write_tar_entry(opened: tarfile.TarFile, entry: tarfile.TarInfo, writer: _W
     elif entry.isfile() and (content := opened.extractfile(entry)) is not None:
         writer.file(entry.name, content, executable=bool(entry.mode & 0o111))
     else:
-        raise UnsafeArchiveError(f"the entry {entry.name!r} is a device, not a file")
+        raise UnsafeArchiveError(f"the entry {entry.name!r} is a device or a pipe, not a file: remove it")
 
 
 def _decompressed(archive: Path, start: bytes) -> IO[bytes]:
@@ -218,19 +233,22 @@ def _decompressed(archive: Path, start: bytes) -> IO[bytes]:
 
 
 class _BoundedHeaders:
-    """A stream that ends the reading of headers that are longer than any honest ones."""
+    """A stream that limits the bytes of headers between two entries of a tar."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._left: int | None = _HEADER_BYTES
+        self._left: int | None = _HEADER_BYTES  # None while content is read
 
     def start_header(self) -> None:
+        """Limit the bytes of the next header."""
         self._left = _HEADER_BYTES
 
     def start_content(self) -> None:
+        """Read without a limit: the writer counts the bytes of content."""
         self._left = None
 
     def read(self, size: int) -> bytes:
+        """Return up to `size` bytes. Raises UnsafeArchiveError beyond the limit of headers."""
         data = self._stream.read(size)
         if self._left is not None:
             self._left -= len(data)

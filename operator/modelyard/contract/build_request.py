@@ -1,8 +1,8 @@
-"""What a build is asked and what it answers: the contract between the operator and a build Job.
+"""The request and the result of a build.
 
-The operator writes a `BuildRequest` as JSON into a Secret that the Job mounts; the Job answers with a
-`BuildResult` as its termination message (at most 4096 bytes, the kubelet's limit:
-https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/).
+The operator writes a `BuildRequest` as JSON into a Secret that the Job mounts. The Job writes a `BuildResult`
+as its termination message. The kubelet limits the message to 4096 bytes:
+https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 TERMINATION_MESSAGE_BYTES: Final = 4096
-PIP_REQUIREMENTS: Final = "pipRequirements"  # what messages call them
+# API fields, as error messages name them.
+PIP_REQUIREMENTS: Final = "pipRequirements"
 CONDA_ENV_FILE: Final = "condaEnvFile"
 
 
@@ -23,7 +24,7 @@ class _Message(BaseModel):
 
 
 class Step(StrEnum):
-    """The steps of a build, in their order; a failure names the one that failed."""
+    """Steps of a build in their order, as in the log and in errors."""
 
     FETCH = "Fetch"
     UNPACK = "Unpack"
@@ -32,48 +33,52 @@ class Step(StrEnum):
 
 
 class BuilderKind(StrEnum):
-    """Who makes the image."""
+    """Programs that can make an image."""
 
     LAYERS = "Layers"
-    """The Job itself: assembles layers and pushes them, needs no daemon and no rights."""
+    """The Job assembles and pushes layers. It needs neither a daemon nor privileges."""
     DOCKER = "Docker"
-    """A Docker engine, for what has to run commands in the image."""
+    """A Docker engine runs commands in the image, for example to compile packages."""
 
 
 class Source(_Message):
-    """Where the bytes of a model or an asset come from: exactly one of `url` and `content`."""
+    """The origin of the bytes of a model or an asset: exactly one of `url` and `content`."""
 
     url: str | None = None
     content: str | None = None
-    digest: str | None = None  # sha256:<64 hex> that the bytes must have
-    unpack: bool = False  # zip, tar, tar.gz, tar.bz2, tar.xz
-    credentials: dict[str, str] = Field(default_factory=dict, repr=False)  # of the Secret named by secretRef
+    digest: str | None = None  # expected digest of the bytes: sha256:<64 hex>
+    unpack: bool = False  # the bytes are a zip, tar, tar.gz, tar.bz2 or tar.xz
+    credentials: dict[str, str] = Field(default_factory=dict, repr=False)  # data of the Secret in secretRef
 
 
 class ModelInput(_Message):
-    name: str  # display name, a folder name
+    """One version of a Model for the image."""
+
+    name: str  # display name, and the name of the model's folder
     version: int
     source: Source
 
     @property
     def subject(self) -> str:
-        """What messages call it."""
+        """Return the name of the model in errors and in the log."""
         return f"model {self.name}:{self.version}"
 
 
 class AssetInput(_Message):
+    """One asset of the Manifest: a file for the app folder of the image."""
+
     id: str
     mime_type: str | None = None
     source: Source
 
     @property
     def subject(self) -> str:
-        """What messages call it."""
+        """Return the name of the asset in errors and in the log."""
         return f"asset {self.id}"
 
 
 class Limits(_Message):
-    """Bounds on what a build may bring in; bytes and counts."""
+    """Upper bounds for the downloads and archives of one build, in bytes and files."""
 
     download_bytes: int = 20 * 1024**3
     unpacked_bytes: int = 50 * 1024**3
@@ -81,40 +86,46 @@ class Limits(_Message):
 
 
 class BuildRequest(_Message):
-    repository: str  # registry/path, no tag, with the registry's name as a Docker engine sees it
-    tag: str  # the hash of all inputs
+    """All inputs of one image, and the reference to push it to."""
+
+    repository: str  # registry/path without a tag; the registry has the name that a Docker engine uses
+    tag: str  # the hash of all inputs, see modelyard.reconcile.builds.input_hash
     base_image: str
-    base_python: str = "3.11"  # the minor version of the Python in it
+    base_python: str = "3.11"  # major.minor version of the Python in the base image
     builder: BuilderKind = BuilderKind.LAYERS
-    driver: str  # id of the asset that is the driver
+    driver: str  # id of the asset with the driver program
     models: tuple[ModelInput, ...] = ()
     assets: tuple[AssetInput, ...]
-    pip_requirements: str | None = None  # the requirements themselves, or a URL of them
-    conda_env_file: str | None = None  # a conda environment file itself, or a URL of one
-    spark: bool = False  # the driver gets a Spark session, of the base image's pyspark
-    python_version: str | None = None  # of the conda environment, such as 3.12; the file says it otherwise
-    registrations: dict[str, str] = Field(default_factory=dict)  # the same content, registered again
+    pip_requirements: str | None = None  # the text of the requirements, or its URL
+    conda_env_file: str | None = None  # the text of a conda environment file, or its URL
+    spark: bool = False  # the driver gets a Spark session of the pyspark in the base image
+    python_version: str | None = None  # for the conda environment, e.g. 3.12; None if the file pins it
+    registrations: dict[str, str] = Field(
+        default_factory=dict
+    )  # a new value forces a new image of the same content
     labels: dict[str, str] = Field(default_factory=dict)
     limits: Limits = Limits()
 
 
 class ErrorDetail(_Message):
+    """One line of the log, for `status.error.details`."""
+
     code: str
     message: str
 
 
 class BuildError(_Message):
-    """Why a build failed, for status.error: `message` says what to do; the last log lines are details."""
+    """The failure of a build, for `status.error`. The message tells users what to change."""
 
     code: str
     message: str
     step: Step
-    transient: bool = False  # the same request may succeed later: the registry was down, say
+    transient: bool = False  # the same request may succeed later, e.g. once the registry is up again
     details: tuple[ErrorDetail, ...] = ()
 
 
 class BuildResult(_Message):
-    """Exactly one of `digest` (of the pushed manifest) and `error` is set."""
+    """The result of a build: exactly one of `digest`, of the pushed manifest, and `error`."""
 
     digest: str | None = None
     error: BuildError | None = None

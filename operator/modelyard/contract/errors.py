@@ -56,114 +56,114 @@ class BuildFailedError(CodedError):
 
 
 class RequestInvalidError(BuildFailedError):
-    """The request contradicts itself: its driver is none of its assets, say."""
+    """The build request contradicts itself, for example names a driver that is not among its assets."""
 
     code = "RequestInvalid"
 
 
 class SourceError(BuildFailedError):
-    """A model or an asset could not be fetched."""
+    """The download of a model, an asset, or a file of requirements failed."""
 
     step = Step.FETCH
 
 
 class SourceInvalidError(SourceError):
-    """The URL, its digest or its credentials are not usable as they are written."""
+    """The URL, its digest or its credentials have a form that no download can use."""
 
     code = "SourceInvalid"
 
 
 class SourceNotFoundError(SourceError):
-    """Nothing is there."""
+    """The server, store, registry or volume has no file at the URL."""
 
     code = "SourceNotFound"
 
 
 class SourceForbiddenError(SourceError):
-    """It asks for credentials, or for others."""
+    """The server, store or registry demands credentials, or rejects those of the source."""
 
     code = "SourceForbidden"
 
 
 class SourceDeniedError(SourceError):
-    """Whoever runs this cluster does not allow it."""
+    """The egress policy of the cluster forbids the scheme or the address of the URL."""
 
     code = "SourceDenied"
 
 
 class SourceRefusedError(SourceError):
-    """It answers, but with something that trying again does not mend."""
+    """The server answers with an error, or with a file, that a retry cannot change."""
 
     code = "SourceRefused"
 
 
 class SourceUnavailableError(SourceError):
-    """It does not answer, or says that it is overloaded."""
+    """The server, store or registry does not answer, or is overloaded."""
 
     code = "SourceUnavailable"
     transient = True
 
 
 class SourceChangedError(SourceUnavailableError):
-    """It changed while it was fetched."""
+    """The file at the URL changed during the download."""
 
 
 class SourceTooLargeError(SourceError):
-    """More bytes than the limits of a build allow."""
+    """The downloads of the build have more bytes than its limits allow."""
 
     code = "SourceTooLarge"
 
 
 class DigestMismatchError(SourceError):
-    """The bytes are not those that the digest promises."""
+    """The bytes of a file do not have the digest that the source or the registry declares."""
 
     code = "DigestMismatch"
 
 
 class ArchiveError(BuildFailedError):
-    """A model or an asset could not be unpacked."""
+    """The archive of a model or an asset cannot be unpacked."""
 
     step = Step.UNPACK
 
 
 class NotAnArchiveError(ArchiveError):
-    """Neither zip nor tar, or a damaged one."""
+    """The file is neither a zip nor a tar, or is damaged."""
 
     code = "NotAnArchive"
 
 
 class UnsafeArchiveError(ArchiveError):
-    """An entry reaches outside, or is neither a file, a folder nor a harmless link."""
+    """An entry has a path outside the archive, or is a device, a pipe, or a link to a path outside."""
 
     code = "UnsafeArchive"
 
 
 class ArchiveTooLargeError(ArchiveError):
-    """More bytes or files than the limits of a build allow."""
+    """The archives of the build have more bytes or files than its limits allow."""
 
     code = "ArchiveTooLarge"
 
 
 class AssetConflictError(BuildFailedError):
-    """Two assets want the same path in the image."""
+    """Two assets, or two models, have the same path in the image."""
 
     code = "AssetConflict"
 
 
 class DiskFullError(BuildFailedError):
-    """The workspace or the engine has no room."""
+    """The disk of the workspace or of the Docker engine is full."""
 
     code = "DiskFull"
 
 
 class SigningKeyInvalidError(BuildFailedError):
-    """The Secret with the key that signs images has none that can be used."""
+    """The Secret for signatures of images has no usable key."""
 
     code = "SigningKeyInvalid"
 
 
 class EngineError(BuildFailedError):
-    """The image could not be built."""
+    """The Docker engine could not build the image, or the base image is unfit."""
 
 
 class EngineUnavailableError(EngineError):
@@ -174,92 +174,92 @@ class EngineUnavailableError(EngineError):
 
 
 class BaseImageNotFoundError(EngineError):
-    """The base image is not there, or the engine may not pull it."""
+    """The base image does not exist, or the engine is not authorized to pull it."""
 
     code = "BaseImageNotFound"
 
 
 class BaseImageUnfitError(EngineError):
-    """The base image has another Python than it is listed for, or is for a platform that is not served."""
+    """The base image has another Python version than the settings declare, or the wrong platform."""
 
     code = "BaseImageUnfit"
 
 
 class BuildStepFailedError(EngineError):
-    """Any other step of the image's build failed."""
+    """Another step of the image's build failed."""
 
     code = "BuildStepFailed"
 
 
 class PackageError(BuildFailedError):
-    """The requirements could not be installed."""
+    """The installation of the pip requirements or of the conda environment failed."""
 
     step = Step.BUILD
 
 
 class RequirementsInvalidError(PackageError):
-    """A line is no requirement, or one that the builder may not follow."""
+    """A line is not a requirement, or is one that the builder does not permit."""
 
     code = "RequirementsInvalid"
 
 
 class RequirementsConflictError(PackageError):
-    """No set of versions satisfies all of them."""
+    """No set of versions satisfies all requirements."""
 
     code = "RequirementsConflict"
 
 
 class PackageNotFoundError(PackageError):
-    """The index does not know a package, or not the version."""
+    """The package index has no such package, or no such version."""
 
     code = "PackageNotFound"
 
 
 class WheelMissingError(PackageError):
-    """A package would have to be built, which needs another builder."""
+    """A package has no wheel for the image. Only the Docker builder compiles packages."""
 
     code = "WheelMissing"
 
 
 class PackageIndexUnavailableError(PackageError):
-    """The package index does not answer, or says that it is overloaded."""
+    """The package index does not answer, or is overloaded."""
 
     code = "PackageIndexUnavailable"
     transient = True
 
 
 class PackageIndexForbiddenError(PackageError):
-    """The package index asks for credentials, or for others."""
+    """The package index demands credentials, or rejects those of the request."""
 
     code = "PackageIndexForbidden"
 
 
 class PackageIndexUntrustedError(PackageError):
-    """The package index has a certificate of an authority that builds do not know."""
+    """The certificate of the package index is from an authority that builds do not trust."""
 
     code = "PackageIndexUntrusted"
 
 
 class PipFailedError(PackageError):
-    """They could not be installed for another reason."""
+    """The installation of the requirements failed for another reason."""
 
     code = "PipFailed"
 
 
 class CondaFileInvalidError(PackageError):
-    """The environment file is none, or asks for what no build does."""
+    """The conda environment file is malformed, or has an entry that no build supports."""
 
     code = "CondaFileInvalid"
 
 
 class CondaFailedError(PackageError):
-    """No packages satisfy the environment file, or one of them cannot be had."""
+    """No packages satisfy the environment file, or a package cannot be downloaded."""
 
     code = "CondaFailed"
 
 
 class PythonVersionConflictError(PackageError):
-    """Two places ask for different Pythons."""
+    """Two fields, or a field and the environment file, demand different Python versions."""
 
     code = "PythonVersionConflict"
 

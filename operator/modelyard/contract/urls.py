@@ -8,35 +8,38 @@ from urllib.parse import unquote, urlunsplit
 
 from modelyard.redaction import URL, host_of, split_url
 
-_UNFIT_FOR_A_FILE_NAME: Final = re.compile(r"[\x00-\x1f\x7f/\\]")
+_INVALID_IN_FILE_NAMES: Final = re.compile(r"[\x00-\x1f\x7f/\\]")
 _FILE_NAME_BYTES: Final = 255  # of ext4, xfs and overlayfs
 PACKAGE_SUFFIXES: Final = (".whl", ".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz")
 
 
 def without_userinfo(url: str) -> str:
-    """The URL without `user:password@`: the same bytes, whoever asks."""
+    """Return the URL without `user:password@`, which does not change the bytes at the URL."""
     parts = split_url(url)
     return urlunsplit(parts._replace(netloc=host_of(parts))) if parts else url
 
 
 def scheme(url: str) -> str:
+    """Return the scheme in lower case, without the colon."""
     return url.partition(":")[0].lower()
 
 
 def claim_name(url: str) -> str | None:
-    """The claim's name in a `pvc://claim/path`; None for another URL."""
+    """Return the PersistentVolumeClaim of a `pvc://claim/path` URL, None for another scheme."""
     parts = split_url(url)
     return parts.netloc if parts and parts.scheme == "pvc" else None
 
 
 def is_http(url: str) -> bool:
+    """Return True for an http or https URL."""
     return scheme(url) in {"http", "https"}
 
 
 def requirements_url(requirements: str) -> str | None:
-    """The URL of the requirements, or None when they are written out.
+    """Return the URL of a requirements or environment file, None if the text is the file itself.
 
-    A requirement may itself be the URL of a package (https://peps.python.org/pep-0508/), told by its ending.
+    The URL of a package is None, too: it is a requirement (https://peps.python.org/pep-0508/). Its suffix
+    tells it from the URL of a file of requirements.
     """
     text = requirements.strip()
     if len(text.split()) != 1 or not URL.fullmatch(text):
@@ -46,7 +49,7 @@ def requirements_url(requirements: str) -> str | None:
 
 
 def file_name(url: str | None) -> str | None:
-    """The last path segment, decoded and fit for a file name; None when the URL names no file."""
+    """Return the last segment of the URL's path as a valid file name, None if the URL names no file."""
     parts = split_url(url or "")
     if parts is None or parts.scheme in {"data", "oci"}:
         return None
@@ -54,7 +57,10 @@ def file_name(url: str | None) -> str | None:
 
 
 def clean_file_name(name: str) -> str | None:
-    """The name with what a file system or a log cannot bear replaced; None when nothing is left of it."""
-    cleaned = _UNFIT_FOR_A_FILE_NAME.sub("_", name).encode("utf-8", "replace")[:_FILE_NAME_BYTES]
+    """Return the name with control characters and slashes replaced by `_`, None if it is empty, `.` or `..`.
+
+    The result has at most 255 bytes.
+    """
+    cleaned = _INVALID_IN_FILE_NAMES.sub("_", name).encode("utf-8", "replace")[:_FILE_NAME_BYTES]
     text = cleaned.decode("utf-8", "ignore")
     return None if text in {"", ".", ".."} else text

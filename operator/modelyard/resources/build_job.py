@@ -1,4 +1,4 @@
-"""A build as a Job in the operator's namespace, and the Secret with its request."""
+"""The Job of a build in the operator's namespace, and the Secret with its request."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from modelyard.kube.types import JOBS, SECRETS, Json
 from modelyard.resources.build_pod import BuildAttempt, build_pod
 from modelyard.settings import OperatorSettings
 
-_LOST_PODS: Final = 2  # how many pods may vanish without an explanation
+_LOST_PODS: Final = 2  # pods that may disappear, with their node for example, before the Job fails
 
 
 def build_job(build: BuildAttempt, settings: OperatorSettings) -> Json:
-    """The Job: a failure that the builder explains ends it, a pod that is lost is replaced."""
+    """Return the Job. It fails when the builder reports an error; it replaces a lost pod."""
     return {
         **JOBS.header(),
         "metadata": {"name": build.name, "labels": _labels(), "annotations": _annotations(build)},
@@ -53,9 +53,9 @@ def build_job(build: BuildAttempt, settings: OperatorSettings) -> Json:
 
 
 def request_secret(build: BuildAttempt, job_uid: str, request: BuildRequest) -> Json:
-    """The request, which holds credentials; it goes with its Job."""
+    """Return the Secret with the request, which contains credentials. It is deleted with its Job."""
     text = request.model_dump_json(by_alias=True, exclude_defaults=True).encode()
-    packed = base64.b64encode(gzip.compress(text, mtime=0)).decode()
+    compressed = base64.b64encode(gzip.compress(text, mtime=0)).decode()
     return {
         **SECRETS.header(),
         "metadata": {
@@ -65,7 +65,7 @@ def request_secret(build: BuildAttempt, job_uid: str, request: BuildRequest) -> 
         },
         "type": "modelyard.dev/build-request",
         "immutable": True,
-        "data": {REQUEST_FILE: packed},
+        "data": {REQUEST_FILE: compressed},
     }
 
 

@@ -186,7 +186,10 @@ def test_two_models_on_one_path(assembled: Assembler) -> None:
     [
         ([AssetInput(id="other", source=Source(content=""))], "0 assets have the id 'driver'"),
         ([DRIVER, DRIVER], "2 assets have the id 'driver'"),
-        ([AssetInput(id="driver", source=Source(url="https://h/x.zip", unpack=True))], "to be unpacked"),
+        (
+            [AssetInput(id="driver", source=Source(url="https://h/x.zip", unpack=True))],
+            "driverProgram has unpack set",
+        ),
     ],
 )
 def test_drivers_that_cannot_be_used(assembled: Assembler, assets: list[AssetInput], message: str) -> None:

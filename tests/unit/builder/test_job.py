@@ -19,10 +19,8 @@ from tests.support.web_server import (
 from modelyard.builder import job
 from modelyard.builder.assemble import assemble
 from modelyard.builder.log import BuildLog
-from modelyard.builder.result import (
-    encoded,
-    failed,
-)
+from modelyard.builder.request_secrets import secrets_of
+from modelyard.builder.result import encode_result, failure_result
 from modelyard.builder.sources import FetchContext
 from modelyard.contract.build_request import (
     AssetInput,
@@ -146,7 +144,7 @@ def test_secrets_are_nowhere(ran: Job, web: WebServer, capsys: pytest.CaptureFix
     said = capsys.readouterr().out + ran.result.model_dump_json()
     assert not [secret for secret in ("s3cret", "0ther", "sas-t0ken") if secret in said]
     assert "model m:1" in said
-    assert job.secrets_of(request) == {"s3cret", "0ther"}
+    assert secrets_of(request) == {"s3cret", "0ther"}
 
 
 @pytest.mark.parametrize(
@@ -222,7 +220,7 @@ def _log(*lines: str) -> BuildLog:
 
 def test_a_result_fits_into_a_termination_message() -> None:
     lines = [f"{number} " + 'é"\\' * 300 for number in range(30)]
-    text = encoded(failed(BuildFailedError('"' * 5000), _log(*lines)))
+    text = encode_result(failure_result(BuildFailedError('"' * 5000), _log(*lines)))
     assert len(text) <= 4096
     error = BuildResult.model_validate_json(text).error
     assert error is not None
@@ -231,7 +229,7 @@ def test_a_result_fits_into_a_termination_message() -> None:
 
 
 def test_a_result_keeps_what_fits() -> None:
-    error = failed(BuildFailedError("m"), _log(*(f"line {number}" for number in range(30)))).error
+    error = failure_result(BuildFailedError("m"), _log(*(f"line {number}" for number in range(30)))).error
     assert error is not None
     assert [detail.message for detail in error.details] == [f"line {number}" for number in range(15, 30)]
 

@@ -147,11 +147,14 @@ def test_links_inside(tmp_path: Path) -> None:
 
 
 UNSAFE: dict[str, tuple[bytes, str]] = {
-    "zip-slip": (_zip({"../evil": b"x"}), "'../evil' reaches outside"),
+    "zip-slip": (_zip({"../evil": b"x"}), "'../evil' leads outside"),
     "zip-slip in the middle": (_zip({"a/../../evil": b"x"}), "'a/../../evil'"),
     "zip-slip by backslash": (_zip({"..\\evil": b"x"}), "'../evil'"),
     "absolute in zip": (_zip({"/etc/evil": b"x"}), "'/etc/evil' has an absolute path"),
-    "link in zip": (_zip({"l": b"/etc/passwd"}, stat.S_IFLNK | 0o777), "'l' is a link or a device"),
+    "link in zip": (
+        _zip({"l": b"/etc/passwd"}, stat.S_IFLNK | 0o777),
+        "'l' of the zip is a link or a device",
+    ),
     "dots in tar": (_tar(_entry("a/../../evil", b"x")), "'a/../../evil'"),
     "absolute in tar": (_tar(_entry("/etc/evil", b"x")), "'/etc/evil'"),
     "absolute folder": (_tar(_folder("/etc")), "'/etc'"),
@@ -163,16 +166,16 @@ UNSAFE: dict[str, tuple[bytes, str]] = {
     "file below a file": (_tar(_entry("f", b""), _entry("f/x", b"")), "'f/x' is below 'f'"),
     "file over a folder": (_tar(_entry("d/x", b""), _entry("d", b"")), "'d' is a file and a folder"),
     "file as the root": (_tar(_entry(".", b"x")), "'.' is a file and a folder"),
-    "hard link out": (_tar(_hard("h", "../evil")), "'../evil' reaches outside"),
+    "hard link out": (_tar(_hard("h", "../evil")), "'../evil' leads outside"),
     "absolute hard link": (_tar(_hard("h", "/etc/passwd")), "'/etc/passwd'"),
     "hard link to a link": (_tar(_link("l", "x"), _hard("h", "l")), "no earlier file"),
     "hard link to nothing": (_tar(_hard("h", "missing")), "no earlier file"),
     "character device": (_tar(_entry("null", type=tarfile.CHRTYPE)), "'null' is a device"),
     "block device": (_tar(_entry("sda", type=tarfile.BLKTYPE)), "'sda' is a device"),
     "pipe": (_tar(_entry("fifo", type=tarfile.FIFOTYPE)), "'fifo' is a device"),
-    "long name": (_tar(_entry("n" * 256)), "a name that a file system cannot take"),
-    "long path": (_tar(_entry("n/" * 1500 + "n")), "a name that a file system cannot take"),
-    "long link": (_tar(_link("l", "n" * 300)), "a name that a file system cannot take"),
+    "long name": (_tar(_entry("n" * 256)), "a name that a file system cannot store"),
+    "long path": (_tar(_entry("n/" * 1500 + "n")), "a name that a file system cannot store"),
+    "long link": (_tar(_link("l", "n" * 300)), "a name that a file system cannot store"),
     "header bomb": (
         gzip.compress(_tar(_entry("a", pax_headers={"comment": "x" * 2 * KIB * KIB}))),
         "of more than 1 MiB",

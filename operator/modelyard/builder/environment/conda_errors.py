@@ -9,7 +9,7 @@ from typing import Final
 
 from rattler.exceptions import GatewayError, InstallerError, SolverError
 
-from modelyard.builder.disk import disk_errors
+from modelyard.builder.disk import disk_errors, disk_full
 from modelyard.contract.errors import (
     BuildFailedError,
     CondaFailedError,
@@ -39,7 +39,7 @@ def rattler_errors(channels: str) -> Iterator[None]:
 
 def _download_error(message: str) -> BuildFailedError:
     if _DISK_FULL.search(message):
-        return DiskFullError("the workspace of the build is full: give builds a larger one")
+        return disk_full()
     answer = _STATUS.search(message)
     if answer is None:
         if _BROKEN.search(message):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from modelyard.builder.environment.advice import DOCKER
+from modelyard.builder.disk import disk_full
 from modelyard.contract.errors import (
     BuildFailedError,
     DiskFullError,
@@ -31,7 +32,7 @@ _URL: Final = re.compile(r"https?://[^\s`)]+")
 
 
 def _full(_: str) -> DiskFullError:
-    return DiskFullError("the workspace of the build is full: give builds a larger one")
+    return disk_full()
 
 
 def _untrusted(said: str) -> PackageIndexUntrustedError:

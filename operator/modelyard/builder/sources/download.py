@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from modelyard.builder.disk import (
-    check_free,
+    check_free_space,
     disk_errors,
 )
 from modelyard.builder.sources.context import FetchContext
@@ -43,7 +43,7 @@ def download(remote: RemoteFile, path: Path, limit_bytes: int, context: FetchCon
 
 def _download(remote: RemoteFile, path: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
     with FileStream(remote, path.name, limit_bytes, context) as stream, path.open("wb", buffering=0) as file:
-        check_free(path.parent, stream.size or 0)
+        check_free_space(path.parent, stream.size or 0)
         meter = ProgressMeter(context.log, path.name, stream.size)
         for chunk in stream.open(0):
             _write(file, chunk)

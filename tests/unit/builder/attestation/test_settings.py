@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 
 from modelyard.builder.attestation.settings import AttestationSettings
-from modelyard.builder.job import (
-    BuildJobSettings,
-    builder_of,
-)
+from modelyard.builder.job import builder_of
+from modelyard.builder.job_settings import BuildJobSettings
 from modelyard.contract.build_request import BuilderKind
 
 

@@ -144,7 +144,7 @@ INDEX = json.dumps({"schemaVersion": 2, "manifests": []}).encode()
             _artifact(_layer(b"1", "../a"), _layer(b"2", "b")),
             True,
             UnsafeArchiveError,
-            r"'\.\./a' reaches outside",
+            r"'\.\./a' leads outside",
         ),
         (_artifact(_layer(b"1", "/a"), _layer(b"2", "b")), True, UnsafeArchiveError, "absolute"),
         (_artifact(_layer(b"", "a")), False, SourceNotFoundError, "no file in it"),

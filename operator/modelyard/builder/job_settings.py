@@ -1,0 +1,65 @@
+"""The settings of a build Job, from the environment variables of its pod."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from modelyard.builder.attestation.settings import AttestationSettings
+from modelyard.builder.environment.conda_settings import CondaSettings
+from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.builder.variables import optional_path, registry_access
+from modelyard.contract.build_pod import DOCKER_SOCKET, TERMINATION_LOG, BuildVariable
+from modelyard.oci.registry_config import RegistryAccess
+
+_PROXIES: Final = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
+
+
+@dataclass(frozen=True)
+class BuildJobSettings:
+    """Settings of the cluster for every build, as against the request of one build."""
+
+    request: Path
+    """File with the BuildRequest."""
+    workspace: Path
+    """Folder with room for all files that are fetched and unpacked."""
+    termination_log: Path
+    """File for the BuildResult."""
+    docker_host: str
+    """Address of the Docker engine."""
+    docker_network: str | None
+    """Network mode of the build steps that a Docker engine runs."""
+    proxies: Mapping[str, str]
+    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY, upper or lower case, for the build steps that an engine runs.
+
+    The HTTP clients of this process read these variables themselves.
+    """
+    pip_conf: Path | None
+    """A pip.conf for the installation of requirements."""
+    access: RegistryAccess
+    """Access to registries. Its CA bundle is for downloads and for the installation of packages, too."""
+    policy: EgressPolicy = field(default_factory=EgressPolicy)
+    attestation: AttestationSettings = field(default_factory=AttestationSettings)
+    conda: CondaSettings = field(default_factory=CondaSettings)
+    claims: Path | None = None
+    """Folder with one folder per mounted PersistentVolumeClaim, named after the claim."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> BuildJobSettings:
+        """Return the settings. Raises KeyError if a required variable is unset."""
+        return cls(
+            request=Path(environment[BuildVariable.REQUEST]),
+            workspace=Path(environment[BuildVariable.WORKSPACE]),
+            termination_log=Path(environment.get(BuildVariable.TERMINATION_LOG) or TERMINATION_LOG),
+            docker_host=environment.get(BuildVariable.DOCKER_HOST) or f"unix://{DOCKER_SOCKET}",
+            docker_network=environment.get(BuildVariable.DOCKER_NETWORK) or None,
+            proxies={name: value for name, value in environment.items() if name.upper() in _PROXIES},
+            pip_conf=optional_path(environment, BuildVariable.PIP_CONF),
+            access=registry_access(environment),
+            policy=EgressPolicy.from_environment(environment),
+            attestation=AttestationSettings.from_environment(environment),
+            conda=CondaSettings.from_environment(environment),
+            claims=optional_path(environment, BuildVariable.CLAIMS),
+        )
