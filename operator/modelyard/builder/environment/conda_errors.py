@@ -13,7 +13,6 @@ from modelyard.builder.disk import disk_errors, disk_full
 from modelyard.contract.errors import (
     BuildFailedError,
     CondaFailedError,
-    DiskFullError,
     PackageIndexUnavailableError,
 )
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from modelyard.builder.environment.advice import DOCKER
 from modelyard.builder.disk import disk_full
+from modelyard.builder.environment.advice import DOCKER
 from modelyard.contract.errors import (
     BuildFailedError,
     DiskFullError,
