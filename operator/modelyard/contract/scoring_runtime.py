@@ -16,7 +16,8 @@ RUNTIME_REQUIREMENTS: Final = Path(__file__).with_name("runtime-requirements.txt
 
 def runtime_files(package: Path = PACKAGE) -> tuple[Path, ...]:
     """Return the paths of the modules for images, relative to the folder `package` and sorted."""
-    modules = (package / "__init__.py", *(package / "scoring").rglob("*.py"))
+    shared = (package / "__init__.py", package / "backoff.py")
+    modules = (*shared, *(package / "scoring").rglob("*.py"))
     return tuple(sorted(path.relative_to(package) for path in modules))
 
 

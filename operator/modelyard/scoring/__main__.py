@@ -1,4 +1,4 @@
-"""`python -m modelyard.scoring`: serve the driver named by the environment."""
+"""`python -m modelyard.scoring`: serve the driver that the environment names."""
 
 import logging
 import os
@@ -6,15 +6,15 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 
-from modelyard.scoring.front.lifecycle import ENDING
+from modelyard.scoring.front.lifecycle import STOP_SIGNALS
 from modelyard.scoring.logs import configure_logs
-from modelyard.scoring.pool.spawn import spawn
+from modelyard.scoring.pool.spawn import spawn_worker
 from modelyard.scoring.settings import RuntimeSettings, SettingsError
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
-    """Returns the exit code: 0 after a drain, 3 when the driver or the settings cannot be used."""
-    is_to_end = _watch_signals()
+    """Serve. Return the exit code: 0 after a drain, 3 if the driver or the settings cannot be used."""
+    stop_requested = _record_stop_signals()
     configure_logs()
     try:
         settings = RuntimeSettings.from_environment(environment)
@@ -22,24 +22,23 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
         logging.getLogger("modelyard.scoring").critical("%s", error)
         return 3
     # The workers load the driver while this process loads the server.
-    spawned = [spawn(settings, environment) for _ in range(settings.workers)]
-    from modelyard.scoring.front.server import ScoringServer  # noqa: PLC0415 - see above
+    spawned = [spawn_worker(settings, environment) for _ in range(settings.workers)]
+    from modelyard.scoring.front.server import serve  # noqa: PLC0415 - see above
     from modelyard.scoring.front.telemetry import Telemetry  # noqa: PLC0415
 
     telemetry = Telemetry.from_environment(environment) if settings.telemetry else None
-    server = ScoringServer(settings, spawned, lambda: spawn(settings, environment), telemetry)
-    return server.run(is_to_end)
+    return serve(settings, spawned, lambda: spawn_worker(settings, environment), telemetry, stop_requested)
 
 
-def _watch_signals() -> Callable[[], bool]:
-    """Whether one has come that the server, which is still to be loaded, ends with.
+def _record_stop_signals() -> Callable[[], bool]:
+    """Record stop signals that arrive while the server loads. Return a function that tells if one came.
 
-    Otherwise it would end this process at once, or, where this is the first one of a container, never.
+    Unhandled they would kill the process, or be ignored if it is PID 1.
     """
-    came: list[int] = []
-    for number in ENDING:
-        signal.signal(number, lambda number, _frame: came.append(number))
-    return lambda: bool(came)
+    received: list[int] = []
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda number, _frame: received.append(number))
+    return lambda: bool(received)
 
 
 if __name__ == "__main__":

@@ -1,41 +1,58 @@
 """Messages between the front process and a worker process, over one stream socket.
 
-Each is a fixed header, then meta, then a body; the header has the lengths. Both ends are this package in the
-same image, so there is no version and no negotiation. It is imported by both: the standard library only.
+Each message is a fixed header, then meta, then a body; the header has the lengths. Both ends are this package
+in the same image, so there is no version and no negotiation. Both import this module: standard library only.
 """
 
+from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
 REQUEST: Final = Struct("<IIQdB")
-"""Lengths of meta and body, id, deadline, flags.
+"""Header of a request: bytes of meta, bytes of body, number, deadline, flags.
 
-Ids grow by one on a channel. The deadline is time.monotonic(), one clock for all processes of a machine: a
-request that has not begun by then is not begun at all.
+Numbers grow by one on each channel. The deadline is time.monotonic(), one clock for all processes of a
+machine: a worker does not begin a request after its deadline.
 """
 
 QUERY: Final = 1
-"""Flag: the request was a GET; its body here is the query."""
+"""Flag: the request was a GET; its body here is the query string."""
 
 REPLY: Final = Struct("<IIQHBdd")
-"""Lengths of meta and body, the request's id, HTTP status, outcome, when run() began (monotonic), seconds."""
+"""Header of a reply: bytes of meta, bytes of body, the request's number, and of Reply: status, outcome,
+started_at, seconds."""
 
 RETURNED: Final = 0
-"""run() returned. Body: what to send; meta: header lines as JSON pairs, empty for an ordinary result."""
+"""run() returned. Body: the response body; meta: header lines as JSON pairs, empty for an ordinary result."""
 REFUSED: Final = 1
-"""The input does not fit the driver; run() was not called. Body: why."""
+"""The input does not match run(), which was not called. Body: the error message."""
 RAISED: Final = 2
-"""run() raised, or its result is no JSON. Body: the traceback."""
+"""run() raised, or its result cannot be written as JSON. Body: the traceback."""
 EXPIRED: Final = 3
-"""The deadline was over when its turn came; run() was not called."""
+"""The deadline had passed when the request's turn came; run() was not called."""
 STARTED: Final = 4
-"""init() is done; id 0. Body: JSON of what the front must know of the driver."""
+"""init() has returned; number 0. Body: what the front must know of the driver, as JSON."""
 FAILED: Final = 5
-"""The driver cannot be served; id 0. Body: JSON with message and exception."""
+"""The driver cannot be served; number 0. Body: JSON with message and exception."""
 
 PROGRESS: Final = Struct("<qd")
-"""One place a thread in the shared memory: the id of the request it took last, and when (monotonic).
+"""Shared memory, one slot per worker thread: number and start time (time.monotonic) of its latest request.
 
-Written before the deadline is looked at. So when the deadline is over and the id is not there, run() will
-never be called for it: the front can answer "overloaded" in truth, without asking the worker.
+A thread writes its slot before it compares the deadline. So if the deadline has passed and the number is not
+in any slot, run() will never be called for that request: the front can answer 503 without asking the worker.
 """
+
+
+@dataclass(slots=True)
+class Reply:
+    """The outcome of one request, as a worker sends it."""
+
+    outcome: int
+    status: int = 0
+    """HTTP status."""
+    body: bytes = b""
+    meta: bytes = b""
+    started_at: float = 0.0
+    """When run() began (time.monotonic, seconds); 0 if it was not called."""
+    seconds: float = 0.0
+    """How long run() took."""

@@ -1,4 +1,4 @@
-"""The server, started again whenever a file of the driver's folder changes."""
+"""A server that restarts whenever a file in the driver's folder changes."""
 
 import signal
 import subprocess
@@ -10,20 +10,21 @@ from typing import Final
 from watchfiles import Change, DefaultFilter, watch
 from watchfiles.main import FileChange
 
-LOOK_MILLISECONDS: Final = 500
-"""How soon it is told that the server has ended."""
+POLL_MILLISECONDS: Final = 500
+"""How soon the end of the server is noticed."""
 
-END_SECONDS: Final = 5.0
-"""How long the old server has for its requests."""
+STOP_SECONDS: Final = 5.0
+"""How long the old server has to finish its requests."""
 
-_WATCHED: Final = {".py", ".json", ".yaml", ".yml", ".toml", ".txt"}
-_skip_folders: Final = DefaultFilter()  # .git, .venv, __pycache__, node_modules and their like
+_SUFFIXES: Final = {".py", ".json", ".yaml", ".yml", ".toml", ".txt"}
+"""Files to watch. Models are not: they are large and many."""
+_skips_tool_folders: Final = DefaultFilter()  # .git, .venv, __pycache__, node_modules and the like
 
 
-def serve_again(folder: Path, environment: dict[str, str]) -> int:
-    """Serve until Ctrl-C or SIGTERM; the exit code."""
+def serve_with_reload(folder: Path, environment: dict[str, str]) -> int:
+    """Serve until Ctrl-C or SIGTERM. Return the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    changes = watch(folder, watch_filter=_is_source, yield_on_timeout=True, rust_timeout=LOOK_MILLISECONDS)
+    changes = watch(folder, watch_filter=_is_source, yield_on_timeout=True, rust_timeout=POLL_MILLISECONDS)
     while True:
         server = subprocess.Popen([sys.executable, "-m", "modelyard.scoring"], env=environment)
         try:
@@ -31,29 +32,28 @@ def serve_again(folder: Path, environment: dict[str, str]) -> int:
         except KeyboardInterrupt:
             return 0
         finally:
-            _end(server)
-        sys.stderr.write("A file has changed: starting again.\n")
+            _stop(server)
+        sys.stderr.write("A file has changed: restarting.\n")
 
 
 def _wait_for_change(changes: Iterator[set[FileChange]], server: subprocess.Popen[bytes]) -> None:
-    told = False
+    reported = False
     for change in changes:
         if change:
             return
-        if server.poll() is not None and not told:
-            told = True
+        if server.poll() is not None and not reported:
+            reported = True
             sys.stderr.write("The driver cannot be served; waiting for a change of its files.\n")
 
 
 def _is_source(change: Change, path: str) -> bool:
-    """Models are not watched: they are large and many."""
-    return _skip_folders(change, path) and Path(path).suffix in _WATCHED
+    return _skips_tool_folders(change, path) and Path(path).suffix in _SUFFIXES
 
 
-def _end(server: subprocess.Popen[bytes]) -> None:
+def _stop(server: subprocess.Popen[bytes]) -> None:
     server.terminate()
     try:
-        server.wait(END_SECONDS)
+        server.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()

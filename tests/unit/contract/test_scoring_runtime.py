@@ -1,16 +1,78 @@
-"""The scoring runtime: its version and its pinned requirements."""
+"""The scoring runtime: its files, their imports, its version and its pinned requirements."""
 
-from __future__ import annotations
-
+import ast
+import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
-from modelyard.contract.scoring_runtime import RUNTIME_REQUIREMENTS, runtime_version
+import pytest
+
+from modelyard.contract.scoring_runtime import PACKAGE, RUNTIME_REQUIREMENTS, runtime_files, runtime_version
+
+FILES = runtime_files()
+PINNED = {line.partition("==")[0] for line in RUNTIME_REQUIREMENTS.read_text().splitlines() if "==" in line}
+LAPTOP_ONLY = {"scoring/reloader.py": {"watchfiles"}}
+DRIVERS_OWN = {"scoring/worker/spark.py": {"pyspark"}}
+
+
+def imported_modules(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse((PACKAGE / file).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None
+            yield node.module
+            # `from package import module`
+            yield from (
+                f"{node.module}.{alias.name}" for alias in node.names if is_module(node.module, alias.name)
+            )
+
+
+def is_module(package: str, name: str) -> bool:
+    folder = PACKAGE.parent / package.replace(".", "/")
+    return (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file()
+
+
+def file_of(module: str) -> Path:
+    path = PACKAGE.parent / module.replace(".", "/")
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return file.relative_to(PACKAGE)
+
+
+def test_runtime_files_are_scoring_and_the_modules_it_shares() -> None:
+    outside = {file.as_posix() for file in FILES if file.parts[0] != "scoring"}
+    assert outside == {"__init__.py", "backoff.py"}
+    assert Path("scoring/__main__.py") in FILES
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_runtime_module_imports_only_what_an_image_has(file: Path) -> None:
+    allowed = sys.stdlib_module_names | LAPTOP_ONLY.get(str(file), set()) | DRIVERS_OWN.get(str(file), set())
+    if file.parts[:2] == ("scoring", "front"):
+        allowed |= PINNED
+    for module in imported_modules(file):
+        if module.split(".")[0] == "modelyard":
+            assert file_of(module) in FILES, module
+        else:
+            assert module.split(".")[0] in allowed, module
+
+
+def test_worker_imports_nothing_of_the_front() -> None:
+    for file in FILES:
+        if file.parts[:2] == ("scoring", "worker"):
+            parts = {
+                module.split(".")[2]
+                for module in imported_modules(file)
+                if module.startswith("modelyard.scoring.")
+            }
+            assert parts <= {"worker", "frames", "contract"}, file
 
 
 def test_runtime_version_changes_with_the_code_in_images_only(tmp_path: Path) -> None:
     (tmp_path / "scoring").mkdir()
-    (tmp_path / "__init__.py").write_text("")
+    for module in ("__init__.py", "backoff.py"):
+        (tmp_path / module).write_text("")
     (tmp_path / "scoring/app.py").write_text("1")
     first = runtime_version(tmp_path)
     runtime_version.cache_clear()

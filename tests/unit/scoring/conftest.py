@@ -1,22 +1,24 @@
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from tests.unit.scoring.running import ScoringProcess, scoring_process, until
 
-import modelyard
+from modelyard.contract.scoring_runtime import PACKAGE, runtime_files
 
 Serve = Callable[..., ScoringProcess]
 
 
 @pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The runtime's folder as it is in an image: modelyard has nothing but scoring in it."""
+    """The runtime's folder as it is in an image: only the modules of modelyard that an image has."""
     root = tmp_path_factory.mktemp("runtime")
-    (root / "modelyard").mkdir()
-    for name in ("__init__.py", "scoring"):
-        (root / "modelyard" / name).symlink_to(Path(modelyard.__file__).parent / name)
+    for name in runtime_files():
+        module = root / "modelyard" / name
+        module.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PACKAGE / name, module)
     return root
 
 

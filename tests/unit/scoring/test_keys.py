@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.unit.scoring.running import ScoringProcess, until
 
-from modelyard.scoring.front.keys import Keys
+from modelyard.scoring.front.keys import ScoringKeys
 
 DRIVER = "def init(): pass\ndef run(data): return data\n"
 
@@ -95,7 +95,7 @@ def test_no_answer_and_no_log_tells_keys_or_files(serve, tmp_path: Path, key: st
 def test_every_key_is_compared_in_constant_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also once one has matched, and for another scheme: the time says nothing of which, or how much."""
     mount(tmp_path / "keys", "v1", {"primaryKey": "first", "secondaryKey": "second"})
-    keys = Keys(tmp_path / "keys")
+    keys = ScoringKeys(tmp_path / "keys")
     compared: list[tuple[bytes, bytes]] = []
 
     def compare_digest(one: bytes, other: bytes) -> bool:

@@ -6,13 +6,9 @@ import select
 import pytest
 from tests.unit.scoring.running import ScoringProcess, read_answer, until
 
-from modelyard.scoring.front import http_connection as module
-from modelyard.scoring.front.http_connection import Connection
-from modelyard.scoring.front.messages import (
-    Request,
-    Response,
-    text,
-)
+from modelyard.scoring.front import http_limits as limits
+from modelyard.scoring.front.http_connection import HttpConnection
+from modelyard.scoring.front.messages import HttpRequest, HttpResponse, text_response
 
 ECHO = "def init(): pass\ndef run(data): return data\n"
 
@@ -119,21 +115,21 @@ class StillSite:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.connections: set[Connection] = set()
+        self.connections: set[HttpConnection] = set()
 
-    def admit(self, request: Request) -> Response | None:
+    def admit(self, request: HttpRequest) -> HttpResponse | None:
         return None
 
-    def handle(self, request: Request) -> None:
-        request.connection.respond(request, text(200, "ok"))
+    def dispatch(self, request: HttpRequest) -> None:
+        request.connection.respond(request, text_response(200, "ok"))
 
-    def may_hold(self, request: Request, more_bytes: int) -> Response | None:
+    def reserve_body(self, request: HttpRequest, more_bytes: int) -> HttpResponse | None:
         return None
 
-    def abandoned(self, request: Request) -> None:
+    def abandon(self, request: HttpRequest) -> None:
         pass
 
-    def finished(self, request: Request) -> None:
+    def release(self, request: HttpRequest) -> None:
         pass
 
 
@@ -165,17 +161,17 @@ class Wire:
 
 
 @pytest.fixture
-def wired() -> tuple[StillSite, Wire, Connection]:
+def wired() -> tuple[StillSite, Wire, HttpConnection]:
     site, wire = StillSite(), Wire()
-    connection = Connection(site)
+    connection = HttpConnection(site)
     connection.connection_made(wire)  # type: ignore[arg-type]
     return site, wire, connection
 
 
-def after(wired: tuple[StillSite, Wire, Connection], seconds: float) -> None:
+def after(wired: tuple[StillSite, Wire, HttpConnection], seconds: float) -> None:
     site, _, connection = wired
     site.now += seconds
-    connection.check(site.now)
+    connection.check_time_limits(site.now)
 
 
 HEAD = b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n"
@@ -183,7 +179,7 @@ HEAD = b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n"
 
 def test_slow_headers(wired) -> None:
     wired[2].data_received(HEAD)
-    after(wired, module.HEAD_SECONDS)
+    after(wired, limits.HEAD_SECONDS)
     assert wired[1].written == b""
     wired[2].data_received(b"x: y\r\n")
     after(wired, 1)
@@ -192,7 +188,7 @@ def test_slow_headers(wired) -> None:
 
 def test_a_paused_body(wired) -> None:
     wired[2].data_received(HEAD + b"\r\n" + b"x" * 99_000)
-    after(wired, module.BODY_PAUSE_SECONDS)
+    after(wired, limits.BODY_PAUSE_SECONDS)
     assert wired[1].written == b""
     after(wired, 1)
     assert wired[1].written.startswith(b"HTTP/1.1 408 ")
@@ -201,7 +197,7 @@ def test_a_paused_body(wired) -> None:
 def test_a_body_that_drips(wired) -> None:
     wired[2].data_received(HEAD + b"\r\n")
     for _ in range(3):
-        after(wired, module.BODY_PAUSE_SECONDS / 2)
+        after(wired, limits.BODY_PAUSE_SECONDS / 2)
         wired[2].data_received(b"x")
     after(wired, 1)
     assert wired[1].written.startswith(b"HTTP/1.1 408 ")
@@ -209,16 +205,16 @@ def test_a_body_that_drips(wired) -> None:
 
 def test_an_idle_connection_ends(wired) -> None:
     wired[2].data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    after(wired, module.KEEP_ALIVE_SECONDS)
+    after(wired, limits.KEEP_ALIVE_SECONDS)
     assert wired[1].end == ""
     after(wired, 1)
     assert wired[1].end == "eof"
-    after(wired, module.LINGER_SECONDS + 1)
+    after(wired, limits.CLOSING_SECONDS + 1)
     assert wired[1].end == "closed"
 
 
 def test_an_answer_that_nobody_reads(wired) -> None:
     wired[1].unsent = 1000
     after(wired, 0)
-    after(wired, module.UNREAD_SECONDS + 1)
+    after(wired, limits.UNREAD_SECONDS + 1)
     assert wired[1].end == "aborted"

@@ -16,7 +16,7 @@ from tests.unit.scoring.running import ScoringProcess, metric, read_answer, send
 from modelyard.scoring.front.telemetry import (
     AzureMonitor,
     Span,
-    _context,
+    parse_traceparent,
 )
 
 DRIVER = """
@@ -234,14 +234,14 @@ def test_durations_of_azure_monitor(seconds: float, duration: str) -> None:
      f"00-{TRACE.upper()}-{PARENT}-01", f"00-{TRACE}-{PARENT}-01-more"],
 )  # fmt: skip
 def test_a_broken_traceparent_is_none(header: str) -> None:
-    assert _context(header.encode()) == ("", "", False)
+    assert parse_traceparent(header.encode()) == ("", "", False)
 
 
 def test_traces_with_no_endpoint_cost_a_warning_only(serve) -> None:
     scoring = serve(DRIVER, AML_APP_INSIGHTS_ENABLED="true")
 
     assert scoring.score(b"x").status == 200
-    assert "no endpoint is named" in scoring.log
+    assert "no endpoint is set" in scoring.log
 
 
 def test_a_preflight_from_a_listed_page(serve) -> None:

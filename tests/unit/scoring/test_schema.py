@@ -70,7 +70,7 @@ def server(serve_module) -> ScoringProcess:
         ({}, 400, "A value is not provided for the 'people' parameter."),
         ({"people": {}}, 400, "people: should be an array, not an object"),
         ({"people": [{"age": 1}]}, 400, "people: the field 'name' is missing"),
-        ({"people": [{"name": "A", "size": 1}]}, 400, "people: there is no field 'size'"),
+        ({"people": [{"name": "A", "size": 1}]}, 400, "people: the field 'size' is not known"),
         ({"people": [{"name": "A", "age": 1.5}]}, 400, "people: should be a whole number, not a number"),
         ({"people": [], "factor": True}, 400, "factor: should be a number, not true or false"),
         ({"people": [], "unit": "c"}, 400, "unit: should be one of 'a', 'b'"),

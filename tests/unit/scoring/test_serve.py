@@ -119,4 +119,4 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with serving(str(tmp_path / "none.py")) as (process, _):
         assert process.wait(20) == 2
         assert process.stderr is not None
-        assert f"there is no {tmp_path / 'none.py'}" in process.stderr.read()
+        assert f"the file {tmp_path / 'none.py'} does not exist" in process.stderr.read()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.scoring.running import ScoringProcess, until
 
-from modelyard.scoring.worker.spark import defaults, heap_bytes, joined, memory_bytes
+from modelyard.scoring.worker.spark import default_settings, defaults_text, heap_bytes, memory_bytes
 
 MIB = 1024 * 1024
 
@@ -115,7 +115,7 @@ def test_what_the_container_may_take(
 
 
 def test_all_that_spark_writes_is_in_one_folder() -> None:
-    settings = defaults(Path("/tmp/one"), 512 * MIB)
+    settings = default_settings(Path("/tmp/one"), 512 * MIB)
     assert settings["spark.driver.memory"] == "512m"
     written = {name for name, value in settings.items() if "/tmp/one/" in value}
     assert written == {
@@ -130,4 +130,4 @@ def test_later_files_count(tmp_path: Path) -> None:
     image, driver = tmp_path / "image", tmp_path / "driver"
     image.write_text("a 2")
     driver.write_text("a 3\n")
-    assert joined({"a": "1"}, [image, tmp_path / "none", driver]) == "a 1\na 2\na 3\n\n"
+    assert defaults_text({"a": "1"}, [image, tmp_path / "none", driver]) == "a 1\na 2\na 3\n\n"

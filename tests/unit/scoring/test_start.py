@@ -100,7 +100,7 @@ def test_a_driver_that_fails_ends_the_process(serve, driver: str, message: str, 
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"AZUREML_ENTRY_SCRIPT": "other.py"}, "there is no driver file "),
+        ({"AZUREML_ENTRY_SCRIPT": "other.py"}, "the driver file"),
         ({"AZUREML_ENTRY_SCRIPT": ""}, "AZUREML_ENTRY_SCRIPT is not set"),
         ({"SCORING_TIMEOUT_MS": "soon"}, "SCORING_TIMEOUT_MS must be a whole number"),
     ],

@@ -1,4 +1,4 @@
-"""/docs: a page for people, which shows the service and can send it a request. No other host is asked."""
+"""/docs: a page that shows the service and can send it a request. It loads nothing from other hosts."""
 
 DOCS_PAGE = """<!doctype html>
 <html lang="en">
@@ -28,16 +28,16 @@ const by = id => document.getElementById(id)
 const pretty = value => JSON.stringify(value, null, 2)
 const headers = () => by("key").value ? {Authorization: "Bearer " + by("key").value} : {}
 async function load() {
-  let found, version
+  let response, version
   for (version of ["3.1", "3", "2"]) {
-    found = await fetch("swagger.json?version=" + version, {headers: headers()})
-    if (found.status !== 404) break
+    response = await fetch("swagger.json?version=" + version, {headers: headers()})
+    if (response.status !== 404) break
   }
-  const said = await found.json()
-  if (!found.ok) { by("about").textContent = said.message; return }
-  const schemas = version === "2" ? said.definitions : said.components.schemas
-  by("title").textContent = said.info.title
-  by("about").textContent = said.info.description
+  const description = await response.json()
+  if (!response.ok) { by("about").textContent = description.message; return }
+  const schemas = version === "2" ? description.definitions : description.components.schemas
+  by("title").textContent = description.info.title
+  by("about").textContent = description.info.description
   by("input").textContent = pretty(schemas.ServiceInput)
   by("output").textContent = pretty(schemas.ServiceOutput)
   if (!by("body").value) by("body").value = pretty(schemas.ServiceInput.example ?? {})

@@ -1,419 +1,381 @@
-"""One client's connection: HTTP/1.1 on httptools, with limits for all that a client may do.
+"""HTTP/1.1 of one client, as a state machine.
 
-Own code, not uvicorn's: it gives each request a task and a chain of awaits, which costs two thirds of the
-throughput (docs/scoring.md), and it knows no limit for slow clients, headers or refused bodies.
+Own code instead of uvicorn's: uvicorn gives each request a task and a chain of awaits, which costs two thirds
+of the throughput (docs/scoring.md), and has no limits for slow clients, headers or refused bodies.
+
+A connection reads requests and answers them, in order, one at a time. `State` says what it reads:
+
+    state     event                                                      next state
+    --------  ---------------------------------------------------------  ----------
+    IDLE      first byte of a request                                    HEAD
+              keep-alive time over, or nothing to do while draining      CLOSING
+    HEAD      end of the headers                                         BODY
+              headers too large, too slow or malformed                   REFUSING
+    BODY      end of the request, at once if it has no body              IDLE
+              malformed chunk                                            REFUSING
+              body too slow: 408 is written                              CLOSING
+    REFUSING  the refusal is written, after earlier requests' responses  CLOSING
+    any       a response with `connection: close` is written             CLOSING
+    CLOSING   client closes, CLOSING_SECONDS pass, or too many bytes     (the transport closes)
+
+    IDLE, HEAD, BODY   input goes to the parser
+    REFUSING           input is dropped: its meaning is lost
+    CLOSING            the write side is closed; input is dropped, and counted
+
+`Flow` says whether the transport reads at all:
+
+    flow       event                                                     next flow
+    ---------  --------------------------------------------------------  ---------
+    OPEN       more than PIPELINED_REQUESTS wait for their turn          FULL
+               a response that throttles is written, no request waits    THROTTLED
+    FULL       few enough wait again                                     OPEN
+               a response that throttles is written, no request waits    THROTTLED
+    THROTTLED  the application calls resume_reading()                    OPEN
+    any        the connection becomes CLOSING                            OPEN
 """
 
 import asyncio
-from http import HTTPStatus
+from enum import Enum, auto
 from typing import Final, Protocol, cast
 
-import httptools
-
-from modelyard.scoring.front.messages import (
-    Request,
-    Response,
-    message,
+from modelyard.scoring.front.http_limits import (
+    BODY_BYTES_PER_SECOND,
+    BODY_PAUSE_SECONDS,
+    CLOSING_SECONDS,
+    DISCARDED_BODIES,
+    HEAD_SECONDS,
+    KEEP_ALIVE_SECONDS,
+    PIPELINED_REQUESTS,
+    SMALL_BODY_BYTES,
+    SMALL_BODY_SECONDS,
+    UNREAD_SECONDS,
 )
+from modelyard.scoring.front.http_parser import RequestParser
+from modelyard.scoring.front.http_response import CONTINUE, response_bytes
+from modelyard.scoring.front.messages import HttpRequest, HttpResponse, error_response
 
-MAX_HEAD_BYTES: Final = 64 * 1024
-"""Request line and headers together; more gets 431."""
+HEAD_TOO_SLOW: Final = error_response(408, f"The headers took longer than {HEAD_SECONDS:.0f} s.")
+BODY_TOO_SLOW: Final = error_response(408, "The body comes too slowly.")
 
-HEAD_SECONDS: Final = 10.0
-"""From a request's first byte to the end of its headers; more gets 408."""
-
-BODY_PAUSE_SECONDS: Final = 20.0
-"""Between two pieces of a body; more gets 408."""
-
-BODY_BYTES_PER_SECOND: Final = 1024
-"""A body that comes slower on average, after the first BODY_PAUSE_SECONDS, gets 408."""
-
-KEEP_ALIVE_SECONDS: Final = 120.0
-"""Longer than usual clients and proxies keep an idle connection (Go 90 s, nginx and ALB 60 s): when they
-close it first, no request meets a connection that is just being closed."""
-
-UNREAD_SECONDS: Final = 60.0
-"""A client that takes nothing of its answer for so long is cut off."""
-
-SMALL_BODY_BYTES: Final = 64 * 1024
-"""A refused request's body up to this size is read to its end first, so that the connection can be kept."""
-
-SMALL_BODY_SECONDS: Final = 1.0
-"""How long that may take."""
-
-LINGER_SECONDS: Final = 10.0
-"""How long a refused client may go on sending before the connection is closed. Closing with unread data would
-reset the connection, and the client would lose the answer."""
-
-LINGER_BODIES: Final = 4
-"""How much it may send meanwhile, in multiples of the largest body: most clients send all, then read."""
-
-PIPELINED: Final = 4
-"""Requests read ahead on one connection."""
-
-TOO_LONG_A_HEAD: Final = message(431, f"The headers are larger than {MAX_HEAD_BYTES} bytes.")
-
-_STATUS_LINES: Final = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
-}
+_UNCONNECTED: Final = asyncio.Transport()
+"""The transport of a connection before connection_made(): each method raises NotImplementedError."""
 
 
-class Site(Protocol):
-    """What stands behind all connections. `now` is a clock of half a second, free of system calls."""
+class State(Enum):
+    """What a connection reads; the module's docstring has the transitions."""
+
+    IDLE = auto()
+    HEAD = auto()
+    BODY = auto()
+    REFUSING = auto()
+    CLOSING = auto()
+
+
+class Flow(Enum):
+    """Whether a connection's transport reads; the module's docstring has the transitions."""
+
+    OPEN = auto()
+    FULL = auto()
+    THROTTLED = auto()
+
+
+class Application(Protocol):
+    """What answers the requests of all connections."""
 
     now: float
+    """time.monotonic() of the latest tick, half a second old at most: reading it needs no system call."""
     date_line: bytes
+    """The Date header line of responses."""
     max_body_bytes: int
-    connections: "set[Connection]"
+    connections: "set[HttpConnection]"
 
     @property
     def draining(self) -> bool:
-        """Whether connections end after their next answer."""
+        """Return True if connections close after their next response."""
 
-    def admit(self, request: Request) -> Response | None:
-        """Called when the headers are there. A response refuses the request before its body is read."""
+    def admit(self, request: HttpRequest) -> HttpResponse | None:
+        """Check a request whose headers are complete. Return a refusal, or None to receive the body."""
 
-    def handle(self, request: Request) -> None:
-        """Called when the request is complete; answers by its connection's respond(), now or later."""
+    def reserve_body(self, request: HttpRequest, more_bytes: int) -> HttpResponse | None:
+        """Reserve memory for a body. Return a refusal if it is too large or memory is short."""
 
-    def may_hold(self, request: Request, more_bytes: int) -> Response | None:
-        """Asked before a body of no declared size grows. A response refuses it."""
+    def dispatch(self, request: HttpRequest) -> None:
+        """Answer a complete request by its connection's respond(), now or later."""
 
-    def abandoned(self, request: Request) -> None:
-        """Its client has gone before the answer."""
+    def abandon(self, request: HttpRequest) -> None:
+        """Take note that the client closed the connection before the response."""
 
-    def finished(self, request: Request) -> None:
-        """It will not be spoken of again."""
+    def release(self, request: HttpRequest) -> None:
+        """Free what the request holds: it is answered, or its client has left."""
 
-    def paced(self, connection: "Connection") -> None:
-        """It pauses after a refusal. The site calls its read_on() in time."""
+    def throttle(self, connection: "HttpConnection") -> None:
+        """Call the connection's resume_reading() after a while."""
 
 
-class Connection(asyncio.Protocol):
-    """Parses requests, hands them to the site one at a time, and writes their answers."""
+class HttpConnection(asyncio.Protocol):
+    """Parses requests, passes them to the application one at a time, and writes the responses."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._parser = httptools.HttpRequestParser(self)
-        self._incoming: Request | None = None
-        self._in_head = False
-        self._head_bytes = 0
-        self._upgrading = False
-        self._requests: list[Request] = []
-        self._pumping = False
-        self._paused = False
-        self._paced = False
-        self._lingering_until: float | None = None
-        self._linger_bytes = 0
-        self._began_at = site.now
-        self._heard_at = site.now
-        self._unread = (0, site.now)
-        self._data = b""
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._transport = _UNCONNECTED
+        self._parser = RequestParser(self)
+        self._state = State.IDLE
+        self._flow = Flow.OPEN
+        self._requests: list[HttpRequest] = []
+        """Requests without a response whose headers are complete, oldest first."""
+        self._advancing = False
+        self._read_at = application.now
+        self._unsent_bytes = 0
+        self._unsent_since = application.now
+        self._close_at = float("inf")
+        self._discardable_bytes = 0
 
-    # --- the transport's calls
+    # --- called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Join the application's connections."""
         self._transport = cast(asyncio.Transport, transport)
-        self._site.connections.add(self)
+        self._application.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._site.connections.discard(self)
-        requests = self._requests
-        self._requests = []
-        if self._incoming is not None and self._incoming not in requests:
-            requests.append(self._incoming)
-        for request in requests:
-            self._site.abandoned(request)
-            self._site.finished(request)
+        """Leave the application's connections, and abandon all requests without a response."""
+        self._application.connections.discard(self)
+        for request in self._drop_requests():
+            self._application.abandon(request)
+            self._application.release(request)
 
     def eof_received(self) -> bool:
-        """A client may close its sending side and still wait for the answer."""
+        """Return True, to keep the transport open, if complete requests wait for their response.
+
+        A client may close its sending side and still read.
+        """
         waiting = any(request.complete for request in self._requests)
         for request in self._requests:
             request.keep_alive = False
-        return waiting and self._lingering_until is None
+        return waiting and self._state is not State.CLOSING
 
     def data_received(self, data: bytes) -> None:
-        self._heard_at = self._site.now
-        if self._lingering_until is not None:
-            self._linger_bytes -= len(data)
-            if self._linger_bytes < 0:
+        """Parse the bytes, unless no more input is expected."""
+        self._read_at = self._application.now
+        if self._state is State.CLOSING:
+            self._discardable_bytes -= len(data)
+            if self._discardable_bytes < 0:
                 self._transport.abort()
             return
-        self._data = data
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._without_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self._refuse_the_rest(message(400, "This is no HTTP/1.1 request."))
-        if self._in_head:
-            # What comes before the last empty line belongs to earlier, pipelined requests.
-            end_of_earlier = data.rfind(b"\r\n\r\n")
-            self._head_bytes += len(data) - (end_of_earlier + 4 if end_of_earlier >= 0 else 0)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse_the_rest(TOO_LONG_A_HEAD)
-        if len(self._requests) > PIPELINED and not self._paused:
-            self._paused = True
+        if self._state is State.REFUSING:
+            return
+        refusal = self._parser.feed(data)
+        if refusal is None and self._state is State.HEAD:
+            refusal = self._parser.check_head_size(data)
+        if refusal is not None:
+            self._refuse_input(refusal)
+        if len(self._requests) > PIPELINED_REQUESTS and self._flow is Flow.OPEN:
+            self._flow = Flow.FULL
             self._transport.pause_reading()
 
-    # --- the parser's calls
+    # --- called by the parser
 
-    def on_message_begin(self) -> None:
-        self._incoming = Request(self)
-        self._in_head = True
-        self._head_bytes = 0
-        self._began_at = self._site.now
+    def begin_request(self) -> HttpRequest:
+        """Return an empty request: its first byte has arrived."""
+        self._state = State.HEAD
+        return HttpRequest(self, self._application.now)
 
-    def on_url(self, url: bytes) -> None:
-        assert self._incoming is not None
-        self._incoming.target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        assert self._incoming is not None
-        headers = self._incoming.headers
-        name = name.lower()
-        headers[name] = headers[name] + b", " + value if name in headers else value
-
-    def on_headers_complete(self) -> None:
-        request, parser = self._incoming, self._parser
-        assert request is not None
-        self._in_head = False
-        if parser.should_upgrade():
-            self._upgrading = True
-            return
-        headers = request.headers
-        request.method = parser.get_method().decode("latin-1")
-        request.keep_alive = parser.should_keep_alive()
-        request.is_http_1_0 = parser.get_http_version() == "1.0"
-        path, _, request.query = request.target.partition(b"?")
-        request.path = path.decode("latin-1")
-        if b"transfer-encoding" in headers:
-            request.declared = None
-        else:
-            request.declared = int(headers.get(b"content-length", 0))
-        if b"expect" in headers:
-            request.expects_continue = headers[b"expect"].lower() == b"100-continue"
-        if len(self._data) + self._head_bytes > MAX_HEAD_BYTES and _head_bytes(request) > MAX_HEAD_BYTES:
-            refusal: Response | None = TOO_LONG_A_HEAD
-            request.keep_alive = False
-        elif b"host" not in headers and not request.is_http_1_0:
-            refusal = message(400, "The Host header is missing.")
-            request.keep_alive = False
-        else:
-            refusal = self._site.admit(request)
+    def receive_head(self, request: HttpRequest, refusal: HttpResponse | None) -> None:
+        """Check the request, and answer it at once if that needs no body."""
+        self._state = State.BODY
+        refusal = refusal or self._application.admit(request)
         if refusal is not None:
             self._refuse(request, refusal)
         self._requests.append(request)
-        if request.declared != 0:  # else on_message_complete comes at once
-            self._pump()
+        if request.declared_size != 0:  # without a body finish_request() follows at once
+            self._advance()
 
-    def on_body(self, body: bytes) -> None:
-        request = self._incoming
-        assert request is not None
-        request.size += len(body)
+    def receive_body(self, request: HttpRequest, piece: bytes) -> None:
+        """Store a piece of the body, or refuse a chunked body that has become too large."""
+        request.size += len(piece)
         if request.refusal is not None:
-            if request.size > LINGER_BODIES * self._site.max_body_bytes:
+            if request.size > DISCARDED_BODIES * self._application.max_body_bytes:
                 self._transport.abort()
             return
-        if request.declared is None:
-            refusal = self._site.may_hold(request, len(body))
+        if request.declared_size is None:
+            refusal = self._application.reserve_body(request, len(piece))
             if refusal is not None:
                 self._refuse(request, refusal)
-                self._pump()
+                self._advance()
                 return
-        request.chunks.append(body)
+        request.chunks.append(piece)
 
-    def on_message_complete(self) -> None:
-        request = self._incoming
-        if self._upgrading or request is None:
-            return
-        self._incoming = None
+    def finish_request(self, request: HttpRequest) -> None:
+        """Dispatch the request when its turn comes."""
+        self._state = State.IDLE
         request.complete = True
-        self._pump()
+        self._advance()
 
-    # --- requests, one after the other
+    # --- responses, in the order of the requests
 
-    def respond(self, request: Request, response: Response) -> None:
-        """Answers the request in turn. The connection ends when the client or the server wants that."""
+    def respond(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Write the response. The connection ends with it if the client or the server wants that."""
         if not self._requests or self._requests[0] is not request:
-            return  # the client has gone, or gave up on a slow body
-        keep = request.keep_alive and request.complete and not self._site.draining
-        if not keep:
-            connection = b"connection: close\r\n"
-        else:
-            connection = b"connection: keep-alive\r\n" if request.is_http_1_0 else b""
-        body = response.body
+            return  # the client has left, or its slow body was answered with 408
+        keep_alive = request.keep_alive and request.complete and not self._application.draining
         self._transport.write(
-            b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b%b%b\r\n%b"
-            % (
-                _STATUS_LINES.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status,
-                response.content_type,
-                len(body),
-                self._site.date_line,
-                request.echo,
-                response.lines,
-                connection,
-                b"" if request.method == "HEAD" else body,
-            )
+            response_bytes(request, response, keep_alive=keep_alive, date_line=self._application.date_line)
         )
         del self._requests[0]
-        self._site.finished(request)
-        if not keep:
-            self._linger()
-            return
-        if response.paces and not self._requests and not self._paced:
-            self._paced = True
-            if not self._paused:
-                self._paused = True
-                self._transport.pause_reading()
-            self._site.paced(self)
-            return
-        if not self._paced:
-            self._resume()
-        if self._requests:
-            self._pump()
+        self._application.release(request)
+        if not keep_alive:
+            self._close()
+        elif response.throttles and not self._requests and self._flow is not Flow.THROTTLED:
+            self._throttle()
+        else:
+            if self._flow is Flow.FULL:
+                self._reopen()
+            if self._requests:
+                self._advance()
 
-    def read_on(self) -> None:
-        """Ends the pause after a refusal."""
-        self._paced = False
-        self._heard_at = self._site.now
-        self._resume()
+    def _advance(self) -> None:
+        """Take the oldest request as far as possible, then the next, without recursion.
 
-    def _resume(self) -> None:
-        if self._paused and len(self._requests) <= PIPELINED and not self._transport.is_closing():
-            self._paused = False
+        A client may pipeline thousands of requests, and respond() calls this method.
+        """
+        if self._advancing:
+            return
+        self._advancing = True
+        while self._requests and not self._requests[0].dispatched and self._state is not State.CLOSING:
+            request = self._requests[0]
+            if request.complete:
+                request.dispatched = True
+                if request.refusal is None:
+                    self._application.dispatch(request)
+                else:
+                    self.respond(request, request.refusal)
+            elif request.refusal is None:
+                if request.expects_continue:
+                    request.expects_continue = False
+                    self._transport.write(CONTINUE)
+                break
+            elif _has_small_body(request):
+                break  # the connection can stay open once the body is read
+            else:
+                self.respond(request, request.refusal)
+        self._advancing = False
+
+    def _refuse(self, request: HttpRequest, refusal: HttpResponse) -> None:
+        request.refusal = refusal
+        request.refused_at = self._application.now
+        request.chunks = []
+
+    def _refuse_input(self, refusal: HttpResponse) -> None:
+        """Make the refusal the last response: further input cannot be parsed."""
+        if self._state is State.CLOSING:
+            return
+        self._state = State.REFUSING
+        request = self._parser.stop() or HttpRequest(self, self._application.now)
+        self._refuse(request, refusal)
+        request.complete = True
+        request.keep_alive = False
+        if request not in self._requests:
+            self._requests.append(request)
+        self._advance()
+
+    # --- flow control
+
+    def _throttle(self) -> None:
+        if self._flow is Flow.OPEN:
+            self._transport.pause_reading()
+        self._flow = Flow.THROTTLED
+        self._application.throttle(self)
+
+    def resume_reading(self) -> None:
+        """End the pause that follows a response that throttles."""
+        if self._flow is Flow.THROTTLED:
+            self._flow = Flow.FULL
+            self._read_at = self._application.now
+            self._reopen()
+
+    def _reopen(self) -> None:
+        """Read again if few enough requests wait."""
+        if len(self._requests) <= PIPELINED_REQUESTS and not self._transport.is_closing():
+            self._flow = Flow.OPEN
             self._transport.resume_reading()
+
+    # --- the end of the connection
 
     @property
     def is_receiving(self) -> bool:
-        """Whether a request is under way that was not passed on yet."""
-        return self._lingering_until is None and (
-            self._incoming is not None or any(not request.handled for request in self._requests)
-        )
+        """Return True if a request has arrived in part, or waits for its turn."""
+        if self._state in (State.HEAD, State.BODY):
+            return True
+        return self._state is not State.CLOSING and any(not request.dispatched for request in self._requests)
 
     def close_if_idle(self) -> None:
-        """While draining: ends a connection on which nothing is under way."""
-        if not self._requests and self._incoming is None and self._lingering_until is None:
-            self._linger()
+        """Close a connection without requests, while the server drains."""
+        if self._state is State.IDLE and not self._requests:
+            self._close()
 
-    def check(self, now: float) -> None:
-        """Ends what takes too long; called twice a second."""
-        unread = self._transport.get_write_buffer_size()
-        if unread != self._unread[0]:
-            self._unread = (unread, now)
-        if unread and now - self._unread[1] > UNREAD_SECONDS:
+    def check_time_limits(self, now: float) -> None:
+        """End what takes too long. The application calls it twice a second."""
+        unsent = self._transport.get_write_buffer_size()
+        if unsent != self._unsent_bytes:
+            self._unsent_bytes, self._unsent_since = unsent, now
+        if unsent and now - self._unsent_since > UNREAD_SECONDS:
             self._transport.abort()
-        elif self._lingering_until is not None:
-            if now > self._lingering_until:
+            return
+        receiving = self._parser.request
+        if self._state is State.CLOSING:
+            if now > self._close_at:
                 self._transport.close()
-        elif self._in_head:
-            if now - self._began_at > HEAD_SECONDS:
-                self._refuse_the_rest(message(408, f"The headers took longer than {HEAD_SECONDS:.0f} s."))
-        elif self._incoming is not None:
-            self._check_body(self._incoming, now)
-        elif not self._requests and now - self._heard_at > KEEP_ALIVE_SECONDS:
-            self._linger()
+        elif self._state is State.HEAD and receiving is not None:
+            if now - receiving.began_at > HEAD_SECONDS:
+                self._refuse_input(HEAD_TOO_SLOW)
+        elif self._state is State.BODY and receiving is not None:
+            self._check_body(receiving, now)
+        elif not self._requests and now - self._read_at > KEEP_ALIVE_SECONDS:
+            self._close()
 
-    def _check_body(self, request: Request, now: float) -> None:
+    def _check_body(self, request: HttpRequest, now: float) -> None:
+        """Answer a request whose body is too slow, if its turn has come."""
         if self._requests[0] is not request:
             return
         if request.refusal is not None:
             if now - request.refused_at > SMALL_BODY_SECONDS:
                 self.respond(request, request.refusal)
             return
-        took = now - self._began_at - BODY_PAUSE_SECONDS
-        if now - self._heard_at > BODY_PAUSE_SECONDS or request.size < took * BODY_BYTES_PER_SECOND:
-            self.respond(request, message(408, "The body comes too slowly."))
+        counted_seconds = now - request.began_at - BODY_PAUSE_SECONDS
+        is_slow = request.size < counted_seconds * BODY_BYTES_PER_SECOND
+        if is_slow or now - self._read_at > BODY_PAUSE_SECONDS:
+            self.respond(request, BODY_TOO_SLOW)
 
-    def _pump(self) -> None:
-        """Carries the request in turn as far as it gets. A loop, as a client may pipeline thousands."""
-        if self._pumping:
-            return
-        self._pumping = True
-        while self._requests and not self._requests[0].handled and self._lingering_until is None:
-            request = self._requests[0]
-            if request.complete:
-                request.handled = True
-                if request.refusal is None:
-                    self._site.handle(request)
-                else:
-                    self.respond(request, request.refusal)
-            elif request.refusal is not None:
-                # "100 Continue" for a body that nobody wants would be a lie: it is answered at once
-                small = request.declared is not None and request.declared <= SMALL_BODY_BYTES
-                if small and not request.expects_continue:
-                    break
-                self.respond(request, request.refusal)
-            else:
-                if request.expects_continue:
-                    request.expects_continue = False
-                    self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                break
-        self._pumping = False
-
-    def _refuse(self, request: Request, refusal: Response) -> None:
-        request.refusal = refusal
-        request.refused_at = self._site.now
-        request.chunks = []
-
-    def _refuse_the_rest(self, refusal: Response) -> None:
-        """What comes in cannot be read on: the answer comes in its turn and is the last."""
-        if self._lingering_until is not None:
-            return
-        request = self._incoming or Request(self)
-        self._incoming = None
-        self._in_head = False
-        self._refuse(request, refusal)
-        request.complete = True
-        request.keep_alive = False
-        if request not in self._requests:
-            self._requests.append(request)
-        self._parser = httptools.HttpRequestParser(_Deaf())
-        self._pump()
-
-    def _without_upgrade(self, rest: bytes) -> None:
-        """Parses the request once more without its offer to change the protocol (RFC 9110 section 7.8).
-
-        Java's HttpClient by default, and curl --http2, offer h2c with a connection's first request. httptools
-        then takes the body for the other protocol's bytes, and run() would score an empty body.
-        """
-        request, method = self._incoming, self._parser.get_method()
-        assert request is not None
-        self._incoming = None
-        self._upgrading = False
-        if method == b"CONNECT":
-            self._refuse_the_rest(message(400, "This server is no proxy."))
-            return
-        offers = (b"connection", b"upgrade", b"http2-settings")
-        kept = [line for line in request.headers.items() if line[0] not in offers]
-        if not self._parser.should_keep_alive():
-            kept.append((b"connection", b"close"))
-        lines = [b"%s %s HTTP/1.1" % (method, request.target), *(b"%s: %s" % line for line in kept), b"", b""]
-        self._parser = httptools.HttpRequestParser(self)
-        self.data_received(b"\r\n".join(lines) + rest)
-
-    def _linger(self) -> None:
-        """Says that no more comes, and listens on until the client closes too, within limits."""
-        self._lingering_until = self._site.now + LINGER_SECONDS
-        self._linger_bytes = LINGER_BODIES * self._site.max_body_bytes
-        requests, self._requests = self._requests, []
-        if self._incoming is not None and self._incoming not in requests:
-            requests.append(self._incoming)
-        self._incoming = None
-        self._in_head = False
+    def _close(self) -> None:
+        """Close the write side, and discard input within limits until the client closes, too."""
+        requests = self._drop_requests()
+        self._state = State.CLOSING
+        self._close_at = self._application.now + CLOSING_SECONDS
+        self._discardable_bytes = DISCARDED_BODIES * self._application.max_body_bytes
         for request in requests:
-            self._site.finished(request)
-        if self._paused:
-            self._paused = False
+            self._application.release(request)
+        if self._flow is not Flow.OPEN:
+            self._flow = Flow.OPEN
             self._transport.resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
 
+    def _drop_requests(self) -> list[HttpRequest]:
+        """Stop the parser. Return all requests without a response, also the one that is being received."""
+        requests, self._requests = self._requests, []
+        receiving = self._parser.stop()
+        if receiving is not None and receiving not in requests:
+            requests.append(receiving)
+        return requests
 
-def _head_bytes(request: Request) -> int:
-    return len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers.items())
 
+def _has_small_body(request: HttpRequest) -> bool:
+    """Return True if the body of a refused request is worth reading, and the client sends it unasked.
 
-class _Deaf:
-    """Hears nothing of a connection that is not read on."""
+    `100 Continue` would ask for a body that is then dropped: such a request is answered at once.
+    """
+    return (
+        request.declared_size is not None
+        and request.declared_size <= SMALL_BODY_BYTES
+        and not request.expects_continue
+    )

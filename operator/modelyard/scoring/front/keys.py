@@ -1,38 +1,38 @@
-"""Who may score: the primary and the secondary key of a mounted Secret."""
+"""The check of the scoring keys: the primary and the secondary key of a mounted Secret."""
 
 import hmac
 import logging
 import time
 from pathlib import Path
+from typing import Final
+
+from modelyard.scoring.contract import KEY_NAMES
 
 log = logging.getLogger(__name__)
 
-KEY_FILES = ("primaryKey", "secondaryKey")
-"""File names in the mounted Secret."""
-
-CHECK_SECONDS = 1.0
-"""How old the answer to "did the files change?" may be. The kubelet itself takes up to a minute."""
+CHECK_SECONDS: Final = 1.0
+"""How often the files are checked for changes. The kubelet itself takes up to a minute to update them."""
 
 _Stamps = tuple[tuple[int, int, int] | None, ...]
 
 
-class Keys:
-    """The keys of a folder, read again when its files change, so a new key needs no restart.
+class ScoringKeys:
+    """The keys of a folder, read again when its files change, so that a new key needs no restart.
 
-    With no folder every request is accepted. With a folder whose files are missing or empty none is: a Secret
-    that failed to mount must not open the endpoint.
+    Without a folder every request is accepted. With a folder whose files are missing or empty none is: a
+    Secret that failed to mount must not open the endpoint.
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self._files = [folder / name for name in KEY_FILES] if folder else None
+        self._files = [folder / name for name in KEY_NAMES] if folder else None
         self._checked_at = float("-inf")
         self._stamps: _Stamps = ()
         self._keys: list[bytes] = []
 
     def accepts(self, authorization: bytes | None) -> bool:
-        """Whether this value of the Authorization header is `Bearer` with one of the keys.
+        """Return True if the value of the Authorization header is `Bearer` with one of the keys.
 
-        Every key is compared, in constant time each, so the time taken says nothing about them.
+        Every key is compared, in constant time each, so that the time taken reveals nothing about them.
         """
         if self._files is None:
             return True
@@ -44,7 +44,7 @@ class Keys:
 
     def _refresh(self, files: list[Path]) -> None:
         self._checked_at = time.monotonic()
-        # The kubelet points a symlink at a new folder: seen through it, every file is a new one.
+        # The kubelet points a symlink at a new folder: through the symlink, every file then is a new one.
         stamps = tuple(_stamp(file) for file in files)
         if stamps == self._stamps:
             return
@@ -55,6 +55,7 @@ class Keys:
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:
+    """Return inode, modification time and size; None if the file is missing."""
     try:
         stat = file.stat()
     except OSError:

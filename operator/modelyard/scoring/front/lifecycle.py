@@ -1,25 +1,27 @@
-"""Where the process is in its life: initialising, ready, draining."""
+"""The phase of the scoring process: initialising, started, draining."""
 
 import signal
 import time
 from dataclasses import dataclass, field
 from typing import Final
 
-ENDING: Final = (signal.SIGTERM, signal.SIGINT)
-"""Signals that ask for the end, after a drain."""
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+"""Signals that start the drain and then end the process."""
 
 
 @dataclass(slots=True)
 class Lifecycle:
-    """Written by the server, asked by the endpoints. Used on the event loop only."""
+    """Set by the server and the queue, read by the endpoints, on the event loop only."""
 
     born_at: float = field(default_factory=time.monotonic)
+    """When the process started (time.monotonic, seconds)."""
     started: bool = False
-    """Some worker's init() has run once."""
+    """init() of some worker has succeeded once."""
     draining: bool = False
-    """SIGTERM has come: not ready any more, connections close after their answer."""
+    """A stop signal has come: the process is not ready, and connections close after their response."""
     last_scoring_at: float = float("-inf")
-    """When the newest /score request came (time.monotonic)."""
+    """When the latest /score request arrived (time.monotonic, seconds)."""
 
-    def scoring_came(self) -> None:
+    def record_scoring(self) -> None:
+        """Set the time of the latest /score request."""
         self.last_scoring_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""One HTTP request, its way through a worker, and its answer, as the parts of the front pass them on."""
+"""An HTTP request, its place in the queue, and its response, as the parts of the front exchange them."""
 
 from __future__ import annotations
 
@@ -6,108 +6,123 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from modelyard.scoring.front.telemetry import Span
 
 RETRY_AFTER: Final = b"retry-after: 1\r\n"
-"""Seconds. Most requests take milliseconds, and a new replica comes within a few seconds."""
+"""Header line, in seconds. Most requests take milliseconds, and a new replica is ready after few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
-    """An answer, complete but for the headers which every answer has."""
+class HttpResponse:
+    """A response, complete except for the headers that every response has."""
 
     status: int
     body: bytes
     content_type: bytes = b"application/json"
-    lines: bytes = b""
+    header_lines: bytes = b""
     """More header lines, each with its line end."""
-    paces: bool = False
-    """The connection is not read on at once: clients that ignore Retry-After must not cost accepted work."""
+    throttles: bool = False
+    """The connection stops reading for a while: clients that ignore Retry-After must not slow down others."""
 
 
-def text(status: int, body: str, content_type: bytes = b"text/plain; charset=utf-8") -> Response:
-    return Response(status, body.encode(), content_type)
+def text_response(status: int, body: str, content_type: bytes = b"text/plain; charset=utf-8") -> HttpResponse:
+    """Return a response whose body is text."""
+    return HttpResponse(status, body.encode(), content_type)
 
 
-def message(status: int, words: str, lines: bytes = b"") -> Response:
-    """An answer in the form of all errors of the contract: {"message": words}."""
-    return Response(status, json.dumps({"message": words}).encode(), lines=lines)
+def error_response(status: int, message: str, header_lines: bytes = b"") -> HttpResponse:
+    """Return a response with the body {"message": …}, the form of all errors of the contract."""
+    return HttpResponse(status, json.dumps({"message": message}).encode(), header_lines=header_lines)
 
 
-class Answering(Protocol):
-    """Where a request came from."""
+class ResponseWriter(Protocol):
+    """The connection that a request came from."""
 
-    def respond(self, request: Request, response: Response) -> None:
-        """Answer it, in its turn."""
+    def respond(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Write the response after those to the connection's earlier requests."""
 
 
-class Request:
-    """One request, from its first byte to its answer."""
+class HttpRequest:
+    """One request, from its first byte to its response."""
 
     __slots__ = (
-        "chunks", "complete", "connection", "declared", "echo", "expects_continue", "handled", "headers",
-        "is_http_1_0", "job", "keep_alive", "method", "path", "query", "refusal", "refused_at", "request_id",
-        "reserved", "size", "target",
+        "began_at", "chunks", "complete", "connection", "declared_size", "dispatched", "expects_continue",
+        "headers", "is_http_1_0", "keep_alive", "method", "path", "query", "queued", "refusal", "refused_at",
+        "request_id", "reserved_bytes", "response_lines", "size", "span", "target",
     )  # fmt: skip
 
-    def __init__(self, connection: Answering) -> None:
+    def __init__(self, connection: ResponseWriter, began_at: float) -> None:
         self.connection = connection
+        self.began_at = began_at
+        """When its first byte arrived (time.monotonic, seconds)."""
         self.method = ""
         self.target = b""
-        """As it was sent: path and query."""
+        """The request target of the request line: path and query, not decoded."""
         self.path = ""
         self.query = b""
         self.headers: dict[bytes, bytes] = {}
         """Names in lower case; repeated ones joined by a comma (RFC 9110 section 5.2)."""
         self.chunks: list[bytes] = []
-        """The body so far; dropped when the request is refused."""
+        """The body received so far; emptied when the request is refused or queued."""
         self.size = 0
-        """Bytes of body so far."""
-        self.declared: int | None = 0
-        """Bytes of body to come in all; None when only its end will tell."""
-        self.reserved = 0
-        """Bytes that count against the memory for bodies."""
+        """Bytes of body received so far."""
+        self.declared_size: int | None = 0
+        """Bytes of the whole body; None for a chunked body."""
+        self.reserved_bytes = 0
+        """Bytes that count against the memory for request bodies."""
         self.complete = False
-        self.handled = False
-        """It was passed on; the answer comes when it comes."""
+        """The whole body has arrived."""
+        self.dispatched = False
+        """The router has it, or its refusal is written."""
         self.keep_alive = True
         self.is_http_1_0 = False
         self.expects_continue = False
-        self.refusal: Response | None = None
-        """Decided before the body was there."""
+        """The client waits for `100 Continue` before it sends the body."""
+        self.refusal: HttpResponse | None = None
+        """The response, if the request was refused before its body arrived."""
         self.refused_at = 0.0
         self.request_id = ""
-        self.echo = b""
-        """Header lines of the answer that come from the request: ids, CORS."""
-        self.job: Job | None = None
+        self.response_lines = b""
+        """Header lines of the response that depend on the request: ids, CORS."""
+        self.queued: QueuedRequest | None = None
+        self.span: Span | None = None
+        """The trace span, if the request is traced."""
 
 
-class Job:
-    """One request on its way through a worker."""
+class QueuedRequest:
+    """A scoring request in the queue or at a worker."""
 
     __slots__ = (
         "answered",
-        "arrived",
+        "arrived_at",
         "chunks",
         "deadline",
         "flags",
-        "id",
         "meta",
+        "number",
         "request",
         "sent_at",
         "size",
     )
 
-    def __init__(self, request: Request, flags: int, meta: bytes, chunks: Sequence[bytes], size: int) -> None:
+    def __init__(
+        self, request: HttpRequest, flags: int, meta: bytes, chunks: Sequence[bytes], size: int
+    ) -> None:
         self.request = request
         self.flags = flags
+        """See frames.REQUEST."""
         self.meta = meta
+        """Method, path, query and headers as JSON; empty if the driver does not use them."""
         self.chunks = chunks
         self.size = size
-        self.arrived = time.monotonic()
+        self.arrived_at = time.monotonic()
         self.deadline = 0.0
-        self.id = 0
-        """Its number on the channel of its worker; 0 before it was sent."""
+        """When run() must have begun (time.monotonic, seconds)."""
+        self.number = 0
+        """Its number on the channel of its worker; 0 until it is sent."""
         self.sent_at = 0.0
         self.answered = False
-        """Nobody waits any more: it gave up, timed out, or its client left."""
+        """The client has its response or has left: a later reply of the worker is dropped."""

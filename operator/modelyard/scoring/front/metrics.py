@@ -1,4 +1,4 @@
-"""Prometheus metrics of scoring: counted here, written as text when asked for.
+"""Prometheus metrics of scoring: counters and histograms, and their text form.
 
 Own code: prometheus_client costs 4 MB, 80 ms of start, and five times as much for each request.
 """
@@ -27,6 +27,7 @@ RUN_BUCKETS: Final = (
 """Upper bounds in seconds."""
 
 WAIT_BUCKETS: Final = (0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
+"""Upper bounds in seconds."""
 
 
 class Histogram:
@@ -40,10 +41,12 @@ class Histogram:
         self.sum = 0.0
 
     def observe(self, value: float) -> None:
+        """Count one value."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self.sum += value
 
     def lines(self, name: str) -> list[str]:
+        """Return the samples of the histogram in the text exposition format."""
         lines, total = [], 0
         for bound, count in zip((*self._bounds, "+Inf"), self._counts, strict=True):
             total += count
@@ -52,7 +55,7 @@ class Histogram:
 
 
 class Metrics:
-    """What is counted. Used on the event loop only."""
+    """Counters and histograms of one scoring process. Used on the event loop only."""
 
     __slots__ = ("latency", "requests", "run_seconds", "wait")
 
@@ -60,18 +63,23 @@ class Metrics:
         self.requests: Counter[int] = Counter()
         """Scoring requests by HTTP status."""
         self.latency = Histogram(RUN_BUCKETS)
-        """From the end of the request to the answer."""
+        """Seconds from the end of the request to its response."""
         self.wait = Histogram(WAIT_BUCKETS)
-        """From the end of the request to the start of run()."""
+        """Seconds from the end of the request to the start of run()."""
         self.run_seconds = 0.0
-        """In run(), over all threads."""
+        """Seconds in run(), summed over all threads."""
 
-    def text(self, *, running: int, waiting: int, places: int, restarts: int, ready: bool) -> str:
-        """The exposition format 0.0.4. The gauges are given as they are now."""
+    def text(self, *, sent: int, waiting: int, concurrency: int, restarts: int, ready: bool) -> str:
+        """Return all metrics in the text exposition format 0.0.4.
+
+        `sent` requests are at the workers, `waiting` ones in the queue; `concurrency` requests may run at
+        once.
+        """
+        running, ahead = min(sent, concurrency), max(0, sent - concurrency)
         lines: list[str] = []
 
-        def add(name: str, kind: str, words: str, values: list[str]) -> None:
-            lines.extend((f"# HELP {name} {words}", f"# TYPE {name} {kind}", *values))
+        def add(name: str, kind: str, help_text: str, values: list[str]) -> None:
+            lines.extend((f"# HELP {name} {help_text}", f"# TYPE {name} {kind}", *values))
 
         by_code = [
             f'modelyard_scoring_requests_total{{code="{code}"}} {count}'
@@ -79,18 +87,18 @@ class Metrics:
         ]
         name = "modelyard_scoring_request_seconds"
         add("modelyard_scoring_requests_total", "counter", "Scoring requests by status code.", by_code)
-        add(name, "histogram", "From a whole request to its answer.", self.latency.lines(name))
+        add(name, "histogram", "From a complete request to its response.", self.latency.lines(name))
         name = "modelyard_scoring_wait_seconds"
-        add(name, "histogram", "From a whole request to the start of run().", self.wait.lines(name))
-        for name, kind, words, value in (
+        add(name, "histogram", "From a complete request to the start of run().", self.wait.lines(name))
+        for name, kind, help_text, value in (
             ("run_seconds_total", "counter", "Time in run(), over all concurrent ones.", self.run_seconds),
             ("worker_restarts_total", "counter", "Workers that ended and were started again.", restarts),
-            ("running", "gauge", "Requests at the workers.", min(running, places)),
-            ("waiting", "gauge", "Requests in the queue.", waiting + max(0, running - places)),
-            ("concurrency", "gauge", "Requests that may run at once.", places),
-            ("busy", "gauge", "Share of the places that are in use.", min(running, places) / places),
-            ("ready", "gauge", "Whether new requests are welcome.", int(ready)),
+            ("running", "gauge", "Requests at the workers.", running),
+            ("waiting", "gauge", "Requests in the queue.", waiting + ahead),
+            ("concurrency", "gauge", "Requests that may run at once.", concurrency),
+            ("busy", "gauge", "Share of the concurrency that is in use.", running / concurrency),
+            ("ready", "gauge", "1 if new requests are accepted.", int(ready)),
         ):
-            full = f"modelyard_scoring_{name}"
-            add(full, kind, words, [f"{full} {value:.6g}"])
+            full_name = f"modelyard_scoring_{name}"
+            add(full_name, kind, help_text, [f"{full_name} {value:.6g}"])
         return "\n".join([*lines, ""])

@@ -1,4 +1,4 @@
-"""The queue before the workers: who runs when, who waited too long, who ran too long."""
+"""The queue before the workers: order, time limits, and restarts of workers."""
 
 from __future__ import annotations
 
@@ -10,316 +10,341 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from modelyard.backoff import Backoff
 from modelyard.scoring import frames
+from modelyard.scoring.frames import Reply
 from modelyard.scoring.front.lifecycle import Lifecycle
-from modelyard.scoring.front.messages import Job
-from modelyard.scoring.pool.process import (
-    Process,
-    Reply,
-)
-from modelyard.scoring.pool.spawn import (
-    Spawn,
-    Spawned,
-)
+from modelyard.scoring.front.messages import QueuedRequest
+from modelyard.scoring.pool.process import WorkerProcess
+from modelyard.scoring.pool.spawn import SpawnedWorker, SpawnWorker
 from modelyard.scoring.settings import RuntimeSettings
 
 log = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 1000
-"""Requests in the queue at most. The time limit bounds the wait, the memory for bodies bounds their size."""
+"""The longest queue, in requests. The queue timeout bounds their wait, the memory for bodies their size."""
 
 MIN_WAITING: Final = 64
-"""So many may wait always: how long runs will take is a guess."""
+"""A queue of this length is always allowed: the estimate of how long runs take may be wrong."""
 
 LEEWAY: Final = 1.25
-"""With more, a request is refused at once that would not be served in time even if runs were so much faster.
-Who waits in vain costs several times what a refusal at once does: at 2, a flood of 1500 clients took 6 % of
-the throughput."""
+"""The queue is full if it is longer than LEEWAY times what can be served within the queue timeout.
+
+A request that times out costs several times a refusal: at 2.0, 1500 clients took 6 % of the throughput.
+"""
 
 OVERLOADED: Final = 100
-"""Outcome, beside those of frames: no worker began it in time."""
+"""Outcome, beside those of frames: no worker began the request before its deadline."""
 TIMED_OUT: Final = 101
-"""Outcome: run() took too long. It goes on until its process ends."""
+"""Outcome: run() took longer than SCORING_TIMEOUT_MS. It goes on until its process ends."""
 CRASHED: Final = 102
-"""Outcome: the worker process ended within run()."""
-CUT: Final = 103
-"""Outcome: the time for draining is over."""
+"""Outcome: the worker process ended during run()."""
+CUT_OFF: Final = 103
+"""Outcome: the drain time is over."""
 
 CHECK_SECONDS: Final = 0.005
-"""Between two looks at the limits at least: under overload they would come for each request."""
+"""Minimum time between two checks of deadlines; otherwise overload triggers one per request."""
 
 MAX_REFUSED_AT_ONCE: Final = 64
-"""In one turn of the event loop: what was sent ahead keeps the workers busy for about so long."""
+"""Maximum refusals per turn of the event loop; workers have requests sent ahead for about that time."""
 
-RESTART_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""How long to wait before the first, second, ... restart in a row; after a minute of life it starts anew."""
+RESTARTS: Final = Backoff(first_seconds=0.5, most_seconds=10.0)
+"""The wait before workers that ended soon after their start are restarted."""
 
-_NOTHING: Final = 0, b"", b"", 0.0, 0.0
-
-
-class Audience(Protocol):
-    """Who gets the outcome, and who hears that no driver can be served."""
-
-    def done(self, job: Job, reply: Reply) -> None: ...
-    def hopeless(self, words: str, exception: str | None) -> None: ...
+LONG_LIFE_SECONDS: Final = 60.0
+"""A worker that lived longer is restarted at once, and resets RESTARTS."""
 
 
-class Dispatcher:
-    """Gives jobs to workers in the order in which they came, and keeps the workers alive."""
+class QueueListener(Protocol):
+    """Callbacks of a RequestQueue."""
+
+    def on_outcome(self, queued: QueuedRequest, reply: Reply) -> None:
+        """Take the outcome of a request."""
+
+    def on_fatal_error(self, message: str, exception: str | None) -> None:
+        """Take note that the driver cannot be served, with the driver's traceback if there is one."""
+
+
+class RequestQueue:
+    """Sends requests to workers in the order of arrival, and restarts workers that end.
+
+    It is made and used on a running event loop.
+    """
 
     def __init__(
-        self, settings: RuntimeSettings, lifecycle: Lifecycle, spawned: Sequence[Spawned], spawn: Spawn
+        self,
+        settings: RuntimeSettings,
+        lifecycle: Lifecycle,
+        listener: QueueListener,
+        spawned: Sequence[SpawnedWorker],
+        spawn: SpawnWorker,
     ) -> None:
-        self.processes = [Process(one, alone=settings.workers == 1) for one in spawned]
         self.restarts = 0
-        self.wants_meta = False
-        """Whether the driver wants more of a request than its body."""
+        self.needs_meta = False
+        """The driver uses more of a request than its body."""
         self.openapi: dict[str, bytes] | None = None
-        """By version; None before init() is done."""
+        """OpenAPI documents by version; None before init() has returned."""
         self._settings = settings
         self._lifecycle = lifecycle
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
         self._spawn = spawn
-        self._waiting: deque[Job] = deque()
+        self.workers = [self._worker(one) for one in spawned]
+        self._waiting: deque[QueuedRequest] = deque()
         self._first_check_seconds = min(settings.queue_timeout_seconds, settings.scoring_timeout_ms / 1000)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
-        self._feeding = False
-        self._failures = 0
-        self._restarting: set[asyncio.Task[None]] = set()
+        self._sending = False
+        self._early_ends = 0
+        """Workers in a row that ended soon after their start."""
+        self._restart_tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self, audience: Audience) -> None:
-        self._audience = audience
-        self._loop = asyncio.get_running_loop()
-        for process in self.processes:
-            await process.attach(self)
+    def _worker(self, spawned: SpawnedWorker) -> WorkerProcess:
+        return WorkerProcess(spawned, self, self._loop, alone=self._settings.workers == 1)
+
+    async def connect(self) -> None:
+        """Connect to all workers."""
+        for worker in self.workers:
+            await worker.connect()
 
     # --- requests
 
     @property
     def full(self) -> bool:
-        """Whether a request is refused right now: it would wait in vain."""
+        """Return True if a new request would time out in the queue."""
         waiting = len(self._waiting)
         if waiting < MIN_WAITING:
             return False
         return waiting >= MAX_WAITING or waiting > LEEWAY * self._served_in_time()
 
     def _served_in_time(self) -> float:
-        """How many requests the workers can begin within the time that one may wait, as they run now."""
-        per_second = sum(process.threads / max(process.run_seconds, 1e-6) for process in self.processes)
+        """Return how many requests the workers can begin within the queue timeout, at their present speed."""
+        per_second = sum(worker.threads / max(worker.run_seconds, 1e-6) for worker in self.workers)
         return self._settings.queue_timeout_seconds * per_second
 
     @property
     def waiting(self) -> int:
+        """Return the number of requests in the queue."""
         return len(self._waiting)
 
     @property
     def sent(self) -> int:
-        """Requests at the workers: running, or next in turn."""
-        return sum(len(process.jobs) for process in self.processes)
+        """Return the number of requests at the workers: running, or sent ahead."""
+        return sum(len(worker.in_flight) for worker in self.workers)
 
-    def submit(self, job: Job) -> None:
-        """audience.done() comes once for it, unless it is abandoned."""
-        job.deadline = job.arrived + self._settings.queue_timeout_seconds
-        self._waiting.append(job)
-        self._feed()
-        if job.arrived + self._first_check_seconds < self._timer_at:
-            self._check_at(job.arrived + self._first_check_seconds)
+    def submit(self, queued: QueuedRequest) -> None:
+        """Queue a request. listener.on_outcome() follows once, unless the request is abandoned."""
+        queued.deadline = queued.arrived_at + self._settings.queue_timeout_seconds
+        self._waiting.append(queued)
+        self._send_waiting()
+        if queued.arrived_at + self._first_check_seconds < self._timer_at:
+            self._schedule_check(queued.arrived_at + self._first_check_seconds)
 
-    def abandon(self, job: Job) -> None:
-        """Its client has gone. It is not sent to a worker any more; what was sent, runs."""
-        job.answered = True
-        job.chunks = ()
+    def abandon(self, queued: QueuedRequest) -> None:
+        """Drop a request whose client has left. One that is at a worker already runs."""
+        queued.answered = True
+        queued.chunks = ()
 
-    def _feed(self) -> None:
-        if self._feeding:
-            return  # an answer below brought the next request of its connection
-        self._feeding = True
+    def _send_waiting(self) -> None:
+        if self._sending:
+            return  # an outcome below brought the next request of its connection
+        self._sending = True
         try:
             while self._waiting:
-                job = self._waiting[0]
-                if job.answered:
+                queued = self._waiting[0]
+                if queued.answered:
                     self._waiting.popleft()
                     continue
-                process = self._with_room()
-                if process is None:
+                worker = self._worker_with_room()
+                if worker is None:
                     return
                 self._waiting.popleft()
-                if job.deadline <= time.monotonic():
-                    self._finish(job, Reply(OVERLOADED, *_NOTHING))
+                if queued.deadline <= time.monotonic():
+                    self._finish(queued, Reply(OVERLOADED))
                 else:
-                    process.send(job)
+                    worker.send(queued)
         finally:
-            self._feeding = False
+            self._sending = False
 
-    def _with_room(self) -> Process | None:
-        if len(self.processes) == 1:
-            return self.processes[0] if self.processes[0].has_room else None
-        free = [process for process in self.processes if process.has_room]
-        return min(free, key=lambda process: len(process.jobs) / process.threads, default=None)
+    def _worker_with_room(self) -> WorkerProcess | None:
+        if len(self.workers) == 1:
+            return self.workers[0] if self.workers[0].has_room else None
+        free = [worker for worker in self.workers if worker.has_room]
+        return min(free, key=lambda worker: len(worker.in_flight) / worker.threads, default=None)
 
-    def replied(self, process: Process, job: Job, reply: Reply) -> None:
-        if not job.answered:
+    def on_reply(self, worker: WorkerProcess, queued: QueuedRequest, reply: Reply) -> None:
+        """Pass the reply on, and send the next request."""
+        if not queued.answered:
             if reply.outcome == frames.EXPIRED:
                 reply.outcome = OVERLOADED
-            self._finish(job, reply)
+            self._finish(queued, reply)
         if self._waiting:
-            self._feed()
-        if process.condemned:
-            self._end_condemned(process)
+            self._send_waiting()
+        if worker.retiring:
+            self._end_retiring(worker)
 
-    def _finish(self, job: Job, reply: Reply) -> None:
-        job.answered = True
-        job.chunks = ()
-        self._audience.done(job, reply)
+    def _finish(self, queued: QueuedRequest, reply: Reply) -> None:
+        queued.answered = True
+        queued.chunks = ()
+        self._listener.on_outcome(queued, reply)
 
-    # --- limits of time
+    # --- time limits
 
-    def _check_at(self, when: float) -> None:
+    def _schedule_check(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = when
-        self._timer = self._loop.call_later(max(0.0, when - time.monotonic()) + 0.001, self._check)
+        self._timer = self._loop.call_later(max(0.0, when - time.monotonic()) + 0.001, self._check_deadlines)
 
-    def _check(self) -> None:
-        """Ends what is over, and comes back when the next may be. One timer for all requests."""
+    def _check_deadlines(self) -> None:
+        """End requests whose time is over, and schedule the next check: one timer serves all requests."""
         self._timer, self._timer_at = None, float("inf")
         now = time.monotonic()
-        following = [self._check_sent(process, now) for process in self.processes]
+        next_checks = [self._check_worker(worker, now) for worker in self.workers]
         for _ in range(min(len(self._waiting), MAX_REFUSED_AT_ONCE)):
             if not self._waiting[0].answered and self._waiting[0].deadline > now:
                 break
-            job = self._waiting.popleft()
-            if not job.answered:
-                self._finish(job, Reply(OVERLOADED, *_NOTHING))
+            queued = self._waiting.popleft()
+            if not queued.answered:
+                self._finish(queued, Reply(OVERLOADED))
         if self._waiting:
-            following.append(self._waiting[0].deadline)
-        earliest = min(following, default=float("inf"))
+            next_checks.append(self._waiting[0].deadline)
+        earliest = min(next_checks, default=float("inf"))
         if earliest < self._timer_at:
-            self._check_at(max(earliest, now + CHECK_SECONDS))
+            self._schedule_check(max(earliest, now + CHECK_SECONDS))
 
-    def _check_sent(self, process: Process, now: float) -> float:
-        """When to look again."""
+    def _check_worker(self, worker: WorkerProcess, now: float) -> float:
+        """End requests at a worker whose time is over. Return when to check next."""
         run_seconds = self._settings.scoring_timeout_ms / 1000
-        last_begun = process.last_begun()
-        following = float("inf")
-        for job in list(process.jobs.values()):
-            if job.answered:
+        last_begun = worker.last_begun()
+        next_check = float("inf")
+        for queued in list(worker.in_flight.values()):
+            if queued.answered:
                 continue
-            if job.id <= last_begun:
-                begun_at = process.begun_at(job.id)
+            if queued.number <= last_begun:
+                begun_at = worker.begun_at(queued.number)
                 if begun_at is None:  # its reply is on its way
-                    following = min(following, now + 0.05)
+                    next_check = min(next_check, now + 0.05)
                 elif begun_at + run_seconds <= now:
-                    process.condemned = True
-                    self._finish(job, Reply(TIMED_OUT, *_NOTHING))
+                    worker.retiring = True
+                    self._finish(queued, Reply(TIMED_OUT))
                 else:
-                    following = min(following, begun_at + run_seconds)
-            elif job.deadline <= now:
-                self._finish(job, Reply(OVERLOADED, *_NOTHING))
+                    next_check = min(next_check, begun_at + run_seconds)
+            elif queued.deadline <= now:
+                self._finish(queued, Reply(OVERLOADED))
             else:
-                following = min(following, job.deadline)
+                next_check = min(next_check, queued.deadline)
                 break  # later ones have later deadlines
-        if process.condemned:
-            self._end_condemned(process)
-        return following
+        if worker.retiring:
+            self._end_retiring(worker)
+        return next_check
 
-    def _end_condemned(self, process: Process) -> None:
-        """Once nobody waits for what still runs in it."""
-        last_begun = process.last_begun()
-        if not any(job.id <= last_begun and not job.answered for job in process.jobs.values()):
-            log.error("a run() is over its time: worker %d is ended", process.pid)
-            process.kill()
+    def _end_retiring(self, worker: WorkerProcess) -> None:
+        """Kill a retiring worker once none of its running requests has a client that waits."""
+        last_begun = worker.last_begun()
+        in_flight = worker.in_flight.values()
+        if not any(queued.number <= last_begun and not queued.answered for queued in in_flight):
+            log.error("a run() is over its time: worker %d is ended", worker.pid)
+            worker.kill()
 
     # --- the life of the workers
 
     def tick(self) -> None:
-        """Called twice a second: sees which workers have ended, and ends those that never get ready.
+        """Notice workers that have ended, and kill those whose init() takes too long.
 
-        Before any of them was ready that is the kubelet's to do: the process is not healthy.
+        The server calls it twice a second. Before any worker has started, a slow init() is the kubelet's to
+        end: the liveness probe fails.
         """
         now, limit = time.monotonic(), self._settings.init_seconds
-        for process in list(self.processes):
-            process.poll()
-            late = process.description is None and now - process.born_at > limit
-            if late and self._lifecycle.started and not process.condemned:
-                log.error("init() has not ended after %d s: worker %d is ended", limit, process.pid)
-                process.condemned = True
-                process.kill()
+        for worker in list(self.workers):
+            worker.poll()
+            is_late = worker.description is None and now - worker.born_at > limit
+            if is_late and self._lifecycle.started and not worker.retiring:
+                log.error("init() has not ended after %d s: worker %d is ended", limit, worker.pid)
+                worker.retiring = True
+                worker.kill()
 
     @property
     def ready(self) -> bool:
-        """Whether some worker can take requests, and is not stuck."""
+        """Return True if some worker can take requests and is not stuck."""
         now, limit = time.monotonic(), self._settings.stuck_seconds
         return any(
-            process.description is not None and not process.condemned and not process.is_stuck(now, limit)
-            for process in self.processes
+            worker.description is not None and not worker.retiring and not worker.is_stuck(now, limit)
+            for worker in self.workers
         )
 
-    def started(self, process: Process) -> None:
-        """All workers say the same of their driver: the first one's word is kept."""
-        if not self._lifecycle.started and process.description is not None:
-            self.wants_meta = bool(process.description["wants_meta"])
-            documents = process.description["openapi"]
-            self.openapi = {name: json.dumps(written).encode() for name, written in documents.items()}
-            log.info("ready: init() took %.3f s", time.monotonic() - process.born_at)
+    def on_started(self, worker: WorkerProcess) -> None:
+        """Store the first worker's description of the driver: all workers have the same driver."""
+        if not self._lifecycle.started and worker.description is not None:
+            self.needs_meta = bool(worker.description["needs_meta"])
+            documents = worker.description["openapi"]
+            self.openapi = {name: json.dumps(document).encode() for name, document in documents.items()}
+            log.info("ready: init() took %.3f s", time.monotonic() - worker.born_at)
         self._lifecycle.started = True
-        self._feed()
+        self._send_waiting()
 
-    def start_failed(self, process: Process, words: str, exception: str | None) -> None:
-        self._audience.hopeless(words, exception)
+    def on_start_failed(self, worker: WorkerProcess, message: str, exception: str | None) -> None:
+        """Report that the driver cannot be served."""
+        self._listener.on_fatal_error(message, exception)
 
-    def ended(self, process: Process) -> None:
-        """Answers what ran in it, gives the rest to others, and starts another."""
-        last_begun = process.last_begun()
-        for job in reversed(list(process.jobs.values())):
-            if job.answered:
+    def on_ended(self, worker: WorkerProcess) -> None:
+        """Answer what ran in the worker, queue the rest again, and start another worker."""
+        last_begun = worker.last_begun()
+        for queued in reversed(list(worker.in_flight.values())):
+            if queued.answered:
                 continue
-            if job.id <= last_begun or not self._is_whole(job):
-                self._finish(job, Reply(CRASHED, *_NOTHING))
+            if queued.number <= last_begun or not _has_body(queued):
+                self._finish(queued, Reply(CRASHED))
             else:
-                job.id = 0
-                self._waiting.appendleft(job)
-        process.jobs.clear()
+                queued.number = 0
+                self._waiting.appendleft(queued)
+        worker.in_flight.clear()
         if self._lifecycle.draining:
             return
-        if process.description is None and not self._lifecycle.started:
-            self._audience.hopeless(f"the worker ended in init() with exit code {process.exit_code}", None)
+        if worker.description is None and not self._lifecycle.started:
+            message = f"the worker ended in init() with exit code {worker.exit_code}"
+            self._listener.on_fatal_error(message, None)
             return
-        log.error("worker %d ended with exit code %s and is restarted", process.pid, process.exit_code)
-        task = self._loop.create_task(self._restart(process))
-        self._restarting.add(task)
-        task.add_done_callback(self._restarting.discard)
+        log.error("worker %d ended with exit code %s and is restarted", worker.pid, worker.exit_code)
+        task = self._loop.create_task(self._restart(worker))
+        self._restart_tasks.add(task)
+        task.add_done_callback(self._restart_tasks.discard)
 
-    @staticmethod
-    def _is_whole(job: Job) -> bool:
-        return bool(job.chunks) or job.size == 0
-
-    async def _restart(self, old: Process) -> None:
+    async def _restart(self, old: WorkerProcess) -> None:
         self.restarts += 1
-        long_lived = time.monotonic() - old.born_at > 60
-        self._failures = 0 if long_lived else min(self._failures + 1, len(RESTART_SECONDS) - 1)
-        await asyncio.sleep(RESTART_SECONDS[self._failures])
+        if time.monotonic() - old.born_at > LONG_LIFE_SECONDS:
+            self._early_ends = 0
+        else:
+            self._early_ends += 1
+            await asyncio.sleep(RESTARTS.seconds(self._early_ends))
         try:
-            process = Process(self._spawn(), alone=len(self.processes) == 1)
+            worker = self._worker(self._spawn())
         except OSError as error:
-            self._audience.hopeless(f"no worker can be started: {error}", None)
+            self._listener.on_fatal_error(f"no worker can be started: {error}", None)
             return
-        self.processes[self.processes.index(old)] = process
-        await process.attach(self)
-        self._feed()
+        self.workers[self.workers.index(old)] = worker
+        await worker.connect()
+        self._send_waiting()
 
     # --- the end
 
     @property
     def busy(self) -> bool:
-        """Whether anyone waits for a result."""
-        sent = (job for process in self.processes for job in process.jobs.values())
-        return any(not job.answered for job in self._waiting) or any(not job.answered for job in sent)
+        """Return True if any client waits for a result."""
+        return bool(self._unanswered())
 
-    def cut(self) -> int:
-        """Answers all that still wait; how many those were."""
-        sent = [job for process in self.processes for job in process.jobs.values()]
-        left = [job for job in (*sent, *self._waiting) if not job.answered]
-        for job in left:
-            self._finish(job, Reply(CUT, *_NOTHING))
-        return len(left)
+    def cut_off(self) -> int:
+        """Answer all requests whose clients still wait. Return their number."""
+        unanswered = self._unanswered()
+        for queued in unanswered:
+            self._finish(queued, Reply(CUT_OFF))
+        return len(unanswered)
+
+    def _unanswered(self) -> list[QueuedRequest]:
+        sent = (queued for worker in self.workers for queued in worker.in_flight.values())
+        return [queued for queued in (*sent, *self._waiting) if not queued.answered]
+
+
+def _has_body(queued: QueuedRequest) -> bool:
+    """Return True if the body is still in memory: large ones are freed once they are sent."""
+    return bool(queued.chunks) or queued.size == 0

@@ -1,4 +1,4 @@
-"""Which path and method go where, and what all connections share."""
+"""The handler of each path and method, and what all connections share."""
 
 import asyncio
 from collections import deque
@@ -8,188 +8,210 @@ from time import monotonic
 from typing import Final
 from urllib.parse import parse_qs
 
+from modelyard.scoring.contract import LIVE_PATH, READY_PATH, SCORE_PATH
 from modelyard.scoring.front.cors import cors_lines
 from modelyard.scoring.front.docs_page import DOCS_PAGE
-from modelyard.scoring.front.http_connection import Connection
-from modelyard.scoring.front.keys import Keys
+from modelyard.scoring.front.http_connection import HttpConnection
+from modelyard.scoring.front.keys import ScoringKeys
 from modelyard.scoring.front.lifecycle import Lifecycle
 from modelyard.scoring.front.messages import (
     RETRY_AFTER,
-    Request,
-    Response,
-    message,
-    text,
+    HttpRequest,
+    HttpResponse,
+    error_response,
+    text_response,
 )
 from modelyard.scoring.front.metrics import Metrics
-from modelyard.scoring.front.request_ids import Ids
-from modelyard.scoring.front.request_queue import Dispatcher
-from modelyard.scoring.front.score_endpoint import (
-    NOT_STARTED,
-    UNAUTHORISED,
-    ScoreEndpoint,
-)
+from modelyard.scoring.front.request_ids import RequestIds
+from modelyard.scoring.front.request_queue import RequestQueue
+from modelyard.scoring.front.score_endpoint import NOT_STARTED, UNAUTHORISED, ScoreEndpoint
 from modelyard.scoring.front.telemetry import Telemetry
 from modelyard.scoring.settings import RuntimeSettings
 
-Handler = Callable[[Request], Response | None]
+Handler = Callable[[HttpRequest], HttpResponse | None]
+"""Returns the response, or None if the request's connection gets it later."""
 
-PACE_SECONDS: Final = 1.0
-"""How long a connection that found the queue full is not read from, unless a place becomes free: what it was
-told by Retry-After. Without that, 1500 clients that ask again at once took nine tenths of the throughput."""
+THROTTLE_SECONDS: Final = 1.0
+"""How long the server reads nothing from a connection that found the queue full, unless a place becomes free.
 
-PACE_STEP_SECONDS: Final = 0.02
-PACE_STEP: Final = 16
-"""Of paused connections so many are read on at once, so that refusing comes in small portions, and at most
-800 times a second whatever the number of clients."""
+It is the time of Retry-After. Without the pause, 1500 clients that ask again at once took nine tenths of the
+throughput.
+"""
+
+RESUME_STEP_SECONDS: Final = 0.02
+RESUME_STEP: Final = 16
+"""Throttled connections that are read again in one step: refusals then come in small portions, at most 800 a
+second for any number of clients."""
 
 
-class ScoringSite:
-    """Answers every request: probes at once, /score by its endpoint."""
+class Router:
+    """Answers every request: probes at once, /score by the workers."""
 
     def __init__(
         self,
         settings: RuntimeSettings,
         lifecycle: Lifecycle,
-        dispatcher: Dispatcher,
+        queue: RequestQueue,
         telemetry: Telemetry | None,
     ) -> None:
-        self.connections: set[Connection] = set()
+        self.connections: set[HttpConnection] = set()
         self.max_body_bytes = settings.max_body_bytes
+        self.now = monotonic()
+        self.date_line = _date_line()
         self._settings = settings
         self._lifecycle = lifecycle
-        self._dispatcher = dispatcher
-        self._keys = Keys(settings.keys_dir)
+        self._queue = queue
+        self._keys = ScoringKeys(settings.keys_dir)
         self._metrics = Metrics()
-        self.score = ScoreEndpoint(settings, lifecycle, self._keys, dispatcher, self._metrics, telemetry)
-        self._ids = Ids()
+        self.score = ScoreEndpoint(settings, lifecycle, self._keys, queue, self._metrics, telemetry)
+        self._ids = RequestIds()
         self._held_bytes = 0
-        self._pacing: deque[tuple[float, Connection]] = deque()
-        read = {"GET": True, "HEAD": True}
+        self._throttled: deque[tuple[float, HttpConnection]] = deque()
+        """Connections with the time since when they are throttled, oldest first."""
         self._routes: dict[str, dict[str, Handler]] = {
-            "/": dict.fromkeys(read, self._live),
-            "/ready": dict.fromkeys(read, self._ready),
-            "/metrics": dict.fromkeys(read, self._show_metrics),
-            "/docs": dict.fromkeys(read, self._docs),
-            "/swagger.json": dict.fromkeys(read, self._swagger),
-            "/score": {"GET": self.score.score, "POST": self.score.score, "OPTIONS": self.score.options},
+            LIVE_PATH: _read_only(self._live),
+            READY_PATH: _read_only(self._ready),
+            "/metrics": _read_only(self._metrics_text),
+            "/docs": _read_only(self._docs),
+            "/swagger.json": _read_only(self._openapi),
+            SCORE_PATH: {
+                "GET": self.score.score,
+                "POST": self.score.score,
+                "OPTIONS": self.score.options,
+            },
         }
-        self.tick()
 
     def tick(self) -> None:
-        """Called twice a second: clocks that cost a request nothing, and limits of time."""
+        """Update the shared clock and apply all time limits. The server calls it twice a second."""
         self.now = monotonic()
-        self.date_line = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        self.date_line = _date_line()
         for connection in list(self.connections):
-            connection.check(self.now)
-        while self._pacing and self._lifecycle.draining:
-            self._read_one_on()
+            connection.check_time_limits(self.now)
+        while self._throttled and self._lifecycle.draining:
+            self._resume_oldest()
+
+    # --- called by connections
 
     @property
     def draining(self) -> bool:
+        """Return True if connections close after their next response."""
         return self._lifecycle.draining
 
-    # --- what connections ask
-
-    def admit(self, request: Request) -> Response | None:
+    def admit(self, request: HttpRequest) -> HttpResponse | None:
+        """Check ids, path, method, key, queue and body size. Return a refusal, or None."""
         refusal = self._ids.identify(request)
-        if self._settings.cors_origins and request.path == "/score":
-            request.echo += cors_lines(request, self._settings.cors_origins)
+        if self._settings.cors_origins and request.path == SCORE_PATH:
+            request.response_lines += cors_lines(request, self._settings.cors_origins)
         if refusal is not None:
             return refusal
         handlers = self._routes.get(request.path)
         if handlers is None:
-            return message(404, "There is nothing at this path. Scoring is at /score.")
+            return error_response(404, "There is nothing at this path. Scoring is at /score.")
         if request.method not in handlers:
-            return message(405, "Method not allowed", f"allow: {', '.join(handlers)}\r\n".encode())
-        if request.path == "/score" and request.method != "OPTIONS":
+            allow = f"allow: {', '.join(handlers)}\r\n".encode()
+            return error_response(405, "Method not allowed", allow)
+        if request.path == SCORE_PATH and request.method != "OPTIONS":
             refusal = self.score.admit(request)
             if refusal is not None:
                 return refusal
-        return self.may_hold(request, request.declared or 0)
+        return self.reserve_body(request, request.declared_size or 0)
 
-    def may_hold(self, request: Request, more_bytes: int) -> Response | None:
-        size = request.reserved + more_bytes
+    def reserve_body(self, request: HttpRequest, more_bytes: int) -> HttpResponse | None:
+        """Reserve memory for a body. Return a refusal if it is too large or memory is short."""
+        size = request.reserved_bytes + more_bytes
         if size > self.max_body_bytes:
-            refusal = message(413, f"The body is larger than {self.max_body_bytes} bytes.")
+            refusal = error_response(413, f"The body is larger than {self.max_body_bytes} bytes.")
         elif self._held_bytes + more_bytes > self._settings.max_held_bytes:
-            words = f"Overloaded: request bodies hold {self._held_bytes} bytes already. Try again later."
-            refusal = message(503, words, RETRY_AFTER)
+            message = f"Overloaded: request bodies hold {self._held_bytes} bytes already. Try again later."
+            refusal = error_response(503, message, RETRY_AFTER)
         else:
-            request.reserved = size
+            request.reserved_bytes = size
             self._held_bytes += more_bytes
             return None
-        if request.path == "/score":
-            self.score.refused(request, refusal)
+        if request.path == SCORE_PATH:
+            self.score.record_refusal(request, refusal)
         return refusal
 
-    def handle(self, request: Request) -> None:
+    def dispatch(self, request: HttpRequest) -> None:
+        """Pass a complete request to its handler."""
         response = self._routes[request.path][request.method](request)
         if response is not None:
             request.connection.respond(request, response)
 
-    def abandoned(self, request: Request) -> None:
-        self.score.abandoned(request)
+    def abandon(self, request: HttpRequest) -> None:
+        """Take a request out of the queue: its client has closed the connection."""
+        self.score.abandon(request)
 
-    def finished(self, request: Request) -> None:
-        self._held_bytes -= request.reserved
-        request.reserved = 0
-        if self._pacing and request.job is not None and not self._dispatcher.full:
-            self._read_one_on()
+    def release(self, request: HttpRequest) -> None:
+        """Free the memory of an ended request, and let a throttled connection take its place in the queue."""
+        self._held_bytes -= request.reserved_bytes
+        request.reserved_bytes = 0
+        if self._throttled and request.queued is not None and not self._queue.full:
+            self._resume_oldest()
 
-    def paced(self, connection: Connection) -> None:
-        if not self._pacing:
-            asyncio.get_running_loop().call_later(PACE_STEP_SECONDS, self._read_some_on)
-        self._pacing.append((self.now, connection))
+    def throttle(self, connection: HttpConnection) -> None:
+        """Resume reading from the connection after THROTTLE_SECONDS, or when the queue has a place."""
+        if not self._throttled:
+            asyncio.get_running_loop().call_later(RESUME_STEP_SECONDS, self._resume_some)
+        self._throttled.append((self.now, connection))
 
-    def _read_some_on(self) -> None:
-        for _ in range(min(len(self._pacing), PACE_STEP)):
-            if monotonic() - self._pacing[0][0] < PACE_SECONDS:
+    def _resume_some(self) -> None:
+        for _ in range(min(len(self._throttled), RESUME_STEP)):
+            if monotonic() - self._throttled[0][0] < THROTTLE_SECONDS:
                 break
-            self._read_one_on()
-        if self._pacing:
-            asyncio.get_running_loop().call_later(PACE_STEP_SECONDS, self._read_some_on)
+            self._resume_oldest()
+        if self._throttled:
+            asyncio.get_running_loop().call_later(RESUME_STEP_SECONDS, self._resume_some)
 
-    def _read_one_on(self) -> None:
-        self._pacing.popleft()[1].read_on()
+    def _resume_oldest(self) -> None:
+        self._throttled.popleft()[1].resume_reading()
 
-    # --- paths
+    # --- handlers
 
-    def _live(self, _: Request) -> Response:
+    def _live(self, _: HttpRequest) -> HttpResponse:
         limit = self._settings.init_seconds
         if not self._lifecycle.started and monotonic() - self._lifecycle.born_at > limit:
-            return text(503, f"init() has not ended after {limit} s")
-        return text(200, "Healthy")
+            return text_response(503, f"init() has not ended after {limit} s")
+        return text_response(200, "Healthy")
 
-    def _ready(self, _: Request) -> Response:
+    def _ready(self, _: HttpRequest) -> HttpResponse:
         if self._lifecycle.draining:
-            return text(503, "Draining")
+            return text_response(503, "Draining")
         if not self._lifecycle.started:
-            return text(503, "Initialising")
-        return text(200, "Ready") if self._dispatcher.ready else text(503, "Stuck or restarting")
+            return text_response(503, "Initialising")
+        return text_response(200, "Ready") if self._queue.ready else text_response(503, "Stuck or restarting")
 
-    def _show_metrics(self, _: Request) -> Response:
-        written = self._metrics.text(
-            running=self._dispatcher.sent,
-            waiting=self._dispatcher.waiting,
-            places=self._settings.max_concurrent_requests,
-            restarts=self._dispatcher.restarts,
-            ready=self._dispatcher.ready and not self._lifecycle.draining,
+    def _metrics_text(self, _: HttpRequest) -> HttpResponse:
+        exposition = self._metrics.text(
+            sent=self._queue.sent,
+            waiting=self._queue.waiting,
+            concurrency=self._settings.max_concurrent_requests,
+            restarts=self._queue.restarts,
+            ready=self._queue.ready and not self._lifecycle.draining,
         )
-        return text(200, written, b"text/plain; version=0.0.4; charset=utf-8")
+        return text_response(200, exposition, b"text/plain; version=0.0.4; charset=utf-8")
 
-    def _docs(self, _: Request) -> Response:
-        return text(200, DOCS_PAGE, b"text/html; charset=utf-8")
+    def _docs(self, _: HttpRequest) -> HttpResponse:
+        return text_response(200, DOCS_PAGE, b"text/html; charset=utf-8")
 
-    def _swagger(self, request: Request) -> Response:
-        """A schema tells about the model, so it asks for the key as scoring does."""
+    def _openapi(self, request: HttpRequest) -> HttpResponse:
+        """Return the OpenAPI document. It describes the model, so it needs the key as scoring does."""
         if not self._keys.accepts(request.headers.get(b"authorization")):
             return UNAUTHORISED
-        documents = self._dispatcher.openapi
+        documents = self._queue.openapi
         if documents is None:
             return NOT_STARTED
-        asked = parse_qs(request.query.decode("latin-1")).get("version", ["2"])[0]
-        document = documents.get(asked.removesuffix(".0"))
+        version = parse_qs(request.query.decode("latin-1")).get("version", ["2"])[0]
+        document = documents.get(version.removesuffix(".0"))
         if document is None:
-            there = ", ".join(sorted(documents))
-            return message(404, f"There is no OpenAPI of this version. There are: {there}.")
-        return Response(200, document)
+            versions = ", ".join(sorted(documents))
+            return error_response(404, f"There is no OpenAPI of this version. There are: {versions}.")
+        return HttpResponse(200, document)
+
+
+def _read_only(handler: Handler) -> dict[str, Handler]:
+    return {"GET": handler, "HEAD": handler}
+
+
+def _date_line() -> bytes:
+    return f"date: {formatdate(usegmt=True)}\r\n".encode()

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The worker processes, as the front process starts and uses them."""

@@ -1,4 +1,4 @@
-"""Starting a worker process. No asyncio here: workers start first, and load while the front loads."""
+"""The start of a worker process. No asyncio here: workers start first, and load while the front loads."""
 
 import mmap
 import os
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from modelyard.scoring.contract import Variable
 from modelyard.scoring.frames import PROGRESS
 from modelyard.scoring.settings import RuntimeSettings
 
@@ -17,43 +18,47 @@ RUNTIME_FOLDERS: Final = (Path(__file__).parents[3], Path(__file__).resolve().pa
 
 
 @dataclass(slots=True)
-class Spawned:
-    """A worker process and what connects it to the front."""
+class SpawnedWorker:
+    """A worker process and its connections to the front."""
 
     pid: int
     threads: int
     channel: socket.socket
+    """Requests and replies, see frames."""
     lifeline: socket.socket
-    """Closed with the front, however that ends: then the worker ends too."""
+    """Carries no data. It closes when the front ends for any reason, and the worker then ends too."""
     progress: mmap.mmap
+    """See frames.PROGRESS."""
 
 
-Spawn = Callable[[], Spawned]
+SpawnWorker = Callable[[], SpawnedWorker]
 """Starts one more worker."""
 
 
-def spawn(settings: RuntimeSettings, environment: Mapping[str, str]) -> Spawned:
-    """Raises OSError when there is no memory or no descriptor left for a process."""
+def spawn_worker(settings: RuntimeSettings, environment: Mapping[str, str]) -> SpawnedWorker:
+    """Start a worker process. Raises OSError if memory or descriptors for a process are missing."""
     threads = settings.threads_per_worker
-    channel, their_channel = socket.socketpair()
-    lifeline, their_lifeline = socket.socketpair()
+    channel, worker_channel = socket.socketpair()
+    lifeline, worker_lifeline = socket.socketpair()
     with _shared_file() as file:
         file.truncate(PROGRESS.size * threads)
         progress = mmap.mmap(file.fileno(), PROGRESS.size * threads)
-        inherited = (their_channel.fileno(), their_lifeline.fileno(), file.fileno())
+        inherited = (worker_channel.fileno(), worker_lifeline.fileno(), file.fileno())
         for descriptor in inherited:
             os.set_inheritable(descriptor, True)
         arguments = [sys.executable, str(START_SCRIPT), *map(str, inherited), str(threads)]
-        # Its own group: Ctrl-C is for the front, and the driver's children end with their parent.
-        pid = os.posix_spawn(sys.executable, arguments, _environment(settings, environment), setpgroup=0)
-    their_channel.close()
-    their_lifeline.close()
+        # A process group of its own: Ctrl-C reaches the front only, and the driver's children can be killed.
+        pid = os.posix_spawn(
+            sys.executable, arguments, worker_environment(settings, environment), setpgroup=0
+        )
+    worker_channel.close()
+    worker_lifeline.close()
     channel.setblocking(False)
-    return Spawned(pid, threads, channel, lifeline, progress)
+    return SpawnedWorker(pid, threads, channel, lifeline, progress)
 
 
 def _shared_file() -> IO[bytes]:
-    """Without a name, and on Linux without a disk: the root file system may be read-only."""
+    """Open a file without a name, on Linux in memory: the root file system may be read-only."""
     if sys.platform == "linux":
         return os.fdopen(os.memfd_create("progress"), "wb+")
     from tempfile import TemporaryFile  # noqa: PLC0415 - 10 ms
@@ -61,13 +66,16 @@ def _shared_file() -> IO[bytes]:
     return TemporaryFile()
 
 
-def _environment(settings: RuntimeSettings, environment: Mapping[str, str]) -> dict[str, str]:
-    """The driver's: without our folder in PYTHONPATH, so that our dependencies are none of its own."""
-    path = environment.get("PYTHONPATH", "").split(os.pathsep)
-    kept = [folder for folder in path if folder and Path(folder) not in RUNTIME_FOLDERS]
-    theirs = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
-    if kept:
-        theirs["PYTHONPATH"] = os.pathsep.join(kept)
-    theirs["AML_APP_ROOT"] = str(settings.app_root)
-    theirs["AZUREML_ENTRY_SCRIPT"] = settings.entry_script
-    return theirs
+def worker_environment(settings: RuntimeSettings, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the driver's environment: without the runtime's folder in PYTHONPATH.
+
+    The runtime's dependencies are therefore not importable by the driver.
+    """
+    folders = environment.get("PYTHONPATH", "").split(os.pathsep)
+    drivers_own = [folder for folder in folders if folder and Path(folder) not in RUNTIME_FOLDERS]
+    variables = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
+    if drivers_own:
+        variables["PYTHONPATH"] = os.pathsep.join(drivers_own)
+    variables[Variable.APP_ROOT] = str(settings.app_root)
+    variables[Variable.ENTRY_SCRIPT] = settings.entry_script
+    return variables

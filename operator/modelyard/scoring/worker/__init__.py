@@ -1,12 +1,13 @@
 """The worker process: the driver in its own interpreter, with nothing but the standard library beside it.
 
-start       the process: paths, channel, init(), serve, end
-channel     requests in, replies out
-driver      the user's file: load, init(), what run() takes
-inputs      from a request to the arguments of run()
-results     from what run() returned to an answer
-hints       type hints of run() as schema and conversion
-decorated   the same from inference_schema's decorators
-openapi     the description of the service
-old_imports, aml_request, aml_response      what drivers import from Azure ML's packages
+start, main       the process: paths, signals, channel, threads, end
+channel           requests in, replies out
+driver            the user's file: import, init(), parameters of run()
+inputs            from a request to the arguments of run()
+results           from the result of run() to a reply
+hints             type hints of run() as JSON schema and as conversion
+inference_schema  the same from inference_schema's decorators
+openapi           the OpenAPI documents of the service
+spark             the Spark session of SparkPython drivers
+legacy_imports, aml_request, aml_response      modules of Azure ML's packages that drivers import
 """

@@ -6,11 +6,11 @@ from typing import Any
 
 
 class AMLResponse:
-    """An answer that run() gives as a whole: status, headers and body.
+    """A complete response from run(): status, headers and body.
 
-    With json_str the message is turned into JSON, and None is sent as `{}`; else it is a str or bytes as it
-    is, by default as text/html (Flask's default, which clients know). A header value with commas is sent
-    as several headers.
+    With json_str the message is written as JSON. None is sent as `{}`. Otherwise the message is str or bytes
+    and is sent unchanged, by default as text/html, Flask's default, which clients rely on. A header value
+    with commas is sent as several headers.
     """
 
     def __init__(
@@ -29,15 +29,15 @@ class AMLResponse:
         else:
             self._body = message.encode() if isinstance(message, str) else bytes(message)
             content_type = "text/html; charset=utf-8"
-        given = [
+        headers = [
             (name, part.strip())
             for name, value in (response_headers or {}).items()
             for part in str(value).split(",")
         ]
-        if not any(name.lower() == "content-type" for name, _ in given):
-            given.insert(0, ("Content-Type", content_type))
-        self.headers = given
+        if not any(name.lower() == "content-type" for name, _ in headers):
+            headers.insert(0, ("Content-Type", content_type))
+        self.headers = headers
 
     def get_data(self) -> bytes:
-        """The body, named as in Flask's responses."""
+        """Return the body; the name is that of Flask's method."""
         return self._body

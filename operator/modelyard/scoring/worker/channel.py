@@ -1,42 +1,31 @@
-"""The worker's end of the channel: requests in, replies out, and the shared note of progress."""
+"""The worker's end of the channel: requests in, replies out, and the shared memory of progress."""
 
 import socket
 import threading
 import time
 from dataclasses import dataclass
 from mmap import mmap
+from typing import Final
 
-from modelyard.scoring.frames import PROGRESS, REPLY, REQUEST
+from modelyard.scoring.frames import PROGRESS, REPLY, REQUEST, Reply
 
-RECEIVE_BYTES = 64 * 1024
+RECEIVE_BYTES: Final = 64 * 1024
 """Below the size at which malloc maps fresh pages for every call."""
 
 
 @dataclass(slots=True)
-class Request:
-    """One request, as the front passed it on."""
+class WorkerRequest:
+    """One request, as the front sends it; the fields are those of frames.REQUEST."""
 
-    id: int
+    number: int
     deadline: float
     flags: int
     meta: bytes
     body: bytes | memoryview
 
 
-@dataclass(slots=True)
-class Reply:
-    """The answer to one request."""
-
-    outcome: int
-    status: int
-    body: bytes
-    meta: bytes = b""
-    started: float = 0.0
-    seconds: float = 0.0
-
-
-class Channel:
-    """Shared by the worker's threads: whoever is free takes the next request."""
+class WorkerChannel:
+    """The channel to the front, shared by the worker's threads: a free thread takes the next request."""
 
     def __init__(self, connection: socket.socket, progress: mmap) -> None:
         self._connection = connection
@@ -46,11 +35,11 @@ class Channel:
         self._received = b""
         self._position = 0
 
-    def take(self) -> Request | None:
-        """The next request; None when the front has closed its end."""
+    def receive(self) -> WorkerRequest | None:
+        """Wait for the next request. Return None when the front has closed the channel."""
         with self._reading:
             while True:
-                request = self._parsed()
+                request = self._parse()
                 if request is not None:
                     return request
                 received = self._connection.recv(RECEIVE_BYTES)
@@ -59,49 +48,50 @@ class Channel:
                 self._received = self._received[self._position :] + received
                 self._position = 0
 
-    def begin(self, place: int, request: Request) -> float | None:
-        """Notes that this thread begins the request. When that is; None when it is too late for it."""
-        PROGRESS.pack_into(self._progress, place * PROGRESS.size, request.id, time.monotonic())
-        started = time.monotonic()  # after the note: see PROGRESS
-        return started if started < request.deadline else None
+    def begin(self, slot: int, request: WorkerRequest) -> float | None:
+        """Write to the progress slot that the request begins. Return the time, None after the deadline."""
+        PROGRESS.pack_into(self._progress, slot * PROGRESS.size, request.number, time.monotonic())
+        started_at = time.monotonic()  # after the write: see PROGRESS
+        return started_at if started_at < request.deadline else None
 
-    def reply(self, request_id: int, reply: Reply) -> None:
+    def reply(self, number: int, reply: Reply) -> None:
+        """Send the reply to the request of this number."""
         head = REPLY.pack(
             len(reply.meta),
             len(reply.body),
-            request_id,
+            number,
             reply.status,
             reply.outcome,
-            reply.started,
+            reply.started_at,
             reply.seconds,
         )
         with self._writing:
             self._connection.sendall(head + reply.meta + reply.body)
 
-    def _parsed(self) -> Request | None:
-        """The request at the front of what was received; None when more is needed."""
+    def _parse(self) -> WorkerRequest | None:
+        """Return the first request in the received bytes, None if it is incomplete."""
         received, start = self._received, self._position + REQUEST.size
         if len(received) < start:
             return None
-        meta_bytes, body_bytes, request_id, deadline, flags = REQUEST.unpack_from(received, self._position)
+        meta_bytes, body_bytes, number, deadline, flags = REQUEST.unpack_from(received, self._position)
         middle, end = start + meta_bytes, start + meta_bytes + body_bytes
         if end <= len(received):
             self._position = end
-            return Request(request_id, deadline, flags, received[start:middle], received[middle:end])
+            return WorkerRequest(number, deadline, flags, received[start:middle], received[middle:end])
         if end - len(received) < RECEIVE_BYTES:
             return None
-        whole = self._receive_large(received[start:], meta_bytes + body_bytes)
+        content = self._receive_large(received[start:], meta_bytes + body_bytes)
         self._received, self._position = b"", 0
-        return Request(request_id, deadline, flags, bytes(whole[:meta_bytes]), whole[meta_bytes:])
+        return WorkerRequest(number, deadline, flags, bytes(content[:meta_bytes]), content[meta_bytes:])
 
-    def _receive_large(self, begun: bytes, size: int) -> memoryview:
-        """Straight into its place: growing a buffer would copy a large body again and again."""
-        whole = memoryview(bytearray(size))
-        whole[: len(begun)] = begun
-        filled = len(begun)
+    def _receive_large(self, beginning: bytes, size: int) -> memoryview:
+        """Receive into one buffer: growing a buffer would copy a large body again and again."""
+        content = memoryview(bytearray(size))
+        content[: len(beginning)] = beginning
+        filled = len(beginning)
         while filled < size:
-            count = self._connection.recv_into(whole[filled:])
+            count = self._connection.recv_into(content[filled:])
             if not count:
-                raise ConnectionResetError("the front process has gone")
+                raise ConnectionResetError("the front process has ended")
             filled += count
-        return whole
+        return content

@@ -1,4 +1,4 @@
-"""The driver: a Python file of the user with `init()` and `run(data)`."""
+"""The driver: the user's Python file with `init()` and `run(data)`."""
 
 import importlib.util
 import inspect
@@ -13,27 +13,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from modelyard.scoring.frames import RAISED, REFUSED
-from modelyard.scoring.worker import (
-    inference_schema,
-    legacy_imports,
-)
-from modelyard.scoring.worker.channel import Reply, Request
+from modelyard.scoring.frames import RAISED, REFUSED, Reply
+from modelyard.scoring.worker import inference_schema, legacy_imports
+from modelyard.scoring.worker.channel import WorkerRequest
 from modelyard.scoring.worker.hints import Hint, UnknownHintError, hint_of
 from modelyard.scoring.worker.inputs import InputError, Inputs, ObjectInput, RawInput, TextInput
 from modelyard.scoring.worker.results import reply_of
 
 MODULE_NAME = "entry_module"
-"""Under this name the driver is in sys.modules, as in the Azure ML containers."""
+"""The driver's name in sys.modules (the Azure ML containers' name)."""
 
 
 class DriverError(Exception):
-    """The driver cannot be served: no such file, its import or init() raised, or run() has a wrong shape."""
+    """The driver cannot be served: no file, import or init() raised, or run() has wrong parameters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """A driver whose init() has run."""
+    """A driver whose init() has returned."""
 
     run: Callable[..., Any]
     inputs: Inputs
@@ -42,12 +39,17 @@ class Driver:
     is_decorated: bool
     """run() has inference_schema's decorators."""
     hints: dict[str, Hint]
-    """Of the parameters with a schema, and of the result as `return`."""
+    """Type hints by parameter name, of the result as `return`; empty if run() has no schema."""
     parameters: list[inspect.Parameter]
-    """Without request_headers."""
+    """Parameters of run() except request_headers."""
 
-    def score(self, request: Request) -> Reply:
-        """Calls run(). An error of the driver is a reply too, also its sys.exit()."""
+    @property
+    def needs_meta(self) -> bool:
+        """Return True if run() needs more of a request than its method and body."""
+        return self.inputs.needs_meta or self.wants_headers
+
+    def score(self, request: WorkerRequest) -> Reply:
+        """Call run(). Return its reply; exceptions of the driver, also SystemExit, are replies as well."""
         started = time.perf_counter()
         try:
             arguments = self.inputs.arguments(request)
@@ -61,18 +63,19 @@ class Driver:
         except InputError as error:
             return Reply(REFUSED, error.status, str(error).encode())
         except BaseException as error:
-            return self._failed(error, time.perf_counter() - started)
+            return self._reply_of_error(error, time.perf_counter() - started)
         reply.seconds = seconds
         return reply
 
-    def _failed(self, error: BaseException, seconds: float) -> Reply:
-        if self.is_decorated and not inference_schema.has_begun(self.run, error.__traceback__):
-            return Reply(REFUSED, 400, f"The input does not fit its schema: {error}".encode())
-        return Reply(RAISED, 500, printed(error).encode("utf-8", "replace"), seconds=seconds)
+    def _reply_of_error(self, error: BaseException, seconds: float) -> Reply:
+        if self.is_decorated and not inference_schema.has_reached(self.run, error.__traceback__):
+            return Reply(REFUSED, 400, f"The input does not match the schema: {error}".encode())
+        traceback_bytes = traceback_text(error).encode("utf-8", "replace")
+        return Reply(RAISED, 500, traceback_bytes, seconds=seconds)
 
 
-def printed(error: BaseException) -> str:
-    """The traceback from the driver on: our own frames above it say nothing."""
+def traceback_text(error: BaseException) -> str:
+    """Return the traceback without the runtime's own frames above the driver's."""
     frames = error.__traceback__
     while frames is not None and "modelyard" in frames.tb_frame.f_globals.get("__name__", ""):
         frames = frames.tb_next
@@ -80,18 +83,19 @@ def printed(error: BaseException) -> str:
 
 
 def start_driver(app_root: Path, entry_script: str, names: Mapping[str, object]) -> Driver:
-    """Imports the driver, in which `names` are known, and calls init(). Raises DriverError, with the
-    driver's exception as its cause.
+    """Import the driver with `names` as its global variables, and call init().
+
+    Raises DriverError, with the driver's exception as its cause.
     """
     file = app_root / entry_script
     if not file.is_file():
-        raise DriverError(f"there is no driver file {file}")
+        raise DriverError(f"the driver file {file} does not exist")
     legacy_imports.install()
     try:
         module = _import(file, names)
     except BaseException as error:
         raise DriverError(f"the import of the driver {entry_script} failed") from error
-    driver = _described(module, entry_script)
+    driver = _driver_of(module, entry_script)
     try:
         module.init()
     except BaseException as error:
@@ -105,12 +109,13 @@ def _import(file: Path, names: Mapping[str, object]) -> ModuleType:
         raise ImportError(f"{file.name} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     vars(module).update(names)
-    sys.modules[MODULE_NAME] = module  # pickles made by the driver's classes find them by this name
+    sys.modules[MODULE_NAME] = module  # pickles refer to the driver's classes by this name
     spec.loader.exec_module(module)
     return module
 
 
-def _described(module: ModuleType, entry_script: str) -> Driver:
+def _driver_of(module: ModuleType, entry_script: str) -> Driver:
+    """Check init() and run(), and choose how run() gets its arguments. Raises DriverError."""
     for name in ("init", "run"):
         function = getattr(module, name, None)
         if not callable(function):
@@ -142,32 +147,35 @@ def _described(module: ModuleType, entry_script: str) -> Driver:
 
 
 def _run_of(module: ModuleType) -> Callable[..., Any]:
-    """Azure's generated drivers keep the user's own file as `driver_module`: its run() has the schema."""
+    """Return the run() that has the schema.
+
+    Drivers generated by Azure ML import the user's file, which has the schema, as `driver_module`.
+    """
     inner = getattr(module, "driver_module", None)
     run = getattr(inner, "run", None) if isinstance(inner, ModuleType) else None
     return run if callable(run) else module.run  # type: ignore[no-any-return]
 
 
 def _hints(run: Callable[..., Any], parameters: list[inspect.Parameter]) -> dict[str, Hint]:
-    """Of all parameters and the result; none at all when run() says nothing that can be checked.
+    """Return the hints of all parameters and of the result; none if run() gets the body as text.
 
     `run(data)`, `run(data: str)` and hints of unknown types are plain drivers: they get text.
     """
     try:
-        given = typing.get_type_hints(run, include_extras=True)
-    except Exception:  # a hint that names what is not there says nothing
+        annotations = typing.get_type_hints(run, include_extras=True)
+    except Exception:  # a hint refers to a name that does not exist
         return {}
     first = parameters[0].name
-    if len(parameters) == 1 and given.get(first, Any) in (Any, object, str):
+    if len(parameters) == 1 and annotations.get(first, Any) in (Any, object, str):
         return {}
-    if not any(parameter.name in given for parameter in parameters):
+    if not any(parameter.name in annotations for parameter in parameters):
         return {}
     try:
-        hints = {one.name: hint_of(given.get(one.name, Any)) for one in parameters}
+        hints = {one.name: hint_of(annotations.get(one.name, Any)) for one in parameters}
     except UnknownHintError:
         return {}
     try:
-        hints["return"] = hint_of(given.get("return", Any))
+        hints["return"] = hint_of(annotations.get("return", Any))
     except UnknownHintError:
         hints["return"] = Hint({}, lambda value: value)
     return hints

@@ -1,7 +1,7 @@
-"""Type hints of run() as JSON schema and as conversion of what was sent.
+"""Type hints of run() as JSON schema, and as conversion of JSON values.
 
-With pydantic in the driver's environment it does both; numpy and pandas types are known by name. None of them
-is imported here: a hint that names one has imported it already.
+With pydantic in the driver's environment pydantic does both; numpy and pandas types are recognised by name.
+None of the three is imported here: a driver whose hints use one has imported it already.
 """
 
 import dataclasses
@@ -17,36 +17,36 @@ Convert = Callable[[Any], Any]
 
 
 class UnknownHintError(Exception):
-    """Nothing is known of this type: run() is taken as one without a schema."""
+    """The type is not supported: run() is treated as a function without a schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """One parameter's or the result's type."""
+    """The type of a parameter or of the result."""
 
     schema: Schema
-    """JSON schema 2020-12, with no references."""
+    """JSON schema 2020-12, without $ref."""
     convert: Convert
-    """From JSON to the type. Raises ValueError or TypeError with words for the client."""
+    """Converts a JSON value to the type. Raises ValueError or TypeError with a message for the client."""
 
 
 def hint_of(annotation: Any) -> Hint:
-    """Raises UnknownHintError."""
-    for known in (_of_numpy, _of_pandas, _of_pydantic, _of_standard_type):
-        hint = known(annotation)
+    """Return the hint of a type. Raises UnknownHintError if the type is not supported."""
+    for recognise in (_of_numpy, _of_pandas, _of_pydantic, _of_standard_type):
+        hint = recognise(annotation)
         if hint is not None:
             return hint
     raise UnknownHintError(str(annotation))
 
 
-def _named(annotation: Any) -> str:
-    """module.name of a class or of the class behind list[...]; numpy.ndarray for numpy.typing's aliases."""
+def _full_name(annotation: Any) -> str:
+    """Return module.name of a class or of a generic's class; numpy.ndarray for numpy.typing's aliases."""
     plain = typing.get_origin(annotation) or annotation
     return f"{getattr(plain, '__module__', '')}.{getattr(plain, '__name__', '')}"
 
 
 def _of_numpy(annotation: Any) -> Hint | None:
-    if _named(annotation) != "numpy.ndarray":
+    if _full_name(annotation) != "numpy.ndarray":
         return None
     numpy = sys.modules["numpy"]
     arguments = typing.get_args(annotation)
@@ -64,7 +64,7 @@ def _of_numpy(annotation: Any) -> Hint | None:
 
     def convert(value: Any) -> Any:
         if not isinstance(value, list):
-            raise ValueError(f"should be an array, not {_said(value)}")  # noqa: TRY004 - the client's data
+            raise ValueError(f"should be an array, not {_described(value)}")  # noqa: TRY004 - the client's data
         array = numpy.asarray(value, dtype=dtype)
         if items and array.dtype.kind not in "fiub":
             raise ValueError("should be an array of numbers of one shape")
@@ -74,8 +74,8 @@ def _of_numpy(annotation: Any) -> Hint | None:
 
 
 def _of_pandas(annotation: Any) -> Hint | None:
-    name = _named(annotation).rpartition(".")[2]
-    if not _named(annotation).startswith("pandas.") or name not in ("DataFrame", "Series"):
+    name = _full_name(annotation).rpartition(".")[2]
+    if not _full_name(annotation).startswith("pandas.") or name not in ("DataFrame", "Series"):
         return None
     pandas = sys.modules["pandas"]
     if name == "Series":
@@ -99,27 +99,30 @@ def _of_pydantic(annotation: Any) -> Hint | None:
     try:
         adapter = pydantic.TypeAdapter(annotation)
         schema = adapter.json_schema()
-    except Exception:  # pydantic's own errors differ from version to version; it does not know the type
+    except Exception:  # pydantic does not support the type; its error classes differ between versions
         return None
 
     def convert(value: Any) -> Any:
         try:
             return adapter.validate_python(value)
         except pydantic.ValidationError as error:
-            raise ValueError(_worded(error)) from None
+            raise ValueError(_message_of(error)) from None
 
     return Hint(_inlined(schema, schema.get("$defs", {}), ()), convert)
 
 
-def _worded(error: Any) -> str:
-    """The first three errors of pydantic in one line, without what was sent."""
-    found = error.errors()
-    words = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}".removeprefix(": ") for one in found[:3]]
-    return "; ".join(words) + (f" (and {len(found) - 3} more)" if len(found) > 3 else "")
+def _message_of(error: Any) -> str:
+    """Return pydantic's first three errors in one line, without the input."""
+    errors = error.errors()
+    messages = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}".removeprefix(": ") for one in errors[:3]]
+    return "; ".join(messages) + (f" (and {len(errors) - 3} more)" if len(errors) > 3 else "")
 
 
 def _inlined(schema: Any, definitions: Mapping[str, Any], open_names: tuple[str, ...]) -> Any:
-    """Without $ref: each OpenAPI keeps definitions elsewhere. A recursive type ends at itself."""
+    """Replace each $ref by its definition: each OpenAPI version has another place for definitions.
+
+    A recursive type becomes {} where it refers to itself. `open_names` are the definitions around `schema`.
+    """
     if isinstance(schema, list):
         return [_inlined(item, definitions, open_names) for item in schema]
     if not isinstance(schema, dict):
@@ -134,7 +137,7 @@ def _inlined(schema: Any, definitions: Mapping[str, Any], open_names: tuple[str,
     return {key: _inlined(value, definitions, open_names) for key, value in schema.items() if key != "$defs"}
 
 
-def _of_standard_type(annotation: Any) -> Hint | None:  # noqa: PLR0911 - one a kind of type
+def _of_standard_type(annotation: Any) -> Hint | None:  # noqa: PLR0911 - one return per kind of type
     if annotation is Any or annotation is object:
         return Hint({}, lambda value: value)
     if annotation in _SIMPLE:
@@ -158,14 +161,14 @@ def _of_standard_type(annotation: Any) -> Hint | None:  # noqa: PLR0911 - one a 
 def _of_list(kind: Any, arguments: tuple[Any, ...]) -> Hint:
     build = kind if kind in (tuple, set) else list
     if build is tuple and arguments and arguments[-1] is not Ellipsis:
-        places = [hint_of(argument) for argument in arguments]
+        items = [hint_of(argument) for argument in arguments]
 
-        def convert_places(value: Any) -> Any:
-            if len(_list(value)) != len(places):
-                raise ValueError(f"should have {len(places)} items, not {len(value)}")
-            return tuple(place.convert(item) for place, item in zip(places, value, strict=True))
+        def convert_items(value: Any) -> Any:
+            if len(_list(value)) != len(items):
+                raise ValueError(f"should have {len(items)} items, not {len(value)}")
+            return tuple(item.convert(one) for item, one in zip(items, value, strict=True))
 
-        return Hint({"type": "array", "prefixItems": [place.schema for place in places]}, convert_places)
+        return Hint({"type": "array", "prefixItems": [item.schema for item in items]}, convert_items)
     item = hint_of(arguments[0] if arguments else Any)
 
     def convert(value: Any) -> Any:
@@ -185,8 +188,8 @@ def _of_dict(arguments: tuple[Any, ...]) -> Hint:
 
 def _of_dataclass(kind: Any) -> Hint:
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
-    known = typing.get_type_hints(kind)
-    hints = {name: hint_of(known[name]) for name in fields}
+    annotations = typing.get_type_hints(kind)
+    hints = {name: hint_of(annotations[name]) for name in fields}
     required = [
         name
         for name, field in fields.items()
@@ -196,7 +199,7 @@ def _of_dataclass(kind: Any) -> Hint:
     def convert(value: Any) -> Any:
         for name in _object(value):
             if name not in hints:
-                raise ValueError(f"there is no field {name!r}")
+                raise ValueError(f"the field {name!r} is not known")
         for name in required:
             if name not in value:
                 raise ValueError(f"the field {name!r} is missing")
@@ -230,26 +233,27 @@ def _of_literal(allowed: list[Any]) -> Hint:
 
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"should be an array, not {_said(value)}")  # noqa: TRY004 - the client's data
+        raise ValueError(f"should be an array, not {_described(value)}")  # noqa: TRY004 - the client's data
     return value
 
 
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"should be an object, not {_said(value)}")  # noqa: TRY004 - the client's data
+        raise ValueError(f"should be an object, not {_described(value)}")  # noqa: TRY004 - the client's data
     return value
 
 
-def _simple(schema_type: str, words: str, accept: Callable[[Any], bool], build: Convert) -> Hint:
+def _simple(schema_type: str, description: str, accept: Callable[[Any], bool], build: Convert) -> Hint:
     def convert(value: Any) -> Any:
         if not accept(value):
-            raise ValueError(f"should be {words}, not {_said(value)}")
+            raise ValueError(f"should be {description}, not {_described(value)}")
         return build(value)
 
     return Hint({"type": schema_type}, convert)
 
 
-def _said(value: Any) -> str:
+def _described(value: Any) -> str:
+    """Return the JSON type of a value, for messages."""
     names = {dict: "an object", list: "an array", str: "a text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")
 

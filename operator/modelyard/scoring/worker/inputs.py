@@ -1,4 +1,4 @@
-"""From one request to the arguments of run(): text, the request itself, or the fields of a JSON object."""
+"""From a request to the arguments of run(): text, the request itself, or the fields of a JSON object."""
 
 import inspect
 import json
@@ -8,37 +8,38 @@ from urllib.parse import parse_qs
 
 from modelyard.scoring.frames import QUERY
 from modelyard.scoring.worker.aml_request import AMLRequest, is_json
-from modelyard.scoring.worker.channel import Request
+from modelyard.scoring.worker.channel import WorkerRequest
 from modelyard.scoring.worker.hints import Hint
 
 
 class InputError(Exception):
-    """The request does not fit run(): the client's error. `status` is its HTTP status."""
+    """The request does not match the parameters of run(). `status` is the HTTP status for the client."""
 
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
 
 
 class Inputs(Protocol):
-    """How run() wants a request."""
+    """Makes the arguments of run()."""
 
-    wants_meta: bool
-    """Whether arguments() needs more of the request than its method and body."""
+    needs_meta: bool
+    """arguments() uses more of the request than its method and body."""
 
-    def arguments(self, request: Request) -> dict[str, Any]:
-        """What run() is called with. Raises InputError."""
+    def arguments(self, request: WorkerRequest) -> dict[str, Any]:
+        """Return the arguments of run(). Raises InputError."""
 
 
 class TextInput:
-    """A plain driver: the body as text, or the query of a GET as a JSON text."""
+    """Arguments of a plain driver: the body as text, or the query of a GET as JSON text."""
 
-    wants_meta = False
+    needs_meta = False
 
     def __init__(self, parameter: str) -> None:
         self._parameter = parameter
 
-    def arguments(self, request: Request) -> dict[str, Any]:
+    def arguments(self, request: WorkerRequest) -> dict[str, Any]:
+        """Return the text. Raises InputError if the body is not UTF-8."""
         if request.flags & QUERY:
             values = {name: value for name, (value, _) in query_values(bytes(request.body)).items()}
             return {self._parameter: json.dumps(values)}
@@ -49,43 +50,47 @@ class TextInput:
 
 
 class RawInput:
-    """A driver with @rawhttp: the request itself."""
+    """Arguments of a driver with @rawhttp: the request itself."""
 
-    wants_meta = True
+    needs_meta = True
 
     def __init__(self, parameter: str, request_type: Callable[..., AMLRequest] = AMLRequest) -> None:
         self._parameter = parameter
         self._type = request_type
 
-    def arguments(self, request: Request) -> dict[str, Any]:
+    def arguments(self, request: WorkerRequest) -> dict[str, Any]:
+        """Return the request."""
         meta = json.loads(request.meta)
         body = b"" if request.flags & QUERY else bytes(request.body)
-        whole = self._type(meta["method"], meta["path"], meta["query"], meta["headers"], body)
-        return {self._parameter: whole}
+        raw = self._type(meta["method"], meta["path"], meta["query"], meta["headers"], body)
+        return {self._parameter: raw}
 
 
 class ObjectInput:
-    """A driver with a schema: the fields of a JSON object are the arguments."""
+    """Arguments of a driver with a schema: the fields of a JSON object, or of a query."""
 
-    wants_meta = True
+    needs_meta = True
 
     def __init__(self, parameters: Sequence[inspect.Parameter], hints: dict[str, Hint]) -> None:
         self._parameters = parameters
         self._names = [parameter.name for parameter in parameters]
         self._hints = hints
 
-    def arguments(self, request: Request) -> dict[str, Any]:
+    def arguments(self, request: WorkerRequest) -> dict[str, Any]:
+        """Return the converted fields. Raises InputError if they do not match the parameters."""
         if request.flags & QUERY:
-            given = query_values(bytes(request.body))
-            return self._defaults(given) | {
-                name: self._either(name, *given[name]) for name in self._names if name in given
+            values = query_values(bytes(request.body))
+            return self._defaults(values) | {
+                name: self._converted_value_or_text(name, *values[name])
+                for name in self._names
+                if name in values
             }
-        fields = self._object(request)
+        fields = self._json_object(request)
         return self._defaults(fields) | {
             name: self._converted(name, fields[name]) for name in self._names if name in fields
         }
 
-    def _object(self, request: Request) -> dict[str, Any]:
+    def _json_object(self, request: WorkerRequest) -> dict[str, Any]:
         content_type = json.loads(request.meta)["headers"].get("content-type", "")
         if not is_json(content_type.partition(";")[0].strip().lower()):
             raise InputError(415, "Expects Content-Type to be application/json")
@@ -100,7 +105,7 @@ class ObjectInput:
         return fields
 
     def _defaults(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Of the absent parameters: inference_schema's decorators look for every argument by name."""
+        """Return the defaults of absent parameters: inference_schema's decorators need every argument."""
         absent = [parameter for parameter in self._parameters if parameter.name not in fields]
         for parameter in absent:
             if parameter.default is parameter.empty:
@@ -116,8 +121,8 @@ class ObjectInput:
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise InputError(400, f"{name}: {error}") from None
 
-    def _either(self, name: str, value: Any, text: Any) -> Any:
-        """`a=1` is a number where that fits, and the text "1" where a text is asked for."""
+    def _converted_value_or_text(self, name: str, value: Any, text: Any) -> Any:
+        """Convert `a=1` from the number 1 if the parameter's type allows it, else from the text "1"."""
         try:
             return self._converted(name, value)
         except InputError:
@@ -127,7 +132,7 @@ class ObjectInput:
 
 
 def query_values(query: bytes) -> dict[str, tuple[Any, Any]]:
-    """`a=1&b=x&b=y` as {"a": 1, "b": ["x", "y"]}, each value also as the text it is (Azure ML's rule)."""
+    """Parse `a=1&b=x&b=y` as {"a": 1, "b": ["x", "y"]}, each value paired with its text (Azure ML's rule)."""
     fields = parse_qs(query.decode("latin-1"), keep_blank_values=True)
     both = {name: ([_json_or_text(text) for text in texts], texts) for name, texts in fields.items()}
     return {

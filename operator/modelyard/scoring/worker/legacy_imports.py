@@ -1,7 +1,7 @@
-"""Imports of old drivers that work though their packages are not installed.
+"""Modules that old drivers import from packages which are not installed.
 
-azureml.contrib.services is long gone from where drivers can install it, and
-azureml_inference_server_http brings Flask and its pins. Installed ones win: this comes last.
+azureml.contrib.services can no longer be installed, and azureml_inference_server_http brings Flask and pins
+its version. An installed package has precedence: the finder here is the last one.
 """
 
 import importlib
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from importlib.abc import Loader, MetaPathFinder
-else:  # nothing but names for mypy, and importlib.abc takes 15 ms to load
+else:  # only mypy needs the real classes, and importlib.abc takes 15 ms to load
 
-    class Loader: ...
+    class Loader:
+        """Stands in for the real class."""
 
-    class MetaPathFinder: ...
+    class MetaPathFinder:
+        """Stands in for the real class."""
 
 
 _PACKAGES = (
@@ -34,12 +36,13 @@ _MODULES = {
 }
 
 
-class OldImports(MetaPathFinder, Loader):
-    """Finds the old names when nobody else did."""
+class LegacyFinder(MetaPathFinder, Loader):
+    """Finds the legacy modules if no other finder does."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
+        """Return a spec for a legacy package or module, None for all others."""
         if fullname in _PACKAGES:
             return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
         if fullname in _MODULES:
@@ -47,24 +50,26 @@ class OldImports(MetaPathFinder, Loader):
         return None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        """Return None: Python makes the module."""
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        ours = _MODULES.get(module.__name__)
-        if ours:
-            # The module itself under a second name: its note of @rawhttp must be one.
-            sys.modules[module.__name__] = importlib.import_module(ours)
+        """Replace a legacy module by the runtime's module."""
+        runtime_module = _MODULES.get(module.__name__)
+        if runtime_module:
+            # Not a copy: both names must share the module's state, which says whether @rawhttp is used.
+            sys.modules[module.__name__] = importlib.import_module(runtime_module)
 
 
 def install() -> None:
-    """Call it before the driver is imported."""
-    sys.meta_path.append(OldImports())
+    """Install the finder, before the driver is imported."""
+    sys.meta_path.append(LegacyFinder())
 
 
 def raw_http_requested() -> bool:
-    """Whether @rawhttp was used, ours or that of an installed package."""
-    ours = sys.modules.get("modelyard.scoring.worker.aml_request")
-    if ours is not None and ours.raw_http_requested():
+    """Return True if the driver uses @rawhttp, the runtime's or that of an installed package."""
+    runtime_module = sys.modules.get("modelyard.scoring.worker.aml_request")
+    if runtime_module is not None and runtime_module.raw_http_requested():
         return True
     installed = [module for name, module in sys.modules.items() if name.endswith("aml_request")]
     return any(getattr(module, "_rawHttpRequested", False) for module in installed)

@@ -1,4 +1,4 @@
-"""The description of the service: OpenAPI 2.0, 3.0 and 3.1, made of the driver's schema."""
+"""The OpenAPI documents of the service, versions 2.0, 3.0 and 3.1, from the schema of run()."""
 
 import json
 from collections.abc import Mapping
@@ -12,20 +12,23 @@ from modelyard.scoring.worker.hints import Hint, Schema
 Document = dict[str, Any]
 
 VERSIONS = {"2": ("swagger.json", "swagger2.json"), "3": ("swagger3.json",), "3.1": ("swagger3.1.json",)}
-"""And the files in the driver's folder that win over what is made here."""
+"""OpenAPI versions by their name in the query, and the driver's files that replace the document."""
 
 _FULL_NAMES = {"2": "2.0", "3": "3.0", "3.1": "3.1"}
 
 
 def documents(driver: Driver, app_root: Path, environment: Mapping[str, str]) -> dict[str, Document]:
-    """By version. A version that cannot say the driver's schema is missing."""
-    source, result, can_say = _schemas(driver)
+    """Return the documents by version, without versions that cannot express the schema of run().
+
+    Raises OSError or ValueError for a file that cannot be read or is not JSON.
+    """
+    source, result, supported = _schemas(driver)
     found = {}
     for version, files in VERSIONS.items():
-        written = next((app_root / name for name in files if (app_root / name).is_file()), None)
-        if written is not None:
-            found[version] = json.loads(written.read_text("utf-8"))
-        elif _FULL_NAMES[version] in can_say:
+        file = next((app_root / name for name in files if (app_root / name).is_file()), None)
+        if file is not None:
+            found[version] = json.loads(file.read_text("utf-8"))
+        elif _FULL_NAMES[version] in supported:
             found[version] = _document(
                 version, lowered(source, version), lowered(result, version), environment
             )
@@ -33,12 +36,13 @@ def documents(driver: Driver, app_root: Path, environment: Mapping[str, str]) ->
 
 
 def _schemas(driver: Driver) -> tuple[Schema, Schema, list[str]]:
-    everything = list(_FULL_NAMES.values())
+    """Return the schemas of input and output, and the OpenAPI versions that can express them."""
+    all_versions = list(_FULL_NAMES.values())
     if driver.is_decorated:
         return inference_schema.schemas(driver.run)
     if not driver.hints:
         anything = {"type": "object", "example": {}}
-        return anything, dict(anything), everything
+        return anything, dict(anything), all_versions
     properties: Schema = {}
     for parameter in driver.parameters:
         hint = driver.hints[parameter.name]
@@ -54,11 +58,11 @@ def _schemas(driver: Driver) -> tuple[Schema, Schema, list[str]]:
     result = dict(driver.hints["return"].schema)
     if result:
         result.setdefault("example", sample(result))
-    return source, result, everything
+    return source, result, all_versions
 
 
 def _can_be_sent(default: Any, hint: Hint) -> bool:
-    """Not the None of `rows: ndarray = None`: it means absence, and run() is not called with null."""
+    """Return False for None in `rows: ndarray = None`: clients omit the field, since null is refused."""
     try:
         hint.convert(json.loads(json.dumps(default)))
     except (TypeError, ValueError, OverflowError, RecursionError):
@@ -67,7 +71,7 @@ def _can_be_sent(default: Any, hint: Hint) -> bool:
 
 
 def sample(schema: Schema) -> Any:
-    """A value that fits, for people to start from."""
+    """Return a value that matches the schema, as an example."""
     for key in ("example", "default", "const"):
         if key in schema:
             return schema[key]
@@ -80,7 +84,7 @@ def sample(schema: Schema) -> Any:
     return _sample_of_type(schema)
 
 
-def _sample_of_type(schema: Schema) -> Any:  # noqa: PLR0911 - one a type
+def _sample_of_type(schema: Schema) -> Any:  # noqa: PLR0911 - one return per type
     match schema.get("type"):
         case "object":
             return {name: sample(one) for name, one in schema.get("properties", {}).items()}
@@ -98,7 +102,10 @@ def _sample_of_type(schema: Schema) -> Any:  # noqa: PLR0911 - one a type
 
 
 def lowered(schema: Any, version: str) -> Any:
-    """JSON schema 2020-12 in the words of an older OpenAPI; what it has no word for is left open."""
+    """Translate JSON schema 2020-12 to the dialect of an OpenAPI version.
+
+    What the dialect cannot express is left out, so that the schema allows more.
+    """
     if isinstance(schema, list):
         return [lowered(one, version) for one in schema]
     if not isinstance(schema, dict) or version == "3.1":
@@ -106,17 +113,18 @@ def lowered(schema: Any, version: str) -> Any:
     low: Schema = {}
     for key, value in schema.items():
         if key == "default" and value is None and version == "2":
-            continue  # it has no null that a default could be
+            continue  # OpenAPI 2 has no null
         if key in ("example", "examples", "default", "enum", "const"):
             low[key] = value  # values, not schemas
         elif key == "properties":
             low[key] = {name: lowered(one, version) for name, one in value.items()}
         else:
             low[key] = lowered(value, version)
-    return _without_null(_renamed(low), version)
+    return _without_null(_rename_keywords(low), version)
 
 
-def _renamed(low: Schema) -> Schema:
+def _rename_keywords(low: Schema) -> Schema:
+    """Replace keywords that older dialects spell differently."""
     if "examples" in low:
         low.setdefault("example", low.pop("examples")[0])
     if "const" in low:
@@ -133,19 +141,20 @@ def _renamed(low: Schema) -> Schema:
 
 
 def _without_null(schema: Schema, version: str) -> Schema:
-    word = "nullable" if version == "3" else "x-nullable"
+    """Replace the type null by `nullable`, which OpenAPI 2 has as an extension."""
+    keyword = "nullable" if version == "3" else "x-nullable"
     if schema.get("type") == "null":
-        return {word: True}
+        return {keyword: True}
     for choice in ("anyOf", "oneOf"):
         if choice not in schema:
             continue
-        members = [one for one in schema[choice] if one != {word: True}]
+        members = [one for one in schema[choice] if one != {keyword: True}]
         if len(members) < len(schema[choice]):
-            schema[word] = True
+            schema[keyword] = True
         rest = {key: value for key, value in schema.items() if key != choice}
         if len(members) == 1:
             return {**members[0], **rest}
-        # OpenAPI 2 has no choice at all
+        # OpenAPI 2 has neither anyOf nor oneOf
         return rest if version == "2" else {**rest, choice: members}
     return schema
 
@@ -191,13 +200,14 @@ def _document(version: str, source: Schema, result: Schema, environment: Mapping
 
 
 class _Operations:
-    """The paths of the service in the words of one version."""
+    """The paths of the service, in the structure of one OpenAPI version."""
 
     def __init__(self, references: str, version: str) -> None:
         self._references = references
         self._old = version == "2"
 
     def paths(self, prefix: str) -> Document:
+        """Return the paths object. `prefix` is the part of the path before the service's own."""
         return {
             f"{prefix}/": {"get": self._health()},
             f"{prefix}/score": {"post": self._score()},
@@ -205,8 +215,8 @@ class _Operations:
         }
 
     def _health(self) -> Document:
-        words = "The server lives; it may still be starting the driver."
-        return {"operationId": "ServiceHealthCheck", "responses": self._responses(words, {"type": "string"})}
+        text = "The server is alive; it may still be starting the driver."
+        return {"operationId": "ServiceHealthCheck", "responses": self._responses(text, {"type": "string"})}
 
     def _score(self) -> Document:
         reference = {"$ref": f"{self._references}ServiceInput"}
@@ -235,14 +245,14 @@ class _Operations:
             "operationId": "GetSwaggerSpec",
             "security": [{"Bearer": []}],
             "parameters": [version],
-            "responses": self._responses("This description.", {"type": "object"}),
+            "responses": self._responses("This document.", {"type": "object"}),
         }
 
-    def _responses(self, words: str, schema: Document) -> Document:
+    def _responses(self, description: str, schema: Document) -> Document:
         error = {"$ref": f"{self._references}ErrorResponse"}
         return {
-            "200": {"description": words} | self._content(schema),
-            "default": {"description": "It failed; the message says why."} | self._content(error),
+            "200": {"description": description} | self._content(schema),
+            "default": {"description": "The request failed; the message says why."} | self._content(error),
         }
 
     def _content(self, schema: Document) -> Document:

@@ -1,35 +1,35 @@
-"""From what run() returned to an answer."""
+"""From the result of run() to a reply."""
 
 import dataclasses
 import json
 from typing import Any
 
-from modelyard.scoring.frames import RETURNED
-from modelyard.scoring.worker.channel import Reply
+from modelyard.scoring.frames import RETURNED, Reply
 
 
 def reply_of(result: Any) -> Reply:
-    """An answer of its own passes through; anything else is JSON. Raises what json.dumps raises.
+    """Return the reply: a response object passes through, any other result is written as JSON.
 
-    A str is quoted too, whatever it contains: clients decode twice.
+    A str is quoted, too, even if it contains JSON: clients of the Azure ML containers decode twice. Raises
+    TypeError or ValueError if the result cannot be written as JSON.
     """
     if hasattr(result, "status_code") and hasattr(result, "get_data"):
-        return _passed_through(result)
-    return Reply(RETURNED, 200, json.dumps(result, default=_plain).encode())
+        return _reply_of_response(result)
+    return Reply(RETURNED, 200, json.dumps(result, default=_as_json_type).encode())
 
 
-def _passed_through(response: Any) -> Reply:
-    """An AMLResponse, or a response of Flask when the driver has it."""
+def _reply_of_response(response: Any) -> Reply:
+    """Return the reply of an AMLResponse, or of a Flask response if the driver has Flask."""
     headers = response.headers.items() if hasattr(response.headers, "items") else response.headers
     lines = [(str(name), str(value)) for name, value in headers]
     status = int(response.status_code)
     failed = status >= 500 or getattr(response, "run_function_failed", False)
     lines.append(("x-ms-run-function-failed", str(bool(failed))))
-    return Reply(RETURNED, status, response.get_data(), meta=json.dumps(lines).encode())
+    return Reply(RETURNED, status, response.get_data(), json.dumps(lines).encode())
 
 
-def _plain(value: Any) -> Any:
-    """What json.dumps cannot do by itself: arrays and numbers of numpy, pandas, pydantic, dataclasses."""
+def _as_json_type(value: Any) -> Any:
+    """Convert what json.dumps cannot write: numpy, pandas and pydantic objects, and dataclasses."""
     if hasattr(value, "to_json") and hasattr(value, "columns"):
         return json.loads(value.to_json(orient="records"))
     if hasattr(value, "tolist"):
@@ -38,4 +38,4 @@ def _plain(value: Any) -> Any:
         return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
-    raise TypeError(f"run() returned a {type(value).__name__}, which is no JSON")
+    raise TypeError(f"run() returned a {type(value).__name__}, which cannot be written as JSON")

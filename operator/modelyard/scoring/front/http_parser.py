@@ -1,0 +1,158 @@
+"""From received bytes to requests: the callbacks of httptools, and the checks of a request's head."""
+
+from typing import Final, Protocol
+
+import httptools
+
+from modelyard.scoring.front.http_limits import MAX_HEAD_BYTES
+from modelyard.scoring.front.messages import HttpRequest, HttpResponse, error_response
+
+HEAD_TOO_LARGE: Final = error_response(431, f"The headers are larger than {MAX_HEAD_BYTES} bytes.")
+NOT_HTTP: Final = error_response(400, "The input is not an HTTP/1.1 request.")
+HOST_MISSING: Final = error_response(400, "The Host header is missing.")
+NO_PROXY: Final = error_response(400, "This server is not a proxy.")
+
+_UPGRADE_HEADERS: Final = (b"connection", b"upgrade", b"http2-settings")
+
+
+class RequestReceiver(Protocol):
+    """The connection, as the parser sees it. The parser calls these methods from within `feed`."""
+
+    def begin_request(self) -> HttpRequest:
+        """Return an empty request: its first byte has arrived."""
+
+    def receive_head(self, request: HttpRequest, refusal: HttpResponse | None) -> None:
+        """Take a request whose headers are complete, with a refusal if they are invalid."""
+
+    def receive_body(self, request: HttpRequest, piece: bytes) -> None:
+        """Take the next piece of a request's body."""
+
+    def finish_request(self, request: HttpRequest) -> None:
+        """Take the end of a request."""
+
+
+class RequestParser:
+    """Builds the requests of one connection from its bytes."""
+
+    def __init__(self, receiver: RequestReceiver) -> None:
+        self.request: HttpRequest | None = None
+        """The request that is being received."""
+        self._receiver = receiver
+        self._parser = httptools.HttpRequestParser(self)
+        self._stopped = False
+        self._data_bytes = 0
+        self._head_bytes = 0
+        self._upgrade_offer: HttpRequest | None = None
+
+    def feed(self, data: bytes) -> HttpResponse | None:
+        """Parse the bytes. Return an error response if the connection's input cannot be parsed further."""
+        self._data_bytes = len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            return self._feed_without_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            return NOT_HTTP
+        return None
+
+    def check_head_size(self, data: bytes) -> HttpResponse | None:
+        """Count `data`, which was just fed and ended within a head. Return an error if it is too large."""
+        # Bytes before the last empty line belong to earlier, pipelined requests.
+        end_of_earlier = data.rfind(b"\r\n\r\n")
+        self._head_bytes += len(data) - (end_of_earlier + 4 if end_of_earlier >= 0 else 0)
+        return HEAD_TOO_LARGE if self._head_bytes > MAX_HEAD_BYTES else None
+
+    def stop(self) -> HttpRequest | None:
+        """Ignore all further input. Return the request that was being received, if any."""
+        request, self.request = self.request, None
+        self._stopped = True
+        return request
+
+    # --- called by httptools
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        if not self._stopped:
+            self.request = self._receiver.begin_request()
+            self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the request target."""
+        if self.request is not None:
+            self.request.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header."""
+        if self.request is not None:
+            headers = self.request.headers
+            name = name.lower()
+            headers[name] = headers[name] + b", " + value if name in headers else value
+
+    def on_headers_complete(self) -> None:
+        """Complete the request's head and pass it on, unless it offers to upgrade the protocol."""
+        request, parser = self.request, self._parser
+        if request is None:
+            return
+        if parser.should_upgrade():
+            self._upgrade_offer, self.request = request, None
+            return
+        headers = request.headers
+        request.method = parser.get_method().decode("latin-1")
+        request.keep_alive = parser.should_keep_alive()
+        request.is_http_1_0 = parser.get_http_version() == "1.0"
+        path, _, request.query = request.target.partition(b"?")
+        request.path = path.decode("latin-1")
+        if b"transfer-encoding" in headers:
+            request.declared_size = None
+        else:
+            request.declared_size = int(headers.get(b"content-length", 0))
+        if b"expect" in headers:
+            request.expects_continue = headers[b"expect"].lower() == b"100-continue"
+        refusal: HttpResponse | None = None
+        if self._data_bytes + self._head_bytes > MAX_HEAD_BYTES and _head_size(request) > MAX_HEAD_BYTES:
+            refusal = HEAD_TOO_LARGE
+        elif b"host" not in headers and not request.is_http_1_0:
+            refusal = HOST_MISSING
+        if refusal is not None:
+            request.keep_alive = False
+        self._receiver.receive_head(request, refusal)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        if self.request is not None:
+            self._receiver.receive_body(self.request, body)
+
+    def on_message_complete(self) -> None:
+        """End the request."""
+        request, self.request = self.request, None
+        if request is not None:
+            self._receiver.finish_request(request)
+
+    def _feed_without_upgrade(self, rest: bytes) -> HttpResponse | None:
+        """Parse the request again without its offer to upgrade the protocol (RFC 9110 section 7.8).
+
+        Java's HttpClient by default, and curl --http2, offer h2c with a connection's first request. httptools
+        then takes the body for bytes of the other protocol, and run() would score an empty body.
+        """
+        offer, self._upgrade_offer = self._upgrade_offer, None
+        if offer is None:
+            return NOT_HTTP
+        method = self._parser.get_method()
+        if method == b"CONNECT":
+            return NO_PROXY
+        headers = [line for line in offer.headers.items() if line[0] not in _UPGRADE_HEADERS]
+        if not self._parser.should_keep_alive():
+            headers.append((b"connection", b"close"))
+        lines = [
+            b"%s %s HTTP/1.1" % (method, offer.target),
+            *(b"%s: %s" % line for line in headers),
+            b"",
+            b"",
+        ]
+        self._parser = httptools.HttpRequestParser(self)
+        return self.feed(b"\r\n".join(lines) + rest)
+
+
+def _head_size(request: HttpRequest) -> int:
+    """Return the bytes of request target and headers, with their separators."""
+    return len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers.items())

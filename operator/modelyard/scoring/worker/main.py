@@ -1,0 +1,164 @@
+"""The worker process: three file descriptors and a number of threads are its arguments.
+
+    CHANNEL             requests and replies, see frames
+    LIFELINE            no data; it closes when the front ends
+    PROGRESS            shared memory, see frames.PROGRESS
+    THREADS             run() calls at once
+
+The process ends in one of these ways:
+
+    CHANNEL closes      no more requests come: the threads end, exit code 0
+    SIGTERM             the front drains while init() runs: SystemExit, exit code 0
+    LIFELINE closes     the front has ended: SIGIO kills the process, or a thread exits with code 1
+    SIGUSR1, SIGKILL    init() or run() is stuck: all stacks go to stderr, then the front kills the process
+    the driver fails    a message on CHANNEL, then exit code 3
+
+All modules of the runtime are imported before the driver's folder comes first in sys.path: a driver may have
+files with the names of modules of the standard library.
+"""
+
+import faulthandler
+import fcntl
+import gc
+import io
+import json
+import mmap
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from modelyard.scoring.contract import Variable
+from modelyard.scoring.frames import EXPIRED, FAILED, STARTED, Reply
+from modelyard.scoring.worker.channel import WorkerChannel
+from modelyard.scoring.worker.driver import Driver, DriverError, start_driver, traceback_text
+from modelyard.scoring.worker.openapi import documents
+
+DRIVER_FAILED: Final = 3
+"""Exit code if the driver cannot be served."""
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until the front closes the channel. Return the exit code: 0, 3 if the driver cannot be served."""
+    channel_fd, lifeline_fd, progress_fd, threads = map(int, arguments)
+    channel = _open_channel(channel_fd, progress_fd)
+    _set_up_process()
+    _exit_when_closed(socket.socket(fileno=lifeline_fd))
+    app_root = _enter_app_root()
+    try:
+        driver = _start_driver(app_root)
+        description = _describe(driver, app_root)
+    except (DriverError, OSError, ValueError) as error:
+        channel.reply(0, Reply(FAILED, body=_failure(error)))
+        return DRIVER_FAILED
+    gc.collect()
+    gc.freeze()  # the model stays for the life of the process: later collections can skip it
+    channel.reply(0, Reply(STARTED, body=json.dumps(description).encode()))
+    _serve(channel, driver, threads)
+    return 0
+
+
+def _open_channel(channel_fd: int, progress_fd: int) -> WorkerChannel:
+    progress = mmap.mmap(progress_fd, 0)
+    os.close(progress_fd)
+    return WorkerChannel(socket.socket(fileno=channel_fd), progress)
+
+
+def _set_up_process() -> None:
+    """Set up signals and output."""
+    faulthandler.enable()
+    # The front sends SIGUSR1 before it kills a stuck worker. The dump works while the GIL is held, and is no
+    # core.
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    signal.signal(signal.SIGTERM, _raise_system_exit)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
+
+
+def _raise_system_exit(_signal: int, _frame: FrameType | None) -> None:
+    """Raise SystemExit in the main thread, so that the driver's exit handlers run."""
+    sys.exit(0)
+
+
+def _exit_when_closed(lifeline: socket.socket) -> None:
+    """End this process with the front, which has the other end of the socket and never sends data.
+
+    The kernel sends SIGIO when the socket closes, and the signal's default action ends the process: that
+    needs no GIL. The thread is for a front that ended before this call.
+    """
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    threading.Thread(target=_wait_and_exit, args=(lifeline,), daemon=True).start()
+
+
+def _wait_and_exit(lifeline: socket.socket) -> None:
+    # select, since the kernel sends no SIGIO for a socket that a thread waits on in recv()
+    select.select([lifeline], [], [])
+    os._exit(1)
+
+
+def _enter_app_root() -> Path:
+    """Make the driver's folder the working directory and the first folder of imports. Return it."""
+    app_root = Path(os.environ[Variable.APP_ROOT])
+    sys.path[0] = str(app_root)
+    os.chdir(app_root)
+    return app_root
+
+
+def _start_driver(app_root: Path) -> Driver:
+    """Start Spark if the image says so, then the driver. Raises DriverError if one of them fails."""
+    names: dict[str, object] = {}
+    if os.environ.get(Variable.SPARK) == "true":
+        from modelyard.scoring.worker.spark import start_session  # noqa: PLC0415 - few drivers need it
+
+        names = start_session(app_root)
+    return start_driver(app_root, os.environ[Variable.ENTRY_SCRIPT], names)
+
+
+def _describe(driver: Driver, app_root: Path) -> dict[str, Any]:
+    """Return what the front must know. Raises OSError or ValueError for an OpenAPI file it cannot read."""
+    return {"needs_meta": driver.needs_meta, "openapi": documents(driver, app_root, os.environ)}
+
+
+def _failure(error: Exception) -> bytes:
+    """Return message and traceback as JSON; of a DriverError the traceback of its cause."""
+    cause = error.__cause__ if isinstance(error, DriverError) else error
+    exception = traceback_text(cause) if cause else None
+    return json.dumps({"message": str(error), "exception": exception}).encode()
+
+
+def _serve(channel: WorkerChannel, driver: Driver, threads: int) -> None:
+    """Run requests in this many threads until the front closes the channel."""
+    others = [
+        threading.Thread(target=_serve_slot, args=(channel, driver, slot), daemon=True)
+        for slot in range(1, threads)
+    ]
+    for thread in others:
+        thread.start()
+    # The main thread serves, too: some libraries need init() and, with one thread, every run() on one thread.
+    _serve_slot(channel, driver, 0)
+    for thread in others:
+        thread.join()
+
+
+def _serve_slot(channel: WorkerChannel, driver: Driver, slot: int) -> None:
+    """Run one request after the other. `slot` is this thread's place in PROGRESS."""
+    while True:
+        request = channel.receive()
+        if request is None:
+            return
+        started_at = channel.begin(slot, request)
+        if started_at is None:
+            reply = Reply(EXPIRED)
+        else:
+            reply = driver.score(request)
+            reply.started_at = started_at
+        number = request.number
+        del request  # frees the body before the wait for the next request
+        channel.reply(number, reply)
