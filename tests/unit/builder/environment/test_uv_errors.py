@@ -37,7 +37,7 @@ error: Failed to download `torch==2.9.0`
     [
         (UNTRUSTED, PackageIndexUntrustedError, "https://index.example/simple/numpy/ has a certificate"),
         (NO_NAME, PackageIndexUnavailableError, "Name or service not known"),
-        (FULL, DiskFullError, "larger"),
+        (FULL, DiskFullError, "build.workspaceSize"),
         ("thread 'main' panicked at …", PipFailedError, "panicked"),
         ("", PipFailedError, "cannot be installed"),
     ],
