@@ -16,7 +16,7 @@ _KEY = re.compile(r'^( *)"?([\w.-]+)"?:')
 
 
 def descriptions(text: str) -> dict[str, str]:
-    """The comment of each value that has one, by its dotted path."""
+    """Return the comments of values.yaml by the dotted path of their value."""
     found: dict[str, str] = {}
     path: list[str] = []
     comment = ""
@@ -35,14 +35,14 @@ def descriptions(text: str) -> dict[str, str]:
 
 
 def default(values: dict[str, Any], path: str) -> Any:
-    """The value at a dotted path."""
+    """Return the value at a dotted path."""
     for key in path.split("."):
         values = values[key]
     return values
 
 
 def table() -> str:
-    """One row a value."""
+    """Return the table of values in Markdown, with one row for each value."""
     text = (CHART / "values.yaml").read_text(encoding="utf-8")
     values = yaml.safe_load(text)
     rows = [
@@ -53,7 +53,7 @@ def table() -> str:
 
 
 def readme() -> str:
-    """The README with the table as it must be."""
+    """Return the text of README.md with the present table of values."""
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     return before + BEGIN + table() + END + after

@@ -1,4 +1,4 @@
-"""Valid manifests, most of them at the limits of what is allowed."""
+"""Valid manifests, most of them at the limits of the schema."""
 
 from __future__ import annotations
 

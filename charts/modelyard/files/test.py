@@ -1,4 +1,7 @@
-"""`helm test`: the API server knows the four kinds, and the operator is well. Argument: its Service."""
+"""`helm test`: check that the API server serves the four kinds and that the operator is healthy.
+
+The argument is the name of the operator's core Service.
+"""
 
 import http.client
 import json
@@ -12,15 +15,15 @@ KINDS = {"Image", "Manifest", "Model", "Service"}
 
 
 def get(connection: http.client.HTTPConnection, path: str, headers: dict[str, str] | None = None) -> bytes:
-    """The body of the answer, which must be 200."""
+    """Return the body of a response; exit with a message if the status is not 200."""
     try:
         connection.request("GET", path, headers=headers or {})
-        answer = connection.getresponse()
+        response = connection.getresponse()
     except OSError as error:
         sys.exit(f"{connection.host}:{connection.port} does not answer: {error}")
-    if answer.status != http.HTTPStatus.OK:
-        sys.exit(f"{connection.host}:{connection.port}{path} answers {answer.status} {answer.reason}")
-    return answer.read()
+    if response.status != http.HTTPStatus.OK:
+        sys.exit(f"{connection.host}:{connection.port}{path} answers {response.status} {response.reason}")
+    return response.read()
 
 
 server = http.client.HTTPSConnection(
@@ -32,6 +35,6 @@ server = http.client.HTTPSConnection(
 token = (ACCOUNT / "token").read_text()
 group = json.loads(get(server, "/apis/modelyard.dev/v1alpha1", {"Authorization": f"Bearer {token}"}))
 if missing := KINDS - {resource["kind"] for resource in group["resources"]}:
-    sys.exit(f"the API server does not know {', '.join(sorted(missing))}")
+    sys.exit(f"the API server does not serve the kinds {', '.join(sorted(missing))}: install the CRDs")
 get(http.client.HTTPConnection(sys.argv[1], 8081, timeout=10), "/healthz")
 get(http.client.HTTPConnection(sys.argv[1], 8080, timeout=10), "/metrics")

@@ -18,13 +18,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- define "modelyard.image" -}}
-{{- $repository := required "image.repository: name the operator's image; `make image` builds and pushes it" .Values.image.repository -}}
+{{- $repository := required "image.repository is required: set the name of the operator's image, which `make image` builds and pushes" .Values.image.repository -}}
 {{- if .Values.image.digest }}{{ $repository }}@{{ .Values.image.digest }}
 {{- else }}{{ $repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 {{- end }}
 
-{{/* Of every container: nothing that the "restricted" Pod Security Standard refuses. */}}
+{{/* Security context of each pod, as the Pod Security Standard "restricted" requires. */}}
 {{- define "modelyard.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 10001
@@ -41,7 +41,7 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* Of containers that read the operator's settings, where these say that the files are. */}}
+{{/* Mounts of containers that read the settings of the operator, at the paths in the settings. */}}
 {{- define "modelyard.settingsMounts" -}}
 - name: settings
   mountPath: /etc/modelyard/settings

@@ -18,7 +18,7 @@ def build_conditions(
     """Return the conditions of a status.
 
     `desired` maps a condition type to its status, reason and message. lastTransitionTime is `now` if the
-    status of a condition changed, and the previous time otherwise, as the API conventions require.
+    condition's status changed. Otherwise it is the previous time, as the API conventions require.
     """
     previous_by_type = {condition["type"]: condition for condition in previous}
     conditions = []

@@ -1,5 +1,6 @@
-"""Labels, annotations and derived names: the only place that spells them.
+"""Labels, annotations and derived names of objects.
 
+No other module spells them.
 Recommended labels: https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
 """
 
@@ -19,19 +20,21 @@ SELECTOR: Final = f"{MANAGED_BY}={MANAGER}"
 COMPONENT: Final = "app.kubernetes.io/component"
 BUILD: Final = "build"
 BUILDS: Final = f"{SELECTOR},{COMPONENT}={BUILD}"
-JOB_NAME: Final = "batch.kubernetes.io/job-name"  # on a pod, by the Job's controller
+JOB_NAME: Final = "batch.kubernetes.io/job-name"  # on a pod, set by the Job controller
 
-APPLIED_HASH: Final = f"{GROUP}/applied"  # on a child: fingerprint of what was wanted
-TEMPLATE_HASH: Final = f"{GROUP}/template"  # on a pod: fingerprint of its template
+APPLIED_HASH: Final = f"{GROUP}/applied"  # on a child: hash of its desired state
+TEMPLATE_HASH: Final = f"{GROUP}/template"  # on a pod: hash of its template
 
-# On a record, its operation:
+# On a ControllerRevision, about its operation:
 STATE: Final = f"{GROUP}/state"
 ENDED: Final = f"{GROUP}/ended"
 ERROR: Final = f"{GROUP}/error"
 ATTEMPTS: Final = f"{GROUP}/attempts"
 RETRY: Final = f"{GROUP}/retry"  # the failure is transient
 IMAGE_LOCATION: Final = f"{GROUP}/image-location"
-IMAGE_RELEASED: Final = f"{GROUP}/image-given-up"  # there was one; a Service that needs it has it built again
+IMAGE_RELEASED: Final = (
+    f"{GROUP}/image-given-up"  # its image was released; a Service that needs it gets it built again
+)
 BUILD_LOG: Final = f"{GROUP}/build-log"
 ABOUT: Final = f"{GROUP}/about"  # description and tags of the version, as JSON
 
@@ -39,7 +42,7 @@ ABOUT: Final = f"{GROUP}/about"  # description and tags of the version, as JSON
 BUILD_IMAGE: Final = f"{GROUP}/image"  # namespace/name
 BUILD_VERSION: Final = f"{GROUP}/version"
 BUILD_ATTEMPT: Final = f"{GROUP}/attempt"
-BUILD_REFERENCE: Final = f"{GROUP}/reference"  # registry/path:tag that it pushes
+BUILD_REFERENCE: Final = f"{GROUP}/reference"  # registry/path:tag that the build pushes
 
 _KEYS_SUFFIX: Final = "-keys"
 _REVISION: Final = re.compile(rf"^({'|'.join(kind.singular for kind in KINDS)})-(.+)-([0-9]+)$")
@@ -47,7 +50,7 @@ _KIND_NAMES: Final = {kind.singular: kind.name for kind in KINDS}
 
 
 class RevisionName(NamedTuple):
-    """What the name of a record says."""
+    """The parts of the name of a ControllerRevision."""
 
     kind: str
     name: str
@@ -55,41 +58,41 @@ class RevisionName(NamedTuple):
 
 
 def labels_of(kind: str, name: str) -> Json:
-    """Labels of everything that belongs to one of our objects."""
+    """Return the labels of the children of a custom object."""
     return {MANAGED_BY: MANAGER, f"{GROUP}/{kind.lower()}": name}
 
 
 def selector_of(service: str) -> Json:
-    """What selects the pods of a Service."""
+    """Return the selector of the pods of a Service."""
     return {f"{GROUP}/service": service}
 
 
 def revision_name(kind: str, name: str, version: int) -> str:
-    """Name of the record of a version: `<kind>-<name>-<version>`."""
+    """Return the name of a version's ControllerRevision: `<kind>-<name>-<version>`."""
     return f"{kind.lower()}-{name}-{version}"
 
 
 def parse_revision_name(text: str) -> RevisionName | None:
-    """The parts of a record's name; None when it is not one."""
+    """Parse the name of a ControllerRevision; None if it is not the name of a version."""
     match = _REVISION.match(text)
     return RevisionName(_KIND_NAMES[match[1]], match[2], int(match[3])) if match else None
 
 
 def keys_name(service: str) -> str:
-    """Name of the Secret with the keys of a Service."""
+    """Return the name of the Secret with the keys of a Service."""
     return f"{service}{_KEYS_SUFFIX}"
 
 
 def service_of_keys(secret: str) -> str:
-    """The Service whose keys a Secret of that name holds."""
+    """Return the name of the Service whose keys are in a Secret."""
     return secret.removesuffix(_KEYS_SUFFIX)
 
 
 def log_name(image: str, version: int) -> str:
-    """Name of the ConfigMap with the kept log of a build."""
+    """Return the name of the ConfigMap with the saved log of a build."""
     return f"{revision_name('Image', image, version)}-log"
 
 
 def job_name(image_uid: str, version: int, attempt: int) -> str:
-    """Name of a build Job: unique for image, version and attempt, short enough for a label."""
+    """Return the name of a build Job: unique for image, version and attempt, and short enough for a label."""
     return f"build-{hashlib.sha256(image_uid.encode()).hexdigest()[:12]}-{version}-{attempt}"

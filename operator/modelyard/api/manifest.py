@@ -105,10 +105,10 @@ class TargetRuntime(ApiType):
         ),
         BeforeValidator(without_nulls),
     ]
-    """Properties of the runtime. pythonVersion: minor version of Python, such as "3.11". pipRequirements:
-    text or URL of a requirements.txt. condaEnvFile: text or URL of a conda environment file, which also
-    determines the version of Python. builder: Layers, or Docker for requirements that must be compiled.
-    Default of builder: the chart's build.builder."""
+    """Properties of the runtime. `pythonVersion` is a minor version of Python, such as "3.11".
+    `pipRequirements` is the text or URL of a requirements.txt. `condaEnvFile` is the text or URL of a conda
+    environment file, which also determines the version of Python. `builder` is Layers, or Docker for
+    requirements that must be compiled; its default is the chart's build.builder."""
 
 
 def _unique(items: Sequence[str]) -> bool:

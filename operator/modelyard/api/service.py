@@ -72,8 +72,8 @@ class AutoScaler(ApiType):
     )
 
     autoscale_enabled: Boolean | None = None
-    """Whether a HorizontalPodAutoscaler sets the number of replicas. Default: true if numReplicas is not
-    set."""
+    """If true, a HorizontalPodAutoscaler sets the number of replicas. Default: true if numReplicas is
+    not set."""
     min_replicas: Annotated[int, Field(ge=0, le=10000), INTEGER] | None = None
     """Minimum number of replicas. Default: 1. The value 0 acts as 1, because CPU is the only metric."""
     max_replicas: Annotated[int, Field(ge=1, le=10000), INTEGER] | None = None
@@ -124,9 +124,9 @@ class ModelDataCollection(ApiType):
     """Collection of scoring inputs and predictions. Accepted, but not supported yet."""
 
     event_hub_enabled: Boolean = False
-    """Whether to send inputs and predictions to an event hub. Not supported yet."""
+    """If true, inputs and predictions are sent to an event hub. Not supported yet."""
     storage_enabled: Boolean = False
-    """Whether to store inputs and predictions. Not supported yet."""
+    """If true, inputs and predictions are stored. Not supported yet."""
 
 
 _DEFAULT_SCALER: Final = AutoScaler()
@@ -166,14 +166,14 @@ class ServiceSpec(ApiType):
     """Maximum number of requests that one replica scores at the same time. Default: 1. Further requests wait
     in a queue, and get HTTP 503 if the wait would be too long."""
     app_insights_enabled: Boolean = False
-    """Whether to export a trace of each scoring request to the collector of the chart (scoring.otlpEndpoint).
-    Default: false."""
+    """If true, a trace of each scoring request is exported to the collector of the chart
+    (scoring.otlpEndpoint). Default: false."""
     data_collection: ModelDataCollection | None = None
     """Collection of scoring inputs and predictions. Accepted, but not supported yet."""
 
     @property
     def autoscales(self) -> bool:
-        """Whether a HorizontalPodAutoscaler sets the number of replicas."""
+        """True if a HorizontalPodAutoscaler sets the number of replicas."""
         enabled = self.auto_scaler.autoscale_enabled if self.auto_scaler else None
         return self.num_replicas is None if enabled is None else enabled
 

@@ -58,11 +58,11 @@ class Download(ApiType):
     """How the build downloads the file at a url. Each subclass declares whether url is required."""
 
     unpack: Boolean = False
-    """Whether the build unpacks the file (zip, tar, tar.gz, tar.bz2 or tar.xz). The files of an asset are
+    """If true, the build unpacks the file (zip, tar, tar.gz, tar.bz2 or tar.xz). The files of an asset are
     unpacked into the folder of the driver. Default: false."""
     digest: Digest | None = None
     """Digest that the downloaded file must have, as sha256:<64 hexadecimal digits>. The build fails if the
     file has a different digest."""
     secret_ref: SecretReference | None = None
-    """Secret in the namespace of the object with the credentials for the url: the keys username and password,
-    or token, or those of the object store (docs/sources.md)."""
+    """Secret in the namespace of the object with the credentials for the url. The keys of the Secret are
+    username and password, or token, or those of the object store (docs/sources.md)."""

@@ -24,7 +24,7 @@ class State(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether the operation has ended: Cancelled, Succeeded or Failed."""
+        """True if the operation has ended: Cancelled, Succeeded or Failed."""
         return self in {State.CANCELLED, State.SUCCEEDED, State.FAILED}
 
 
