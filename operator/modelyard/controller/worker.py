@@ -19,7 +19,7 @@ from modelyard.reconcile import image, manifest, model, service
 from modelyard.reconcile.children import NameTaken
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
-from modelyard.reconcile.outcome import Outcome, failed
+from modelyard.reconcile.outcome import Outcome, failed, name_taken
 from modelyard.reconcile.readiness import gate_readiness
 from modelyard.reconcile.status_writer import previous_fields, write_status
 
@@ -33,7 +33,6 @@ _RECONCILERS: Final[dict[str, Callable[[Context, CustomObject], Awaitable[Outcom
 # Denials in a row, within about a minute, before one is final: an API server that has not loaded RBAC yet
 # denies everything.
 _FINAL_DENIAL: Final = 8
-_NAME_TAKEN_RETRY: Final = 30.0  # seconds until a name that a stranger's object holds is tried again
 _REJECTED_RETRY: Final = 60.0  # seconds until a request that the API server rejected is tried again
 
 
@@ -97,13 +96,7 @@ class Worker:
                 "InvalidSpec", _sentence(error), cache.revisions.newest(key), **previous_fields(item)
             )
         except NameTaken as error:
-            return failed(
-                "NameTaken",
-                str(error),
-                cache.revisions.newest(key),
-                requeue_after=_NAME_TAKEN_RETRY,
-                **previous_fields(item),
-            )
+            return name_taken(error, cache.revisions.newest(key), **previous_fields(item))
         except Rejected as error:
             if isinstance(error, Forbidden) and self._ctx.queue.failures(key) < _FINAL_DENIAL:
                 raise

@@ -1,8 +1,9 @@
-"""Children: made by POST, changed by what differs, never taken from somebody else.
+"""Children: created by POST, changed by merge patches, and left alone if they belong to another owner.
 
-A change is a JSON merge patch of the fields that differ. Server-side apply would not do after a POST: the
-fields of the POST stay owned by its Update entry, so what a later apply leaves out is never removed, and
-leaving `replicas` out, for the autoscaler to own, would reset it to 1 after an apply that had it.
+A patch has only the fields that differ (JSON merge patch, RFC 7386). Server-side apply does not work after a
+POST: the fields of the POST stay owned by an `Update` entry of managedFields, so a later apply that omits a
+field does not remove it. An apply that omits `replicas`, to leave them to the autoscaler, after an apply that
+had them would reset the Deployment to 1 replica.
 https://kubernetes.io/docs/reference/using-api/server-side-apply/#migration-between-client-side-and-server-side-apply
 """
 
@@ -16,15 +17,11 @@ from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.merge import changes, fingerprint
 from modelyard.kube.types import ApiResource, Json
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.objects import (
-    Child,
-    CustomObject,
-    DesiredHash,
-)
+from modelyard.reconcile.objects import Child, CustomObject, DesiredHash
 
 
 class NameTaken(Exception):
-    """The name of a child is held by an object that is not ours."""
+    """The name of a child belongs to an object of another owner."""
 
     def __init__(self, resource: ApiResource, name: str):
         super().__init__(
@@ -35,7 +32,7 @@ class NameTaken(Exception):
 
 async def create_or_patch(
     ctx: Context,
-    item: CustomObject,
+    obj: CustomObject,
     resource: ApiResource,
     name: str,
     build: Callable[[], Json],
@@ -43,69 +40,77 @@ async def create_or_patch(
     inputs: str = "",
     on_create: Callable[[], Json] = dict,
 ) -> Json | None:
-    """Make a child say what `build` wants; the live object when it had to be looked at, else None.
+    """Create a child, or patch the fields that differ; return the live object if it was read, else None.
 
-    `build` is pure, of the object and of `inputs`, and is called only when one of them is new or the child is
-    not as it was left: to build children that are there already was half of a reconcile. `on_create` is
-    merged in when the child is created, and left alone from then on.
-    NameTaken when the name belongs to somebody else; Conflict while an older one of ours is being deleted.
+    `build` returns the desired object. It must depend only on the owner's spec and on `inputs`, and is called
+    only if one of them changed or the child is out of sync: building unchanged children took half of the time
+    of a reconcile. The fields of `on_create` are added when the child is created, and never patched.
+
+    Raises NameTaken if an object of another owner has the name. Raises Conflict while a child of a deleted
+    owner of the same name waits for the garbage collector.
     """
-    namespace = item.key.namespace
+    namespace = obj.key.namespace
     child = ctx.cache.children.get(resource, namespace, name)
-    known = item.desired_hashes.get(resource.plural)
-    if known and known.inputs == inputs and _is_as_left(child, item, known.hash):
+    known = obj.desired_hashes.get(resource.plural)
+    if known and known.inputs == inputs and _is_up_to_date(child, obj, known.hash):
         return None
-    wanted = build()
-    mark = fingerprint(wanted)
-    item.desired_hashes[resource.plural] = DesiredHash(inputs, mark)
-    if _is_as_left(child, item, mark):
+    desired = build()
+    desired_hash = fingerprint(desired)
+    obj.desired_hashes[resource.plural] = DesiredHash(inputs, desired_hash)
+    if _is_up_to_date(child, obj, desired_hash):
         return None
-    marked = merged(wanted, {"metadata": {"annotations": {labels.APPLIED_HASH: mark}}})
+    desired = merge(desired, {"metadata": {"annotations": {labels.APPLIED_HASH: desired_hash}}})
     live = await ctx.client.get_or_none(resource, namespace, name) if child else None
     if live is None:
         try:
             with ctx.cache.pending_writes.creating(resource, namespace, name):
-                created = await ctx.client.create(resource, namespace, merged(marked, on_create()))
+                created = await ctx.client.create(resource, namespace, merge(desired, on_create()))
         except AlreadyExists:
             live = await ctx.client.get(resource, namespace, name)
         else:
             ctx.cache.children.store_written(resource, created)
             return None
-    check_owner(item, resource, live)
-    patch = changes(live, marked)
+    check_owner(obj, resource, live)
+    patch = changes(live, desired)
     written = await ctx.client.patch(resource, namespace, name, patch) if patch else live
     ctx.cache.children.store_written(resource, written)
     return live
 
 
-def _is_as_left(child: Child | None, item: CustomObject, mark: str) -> bool:
-    """Whether a child is as it was last written, for this object and with this mark."""
-    return child is not None and child.in_sync and (child.owner_uid, child.applied_hash) == (item.uid, mark)
+def _is_up_to_date(child: Child | None, obj: CustomObject, desired_hash: str) -> bool:
+    """Return True if a child of this object was written with this hash and is still in sync."""
+    if child is None or not child.in_sync:
+        return False
+    return child.owner_uid == obj.uid and child.applied_hash == desired_hash
 
 
-async def ensure_absent(ctx: Context, item: CustomObject, resource: ApiResource, name: str) -> None:
-    """Delete a child that is no longer wanted; somebody else's object of that name stays."""
-    child = ctx.cache.children.get(resource, item.key.namespace, name)
-    if child is None or child.owner_uid != item.uid:
+async def ensure_absent(ctx: Context, obj: CustomObject, resource: ApiResource, name: str) -> None:
+    """Delete a child if it exists; an object of that name with another owner is left alone."""
+    child = ctx.cache.children.get(resource, obj.key.namespace, name)
+    if child is None or child.owner_uid != obj.uid:
         return
-    await ctx.client.delete(resource, item.key.namespace, name, uid=child.uid)
-    ctx.cache.children.delete(resource, {"metadata": {"namespace": item.key.namespace, "name": name}})
+    await ctx.client.delete(resource, obj.key.namespace, name, uid=child.uid)
+    ctx.cache.children.delete(resource, {"metadata": {"namespace": obj.key.namespace, "name": name}})
 
 
-def check_owner(item: CustomObject, resource: ApiResource, live: Json) -> None:
-    """NameTaken when an object belongs to somebody else, Conflict when to a deleted one of ours."""
+def check_owner(obj: CustomObject, resource: ApiResource, live: Json) -> None:
+    """Check that a live object belongs to a custom resource.
+
+    Raises NameTaken if the live object has another owner. Raises Conflict if its owner is a deleted object of
+    the same name, or if it is being deleted itself.
+    """
     name = live["metadata"]["name"]
-    holder = owner_of(live)
-    if holder is None or (holder.kind, holder.name) != (item.key.kind, item.key.name):
+    owner = owner_of(live)
+    if owner is None or (owner.kind, owner.name) != (obj.key.kind, obj.key.name):
         raise NameTaken(resource, name)
-    if holder.uid != item.uid or "deletionTimestamp" in live["metadata"]:
-        raise Conflict(f"{resource.kind} {name} of a deleted {item.key.kind} is about to go")
+    if owner.uid != obj.uid or "deletionTimestamp" in live["metadata"]:
+        raise Conflict(f"{resource.kind} {name} of a deleted {obj.key.kind} still waits for its deletion")
 
 
-def merged(base: Json, over: Json) -> Json:
-    """Two objects as one; `over` wins."""
+def merge(base: Json, override: Json) -> Json:
+    """Return two objects merged; fields of `override` win."""
     result = dict(base)
-    for key, value in over.items():
+    for key, value in override.items():
         nested = result.get(key)
-        result[key] = merged(nested, value) if isinstance(nested, dict) and isinstance(value, dict) else value
+        result[key] = merge(nested, value) if isinstance(nested, dict) and isinstance(value, dict) else value
     return result

@@ -1,4 +1,4 @@
-"""What reconciling needs, injected: the cluster, the registry, the clock."""
+"""The dependencies of the reconcilers, injected: settings, cluster, registry and clock."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from modelyard.settings import OperatorSettings
 
 
 class DigestLookup(Protocol):
-    """The registry that images are in."""
+    """Lookup of image digests in the registry."""
 
     async def digest(self, reference: str) -> str | None:
-        """The digest of an image, None when there is none; RegistryError when the registry cannot say."""
+        """Return the digest of an image, None if the registry has no such image.
+
+        Raises RegistryError if the registry cannot be asked.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Context:
-    """Everything outside the functions of this package."""
+    """Settings, clients and state that the reconcilers share."""
 
     settings: OperatorSettings
     client: KubeClient
@@ -35,13 +38,3 @@ class Context:
     registry: DigestLookup
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-
-
-def timestamp(moment: dt.datetime) -> str:
-    """A moment as the Kubernetes API writes it."""
-    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def parse_timestamp(text: str) -> dt.datetime:
-    """A moment as the Kubernetes API writes it, back."""
-    return dt.datetime.fromisoformat(text)

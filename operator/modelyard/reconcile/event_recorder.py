@@ -1,4 +1,4 @@
-"""Kubernetes events on changes of state."""
+"""Kubernetes events about state changes of custom resources."""
 
 from __future__ import annotations
 
@@ -15,40 +15,44 @@ from modelyard.reconcile.objects import CustomObject
 
 _LOG: Final = logging.getLogger(__name__)
 _CONTROLLER: Final = "modelyard.dev/operator"
-_NOTE_BYTES: Final = 1024  # https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/
+# Limits of the Event API: https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/
+_MAX_NOTE_BYTES: Final = 1024
+_MAX_REASON_CHARACTERS: Final = 128
+_MAX_INSTANCE_CHARACTERS: Final = 128
 
 
 class EventRecorder:
-    """Posts events; one that cannot be posted is logged and lost."""
+    """Recorder of events. An event that the API server rejects is logged and dropped."""
 
     def __init__(self, client: KubeClient, instance: str):
+        """`instance` is the name of the operator's pod."""
         self._client = client
-        self._instance = instance[:128]
+        self._instance = instance[:_MAX_INSTANCE_CHARACTERS]
 
-    async def record(self, item: CustomObject, reason: str, note: str, *, warning: bool = False) -> None:
-        """Say what became of an object."""
+    async def record(self, obj: CustomObject, reason: str, note: str, *, warning: bool = False) -> None:
+        """Create an event about an object, of type Warning or Normal."""
         now = dt.datetime.now(dt.UTC)
         body = {
             **EVENTS.header(),
-            "metadata": {"name": f"{item.key.name}.{uuid.uuid4().hex[:16]}", "namespace": item.key.namespace},
+            "metadata": {"name": f"{obj.key.name}.{uuid.uuid4().hex[:16]}", "namespace": obj.key.namespace},
             "regarding": {
                 "apiVersion": API_VERSION,
-                "kind": item.key.kind,
-                "namespace": item.key.namespace,
-                "name": item.key.name,
-                "uid": item.uid,
+                "kind": obj.key.kind,
+                "namespace": obj.key.namespace,
+                "name": obj.key.name,
+                "uid": obj.uid,
             },
             "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "type": "Warning" if warning else "Normal",
-            "reason": reason[:128],
+            "reason": reason[:_MAX_REASON_CHARACTERS],
             "action": "Reconcile",
-            "note": note.encode()[:_NOTE_BYTES].decode(errors="ignore"),
+            "note": note.encode()[:_MAX_NOTE_BYTES].decode(errors="ignore"),
             "reportingController": _CONTROLLER,
             "reportingInstance": self._instance,
         }
         try:
-            await self._client.create(EVENTS, item.key.namespace, body)
+            await self._client.create(EVENTS, obj.key.namespace, body)
         except NamespaceTerminating:
-            pass  # nobody would read it
+            pass  # the namespace goes, and its events with it
         except KubeError as error:
-            _LOG.warning("event %s of %s: %s", reason, item.key, error)
+            _LOG.warning("cannot create event %s of %s: %s", reason, obj.key, error)

@@ -1,4 +1,4 @@
-"""Image: each version of its manifest is built once, or found in the registry by the hash of its inputs."""
+"""Reconciler of Images: each version is built once, or found in the registry by the hash of its inputs."""
 
 from __future__ import annotations
 
@@ -13,79 +13,75 @@ from modelyard.api.image import ImageSpec
 from modelyard.api.kinds import MANIFEST, MODEL
 from modelyard.api.revision import Revision
 from modelyard.api.status import ErrorResponse, State
+from modelyard.backoff import Backoff
 from modelyard.kube.types import CONFIG_MAPS, JOBS, Key
-from modelyard.reconcile import (
-    image_retention,
-    revisions,
-)
-from modelyard.reconcile.builds import (
-    log_keeper,
-    progress,
-)
-from modelyard.reconcile.builds.progress import Failure
-from modelyard.reconcile.builds.request import (
-    NotOfferedError,
-    base_image,
-    builder,
-)
-from modelyard.reconcile.context import Context, parse_timestamp
+from modelyard.reconcile import image_retention, revisions
+from modelyard.reconcile.builds import build_log, lifecycle
+from modelyard.reconcile.builds.failures import Failure
+from modelyard.reconcile.builds.request import NotOfferedError, base_image, builder
+from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, waiting
+from modelyard.reconcile.revisions import Missing
+from modelyard.reconcile.timestamps import parse_timestamp
 
 _LOG: Final = logging.getLogger(__name__)
-_LOOK_AGAIN: Final = 15.0  # seconds until Secrets and models, of which no event tells, are looked for again
-_LONGEST_PAUSE: Final = 600.0  # seconds between two attempts
+_RECHECK_SECONDS: Final = 15.0  # no watch covers Secrets of users, so a build that waits for one polls
+_MAX_RETRY_SECONDS: Final = 600.0  # between two attempts of a build
 
 
-async def reconcile(ctx: Context, item: CustomObject) -> Outcome:
-    """Resolve the manifest, record the version, cancel older builds, then see this one through."""
-    outcome = await _phases(ctx, item)
-    return dataclasses.replace(outcome, fields={**_fields(outcome.record), **outcome.fields})
+async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
+    """Resolve the Manifest, record the version, cancel builds of older versions, advance the build."""
+    outcome = await _phases(ctx, obj)
+    return dataclasses.replace(outcome, fields={**_fields(outcome.revision), **outcome.fields})
 
 
-async def _phases(ctx: Context, item: CustomObject) -> Outcome:
-    spec = ImageSpec.model_validate(item.spec)
-    manifest = revisions.resolve(ctx, MANIFEST, item.key.namespace, spec.manifest_id)
-    if isinstance(manifest, str):
-        newest = ctx.cache.revisions.newest(item.key)
-        return waiting("ManifestNotFound", manifest, newest)
-    content = revisions.content_of(spec, item, manifestId=manifest.id)
-    record = await revisions.ensure_revision(ctx, item, content)
-    settled = _finished_outcome(ctx, record)
-    missed = image_retention.missing_image(ctx, item) if settled else None
-    await _cancel(ctx, item.key, keep=missed or record)
-    if settled is None:
-        return await _build(ctx, item, record, manifest)
-    if missed:
-        return await _restore(ctx, item, missed, settled)
-    await image_retention.release_images(ctx, item)
-    return settled
+async def _phases(ctx: Context, obj: CustomObject) -> Outcome:
+    spec = ImageSpec.model_validate(obj.spec)
+    manifest = revisions.resolve(ctx, MANIFEST, obj.key.namespace, spec.manifest_id)
+    if isinstance(manifest, Missing):
+        return waiting("ManifestNotFound", manifest.message, ctx.cache.revisions.newest(obj.key))
+    content = revisions.content_of(spec, obj, manifestId=manifest.id)
+    revision = await revisions.ensure_revision(ctx, obj, content)
+    finished = _finished_outcome(ctx, revision)
+    missing = image_retention.missing_image(ctx, obj) if finished else None
+    await _cancel(ctx, obj.key, keep=missing or revision)
+    if finished is None:
+        return await _build(ctx, obj, revision, manifest)
+    if missing:
+        return await _rebuild(ctx, obj, missing, finished)
+    await image_retention.release_images(ctx, obj)
+    return finished
 
 
-def _finished_outcome(ctx: Context, record: Revision) -> Outcome | None:
-    """The outcome of a version that has nothing to do now."""
-    if record.location:
-        return _succeeded(record)
-    return _failed_outcome(ctx, record) if record.state is State.FAILED else None
+def _finished_outcome(ctx: Context, revision: Revision) -> Outcome | None:
+    """Return the outcome of a version that is built or has failed, None if it must be built now."""
+    if revision.location:
+        return _succeeded(revision)
+    return _failed_outcome(ctx, revision) if revision.state is State.FAILED else None
 
 
-async def _restore(ctx: Context, item: CustomObject, missed: Revision, settled: Outcome) -> Outcome:
-    """See the image of an older version built again; what is said stays that of the newest one."""
-    manifest = revisions.resolve(ctx, MANIFEST, item.key.namespace, missed.data["manifestId"])
-    if isinstance(manifest, str):
-        return settled
-    outcome = _finished_outcome(ctx, missed) or await _build(ctx, item, missed, manifest)
-    waits = [pause for pause in (settled.requeue_after, outcome.requeue_after) if pause is not None]
-    return dataclasses.replace(settled, requeue_after=min(waits, default=None))
+async def _rebuild(ctx: Context, obj: CustomObject, missing: Revision, finished: Outcome) -> Outcome:
+    """Build the released image of an older version again; the status stays that of the newest version."""
+    manifest = revisions.resolve(ctx, MANIFEST, obj.key.namespace, missing.data["manifestId"])
+    if isinstance(manifest, Missing):
+        return finished
+    outcome = _finished_outcome(ctx, missing) or await _build(ctx, obj, missing, manifest)
+    waits = [seconds for seconds in (finished.requeue_after, outcome.requeue_after) if seconds is not None]
+    return dataclasses.replace(finished, requeue_after=min(waits, default=None))
 
 
 async def cancel_builds(ctx: Context, key: Key) -> None:
-    """The Image has gone, its builds go too: nothing collects them across namespaces."""
+    """Delete the build Jobs of a deleted Image.
+
+    The garbage collector does not: the Jobs are in the operator's namespace, and owner references do not
+    cross namespaces.
+    """
     await _cancel(ctx, key, keep=None)
 
 
 async def _cancel(ctx: Context, key: Key, keep: Revision | None) -> None:
-    """Delete the build Jobs of other versions, and one of an earlier attempt that is still at work."""
+    """Delete the build Jobs of other versions, and running Jobs of attempts that have ended."""
     for job in ctx.cache.build_jobs.of_image(key):
         is_old = keep is None or job.version != keep.version
         if is_old or (job.attempt <= _attempts(keep) and not (job.complete or job.failed)):
@@ -94,49 +90,49 @@ async def _cancel(ctx: Context, key: Key, keep: Revision | None) -> None:
             ctx.cache.build_jobs.delete(job.name)
 
 
-async def _build(ctx: Context, item: CustomObject, record: Revision, manifest: Revision) -> Outcome:
-    if (refusal := _not_supported(ctx, manifest)) is not None:
-        return await _failed(ctx, record, refusal, attempt=1)
+async def _build(ctx: Context, obj: CustomObject, revision: Revision, manifest: Revision) -> Outcome:
+    if (refusal := _not_offered(ctx, manifest)) is not None:
+        return await _record_failure(ctx, revision, refusal, attempt=1)
     models: dict[str, Revision] = {}
     for id_ in manifest.data["modelIds"]:
-        model = revisions.resolve(ctx, MODEL, item.key.namespace, id_)
-        if isinstance(model, str):
-            return waiting("ModelNotFound", model, record, requeue_after=_LOOK_AGAIN)
+        model = revisions.resolve(ctx, MODEL, obj.key.namespace, id_)
+        if isinstance(model, Missing):
+            return waiting("ModelNotFound", model.message, revision, requeue_after=_RECHECK_SECONDS)
         models[id_] = model
-    attempt = _attempts(record) + 1
-    found = await progress.advance(
-        ctx, item, record, manifest.data, {id_: model.data for id_, model in models.items()}, attempt
+    attempt = _attempts(revision) + 1
+    state = await lifecycle.advance(
+        ctx, obj, revision, manifest.data, {id_: model.data for id_, model in models.items()}, attempt
     )
-    if isinstance(found, progress.Waiting):
-        return waiting(found.reason, found.message, record, requeue_after=_LOOK_AGAIN)
-    if isinstance(found, progress.Running):
+    if isinstance(state, lifecycle.Waiting):
+        return waiting(state.reason, state.message, revision, requeue_after=_RECHECK_SECONDS)
+    if isinstance(state, lifecycle.Running):
         return Outcome(
             State.RUNNING,
             "Building",
-            found.message,
-            record,
-            fields={"progress": found.progress},
-            requeue_after=log_keeper.PAUSE_SECONDS,
+            state.message,
+            revision,
+            fields={"progress": state.progress},
+            requeue_after=build_log.POLL_SECONDS,
         )
-    if isinstance(found, Failure):
-        return await _failed(ctx, record, found, attempt)
-    await _end(
-        ctx, record, State.SUCCEEDED, {labels.IMAGE_LOCATION: found.location, labels.IMAGE_RELEASED: None}
-    )
-    return _succeeded(record)
+    if isinstance(state, Failure):
+        return await _record_failure(ctx, revision, state, attempt)
+    annotations = {labels.IMAGE_LOCATION: state.location, labels.IMAGE_RELEASED: None}
+    await _end_build(ctx, revision, State.SUCCEEDED, annotations)
+    return _succeeded(revision)
 
 
-def _not_supported(ctx: Context, manifest: Revision) -> Failure | None:
+def _not_offered(ctx: Context, manifest: Revision) -> Failure | None:
+    """Return a failure if the Manifest needs a base image or builder that the chart does not offer."""
     try:
         base_image(manifest.data, ctx.settings)
     except NotOfferedError as error:
         return Failure(ErrorResponse(code=error.code, message=str(error), status_code=400))
-    asked = builder(manifest.data, ctx.settings)
-    if asked not in ctx.settings.build.builders:
+    requested = builder(manifest.data, ctx.settings)
+    if requested not in ctx.settings.build.builders:
         return Failure(
             ErrorResponse(
                 code="BuilderNotOffered",
-                message=f"properties.builder {asked} is not offered here: leave it out, or ask for"
+                message=f"properties.builder {requested} is not offered here: leave it out, or ask for"
                 " build.docker.enabled in the chart",
                 status_code=400,
             )
@@ -144,59 +140,64 @@ def _not_supported(ctx: Context, manifest: Revision) -> Failure | None:
     return None
 
 
-async def _failed(ctx: Context, record: Revision, failure: Failure, attempt: int) -> Outcome:
-    """Record the failure, then rest."""
-    noted = {
+async def _record_failure(ctx: Context, revision: Revision, failure: Failure, attempt: int) -> Outcome:
+    """Record a failed attempt and return the outcome until the next one."""
+    annotations = {
         labels.ATTEMPTS: str(attempt),
         labels.RETRY: "true" if failure.transient else None,
     }
-    await _end(ctx, record, State.FAILED, noted, failure.error)
-    return _failed_outcome(ctx, record) or failed(failure.error.code, failure.error.message, record)
+    await _end_build(ctx, revision, State.FAILED, annotations, failure.error)
+    outcome = _failed_outcome(ctx, revision)
+    return outcome or failed(failure.error.code, failure.error.message, revision)
 
 
-async def _end(
+async def _end_build(
     ctx: Context,
-    record: Revision,
+    revision: Revision,
     state: State,
-    noted: Mapping[str, str | None],
+    annotations: Mapping[str, str | None],
     error: ErrorResponse | None = None,
 ) -> None:
-    """Record the end, good or bad; the Services that wait for it go on."""
-    await revisions.end(ctx, record, state, error=error, noted=noted)
-    for dependent in ctx.cache.objects.dependents(record.key):
+    """Record the final state of a build, and requeue the Services that wait for it."""
+    await revisions.end_operation(ctx, revision, state, error=error, annotations=annotations)
+    for dependent in ctx.cache.objects.dependents(revision.key):
         ctx.queue.add(dependent)
 
 
-def _failed_outcome(ctx: Context, record: Revision) -> Outcome | None:
-    """A failed version: for good, or until the next attempt is due; None when it is due now."""
-    error = ErrorResponse.model_validate(record.error)
-    attempts = _attempts(record)
-    if labels.RETRY not in record.annotations or attempts >= ctx.settings.build.attempts:
-        return failed(error.code, error.message, record, error=error)
-    seconds = min(ctx.settings.build.retry_seconds * 2 ** (attempts - 1), _LONGEST_PAUSE)
-    pause = dt.timedelta(seconds=seconds)
-    left = (parse_timestamp(record.annotations[labels.ENDED]) + pause - ctx.now()).total_seconds()
-    if left <= 0:
+def _failed_outcome(ctx: Context, revision: Revision) -> Outcome | None:
+    """Return the outcome of a failed version, None if the next attempt is due."""
+    error = ErrorResponse.model_validate(revision.error)
+    attempts, settings = _attempts(revision), ctx.settings.build
+    if labels.RETRY not in revision.annotations or attempts >= settings.attempts:
+        return failed(error.code, error.message, revision, error=error)
+    backoff = Backoff(settings.retry_seconds, _MAX_RETRY_SECONDS)
+    ended = parse_timestamp(revision.annotations[labels.ENDED])
+    due = ended + dt.timedelta(seconds=backoff.seconds(attempts))
+    remaining = (due - ctx.now()).total_seconds()
+    if remaining <= 0:
         return None
-    message = f"{error.message} (attempt {attempts} of {ctx.settings.build.attempts}; it is tried again)"
-    return failed(error.code, message, record, error=error, retrying=True, requeue_after=left + 0.5)
+    message = f"{error.message} (attempt {attempts} of {settings.attempts}; the operator retries)"
+    # Timestamps have whole seconds; half a second more puts the next reconcile after the due time.
+    requeue_after = remaining + 0.5
+    return failed(error.code, message, revision, error=error, retrying=True, requeue_after=requeue_after)
 
 
-def _attempts(record: Revision | None) -> int:
-    """How many attempts of a version's build have ended."""
-    return int(record.annotations.get(labels.ATTEMPTS, 0)) if record else 0
+def _attempts(revision: Revision | None) -> int:
+    """Return the number of build attempts of a version that have ended."""
+    return int(revision.annotations.get(labels.ATTEMPTS, 0)) if revision else 0
 
 
-def _succeeded(record: Revision) -> Outcome:
-    return Outcome(State.SUCCEEDED, "Built", f"{record.id} is in the registry as {record.location}", record)
+def _succeeded(revision: Revision) -> Outcome:
+    message = f"{revision.id} is in the registry as {revision.location}"
+    return Outcome(State.SUCCEEDED, "Built", message, revision)
 
 
-def _fields(record: Revision | None) -> dict[str, str | None]:
-    if record is None:
+def _fields(revision: Revision | None) -> dict[str, str | None]:
+    if revision is None:
         return {}
-    log = record.annotations.get(labels.BUILD_LOG)
+    log = revision.annotations.get(labels.BUILD_LOG)
     return {
-        "manifestId": record.data["manifestId"],
-        "imageLocation": record.location,
-        "imageBuildLogUri": CONFIG_MAPS.path(record.key.namespace, log) if log else None,
+        "manifestId": revision.data["manifestId"],
+        "imageLocation": revision.location,
+        "imageBuildLogUri": CONFIG_MAPS.path(revision.key.namespace, log) if log else None,
     }

@@ -1,7 +1,7 @@
-"""Which versions of an Image keep their images, where not all do, and which get theirs back.
+"""Retention of images: only the newest versions of an Image, and those in use, keep their image.
 
-Giving an image up takes its location off the version's record; nothing then keeps `modelyard images prune`
-from deleting it. A Service that is moved back to such a version has it found, or built again.
+Releasing an image removes its location from the ControllerRevision; `modelyard images prune` may then delete
+it from the registry. If a Service refers to such a version again, its image is found there or rebuilt.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 
 
-async def release_images(ctx: Context, item: CustomObject) -> None:
-    """Give up the images of versions that are neither among the newest ones nor in a Service's use."""
+async def release_images(ctx: Context, obj: CustomObject) -> None:
+    """Release the images of versions that no Service uses, beyond the newest `registry.keepVersions`."""
     keep = ctx.settings.registry.keep_versions
-    built = [record for record in ctx.cache.revisions.history(item) if record.location]
+    built = [revision for revision in ctx.cache.revisions.history(obj) if revision.location]
     if not keep or len(built) <= keep:
         return
-    used = _used(ctx, item)
-    for record in built[keep:]:
-        if record.version not in used:
+    used = _used_versions(ctx, obj)
+    for revision in built[keep:]:
+        if revision.version not in used:
             await revisions.annotate(
-                ctx, record, {labels.IMAGE_LOCATION: None, labels.IMAGE_RELEASED: "true"}
+                ctx, revision, {labels.IMAGE_LOCATION: None, labels.IMAGE_RELEASED: "true"}
             )
 
 
-def missing_image(ctx: Context, item: CustomObject) -> Revision | None:
-    """The newest version whose image was given up and that a Service uses nevertheless."""
-    used = _used(ctx, item)
-    given_up = (
-        record for record in ctx.cache.revisions.history(item) if labels.IMAGE_RELEASED in record.annotations
-    )
-    return next((record for record in given_up if record.version in used), None)
+def missing_image(ctx: Context, obj: CustomObject) -> Revision | None:
+    """Return the newest version whose image was released although a Service uses it, None if there is none."""
+    used = _used_versions(ctx, obj)
+    for revision in ctx.cache.revisions.history(obj):
+        if labels.IMAGE_RELEASED in revision.annotations and revision.version in used:
+            return revision
+    return None
 
 
-def _used(ctx: Context, item: CustomObject) -> set[int]:
-    """Versions that Services stay at, and those that the newest versions of Services run."""
+def _used_versions(ctx: Context, obj: CustomObject) -> set[int]:
+    """Return the versions of an Image that Services refer to, or that their newest versions run."""
     used = set()
-    for key in ctx.cache.objects.dependents(item.key):
-        service, record = ctx.cache.objects.get(key), ctx.cache.revisions.newest(key)
-        texts = [service.spec["imageId"] if service else "", record.data["imageId"] if record else ""]
+    for key in ctx.cache.objects.dependents(obj.key):
+        service, revision = ctx.cache.objects.get(key), ctx.cache.revisions.newest(key)
+        texts = [service.spec["imageId"] if service else "", revision.data["imageId"] if revision else ""]
         references = [parse_version_reference(text) for text in texts]
-        used |= {ref.version for ref in references if ref.version and ref.name == item.key.name}
+        used |= {ref.version for ref in references if ref.version and ref.name == obj.key.name}
     return used

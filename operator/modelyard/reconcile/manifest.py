@@ -1,4 +1,4 @@
-"""Manifest: a change of it, or of a model that it follows, makes the next version."""
+"""Reconciler of Manifests: a change of a Manifest, or of a Model that it follows, creates the next version."""
 
 from __future__ import annotations
 
@@ -9,23 +9,28 @@ from modelyard.reconcile import revisions
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, waiting
+from modelyard.reconcile.revisions import Missing
 
 
-async def reconcile(ctx: Context, item: CustomObject) -> Outcome:
-    """Resolve the models, record the version."""
-    spec = ManifestSpec.model_validate(item.spec)
-    resolved = [revisions.resolve(ctx, MODEL, item.key.namespace, text) for text in spec.model_ids]
-    missing = [found for found in resolved if isinstance(found, str)]
+async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
+    """Resolve the Models of a Manifest and record its version."""
+    spec = ManifestSpec.model_validate(obj.spec)
+    model_ids, missing = [], []
+    for reference in spec.model_ids:
+        model = revisions.resolve(ctx, MODEL, obj.key.namespace, reference)
+        if isinstance(model, Missing):
+            missing.append(model.message)
+        else:
+            model_ids.append(model.id)
     if missing:
-        newest = ctx.cache.revisions.newest(item.key)
-        return waiting(
-            "ModelNotFound", "; ".join(missing), newest, fields=_fields(newest.data) if newest else {}
-        )
-    ids = [found.id for found in resolved if not isinstance(found, str)]
-    record = await revisions.ensure_revision(
-        ctx, item, revisions.content_of(spec, item, modelIds=ids), complete=True
+        newest = ctx.cache.revisions.newest(obj.key)
+        fields = _fields(newest.data) if newest else {}
+        return waiting("ModelNotFound", "; ".join(missing), newest, fields=fields)
+    content = revisions.content_of(spec, obj, modelIds=model_ids)
+    revision = await revisions.ensure_revision(ctx, obj, content, complete=True)
+    return Outcome(
+        State.SUCCEEDED, "Created", f"{revision.id} is created", revision, fields=_fields(revision.data)
     )
-    return Outcome(State.SUCCEEDED, "Created", f"{record.id} is created", record, fields=_fields(record.data))
 
 
 def _fields(data: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Model: a change of what matters registers the next version."""
+"""Reconciler of Models: each change of their content registers the next version."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome
 
 
-async def reconcile(ctx: Context, item: CustomObject) -> Outcome:
-    """Record the version; there is nothing to wait for."""
-    spec = ModelSpec.model_validate(item.spec)
-    record = await revisions.ensure_revision(ctx, item, revisions.content_of(spec, item), complete=True)
-    return Outcome(State.SUCCEEDED, "Registered", f"{record.id} is registered", record)
+async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
+    """Record the version of a Model, which is complete at once."""
+    spec = ModelSpec.model_validate(obj.spec)
+    content = revisions.content_of(spec, obj)
+    revision = await revisions.ensure_revision(ctx, obj, content, complete=True)
+    return Outcome(State.SUCCEEDED, "Registered", f"{revision.id} is registered", revision)

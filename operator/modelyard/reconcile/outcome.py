@@ -1,37 +1,48 @@
-"""What a reconcile found: the state of the newest version's operation and why."""
+"""The result of a reconcile: the state of the newest version's operation, with its reason."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from modelyard.api.revision import Revision
 from modelyard.api.status import ErrorResponse, State
 
+_NAME_TAKEN_RETRY_SECONDS: Final = 30.0
+Condition = tuple[bool, str, str]  # status, reason, message
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """Becomes the status, its conditions and, on a change of state, an event."""
+    """Input of the status writer: it becomes the status, its conditions and, on a state change, an event."""
 
     state: State
     reason: str  # one CamelCase word
-    message: str  # a sentence for people
-    record: Revision | None = None  # the newest version, when there is one
+    message: str  # a sentence for users
+    revision: Revision | None = None  # the newest version, None before the first
     error: ErrorResponse | None = None
-    retrying: bool = False  # a failure that the operator tries again by itself
-    ready: bool = True  # of a Succeeded operation: does what it made work now, and do others know of it?
-    fields: Mapping[str, Any] = field(default_factory=dict)  # the kind's own part of the status
-    conditions: Mapping[str, tuple[bool, str, str]] = field(default_factory=dict)  # further ones
+    retrying: bool = False  # the operator retries the failed operation
+    ready: bool = True  # for a Succeeded operation: whether the object is Ready
+    fields: Mapping[str, Any] = field(default_factory=dict)  # status fields of this kind only
+    conditions: Mapping[str, Condition] = field(default_factory=dict)  # conditions of this kind only, by type
     requeue_after: float | None = None  # seconds
 
 
-def waiting(reason: str, message: str, record: Revision | None = None, **more: Any) -> Outcome:
-    """Something that is referred to does not exist yet; it goes on by itself when it appears."""
-    return Outcome(State.NOT_STARTED, reason, message, record, **more)
+def waiting(reason: str, message: str, revision: Revision | None = None, **fields: Any) -> Outcome:
+    """Return an outcome for an operation that waits for another object to appear."""
+    return Outcome(State.NOT_STARTED, reason, message, revision, **fields)
 
 
-def failed(code: str, message: str, record: Revision | None = None, **more: Any) -> Outcome:
-    """The operation failed; `code` is the error's and the condition's."""
-    error = more.pop("error", None) or ErrorResponse(code=code, message=message)
-    return Outcome(State.FAILED, code, message, record, error=error, **more)
+def failed(code: str, message: str, revision: Revision | None = None, **fields: Any) -> Outcome:
+    """Return an outcome for a failed operation; `code` is both the error's code and the conditions' reason."""
+    error = fields.pop("error", None) or ErrorResponse(code=code, message=message)
+    return Outcome(State.FAILED, code, message, revision, error=error, **fields)
+
+
+def name_taken(error: Exception, revision: Revision | None = None, **fields: Any) -> Outcome:
+    """Return an outcome for a child whose name belongs to an object of another owner (NameTaken).
+
+    The cluster does not report the deletion of that object to the operator, so the operator retries.
+    """
+    return failed("NameTaken", str(error), revision, requeue_after=_NAME_TAKEN_RETRY_SECONDS, **fields)

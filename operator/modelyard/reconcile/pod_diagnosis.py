@@ -1,4 +1,4 @@
-"""Why pods do not come up: a pure reading of their status."""
+"""Diagnosis of pods that do not become ready: a pure function of their status."""
 
 from __future__ import annotations
 
@@ -6,56 +6,49 @@ from typing import Final, NamedTuple
 
 from modelyard.kube.types import Json
 
+# Reasons of a waiting container, set by the kubelet: pkg/kubelet/images/types.go, kuberuntime_container.go
 _IMAGE_PULL: Final = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 _CONFIGURATION: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _CRASH: Final = "CrashLoopBackOff"
-_DRIVER_EXIT: Final = 3  # the runtime's exit code when the driver cannot be imported or init() fails
+_DRIVER_EXIT: Final = 3  # exit code of the scoring runtime if the driver's import or init() fails
 
 
 class Diagnosis(NamedTuple):
-    """What keeps a pod from serving. `terminal`: waiting longer will not help by itself."""
+    """The reason why a pod does not become ready."""
 
     code: str
     message: str
     pod: str
-    terminal: bool
-    crashed: bool = False  # the log of its last run says why
+    terminal: bool  # the pod does not recover without a change of the Service or the cluster
+    crashed: bool = False  # the log of the previous container has the cause
 
 
 def diagnose_pods(pods: list[Json]) -> Diagnosis | None:
-    """The gravest cause among pods; None when they are only slow."""
-    causes = [cause for pod in pods if (cause := _cause(pod))]
-    return max(causes, key=lambda cause: cause.terminal, default=None)
+    """Return the first terminal diagnosis of the pods, else the first of any kind, else None."""
+    diagnoses = [diagnosis for pod in pods if (diagnosis := _diagnose(pod))]
+    return max(diagnoses, key=lambda diagnosis: diagnosis.terminal, default=None)
 
 
-def _cause(pod: Json) -> Diagnosis | None:
+def _diagnose(pod: Json) -> Diagnosis | None:
     name = pod["metadata"]["name"]
     status = pod.get("status", {})
     for container in status.get("containerStatuses", ()):
-        waits = container["state"].get("waiting", {})
-        reason, detail = waits.get("reason", ""), waits.get("message", "")
+        waiting = container["state"].get("waiting", {})
+        reason, detail = waiting.get("reason", ""), waiting.get("message", "")
         if reason in _IMAGE_PULL:
-            return Diagnosis(
-                "ImagePullFailed",
-                f"pod {name} cannot pull {container['image']}: {detail or reason}",
-                name,
-                terminal=reason != "ErrImagePull",
-            )
+            message = f"pod {name} cannot pull {container['image']}: {detail or reason}"
+            # The kubelet retries a pull once before it backs off; the first failure may be transient.
+            return Diagnosis("ImagePullFailed", message, name, terminal=reason != "ErrImagePull")
         if reason in _CONFIGURATION:
-            return Diagnosis(
-                "ContainerNotStarted", f"pod {name} cannot start: {detail or reason}", name, terminal=True
-            )
+            message = f"pod {name} cannot start: {detail or reason}"
+            return Diagnosis("ContainerNotStarted", message, name, terminal=True)
         ended = container.get("lastState", {}).get("terminated") or container["state"].get("terminated")
         if ended and (reason == _CRASH or container.get("restartCount", 0) > 1):
             return Diagnosis("ContainerCrashed", _crash(name, ended), name, terminal=True, crashed=True)
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return Diagnosis(
-                "Unschedulable",
-                f"no room for pod {name}: {condition.get('message', '')}",
-                name,
-                terminal=False,
-            )
+            message = f"no node has room for pod {name}: {condition.get('message', '')}"
+            return Diagnosis("Unschedulable", message, name, terminal=False)
     return None
 
 

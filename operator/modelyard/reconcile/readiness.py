@@ -1,7 +1,7 @@
-"""A version is not ready before what follows it has noticed.
+"""Readiness gate: an object is not Ready before its dependents follow its newest version.
 
-Whoever waits until a whole chain is ready, as GitOps tools do, would otherwise find it so in the moment
-after a change: the Model is recorded already, and its Service still says that all is well.
+GitOps tools wait until every object of a change is Ready. Without the gate they would find all objects Ready
+right after a change: the Model has its new version, and the Service still reports success for the old one.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from modelyard.api.status import State
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.outcome import Outcome
 
-_LOOK_AGAIN: Final = 1.0  # seconds
+_RECHECK_SECONDS: Final = 1.0
 
 
 def gate_readiness(cache: Cache, outcome: Outcome) -> Outcome:
-    """The outcome, not ready yet while something that is ready still speaks of an older version."""
-    if outcome.record is None or outcome.state is not State.SUCCEEDED:
+    """Return the outcome, not ready while a ready dependent still names an older version in its status."""
+    if outcome.revision is None or outcome.state is not State.SUCCEEDED:
         return outcome
-    behind = cache.objects.lagging_dependents(outcome.record)
-    if not behind:
+    lagging = cache.objects.lagging_dependents(outcome.revision)
+    if not lagging:
         return outcome
-    message = f"{outcome.message}; {behind[0].kind} {behind[0].name} has yet to follow"
-    return dataclasses.replace(outcome, message=message, ready=False, requeue_after=_LOOK_AGAIN)
+    message = f"{outcome.message}; {lagging[0].kind} {lagging[0].name} has yet to follow"
+    return dataclasses.replace(outcome, message=message, ready=False, requeue_after=_RECHECK_SECONDS)

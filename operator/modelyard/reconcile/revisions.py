@@ -1,14 +1,14 @@
-"""Versions: each change of content is recorded once, as an immutable ControllerRevision.
+"""Versions: each change of an object's content is recorded once, as an immutable ControllerRevision.
 
-While a version is the newest, its object's status says how its operation goes. The record takes the end over
-when the operation of a Model, Manifest or Image ends, and for a Service when something follows it: so a new
-Service costs one write less.
+While a version is the newest, the object's status has the state of its operation. The annotations of the
+ControllerRevision take the final state over: for a Model, Manifest or Image when the operation ends, for a
+Service when the next version supersedes it. A new Service thereby costs one write less.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -22,129 +22,151 @@ from modelyard.api.status import ErrorResponse, State
 from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.types import REVISIONS, Json, Key
 from modelyard.reconcile.children import check_owner
-from modelyard.reconcile.context import Context, timestamp
+from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
-from modelyard.resources.revision import revision
+from modelyard.reconcile.timestamps import format_timestamp
+from modelyard.resources.revision import controller_revision
 
 _NOT_CONTENT: Final = {"description", "tags"}
 
 
-def content_of(spec: ApiType, item: CustomObject, **resolved: Any) -> Json:
-    """What a version is made of: the spec's fields that matter, and what they resolve to."""
+class Missing(NamedTuple):
+    """The result of a reference that cannot be resolved yet."""
+
+    message: str  # a sentence for the status that names the missing object or version
+
+
+def content_of(spec: ApiType, obj: CustomObject, **resolved: Any) -> Json:
+    """Return the content of a version: the spec's fields, with references replaced by resolved ids.
+
+    Description and tags are no content: a change of them creates no version.
+    """
     content: Json = spec.model_dump(
         mode="json", by_alias=True, exclude_defaults=True, exclude_none=True, exclude=_NOT_CONTENT
     )
-    registration = {REGISTRATION: item.registration} if item.registration is not None else {}
-    return content | resolved | registration
+    content |= resolved
+    if obj.registration is not None:
+        content[REGISTRATION] = obj.registration
+    return content
 
 
 async def ensure_revision(
-    ctx: Context, item: CustomObject, content: Json, *, complete: bool = False
+    ctx: Context, obj: CustomObject, content: Json, *, complete: bool = False
 ) -> Revision:
-    """The record of this content: the newest one when it says the same, otherwise the next version.
+    """Return the newest version if it has this content, otherwise create the next version.
 
-    `complete`: the operation ends with the record (a Model has nothing to wait for).
-    Conflict when the name of the record is still held by a deleted object of the same name, NameTaken when
-    somebody else holds it.
+    With `complete`, the operation succeeds as soon as the version is recorded.
+
+    Raises NameTaken if an object of another owner has the name of the ControllerRevision. Raises Conflict if
+    a deleted object of the same name still owns it, or if another process recorded the version with other
+    content.
     """
-    newest = ctx.cache.revisions.newest(item.key)
+    newest = ctx.cache.revisions.newest(obj.key)
     if newest and newest.data == content:
-        if newest.annotations.get(labels.ABOUT) != _about(item).get(labels.ABOUT):
-            await annotate(ctx, newest, {labels.ABOUT: None, **_about(item)})
+        if newest.annotations.get(labels.ABOUT) != _about(obj).get(labels.ABOUT):
+            await annotate(ctx, newest, {labels.ABOUT: None, **_about(obj)})
         return newest
     if newest and newest.state is None:
-        await close_operation(ctx, item, newest)
+        await close_operation(ctx, obj, newest)
     version = newest.version + 1 if newest else 1
-    ended = {labels.STATE: State.SUCCEEDED, labels.ENDED: timestamp(ctx.now())} if complete else {}
-    body = revision(owner(item), version, content, ended | _about(item))
+    annotations = _about(obj)
+    if complete:
+        annotations |= {labels.STATE: State.SUCCEEDED, labels.ENDED: format_timestamp(ctx.now())}
+    body = controller_revision(as_owner(obj), version, content, annotations)
     try:
-        with ctx.cache.pending_writes.creating(REVISIONS, item.key.namespace, body["metadata"]["name"]):
-            written = await ctx.client.create(REVISIONS, item.key.namespace, body)
+        with ctx.cache.pending_writes.creating(REVISIONS, obj.key.namespace, body["metadata"]["name"]):
+            written = await ctx.client.create(REVISIONS, obj.key.namespace, body)
     except AlreadyExists:
-        written = await _look_again(ctx, item, version)
-        body = written
+        body = written = await _existing_revision(ctx, obj, version)
+    # The response has only metadata; the rest of the object is as it was sent.
     ctx.cache.revisions.put(body | {"metadata": body["metadata"] | written["metadata"]})
-    for dependent in ctx.cache.objects.dependents(item.key):
+    for dependent in ctx.cache.objects.dependents(obj.key):
         ctx.queue.add(dependent)
-    record = ctx.cache.revisions.get(item.key, version)
-    if record is None or record.data != content:
-        raise Conflict(f"version {version} of {item.key} was recorded by somebody else")
-    return record
+    revision = ctx.cache.revisions.get(obj.key, version)
+    if revision is None or revision.data != content:
+        raise Conflict(f"version {version} of {obj.key} was recorded with other content")
+    return revision
 
 
-def _about(item: CustomObject) -> dict[str, str]:
-    """Description and tags: no content, yet each version keeps those that it had as the newest."""
-    said = {field: item.spec[field] for field in sorted(_NOT_CONTENT) if item.spec.get(field)}
-    return {labels.ABOUT: orjson.dumps(said).decode()} if said else {}
+def _about(obj: CustomObject) -> dict[str, str]:
+    """Return the annotation with description and tags, which each version records as they were at its time."""
+    about = {field: obj.spec[field] for field in sorted(_NOT_CONTENT) if obj.spec.get(field)}
+    return {labels.ABOUT: orjson.dumps(about).decode()} if about else {}
 
 
-async def _look_again(ctx: Context, item: CustomObject, version: int) -> Json:
-    """The record that is there already: ours, written before a crash, or one that is about to go."""
-    name = labels.revision_name(item.key.kind, item.key.name, version)
-    written = await ctx.client.get(REVISIONS, item.key.namespace, name)
-    check_owner(item, REVISIONS, written)
-    return written
+async def _existing_revision(ctx: Context, obj: CustomObject, version: int) -> Json:
+    """Return a ControllerRevision that exists in the cluster but not in the cache.
+
+    An operator that was killed before the response arrived leaves such a ControllerRevision. Raises NameTaken
+    and Conflict like check_owner.
+    """
+    name = labels.revision_name(obj.key.kind, obj.key.name, version)
+    live = await ctx.client.get(REVISIONS, obj.key.namespace, name)
+    check_owner(obj, REVISIONS, live)
+    return live
 
 
-def owner(item: CustomObject) -> Owner:
-    """An object of ours as the owner of others."""
-    return Owner(item.key.kind, item.key.name, item.uid)
+def as_owner(obj: CustomObject) -> Owner:
+    """Return a custom resource as the owner of its children."""
+    return Owner(obj.key.kind, obj.key.name, obj.uid)
 
 
-async def close_operation(ctx: Context, item: CustomObject, record: Revision) -> None:
-    """Write the end of a version that something follows: as its status says it, or else Cancelled."""
-    status = item.status if item.status.get("version") == record.version else {}
+async def close_operation(ctx: Context, obj: CustomObject, revision: Revision) -> None:
+    """Record the final state of a version that the next one supersedes.
+
+    The state is the one in the object's status, or Cancelled if the operation has not ended.
+    """
+    status = obj.status if obj.status.get("version") == revision.version else {}
     state = State(status["state"]) if "state" in status else State.NOT_STARTED
     if state.ended:
         error = ErrorResponse.model_validate(status["error"]) if "error" in status else None
-        await end(ctx, record, state, error=error)
+        await end_operation(ctx, revision, state, error=error)
         return
-    await end(ctx, record, State.CANCELLED)
-    await ctx.recorder.record(item, "Cancelled", f"{record.id} is superseded by a newer version")
+    await end_operation(ctx, revision, State.CANCELLED)
+    await ctx.recorder.record(obj, "Cancelled", f"{revision.id} is superseded by a newer version")
 
 
-async def end(
+async def end_operation(
     ctx: Context,
-    record: Revision,
+    revision: Revision,
     state: State,
     *,
     error: ErrorResponse | None = None,
-    noted: Mapping[str, str | None] | None = None,
+    annotations: Mapping[str, str | None] | None = None,
 ) -> None:
-    """Write the end of an operation into its record, with further annotations; None removes one."""
+    """Record the final state of an operation, with further annotations; the value None removes one."""
     changed = {
         labels.STATE: str(state),
-        labels.ENDED: timestamp(ctx.now()),
+        labels.ENDED: format_timestamp(ctx.now()),
         labels.ERROR: orjson.dumps(error.to_json()).decode() if error else None,
-        **(noted or {}),
+        **(annotations or {}),
     }
-    await annotate(ctx, record, changed)
+    await annotate(ctx, revision, changed)
 
 
-async def annotate(ctx: Context, record: Revision, changed: Mapping[str, str | None]) -> None:
-    """Change annotations of a record; None removes one."""
+async def annotate(ctx: Context, revision: Revision, changed: Mapping[str, str | None]) -> None:
+    """Change annotations of a ControllerRevision; the value None removes one."""
     written = await ctx.client.patch(
-        REVISIONS, record.key.namespace, record.name, {"metadata": {"annotations": dict(changed)}}
+        REVISIONS, revision.key.namespace, revision.name, {"metadata": {"annotations": dict(changed)}}
     )
-    record.annotations = {
-        key: value for key, value in {**record.annotations, **changed}.items() if value is not None
-    }
-    record.resource_version = int(written["metadata"]["resourceVersion"])
+    annotations = {**revision.annotations, **changed}
+    revision.annotations = {key: value for key, value in annotations.items() if value is not None}
+    revision.resource_version = int(written["metadata"]["resourceVersion"])
 
 
-def resolve(ctx: Context, kind: Kind, namespace: str, text: str) -> Revision | str:
-    """The record that a reference means, or a sentence that says what is missing."""
+def resolve(ctx: Context, kind: Kind, namespace: str, text: str) -> Revision | Missing:
+    """Return the version that a reference names: the newest for `name`, the given one for `name:version`."""
     reference = parse_version_reference(text)
     key = Key(kind.name, namespace, reference.name)
-    item = ctx.cache.objects.get(key)
-    if item is None:
-        return f"waiting for {kind.name} {reference.name}, which does not exist"
+    obj = ctx.cache.objects.get(key)
+    if obj is None:
+        return Missing(f"waiting for {kind.name} {reference.name}, which does not exist")
     newest = ctx.cache.revisions.newest(key)
     if newest is None:
-        return f"waiting for the first version of {kind.name} {reference.name}"
+        return Missing(f"waiting for the first version of {kind.name} {reference.name}")
     if reference.version is None:
         return newest
-    record = ctx.cache.revisions.get(key, reference.version)
-    if record is None or record.owner_uid != item.uid:
-        return f"waiting for {kind.name} {text}: the newest version is {newest.version}"
-    return record
+    revision = ctx.cache.revisions.get(key, reference.version)
+    if revision is None or revision.owner_uid != obj.uid:
+        return Missing(f"waiting for {kind.name} {text}: the newest version is {newest.version}")
+    return revision

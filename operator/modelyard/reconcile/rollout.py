@@ -1,4 +1,4 @@
-"""Where a Service's rollout stands: pure, from its Deployment and the cause that was found, if any."""
+"""Assessment of a Service's rollout: a pure function of its Deployment and of the diagnosis of its pods."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from modelyard.reconcile.objects import RolloutStatus
 from modelyard.reconcile.pod_diagnosis import Diagnosis
 
 
-class Progress(NamedTuple):
-    """A rollout's state. Neither complete nor failed: it goes on."""
+class RolloutAssessment(NamedTuple):
+    """State of a rollout. It continues if it is neither complete nor failed."""
 
     complete: bool
     failed: bool
@@ -18,30 +18,34 @@ class Progress(NamedTuple):
     message: str
 
 
-def progress(rollout: RolloutStatus, spec: ServiceSpec, cause: Diagnosis | None) -> Progress:
-    """Read a rollout as `kubectl rollout status` does; a cause that is final fails it before the deadline."""
-    if _is_complete(rollout, spec):
-        return Progress(complete=True, failed=False, reason="Serving", message="")
-    if cause and (cause.terminal or _is_overdue(rollout)):
-        return Progress(complete=False, failed=True, reason=cause.code, message=cause.message)
-    if _is_overdue(rollout):
-        return Progress(False, True, "RolloutDeadlineExceeded", rollout.overdue)
-    if cause:
-        return Progress(False, False, cause.code, cause.message)
-    return Progress(False, False, "RollingOut", "replicas of the new version are starting")
+def assess_rollout(
+    status: RolloutStatus, spec: ServiceSpec, diagnosis: Diagnosis | None
+) -> RolloutAssessment:
+    """Assess a rollout by the rules of `kubectl rollout status`.
+
+    A terminal diagnosis fails the rollout before progressDeadlineSeconds have passed.
+    """
+    if _is_complete(status, spec):
+        return RolloutAssessment(complete=True, failed=False, reason="Serving", message="")
+    overdue = _is_overdue(status)
+    if diagnosis:
+        return RolloutAssessment(False, diagnosis.terminal or overdue, diagnosis.code, diagnosis.message)
+    if overdue:
+        return RolloutAssessment(False, True, "RolloutDeadlineExceeded", status.overdue)
+    return RolloutAssessment(False, False, "RollingOut", "replicas of the new version are starting")
 
 
-def _is_overdue(rollout: RolloutStatus) -> bool:
-    return rollout.observed >= rollout.generation and bool(rollout.overdue)
+def _is_overdue(status: RolloutStatus) -> bool:
+    return status.observed >= status.generation and bool(status.overdue)
 
 
-def _is_complete(rollout: RolloutStatus, spec: ServiceSpec) -> bool:
-    if spec.num_replicas == 0 and not rollout.observed:
-        return rollout.generation > 0  # a new Deployment of no replicas has nothing to wait for
-    wanted = rollout.desired if spec.num_replicas is None else spec.num_replicas
+def _is_complete(status: RolloutStatus, spec: ServiceSpec) -> bool:
+    if spec.num_replicas == 0 and not status.observed:
+        return status.generation > 0  # a new Deployment of no replicas has nothing to roll out
+    desired = status.desired if spec.num_replicas is None else spec.num_replicas
     return (
-        rollout.observed >= rollout.generation > 0
-        and rollout.updated >= wanted
-        and rollout.replicas == rollout.updated
-        and rollout.available >= wanted
+        status.observed >= status.generation > 0
+        and status.updated >= desired
+        and status.replicas == status.updated
+        and status.available >= desired
     )

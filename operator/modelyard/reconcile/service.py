@@ -1,4 +1,4 @@
-"""Service: the newest built image, rolled without losing a request, scaled and guarded by keys."""
+"""Reconciler of Services: the newest built image is rolled out, with an autoscaler and access keys."""
 
 from __future__ import annotations
 
@@ -26,102 +26,104 @@ from modelyard.kube.types import (
 )
 from modelyard.reconcile import revisions
 from modelyard.reconcile.children import NameTaken, create_or_patch, ensure_absent
-from modelyard.reconcile.context import Context, parse_timestamp
+from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject, RolloutStatus
-from modelyard.reconcile.outcome import Outcome, failed, waiting
-from modelyard.reconcile.pod_diagnosis import (
-    Diagnosis,
-    diagnose_pods,
-)
-from modelyard.reconcile.rollout import Progress, progress
+from modelyard.reconcile.outcome import Condition, Outcome, failed, name_taken, waiting
+from modelyard.reconcile.pod_diagnosis import Diagnosis, diagnose_pods
+from modelyard.reconcile.revisions import Missing
+from modelyard.reconcile.rollout import RolloutAssessment, assess_rollout
+from modelyard.reconcile.timestamps import parse_timestamp
 from modelyard.resources import serving
 
-_PATIENCE: Final = 4.0  # seconds that a rollout has before its pods are looked at
-_LONGEST_PAUSE: Final = 60.0  # seconds between looks at pods that do not come up
+_DIAGNOSIS_AFTER_SECONDS: Final = 4.0  # a usual rollout ends within this time without a look at its pods
+_MAX_RECHECK_SECONDS: Final = 60.0  # between two diagnoses of pods that do not become ready
 _LOG_LINES: Final = 20
-_NEWER: Final = "ImageNotReady"
+_IMAGE_NOT_READY: Final = "ImageNotReady"
+# final state of the Image's version → reason and message of the status
 _UNBUILT: Final[dict[State | None, tuple[str, str]]] = {
     State.FAILED: ("ImageFailed", "whose build failed"),
     State.CANCELLED: ("ImageCancelled", "whose build a newer version cancelled: refer to a newer one"),
 }
 
 
-async def reconcile(ctx: Context, item: CustomObject) -> Outcome:
-    """Find the image, record the version, write the children, see the rollout through."""
-    spec = ServiceSpec.model_validate(item.spec)
-    outcome = await _phases(ctx, item, spec)
-    record = outcome.record
-    if record is None:
+async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
+    """Find the image, record the version, write the children, follow the rollout."""
+    spec = ServiceSpec.model_validate(obj.spec)
+    outcome = await _phases(ctx, obj, spec)
+    revision = outcome.revision
+    if revision is None:
         return outcome
-    await _note_success(ctx, item, record, outcome)
-    # Whatever the outcome is, pods that run go on, and the status says so.
-    rollout = _rollout_status(ctx, item)
+    await _record_success(ctx, obj, revision, outcome)
+    # Running pods serve on after a failure, too, so each outcome has the replicas in its status.
+    rollout = _rollout_status(ctx, obj)
     return dataclasses.replace(
-        outcome, fields=_fields(ctx, item, spec, record, rollout), conditions=_conditions(spec, rollout)
+        outcome, fields=_fields(ctx, obj, spec, revision, rollout), conditions=_conditions(spec, rollout)
     )
 
 
-async def _phases(ctx: Context, item: CustomObject, spec: ServiceSpec) -> Outcome:
-    image = _image(ctx, item, spec)
+async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Outcome:
+    image = _built_image(ctx, obj, spec)
     if isinstance(image, Outcome):
         return image
-    content = revisions.content_of(spec, item, imageId=image.id)
-    record = await revisions.ensure_revision(ctx, item, content)
+    content = revisions.content_of(spec, obj, imageId=image.id)
+    revision = await revisions.ensure_revision(ctx, obj, content)
     location = str(image.location)
     try:
-        await _children(ctx, item, spec, location)
+        await _write_children(ctx, obj, spec, location)
     except NameTaken as error:
-        return failed("NameTaken", str(error), record, requeue_after=30)
-    rollout = _rollout_status(ctx, item)
-    if _is_rolled(item, record) or progress(rollout, spec, None).complete:
-        return _serving(ctx, spec, record, image, rollout)
-    return await _rollout(ctx, item, spec, record, rollout, location)
+        return name_taken(error, revision)
+    rollout = _rollout_status(ctx, obj)
+    if _was_rolled_out(obj, revision) or assess_rollout(rollout, spec, None).complete:
+        return _serving_outcome(ctx, spec, revision, image, rollout)
+    return await _rollout_outcome(ctx, obj, spec, revision, rollout, location)
 
 
-async def _note_success(ctx: Context, item: CustomObject, record: Revision, outcome: Outcome) -> None:
-    """Record that a version was rolled out, when its status does not say so, or no longer will."""
-    serves = outcome.state is State.SUCCEEDED or (outcome.state, outcome.reason) == (State.RUNNING, _NEWER)
-    rolled = serves or _is_rolled(item, record)
-    told = outcome.state is State.SUCCEEDED and record.state is None
-    if rolled and not told and record.state is not State.SUCCEEDED:
-        await revisions.end(ctx, record, State.SUCCEEDED)
+async def _record_success(ctx: Context, obj: CustomObject, revision: Revision, outcome: Outcome) -> None:
+    """Record the success of a rollout in the revision, unless the status has it."""
+    serves = outcome.state is State.SUCCEEDED or (
+        outcome.state is State.RUNNING and outcome.reason == _IMAGE_NOT_READY
+    )
+    rolled_out = serves or _was_rolled_out(obj, revision)
+    in_status = outcome.state is State.SUCCEEDED and revision.state is None
+    if rolled_out and not in_status and revision.state is not State.SUCCEEDED:
+        await revisions.end_operation(ctx, revision, State.SUCCEEDED)
 
 
-def _image(ctx: Context, item: CustomObject, spec: ServiceSpec) -> Revision | Outcome:
-    """The record of the image to serve, or the reason to wait."""
-    newest = ctx.cache.revisions.newest(item.key)
-    found = revisions.resolve(ctx, IMAGE, item.key.namespace, spec.image_id)
-    if isinstance(found, str):
-        return waiting("ImageNotFound", found, newest)
+def _built_image(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Revision | Outcome:
+    """Return the version of the Image to serve, or the outcome while there is none."""
+    newest = ctx.cache.revisions.newest(obj.key)
+    image = revisions.resolve(ctx, IMAGE, obj.key.namespace, spec.image_id)
+    if isinstance(image, Missing):
+        return waiting("ImageNotFound", image.message, newest)
     reference = parse_version_reference(spec.image_id)
-    built = found if reference.version else ctx.cache.revisions.newest_built(found.key)
+    built = image if reference.version else ctx.cache.revisions.newest_built(image.key)
     if built and built.location:
         return built
-    if labels.IMAGE_RELEASED in found.annotations:
-        ctx.queue.add(found.key)  # which builds it again
-    reason, why = _UNBUILT.get(found.state, (_NEWER, "which is not built yet"))
-    return waiting(reason, f"waiting for Image {found.id}, {why}", newest)
+    if labels.IMAGE_RELEASED in image.annotations:
+        ctx.queue.add(image.key)  # its reconcile builds the image again
+    reason, detail = _UNBUILT.get(image.state, (_IMAGE_NOT_READY, "which is not built yet"))
+    return waiting(reason, f"waiting for Image {image.id}, {detail}", newest)
 
 
 def _newer_image(ctx: Context, spec: ServiceSpec, served: Revision) -> Revision | None:
-    """The version of the image that will follow the one served, if there is one."""
+    """Return the newest version of the served Image, None if it is served or the Service does not follow it."""
     if parse_version_reference(spec.image_id).version:
         return None
     newest = ctx.cache.revisions.newest(served.key)
     return newest if newest and newest.version > served.version else None
 
 
-async def _children(ctx: Context, item: CustomObject, spec: ServiceSpec, image: str) -> None:
-    """Write what differs."""
-    owner = revisions.owner(item)
+async def _write_children(ctx: Context, obj: CustomObject, spec: ServiceSpec, image: str) -> None:
+    """Create, patch and delete the children of a Service. Raises NameTaken and Conflict."""
+    owner = revisions.as_owner(obj)
     name = owner.name
-    await _keys(ctx, item, owner)
+    await _write_keys(ctx, obj, owner)
     if not spec.autoscales:
-        # The autoscaler goes before its replicas are set, or it would set them back.
-        await ensure_absent(ctx, item, AUTOSCALERS, name)
+        # Delete the autoscaler before setting replicas: it would set its own number again.
+        await ensure_absent(ctx, obj, AUTOSCALERS, name)
     await create_or_patch(
         ctx,
-        item,
+        obj,
         DEPLOYMENTS,
         name,
         lambda: serving.deployment(owner, spec, image, ctx.settings.scoring),
@@ -129,105 +131,111 @@ async def _children(ctx: Context, item: CustomObject, spec: ServiceSpec, image: 
         on_create=lambda: {"spec": {"replicas": spec.min_replicas}},
     )
     if spec.num_replicas is None:
-        await _scale_from_zero(ctx, item, spec)
-    await create_or_patch(ctx, item, CORE_SERVICES, name, lambda: serving.core_service(owner))
+        await _scale_from_zero(ctx, obj, spec)
+    await create_or_patch(ctx, obj, CORE_SERVICES, name, lambda: serving.core_service(owner))
     if spec.autoscales:
-        await create_or_patch(ctx, item, AUTOSCALERS, name, lambda: serving.autoscaler(owner, spec))
+        await create_or_patch(ctx, obj, AUTOSCALERS, name, lambda: serving.autoscaler(owner, spec))
     if spec.min_replicas > 1:
-        await create_or_patch(ctx, item, DISRUPTION_BUDGETS, name, lambda: serving.disruption_budget(owner))
+        await create_or_patch(ctx, obj, DISRUPTION_BUDGETS, name, lambda: serving.disruption_budget(owner))
     else:
-        await ensure_absent(ctx, item, DISRUPTION_BUDGETS, name)
+        await ensure_absent(ctx, obj, DISRUPTION_BUDGETS, name)
 
 
-async def _scale_from_zero(ctx: Context, item: CustomObject, spec: ServiceSpec) -> None:
-    """Replicas for a Deployment that was scaled to none: an autoscaler takes that as being switched off."""
-    seen = _rollout_status(ctx, item)
-    if seen.observed and seen.observed == seen.generation and seen.desired == 0:
+async def _scale_from_zero(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> None:
+    """Give a Deployment with 0 replicas the minimum: an autoscaler is off while its target has 0.
+
+    https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#implicit-maintenance-mode-deactivation
+    """
+    status = _rollout_status(ctx, obj)
+    if status.observed and status.observed == status.generation and status.desired == 0:
         patch = {"spec": {"replicas": spec.min_replicas}}
-        written = await ctx.client.patch(DEPLOYMENTS, item.key.namespace, item.key.name, patch)
+        written = await ctx.client.patch(DEPLOYMENTS, obj.key.namespace, obj.key.name, patch)
         ctx.cache.children.store_written(DEPLOYMENTS, written)
 
 
-async def _keys(ctx: Context, item: CustomObject, owner: Owner) -> None:
-    """The Secret with both keys; a key that somebody removed is made anew, the other one stays."""
+async def _write_keys(ctx: Context, obj: CustomObject, owner: Owner) -> None:
+    """Create the Secret with both access keys, or add a key that was removed from it."""
     name = labels.keys_name(owner.name)
     live = await create_or_patch(
         ctx,
-        item,
+        obj,
         SECRETS,
         name,
         lambda: serving.keys(owner),
         on_create=lambda: {"data": serving.missing_keys({})},
     )
     if live and (missing := serving.missing_keys(live.get("data") or {})):
-        written = await ctx.client.patch(SECRETS, item.key.namespace, name, {"data": missing})
+        written = await ctx.client.patch(SECRETS, obj.key.namespace, name, {"data": missing})
         ctx.cache.children.store_written(SECRETS, written)
 
 
-def _rollout_status(ctx: Context, item: CustomObject) -> RolloutStatus:
-    """Where the Deployment stands."""
-    child = ctx.cache.children.get(DEPLOYMENTS, item.key.namespace, item.key.name)
+def _rollout_status(ctx: Context, obj: CustomObject) -> RolloutStatus:
+    """Return the cached status of the Deployment, all zeros if there is no Deployment."""
+    child = ctx.cache.children.get(DEPLOYMENTS, obj.key.namespace, obj.key.name)
     return child.rollout if child else RolloutStatus()
 
 
-async def _rollout(
-    ctx: Context, item: CustomObject, spec: ServiceSpec, record: Revision, rollout: RolloutStatus, image: str
+async def _rollout_outcome(
+    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, rollout: RolloutStatus, image: str
 ) -> Outcome:
-    age = (ctx.now() - parse_timestamp(record.created)).total_seconds()
-    cause = await _cause(ctx, item, spec, image) if age >= _PATIENCE else None
-    if cause and _failed_before(item, record, cause):
-        # A pod that is tried again passes through states in which the same cause looks like a beginning.
-        cause = cause._replace(terminal=True)
-    now = progress(rollout, spec, cause)
-    pause = min(max(age, _PATIENCE), _LONGEST_PAUSE)
-    if now.failed:
-        error = await _error(ctx, item, now, cause)
-        return failed(now.reason, now.message, record, error=error, requeue_after=pause)
-    return Outcome(State.RUNNING, now.reason, f"{record.id}: {now.message}", record, requeue_after=pause)
+    """Return the outcome of a rollout that is not complete."""
+    age = (ctx.now() - parse_timestamp(revision.created)).total_seconds()
+    diagnosis = await _diagnose(ctx, obj, spec, image) if age >= _DIAGNOSIS_AFTER_SECONDS else None
+    if diagnosis and _failed_before(obj, revision, diagnosis):
+        # A restarted container passes through states that are not terminal; the failure stays until it is ready.
+        diagnosis = diagnosis._replace(terminal=True)
+    assessment = assess_rollout(rollout, spec, diagnosis)
+    reason, message = assessment.reason, assessment.message
+    recheck = min(max(age, _DIAGNOSIS_AFTER_SECONDS), _MAX_RECHECK_SECONDS)
+    if assessment.failed:
+        error = await _error(ctx, obj, assessment, diagnosis)
+        return failed(reason, message, revision, error=error, requeue_after=recheck)
+    return Outcome(State.RUNNING, reason, f"{revision.id}: {message}", revision, requeue_after=recheck)
 
 
-def _is_rolled(item: CustomObject, record: Revision) -> bool:
-    """Whether this version was rolled out before: scaling, or a crash later on, is no new operation."""
-    if record.state is State.SUCCEEDED:
+def _was_rolled_out(obj: CustomObject, revision: Revision) -> bool:
+    """Return True if the rollout of a version succeeded before: scaling or a later crash is no new rollout."""
+    if revision.state is State.SUCCEEDED:
         return True
-    return item.state is State.SUCCEEDED and item.status.get("version") == record.version
+    return obj.state is State.SUCCEEDED and obj.status.get("version") == revision.version
 
 
-def _failed_before(item: CustomObject, record: Revision, cause: Diagnosis) -> bool:
-    said = (item.state, item.status.get("version"), item.status.get("error", {}).get("code"))
-    return said == (State.FAILED, record.version, cause.code)
+def _failed_before(obj: CustomObject, revision: Revision, diagnosis: Diagnosis) -> bool:
+    """Return True if the status reports the failure of this version with the same diagnosis."""
+    if obj.state is not State.FAILED or obj.status.get("version") != revision.version:
+        return False
+    return bool(obj.status.get("error", {}).get("code") == diagnosis.code)
 
 
-def _serving(
-    ctx: Context, spec: ServiceSpec, record: Revision, image: Revision, rollout: RolloutStatus
+def _serving_outcome(
+    ctx: Context, spec: ServiceSpec, revision: Revision, image: Revision, rollout: RolloutStatus
 ) -> Outcome:
+    """Return the outcome of a version that was rolled out."""
+    message = f"serving Image {image.id}"
     newer = _newer_image(ctx, spec, image)
     if newer and newer.state is None:
-        message = f"serving Image {image.id}; waiting for Image {newer.id}, which is not built yet"
-        return Outcome(State.RUNNING, _NEWER, message, record)
-    message = f"serving Image {image.id}"
+        message += f"; waiting for Image {newer.id}, which is not built yet"
+        return Outcome(State.RUNNING, _IMAGE_NOT_READY, message, revision)
     if newer:
         message += f"; the build of Image {newer.id} failed"
-    ready = rollout.available > 0 or rollout.desired == 0
-    return Outcome(
-        State.SUCCEEDED,
-        "Serving" if ready else "Unavailable",
-        message if ready else f"no replica of {record.id} is available",
-        record,
-        ready=ready,
-    )
+    if rollout.available > 0 or rollout.desired == 0:
+        return Outcome(State.SUCCEEDED, "Serving", message, revision)
+    message = f"no replica of {revision.id} is available"
+    return Outcome(State.SUCCEEDED, "Unavailable", message, revision, ready=False)
 
 
 def _fields(
-    ctx: Context, item: CustomObject, spec: ServiceSpec, record: Revision, rollout: RolloutStatus
+    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, rollout: RolloutStatus
 ) -> dict[str, Any]:
-    """Where it answers, its replicas, and the image, manifest and models of a version."""
-    image_id = record.data["imageId"]
-    image = _record(ctx, IMAGE.name, record.key.namespace, image_id)
+    """Return the status fields of Services: the scoring URI, replicas, and ids of the parts of the version."""
+    image_id = revision.data["imageId"]
+    image = _find_revision(ctx, IMAGE.name, revision.key.namespace, image_id)
     manifest_id = image.data["manifestId"] if image else None
-    manifest = _record(ctx, MANIFEST.name, record.key.namespace, manifest_id) if manifest_id else None
+    manifest = (
+        _find_revision(ctx, MANIFEST.name, revision.key.namespace, manifest_id) if manifest_id else None
+    )
     return {
-        "scoringUri": serving.scoring_uri(item.key.name, item.key.namespace, ctx.settings.scoring),
+        "scoringUri": serving.scoring_uri(obj.key.name, obj.key.namespace, ctx.settings.scoring),
         "replicas": rollout.desired if rollout.observed else spec.min_replicas,
         "readyReplicas": rollout.ready,
         "imageLocation": image.location if image else None,
@@ -237,54 +245,56 @@ def _fields(
     }
 
 
-def _record(ctx: Context, kind: str, namespace: str, id_: str) -> Revision | None:
+def _find_revision(ctx: Context, kind: str, namespace: str, id_: str) -> Revision | None:
     reference = parse_version_reference(id_)
     return ctx.cache.revisions.get(Key(kind, namespace, reference.name), reference.version or 1)
 
 
-def _conditions(spec: ServiceSpec, rollout: RolloutStatus) -> dict[str, tuple[bool, str, str]]:
-    available = rollout.available > 0
-    conditions = {
-        "Available": (
-            available,
-            "ReplicaAvailable" if available else "NoReplica",
-            "some replica serves" if available else "no replica serves",
-        )
-    }
+def _conditions(spec: ServiceSpec, rollout: RolloutStatus) -> dict[str, Condition]:
+    conditions: dict[str, Condition] = {"Available": (False, "NoReplica", "no replica serves")}
+    if rollout.available > 0:
+        conditions["Available"] = (True, "ReplicaAvailable", "at least one replica serves")
     if spec.autoscales and spec.scaling.effective_min == 0:
         conditions["ScalesToZero"] = (
             False,
             "OnlyCpu",
-            "minReplicas 0 acts as 1: CPU is the only metric, and it cannot tell when a first request comes",
+            "minReplicas 0 acts as 1: the only metric is CPU, which cannot show the first request",
         )
     return conditions
 
 
-async def _cause(ctx: Context, item: CustomObject, spec: ServiceSpec, image: str) -> Diagnosis | None:
-    """What keeps the pods of the present template from coming up."""
-    selector = ",".join(f"{key}={value}" for key, value in labels.selector_of(item.key.name).items())
-    pods = await ctx.client.list_all(PODS, item.key.namespace, labelSelector=selector)
-    mark = serving.template_hash(serving.deployment(revisions.owner(item), spec, image, ctx.settings.scoring))
-    return diagnose_pods([pod for pod in pods if _carries(pod, mark)])
+async def _diagnose(ctx: Context, obj: CustomObject, spec: ServiceSpec, image: str) -> Diagnosis | None:
+    """Diagnose the pods of the Deployment's present template."""
+    selector = ",".join(f"{key}={value}" for key, value in labels.selector_of(obj.key.name).items())
+    pods = await ctx.client.list_all(PODS, obj.key.namespace, labelSelector=selector)
+    deployment = serving.deployment(revisions.as_owner(obj), spec, image, ctx.settings.scoring)
+    template_hash = serving.template_hash(deployment)
+    return diagnose_pods([pod for pod in pods if _has_template(pod, template_hash)])
 
 
-def _carries(pod: Json, mark: str) -> bool:
+def _has_template(pod: Json, template_hash: str) -> bool:
     annotations: Json = pod["metadata"].get("annotations", {})
-    return annotations.get(labels.TEMPLATE_HASH) == mark
+    return annotations.get(labels.TEMPLATE_HASH) == template_hash
 
 
-async def _error(ctx: Context, item: CustomObject, now: Progress, cause: Diagnosis | None) -> ErrorResponse:
+async def _error(
+    ctx: Context, obj: CustomObject, assessment: RolloutAssessment, diagnosis: Diagnosis | None
+) -> ErrorResponse:
+    """Return the error of a failed rollout; after a crash its details have the end of the pod's log."""
     details: Iterable[ErrorDetail] = ()
-    if cause and cause.crashed:
-        known = item.status.get("error", {})
-        if known.get("message") == now.message and known.get("details"):
-            return ErrorResponse.model_validate(known)
-        log = await _last_log(ctx, item.key.namespace, cause.pod)
+    if diagnosis and diagnosis.crashed:
+        reported = obj.status.get("error", {})
+        if reported.get("message") == assessment.message and reported.get("details"):
+            return ErrorResponse.model_validate(reported)
+        log = await _last_log(ctx, obj.key.namespace, diagnosis.pod)
         details = [ErrorDetail(code="Log", message=log)] if log else ()
-    return ErrorResponse(code=now.reason, message=now.message, status_code=500, details=tuple(details))
+    return ErrorResponse(
+        code=assessment.reason, message=assessment.message, status_code=500, details=tuple(details)
+    )
 
 
 async def _last_log(ctx: Context, namespace: str, pod: str) -> str:
+    """Return the last lines of the crashed container's log, of the present one if there is no other."""
     for previous in ("true", "false"):
         try:
             return await ctx.client.log(

@@ -1,4 +1,4 @@
-"""The one writer of status: state, conditions, and an event when the state changes."""
+"""The only writer of a custom resource's status: fields, conditions, and an event on a change of state."""
 
 from __future__ import annotations
 
@@ -11,91 +11,91 @@ from modelyard.api.status import State, Status
 from modelyard.kube.errors import NotFound
 from modelyard.kube.merge import replacement
 from modelyard.kube.types import Json
-from modelyard.reconcile.context import Context, timestamp
+from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
-from modelyard.reconcile.outcome import Outcome
+from modelyard.reconcile.outcome import Condition, Outcome
+from modelyard.reconcile.timestamps import format_timestamp
 
-_EVENTFUL: Final = {State.SUCCEEDED, State.FAILED}
-_EVERY_KIND: Final = {field.alias for field in Status.model_fields.values()}
-_OF_KSTATUS: Final = {"Ready", "Reconciling", "Stalled"}
+_STATES_WITH_EVENT: Final = {State.SUCCEEDED, State.FAILED}
+_COMMON_FIELDS: Final = {field.alias for field in Status.model_fields.values()}
+_COMMON_CONDITIONS: Final = {"Ready", "Reconciling", "Stalled"}
 
 
-async def write_status(ctx: Context, item: CustomObject, outcome: Outcome) -> None:
-    """Write what differs from the status, in one patch; nothing when nothing does.
+async def write_status(ctx: Context, obj: CustomObject, outcome: Outcome) -> None:
+    """Write the status of an outcome in one patch with the fields that differ, if any does.
 
-    Conflict when the object is another one than was read: what was judged and compared is old, and news is on
-    its way.
+    Raises Conflict if the object changed since it was read; the event of that change queues the object again.
     """
-    status = desired_status(item, outcome, timestamp(ctx.now()))
-    patch = replacement(item.status, status)
+    status = desired_status(obj, outcome, format_timestamp(ctx.now()))
+    patch = replacement(obj.status, status)
     if not patch:
         return
-    before = (item.state, item.status.get("id"))
-    body = {"metadata": {"resourceVersion": str(item.resource_version)}, "status": patch}
+    state, id_ = obj.state, obj.status.get("id")
+    body = {"metadata": {"resourceVersion": str(obj.resource_version)}, "status": patch}
     try:
-        with ctx.cache.pending_writes.writing_status(item.key, status):
+        with ctx.cache.pending_writes.writing_status(obj.key, status):
             written = await ctx.client.patch(
-                CUSTOM_RESOURCES[item.key.kind], item.key.namespace, item.key.name, body, subresource="status"
+                CUSTOM_RESOURCES[obj.key.kind], obj.key.namespace, obj.key.name, body, subresource="status"
             )
-    except NotFound:  # deleted meanwhile: the watch will say so
+    except NotFound:  # the object was deleted; its event follows
         return
-    ctx.cache.objects.store_status(item, status, written["metadata"])
-    if before != (outcome.state, status.get("id")) and outcome.state in _EVENTFUL:
-        await ctx.recorder.record(
-            item, outcome.reason, outcome.message, warning=outcome.state is State.FAILED
-        )
+    ctx.cache.objects.store_status(obj, status, written["metadata"])
+    has_changed = state is not outcome.state or id_ != status.get("id")
+    if has_changed and outcome.state in _STATES_WITH_EVENT:
+        await ctx.recorder.record(obj, outcome.reason, outcome.message, warning=outcome.state is State.FAILED)
 
 
-def desired_status(item: CustomObject, outcome: Outcome, now: str) -> Json:
-    """The status that says this outcome; a condition keeps its transition time while its status stays."""
-    record = outcome.record
-    versioned: dict[str, Any] = (
-        {
-            "id": record.id,
-            "version": record.version,
-            "createdTime": record.created,
-            "operationId": record.name,
+def desired_status(obj: CustomObject, outcome: Outcome, now: str) -> Json:
+    """Return the status of an outcome. A condition whose status stays keeps its lastTransitionTime.
+
+    `now` is the present time as a timestamp of the Kubernetes API.
+    """
+    status: dict[str, Any] = {"observedGeneration": obj.generation}
+    if revision := outcome.revision:
+        status |= {
+            "id": revision.id,
+            "version": revision.version,
+            "createdTime": revision.created,
+            "operationId": revision.name,
         }
-        if record
-        else {}
+    status["state"] = str(outcome.state)
+    if outcome.error:
+        status["error"] = outcome.error.to_json()
+    status |= {key: value for key, value in outcome.fields.items() if value not in (None, [], "")}
+    if obj.key.kind == IMAGE.name:
+        status["creationState"] = str(outcome.state)
+    status["conditions"] = build_conditions(
+        _desired_conditions(outcome), obj.status.get("conditions", []), obj.generation, now
     )
-    error = {"error": outcome.error.to_json()} if outcome.error else {}
-    fields = {key: value for key, value in outcome.fields.items() if value not in (None, [], "")}
-    if item.key.kind == IMAGE.name:
-        fields["creationState"] = str(outcome.state)
-    return {
-        "observedGeneration": item.generation,
-        **versioned,
-        "state": str(outcome.state),
-        **error,
-        **fields,
-        "conditions": build_conditions(
-            _wanted_conditions(outcome), item.status.get("conditions", []), item.generation, now
-        ),
-    }
+    return status
 
 
-def previous_fields(item: CustomObject) -> dict[str, Any]:
-    """The kind's own part of the status as it is, for an outcome that says nothing of it."""
+def previous_fields(obj: CustomObject) -> dict[str, Any]:
+    """Return the status fields and conditions of the object's kind as they are, as arguments of an Outcome.
+
+    They serve an outcome that does not know them because the reconcile failed early.
+    """
     return {
-        "fields": {key: value for key, value in item.status.items() if key not in _EVERY_KIND},
+        "fields": {key: value for key, value in obj.status.items() if key not in _COMMON_FIELDS},
         "conditions": {
             condition["type"]: (condition["status"] == "True", condition["reason"], condition["message"])
-            for condition in item.status.get("conditions", ())
-            if condition["type"] not in _OF_KSTATUS
+            for condition in obj.status.get("conditions", ())
+            if condition["type"] not in _COMMON_CONDITIONS
         },
     }
 
 
-def _wanted_conditions(outcome: Outcome) -> dict[str, tuple[bool, str, str]]:
-    """Type → (status, reason, message). In kstatus, Reconciling and Stalled are true when abnormal."""
-    said = (outcome.reason, outcome.message)
+def _desired_conditions(outcome: Outcome) -> dict[str, Condition]:
+    """Return the conditions by type. By kstatus, Reconciling and Stalled are true while they are abnormal.
+
+    https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md#conditions
+    """
     succeeded = outcome.state is State.SUCCEEDED
     stalled = outcome.state in {State.FAILED, State.CANCELLED} and not outcome.retrying
     ready = succeeded and outcome.ready
     return {
-        "Ready": (ready, *said),
-        "Reconciling": (not stalled and not ready, *said),
-        "Stalled": (stalled, *said),
+        "Ready": (ready, outcome.reason, outcome.message),
+        "Reconciling": (not stalled and not ready, outcome.reason, outcome.message),
+        "Stalled": (stalled, outcome.reason, outcome.message),
         **outcome.conditions,
     }

@@ -1,64 +1,92 @@
-"""The work queue: a key is worked on by one worker at a time, and a key that comes twice is worked on once.
+"""The work queue: one worker at a time reconciles a key, and a key that is added twice is reconciled once.
 
-The semantics are those of client-go's workqueue; Python has no library of it.
+The semantics are those of client-go's workqueue, which no Python library offers:
+https://pkg.go.dev/k8s.io/client-go/util/workqueue
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
+from modelyard.backoff import Backoff
 from modelyard.kube.types import Key
 
-_FIRST_RETRY: Final = 0.2  # seconds
-_LONGEST_RETRY: Final = 120.0  # seconds
-_DOUBLINGS: Final = 10  # enough to reach it
+_BACKOFF: Final = Backoff(first_seconds=0.2, most_seconds=120.0)
+
+
+class Timer(Protocol):
+    """A pending call, such as asyncio.TimerHandle."""
+
+    def when(self) -> float:
+        """Return the time of the call, in seconds of the scheduler's clock."""
+        ...
+
+    def cancel(self) -> None:
+        """Cancel the call."""
+        ...
+
+
+class Scheduler(Protocol):
+    """A clock with timers, such as an asyncio event loop."""
+
+    def time(self) -> float:
+        """Return the present time in seconds."""
+        ...
+
+    def call_later(self, delay: float, callback: Callable[[Key], None], key: Key, /) -> Timer:
+        """Call a function with a key after a delay in seconds."""
+        ...
 
 
 class WorkQueue:
-    """Keys that wait, keys that are worked on, keys that came again meanwhile, keys that come later."""
+    """Keys that wait for a worker, keys in work, and keys with a timer."""
 
-    def __init__(self) -> None:
+    def __init__(self, scheduler: Scheduler | None = None) -> None:
+        """`scheduler` runs the timers; the default is the running event loop."""
+        self._scheduler = scheduler
         self._waiting: deque[Key] = deque()
         self._queued: set[Key] = set()
         self._active: set[Key] = set()
-        self._again: set[Key] = set()
-        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._re_added: set[Key] = set()  # added while active
+        self._timers: dict[Key, Timer] = {}
         self._failures: dict[Key, int] = {}
         self._available = asyncio.Semaphore(0)
 
     def __len__(self) -> int:
+        """Return the number of keys that wait for a worker."""
         return len(self._queued)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits and nothing is worked on; timers do not count."""
+        """True if no key waits for a worker and none is in work; timers do not count."""
         return not self._queued and not self._active
 
     def add(self, key: Key) -> None:
-        """Work on the key soon; once more afterwards when it is being worked on now."""
+        """Queue a key now, or after its present reconcile if it is in work. A timer of the key is cancelled."""
         if timer := self._timers.pop(key, None):
             timer.cancel()
         if key in self._active:
-            self._again.add(key)
+            self._re_added.add(key)
         elif key not in self._queued:
             self._queued.add(key)
             self._waiting.append(key)
             self._available.release()
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Work on the key after a delay, or sooner when it comes sooner."""
-        loop = asyncio.get_running_loop()
+        """Queue a key after a delay in seconds. Of several timers for a key only the earliest counts."""
+        scheduler = self._scheduler or asyncio.get_running_loop()
         timer = self._timers.get(key)
-        if timer and timer.when() <= loop.time() + seconds:
+        if timer and timer.when() <= scheduler.time() + seconds:
             return
         if timer:
             timer.cancel()
-        self._timers[key] = loop.call_later(seconds, self.add, key)
+        self._timers[key] = scheduler.call_later(seconds, self.add, key)
 
     async def get(self) -> Key:
-        """The next key, which is being worked on until `done`."""
+        """Wait for a key and return it. The key is in work until the caller calls `done`."""
         await self._available.acquire()
         key = self._waiting.popleft()
         self._queued.discard(key)
@@ -66,24 +94,23 @@ class WorkQueue:
         return key
 
     def done(self, key: Key) -> None:
-        """The key is no longer worked on."""
+        """Mark the work on a key as ended, and queue the key if it was added in the meantime."""
         self._active.discard(key)
-        if key in self._again:
-            self._again.discard(key)
+        if key in self._re_added:
+            self._re_added.discard(key)
             self.add(key)
 
     def retry(self, key: Key) -> float:
-        """Work on a key that failed again, later each time; the delay in seconds."""
-        failures = self._failures.get(key, 0)
-        self._failures[key] = failures + 1
-        delay = min(_FIRST_RETRY * 2.0 ** min(failures, _DOUBLINGS), _LONGEST_RETRY)
+        """Queue a key that failed, after a delay that doubles with each failure; return the delay in seconds."""
+        self._failures[key] = self._failures.get(key, 0) + 1
+        delay = _BACKOFF.seconds(self._failures[key])
         self.add_after(key, delay)
         return delay
 
     def failures(self, key: Key) -> int:
-        """How often a key has failed since it last succeeded."""
+        """Return the number of failures of a key since its last success."""
         return self._failures.get(key, 0)
 
     def forget(self, key: Key) -> None:
-        """The key succeeded: its next failure is its first."""
+        """Reset the failures of a key that succeeded."""
         self._failures.pop(key, None)

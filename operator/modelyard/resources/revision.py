@@ -1,4 +1,4 @@
-"""The record of a version: a ControllerRevision owned by the object."""
+"""Builders of a ControllerRevision, which records a version, and of the metadata of every child."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from modelyard.kube.types import REVISIONS, Json
 
 
 def metadata(owner: Owner, name: str) -> Json:
-    """Metadata of an object that belongs to one of ours."""
+    """Return the metadata of a child: its name, its labels and its owner."""
     return {
         "name": name,
         "labels": labels_of(owner.kind, owner.name),
@@ -16,12 +16,16 @@ def metadata(owner: Owner, name: str) -> Json:
     }
 
 
-def revision(owner: Owner, version: int, data: Json, annotations: Json) -> Json:
-    """The record of a version; creating its name is atomic, so a version is given once."""
+def controller_revision(owner: Owner, version: int, data: Json, annotations: Json) -> Json:
+    """Return the ControllerRevision of a version.
+
+    Its name has the version in it. The API server creates each name once, so two processes cannot both record
+    the same version.
+    """
+    name = revision_name(owner.kind, owner.name, version)
     return {
         **REVISIONS.header(),
-        "metadata": metadata(owner, revision_name(owner.kind, owner.name, version))
-        | {"annotations": annotations},
+        "metadata": metadata(owner, name) | {"annotations": annotations},
         "revision": version,
         "data": data,
     }

@@ -26,7 +26,7 @@ from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.client import Client
 from modelyard.kube.errors import AlreadyExists
 from modelyard.kube.types import REVISIONS
-from modelyard.resources.revision import revision
+from modelyard.resources.revision import controller_revision
 
 _QUERY = {"api-version": "2017-09-01-preview"}
 _MODELS = CUSTOM_RESOURCES["Model"]
@@ -58,7 +58,7 @@ async def fill(client: Client, namespace: str, count: int, in_flight: int) -> No
     async def record(number: int) -> None:
         data = {"url": f"https://example.com/{number}", "mimeType": "text/plain"}
         with contextlib.suppress(AlreadyExists):  # of a call that was repeated
-            await client.create(REVISIONS, namespace, revision(owner, number + 2, data, {}))
+            await client.create(REVISIONS, namespace, controller_revision(owner, number + 2, data, {}))
 
     await rate(count, in_flight, record)
 

@@ -29,13 +29,13 @@ from modelyard.kube.types import (
     ApiResource,
     Json,
 )
-from modelyard.reconcile.context import timestamp
 from modelyard.reconcile.event_recorder import EventRecorder
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome
 from modelyard.reconcile.status_writer import desired_status
+from modelyard.reconcile.timestamps import format_timestamp
 from modelyard.resources import serving
-from modelyard.resources.revision import revision
+from modelyard.resources.revision import controller_revision
 from modelyard.settings import ScoringSettings
 
 _GROUP: Final = "bench.modelyard.dev"
@@ -67,7 +67,7 @@ async def create_all(client: Client, namespace: str, body: Json) -> None:
     for resource, child in _children(item):
         await client.create(resource, namespace, child)
     outcome = _outcome(item)
-    status = desired_status(item, outcome, timestamp(dt.datetime.now(dt.UTC)))
+    status = desired_status(item, outcome, format_timestamp(dt.datetime.now(dt.UTC)))
     await client.patch(_SERVICES, namespace, item.key.name, {"status": status}, subresource="status")
     await EventRecorder(client, "bench").record(item, outcome.reason, outcome.message)
 
@@ -76,7 +76,7 @@ def _children(item: CustomObject) -> list[tuple[ApiResource, Json]]:
     owner = Owner(SERVICE.name, item.key.name, item.uid)
     spec = ServiceSpec.model_validate(item.spec)
     made = [
-        (REVISIONS, revision(owner, 1, {"imageId": "bench:1", "numReplicas": 0}, {})),
+        (REVISIONS, controller_revision(owner, 1, {"imageId": "bench:1", "numReplicas": 0}, {})),
         (SECRETS, serving.keys(owner) | {"data": serving.missing_keys({})}),
         (DEPLOYMENTS, serving.deployment(owner, spec, _IMAGE, ScoringSettings())),
         (CORE_SERVICES, serving.core_service(owner)),
@@ -92,7 +92,7 @@ def _children(item: CustomObject) -> list[tuple[ApiResource, Json]]:
 
 def _outcome(item: CustomObject) -> Outcome:
     """A Service's end, with all that its status has to say."""
-    record = Revision(item.key, 1, item.uid, 1, timestamp(dt.datetime.now(dt.UTC)), {}, {})
+    record = Revision(item.key, 1, item.uid, 1, format_timestamp(dt.datetime.now(dt.UTC)), {}, {})
     fields = {
         "scoringUri": serving.scoring_uri(item.key.name, item.key.namespace, ScoringSettings()),
         "replicas": 0,

@@ -11,7 +11,7 @@ from modelyard.api.owners import Owner
 from modelyard.api.revision import Revision
 from modelyard.api.status import State
 from modelyard.kube.types import Key
-from modelyard.resources.revision import revision
+from modelyard.resources.revision import controller_revision
 
 OWNER = Owner("Image", "m", "uid-of-m")
 ANNOTATIONS = {
@@ -24,15 +24,15 @@ ANNOTATIONS = {
 }
 
 
-def controller_revision(**metadata: Any) -> dict[str, Any]:
-    body = revision(OWNER, 3, {"manifestId": "m:1"}, ANNOTATIONS)
+def revision_body(**metadata: Any) -> dict[str, Any]:
+    body = controller_revision(OWNER, 3, {"manifestId": "m:1"}, ANNOTATIONS)
     body["metadata"] |= {"namespace": "default", "resourceVersion": "7", "creationTimestamp": "then"}
     body["metadata"] |= metadata
     return body
 
 
 def test_controller_revision_is_parsed_with_its_operation() -> None:
-    parsed = Revision.read(controller_revision())
+    parsed = Revision.read(revision_body())
     assert parsed
     assert (parsed.key, parsed.kind, parsed.version) == (Key("Image", "default", "m"), IMAGE, 3)
     assert (parsed.id, parsed.name, parsed.display_name) == ("m:3", "image-m-3", "m")
@@ -43,7 +43,7 @@ def test_controller_revision_is_parsed_with_its_operation() -> None:
 
 
 def test_controller_revision_without_annotations_has_no_operation_yet() -> None:
-    parsed = Revision.read(controller_revision(annotations=None))
+    parsed = Revision.read(revision_body(annotations=None))
     assert parsed
     assert (parsed.state, parsed.error, parsed.about, parsed.has_build_log) == (None, None, {}, False)
 
@@ -60,4 +60,4 @@ def test_controller_revision_without_annotations_has_no_operation_yet() -> None:
     ids=["other object", "other version", "other kind", "no owner", "owner of another API"],
 )
 def test_controller_revision_of_another_name_or_owner_is_ignored(metadata: dict[str, Any]) -> None:
-    assert Revision.read(controller_revision(**metadata)) is None
+    assert Revision.read(revision_body(**metadata)) is None

@@ -19,7 +19,7 @@ from modelyard.gateway.request_context import (
 from modelyard.gateway.settings import GatewaySettings
 from modelyard.kube.errors import Unavailable, from_status
 from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, REVISIONS, Json
-from modelyard.reconcile.builds.log_keeper import PAUSE_SECONDS
+from modelyard.reconcile.builds.build_log import POLL_SECONDS
 from modelyard.resources.build_job import CONTAINER
 
 LOG = "/images/m:1/log"
@@ -51,7 +51,7 @@ class Build:
 
     async def say(self, line: str) -> None:
         self.api.harness.cluster.logs[self.pod] += f"{line}\n"
-        await self.api.harness.play(PAUSE_SECONDS + 1, alone=True)
+        await self.api.harness.play(POLL_SECONDS + 1, alone=True)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ async def test_it_says_what_keeps_a_build_from_beginning(api: Api) -> None:
     no_room = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
     build = Build(api)
     await build.begin({"phase": "Pending", "conditions": [no_room]})
-    await api.harness.play(PAUSE_SECONDS + 1, alone=True)
+    await api.harness.play(POLL_SECONDS + 1, alone=True)
     pieces = [piece async for piece in lines_of(api, build=build)]
     assert "0/1 nodes" in pieces[0]
 

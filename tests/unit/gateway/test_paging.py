@@ -11,7 +11,7 @@ from tests.unit.gateway.conftest import Api, model
 from modelyard.api.owners import Owner
 from modelyard.kube.errors import Gone
 from modelyard.kube.types import REVISIONS
-from modelyard.resources.revision import revision
+from modelyard.resources.revision import controller_revision
 
 _COUNT = 100
 
@@ -22,7 +22,9 @@ async def _fill(api: Api, versions: int) -> None:
     uid = api.harness.cluster.all(REVISIONS)[0]["metadata"]["ownerReferences"][0]["uid"]
     for number in range(2, versions + 1):
         data = {"url": f"https://h/{number}", "mimeType": "text/plain"}
-        api.harness.cluster.put(REVISIONS, "default", revision(Owner("Model", "m", uid), number, data, {}))
+        api.harness.cluster.put(
+            REVISIONS, "default", controller_revision(Owner("Model", "m", uid), number, data, {})
+        )
 
 
 async def _follow(api: Api, page: Any) -> Any:

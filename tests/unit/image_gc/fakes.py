@@ -18,7 +18,7 @@ from modelyard.oci.reference import (
     Reference,
     parse_reference,
 )
-from modelyard.resources.revision import revision
+from modelyard.resources.revision import controller_revision
 
 HOST: Final = "registry.example.com"
 PREFIX: Final = "modelyard"
@@ -116,7 +116,7 @@ def image_revision(image: str, version: int, location: str | None, state: str | 
     """Return the revision of a version of the Image team/`image`."""
     fields = {labels.IMAGE_LOCATION: location, labels.STATE: state}
     annotations = {key: value for key, value in fields.items() if value}
-    body = revision(Owner("Image", image, "uid"), version, {"manifestId": "m:1"}, annotations)
+    body = controller_revision(Owner("Image", image, "uid"), version, {"manifestId": "m:1"}, annotations)
     return _in_team(body, REVISIONS.kind)
 
 

@@ -427,7 +427,7 @@ async def test_a_claim_that_is_not_for_the_namespace(with_claims: OperatorHarnes
     assert with_claims.said("Image") == ("m:1", "Failed", "ClaimNotOffered")
     assert jobs(with_claims) == []
     message = with_claims.status("Image")["error"]["message"]
-    assert f"the claim {claim!r} is not offered to namespace default, which has own, shared" in message
+    assert f"the claim {claim!r} is not offered to namespace default, which may read own, shared" in message
     assert "/m.pkl" in message
     assert "build.sources.claims" in message
     with_claims.change("Model", url="pvc://shared/m.pkl")

@@ -21,7 +21,7 @@ from modelyard.api.names import REGISTRATION
 from modelyard.api.owners import Owner
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.types import REVISIONS, Json
-from modelyard.resources.revision import revision
+from modelyard.resources.revision import controller_revision
 
 
 def registered(value: str) -> Json:
@@ -115,7 +115,9 @@ async def test_two_writers_of_one_version(harness: OperatorHarness, content: str
             harness.cluster.fault = lambda number, call: None
             uid = harness.cluster.at(CUSTOM_RESOURCES["Model"], "m")["metadata"]["uid"]
             data = {"url": content, "mimeType": "application/octet-stream"}
-            body = revision(Owner("Model", "m", uid), 1, data, {"modelyard.dev/state": "Succeeded"})
+            body = controller_revision(
+                Owner("Model", "m", uid), 1, data, {"modelyard.dev/state": "Succeeded"}
+            )
             harness.cluster.put(REVISIONS, "default", body)
 
     harness.cluster.fault = overtake

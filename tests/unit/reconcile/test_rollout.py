@@ -12,7 +12,7 @@ from modelyard.reconcile.pod_diagnosis import (
     Diagnosis,
     diagnose_pods,
 )
-from modelyard.reconcile.rollout import progress
+from modelyard.reconcile.rollout import assess_rollout
 
 FIXED = ServiceSpec(image_id="m", num_replicas=2)
 NONE = ServiceSpec(image_id="m", num_replicas=0)
@@ -24,7 +24,7 @@ SLOW = Diagnosis("Unschedulable", "no room", "p", terminal=False)
 
 
 @pytest.mark.parametrize(
-    ("rollout", "spec", "cause", "expected"),
+    ("rollout", "spec", "diagnosis", "expected"),
     [
         (DONE, FIXED, None, (True, False, "Serving")),
         (DONE, FIXED, FINAL, (True, False, "Serving")),
@@ -46,9 +46,9 @@ SLOW = Diagnosis("Unschedulable", "no room", "p", terminal=False)
     ],
 )
 def test_progress(
-    rollout: RolloutStatus, spec: ServiceSpec, cause: Diagnosis | None, expected: tuple[bool, bool, str]
+    rollout: RolloutStatus, spec: ServiceSpec, diagnosis: Diagnosis | None, expected: tuple[bool, bool, str]
 ) -> None:
-    assert progress(rollout, spec, cause)[:3] == expected
+    assert assess_rollout(rollout, spec, diagnosis)[:3] == expected
 
 
 def pod(name: str = "p", *, conditions: tuple[dict[str, str], ...] = (), **container: Any) -> dict[str, Any]:
@@ -109,6 +109,6 @@ NO_ROOM = ({"type": "PodScheduled", "status": "False", "message": "0/1 nodes are
     ],
 )
 def test_causes(pods: list[dict[str, Any]], code: str | None, final: bool | None, words: str) -> None:
-    cause = diagnose_pods(pods)
-    assert (cause and cause.code, cause and cause.terminal) == (code, final)
-    assert words in (cause.message if cause else "")
+    diagnosis = diagnose_pods(pods)
+    assert (diagnosis and diagnosis.code, diagnosis and diagnosis.terminal) == (code, final)
+    assert words in (diagnosis.message if diagnosis else "")

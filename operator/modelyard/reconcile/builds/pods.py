@@ -1,4 +1,4 @@
-"""What the pods of a build Job say: what keeps it from beginning, its log, how it ended."""
+"""Pods of build Jobs: their log, their result, and the reason why a pod does not start."""
 
 from __future__ import annotations
 
@@ -16,54 +16,58 @@ from modelyard.reconcile.context import Context
 from modelyard.reconcile.pod_diagnosis import diagnose_pods
 
 _LOG: Final = logging.getLogger(__name__)
-_LINES: Final = "10000"  # of a log
-_LONGEST_NOTE: Final = 300  # characters
+_LOG_LINES: Final = "10000"  # the last lines of a log that are read
+_MAX_NOTE_CHARACTERS: Final = 300  # of an event's note in the status
 
 
-async def pods_of(ctx: Context, job: str) -> list[Json]:
-    """The pods of a build Job, oldest first."""
+async def list_pods(ctx: Context, job: str) -> list[Json]:
+    """Return the pods of a build Job, the oldest first."""
     pods = await ctx.client.list_all(PODS, ctx.settings.namespace, labelSelector=f"{JOB_NAME}={job}")
     return sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
 
-async def log_of(ctx: Context, pods: list[Json]) -> str:
-    """The end of the newest pod's log; empty when there is none, or none to be had."""
+async def read_log(ctx: Context, pods: list[Json]) -> str:
+    """Return the end of the newest pod's log, an empty string if there is none or it cannot be read."""
     if not pods:
         return ""
     name = pods[-1]["metadata"]["name"]
     try:
-        return await ctx.client.log(ctx.settings.namespace, name, container=CONTAINER, tailLines=_LINES)
+        return await ctx.client.log(ctx.settings.namespace, name, container=CONTAINER, tailLines=_LOG_LINES)
     except KubeError as error:
-        # The container that has still to begin is a 400.
+        # The API server answers 400 while the container has not started.
         level = logging.DEBUG if error.status == 400 else logging.WARNING
-        _LOG.log(level, "log of the build's pod %s: %s", name, error)
+        _LOG.log(level, "cannot read the log of build pod %s: %s", name, error)
         return ""
 
 
 async def pending_reason(ctx: Context, job: str, pods: list[Json]) -> str:
-    """What keeps a build from beginning, in words; empty when nothing is known to."""
+    """Return the reason why a build does not start, as a sentence; an empty string if there is none."""
     if not pods:
-        return await _warning(ctx, JOBS, job)
+        return await _newest_warning(ctx, JOBS, job)
     if pods[-1].get("status", {}).get("phase", "Pending") != "Pending":
         return ""
-    cause = diagnose_pods(pods[-1:])
-    return _short(cause.message) if cause else await _warning(ctx, PODS, pods[-1]["metadata"]["name"])
+    if diagnosis := diagnose_pods(pods[-1:]):
+        return _shorten(diagnosis.message)
+    return await _newest_warning(ctx, PODS, pods[-1]["metadata"]["name"])
 
 
-async def _warning(ctx: Context, resource: ApiResource, name: str) -> str:
-    """The newest complaint of Kubernetes: a pod that admission refuses, a volume that is not there."""
-    about = f"type=Warning,regarding.kind={resource.kind},regarding.name={name}"
-    events = await ctx.client.list_all(EVENTS, ctx.settings.namespace, fieldSelector=about)
-    newest_event = max(events, key=lambda event: event["metadata"]["creationTimestamp"], default=None)
-    return _short(newest_event.get("note", "")) if newest_event else ""
+async def _newest_warning(ctx: Context, resource: ApiResource, name: str) -> str:
+    """Return the note of the newest Warning event about an object.
+
+    Admission that rejects a pod, and a volume that cannot be mounted, are reported by events only.
+    """
+    selector = f"type=Warning,regarding.kind={resource.kind},regarding.name={name}"
+    events = await ctx.client.list_all(EVENTS, ctx.settings.namespace, fieldSelector=selector)
+    newest = max(events, key=lambda event: event["metadata"]["creationTimestamp"], default=None)
+    return _shorten(newest.get("note", "")) if newest else ""
 
 
-def _short(note: str) -> str:
-    return note if len(note) <= _LONGEST_NOTE else f"{note[:_LONGEST_NOTE]}…"
+def _shorten(note: str) -> str:
+    return note if len(note) <= _MAX_NOTE_CHARACTERS else f"{note[:_MAX_NOTE_CHARACTERS]}…"
 
 
-def result_of(pods: list[Json]) -> BuildResult | None:
-    """The newest result that a builder left; None when none did."""
+def find_result(pods: list[Json]) -> BuildResult | None:
+    """Return the newest result that a builder wrote to its termination message, None if there is none."""
     for pod in reversed(pods):
         message = terminated(pod).get("message", "")
         try:
@@ -74,17 +78,17 @@ def result_of(pods: list[Json]) -> BuildResult | None:
 
 
 def terminated(pod: Json) -> Json:
-    """How the builder's container ended; empty while it has not."""
-    ended: Json = _state(pod).get("terminated", {})
-    return ended
+    """Return the state `terminated` of the builder's container, empty before its end."""
+    state: Json = _container_state(pod).get("terminated", {})
+    return state
 
 
 def is_running(pod: Json) -> bool:
-    """Whether the builder's container has begun and not ended."""
-    return "running" in _state(pod)
+    """Return True while the builder's container runs."""
+    return "running" in _container_state(pod)
 
 
-def _state(pod: Json) -> Json:
+def _container_state(pod: Json) -> Json:
     for container in pod.get("status", {}).get("containerStatuses", ()):
         if container["name"] == CONTAINER:
             state: Json = container["state"]

@@ -1,4 +1,4 @@
-"""The request of a build, from the records of an image's manifest and models."""
+"""The request of a build, made from the versions of an Image, its Manifest and its Models."""
 
 from __future__ import annotations
 
@@ -28,52 +28,56 @@ Credentials = Mapping[str, Mapping[str, str]]  # name of a Secret → its keys a
 
 
 def secrets_of(manifest: Json, models: Mapping[str, Json]) -> list[str]:
-    """Names of the Secrets that the downloads of an image need, each once."""
+    """Return the names of the Secrets with credentials for the sources of an image, sorted, each once."""
     sources = [*models.values(), *manifest["assets"]]
     return sorted({source["secretRef"]["name"] for source in sources if "secretRef" in source})
 
 
 class NotOfferedError(LookupError):
-    """A manifest or a model asks for what the chart does not offer; the message says what it does."""
+    """A Manifest or Model needs something that the chart does not offer; the message lists the offer."""
 
     def __init__(self, code: str, message: str) -> None:
+        """`code` is the code of the error in the Image's status."""
         super().__init__(message)
         self.code = code
 
 
 class BaseImage(NamedTuple):
-    """An image, and the minor version of the Python in it."""
+    """A base image, and the minor version of its Python."""
 
     image: str
     python: str
 
 
 def base_image(manifest: Json, settings: OperatorSettings) -> BaseImage:
-    """What a manifest's images stand on; raises NotOfferedError.
+    """Return the base image for a Manifest.
 
-    A conda environment brings its own Python, any version of it: without one to match, it stands on the
-    default's image.
+    A conda environment brings its own Python of any version: if no base image has that version, the one of
+    the default version is used.
+
+    Raises NotOfferedError if the chart has no base image for the Manifest's runtime or Python version.
     """
     build, is_spark = settings.build, _is_spark(manifest)
-    offered, place = (
-        (build.spark_images, "build.sparkImages") if is_spark else (build.base_images, "build.baseImages")
-    )
+    offered = build.spark_images if is_spark else build.base_images
+    chart_value = "build.sparkImages" if is_spark else "build.baseImages"
     if not offered:
         raise NotOfferedError(
             "RuntimeNotSupported",
             f"runtimeType {RuntimeType.SPARK_PYTHON} is not offered here: it needs a base image with Java and"
-            f" pyspark in the chart's {place}",
+            f" pyspark in the chart's {chart_value}",
         )
-    asked = manifest["targetRuntime"]["properties"].get(PYTHON_VERSION)
+    requested = manifest["targetRuntime"]["properties"].get(PYTHON_VERSION)
     default = build.default_python_version if build.default_python_version in offered else min(offered)
-    wanted = default if asked is None or (asked not in offered and _has_conda(manifest)) else asked
-    if wanted not in offered:
+    version = default if requested is None else requested
+    if version not in offered and _has_conda(manifest):
+        version = default
+    if version not in offered:
         raise NotOfferedError(
             "PythonVersionNotOffered",
-            f"properties.pythonVersion {wanted} is not offered here: use one of {', '.join(sorted(offered))},"
-            f" or ask for a base image in the chart's {place}",
+            f"properties.pythonVersion {version} is not offered here: use one of"
+            f" {', '.join(sorted(offered))}, or ask for a base image in the chart's {chart_value}",
         )
-    return BaseImage(offered[wanted], wanted)
+    return BaseImage(offered[version], version)
 
 
 def _is_spark(manifest: Json) -> bool:
@@ -85,21 +89,24 @@ def _has_conda(manifest: Json) -> bool:
 
 
 def builder(manifest: Json, settings: OperatorSettings) -> BuilderKind:
-    """The builder that a manifest asks for, or the default."""
+    """Return the builder that a Manifest requests, or the default of the chart."""
     properties = manifest["targetRuntime"]["properties"]
     return BuilderKind(properties.get(BUILDER, settings.build.builder))
 
 
 def claims_of(request: BuildRequest, namespace: str, settings: OperatorSettings) -> tuple[str, ...]:
-    """The claims that a build reads; raises NotOfferedError for one that its namespace may not."""
+    """Return the names of the PersistentVolumeClaims that a build reads, sorted.
+
+    Raises NotOfferedError for a claim that the chart does not offer to the Image's namespace.
+    """
     offered = settings.sources.claims_for(namespace)
     found = {claim: url for url in _urls(request) if (claim := claim_name(url)) is not None}
     for claim, url in found.items():
         if claim not in offered:
             raise NotOfferedError(
                 "ClaimNotOffered",
-                f"{redact(url)}: the claim {claim!r} is not offered to namespace {namespace}, which has"
-                f" {', '.join(offered) or 'none'}; the chart's build.sources.claims says who may read which",
+                f"{redact(url)}: the claim {claim!r} is not offered to namespace {namespace}, which may read"
+                f" {', '.join(offered) or 'no claim'}; the chart's build.sources.claims lists them",
             )
     return tuple(sorted(found))
 
@@ -120,9 +127,12 @@ def build_request(
     settings: OperatorSettings,
     credentials: Credentials,
 ) -> BuildRequest:
-    """What to build. `models` is keyed by id, `name:version`, in the manifest's order; the tag comes later.
+    """Return the request of a build, without its tag: the hash of the inputs needs the base image's digest.
 
-    `content`, `manifest` and the values of `models` are the data of records.
+    `content` and `manifest` are the contents of the Image's and the Manifest's version. `models` has the
+    content of each Model's version by id (`name:version`), in the order of the Manifest.
+
+    Raises NotOfferedError like base_image.
     """
     properties = manifest["targetRuntime"]["properties"]
     base = base_image(manifest, settings)
@@ -154,17 +164,17 @@ def build_request(
 
 
 def _sources(manifest: Json, models: Mapping[str, Json]) -> str:
-    """Where models and assets come from, as JSON, with nothing that could be a credential."""
+    """Return the URLs of models and assets as JSON, without any part that could be a credential."""
     named = {**models} | {f"asset {asset['id']}": asset for asset in manifest["assets"]}
     urls = {name: redact(data["url"]) for name, data in named.items() if data.get("url")}
     return json.dumps(urls, sort_keys=True)
 
 
 def _registrations(image: Json, manifest: Json, models: Mapping[str, Json]) -> dict[str, str]:
-    """Registrations of all that is in an image, which are part of its inputs.
+    """Return the annotations `registration` of the objects that are in an image, as part of its inputs.
 
-    A model is called by its name, so that a revert, which is a new version, finds its image; by its id where
-    two versions of it are in one image.
+    The key of a Model is its name, so that a revert, which creates a new version of the old content, finds
+    the old image. If two versions of a Model are in one image, their keys are their ids.
     """
     names = Counter(parse_version_reference(id_).name for id_ in models)
     parts = {"image": image, "manifest": manifest}

@@ -1,95 +1,92 @@
-"""Who listens to the logs of builds, for how long, and what is done when a log breaks off."""
+"""The watcher of build logs: it reports the push, and reconnects after a connection broke."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any
 
 import pytest
 
+from modelyard.backoff import Backoff
 from modelyard.kube.errors import KubeError, NotFound, Unavailable
-from modelyard.reconcile.builds import log_watcher
 from modelyard.reconcile.builds.log_watcher import BuildLogWatcher
 
 PUSHED = f"[Push] pushed r.example/m:t, sha256:{'0' * 64}"
+NO_WAIT = Backoff(first_seconds=0.0, most_seconds=0.0)
 
 
-class Logs:
-    """A client whose logs say what they are told to, then end or break off."""
+class FakeLogs:
+    """A Kubernetes client with one response for each request of a log: lines, or an error."""
 
-    def __init__(self, *answers: list[str] | KubeError) -> None:
-        self.answers = list(answers)
-        self.asked: list[str] = []
+    def __init__(self, *responses: list[str] | KubeError) -> None:
+        self.responses = list(responses)
+        self.requested: list[str] = []
         self.closed = 0
-        self.more: asyncio.Queue[str] | None = None
+        self.live: asyncio.Queue[str] | None = None  # further lines of a log that does not end
 
     async def log_lines(self, namespace: str, pod: str, **query: str) -> AsyncGenerator[str, None]:
-        self.asked.append(pod)
-        answer = self.answers.pop(0)
+        self.requested.append(pod)
+        response = self.responses.pop(0)
         try:
-            if isinstance(answer, KubeError):
-                raise answer
-            for line in answer:
+            if isinstance(response, KubeError):
+                raise response
+            for line in response:
                 yield line
-            while self.more:
-                yield await self.more.get()
+            while self.live:
+                yield await self.live.get()
         finally:
             self.closed += 1
 
 
-class Ends:
-    def __init__(self, client: Any) -> None:
-        self.told: list[str] = []
-        self.ends = BuildLogWatcher(client, "system", self.told.append)
+class Watched:
+    """A watcher and the Jobs whose push it reported."""
 
-    async def listened(self, pod: str = "p", job: str = "j") -> None:
-        self.ends.watch(pod, job)
-        while self.ends._watches:
+    def __init__(self, client: FakeLogs) -> None:
+        self.pushed: list[str] = []
+        self.watcher = BuildLogWatcher(client, "system", self.pushed.append, NO_WAIT)  # type: ignore[arg-type]
+
+    async def watch_to_end(self) -> None:
+        self.watcher.watch("p", "j")
+        while self.watcher._watches:
             await asyncio.sleep(0)
 
 
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_watcher, "_PAUSE", 0)
-
-
-async def test_the_line_is_told_when_it_comes() -> None:
-    client = Logs(["[Fetch] model"])
-    client.more = asyncio.Queue()
-    ends = Ends(client)
-    client.more.put_nowait("[Push] model m:1: 40 MiB sent")
-    client.more.put_nowait(PUSHED)
-    await ends.listened()
-    assert ends.told == ["j"]
+async def test_push_is_reported_while_the_log_is_open() -> None:
+    client = FakeLogs(["[Fetch] model"])
+    client.live = asyncio.Queue()
+    watched = Watched(client)
+    client.live.put_nowait("[Push] model m:1: 40 MiB sent")
+    client.live.put_nowait(PUSHED)
+    await watched.watch_to_end()
+    assert watched.pushed == ["j"]
     assert client.closed == 1
 
 
-async def test_one_listens_to_a_pod() -> None:
-    client = Logs([])
-    client.more = asyncio.Queue()
-    ends = Ends(client)
+async def test_log_of_a_pod_is_read_once_at_a_time() -> None:
+    client = FakeLogs([])
+    client.live = asyncio.Queue()
+    watched = Watched(client)
     for _ in range(3):
-        ends.ends.watch("p", "j")
+        watched.watcher.watch("p", "j")
         await asyncio.sleep(0)
-    assert client.asked == ["p"]
-    await ends.ends.close()
+    assert client.requested == ["p"]
+    await watched.watcher.close()
     assert client.closed == 1
-    assert ends.told == []
+    assert watched.pushed == []
 
 
-async def test_a_log_that_breaks_off_is_listened_to_again() -> None:
-    client = Logs(Unavailable("gone"), Unavailable("gone"), [PUSHED])
-    ends = Ends(client)
-    await ends.listened()
-    assert ends.told == ["j"]
-    assert client.asked == ["p"] * 3
+async def test_broken_connection_is_opened_again() -> None:
+    client = FakeLogs(Unavailable("gone"), Unavailable("gone"), [PUSHED])
+    watched = Watched(client)
+    await watched.watch_to_end()
+    assert watched.pushed == ["j"]
+    assert client.requested == ["p"] * 3
 
 
-@pytest.mark.parametrize("answer", [NotFound("gone"), ["[Push] TagExists: no"]], ids=["gone", "ended"])
-async def test_a_log_that_ends_is_not_asked_for_again(answer: list[str] | KubeError) -> None:
-    client = Logs(answer)
-    ends = Ends(client)
-    await ends.listened()
-    assert ends.told == []
-    assert client.asked == ["p"]
+@pytest.mark.parametrize("response", [NotFound("gone"), ["[Push] TagExists: no"]], ids=["deleted", "ended"])
+async def test_log_that_ended_is_not_read_again(response: list[str] | KubeError) -> None:
+    client = FakeLogs(response)
+    watched = Watched(client)
+    await watched.watch_to_end()
+    assert watched.pushed == []
+    assert client.requested == ["p"]

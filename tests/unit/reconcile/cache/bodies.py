@@ -7,7 +7,7 @@ from typing import Any
 from modelyard.api import labels
 from modelyard.api.owners import Owner
 from modelyard.kube.types import JOBS, Json, Key
-from modelyard.resources.revision import metadata, revision
+from modelyard.resources.revision import controller_revision, metadata
 
 MODEL, MANIFEST, IMAGE, SERVICE = (
     Key(kind, "default", "m") for kind in ("Model", "Manifest", "Image", "Service")
@@ -23,11 +23,13 @@ def custom_object(
     return {"kind": kind, "metadata": meta} | fields
 
 
-def controller_revision(
+def revision_body(
     version: int, resource_version: int, owner_uid: str = "u1", annotations: Json | None = None
 ) -> Json:
     """A ControllerRevision of the Model m."""
-    body = revision(Owner("Model", "m", owner_uid), version, {"url": str(version)}, annotations or {})
+    body = controller_revision(
+        Owner("Model", "m", owner_uid), version, {"url": str(version)}, annotations or {}
+    )
     body["metadata"] |= {
         "namespace": "default",
         "resourceVersion": str(resource_version),

@@ -11,7 +11,7 @@ from tests.unit.operator_harness import (
 
 from modelyard.kube.errors import KubeError
 from modelyard.kube.types import EVENTS, JOBS, PODS, Json
-from modelyard.reconcile.builds.log_keeper import PAUSE_SECONDS
+from modelyard.reconcile.builds.build_log import POLL_SECONDS
 
 LOG = "[Fetch] model m:1: https://h/1\n[Push] model m:1: 40 MiB of 100 MiB\n"
 
@@ -77,7 +77,7 @@ async def test_it_is_written_only_when_it_changes_and_looked_at_now_and_then(
     await building.play(seconds=60, alone=True)
     assert len(building.cluster.writes) == writes
     looks = [call for call in building.cluster.calls[calls:] if call.verb == "log"]
-    assert len(looks) <= 60 / PAUSE_SECONDS
+    assert len(looks) <= 60 / POLL_SECONDS
 
 
 async def test_admission_that_refuses_the_pod_is_told(building: OperatorHarness) -> None:

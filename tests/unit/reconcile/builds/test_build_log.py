@@ -13,7 +13,7 @@ from tests.unit.reconcile.test_image import begin, jobs
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.errors import NotFound, Rejected
 from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, Json, Key
-from modelyard.reconcile.builds.log_keeper import PAUSE_SECONDS
+from modelyard.reconcile.builds.build_log import POLL_SECONDS
 from modelyard.resources.build_job import CONTAINER
 
 NAME = "image-m-1-log"
@@ -35,7 +35,7 @@ async def building(harness: OperatorHarness, log: str) -> str:
     await begin(harness)
     name = pod(harness, {"running": {}})
     harness.cluster.logs[name] = log
-    await harness.play(PAUSE_SECONDS + 1, alone=True)
+    await harness.play(POLL_SECONDS + 1, alone=True)
     return name
 
 
@@ -50,7 +50,7 @@ async def test_it_is_there_while_the_build_runs(harness: OperatorHarness) -> Non
     assert harness.status("Image")["imageBuildLogUri"] == CONFIG_MAPS.path("default", NAME)
     assert harness.record("Image", 1)["build-log"] == NAME
     harness.cluster.logs[name] += "[Push] model m:1: 40 MiB of 100 MiB\n"
-    await harness.play(PAUSE_SECONDS + 1, alone=True)
+    await harness.play(POLL_SECONDS + 1, alone=True)
     assert kept(harness).endswith("[Push] model m:1: 40 MiB of 100 MiB\n")
     assert harness.status("Image")["progress"] == "Push, model m:1: 40 MiB of 100 MiB"
 
@@ -72,14 +72,14 @@ async def test_however_often_it_is_asked_it_writes_rarely(harness: OperatorHarne
             harness.queue.add(key)
         await harness.settle()
     assert len(harness.cluster.writes) == before
-    await harness.play(PAUSE_SECONDS + 1, alone=True)
+    await harness.play(POLL_SECONDS + 1, alone=True)
     assert kept(harness).endswith("line 19\n")
 
 
 async def test_a_pod_that_does_not_come_up_says_why(harness: OperatorHarness) -> None:
     await begin(harness)
     pod(harness, {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}})
-    await harness.play(PAUSE_SECONDS + 1, alone=True)
+    await harness.play(POLL_SECONDS + 1, alone=True)
     assert "cannot pull modelyard:dev: no such image" in harness.status("Image")["progress"]
     assert "imageBuildLogUri" not in harness.status("Image")
 
@@ -97,7 +97,7 @@ async def test_it_comes_again_after_it_was_deleted(harness: OperatorHarness) -> 
     name = await building(harness, "[Fetch] a\n")
     harness.cluster.remove(CONFIG_MAPS, "default", NAME)
     harness.cluster.logs[name] += "[Fetch] b\n"
-    await harness.play(3 * PAUSE_SECONDS, alone=True)
+    await harness.play(3 * POLL_SECONDS, alone=True)
     assert kept(harness) == "[Fetch] a\n[Fetch] b\n"
 
 
@@ -106,7 +106,7 @@ async def test_a_new_process_goes_on(harness: OperatorHarness) -> None:
     await harness.stop()
     await harness.start()
     harness.cluster.logs[name] += "[Fetch] b\n"
-    await harness.play(PAUSE_SECONDS + 1, alone=True)
+    await harness.play(POLL_SECONDS + 1, alone=True)
     assert kept(harness) == "[Fetch] a\n[Fetch] b\n"
 
 

@@ -1,0 +1,92 @@
+"""The log of a build, copied to a ConfigMap in the Image's namespace: while the build runs, and at its end."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from modelyard.api import labels
+from modelyard.api.revision import Revision
+from modelyard.contract.build_progress import latest_progress
+from modelyard.kube.errors import AlreadyExists, Forbidden, NotFound, Rejected
+from modelyard.kube.types import CONFIG_MAPS, Json
+from modelyard.reconcile import revisions
+from modelyard.reconcile.builds.pods import list_pods, pending_reason, read_log
+from modelyard.reconcile.children import NameTaken, check_owner
+from modelyard.reconcile.context import Context
+from modelyard.reconcile.objects import BuildSnapshot, CustomObject
+from modelyard.resources.revision import metadata
+
+_LOG: Final = logging.getLogger(__name__)
+POLL_SECONDS: Final = 3.0  # minimum time between two reads of a log, and so between two writes of the status
+# A ConfigMap has at most 1 MiB: https://kubernetes.io/docs/concepts/configuration/configmap/
+_MAX_BYTES: Final = 256 * 1024
+
+
+async def update(ctx: Context, obj: CustomObject, revision: Revision, job: str) -> str:
+    """Copy the log of a running build to its ConfigMap; return the progress of the build for the status.
+
+    Within POLL_SECONDS of the last call the function returns the last progress and reads nothing.
+    """
+    snapshot = ctx.cache.build_jobs.snapshot(job)
+    if snapshot and (ctx.now() - snapshot.time).total_seconds() < POLL_SECONDS:
+        return snapshot.progress
+    pods = await list_pods(ctx, job)
+    log = _last_bytes(await read_log(ctx, pods))
+    progress = latest_progress(log) or await pending_reason(ctx, job, pods)
+    stored_log = await _store(ctx, obj, revision, log, snapshot)
+    ctx.cache.build_jobs.put_snapshot(job, BuildSnapshot(ctx.now(), stored_log, progress))
+    return progress
+
+
+async def store_final(
+    ctx: Context, obj: CustomObject, revision: Revision, job: str, pods: list[Json]
+) -> None:
+    """Copy the log of a build that has ended to its ConfigMap."""
+    log = _last_bytes(await read_log(ctx, pods))
+    await _store(ctx, obj, revision, log, ctx.cache.build_jobs.snapshot(job))
+
+
+def _last_bytes(log: str) -> str:
+    return log.encode()[-_MAX_BYTES:].decode(errors="ignore")
+
+
+async def _store(
+    ctx: Context, obj: CustomObject, revision: Revision, log: str, snapshot: BuildSnapshot | None
+) -> str:
+    """Write a log that changed, and the name of its ConfigMap to the revision; return the stored log.
+
+    Returns an empty string if the API server rejects the ConfigMap: a build does not fail for its log.
+    """
+    stored_log = snapshot.stored_log if snapshot else ""
+    if not log or log == stored_log:
+        return stored_log
+    try:
+        name = await _write(ctx, obj, revision, log, exists=bool(stored_log))
+    except Forbidden:
+        raise
+    except (NameTaken, NotFound, Rejected) as error:
+        _LOG.warning("cannot store the log of the build of %s: %s", revision.id, error)
+        return ""
+    if revision.annotations.get(labels.BUILD_LOG) != name:
+        await revisions.annotate(ctx, revision, {labels.BUILD_LOG: name})
+    return log
+
+
+async def _write(ctx: Context, obj: CustomObject, revision: Revision, log: str, *, exists: bool) -> str:
+    """Create or patch the ConfigMap of a log; return its name.
+
+    Raises NameTaken if the name belongs to an object of another owner.
+    """
+    name = labels.log_name(obj.key.name, revision.version)
+    data = {"data": {"log": log}}
+    if not exists:
+        body = {**CONFIG_MAPS.header(), "metadata": metadata(revisions.as_owner(obj), name), **data}
+        try:
+            await ctx.client.create(CONFIG_MAPS, obj.key.namespace, body)
+        except AlreadyExists:
+            check_owner(obj, CONFIG_MAPS, await ctx.client.get(CONFIG_MAPS, obj.key.namespace, name))
+        else:
+            return name
+    await ctx.client.patch(CONFIG_MAPS, obj.key.namespace, name, data)
+    return name

@@ -1,0 +1,69 @@
+"""Failures of builds, as the error of an Image's status describes them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from modelyard.api.status import ErrorDetail, ErrorResponse
+from modelyard.coded_error import CodedError
+from modelyard.contract.build_request import BuildError
+from modelyard.kube.types import Json
+from modelyard.reconcile.builds.pods import terminated
+from modelyard.reconcile.builds.request import NotOfferedError
+from modelyard.reconcile.objects import BuildJob
+
+
+class Failure(NamedTuple):
+    """A failed attempt of a build. The operator retries after a transient failure."""
+
+    error: ErrorResponse
+    transient: bool = False
+
+
+def failure_of_error(error: CodedError) -> Failure:
+    """Return the failure for an error of the registry or of the build's inputs."""
+    return Failure(_response(error.code, str(error), transient=error.transient), error.transient)
+
+
+def failure_of_refusal(error: NotOfferedError) -> Failure:
+    """Return the failure for a request of something that the chart does not offer."""
+    return Failure(_response(error.code, str(error)))
+
+
+def failure_of_rejected_job(message: str) -> Failure:
+    """Return the failure for a Job that the API server rejected with this message."""
+    return Failure(_response("BuildRefused", f"the API server rejected the build Job: {message}"))
+
+
+def failure_of_result(error: BuildError) -> Failure:
+    """Return the failure for an error that the builder reported."""
+    details = tuple(ErrorDetail(code=detail.code, message=detail.message) for detail in error.details)
+    response = _response(error.code, f"{error.step}: {error.message}", transient=error.transient)
+    return Failure(response.model_copy(update={"details": details}), error.transient)
+
+
+def failure_without_result(job: BuildJob, pods: list[Json], deadline_seconds: float) -> Failure:
+    """Return the failure for a Job that ended without a result, from the status of its newest pod."""
+    if job.reason == "DeadlineExceeded":
+        minutes = deadline_seconds / 60
+        message = f"the build took longer than {minutes:g} minutes: raise the chart's build.deadlineSeconds"
+        return Failure(_response("BuildDeadlineExceeded", message, status=504))
+    newest = pods[-1] if pods else {}
+    ended = terminated(newest)
+    if ended.get("reason") == "OOMKilled":
+        message = "the build ran out of memory: raise the chart's build.resources.limits.memory"
+        return Failure(_response("BuildOutOfMemory", message, status=507))
+    pod_status = newest.get("status", {})
+    if pod_status.get("reason") == "Evicted":
+        detail = pod_status.get("message", "").rstrip(". ")
+        message = f"the node ended the build: {detail}: raise the chart's build.workspaceSize"
+        return Failure(_response("BuildEvicted", message, status=507))
+    exit_code = f" (exit code {ended['exitCode']})" if "exitCode" in ended else ""
+    message = f"the build's pod ended without a result{exit_code}"
+    return Failure(_response("BuildLost", message, transient=True), transient=True)
+
+
+def _response(
+    code: str, message: str, *, transient: bool = False, status: int | None = None
+) -> ErrorResponse:
+    return ErrorResponse(code=code, message=message, status_code=status or (503 if transient else 400))

@@ -1,0 +1,226 @@
+"""The life of a build: its image is found in the registry, or a Job builds it and reports a result."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import logging
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from modelyard.api import labels
+from modelyard.api.revision import Revision
+from modelyard.coded_error import CodedError
+from modelyard.contract.build_request import BuildRequest
+from modelyard.contract.scoring_runtime import runtime_version
+from modelyard.kube.errors import AlreadyExists, Forbidden, Rejected
+from modelyard.kube.types import JOBS, SECRETS, Json
+from modelyard.metrics import BUILDS
+from modelyard.oci.reference import parse_reference
+from modelyard.reconcile.builds import build_log
+from modelyard.reconcile.builds.failures import (
+    Failure,
+    failure_of_error,
+    failure_of_refusal,
+    failure_of_rejected_job,
+    failure_of_result,
+    failure_without_result,
+)
+from modelyard.reconcile.builds.input_hash import input_hash
+from modelyard.reconcile.builds.pods import find_result, list_pods
+from modelyard.reconcile.builds.request import (
+    Credentials,
+    NotOfferedError,
+    build_request,
+    claims_of,
+    secrets_of,
+)
+from modelyard.reconcile.context import Context
+from modelyard.reconcile.objects import BuildJob, CustomObject
+from modelyard.resources.build_job import build_job, request_secret
+from modelyard.resources.build_pod import BuildAttempt
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Waiting(NamedTuple):
+    """A build that needs an object which does not exist yet."""
+
+    reason: str  # of the status, one CamelCase word
+    message: str
+
+
+class Running(NamedTuple):
+    """A build whose Job has not ended. Reconcile again after POLL_SECONDS for the next progress."""
+
+    message: str
+    progress: str | None = None
+
+
+class Built(NamedTuple):
+    """A build whose image is in the registry."""
+
+    location: str  # pinned by digest
+
+
+BuildState = Waiting | Running | Built | Failure
+
+
+async def advance(
+    ctx: Context,
+    obj: CustomObject,
+    revision: Revision,
+    manifest: Json,
+    models: Mapping[str, Json],
+    attempt: int,
+) -> BuildState:
+    """Take the next step of a build attempt, if one is due, and return the state of the build.
+
+    `manifest` is the content of the Manifest's version, `models` that of each Model's version by id.
+    """
+    job = _find_job(ctx, revision, attempt)
+    if job and (state := await _job_state(ctx, obj, revision, job)):
+        return state
+    credentials = await _read_credentials(ctx, obj.key.namespace, secrets_of(manifest, models))
+    if isinstance(credentials, Waiting):
+        return credentials
+    request = build_request(
+        obj.key.namespace, obj.key.name, revision.data, manifest, models, ctx.settings, credentials
+    )
+    try:
+        request = await _tag_by_inputs(ctx, request)
+        digest = await ctx.registry.digest(f"{request.repository}:{request.tag}")
+    except CodedError as error:
+        return failure_of_error(error)
+    if digest:
+        BUILDS.labels(result="reused").inc()
+        return Built(_location(ctx, obj, digest))
+    return await _start(ctx, obj, revision, request, attempt)
+
+
+async def _job_state(ctx: Context, obj: CustomObject, revision: Revision, job: BuildJob) -> BuildState | None:
+    """Return the state of a Job, None if the Secret with its request has yet to be created."""
+    if job.complete or job.failed:
+        return await _final_state(ctx, obj, revision, job)
+    if job.pushed and (built := await _pushed_image(ctx, obj, revision, job)):
+        return built
+    if await _has_request(ctx, job):
+        return _running(ctx, revision, job.name, await build_log.update(ctx, obj, revision, job.name))
+    return None
+
+
+def _find_job(ctx: Context, revision: Revision, attempt: int) -> BuildJob | None:
+    for job in ctx.cache.build_jobs.of_image(revision.key):
+        if job.version == revision.version and job.attempt == attempt:
+            return job
+    return None
+
+
+async def _tag_by_inputs(ctx: Context, request: BuildRequest) -> BuildRequest:
+    """Return the request with the hash of its inputs as tag, and with the digest of the hashed base image."""
+    digest = await ctx.registry.digest(request.base_image)
+    # A base image that no registry has may be in the Docker engine of the build's node.
+    tag = input_hash(request, digest or request.base_image, runtime_version())
+    base = str(parse_reference(request.base_image).at(digest)) if digest else request.base_image
+    return request.model_copy(update={"tag": tag, "base_image": base})
+
+
+def _location(ctx: Context, obj: CustomObject, digest: str) -> str:
+    registry = ctx.settings.registry
+    return f"{registry.pull_name}/{registry.repository}/{obj.key.namespace}/{obj.key.name}@{digest}"
+
+
+async def _start(
+    ctx: Context, obj: CustomObject, revision: Revision, request: BuildRequest, attempt: int
+) -> BuildState:
+    """Create the Job of an attempt, then the Secret with its request."""
+    namespace, name = obj.key.namespace, obj.key.name
+    try:
+        claims = claims_of(request, namespace, ctx.settings)
+    except NotOfferedError as error:
+        return failure_of_refusal(error)
+    job = labels.job_name(obj.uid, revision.version, attempt)
+    reference = f"{request.repository}:{request.tag}"
+    build = BuildAttempt(
+        job, f"{namespace}/{name}", revision.version, attempt, reference, request.builder, claims
+    )
+    try:
+        created = await ctx.client.create(JOBS, ctx.settings.namespace, build_job(build, ctx.settings))
+    except AlreadyExists:
+        created = await ctx.client.get(JOBS, ctx.settings.namespace, build.name)
+    except Forbidden:
+        raise
+    except Rejected as error:
+        return failure_of_rejected_job(error.message)
+    ctx.cache.build_jobs.put(created)
+    await _create_request(ctx, build, created["metadata"]["uid"], request)
+    _LOG.info("build %s of %s started", build.name, revision.id)
+    await ctx.recorder.record(obj, "Building", f"building {revision.id}, attempt {attempt}")
+    return _running(ctx, revision, build.name)
+
+
+def _running(ctx: Context, revision: Revision, job: str, progress: str | None = None) -> Running:
+    return Running(f"building {revision.id} in Job {ctx.settings.namespace}/{job}", progress)
+
+
+async def _has_request(ctx: Context, job: BuildJob) -> bool:
+    """Return True if the Secret with the request of a Job exists, as it does once the build was observed."""
+    if ctx.cache.build_jobs.snapshot(job.name):
+        return True
+    return await ctx.client.get_or_none(SECRETS, ctx.settings.namespace, job.name) is not None
+
+
+async def _create_request(ctx: Context, build: BuildAttempt, job_uid: str, request: BuildRequest) -> None:
+    """Create the Secret with the request of a Job, owned by the Job so that it is deleted with it.
+
+    The pod starts once the Secret exists. An operator that was killed between the two creations creates the
+    Secret at the next reconcile.
+    """
+    with contextlib.suppress(AlreadyExists):
+        await ctx.client.create(SECRETS, ctx.settings.namespace, request_secret(build, job_uid, request))
+
+
+async def _read_credentials(ctx: Context, namespace: str, names: list[str]) -> Credentials | Waiting:
+    credentials = {}
+    for name in names:
+        secret = await ctx.client.get_or_none(SECRETS, namespace, name)
+        if secret is None:
+            return Waiting("SecretNotFound", f"waiting for Secret {name}, which does not exist")
+        credentials[name] = {key: _decode(value) for key, value in secret.get("data", {}).items()}
+    return credentials
+
+
+def _decode(value: str) -> str:
+    """Decode a value of a Secret; binary values, which are no UTF-8, stay in base64."""
+    try:
+        return base64.b64decode(value).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return value
+
+
+async def _pushed_image(ctx: Context, obj: CustomObject, revision: Revision, job: BuildJob) -> Built | None:
+    """Return the image of a build whose log reports the push, None if the registry does not confirm it."""
+    try:
+        digest = await ctx.registry.digest(job.reference)
+    except CodedError:
+        return None  # the result of the pod follows in a second
+    if digest is None:
+        return None
+    await build_log.store_final(ctx, obj, revision, job.name, await list_pods(ctx, job.name))
+    BUILDS.labels(result="succeeded").inc()
+    return Built(_location(ctx, obj, digest))
+
+
+async def _final_state(ctx: Context, obj: CustomObject, revision: Revision, job: BuildJob) -> BuildState:
+    """Return the result of a Job that has ended."""
+    pods = await list_pods(ctx, job.name)
+    await build_log.store_final(ctx, obj, revision, job.name, pods)
+    result = find_result(pods)
+    if result and result.digest:
+        BUILDS.labels(result="succeeded").inc()
+        return Built(_location(ctx, obj, result.digest))
+    BUILDS.labels(result="failed").inc()
+    if result and result.error:
+        return failure_of_result(result.error)
+    return failure_without_result(job, pods, ctx.settings.build.deadline_seconds)
