@@ -1,1 +1,1 @@
-"""The Python packages of an image, installed for its Python and platform with nothing of the image run."""
+"""Installation of Python packages for an image, without running a program of the image or of a package."""

@@ -1,7 +1,7 @@
-"""The way out that many errors have in common."""
+"""The way out that many errors of this builder share."""
 
 from __future__ import annotations
 
 from typing import Final
 
-DOCKER: Final = "set properties.builder of the manifest's targetRuntime to Docker, which can"
+USE_DOCKER_BUILDER: Final = "set properties.builder of the manifest's targetRuntime to Docker"

@@ -37,7 +37,7 @@ from rattler.package import BuildString, PackageName
 from rattler.virtual_package import GenericVirtualPackage
 
 from modelyard.builder.disk import disk_errors
-from modelyard.builder.environment.bytecode import unchecked
+from modelyard.builder.environment.bytecode import make_unchecked
 from modelyard.builder.environment.conda_errors import rattler_errors
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_settings import CondaSettings
@@ -247,7 +247,7 @@ def _settle(folder: Path) -> None:
         kept = {key: value for key, value in record.items() if key not in _MACHINE}
         file.write_text(json.dumps(kept, indent=1, sort_keys=True))
     for file in folder.rglob("*.pyc"):
-        unchecked(file)
+        make_unchecked(file)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Which packages a folder holds, for bill of materials and provenance."""
+"""The packages installed in a folder, for the bill of materials and the provenance of an image."""
 
 from __future__ import annotations
 
@@ -13,43 +13,47 @@ from urllib.parse import quote
 
 @dataclass(frozen=True)
 class Package:
-    """An installed package as it says itself; plain values, since a layer that is reused has it as JSON."""
+    """An installed package by its own metadata. All fields are JSON values: a cached layer stores them."""
 
     name: str
     version: str
     license: str | None = None
-    """An SPDX expression, or the name that its author wrote."""
+    """An SPDX expression, or the name of the licence in the author's words."""
     ecosystem: str = "pypi"
-    """A type of package URL: pypi, conda."""
+    """The type of the package URL: pypi or conda."""
     qualifiers: str = ""
-    """Of the package URL: `build=h767d61c_3&subdir=linux-64`."""
+    """The qualifiers of the package URL, such as `build=h767d61c_3&subdir=linux-64`."""
     digest: str | None = None
-    """sha256:<64 hex> of the file that it came in; in `pypi`, of its RECORD, which has those of its files."""
+    """sha256:<64 hex> of a conda package's file, or of the RECORD of a `pypi` package, which lists the hashes
+    of its files."""
 
     @property
     def purl(self) -> str:
-        """https://github.com/package-url/purl-spec/blob/main/types/pypi-definition.json"""
+        """Return the package URL.
+
+        Names of PyPI are normalized as in
+        https://github.com/package-url/purl-spec/blob/main/types/pypi-definition.json.
+        """
         name = self.name.lower().replace("_", "-") if self.ecosystem == "pypi" else self.name
         return package_url(self.ecosystem, name, self.version, self.qualifiers)
 
 
 def package_url(kind: str, name: str, version: str, qualifiers: str = "") -> str:
-    """`pkg:kind/name@version?qualifiers`."""
-    return f"pkg:{kind}/{quote(name, safe='')}@{quote(version, safe='')}" + (
-        f"?{qualifiers}" if qualifiers else ""
-    )
+    """Return `pkg:kind/name@version?qualifiers`, without the question mark if there are no qualifiers."""
+    url = f"pkg:{kind}/{quote(name, safe='')}@{quote(version, safe='')}"
+    return f"{url}?{qualifiers}" if qualifiers else url
 
 
 def find_packages(folder: Path) -> list[Package]:
-    """All packages below the folder, an environment or a runtime, by name."""
+    """Return all packages below a folder, such as an environment or a runtime, sorted by name."""
     conda = list(_conda_packages(folder))
-    theirs = {info for _, infos in conda for info in infos}
-    listed = [*(package for package, _ in conda), *_pip_packages(folder, theirs)]
-    return sorted(listed, key=lambda package: (package.name.lower(), package.version))
+    dist_infos_of_conda = {name for _, names in conda for name in names}
+    found = [*(package for package, _ in conda), *_pip_packages(folder, dist_infos_of_conda)]
+    return sorted(found, key=lambda package: (package.name.lower(), package.version))
 
 
 def _conda_packages(folder: Path) -> Iterator[tuple[Package, frozenset[str]]]:
-    """Those of a conda environment, each with the names of the dist-info folders that came in it."""
+    """Yield the conda packages, each with the names of its dist-info folders."""
     for file in folder.rglob("conda-meta/*.json"):
         record = json.loads(file.read_bytes())
         package = Package(
@@ -64,21 +68,22 @@ def _conda_packages(folder: Path) -> Iterator[tuple[Package, frozenset[str]]]:
         yield package, frozenset(path.parent.name for path in paths if path.parent.suffix == ".dist-info")
 
 
-def _pip_packages(folder: Path, but: Set[str]) -> Iterator[Package]:
+def _pip_packages(folder: Path, excluded: Set[str]) -> Iterator[Package]:
+    """Yield the packages with a dist-info folder, except for folders with an excluded name."""
     for info in folder.rglob("*.dist-info"):
-        if info.name in but:
+        if info.name in excluded:
             continue
         installed = Distribution.at(info)
         yield Package(
             name=installed.metadata["Name"],
             version=installed.metadata["Version"],
-            license=installed.metadata["License-Expression"] or _short(installed.metadata["License"]),
+            license=installed.metadata["License-Expression"] or _license_name(installed.metadata["License"]),
             digest=_digest(installed.read_text("RECORD")),
         )
 
 
-def _short(text: str | None) -> str | None:
-    """The name of a licence; many packages have its whole text there."""
+def _license_name(text: str | None) -> str | None:
+    """Return the field License, None if it holds the whole text of a licence, as in many packages."""
     return text.strip() if text and "\n" not in text.strip() else None
 
 

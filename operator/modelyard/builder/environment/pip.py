@@ -1,4 +1,7 @@
-"""Installs requirements for an image that is elsewhere: wheels only, so nothing of them is run."""
+"""Installation of requirements and of the scoring runtime into a folder of a future image.
+
+Only wheels are installed, so no code of a package runs in the build.
+"""
 
 from __future__ import annotations
 
@@ -12,67 +15,66 @@ from typing import Final
 
 from modelyard.builder.disk import disk_errors
 from modelyard.builder.environment.pip_settings import PipSettings
-from modelyard.builder.environment.reproducible_tree import (
-    clean,
-    compile_bytecode,
-)
-from modelyard.builder.environment.requirements import checked
+from modelyard.builder.environment.reproducible_tree import compile_bytecode, make_reproducible
+from modelyard.builder.environment.requirements import parse_requirements
 from modelyard.builder.environment.target import Target
 from modelyard.builder.environment.uv import uv_install
 from modelyard.builder.log import BuildLog
 from modelyard.contract.image_layout import ENVIRONMENT, RUNTIME
-from modelyard.contract.scoring_runtime import (
-    PACKAGE,
-    RUNTIME_REQUIREMENTS,
-    runtime_files,
-)
+from modelyard.contract.scoring_runtime import PACKAGE, RUNTIME_REQUIREMENTS, runtime_files
 
-_PYTHON_HERE: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
+_PYTHON_OF_BUILDER: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def install_requirements(
-    requirements: str, target: Target, folder: Path, settings: PipSettings, log: BuildLog
+    text: str, target: Target, folder: Path, settings: PipSettings, log: BuildLog
 ) -> None:
-    """Makes of a folder, a new one or a conda environment, a user base with the packages:
-    `lib/python3.X/site-packages` and `bin`, live with PYTHONUSERBASE and PATH
-    (https://docs.python.org/3/library/site.html#site.USER_BASE).
+    """Install the requirements of a requirements.txt into a folder, which is new or a conda environment.
 
-    Equal versions give an equal folder. Raises RequirementsInvalidError, WheelMissingError,
-    PackageNotFoundError, RequirementsConflictError, the PackageIndex errors, DiskFullError, PipFailedError.
+    The folder becomes a user base (https://docs.python.org/3/library/site.html#site.USER_BASE) with
+    `lib/python3.X/site-packages` and `bin`. Python finds it by PYTHONUSERBASE, the shell by PATH. Equal
+    versions make equal folders.
+
+    Raises RequirementsInvalidError, WheelMissingError, PackageNotFoundError, RequirementsConflictError,
+    PackageIndexForbiddenError, PackageIndexUntrustedError, PackageIndexUnavailableError, SourceDeniedError,
+    DiskFullError, BuildStepFailedError and PipFailedError.
     """
-    wanted = checked(requirements)
-    with _work(folder) as work:
+    requirements = parse_requirements(text)
+    with _uv_folder(folder) as work:
         lib = folder / "lib" / f"python{target.minor}"
         lib.mkdir(parents=True, exist_ok=True)
-        here = lib.with_name(_PYTHON_HERE)
-        if here != lib:
-            here.symlink_to(lib.name)  # uv names the folder after the Python that it runs with
-        uv_install(wanted, target, [f"--prefix={folder}"], work, settings, log)
-        if here != lib:
-            here.unlink()
-        shutil.rmtree(folder / "include" / "site", ignore_errors=True)  # headers, in that Python's folder
-        clean(folder, lib / "site-packages")
+        # uv names the folder after the Python that runs uv: a link of that name leads to the target's folder.
+        link = lib.with_name(_PYTHON_OF_BUILDER)
+        if link != lib:
+            link.symlink_to(lib.name)
+        uv_install(requirements, target, [f"--prefix={folder}"], work, settings, log)
+        if link != lib:
+            link.unlink()
+        # uv puts C headers into a folder of the wrong Python version, and nothing compiles in an image.
+        shutil.rmtree(folder / "include" / "site", ignore_errors=True)
+        make_reproducible(folder, lib / "site-packages")
         compile_bytecode(folder, ENVIRONMENT, target, log)
 
 
 def install_runtime(target: Target, folder: Path, settings: PipSettings, log: BuildLog) -> None:
-    """A new folder with the scoring runtime and its own dependencies side by side, which PYTHONPATH names for
-    the server's process alone. Raises as `install` does.
+    """Install the scoring runtime and its dependencies side by side into a new folder.
+
+    Only the server's process has the folder in its PYTHONPATH. Raises the errors of install_requirements.
     """
-    with _work(folder) as work:
+    with _uv_folder(folder) as work:
         folder.mkdir()
-        uv_install(
-            checked(RUNTIME_REQUIREMENTS.read_text()), target, [f"--target={folder}"], work, settings, log
-        )
-        clean(folder, folder)
+        requirements = parse_requirements(RUNTIME_REQUIREMENTS.read_text())
+        uv_install(requirements, target, [f"--target={folder}"], work, settings, log)
+        make_reproducible(folder, folder)
         for path in runtime_files():
-            (folder / PACKAGE.name / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(PACKAGE / path, folder / PACKAGE.name / path)
+            file = folder / PACKAGE.name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(PACKAGE / path, file)
         compile_bytecode(folder, RUNTIME, target, log)
 
 
 @contextmanager
-def _work(folder: Path) -> Iterator[Path]:
-    """For uv's cache, on the same file system, so that what it unpacks is linked and not copied."""
+def _uv_folder(folder: Path) -> Iterator[Path]:
+    """Create a folder for uv's cache on the file system of `folder`, where uv can link files into it."""
     with disk_errors(), TemporaryDirectory(dir=folder.parent, prefix=".uv-") as work:
         yield Path(work)

@@ -1,4 +1,4 @@
-"""What uv is told of indexes and trust, from the pip.conf that the Docker builder gives to pip."""
+"""The package indexes and CA certificates for uv, from the pip.conf that the Docker builder gives to pip."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.contract.errors import PipFailedError
 
 INDEX: Final = "UV_DEFAULT_INDEX"
-MORE_INDEXES: Final = "UV_INDEX"
-LINKS: Final = "UV_FIND_LINKS"
+EXTRA_INDEXES: Final = "UV_INDEX"
+FIND_LINKS: Final = "UV_FIND_LINKS"
+PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+"""Environment variables that name a proxy."""
 
-# The later one wins: https://pip.pypa.io/en/stable/topics/configuration/.
 _SECTIONS: Final = ("global", "install")
+"""Sections of a pip.conf that pip install reads; the later one has precedence:
+https://pip.pypa.io/en/stable/topics/configuration/."""
 _VARIABLES: Final = {
     "index-url": INDEX,
-    "extra-index-url": MORE_INDEXES,
-    "find-links": LINKS,
+    "extra-index-url": EXTRA_INDEXES,
+    "find-links": FIND_LINKS,
     "no-index": "UV_NO_INDEX",
     "trusted-host": "UV_INSECURE_HOST",
     "constraint": "UV_CONSTRAINT",
@@ -32,55 +35,58 @@ _VARIABLES: Final = {
     "timeout": "UV_HTTP_TIMEOUT",
     "retries": "UV_HTTP_RETRIES",
 }
-"""Settings of pip, and the variables that mean the same to uv: https://docs.astral.sh/uv/reference/environment/."""
-
+"""Setting of pip → uv's variable of the same meaning: https://docs.astral.sh/uv/reference/environment/."""
 _COMMA_SEPARATED: Final = frozenset({"find-links"})
-PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _INHERITED: Final = (*PROXIES, "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 @dataclass(frozen=True)
 class PipSettings:
-    """Where packages come from."""
+    """The package indexes of the platform, and how builds may reach them."""
 
     ca_bundle: Path | None = None
-    """PEM file of the authorities to trust, in place of the usual ones."""
+    """PEM file of the CA certificates to trust; None for those of uv."""
     pip_conf: Path | None = None
+    """The platform's pip.conf."""
     policy: EgressPolicy = field(default_factory=EgressPolicy)
-    """For the addresses that requirements name; those of the pip.conf are the platform's own."""
+    """Limits the URLs in requirements. The URLs of the pip.conf are the platform's own, and not limited."""
 
     def variables(self, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """Uv's environment: the pip.conf's settings, and of the inherited one only proxies and trust.
+        """Return uv's environment: the settings of the pip.conf, and inherited proxies and CA files.
 
-        Raises PipFailedError when the pip.conf cannot be read.
+        Raises PipFailedError if the pip.conf cannot be parsed.
         """
-        found = {name: inherited[name] for name in _INHERITED if name in inherited}
+        variables = {name: inherited[name] for name in _INHERITED if name in inherited}
         if self.pip_conf:
-            found |= translated(self.pip_conf.read_text())
+            variables |= uv_variables(self.pip_conf.read_text())
         if self.ca_bundle:
-            found["SSL_CERT_FILE"] = str(self.ca_bundle)
-        return found
+            variables["SSL_CERT_FILE"] = str(self.ca_bundle)
+        return variables
 
 
-def translated(pip_conf: str) -> dict[str, str]:
-    """The settings of a pip.conf as uv's variables; what says nothing about indexes has none.
+def uv_variables(pip_conf: str) -> dict[str, str]:
+    """Return the settings of a pip.conf as uv's variables, without settings that have no variable.
 
-    Raises PipFailedError for what is no pip.conf; its content, which may be a password, is never part of it.
+    Raises PipFailedError if the text cannot be parsed. The message contains nothing of the text, which may
+    hold passwords.
     """
     parser = RawConfigParser()
     try:
         parser.read_string(pip_conf)
     except ParserError as error:
-        raise PipFailedError(f"the pip.conf of builds cannot be read: {type(error).__name__}") from None
+        raise PipFailedError(
+            f"the pip.conf of builds cannot be parsed ({type(error).__name__}): correct the Secret"
+            " build.pip.secretName"
+        ) from None
     settings: dict[str, str] = {}
     for section in _SECTIONS:
         if parser.has_section(section):
             settings |= {name.replace("_", "-"): value for name, value in parser.items(section)}
-    variables = {
-        _VARIABLES[name]: ("," if name in _COMMA_SEPARATED else " ").join(value.split())
-        for name, value in settings.items()
-        if name in _VARIABLES and value.split()
-    }
+    variables: dict[str, str] = {}
+    for name, value in settings.items():
+        words = value.split()
+        if name in _VARIABLES and words:
+            variables[_VARIABLES[name]] = ("," if name in _COMMA_SEPARATED else " ").join(words)
     if proxy := settings.get("proxy"):
         variables |= dict.fromkeys(PROXIES, proxy)
     if settings.get("pre", "").lower() in {"1", "true", "yes", "on"}:

@@ -1,4 +1,4 @@
-"""Makes of what uv installed a folder that is the same wherever and whenever it was made."""
+"""Removal of everything from a folder of installed packages that depends on the builder or on the time."""
 
 from __future__ import annotations
 
@@ -21,89 +21,91 @@ from modelyard.contract.errors import BuildStepFailedError
 
 _COMPILE_SECONDS: Final = 900
 _START_SECONDS: Final = 30
-_COMPILERS: Final = 8
-"""Processes of up to 50 MB each: a pod sees all cores of its node, and may use few."""
+_MAX_COMPILERS: Final = 8
+"""Most compiler processes, of up to 50 MB each: a pod sees all cores of its node, and may use only few."""
 
 _SHEBANG: Final = b"#!/usr/bin/env python3\n"
-_PYTHON_HERE: Final = re.escape(sys.executable.encode())
-# A path that is too long for a shebang comes by way of a shell: https://github.com/pypa/distlib/blob/master/distlib/scripts.py
-_OWN_SHEBANG: Final = re.compile(
-    rb"\A#!(?:%b\n|/bin/sh\n'''exec' '?%b'? [^\n]*\n' '''\n)" % (_PYTHON_HERE, _PYTHON_HERE)
+_PYTHON_OF_BUILDER: Final = re.escape(sys.executable.encode())
+# A script starts a shell if the path of its Python is too long for a shebang:
+# https://github.com/pypa/distlib/blob/master/distlib/scripts.py
+_SHEBANG_OF_BUILDER: Final = re.compile(
+    rb"\A#!(?:%b\n|/bin/sh\n'''exec' '?%b'? [^\n]*\n' '''\n)" % (_PYTHON_OF_BUILDER, _PYTHON_OF_BUILDER)
 )
-# Half of scikit-learn's and SciPy's modules; who imports them all the same waits for their compilation.
+# Tests are not compiled: they are half of the modules of scikit-learn and SciPy, and seldom imported.
 _TESTS: Final = "^{folder}/.*/tests?/"
-# Where a package came from: a URL may hold a credential, a time is never the same.
-_UNWANTED: Final = ("direct_url.json", "uv_cache.json", "uv_build.json")
+# Files about the origin of a package: a URL may contain a credential, and times differ between builds.
+_ORIGIN_FILES: Final = ("direct_url.json", "uv_cache.json", "uv_build.json")
 
 
-def clean(folder: Path, packages: Path) -> None:
-    """Scripts, in `bin`, find the Python of the image, and dist-info says only what is equal each time."""
+def make_reproducible(folder: Path, packages: Path) -> None:
+    """Remove from a folder what depends on the builder.
+
+    Scripts in `bin` start the Python of the image. The dist-info folders in `packages` lose their files about
+    the origin of a package.
+    """
     (folder / ".lock").unlink(missing_ok=True)
     changed: dict[str, bytes] = {}
     for script in filter(Path.is_file, (folder / "bin").glob("*")):
         content = script.read_bytes()
-        if _OWN_SHEBANG.match(content):
-            content = _OWN_SHEBANG.sub(_SHEBANG, content)
-            _write(script, content)
+        if _SHEBANG_OF_BUILDER.match(content):
+            content = _SHEBANG_OF_BUILDER.sub(_SHEBANG, content)
+            _replace(script, content)
             changed[os.path.relpath(script, packages)] = content
     for info in packages.glob("*.dist-info"):
-        for name in _UNWANTED:
+        for name in _ORIGIN_FILES:
             (info / name).unlink(missing_ok=True)
         record = info / "RECORD"
         if record.is_file():
-            _write(record, _record(record.read_text(), packages, changed).encode())
+            _replace(record, _updated_record(record.read_text(), packages, changed).encode())
 
 
-def compile_bytecode(folder: Path, place: str, target: Target, log: BuildLog) -> None:
-    """Byte code beside each module, since a read-only container can keep none; `place` is the folder in the
-    image. None of it when there is no Python of the target's version here, and the log says so.
+def compile_bytecode(folder: Path, image_folder: str, target: Target, log: BuildLog) -> None:
+    """Compile the modules of a folder, since a container with a read-only file system cannot store byte code.
+
+    `image_folder` is the path of the folder in the image, for tracebacks. If the builder has no Python of the
+    target's version, nothing is compiled and the log says so. Raises BuildStepFailedError if the compiler
+    crashes.
     """
-    python = _interpreter(target)
+    python = _find_interpreter(target)
     if python is None:
         log.write(f"no byte code: the builder has no Python {target.minor}, so containers start more slowly")
         return
-    # Nothing changes below it, so it is not checked. Packages may have files for other versions of Python,
-    # which do not compile: what counts is that it ran. No folder of a package is ever one to import from.
-    workers = str(min(_COMPILERS, len(os.sched_getaffinity(0))))
-    command = [
-        python,
-        "-s",
-        "-m",
-        "compileall",
-        "-qq",
-        "-j",
-        workers,
-        "--invalidation-mode",
-        "unchecked-hash",
-    ]
-    command += ["-x", _TESTS.format(folder=re.escape(str(folder)))]
-    command += ["-s", str(folder), "-p", place, str(folder)]
+    workers = min(_MAX_COMPILERS, len(os.sched_getaffinity(0)))
+    # Python does not compare unchecked byte code with its source, which never changes in an image.
+    options = ["-qq", "-j", str(workers), "--invalidation-mode", "unchecked-hash"]
+    options += ["-x", _TESTS.format(folder=re.escape(str(folder)))]
+    options += ["-s", str(folder), "-p", image_folder]
+    # The compiler runs in / and without a user site (-s), so it imports no module of the packages.
     done = subprocess.run(  # noqa: S603 - our own command, with no shell
-        command,
+        [python, "-s", "-m", "compileall", *options, str(folder)],
         env={"PYTHONHASHSEED": "0"},
         cwd="/",
         check=False,
         capture_output=True,
         timeout=_COMPILE_SECONDS,
     )
+    # The exit code is 1 if a file does not compile: packages may have files for other versions of Python.
     if done.returncode not in {0, 1}:
-        raise BuildStepFailedError(f"byte code could not be made: {done.stderr.decode(errors='replace')}")
+        raise BuildStepFailedError(f"byte code cannot be compiled: {done.stderr.decode(errors='replace')}")
 
 
-def _interpreter(target: Target) -> str | None:
-    """A Python of the target's minor version, which is what byte code is for."""
+def _find_interpreter(target: Target) -> str | None:
+    """Return the path of a Python of the target's minor version, to which byte code is specific, or None."""
     if target.minor == f"{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable
-    found = shutil.which(f"python{target.minor}")
-    if found is None:
+    path = shutil.which(f"python{target.minor}")
+    if path is None:
         return None
-    # A name alone says little: a version manager has one for each version that it could install.
-    ran = subprocess.run([found, "-I", "-c", ""], check=False, capture_output=True, timeout=_START_SECONDS)  # noqa: S603
-    return found if ran.returncode == 0 else None
+    # The command may not work: a version manager has one for each version that it could install.
+    ran = subprocess.run([path, "-I", "-c", ""], check=False, capture_output=True, timeout=_START_SECONDS)  # noqa: S603
+    return path if ran.returncode == 0 else None
 
 
-def _record(text: str, packages: Path, changed: Mapping[str, bytes]) -> str:
-    """A RECORD of what is there: https://packaging.python.org/en/latest/specifications/recording-installed-packages/."""
+def _updated_record(text: str, packages: Path, changed: Mapping[str, bytes]) -> str:
+    """Return a RECORD of the files that exist, with the new hashes of changed files.
+
+    Its format: https://packaging.python.org/en/latest/specifications/recording-installed-packages/.
+    """
     rows = {}
     for path, *entry in csv.reader(io.StringIO(text)):
         if path in changed:
@@ -116,8 +118,8 @@ def _record(text: str, packages: Path, changed: Mapping[str, bytes]) -> str:
     return out.getvalue()
 
 
-def _write(path: Path, content: bytes) -> None:
-    """A file of its own: the old one may be a hard link to the cache."""
+def _replace(path: Path, content: bytes) -> None:
+    """Write a new file in place of one that may be a hard link into uv's cache, and keep its mode."""
     mode = path.stat().st_mode
     path.unlink()
     path.write_bytes(content)

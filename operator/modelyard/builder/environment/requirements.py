@@ -1,7 +1,8 @@
-"""Which lines of a requirements.txt are for the builder that runs nothing.
+"""The lines of a requirements.txt that a builder can install without running a program of a package.
 
-The rest is refused with its way out: what would have to be built needs the Docker builder, and what names a
-file must not, since files here are the builder's, credentials among them.
+Other lines are refused with the way out. A package without a wheel needs the Docker builder. Paths are
+refused because they would name files of the builder, its credentials among them. Requirements are parsed by
+`packaging`, as in pip itself. `packaging` does not parse options, so these have the table below.
 """
 
 from __future__ import annotations
@@ -11,78 +12,86 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from modelyard.builder.environment.advice import DOCKER
-from modelyard.contract.errors import (
-    RequirementsInvalidError,
-    WheelMissingError,
-)
-from modelyard.contract.urls import (
-    PACKAGE_SUFFIXES,
-)
+from packaging.requirements import InvalidRequirement, Requirement
+
+from modelyard.builder.environment.advice import USE_DOCKER_BUILDER
+from modelyard.contract.errors import RequirementsInvalidError, WheelMissingError
+from modelyard.contract.urls import PACKAGE_SUFFIXES
 from modelyard.redaction import redact_text
 
-_CONTINUED: Final = re.compile(r"\\\r?\n")
+_CONTINUATION: Final = re.compile(r"\\\r?\n")
 _COMMENT: Final = re.compile(r"(?:^|\s+)#.*$", re.MULTILINE)
 _VARIABLE: Final = re.compile(r"\$\{\w+\}")
 _OPTION: Final = re.compile(r"(--?[A-Za-z][A-Za-z-]*)(?:[=\s]\s*(\S+))?")
-_SECOND_OPTION: Final = re.compile(r"\s-(?!-hash[=\s])")
-_WEB: Final = re.compile(r"https?://", re.IGNORECASE)
-_ADDRESS: Final = re.compile(r"https?://\S+", re.IGNORECASE)
-_VERSION_CONTROL: Final = re.compile(r"(?:git|hg|svn|bzr)\+", re.IGNORECASE)
-_NAMED: Final = re.compile(r"[A-Za-z0-9][\w.-]*\s*(?:\[[^\]]*\]\s*)?(?:@\s*(?P<url>\S*)|(?=[<>=!~;(\s])|$)")
-"""The start of a requirement (https://peps.python.org/pep-0508/)."""
+_HASHES: Final = re.compile(r"(?:\s+--hash[=\s]\s*\S+)+$")
+_OPTION_OF_LINE: Final = re.compile(r"\s-")
+_HTTP_URL: Final = re.compile(r"https?://\S+", re.IGNORECASE)
+_VERSION_CONTROL_URL: Final = re.compile(r"(?:git|hg|svn|bzr)\+", re.IGNORECASE)
 
+# Options of a requirements.txt: https://pip.pypa.io/en/stable/reference/requirements-file-format/.
+_INDEX_OPTIONS: Final = ("--index-url", "-i")
+_EXTRA_INDEX_OPTION: Final = "--extra-index-url"
+_FIND_LINKS_OPTIONS: Final = ("--find-links", "-f")
 _SWITCHES: Final = frozenset({"--no-index", "--require-hashes"})
-_ADDRESSES: Final = frozenset({"--index-url", "-i", "--extra-index-url", "--find-links", "-f"})
-_INDEX: Final = ("--index-url", "-i")
-_MORE_INDEXES: Final = "--extra-index-url"
+_URL_OPTIONS: Final = frozenset({*_INDEX_OPTIONS, _EXTRA_INDEX_OPTION, *_FIND_LINKS_OPTIONS})
 _WITHOUT_EFFECT: Final = frozenset({"--prefer-binary", "--only-binary", "--use-feature"})
-_FILES: Final = frozenset({"--requirement", "-r", "--constraint", "-c", "--find-links", "-f"})
-_SOURCES: Final = frozenset({"--editable", "-e", "--no-binary"})
+_FILE_OPTIONS: Final = frozenset({"--requirement", "-r", "--constraint", "-c"})
+_SOURCE_OPTIONS: Final = frozenset({"--editable", "-e", "--no-binary"})
 
 
 @dataclass(frozen=True)
 class Requirements:
-    """The lines to install, and uv's arguments for those that its requirements files do not know."""
+    """The lines for uv's requirements file, and further options as arguments of uv."""
 
     text: str
     arguments: tuple[str, ...] = ()
-    own_index: bool = False
-    """They name an index, which then replaces the pip.conf's."""
-    more_indexes: bool = False
-    """They name an index besides."""
+    """Arguments of uv for options that uv does not read from a requirements file."""
+    replaces_index: bool = False
+    """True if a line names an index, which replaces the one of the pip.conf."""
+    adds_indexes: bool = False
+    """True if a line names a further index."""
 
     @property
-    def addresses(self) -> list[str]:
-        """URLs that they name: of indexes, lists and wheels."""
-        return _ADDRESS.findall(self.text)
+    def urls(self) -> list[str]:
+        """Return the http(s) URLs in the lines: of indexes, lists of links and wheels."""
+        return _HTTP_URL.findall(self.text)
 
 
-def checked(text: str) -> Requirements:
-    """The lines of a requirements.txt; raises RequirementsInvalidError, WheelMissingError."""
+def parse_requirements(text: str) -> Requirements:
+    """Parse a requirements.txt.
+
+    Raises RequirementsInvalidError for a line that is invalid or names a file, and WheelMissingError for a
+    requirement that has to be built from source.
+    """
     lines: list[str] = []
     arguments: list[str] = []
-    for line in map(str.strip, _CONTINUED.sub("", _COMMENT.sub("", text)).splitlines()):
+    for line in map(str.strip, _CONTINUATION.sub("", _COMMENT.sub("", text)).splitlines()):
         if _VARIABLE.search(line):
-            raise _invalid(line, "has a variable, and builds have none: write its value")
+            raise _invalid(line, "contains a variable, and builds define none: write its value")
         if line.startswith("-"):
-            _take_option(line, lines, arguments)
+            _parse_option(line, lines, arguments)
         elif line:
-            lines.append(_requirement(line))
+            _check_requirement(line)
+            lines.append(line)
     return Requirements(
         "".join(f"{line}\n" for line in lines),
         tuple(arguments),
-        own_index=any(line.startswith(_INDEX) for line in lines),
-        more_indexes=any(line.startswith(_MORE_INDEXES) for line in lines),
+        replaces_index=any(line.startswith(_INDEX_OPTIONS) for line in lines),
+        adds_indexes=any(line.startswith(_EXTRA_INDEX_OPTION) for line in lines),
     )
 
 
-def _take_option(line: str, lines: list[str], arguments: list[str]) -> None:
-    found = _OPTION.fullmatch(line)
-    if found is None:
-        raise _invalid(line, "is not one option and its value: write each on a line of its own")
-    option, value = found[1], found[2] or ""
-    if option in _SWITCHES or (option in _ADDRESSES and _WEB.match(value)):
+def _parse_option(line: str, lines: list[str], arguments: list[str]) -> None:
+    """Append an option to the lines or to the arguments of uv, or raise."""
+    match = _OPTION.fullmatch(line)
+    if match is None:
+        raise _invalid(line, "is not one option with its value: write each option on its own line")
+    option, value = match[1], match[2] or ""
+    if option in _SWITCHES:
+        lines.append(line)
+    elif option in _URL_OPTIONS:
+        if not _HTTP_URL.match(value):
+            raise _invalid(line, "needs an http(s) URL as its value")
         lines.append(line)
     elif option == "--pre":
         arguments.append("--prerelease=allow")
@@ -90,40 +99,55 @@ def _take_option(line: str, lines: list[str], arguments: list[str]) -> None:
         arguments.append(f"--allow-insecure-host={value}")
     elif option in _WITHOUT_EFFECT:
         return
-    elif option in _SOURCES:
+    elif option in _SOURCE_OPTIONS:
         raise _needs_build(line)
-    elif option in _FILES:
-        raise _invalid(line, "names a file: write its lines out, or give the URL of all as pipRequirements")
+    elif option in _FILE_OPTIONS:
+        raise _invalid(line, "names a file: copy its lines to this place, or set pipRequirements to a URL")
     else:
-        raise _invalid(line, f"has an option that this builder does not know; {DOCKER}")
+        raise _unknown_option(line)
 
 
-def _requirement(line: str) -> str:
-    named = _NAMED.match(line)
-    source = named["url"] if named else line.split(maxsplit=1)[0]
-    if _SECOND_OPTION.search(line):
-        raise _invalid(line, f"has an option that this builder does not know; {DOCKER}")
-    if _VERSION_CONTROL.match(source or ""):
+def _check_requirement(line: str) -> None:
+    """Raise an error unless a line is a package of an index, or the URL of a wheel."""
+    requirement = _HASHES.sub("", line)
+    if _OPTION_OF_LINE.search(requirement):
+        raise _unknown_option(line)
+    url = _url_of(requirement, line)
+    if url is None:
+        return
+    if _VERSION_CONTROL_URL.match(url):
         raise _needs_build(line)
-    if source is None and not _is_archive(line.split(maxsplit=1)[0]):
-        return line
-    if source is None or not _WEB.match(source):
-        raise _invalid(line, "is no package's name; a file here must be the URL of a wheel")
-    if not urlsplit(source).path.endswith(".whl"):
+    if not _HTTP_URL.match(url):
+        raise _invalid(line, "names a file: give the http(s) URL of a wheel")
+    if not urlsplit(url).path.endswith(".whl"):
         raise _needs_build(line)
-    return line
 
 
-def _is_archive(name: str) -> bool:
-    return name.lower().endswith(PACKAGE_SUFFIXES)
+def _url_of(requirement: str, line: str) -> str | None:
+    """Return the URL or path that a requirement is installed from, None for a package of an index."""
+    first = requirement.split(maxsplit=1)[0]
+    if _HTTP_URL.match(first) or _VERSION_CONTROL_URL.match(first):
+        return first  # pip and uv accept a URL without a name, which is no requirement by PEP 508
+    try:
+        parsed = Requirement(requirement)
+    except InvalidRequirement as error:
+        reason = redact_text(str(error).partition("\n")[0])
+        raise _invalid(line, f"is neither a requirement nor the http(s) URL of a wheel: {reason}") from None
+    if parsed.url is None and parsed.name.lower().endswith(PACKAGE_SUFFIXES):
+        return parsed.name  # a file name such as a-1-py3-none-any.whl is a valid name, too
+    return parsed.url
 
 
-def _invalid(line: str, why: str) -> RequirementsInvalidError:
-    return RequirementsInvalidError(f"pipRequirements: {redact_text(line)!r} {why}")
+def _invalid(line: str, reason: str) -> RequirementsInvalidError:
+    return RequirementsInvalidError(f"pipRequirements: {redact_text(line)!r} {reason}")
+
+
+def _unknown_option(line: str) -> RequirementsInvalidError:
+    return _invalid(line, f"has an option that this builder does not support: {USE_DOCKER_BUILDER}")
 
 
 def _needs_build(line: str) -> WheelMissingError:
     return WheelMissingError(
-        f"pipRequirements: {redact_text(line)!r} has to be built from source, which this builder cannot;"
-        f" give a wheel, or {DOCKER}"
+        f"pipRequirements: {redact_text(line)!r} has to be built from source, which this builder cannot do:"
+        f" give a wheel, or {USE_DOCKER_BUILDER}"
     )

@@ -1,4 +1,4 @@
-"""For which Python and which platform packages are chosen."""
+"""The Python and the platform that packages are chosen for."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from modelyard.builder.environment.advice import DOCKER
+from modelyard.builder.environment.advice import USE_DOCKER_BUILDER
 from modelyard.contract.errors import BaseImageUnfitError
 
-# Wheels for glibc 2.28 run on every distribution that is still looked after; which glibc a base image has
-# cannot be told without unpacking it (https://github.com/pypa/manylinux).
-_PLATFORMS: Final = {
+# Wheels for glibc 2.28 run on every Linux distribution that is still maintained. The glibc of a base image is
+# unknown unless the image is unpacked (https://github.com/pypa/manylinux).
+_UV_PLATFORMS: Final = {
     "linux/amd64": "x86_64-manylinux_2_28",
     "linux/arm64": "aarch64-manylinux_2_28",
 }
 
-# A virtual environment's Python has no user base, and the other variable turns it off.
-_NO_USER_BASE: Final = frozenset({"VIRTUAL_ENV", "PYTHONNOUSERSITE"})
+# The Python of a virtual environment has no user base, and PYTHONNOUSERSITE disables it.
+_DISABLE_USER_BASE: Final = frozenset({"VIRTUAL_ENV", "PYTHONNOUSERSITE"})
 
 
 @dataclass(frozen=True)
@@ -25,50 +25,53 @@ class Target:
     """The Python and the platform of a base image."""
 
     python: str
-    """`3.11`, or `3.11.7` where the base image says so: packages may refuse some patch releases."""
+    """`3.11`, or `3.11.7` if the base image records it: packages may exclude some patch releases."""
     platform: str
-    """As in an image index: `linux/amd64`."""
+    """Operating system and architecture as in an OCI image index, such as `linux/amd64`."""
 
     @property
     def minor(self) -> str:
-        """The version that folders and byte code are named after, `3.11`."""
+        """Return the version in the names of folders and byte code, such as `3.11`."""
         return ".".join(self.python.split(".")[:2])
 
     @property
-    def wheels(self) -> str:
-        """The platform as uv names it; raises BaseImageUnfitError for one that wheels are not made for."""
+    def uv_platform(self) -> str:
+        """Return the platform in uv's terms. Raises BaseImageUnfitError for an unsupported platform."""
         try:
-            return _PLATFORMS[self.platform]
+            return _UV_PLATFORMS[self.platform]
         except KeyError:
             raise BaseImageUnfitError(
-                f"the base image is for {self.platform}; images are made for {' and '.join(_PLATFORMS)}"
+                f"the base image is for {self.platform}: use one for {' or '.join(_UV_PLATFORMS)}"
             ) from None
 
 
 def read_target(python_version: str | None, config: Mapping[str, Any]) -> Target:
-    """The target of a base image, from its OCI configuration and the minor version that it is listed for.
+    """Return the target of a base image from its OCI image config.
 
-    Docker Hub's python images say their version in PYTHON_VERSION; of others the list is believed.
-    Raises BaseImageUnfitError when the image has another Python, or one that would not see the packages, or
-    is for a platform that is not served.
+    `python_version` is the minor version that build.baseImages lists for the image. It counts if the image
+    has no variable PYTHON_VERSION, which the python images of Docker Hub set.
+
+    Raises BaseImageUnfitError if the image has another Python, or none that would find the packages, or is
+    for an unsupported platform.
     """
-    variables = dict(
-        variable.partition("=")[::2] for variable in (config.get("config") or {}).get("Env") or ()
-    )
+    variables = {}
+    for variable in (config.get("config") or {}).get("Env") or ():
+        name, _, value = variable.partition("=")
+        variables[name] = value
     python = variables.get("PYTHON_VERSION") or python_version
     if not python:
-        raise BaseImageUnfitError("the base image does not say its Python's version: set pythonVersion")
+        raise BaseImageUnfitError("the Python version of the base image is unknown: set pythonVersion")
     target = Target(python, f"{config.get('os', 'linux')}/{config.get('architecture', 'amd64')}")
     if python_version and target.minor != python_version:
         raise BaseImageUnfitError(
             f"the base image for Python {python_version} has Python {python}: correct build.baseImages of the"
             " chart, or pythonVersion of the manifest"
         )
-    blind = sorted(_NO_USER_BASE & variables.keys())
-    if blind:
+    disabling = sorted(_DISABLE_USER_BASE & variables.keys())
+    if disabling:
         raise BaseImageUnfitError(
-            f"the base image sets {blind[0]}, so its Python would not see the packages: use one that does"
-            f" not, or {DOCKER}"
+            f"the base image sets {disabling[0]}, so its Python would not find the packages: use an image"
+            f" without it, or {USE_DOCKER_BUILDER}"
         )
-    _ = target.wheels
+    _ = target.uv_platform  # raises for an unsupported platform
     return target

@@ -1,4 +1,4 @@
-"""Runs uv, which resolves and installs (https://docs.astral.sh/uv/)."""
+"""The command uv, which resolves and installs requirements (https://docs.astral.sh/uv/)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,7 @@ from typing import IO, Final, cast
 
 from uv import find_uv_bin
 
-from modelyard.builder.environment.pip_settings import (
-    INDEX,
-    LINKS,
-    MORE_INDEXES,
-    PROXIES,
-    PipSettings,
-)
+from modelyard.builder.environment.pip_settings import EXTRA_INDEXES, FIND_LINKS, INDEX, PROXIES, PipSettings
 from modelyard.builder.environment.requirements import Requirements
 from modelyard.builder.environment.target import Target
 from modelyard.builder.environment.uv_errors import uv_error
@@ -26,11 +20,12 @@ from modelyard.builder.sources.egress_proxy import run_egress_proxy
 from modelyard.contract.build_request import PIP_REQUIREMENTS
 from modelyard.contract.errors import PackageIndexUnavailableError
 
-_SECONDS: Final = 1800
-"""Of one installation: the largest wheels are 1 GB, and an index may be slow."""
+_TIMEOUT_SECONDS: Final = 1800
+"""Longest time of one installation: the largest wheels have 1 GB, and an index may be slow."""
 
-_OF_THE_BUILDER: Final = "Using CPython"  # which it runs with; packages are for another
-_ALWAYS: Final = (
+_LINE_ABOUT_BUILDER: Final = "Using CPython"
+"""Start of a line about the Python that runs uv, which is not the Python that packages are installed for."""
+_OPTIONS: Final = (
     "--no-config",
     "--no-progress",
     "--no-python-downloads",
@@ -42,34 +37,36 @@ _ALWAYS: Final = (
 def uv_install(
     requirements: Requirements,
     target: Target,
-    place: Sequence[str],
+    destination: Sequence[str],
     work: Path,
     settings: PipSettings,
     log: BuildLog,
 ) -> None:
-    """`place` is --target or --prefix; `work` an empty folder on the same file system, for the cache.
+    """Install requirements for a target.
 
-    Raises what uv_error tells from uv's words.
+    `destination` is uv's option --target or --prefix. `work` is an empty folder for uv's cache, on the same
+    file system. Raises the errors of uv_error, and SourceDeniedError for a URL that the policy denies.
     """
     log.write(f"packages for Python {target.python} on {target.platform}")
     file = work / "requirements.txt"
     file.write_text(requirements.text)
     variables = settings.variables()
-    own = " ".join(variables.get(name, "") for name in (INDEX, MORE_INDEXES, LINKS)).replace(",", " ").split()
-    if requirements.own_index:
+    trusted = _urls(variables)
+    if requirements.replaces_index:
         variables.pop(INDEX, None)
-    if requirements.more_indexes or MORE_INDEXES in variables:
-        # As pip does: the best version that any has. With one index, the other strategy says more of it.
+    if requirements.adds_indexes or EXTRA_INDEXES in variables:
+        # As pip: the best version of all indexes. uv's default strategy explains a failure better, and is
+        # equivalent with one index.
         variables["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     command = [
         find_uv_bin(),
         "pip",
         "install",
-        *_ALWAYS,
+        *_OPTIONS,
         f"--python={sys.executable}",
         f"--python-version={target.python}",
-        f"--python-platform={target.wheels}",
-        *place,
+        f"--python-platform={target.uv_platform}",
+        *destination,
         f"--requirements={file}",
         *requirements.arguments,
     ]
@@ -79,22 +76,27 @@ def uv_install(
         "UV_CACHE_DIR": str(work / "cache"),
         "NO_COLOR": "1",
     }
-    # Where there is a proxy already, it is that one's to refuse addresses.
-    named = [] if any(map(variables.get, PROXIES)) else requirements.addresses
-    with run_egress_proxy(settings.policy, PIP_REQUIREMENTS, named, trusted=own) as proxy:
-        output = _run(command, variables | _by_way_of(proxy), work, log)
+    # A proxy of the platform denies addresses itself, so no URL needs the proxy of this process.
+    has_proxy = any(variables.get(name) for name in PROXIES)
+    urls = [] if has_proxy else requirements.urls
+    with run_egress_proxy(settings.policy, PIP_REQUIREMENTS, urls, trusted=trusted) as proxy:
+        if proxy:
+            variables |= dict.fromkeys(PROXIES, proxy) | {"NO_PROXY": "", "no_proxy": ""}
+        output = _run(command, variables, work, log)
         if output is not None:
             raise uv_error(output)
 
 
-def _by_way_of(proxy: str | None) -> dict[str, str]:
-    return {**dict.fromkeys(PROXIES, proxy), "NO_PROXY": "", "no_proxy": ""} if proxy else {}
+def _urls(variables: Mapping[str, str]) -> list[str]:
+    """Return the URLs of the platform's own indexes and lists of links."""
+    values = " ".join(variables.get(name, "") for name in (INDEX, EXTRA_INDEXES, FIND_LINKS))
+    return values.replace(",", " ").split()
 
 
 def _run(command: Sequence[str], variables: Mapping[str, str], work: Path, log: BuildLog) -> list[str] | None:
-    """The output of a command that failed; each line is logged as it comes."""
+    """Run a command and log each line as it is printed. Return the lines if the command failed, else None."""
     output: list[str] = []
-    late = threading.Event()
+    timed_out = threading.Event()
     with subprocess.Popen(  # noqa: S603 - our own command, with no shell
         command,
         env=variables,
@@ -107,22 +109,22 @@ def _run(command: Sequence[str], variables: Mapping[str, str], work: Path, log: 
     ) as process:
 
         def stop() -> None:
-            late.set()
+            timed_out.set()
             process.kill()
 
-        timer = threading.Timer(_SECONDS, stop)
+        timer = threading.Timer(_TIMEOUT_SECONDS, stop)
         timer.daemon = True
         timer.start()
         try:
             for line in cast("IO[str]", process.stdout):
-                if not line.startswith(_OF_THE_BUILDER):
+                if not line.startswith(_LINE_ABOUT_BUILDER):
                     log.write(line)
                 output.append(log.redact(line.rstrip()))
-        except BaseException:  # a cancelled build's too: nothing goes on
+        except BaseException:  # includes SystemExit of a cancelled build, which must leave no uv running
             process.kill()
             raise
         finally:
             timer.cancel()
-    if late.is_set():
-        raise PackageIndexUnavailableError(f"the packages were not installed within {_SECONDS} s")
+    if timed_out.is_set():
+        raise PackageIndexUnavailableError(f"the packages were not installed within {_TIMEOUT_SECONDS} s")
     return None if process.returncode == 0 else output

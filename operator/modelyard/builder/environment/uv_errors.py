@@ -1,4 +1,4 @@
-"""What uv says when it fails, told apart by its words: its exit codes do not say why."""
+"""The errors of uv as errors of the build. uv's exit codes do not tell them apart, but its messages do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from modelyard.builder.disk import disk_full
-from modelyard.builder.environment.advice import DOCKER
+from modelyard.builder.environment.advice import USE_DOCKER_BUILDER
 from modelyard.contract.errors import (
     BuildFailedError,
     DiskFullError,
@@ -22,8 +22,9 @@ from modelyard.contract.errors import (
 )
 
 _MESSAGE_CHARACTERS: Final = 1000
-_START: Final = re.compile(r"^(?:error|hint|  cause): ")
-_NO_NEWS: Final = re.compile(
+_LINE_PREFIX: Final = re.compile(r"^(?:error|hint|  cause): ")
+# Phrases of uv that add nothing to the message of the build.
+_REDUNDANT: Final = re.compile(
     r"^No solution found when resolving dependencies"
     r"|, we can conclude that (?:the|your) requirements are unsatisfiable"
     r"|Wheels are required for `[^`]+` because building from source is disabled for .*"
@@ -31,56 +32,56 @@ _NO_NEWS: Final = re.compile(
 _URL: Final = re.compile(r"https?://[^\s`)]+")
 
 
-def _full(_: str) -> DiskFullError:
+def _disk_full(_message: str) -> DiskFullError:
     return disk_full()
 
 
-def _untrusted(said: str) -> PackageIndexUntrustedError:
+def _untrusted(message: str) -> PackageIndexUntrustedError:
     return PackageIndexUntrustedError(
-        f"{_address(said)} has a certificate that builds do not trust; put its authority into the CA bundle"
-        f" of the chart, caBundle.configMapName: {said}"
+        f"{_address(message)} has a certificate that builds do not trust: add its CA to the CA bundle of the"
+        f" chart, caBundle.configMapName: {message}"
     )
 
 
-def _forbidden(said: str) -> PackageIndexForbiddenError:
+def _forbidden(message: str) -> PackageIndexForbiddenError:
     return PackageIndexForbiddenError(
-        f"{_address(said)} asks for credentials, or for others; those of the chart are in the pip.conf of"
-        f" build.pip.secretName: {said}"
+        f"{_address(message)} requires other credentials: set them in the pip.conf of build.pip.secretName:"
+        f" {message}"
     )
 
 
-def _unavailable(said: str) -> PackageIndexUnavailableError:
-    return PackageIndexUnavailableError(f"{_address(said)} does not answer: {said}")
+def _unavailable(message: str) -> PackageIndexUnavailableError:
+    return PackageIndexUnavailableError(f"{_address(message)} does not answer: {message}")
 
 
-def _wheel_missing(said: str) -> WheelMissingError:
+def _wheel_missing(message: str) -> WheelMissingError:
     return WheelMissingError(
-        "no wheel for the image's Python and platform, and building from source is not for this builder:"
-        f" {said} Ask for another version, or {DOCKER}"
+        "no wheel for the image's Python and platform, and this builder does not build from source:"
+        f" {message} Require another version, or {USE_DOCKER_BUILDER}"
     )
 
 
-def _not_found(said: str) -> PackageNotFoundError:
-    return PackageNotFoundError(f"the package index has nothing that fits, for the image's Python: {said}")
+def _not_found(message: str) -> PackageNotFoundError:
+    return PackageNotFoundError(f"the package index has no package that fits the image's Python: {message}")
 
 
-def _nothing_there(said: str) -> PackageNotFoundError:
-    return PackageNotFoundError(f"nothing is at {_address(said)}: {said}")
+def _url_not_found(message: str) -> PackageNotFoundError:
+    return PackageNotFoundError(f"there is no file at {_address(message)}: {message}")
 
 
-def _conflict(said: str) -> RequirementsConflictError:
-    return RequirementsConflictError(f"the requirements contradict each other: {said}")
+def _conflict(message: str) -> RequirementsConflictError:
+    return RequirementsConflictError(f"the requirements contradict each other: {message}")
 
 
-def _invalid(said: str) -> RequirementsInvalidError:
-    return RequirementsInvalidError(f"pipRequirements: {said}")
+def _invalid(message: str) -> RequirementsInvalidError:
+    return RequirementsInvalidError(f"pipRequirements: {message}")
 
 
-_KINDS: Final[tuple[tuple[str, Callable[[str], BuildFailedError]], ...]] = (
-    (r"No space left on device", _full),
+_ERRORS: Final[tuple[tuple[str, Callable[[str], BuildFailedError]], ...]] = (
+    (r"No space left on device", _disk_full),
     (r"invalid peer certificate", _untrusted),
     (r"401 Unauthorized|403 Forbidden|407 Proxy", _forbidden),
-    (r"404 Not Found|410 Gone", _nothing_there),
+    (r"404 Not Found|410 Gone", _url_not_found),
     (r"Failed to fetch|Request failed after|error sending request|timed out", _unavailable),
     (r"Hash mismatch|must have a hash|hash digest|must have their versions? pinned", _invalid),
     (r"(?:has|have) no (?:usable )?wheels|building from source is disabled", _wheel_missing),
@@ -91,21 +92,22 @@ _KINDS: Final[tuple[tuple[str, Callable[[str], BuildFailedError]], ...]] = (
     (r"No solution found", _conflict),
     (r"Couldn't parse|Unexpected '|Expected [`']|is invalid", _invalid),
 )
-"""What uv's words stand for; the first that fits."""
+"""Pattern in uv's output → error. The first pattern that matches counts."""
 
 
 def uv_error(output: Sequence[str]) -> BuildFailedError:
-    """Why uv failed, from all of its output."""
+    """Return the error of a failed uv from all lines of its output."""
     starts = (index for index, line in enumerate(output) if line.startswith("error: "))
-    lines = [_START.sub("", line).strip() for line in output[next(starts, 0) :]]
-    words = " ".join(lines)
-    said = " ".join(" ".join(_NO_NEWS.sub("", line) for line in lines).split())[:_MESSAGE_CHARACTERS]
-    for pattern, kind in _KINDS:
-        if re.search(pattern, words):
-            return kind(said)
-    return PipFailedError(f"the requirements cannot be installed: {said}")
+    lines = [_LINE_PREFIX.sub("", line).strip() for line in output[next(starts, 0) :]]
+    text = " ".join(lines)
+    shortened = " ".join(_REDUNDANT.sub("", line) for line in lines)
+    message = " ".join(shortened.split())[:_MESSAGE_CHARACTERS]
+    for pattern, error_of in _ERRORS:
+        if re.search(pattern, text):
+            return error_of(message)
+    return PipFailedError(f"the requirements cannot be installed: {message}")
 
 
-def _address(said: str) -> str:
-    found = _URL.search(said)
-    return found.group() if found else "the package index"
+def _address(message: str) -> str:
+    match = _URL.search(message)
+    return match.group() if match else "the package index"

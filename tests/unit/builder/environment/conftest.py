@@ -1,4 +1,4 @@
-"""A package index of the test's own, and what installs from it."""
+"""A package index in a thread, and an installer that uses it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLATFORM = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}[platform.machine(
 
 
 class Installer:
-    """Installs from the index into folders of a workspace."""
+    """Installs requirements from the index into folders of a workspace."""
 
     def __init__(self, index: Index, workspace: Path) -> None:
         self.workspace = workspace
@@ -32,15 +32,15 @@ class Installer:
 
     @property
     def settings(self) -> PipSettings:
-        """As the chart's Secret gives them."""
+        """Return settings with a pip.conf, as builds get it from the chart's Secret."""
         file = self.workspace / "pip.conf"
         file.write_text(self.pip_conf)
         return PipSettings(self.ca_bundle, file)
 
     def __call__(self, requirements: str, target: Target | None = None, *, folder: str = "tree") -> Path:
-        made = self.workspace / folder
-        install_requirements(requirements, target or Target(HERE, PLATFORM), made, self.settings, self.log)
-        return made
+        tree = self.workspace / folder
+        install_requirements(requirements, target or Target(HERE, PLATFORM), tree, self.settings, self.log)
+        return tree
 
 
 @pytest.fixture

@@ -20,12 +20,14 @@ ANY: Final = "py3-none-any"
 
 
 class Index:
-    """Packages below `/simple/`; `guard` is the Authorization header that it asks for, `down` its refusal."""
+    """An index with its packages below `/simple/`."""
 
     def __init__(self, web: WebServer) -> None:
         self.url = f"{web.url}/simple"
-        self.guard: str | None = None
-        self.down: Answer | None = None
+        self.authorization: str | None = None
+        """The Authorization header that the index requires."""
+        self.failure: Answer | None = None
+        """The answer to every request, if not None."""
         self._files: dict[str, bytes] = {}
         web.answer = self._answer
 
@@ -40,7 +42,7 @@ class Index:
         python: str = ">=3.8",
         scripts: Sequence[str] = (),
     ) -> str:
-        """Adds a wheel, whose scripts print their name; its URL."""
+        """Add a wheel, whose scripts print its name, and return its URL."""
         module = name.replace("-", "_")
         info = f"{module}-{version}.dist-info"
         metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Python: {python}"]
@@ -62,7 +64,7 @@ class Index:
         return self._add(f"{module}-{version}-{tag}.whl", buffer.getvalue())
 
     def sdist(self, name: str, version: str = "1.0") -> str:
-        """Adds what would have to be built; its URL."""
+        """Add a source distribution and return its URL."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
             entry = tarfile.TarInfo(f"{name}-{version}/setup.py")
@@ -77,9 +79,9 @@ class Index:
         return f"{self.url}/files/{file}"
 
     def _answer(self, asked: Asked) -> Answer:
-        if self.down is not None:
-            return self.down
-        if self.guard is not None and asked.headers.get("authorization") != self.guard:
+        if self.failure is not None:
+            return self.failure
+        if self.authorization is not None and asked.headers.get("authorization") != self.authorization:
             return Answer(401, headers={"WWW-Authenticate": "Basic realm=index"})
         folder, _, file = asked.path.removeprefix("/simple/").partition("?")[0].rstrip("/").rpartition("/")
         if folder == "files":

@@ -23,7 +23,7 @@ from tests.support.web_server import (
     WebServer,
 )
 
-from modelyard.builder.environment.bytecode import unchecked
+from modelyard.builder.environment.bytecode import make_unchecked
 from modelyard.builder.environment.conda import (
     CondaTarget,
     install_conda,
@@ -208,7 +208,7 @@ def test_byte_code_of_this_python_is_used_unchecked(tmp_path: Path) -> None:
     source = tmp_path / "module.py"
     source.write_text("answer = 42\n")
     compiled = Path(py_compile.compile(str(source), doraise=True))
-    unchecked(compiled)
+    make_unchecked(compiled)
     source.write_text("answer = 'compiled again'\n")
     spec = importlib.util.spec_from_file_location("module", source)
     assert spec is not None

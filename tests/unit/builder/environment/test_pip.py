@@ -1,4 +1,4 @@
-"""Real installations with uv, from an index of the test's own."""
+"""Installations by uv from a package index in a thread."""
 
 from __future__ import annotations
 
@@ -44,12 +44,13 @@ from modelyard.contract.image_layout import ENVIRONMENT
 
 SITE = f"lib/python{HERE}/site-packages"
 ELSEWHERE = "3.12" if HERE != "3.12" else "3.11"
-BROKEN = Answer(body=b"x" * 100, headers={"Content-Type": "text/html"}, drop_after=1)
-PYTHON = getattr(sys, "_base_executable", sys.executable)  # one with a user base: the tests' is virtual
+PYTHON = getattr(
+    sys, "_base_executable", sys.executable
+)  # a Python of a virtual environment has no user base
 
 
 def _run(tree: Path, *command: str) -> str:
-    """What a command says in a container with the tree as its environment."""
+    """Return the output of a command that has the tree as its user base, as in a container."""
     path = f"{tree / 'bin'}:{Path(PYTHON).parent}:{os.defpath}"
     variables = {"PYTHONUSERBASE": str(tree), "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(command, env=variables, check=True, capture_output=True, text=True).stdout.strip()
@@ -59,7 +60,7 @@ def _files(tree: Path) -> dict[str, bytes]:
     return {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
 
 
-def test_modules_scripts_and_data_are_live_with_a_user_base(index: Index, installer: Installer) -> None:
+def test_user_base_gives_modules_scripts_and_data(index: Index, installer: Installer) -> None:
     index.wheel("dependency", files={"dependency.pth": "import os; os.environ['FROM_PTH'] = 'yes'\n"})
     index.wheel(
         "my-app",
@@ -78,7 +79,7 @@ def test_modules_scripts_and_data_are_live_with_a_user_base(index: Index, instal
     assert " + my-app==1.0" in installer.out.getvalue()
 
 
-def test_wheels_are_chosen_for_the_target_not_for_the_builder(index: Index, installer: Installer) -> None:
+def test_wheels_fit_the_target_and_not_the_builder(index: Index, installer: Installer) -> None:
     here, there = HERE.replace(".", ""), ELSEWHERE.replace(".", "")
     index.wheel("native", tag=f"cp{here}-cp{here}-manylinux_2_28_x86_64")
     index.wheel("native", tag=f"cp{there}-cp{there}-manylinux_2_28_aarch64")
@@ -90,7 +91,7 @@ def test_wheels_are_chosen_for_the_target_not_for_the_builder(index: Index, inst
     assert [path.name for path in (tree / "lib").iterdir()] == [f"python{ELSEWHERE}"]
 
 
-def test_markers_and_patch_releases_are_the_targets(index: Index, installer: Installer) -> None:
+def test_markers_and_requires_python_are_evaluated_for_the_target(index: Index, installer: Installer) -> None:
     index.wheel("everywhere")
     index.wheel("picky", "1.0", python=">=3.8")
     index.wheel("picky", "2.0", python=">=3.12.4")
@@ -101,7 +102,7 @@ def test_markers_and_patch_releases_are_the_targets(index: Index, installer: Ins
     ]
 
 
-def test_equal_packages_give_equal_bytes_with_nothing_of_the_builder(
+def test_equal_packages_make_equal_files_without_traces_of_the_builder(
     index: Index, installer: Installer
 ) -> None:
     url = index.wheel("pinned", files={"pinned/sets.py": "def f(x): return x in {'a', 'b', 'c'}\n"})
@@ -118,7 +119,7 @@ def test_equal_packages_give_equal_bytes_with_nothing_of_the_builder(
     assert sorted(path.name for path in installer.workspace.iterdir()) == ["a", "c", "pip.conf"]
 
 
-def test_dist_info_tells_what_is_there(index: Index, installer: Installer) -> None:
+def test_record_lists_existing_files_with_their_hashes(index: Index, installer: Installer) -> None:
     index.wheel(
         "whole", scripts=["whole"], files={"whole-1.0.data/headers/whole.h": "", "whole/empty.txt": ""}
     )
@@ -133,9 +134,7 @@ def test_dist_info_tells_what_is_there(index: Index, installer: Installer) -> No
         assert (hashed, size) in {(f"sha256={digest}", str(len(content))), ("", "")}
 
 
-def test_byte_code_is_for_the_place_in_the_image_and_never_checked(
-    index: Index, installer: Installer
-) -> None:
+def test_byte_code_has_the_path_in_the_image_and_is_unchecked(index: Index, installer: Installer) -> None:
     index.wheel("fast", files={"fast/tests/test_it.py": "", "fast/python2.py": "print 'old'\n"})
     tree = installer("fast")
     compiled = sorted(path.name for path in (tree / SITE).rglob("*.pyc"))
@@ -145,7 +144,7 @@ def test_byte_code_is_for_the_place_in_the_image_and_never_checked(
     assert f"{ENVIRONMENT}/{SITE}/fast/__init__.py".encode() in pyc.read_bytes()
 
 
-def test_no_python_for_byte_code_is_said(
+def test_log_says_that_no_python_compiles_byte_code(
     index: Index, installer: Installer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(installer.workspace))
@@ -155,7 +154,7 @@ def test_no_python_for_byte_code_is_said(
     assert f"the builder has no Python {ELSEWHERE}" in installer.out.getvalue()
 
 
-def test_a_folder_that_has_packages_keeps_them(index: Index, installer: Installer) -> None:
+def test_installed_packages_of_the_folder_are_reused(index: Index, installer: Installer) -> None:
     index.wheel("numbers", "1.0")
     index.wheel("numbers", "2.0")
     index.wheel("user", requires=["numbers"])
@@ -168,11 +167,11 @@ def test_a_folder_that_has_packages_keeps_them(index: Index, installer: Installe
     ]
 
 
-def test_nothing_to_install(installer: Installer) -> None:
+def test_empty_requirements_install_nothing(installer: Installer) -> None:
     assert _files(installer("# nothing yet\n")) == {}
 
 
-def test_the_runtime_is_one_folder_beside_its_dependencies(index: Index, installer: Installer) -> None:
+def test_runtime_is_installed_beside_its_dependencies(index: Index, installer: Installer) -> None:
     index.wheel("httptools", "0.9.0")
     index.wheel("uvloop", "0.23.0")
     folder = installer.workspace / "runtime"
@@ -191,14 +190,14 @@ def test_the_runtime_is_one_folder_beside_its_dependencies(index: Index, install
         script.replace("modelyard.scoring.front.server", "modelyard.scoring"),
     ]
     variables = {"PYTHONPATH": str(folder)}
-    said = subprocess.run(run, env=variables, check=True, capture_output=True, text=True).stdout
-    assert said.split() == [str(folder / "modelyard/__init__.py"), "False"]
+    output = subprocess.run(run, env=variables, check=True, capture_output=True, text=True).stdout
+    assert output.split() == [str(folder / "modelyard/__init__.py"), "False"]
     assert [package.name for package in find_packages(folder)] == ["httptools", "uvloop"]
     assert (folder / "modelyard/scoring/__pycache__").is_dir()
 
 
 @pytest.mark.parametrize(
-    ("requirements", "error", "said"),
+    ("requirements", "error", "pattern"),
     [
         ("source", WheelMissingError, r"source==1.0 has no usable wheels.*properties\.builder .*Docker"),
         ("elsewhere", WheelMissingError, r"elsewhere==1.0 has no wheels with a matching platform tag"),
@@ -222,8 +221,8 @@ def test_the_runtime_is_one_folder_beside_its_dependencies(index: Index, install
         ("--find-links http://127.0.0.1:1/\nnumbers", PackageIndexUnavailableError, r"127.0.0.1:1"),
     ],
 )
-def test_failures_name_the_package(
-    index: Index, installer: Installer, requirements: str, error: type[BuildFailedError], said: str
+def test_failure_names_the_package(
+    index: Index, installer: Installer, requirements: str, error: type[BuildFailedError], pattern: str
 ) -> None:
     index.sdist("source")
     index.wheel("elsewhere", tag="cp311-abi3-win_amd64")
@@ -234,13 +233,13 @@ def test_failures_name_the_package(
     with pytest.raises(error) as caught:
         installer(requirements.format(url=index.url))
     assert type(caught.value) is error
-    assert re.search(said, str(caught.value)), str(caught.value)
+    assert re.search(pattern, str(caught.value)), str(caught.value)
     assert "\n" not in str(caught.value)
     assert str(installer.workspace) not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("down", "error"),
+    ("failure", "error"),
     [
         (Answer(503), PackageIndexUnavailableError),
         (Answer(429), PackageIndexUnavailableError),
@@ -252,19 +251,19 @@ def test_failures_name_the_package(
     ],
     ids=["down", "overloaded", "forbidden", "broken"],
 )
-def test_an_index_that_does_not_answer(
-    index: Index, installer: Installer, down: Answer, error: type[BuildFailedError]
+def test_failing_index_is_named_by_its_address(
+    index: Index, installer: Installer, failure: Answer, error: type[BuildFailedError]
 ) -> None:
-    index.down = down
+    index.failure = failure
     with pytest.raises(error) as caught:
         installer("numbers")
     assert type(caught.value) is error
     assert "127.0.0.1" in str(caught.value)
 
 
-def test_a_guarded_index(index: Index, installer: Installer) -> None:
+def test_index_with_credentials_in_the_pip_conf(index: Index, installer: Installer) -> None:
     index.wheel("secret-sauce")
-    index.guard = "Basic " + base64.b64encode(b"me:s3cret").decode()
+    index.authorization = "Basic " + base64.b64encode(b"me:s3cret").decode()
     with pytest.raises(PackageIndexForbiddenError, match=r"build\.pip\.secretName"):
         installer("secret-sauce", folder="refused")
     installer.pip_conf = installer.pip_conf.replace("http://", "http://me:s3cret@")
@@ -273,37 +272,39 @@ def test_a_guarded_index(index: Index, installer: Installer) -> None:
 
 
 @pytest.fixture
-def authority() -> trustme.CA:
+def ca() -> trustme.CA:
     return trustme.CA()
 
 
 @pytest.fixture
-def private_index(authority: trustme.CA) -> Iterator[Index]:
-    """An index whose certificate is of an authority that no system knows."""
+def private_index(ca: trustme.CA) -> Iterator[Index]:
+    """An index with a certificate of a private CA."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    ca.issue_cert("127.0.0.1").configure_cert(tls)
     server = WebServer(tls)
     yield Index(server)
     server.stop()
 
 
-def test_a_private_authority(authority: trustme.CA, private_index: Index, tmp_path: Path) -> None:
+def test_certificate_of_a_private_ca_needs_the_ca_bundle(
+    ca: trustme.CA, private_index: Index, tmp_path: Path
+) -> None:
     private_index.wheel("private")
     installer = Installer(private_index, tmp_path)
     with pytest.raises(PackageIndexUntrustedError, match=r"https://127\.0\.0\.1.*caBundle\.configMapName"):
         installer("private", folder="refused")
     installer.ca_bundle = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(installer.ca_bundle))
+    ca.cert_pem.write_to_path(str(installer.ca_bundle))
     assert (installer("private") / SITE / "private").is_dir()
 
 
-def test_a_host_that_the_requirements_trust(private_index: Index, tmp_path: Path) -> None:
+def test_trusted_host_option_skips_the_check_of_the_certificate(private_index: Index, tmp_path: Path) -> None:
     private_index.wheel("private")
     installer = Installer(private_index, tmp_path)
     assert (installer("--trusted-host 127.0.0.1\nprivate") / SITE / "private").is_dir()
 
 
-def test_the_best_version_of_all_indexes_is_taken(
+def test_best_version_of_all_indexes_is_installed(
     index: Index, installer: Installer, other_web: WebServer
 ) -> None:
     index.wheel("both", "2.0")
@@ -314,7 +315,7 @@ def test_the_best_version_of_all_indexes_is_taken(
     assert [package.version for package in find_packages(tree)] == ["2.0", "1.0"]
 
 
-def test_a_build_that_is_cancelled_leaves_no_uv_behind(index: Index, installer: Installer) -> None:
+def test_cancelled_build_leaves_no_folder_of_uv(index: Index, installer: Installer) -> None:
     def cancel(line: str) -> None:
         raise SystemExit(143)
 
@@ -325,14 +326,14 @@ def test_a_build_that_is_cancelled_leaves_no_uv_behind(index: Index, installer: 
     assert [path.name for path in installer.workspace.glob(".uv-*")] == []
 
 
-def test_another_index_of_the_requirements_replaces_the_usual_one(index: Index, installer: Installer) -> None:
+def test_index_url_option_replaces_the_index_of_the_pip_conf(index: Index, installer: Installer) -> None:
     index.wheel("numbers")
     url = index.url
     installer.pip_conf = "[global]\nindex-url = http://127.0.0.1:1/\nretries = 0\n"
     assert (installer(f"--index-url {url}\nnumbers") / SITE / "numbers").is_dir()
 
 
-def test_other_troubles_in_uvs_words(index: Index, installer: Installer) -> None:
+def test_unknown_failure_has_the_message_of_uv(index: Index, installer: Installer) -> None:
     index.wheel("numbers")
     installer.pip_conf += "constraint = /nowhere.txt\n"
     with pytest.raises(PipFailedError, match=r"/nowhere\.txt"):

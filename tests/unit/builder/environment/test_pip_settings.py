@@ -6,7 +6,7 @@ import pytest
 
 from modelyard.builder.environment.pip_settings import (
     PipSettings,
-    translated,
+    uv_variables,
 )
 from modelyard.contract.errors import PipFailedError
 
@@ -47,17 +47,17 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"
         ("[global]\nindex-url = https://i.example/%40me\n", {"UV_DEFAULT_INDEX": "https://i.example/%40me"}),
     ],
 )
-def test_settings_of_pip_as_uv_knows_them(pip_conf: str, variables: dict[str, str]) -> None:
-    assert translated(pip_conf) == variables
+def test_setting_of_pip_has_a_variable_of_uv(pip_conf: str, variables: dict[str, str]) -> None:
+    assert uv_variables(pip_conf) == variables
 
 
-def test_what_is_no_pip_conf_is_not_shown() -> None:
+def test_error_of_an_invalid_pip_conf_contains_none_of_its_text() -> None:
     with pytest.raises(PipFailedError) as caught:
-        translated("index-url = https://me:s3cret@i.example/simple\n")
+        uv_variables("index-url = https://me:s3cret@i.example/simple\n")
     assert "s3cret" not in str(caught.value)
 
 
-def test_uv_gets_nothing_but_proxies_and_trust_from_the_builder(tmp_path: Path) -> None:
+def test_uv_inherits_only_proxies_and_ca_files(tmp_path: Path) -> None:
     inherited = {"HTTPS_PROXY": "http://p.example", "NO_PROXY": "x", "AWS_SECRET_ACCESS_KEY": "s3cret"}
     assert PipSettings().variables(inherited) == {"HTTPS_PROXY": "http://p.example", "NO_PROXY": "x"}
     pip_conf = tmp_path / "pip.conf"

@@ -4,7 +4,7 @@ import pytest
 
 from modelyard.builder.environment.requirements import (
     Requirements,
-    checked,
+    parse_requirements,
 )
 from modelyard.contract.errors import (
     BuildFailedError,
@@ -38,9 +38,9 @@ HASH = "--hash=sha256:" + "0" * 64
         "--require-hashes",
     ],
 )
-def test_lines_that_are_installed_as_they_are(line: str) -> None:
-    assert checked(line).text == f"{line}\n"
-    assert checked(line).arguments == ()
+def test_supported_line_is_unchanged(line: str) -> None:
+    assert parse_requirements(line).text == f"{line}\n"
+    assert parse_requirements(line).arguments == ()
 
 
 @pytest.mark.parametrize(
@@ -54,15 +54,15 @@ def test_lines_that_are_installed_as_they_are(line: str) -> None:
         ("--pre\nnumpy", Requirements("numpy\n", ("--prerelease=allow",))),
         ("--trusted-host=index.example", Requirements("", ("--allow-insecure-host=index.example",))),
         ("--prefer-binary\n--only-binary :all:\n--use-feature=fast-deps\nnumpy", Requirements("numpy\n")),
-        ("-i https://i.example/", Requirements("-i https://i.example/\n", own_index=True)),
+        ("-i https://i.example/", Requirements("-i https://i.example/\n", replaces_index=True)),
         (
             "--extra-index-url https://i.example/",
-            Requirements("--extra-index-url https://i.example/\n", more_indexes=True),
+            Requirements("--extra-index-url https://i.example/\n", adds_indexes=True),
         ),
     ],
 )
-def test_what_becomes_of_other_lines(text: str, expected: Requirements | None) -> None:
-    assert checked(text) == (expected or Requirements(f"{text}\n"))
+def test_comments_and_options_are_translated_for_uv(text: str, expected: Requirements | None) -> None:
+    assert parse_requirements(text) == (expected or Requirements(f"{text}\n"))
 
 
 @pytest.mark.parametrize(
@@ -98,16 +98,21 @@ def test_what_becomes_of_other_lines(text: str, expected: Requirements | None) -
         ("a@./b.whl", RequirementsInvalidError),
         ("a[b] @", RequirementsInvalidError),
         ("!", RequirementsInvalidError),
+        ("numpy=1", RequirementsInvalidError),
+        ("numpy 1", RequirementsInvalidError),
+        ("numpy[extra", RequirementsInvalidError),
+        ("numpy; interpreter == 'x'", RequirementsInvalidError),
+        ("numpy --hash=", RequirementsInvalidError),
     ],
 )
-def test_lines_that_are_refused(line: str, error: type[BuildFailedError]) -> None:
+def test_unsupported_line_is_refused(line: str, error: type[BuildFailedError]) -> None:
     with pytest.raises(error, match=r"^pipRequirements: ") as caught:
-        checked(f"numpy\n{line}\n")
+        parse_requirements(f"numpy\n{line}\n")
     assert type(caught.value) is error
 
 
-def test_a_refusal_shows_no_credential() -> None:
+def test_refusal_contains_no_credential() -> None:
     with pytest.raises(WheelMissingError) as caught:
-        checked("a @ git+https://me:s3cret@github.com/a/b")
+        parse_requirements("a @ git+https://me:s3cret@github.com/a/b")
     assert "s3cret" not in str(caught.value)
     assert "github.com/a/b" in str(caught.value)

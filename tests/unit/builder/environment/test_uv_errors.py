@@ -1,4 +1,4 @@
-"""Words of uv that tests cannot bring about; test_install has the others."""
+"""Output of uv that a test cannot provoke. Tests in test_pip and test_uv run uv for the other errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ error: Failed to download `torch==2.9.0`
 
 
 @pytest.mark.parametrize(
-    ("output", "error", "said"),
+    ("output", "error", "text"),
     [
         (UNTRUSTED, PackageIndexUntrustedError, "https://index.example/simple/numpy/ has a certificate"),
         (NO_NAME, PackageIndexUnavailableError, "Name or service not known"),
@@ -42,9 +42,9 @@ error: Failed to download `torch==2.9.0`
         ("", PipFailedError, "cannot be installed"),
     ],
 )
-def test_words(output: str, error: type[BuildFailedError], said: str) -> None:
-    found = uv_error(output.splitlines())
-    assert type(found) is error
-    assert said in str(found)
-    assert "/opt/venv" not in str(found)
-    assert len(str(found)) < 1500
+def test_output_has_its_error(output: str, error: type[BuildFailedError], text: str) -> None:
+    result = uv_error(output.splitlines())
+    assert type(result) is error
+    assert text in str(result)
+    assert "/opt/venv" not in str(result)
+    assert len(str(result)) < 1500
