@@ -121,7 +121,9 @@ def test_prune_deletes_unused_images_and_no_others(
         _deployment(_location(images, path, workload)),
     )
     annotations = {labels.STATE: "Succeeded", labels.IMAGE_LOCATION: _location(images, path, recorded)}
-    body = controller_revision(Owner("Image", "m", "11111111-1111-1111-1111-111111111111"), 1, {}, annotations)
+    body = controller_revision(
+        Owner("Image", "m", "11111111-1111-1111-1111-111111111111"), 1, {}, annotations
+    )
     body["metadata"].pop("ownerReferences")  # Kubernetes would delete an object whose owner does not exist
     _post(api, f"/apis/apps/v1/namespaces/{namespace}/controllerrevisions", body)
 
