@@ -16,7 +16,7 @@ APP_ROOT: Final = "/var/azureml-app"
 """Folder of the driver's files in an image (the folder of the Azure ML scoring containers)."""
 
 KEYS_DIR: Final = "/var/run/modelyard/keys"
-"""Where a pod mounts the Secret with the scoring keys."""
+"""Folder of a pod where the Secret with the scoring keys is mounted."""
 
 PRIMARY_KEY: Final = "primaryKey"
 SECONDARY_KEY: Final = "secondaryKey"
@@ -34,7 +34,7 @@ SCORE_PATH: Final = "/score"
 
 
 class Variable:
-    """Names of the environment variables of the scoring container. docs/scoring.md says what each does."""
+    """Names of the environment variables of the scoring container; docs/scoring.md explains each."""
 
     # The image sets these: they depend on the driver.
     APP_ROOT: Final = "AML_APP_ROOT"

@@ -31,15 +31,15 @@ RAISED: Final = 2
 EXPIRED: Final = 3
 """The deadline had passed when the request's turn came; run() was not called."""
 STARTED: Final = 4
-"""init() has returned; number 0. Body: what the front must know of the driver, as JSON."""
+"""init() has returned; number 0. Body: the description of the driver as JSON."""
 FAILED: Final = 5
 """The driver cannot be served; number 0. Body: JSON with message and exception."""
 
 PROGRESS: Final = Struct("<qd")
 """Shared memory, one slot per worker thread: number and start time (time.monotonic) of its latest request.
 
-A thread writes its slot before it compares the deadline. So if the deadline has passed and the number is not
-in any slot, run() will never be called for that request: the front can answer 503 without asking the worker.
+A thread writes its slot before it compares the deadline. If the deadline has passed and the number is in no
+slot, run() will never be called for that request. So the front can answer 503 without asking the worker.
 """
 
 

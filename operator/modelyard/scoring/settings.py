@@ -13,7 +13,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
-    """What the image and the Deployment decide. Defaults are those of the Azure ML scoring containers."""
+    """The settings from image and Deployment. Defaults are those of the Azure ML scoring containers."""
 
     app_root: Path
     """AML_APP_ROOT: the folder of the driver's files, default /var/azureml-app."""

@@ -1,13 +1,15 @@
 """HTTP/1.1 of one client, as a state machine.
 
-Own code instead of uvicorn's: uvicorn gives each request a task and a chain of awaits, which costs two thirds
-of the throughput (docs/scoring.md), and has no limits for slow clients, headers or refused bodies.
+Own code instead of uvicorn's. uvicorn gives each request a task and a chain of awaits, which costs two thirds
+of the throughput (docs/scoring.md). It also has no limits for slow clients, headers or refused bodies.
 
-A connection reads requests and answers them, in order, one at a time. `State` says what it reads:
+A connection reads requests and answers them in order, one at a time. `State` is the part of a request that it
+reads:
 
     state     event                                                      next state
     --------  ---------------------------------------------------------  ----------
     IDLE      first byte of a request                                    HEAD
+              input that is not HTTP                                     REFUSING
               keep-alive time over, or nothing to do while draining      CLOSING
     HEAD      end of the headers                                         BODY
               headers too large, too slow or malformed                   REFUSING
@@ -22,7 +24,7 @@ A connection reads requests and answers them, in order, one at a time. `State` s
     REFUSING           input is dropped: its meaning is lost
     CLOSING            the write side is closed; input is dropped, and counted
 
-`Flow` says whether the transport reads at all:
+`Flow` is the flow control of the input: the transport reads in OPEN only.
 
     flow       event                                                     next flow
     ---------  --------------------------------------------------------  ---------
@@ -62,7 +64,7 @@ _UNCONNECTED: Final = asyncio.Transport()
 
 
 class State(Enum):
-    """What a connection reads; the module's docstring has the transitions."""
+    """The part of a request that a connection reads; the module's docstring has the transitions."""
 
     IDLE = auto()
     HEAD = auto()
@@ -72,7 +74,7 @@ class State(Enum):
 
 
 class Flow(Enum):
-    """Whether a connection's transport reads; the module's docstring has the transitions."""
+    """The flow control of a connection's input; the module's docstring has the transitions."""
 
     OPEN = auto()
     FULL = auto()
@@ -80,7 +82,7 @@ class Flow(Enum):
 
 
 class Application(Protocol):
-    """What answers the requests of all connections."""
+    """The server behind all connections."""
 
     now: float
     """time.monotonic() of the latest tick, half a second old at most: reading it needs no system call."""

@@ -15,8 +15,11 @@ BODY_BYTES_PER_SECOND: Final = 1024
 """After the first BODY_PAUSE_SECONDS, a body that is slower on average gets 408."""
 
 KEEP_ALIVE_SECONDS: Final = 120.0
-"""How long an idle connection stays open. Usual clients and proxies close earlier (Go 90 s, nginx and ALB
-60 s), so that no request meets a connection that the server is just closing."""
+"""How long an idle connection stays open.
+
+Usual clients and proxies close earlier (Go 90 s, nginx and ALB 60 s). So no request meets a connection that
+the server is just closing.
+"""
 
 UNREAD_SECONDS: Final = 60.0
 """A client that reads nothing of its response for so long is disconnected."""

@@ -132,7 +132,7 @@ class RequestParser:
         """Parse the request again without its offer to upgrade the protocol (RFC 9110 section 7.8).
 
         Java's HttpClient by default, and curl --http2, offer h2c with a connection's first request. httptools
-        then takes the body for bytes of the other protocol, and run() would score an empty body.
+        takes the body for bytes of the other protocol. Without this method run() would score an empty body.
         """
         offer, self._upgrade_offer = self._upgrade_offer, None
         if offer is None:

@@ -1,4 +1,4 @@
-"""The handler of each path and method, and what all connections share."""
+"""The handlers of paths and methods, and the state that all connections share."""
 
 import asyncio
 from collections import deque

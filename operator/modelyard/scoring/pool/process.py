@@ -26,8 +26,10 @@ the time a request may wait in the queue.
 """
 
 AHEAD_SECONDS_ALONE: Final = 0.02
-"""The same for a worker without others beside it, where a request loses nothing by waiting at the worker: the
-worker stays busy while the front refuses hundreds of requests."""
+"""The same for a single worker, where a request loses nothing by waiting at the worker.
+
+The worker stays busy while the front refuses hundreds of requests.
+"""
 
 MAX_AHEAD: Final = 64
 MAX_AHEAD_BYTES: Final = 1024 * 1024

@@ -7,14 +7,14 @@
 
 The process ends in one of these ways:
 
-    CHANNEL closes      no more requests come: the threads end, exit code 0
-    SIGTERM             the front drains while init() runs: SystemExit, exit code 0
-    LIFELINE closes     the front has ended: SIGIO kills the process, or a thread exits with code 1
-    SIGUSR1, SIGKILL    init() or run() is stuck: all stacks go to stderr, then the front kills the process
-    the driver fails    a message on CHANNEL, then exit code 3
+    CHANNEL closes      No more requests come. The threads end, exit code 0.
+    SIGTERM             The front drains while init() runs. SystemExit is raised, exit code 0.
+    LIFELINE closes     The front has ended. SIGIO kills the process, or a thread exits with code 1.
+    SIGUSR1, SIGKILL    init() or run() is stuck. All stacks go to stderr, then the front kills the process.
+    the driver fails    A message is sent on CHANNEL, exit code 3.
 
-All modules of the runtime are imported before the driver's folder comes first in sys.path: a driver may have
-files with the names of modules of the standard library.
+A driver may have files with the names of modules of the standard library. Therefore all modules of the
+runtime are imported before the driver's folder comes first in sys.path.
 """
 
 import faulthandler

@@ -104,7 +104,7 @@ def _sample_of_type(schema: Schema) -> Any:  # noqa: PLR0911 - one return per ty
 def lowered(schema: Any, version: str) -> Any:
     """Translate JSON schema 2020-12 to the dialect of an OpenAPI version.
 
-    What the dialect cannot express is left out, so that the schema allows more.
+    A keyword that the dialect cannot express is left out: the schema then allows more.
     """
     if isinstance(schema, list):
         return [lowered(one, version) for one in schema]
