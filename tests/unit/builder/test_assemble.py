@@ -239,7 +239,7 @@ def test_failures_of_unpacking_name_what_they_are_about(assembled: Assembler) ->
 
 def test_limits_are_of_the_whole_build(assembled: Assembler) -> None:
     two = [assembled.model("/model.pkl"), assembled.model("/other.pkl", version=2)]
-    with pytest.raises(SourceTooLargeError, match=r"^model m:2: more than the 4 bytes that are left"):
+    with pytest.raises(SourceTooLargeError, match=r"^model m:2: the file has more than the 4 bytes left"):
         assembled(models=two, limits=Limits(download_bytes=9))
 
 

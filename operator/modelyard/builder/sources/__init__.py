@@ -1,4 +1,4 @@
-"""Brings the bytes of a model or an asset to where they are needed, from wherever they are."""
+"""Downloads of models and assets, to the disk or as streams."""
 
 from __future__ import annotations
 
@@ -23,39 +23,42 @@ __all__ = ["FetchContext", "FetchedFile", "StreamedSource", "fetch", "open_strea
 
 
 def fetch(source: Source, folder: Path, *, name: str, limit_bytes: int, context: FetchContext) -> FetchedFile:
-    """Fetch one source into an empty folder, under the file name that its URL gives it, or else `name`.
+    """Download a source into an empty folder. `name` is the file name if the URL has none.
 
-    Raises SourceError and its kinds, DiskFullError, and UnsafeArchiveError for a folder of files whose names
-    reach outside.
+    Raises SourceError and its subclasses, DiskFullError, and UnsafeArchiveError for an artifact with a file
+    whose path leads outside.
     """
-    with open_source(source, context) as found:
-        if isinstance(found, RemoteFolder):
-            return _fetch_folder(found, folder / name, limit_bytes, context)
-        return download(found, folder / (found.name or name), limit_bytes, context)
+    with open_source(source, context) as opened:
+        if isinstance(opened, RemoteFolder):
+            return _download_folder(opened, folder / name, limit_bytes, context)
+        return download(opened, folder / (opened.name or name), limit_bytes, context)
 
 
 def open_stream(
     source: Source, *, name: str, limit_bytes: int, context: FetchContext
 ) -> StreamedSource | None:
-    """The source as a stream that needs no disk, to be closed after use.
+    """Return the source as a stream, which the caller must close. A stream needs no disk.
 
-    None for what is to be unpacked, and for a file of unknown size: they are for `fetch`. Raises as it does.
+    Returns None for an archive to unpack, a folder, and a file of unknown size: use `fetch` for these. Raises
+    the same errors as `fetch`.
     """
     if source.unpack:
         return None
     with ExitStack() as stack:
-        found = stack.enter_context(open_source(source, context))
-        if isinstance(found, RemoteFolder):
+        opened = stack.enter_context(open_source(source, context))
+        if isinstance(opened, RemoteFolder):
             return None
-        stream = stack.enter_context(FileStream(found, name, limit_bytes, context))
+        stream = stack.enter_context(FileStream(opened, name, limit_bytes, context))
         return None if stream.size is None else StreamedSource(stream, stream.size, stack.pop_all())
 
 
-def _fetch_folder(found: RemoteFolder, folder: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
+def _download_folder(
+    remote: RemoteFolder, folder: Path, limit_bytes: int, context: FetchContext
+) -> FetchedFile:
     left = limit_bytes
-    for inner, remote in found.files.items():
-        path = folder / inner
+    for relative_path, file in remote.files.items():
+        path = folder / relative_path
         with disk_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
-        left -= download(remote, path, left, context).size
-    return FetchedFile(folder, folder.name, limit_bytes - left, found.digest)
+        left -= download(file, path, left, context).size
+    return FetchedFile(folder, folder.name, limit_bytes - left, remote.digest)

@@ -1,4 +1,4 @@
-"""What every fetch of one build shares."""
+"""The settings that all downloads of a build share."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from modelyard.retry import Retry
 
 @dataclass(frozen=True)
 class FetchContext:
-    """Settings of the machine, not of one source."""
+    """Settings of the build Job for downloads, as against the source of one download."""
 
     access: RegistryAccess = field(default_factory=RegistryAccess)
-    """Also gives http(s) and stores their CA bundle."""
+    """Access to registries. Its CA bundle is also for http(s) and object stores."""
     retry: Retry = field(default_factory=Retry)
     log: Callable[[str], None] = lambda _: None
+    """Called with each line for the build log."""
     policy: EgressPolicy = field(default_factory=EgressPolicy)
     claims: Path | None = None
-    """A folder with the volumes that are mounted, by the names of their claims."""
+    """Folder with one folder per mounted PersistentVolumeClaim, named after the claim. None without any."""

@@ -1,4 +1,4 @@
-"""A file on its way to the disk."""
+"""Download of a file to the disk."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from modelyard.sizes import human
 
 @dataclass(frozen=True)
 class FetchedFile:
-    """`path` is a file named `name`, or the folder of an artifact of several files."""
+    """A file on the disk, or the folder of an artifact with several files."""
 
     path: Path
     name: str
     size: int
+    """Total bytes."""
     digest: str
-    """sha256:… of the bytes; of the manifest for a folder."""
+    """sha256:… of the file's bytes, of the artifact's manifest for a folder."""
 
 
 def download(remote: RemoteFile, path: Path, limit_bytes: int, context: FetchContext) -> FetchedFile:
-    """The whole file, at `path`; from the start again, once, when it changes meanwhile.
+    """Download a file to `path`. If the file changes during the download, download it once more.
 
-    Raises SourceError and its kinds, and DiskFullError.
+    Raises SourceError and its subclasses, and DiskFullError.
     """
     try:
         return _download(remote, path, limit_bytes, context)

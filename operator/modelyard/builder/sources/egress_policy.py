@@ -1,9 +1,11 @@
-"""Where a download may lead: which schemes, and which addresses.
+"""The egress policy of downloads: URL schemes and network addresses that are allowed.
 
-Addresses are looked at when a socket connects, after names were resolved and redirects followed, so that no
-name and no redirect leads around it. Stores are reached by a library with sockets of its own: there the
-endpoint of a Secret is resolved and looked at beforehand. Packages come by way of the guard beside this file.
-What pip in a Docker engine and a driver reach is for a NetworkPolicy to say.
+An audit hook checks an address when a socket connects. At that time names are resolved and redirects
+followed, so that neither can bypass the policy. The library for object stores opens sockets outside of
+Python: for object stores the endpoint in the Secret is resolved and checked before the download. uv and
+rattler fetch packages through the proxy in egress_proxy.py.
+
+The policy does not cover pip in a Docker engine and the driver of an image: use a NetworkPolicy.
 """
 
 from __future__ import annotations
@@ -31,15 +33,17 @@ _INET: Final = {socket.AF_INET, socket.AF_INET6}
 
 @dataclass(frozen=True)
 class EgressPolicy:
-    """What is allowed; everything by default. `allowed` makes exceptions from `denied`."""
+    """Allowed URL schemes and networks. The default allows all."""
 
     schemes: frozenset[str] | None = None
+    """Allowed schemes, None for all."""
     denied: tuple[Network, ...] = ()
     allowed: tuple[Network, ...] = ()
+    """Exceptions from `denied`."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> EgressPolicy:
-        """From lists with spaces; raises ValueError for what is no network."""
+        """Return the policy in the variables of a build pod. Raises ValueError for an invalid CIDR block."""
         schemes = environment.get(BuildVariable.FETCH_SCHEMES)
         return cls(
             schemes=frozenset(schemes.split()) if schemes else None,
@@ -52,8 +56,8 @@ class EgressPolicy:
         )
 
     @contextlib.contextmanager
-    def watching(self, source: Source) -> Iterator[None]:
-        """Hold a download to it; SourceDeniedError for what it does not allow."""
+    def enforced_for(self, source: Source) -> Iterator[None]:
+        """Apply the policy to the download of a source inside the block. Raises SourceDeniedError."""
         self.check_scheme(source.url or "data:")
         self._check_endpoints(source)
         with self.connecting():
@@ -61,11 +65,11 @@ class EgressPolicy:
 
     @contextlib.contextmanager
     def connecting(self) -> Iterator[None]:
-        """Look at what this thread connects to; SourceDeniedError for what is not allowed."""
+        """Check the address of each connection of this thread inside the block. Raises SourceDeniedError."""
         if not self.denied:
             yield
             return
-        _listen()
+        _install_audit_hook()
         token = _CURRENT.set(self)
         try:
             yield
@@ -73,47 +77,52 @@ class EgressPolicy:
             _CURRENT.reset(token)
 
     def check_scheme(self, url: str) -> None:
-        """SourceDeniedError for one that is not allowed."""
+        """Raise SourceDeniedError if the scheme of the URL is not allowed."""
         kind = scheme(url)
         if self.schemes is not None and kind not in self.schemes:
-            raise SourceDeniedError(f"urls that start with {kind[:20]!r} are not allowed here")
+            allowed = ", ".join(sorted(self.schemes))
+            raise SourceDeniedError(f"urls that start with {kind[:20]!r} are not allowed here: use {allowed}")
 
     def check(self, address: str) -> None:
-        """SourceDeniedError for an address that is not allowed."""
+        """Raise SourceDeniedError if the IP address is not allowed."""
         ip = ipaddress.ip_address(address.partition("%")[0])
         mapped = getattr(ip, "ipv4_mapped", None) or ip
         if any(mapped in network for network in self.denied) and not any(
             mapped in network for network in self.allowed
         ):
-            raise SourceDeniedError("the url leads to an address that downloads may not use here")
+            raise SourceDeniedError(
+                "the url leads to an address in build.sources.deniedNetworks: use another host"
+            )
 
     def _check_endpoints(self, source: Source) -> None:
         for endpoint in endpoints(source.credentials):
             host = urlsplit(endpoint).hostname
             if host:
-                with contextlib.suppress(OSError):  # a name that is not known: the download says so
+                with contextlib.suppress(
+                    OSError
+                ):  # the download itself reports a name that cannot be resolved
                     for found in socket.getaddrinfo(host, None):
                         self.check(str(found[4][0]))
 
 
 def endpoints(credentials: Mapping[str, str]) -> list[str]:
-    """Addresses of stores that a Secret names; a Google key may carry one inside."""
-    named = [credentials.get(name) for name in ("AWS_ENDPOINT_URL", "AZURE_ENDPOINT")]
+    """Return the URLs of object stores in a Secret. The JSON of a Google key may contain one."""
+    found = [credentials.get(name) for name in ("AWS_ENDPOINT_URL", "AZURE_ENDPOINT")]
     with contextlib.suppress(ValueError, AttributeError):
-        named.append(json.loads(credentials.get("GOOGLE_SERVICE_ACCOUNT_KEY", "")).get("gcs_base_url"))
-    return [str(endpoint) for endpoint in named if endpoint]
+        found.append(json.loads(credentials.get("GOOGLE_SERVICE_ACCOUNT_KEY", "")).get("gcs_base_url"))
+    return [str(endpoint) for endpoint in found if endpoint]
 
 
 _CURRENT: Final[ContextVar[EgressPolicy | None]] = ContextVar("policy", default=None)
 
 
 @cache
-def _listen() -> None:
-    """See every socket of this process connect; there is no way to stop it, and no need."""
-    sys.addaudithook(_connects)
+def _install_audit_hook() -> None:
+    """Install a hook on socket.connect for the whole process. Python has no way to remove it."""
+    sys.addaudithook(_check_connect)
 
 
-def _connects(event: str, arguments: tuple[Any, ...]) -> None:
+def _check_connect(event: str, arguments: tuple[Any, ...]) -> None:
     if event != "socket.connect":
         return
     policy = _CURRENT.get()
@@ -121,5 +130,5 @@ def _connects(event: str, arguments: tuple[Any, ...]) -> None:
         try:
             policy.check(arguments[1][0])
         except SourceDeniedError:
-            arguments[0].close()  # whoever opened it closes it for an OSError only
+            arguments[0].close()  # callers close the socket for an OSError only
             raise

@@ -1,7 +1,7 @@
-"""The policy for what has sockets of its own: uv, and rattler.
+"""A proxy that applies the egress policy to uv and rattler, which open sockets outside of Python.
 
-They are given a proxy on loopback, which is a thread of the build and opens every connection where the policy
-looks at it: after names were resolved, for redirects and for links of an index too.
+The proxy is a thread of the build that listens on loopback. It opens every connection, so that the audit hook
+of egress_policy.py checks the address: after names were resolved, for redirects, and for links of an index.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedIOBase
 from socketserver import StreamRequestHandler, ThreadingTCPServer
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from modelyard.builder.sources.egress_policy import EgressPolicy
@@ -23,25 +23,31 @@ from modelyard.contract.errors import (
 )
 from modelyard.contract.urls import scheme
 
-Place = tuple[str, int]
-"""Host and port."""
-
-_PORTS: Final = {"http": 80, "https": 443}
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _CONNECT_SECONDS: Final = 10.0
-_POLL_SECONDS: Final = 0.05  # until the end is noticed
-_SILENCE_SECONDS: Final = 300.0  # longer than those who ask wait themselves
-_LINE_BYTES: Final = 64 * 1024
-_HEAD_LINES: Final = 100
+_POLL_SECONDS: Final = 0.05  # maximum wait for the end of serve_forever
+_IDLE_SECONDS: Final = 300.0  # longer than the timeouts of uv and rattler, which report a timeout better
+_MAX_LINE_BYTES: Final = 64 * 1024
+_MAX_HEADER_LINES: Final = 100
 _CHUNK_BYTES: Final = 256 * 1024
-_HOP: Final = (b"connection:", b"keep-alive:", b"proxy-", b"te:", b"upgrade:")
-"""Headers for the proxy itself: https://www.rfc-editor.org/rfc/rfc9110#name-connection."""
+_HOP_BY_HOP: Final = (b"connection:", b"keep-alive:", b"proxy-", b"te:", b"upgrade:")
+"""Header fields that a proxy must not forward: https://www.rfc-editor.org/rfc/rfc9110#name-connection."""
 
 
-def place_of(url: str) -> Place | None:
-    """Where an http(s) URL leads; None for another one, or one that is damaged."""
+class HostPort(NamedTuple):
+    """The destination of a connection."""
+
+    host: str
+    port: int
+
+
+def host_port_of(url: str) -> HostPort | None:
+    """Return the host and port of an http(s) URL, None for another scheme or a malformed URL."""
     try:
         parts = urlsplit(url)
-        return (parts.hostname, parts.port or _PORTS[parts.scheme]) if parts.hostname else None
+        return (
+            HostPort(parts.hostname, parts.port or _DEFAULT_PORTS[parts.scheme]) if parts.hostname else None
+        )
     except (ValueError, KeyError):
         return None
 
@@ -50,135 +56,143 @@ def place_of(url: str) -> Place | None:
 def run_egress_proxy(
     policy: EgressPolicy, subject: str, urls: Sequence[str], trusted: Iterable[str]
 ) -> Iterator[str | None]:
-    """The proxy for what fetches from a user's `urls`, and wherever they lead; None without need.
+    """Run the proxy during the block, and yield its URL. Yields None if the policy has nothing to check.
 
-    The places of `trusted` URLs are the platform's own. Raises SourceDeniedError, about the `subject`, for a
-    scheme that is not allowed; and for a connection that was refused, whatever became of what is inside.
+    `urls` are the URLs of a user. The hosts of `trusted` URLs are those of the platform, and always allowed.
+    Raises SourceDeniedError about the subject for a forbidden scheme. Also raises it after the block if the
+    proxy refused a connection, whether the block succeeded or not.
     """
-    places = frozenset(filter(None, map(place_of, trusted)))
-    # A folder is the platform's own mirror: users' URLs are of the web.
-    foreign = [url for url in urls if scheme(url) != "file" and place_of(url) not in places]
+    trusted_hosts = frozenset(filter(None, map(host_port_of, trusted)))
+    # Only the platform can configure file URLs, as mirrors: users' URLs are http(s).
+    checked = [url for url in urls if scheme(url) != "file" and host_port_of(url) not in trusted_hosts]
     with about(subject):
-        for url in foreign:
+        for url in checked:
             policy.check_scheme(url)
-    if not foreign or not policy.denied:
+    if not checked or not policy.denied:
         yield None
         return
-    with _Guard(policy, places) as guard:
-        threading.Thread(target=guard.serve_forever, args=(_POLL_SECONDS,), daemon=True).start()
+    with _ProxyServer(policy, trusted_hosts) as server:
+        threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True).start()
         failure: Exception | None = None
         try:
-            yield f"http://127.0.0.1:{guard.server_address[1]}"
+            yield f"http://127.0.0.1:{server.server_address[1]}"
         except Exception as error:
             failure = error
         finally:
-            guard.shutdown()
-        if guard.denied:
-            hosts = ", ".join(sorted(guard.denied))
+            server.shutdown()
+        if server.denied_hosts:
+            hosts = ", ".join(sorted(server.denied_hosts))
             with about(subject):
                 raise SourceDeniedError(
-                    f"{hosts} leads to an address that downloads may not use here"
+                    f"{hosts} leads to an address in build.sources.deniedNetworks: use another host"
                 ) from failure
         if failure:
             raise failure
 
 
-class _Guard(ThreadingTCPServer):
+class _ProxyServer(ThreadingTCPServer):
     daemon_threads = True
-    block_on_close = False  # who asked is gone, or was killed
+    block_on_close = False  # the clients have exited, or were killed
 
-    def __init__(self, policy: EgressPolicy, trusted: frozenset[Place]) -> None:
-        super().__init__(("127.0.0.1", 0), _Connection)
+    def __init__(self, policy: EgressPolicy, trusted_hosts: frozenset[HostPort]) -> None:
+        super().__init__(("127.0.0.1", 0), _ProxyConnection)
         self._policy = policy
-        self._trusted = trusted
-        self.denied: set[str] = set()
-        """Hosts that somebody wanted to reach, and must not."""
+        self._trusted_hosts = trusted_hosts
+        self.denied_hosts: set[str] = set()
+        """Hosts that the policy refused a connection to."""
 
-    def connect(self, place: Place) -> socket.socket:
-        """Raises OSError, SourceDeniedError."""
-        if place in self._trusted:
-            return socket.create_connection(place, _CONNECT_SECONDS)
+    def connect(self, destination: HostPort) -> socket.socket:
+        """Open a connection. Raises OSError, and SourceDeniedError if the policy forbids the address."""
+        if destination in self._trusted_hosts:
+            return socket.create_connection(destination, _CONNECT_SECONDS)
         try:
             with self._policy.connecting():
-                return socket.create_connection(place, _CONNECT_SECONDS)
+                return socket.create_connection(destination, _CONNECT_SECONDS)
         except SourceDeniedError:
-            self.denied.add(place[0])
+            self.denied_hosts.add(destination.host)
             raise
 
 
-class _Connection(StreamRequestHandler):
-    """One tunnel (CONNECT), or one request by plain HTTP with its answer."""
+class _ProxyConnection(StreamRequestHandler):
+    """A connection of a client: one CONNECT tunnel, or one plain HTTP request and its response."""
 
-    timeout = _SILENCE_SECONDS
+    timeout = _IDLE_SECONDS
 
     def handle(self) -> None:
-        with contextlib.suppress(OSError):  # one of both has gone
-            self._handle()
+        """Serve the connection until one of both ends closes it."""
+        with contextlib.suppress(OSError):
+            self._serve()
 
-    def _handle(self) -> None:
-        head = _head(self.rfile)
-        method, _, rest = head[0].decode("latin-1").partition(" ")
+    def _serve(self) -> None:
+        request_line, *headers = _read_head(self.rfile)
+        method, _, rest = request_line.decode("latin-1").partition(" ")
         target = rest.partition(" ")[0]
         is_tunnel = method == "CONNECT"
-        place = place_of(f"https://{target}" if is_tunnel else target)
-        if place is None:
-            self._answer("400 Bad Request")
+        destination = host_port_of(f"https://{target}" if is_tunnel else target)
+        if destination is None:
+            self._respond("400 Bad Request")
             return
         try:
-            remote = cast("_Guard", self.server).connect(place)
+            remote = cast("_ProxyServer", self.server).connect(destination)
         except SourceDeniedError:
-            self._answer("403 Forbidden")
+            self._respond("403 Forbidden")
             return
         except OSError:
-            self._answer("502 Bad Gateway")
+            self._respond("502 Bad Gateway")
             return
         with remote:
-            remote.settimeout(_SILENCE_SECONDS)
-            self.connection.settimeout(None)  # who waits for a long answer is silent
+            remote.settimeout(_IDLE_SECONDS)
+            self.connection.settimeout(None)  # a client that waits for a slow response sends nothing
             if is_tunnel:
-                self._answer("200 Connection Established")
-                threading.Thread(target=_pump, args=(self.connection, remote), daemon=True).start()
-                _pump(remote, self.connection)
-                return
-            remote.sendall(_only(_asked(method, target), head[1:]))
-            with remote.makefile("rb") as answer:
-                status, *headers = _head(answer)
-                self.wfile.write(_only(status, headers))
-                while chunk := answer.read1(_CHUNK_BYTES):
-                    self.wfile.write(chunk)
+                self._tunnel(remote)
+            else:
+                self._forward(remote, _origin_form(method, target), headers)
 
-    def _answer(self, status: str) -> None:
+    def _tunnel(self, remote: socket.socket) -> None:
+        self._respond("200 Connection Established")
+        threading.Thread(target=_copy_stream, args=(self.connection, remote), daemon=True).start()
+        _copy_stream(remote, self.connection)
+
+    def _forward(self, remote: socket.socket, request_line: bytes, headers: list[bytes]) -> None:
+        remote.sendall(_single_message_head(request_line, headers))
+        with remote.makefile("rb") as response:
+            status_line, *response_headers = _read_head(response)
+            self.wfile.write(_single_message_head(status_line, response_headers))
+            while chunk := response.read1(_CHUNK_BYTES):
+                self.wfile.write(chunk)
+
+    def _respond(self, status: str) -> None:
         length = "" if status.startswith("200") else "Content-Length: 0\r\n"
         self.wfile.write(f"HTTP/1.1 {status}\r\n{length}\r\n".encode())
 
 
-def _head(file: BufferedIOBase) -> list[bytes]:
-    """The first line and those of the headers; raises ConnectionError when there is none, or no end."""
-    lines = [file.readline(_LINE_BYTES)]
+def _read_head(file: BufferedIOBase) -> list[bytes]:
+    """Return the first line and the header lines of a message. Raises ConnectionError without a valid head."""
+    lines = [file.readline(_MAX_LINE_BYTES)]
     while lines[-1].strip():
-        lines.append(file.readline(_LINE_BYTES))
-        if len(lines) > _HEAD_LINES:
+        lines.append(file.readline(_MAX_LINE_BYTES))
+        if len(lines) > _MAX_HEADER_LINES:
             raise ConnectionError
     if len(lines) == 1:
         raise ConnectionError
     return lines[:-1]
 
 
-def _asked(method: str, target: str) -> bytes:
-    """The first line for the server itself."""
+def _origin_form(method: str, target: str) -> bytes:
+    """Return the request line in the origin form of RFC 9112, section 3.2.1."""
     parts = urlsplit(target)
     path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
     return f"{method} {path} HTTP/1.1\r\n".encode("latin-1")
 
 
-def _only(first: bytes, headers: list[bytes]) -> bytes:
-    """The head of the only request, or answer, on a connection."""
-    kept = [line for line in headers if not line.lower().startswith(_HOP)]
-    return b"".join((first, *kept, b"Connection: close\r\n\r\n"))
+def _single_message_head(first_line: bytes, headers: list[bytes]) -> bytes:
+    """Return the head of a message after which the connection closes."""
+    forwarded = [line for line in headers if not line.lower().startswith(_HOP_BY_HOP)]
+    return b"".join((first_line, *forwarded, b"Connection: close\r\n\r\n"))
 
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    """Until there is no more; then `target` is told so."""
+def _copy_stream(source: socket.socket, target: socket.socket) -> None:
+    """Copy bytes until `source` ends, then end the stream of `target`."""
     with contextlib.suppress(OSError):
         while chunk := source.recv(_CHUNK_BYTES):
             target.sendall(chunk)

@@ -1,4 +1,4 @@
-"""A file read as one stream, hashed as it comes, whatever breaks on the way."""
+"""A remote file as one stream: resumed after errors, and hashed while it is read."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ from modelyard.streams.range_stream import RangeStream
 
 
 class FileStream:
-    """A context. Reading goes on where a connection broke, and each byte is hashed once.
+    """A context manager for a remote file. After an error reading resumes; each byte is hashed once.
 
-    Where a server cannot go on, it is read from the start again, and must send what it sent before.
+    If the server cannot resume, the file is read from the start. The bytes must then equal those read before.
     """
 
     def __init__(self, remote: RemoteFile, name: str, limit_bytes: int, context: FetchContext) -> None:
-        """Asks for the file; `name` is for one that has none. Raises SourceError and its kinds."""
+        """Open the file. `name` is its name if the URL has none. Raises SourceError and its subclasses."""
         self.name = remote.name or name
         self.expected_digest = remote.digest
         self.read_bytes = 0
-        """How many were read until now, the first ones of the file."""
+        """Number of bytes read so far, from the start of the file without gaps."""
         self._remote = remote
         self._limit_bytes = limit_bytes
         self._context = context
         self._hash = hashlib.sha256()
-        self._waiting = ExitStack()
-        self._first: RangeStream | None = context.retry.run(self._ask, on_retry=context.log)
+        self._response = ExitStack()
+        """The open response, which `close` closes."""
+        self._first: RangeStream | None = context.retry.run(self._open_first, on_retry=context.log)
         self.size = self._first.size
-        """Of the whole file; None when the server does not say."""
+        """Bytes of the whole file, None if the server does not report the size."""
         try:
             self._check_limit(self.size or 0)
         except SourceTooLargeError:
@@ -56,84 +57,89 @@ class FileStream:
         self.close()
 
     def close(self) -> None:
-        self._waiting.close()
+        """Close the connection, also if reading stopped in the middle."""
+        self._response.close()
 
     @property
     def digest(self) -> str:
-        """sha256:… of the bytes that were read until now."""
+        """Return the digest (sha256:…) of the bytes read so far."""
         return f"sha256:{self._hash.hexdigest()}"
 
     def open(self, offset: int) -> Iterator[bytes]:
-        """The bytes from `offset` on; those before are read too if they never were, for the digest.
+        """Yield the bytes from `offset` on. Unread bytes before `offset` are read too, for the digest.
 
-        Raises SourceError and its kinds, at the end DigestMismatchError when it is not the expected file.
+        Raises SourceError and its subclasses, and DigestMismatchError after the last byte.
         """
         try:
             yield from self._context.retry.resumed(self._read, offset, on_retry=self._context.log)
         except _ChangedError:
-            raise SourceChangedError(f"{self.name} changed while it was fetched") from None
+            raise SourceChangedError(f"{self.name} changed during its download") from None
         if self.expected_digest and self.expected_digest.lower() != self.digest:
             raise DigestMismatchError(
                 f"the file has the digest {self.digest}, not {self.expected_digest}:"
                 " correct the digest, or what is at the url"
             )
 
-    def _ask(self) -> RangeStream:
+    def _open_first(self) -> RangeStream:
         with ExitStack() as stack:
-            opened = stack.enter_context(self._remote.open(0))
-            self._waiting = stack.pop_all()
-        return opened
+            stream = stack.enter_context(self._remote.open(0))
+            self._response = stack.pop_all()
+        return stream
 
     def _read(self, offset: int) -> Iterator[bytes]:
-        """One try."""
-        with self._opened(min(offset, self.read_bytes)) as opened:
-            yield from replace(opened, chunks=self._hashed(opened)).rest(offset)
+        """Yield the bytes from `offset` on, without retries."""
+        with self._opened(min(offset, self.read_bytes)) as stream:
+            yield from replace(stream, chunks=self._hashed(stream)).rest(offset)
 
     @contextmanager
     def _opened(self, offset: int) -> Iterator[RangeStream]:
         first, self._first = self._first, None
-        with self._waiting:  # where `close` reaches it, too: reading may be left anywhere
-            yield first if first and offset == 0 else self._waiting.enter_context(self._remote.open(offset))
+        with self._response:  # an attribute, since a caller may stop reading and call `close`
+            if first and offset == 0:
+                yield first
+            else:
+                yield self._response.enter_context(self._remote.open(offset))
 
-    def _hashed(self, opened: RangeStream) -> Iterator[bytes]:
-        """The chunks; raises _ChangedError unless what is read again is what was read before."""
-        at, known, before = opened.start, self.read_bytes, self._hash.digest()
-        again = hashlib.sha256()
-        for chunk in opened.chunks:
+    def _hashed(self, stream: RangeStream) -> Iterator[bytes]:
+        """Yield the chunks. Raises _ChangedError unless bytes that are read again equal those read before."""
+        position, read_before, digest_before = stream.start, self.read_bytes, self._hash.digest()
+        reread = hashlib.sha256()
+        for chunk in stream.chunks:
             view = memoryview(chunk)
-            old = min(len(view), max(0, known - at))
-            again.update(view[:old])
-            if old and opened.start == 0 and at + old == known and again.digest() != before:
+            overlap = min(len(view), max(0, read_before - position))
+            reread.update(view[:overlap])
+            reread_all = overlap and stream.start == 0 and position + overlap == read_before
+            if reread_all and reread.digest() != digest_before:
                 raise _ChangedError
-            at += len(view)
-            self._check_limit(at)
-            self._hash.update(view[old:])
-            self.read_bytes = max(known, at)
+            position += len(view)
+            self._check_limit(position)
+            self._hash.update(view[overlap:])
+            self.read_bytes = max(read_before, position)
             yield chunk
-        if at < known:
+        if position < read_before:
             raise _ChangedError
-        if self.size not in {None, at}:
-            raise SourceUnavailableError(f"{self.name} ended after {at} of {self.size} bytes")
+        if self.size not in {None, position}:
+            raise SourceUnavailableError(f"{self.name} ended after {position} of {self.size} bytes")
 
     def _check_limit(self, size: int) -> None:
         if size > self._limit_bytes:
             raise SourceTooLargeError(
-                f"more than the {human(self._limit_bytes)} that are left of what one build may download"
+                f"the file has more than the {human(self._limit_bytes)} left of what one build may download"
             )
 
 
 class _ChangedError(Exception):
-    """What came is not what came before."""
+    """The file differs from the bytes read before."""
 
 
 class StreamedSource:
-    """A file of known size, a context, as Content that can be uploaded."""
+    """A context manager for a remote file of known size, which the registry client can upload."""
 
     def __init__(self, stream: FileStream, size: int, resources: ExitStack) -> None:
         self.name = stream.name
         self.size = size
         self.expected_digest = stream.expected_digest
-        """sha256:… that the bytes must have, where that is known; see FileStream.open."""
+        """Expected digest (sha256:…) of the bytes, None if unknown. See FileStream.open."""
         self._stream = stream
         self._resources = resources
 
@@ -146,13 +152,14 @@ class StreamedSource:
         self.close()
 
     def close(self) -> None:
+        """Close the connection and the client."""
         self._resources.close()
 
     @property
     def digest(self) -> str:
-        """sha256:… of the bytes that were read until now, of the file after its last one."""
+        """Return the digest (sha256:…) of the bytes read so far."""
         return self._stream.digest
 
     def open(self, offset: int) -> Iterator[bytes]:
-        """See FileStream.open."""
+        """Yield the bytes from `offset` on, see FileStream.open."""
         return self._stream.open(offset)

@@ -1,4 +1,4 @@
-"""Check of secrets that become values of HTTP headers."""
+"""Check of secrets that are sent as values of HTTP headers."""
 
 from __future__ import annotations
 
@@ -11,5 +11,7 @@ def header_value(secret: str) -> str:
     Raises SourceInvalidError otherwise, because the message of an HTTP client would quote the secret.
     """
     if not (secret.isascii() and secret.isprintable()):
-        raise SourceInvalidError("the Secret of secretRef has a value that an HTTP header cannot carry")
+        raise SourceInvalidError(
+            "the Secret of secretRef has a value that an HTTP header cannot carry: use printable ASCII"
+        )
     return secret

@@ -1,4 +1,4 @@
-"""http and https.
+"""Files at http and https URLs.
 
 Credentials, as keys of the Secret that `secretRef` names:
 
@@ -6,7 +6,8 @@ Credentials, as keys of the Secret that `secretRef` names:
     token                 Bearer authentication
     header.<Name>         any other header, for example header.X-Api-Key
 
-A signed URL needs none of them. They go to the URL's own origin only, never along a redirect to another one.
+A signed URL needs no credentials. Credentials are sent to the origin of the URL only, not to another origin
+that a redirect leads to.
 """
 
 from __future__ import annotations
@@ -45,13 +46,13 @@ from modelyard.streams.range_stream import (
 from modelyard.streams.urllib3_transport import Urllib3Transport
 
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0)
-_REDIRECTS: Final = 5
-_HEADER: Final = "header."
+_MAX_REDIRECTS: Final = 5
+_HEADER_PREFIX: Final = "header."
 
 
 @contextmanager
 def http_file(source: Source, context: FetchContext) -> Iterator[HttpFile]:
-    """Raises SourceInvalidError for a URL or credentials that cannot be used."""
+    """Open an http(s) URL. Raises SourceInvalidError for an invalid URL or invalid credentials."""
     url = _url(source.url or "")
     credentials = _credential_headers(source.credentials, url)
     with httpx.Client(transport=Urllib3Transport(context.access.tls), timeout=_TIMEOUT) as client:
@@ -59,7 +60,7 @@ def http_file(source: Source, context: FetchContext) -> Iterator[HttpFile]:
 
 
 class HttpFile:
-    """A RemoteFile."""
+    """A RemoteFile at an http(s) URL."""
 
     def __init__(
         self, client: httpx.Client, url: httpx.URL, credentials: dict[str, str], digest: str | None
@@ -73,7 +74,8 @@ class HttpFile:
 
     @contextmanager
     def open(self, offset: int) -> Iterator[RangeStream]:
-        headers = {"Accept-Encoding": "identity"}  # the file's own bytes: they are what the digest is of
+        """See RemoteFile."""
+        headers = {"Accept-Encoding": "identity"}  # the digest is of the uncompressed bytes
         if offset and self._etag:
             headers |= range_header(offset) | {"If-Range": self._etag}
         try:
@@ -81,28 +83,28 @@ class HttpFile:
                 self._etag = _etag(response, self._etag)
                 yield range_stream(response, offset)
         except WrongRangeError as error:
-            self._etag = None  # from the start again, which shows whether it has changed
+            self._etag = None  # the next attempt starts at 0 and detects a change
             raise SourceUnavailableError(f"{redact(str(self._url))}: {error}") from None
         except httpx.TransportError as error:
             reason = redact_text(str(error)) or type(error).__name__
-            raise SourceUnavailableError(f"{redact(str(self._url))} cannot be fetched: {reason}") from None
+            raise SourceUnavailableError(f"{redact(str(self._url))} cannot be downloaded: {reason}") from None
 
 
 def _url(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:
-        raise SourceInvalidError(f"{redact(text)} is not a valid url") from None
+        raise SourceInvalidError(f"{redact(text)} is not a valid url: correct the url") from None
     if not url.host:
-        raise SourceInvalidError(f"{redact(text)} has no host")
+        raise SourceInvalidError(f"{redact(text)} has no host: write https://host/path")
     return url
 
 
 def _credential_headers(credentials: Mapping[str, str], url: httpx.URL) -> dict[str, str]:
     headers = {
-        key.removeprefix(_HEADER): header_value(value)
+        key.removeprefix(_HEADER_PREFIX): header_value(value)
         for key, value in credentials.items()
-        if key.startswith(_HEADER)
+        if key.startswith(_HEADER_PREFIX)
     }
     if "token" in credentials:
         headers["Authorization"] = Credential(token=header_value(credentials["token"])).header
@@ -122,35 +124,48 @@ def _credential_headers(credentials: Mapping[str, str], url: httpx.URL) -> dict[
 def _open(
     client: httpx.Client, url: httpx.URL, headers: dict[str, str], credentials: dict[str, str]
 ) -> Iterator[httpx.Response]:
-    """Follows redirects itself: httpx takes all headers but Authorization along to another origin."""
-    here = url.copy_with(userinfo=b"")
-    for _ in range(_REDIRECTS + 1):
-        if here.scheme not in {"http", "https"}:
-            raise SourceRefusedError(f"{redact(str(url))} redirects to what is not an http(s) url")
-        own = credentials if _same_origin(here, url) else {}
-        with client.stream("GET", here, headers=headers | own) as response:
+    """Send the request and follow redirects.
+
+    httpx would send all headers except Authorization to another origin.
+    """
+    current = url.copy_with(userinfo=b"")
+    for _ in range(_MAX_REDIRECTS + 1):
+        if current.scheme not in {"http", "https"}:
+            raise SourceRefusedError(
+                f"{redact(str(url))} redirects to a url that is not an http(s) url: give the final url"
+            )
+        sent = headers | (credentials if _same_origin(current, url) else {})
+        with client.stream("GET", current, headers=sent) as response:
             if not response.has_redirect_location:
                 _check(response, url)
                 yield response
                 return
-            here = response.next_request.url if response.next_request else here
-    raise SourceRefusedError(f"{redact(str(url))} redirects more than {_REDIRECTS} times")
+            current = response.next_request.url if response.next_request else current
+    raise SourceRefusedError(
+        f"{redact(str(url))} redirects more than {_MAX_REDIRECTS} times: give the final url"
+    )
 
 
 def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
     return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 
-def _etag(response: httpx.Response, known: str | None) -> str | None:
-    """The file's strong ETag; raises WrongRangeError for a range of another file, as some send it."""
+def _etag(response: httpx.Response, previous: str | None) -> str | None:
+    """Return the strong ETag of the file, None without one.
+
+    Raises WrongRangeError for a range of another file: some servers ignore If-Range.
+    """
     etag = _strong(response.headers.get("etag"))
-    if response.status_code == 206 and etag != known:
-        raise WrongRangeError("the server sent a range of another file than that which it began with")
+    if response.status_code == 206 and etag != previous:
+        raise WrongRangeError("the file has changed: the server sent a range of a file with another ETag")
     return etag
 
 
 def _strong(etag: str | None) -> str | None:
-    """If-Range takes no weak validators: https://www.rfc-editor.org/rfc/rfc9110#name-if-range."""
+    """Return the ETag unless it is weak, which If-Range forbids.
+
+    See https://www.rfc-editor.org/rfc/rfc9110#name-if-range.
+    """
     return etag if etag and etag.startswith('"') else None
 
 
@@ -158,13 +173,13 @@ def _check(response: httpx.Response, url: httpx.URL) -> None:
     status = response.status_code
     if status in {200, 206}:
         return
-    answer = f"{redact(str(url))} answers {status} {response.reason_phrase}"
+    message = f"{redact(str(url))} answers {status} {response.reason_phrase}"
     if status in {404, 410}:
-        raise SourceNotFoundError(f"{answer}: nothing is there")
+        raise SourceNotFoundError(f"{message}: correct the url, or upload the file")
     if status in {401, 403, 407}:
         raise SourceForbiddenError(
-            f"{answer}: a signed url may have expired, or secretRef be missing or wrong"
+            f"{message}: renew a signed url that has expired, or correct the Secret of secretRef"
         )
     if status in {408, 425, 429} or status >= 500:
-        raise SourceUnavailableError(answer, retry_after_seconds=retry_after_seconds(response))
-    raise SourceRefusedError(answer)
+        raise SourceUnavailableError(message, retry_after_seconds=retry_after_seconds(response))
+    raise SourceRefusedError(message)

@@ -1,6 +1,4 @@
-"""Bytes that the request itself carries: inline content, and `data:` URLs
-(https://www.rfc-editor.org/rfc/rfc2397).
-"""
+"""Content in the request: inline content, and `data:` URLs (https://www.rfc-editor.org/rfc/rfc2397)."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from modelyard.streams.range_stream import RangeStream
 
 
 class InlineFile:
-    """A RemoteFile; its file has no name."""
+    """A RemoteFile with its content in the request. It has no name."""
 
     name = None
 
@@ -27,25 +25,28 @@ class InlineFile:
 
     @contextmanager
     def open(self, offset: int) -> Iterator[RangeStream]:
+        """See RemoteFile."""
         yield RangeStream(offset, len(self._content), iter([self._content[offset:]]))
 
 
 @contextmanager
 def inline_file(source: Source, _context: FetchContext) -> Iterator[InlineFile]:
-    """Raises SourceInvalidError for a URL that is damaged."""
+    """Open inline content or a data URL. Raises SourceInvalidError for a malformed URL."""
     content = (source.content or "").encode() if source.url is None else data_of(source.url)
     yield InlineFile(content, source.digest)
 
 
 def data_of(url: str) -> bytes:
-    """The bytes that the URL carries; raises SourceInvalidError."""
+    """Return the bytes in a data URL. Raises SourceInvalidError for a malformed URL."""
     head, comma, data = url.partition(",")
     if not comma:
-        raise SourceInvalidError("the data url has no comma before its data")
+        raise SourceInvalidError("the data url has no comma: write data:,text or data:;base64,bytes")
     content = unquote_to_bytes(data)
     if not head.lower().endswith(";base64"):
         return content
     try:
         return base64.b64decode(content, validate=True)
     except binascii.Error:
-        raise SourceInvalidError("the data url is not valid base64") from None
+        raise SourceInvalidError(
+            "the data url is not valid base64: encode the bytes with `base64 -w0`"
+        ) from None

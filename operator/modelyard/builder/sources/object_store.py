@@ -1,6 +1,6 @@
-"""s3://bucket/key, gs://bucket/key and abfs[s]://container@account.dfs.core.windows.net/path.
+"""Objects at s3://bucket/key, gs://bucket/key and abfs[s]://container@account.dfs.core.windows.net/path.
 
-Credentials, as keys of the Secret that `secretRef` names; they are named as each cloud's own tools name them:
+Credentials, as keys of the Secret that `secretRef` names. The keys have the names that the clouds' tools use:
 
     s3      AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION (default us-east-1),
             AWS_ENDPOINT_URL (another server that speaks S3)
@@ -8,7 +8,7 @@ Credentials, as keys of the Secret that `secretRef` names; they are named as eac
     abfs    AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_SAS_KEY, or all of AZURE_STORAGE_CLIENT_ID,
             AZURE_STORAGE_CLIENT_SECRET and AZURE_STORAGE_TENANT_ID; AZURE_ENDPOINT (another server)
 
-Without a Secret the object is asked for anonymously: the build's own identity is never lent to a user's URL.
+Without a Secret the request is anonymous: a user's URL must not be read with the identity of the build's pod.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from modelyard.redaction import (
 )
 from modelyard.streams.range_stream import RangeStream
 
-# Only what is itself a secret or an address: keys that name files would read the build's own.
+# Only secrets and addresses: options with names of files would read files of the build pod.
 _KEYS: Final = {
     "s3": ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION", "ENDPOINT_URL"),
     "gs": ("SERVICE_ACCOUNT_KEY",),
@@ -66,19 +66,19 @@ _ADDRESSES: Final = frozenset({"AWS_REGION", "AWS_ENDPOINT_URL", "AZURE_ENDPOINT
 _CHUNK_BYTES: Final = 1024 * 1024
 _CONNECT_TIMEOUT: Final = timedelta(seconds=10)
 _REQUEST_TIMEOUT: Final = timedelta(minutes=5)
-"""Of one request with all of its body, the only one that the library knows; then another request goes on."""
+"""Limit of one request with its body: obstore has no other timeout. The next request resumes the download."""
 
 
 @contextmanager
-def stored_file(source: Source, context: FetchContext) -> Iterator[StoredFile]:
-    """Raises SourceInvalidError for a URL or credentials that cannot be used."""
+def stored_object(source: Source, context: FetchContext) -> Iterator[StoredObject]:
+    """Open an object. Raises SourceInvalidError for an invalid URL or invalid credentials."""
     url = source.url or ""
     store, key = _open(url, source.credentials, context)
-    yield StoredFile(store, key, url, source.digest)
+    yield StoredObject(store, key, url, source.digest)
 
 
-class StoredFile:
-    """A RemoteFile."""
+class StoredObject:
+    """A RemoteFile in an object store."""
 
     def __init__(self, store: ObjectStore, key: str, url: str, digest: str | None) -> None:
         self.name = file_name(url)
@@ -90,24 +90,27 @@ class StoredFile:
 
     @contextmanager
     def open(self, offset: int) -> Iterator[RangeStream]:
+        """See RemoteFile."""
         start = offset if self._etag else 0
         options: Any = {"range": {"offset": start}, "if_match": self._etag} if start else {}
         try:
-            found = obstore.get(self._store, self._key, options=options)
-            self._etag = _unchanged(found.meta["e_tag"], self._etag if start else None)
-            chunks = map(bytes, found.stream(min_chunk_size=_CHUNK_BYTES))
-            yield RangeStream(start, found.meta["size"], chunks)
-        except (NotFoundError, FileNotFoundError):  # documented, and raised
-            raise SourceNotFoundError(f"{self._url} does not exist") from None
+            response = obstore.get(self._store, self._key, options=options)
+            self._etag = _check_etag(response.meta["e_tag"], self._etag if start else None)
+            chunks = map(bytes, response.stream(min_chunk_size=_CHUNK_BYTES))
+            yield RangeStream(start, response.meta["size"], chunks)
+        except (NotFoundError, FileNotFoundError):  # obstore documents the first and raises the second
+            raise SourceNotFoundError(
+                f"{self._url} does not exist: correct the url, or upload the object"
+            ) from None
         except (PermissionDeniedError, UnauthenticatedError):
             raise SourceForbiddenError(
-                f"{self._url} may not be read: secretRef may be missing, wrong or out of date"
+                f"{self._url} must not be read with these credentials: correct the Secret of secretRef"
             ) from None
         except PreconditionError:
-            self._etag = None  # from the start again, which shows whether it has changed
-            raise SourceUnavailableError(f"{self._url} seems to have changed while it was fetched") from None
+            self._etag = None  # the next attempt starts at 0 and detects a change
+            raise SourceUnavailableError(f"{self._url} may have changed during its download") from None
         except BaseError as error:
-            raise SourceUnavailableError(f"{self._url} cannot be fetched: {_first_line(error)}") from None
+            raise SourceUnavailableError(f"{self._url} cannot be downloaded: {_first_line(error)}") from None
 
 
 def _open(url: str, credentials: dict[str, str], context: FetchContext) -> tuple[ObjectStore, str]:
@@ -116,7 +119,7 @@ def _open(url: str, credentials: dict[str, str], context: FetchContext) -> tuple
     parts = urlsplit(url)
     key = unquote(parts.path).lstrip("/")
     if not key:
-        raise SourceInvalidError(f"{redact(url)} names no object")
+        raise SourceInvalidError(f"{redact(url)} names no object: write the bucket and the key")
     options: Any = {
         "allow_http": any(endpoint.startswith("http://") for endpoint in endpoints(config)),
         "connect_timeout": _CONNECT_TIMEOUT,
@@ -124,33 +127,36 @@ def _open(url: str, credentials: dict[str, str], context: FetchContext) -> tuple
     }
     if context.access.ca_bundle:
         options["root_certificate"] = context.access.ca_bundle.read_bytes()
-    retry: Any = {"max_retries": 0}  # ours goes on where a transfer broke, and says so in the log
+    retry: Any = {"max_retries": 0}  # FileStream retries: it resumes the download, and logs each retry
     try:
-        place = f"{parts.scheme}://{parts.netloc}"
-        open_store = cast("Callable[..., ObjectStore]", from_url)  # its overloads want the kind of store
-        return open_store(place, config=config, client_options=options, retry_config=retry), key
+        bucket = f"{parts.scheme}://{parts.netloc}"
+        open_store = cast("Callable[..., ObjectStore]", from_url)  # the overloads need a constant scheme
+        return open_store(bucket, config=config, client_options=options, retry_config=retry), key
     except (BaseError, ValueError) as error:
         raise SourceInvalidError(f"{redact(url)}: {_first_line(error)}") from None
 
 
 def store_config(kind: str, credentials: dict[str, str]) -> dict[str, Any]:
-    """The Secret's keys that a kind of store takes; anonymous when none of them is a secret."""
-    known = [_PREFIX[kind] + key for key in _KEYS[kind]]
-    config: dict[str, Any] = {key: credentials[key] for key in known if key in credentials}
+    """Return the options of a kind of store (s3, gs, abfs), anonymous if no credential is a secret.
+
+    Raises SourceInvalidError if the Secret has none of the keys of this kind.
+    """
+    keys = [_PREFIX[kind] + key for key in _KEYS[kind]]
+    config: dict[str, Any] = {key: credentials[key] for key in keys if key in credentials}
     if credentials and not config:
-        raise SourceInvalidError(f"the Secret of secretRef has none of the keys {', '.join(known)}")
+        raise SourceInvalidError(f"the Secret of secretRef has none of the keys {', '.join(keys)}")
     if not config.keys() - _ADDRESSES:
         config[f"{_PREFIX[kind]}SKIP_SIGNATURE"] = "true"
     return config
 
 
-def _unchanged(etag: str | None, known: str | None) -> str | None:
-    """The ETag; raises PreconditionError when it was another before, since not all look at if_match."""
-    if known and etag != known:
+def _check_etag(etag: str | None, previous: str | None) -> str | None:
+    """Return the ETag. Raises PreconditionError if it has changed: some stores ignore If-Match."""
+    if previous and etag != previous:
         raise PreconditionError
     return etag
 
 
 def _first_line(error: Exception) -> str:
-    """Without the dump of the library's inner state below it."""
+    """Return the message without the debug output of obstore below it."""
     return redact_text(str(error).partition("\n")[0])

@@ -1,12 +1,12 @@
-"""oci://registry/repository:tag, a file that was pushed with oras (https://oras.land) or alike.
+"""OCI artifacts at oci://registry/repository:tag, as oras (https://oras.land) pushes them.
 
 Credentials, as keys of the Secret that `secretRef` names:
 
-    username, password    Basic, or exchanged for a token when the registry asks so
-    token                 a ready-made bearer token
+    username, password    Basic authentication, or exchanged for a token if the registry demands it
+    token                 Bearer authentication
     .dockerconfigjson     as in a Secret of type kubernetes.io/dockerconfigjson
 
-Without a Secret those of the build's own registry configuration are used.
+Without a Secret the registry credentials of the build are used.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ from modelyard.streams.range_stream import (
 )
 
 _TITLE: Final = "org.opencontainers.image.title"
-_EMPTY: Final = "application/vnd.oci.empty.v1+json"
+_EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 
 
 @contextmanager
 def artifact(source: Source, context: FetchContext) -> Iterator[BlobFile | RemoteFolder]:
-    """An artifact of one file is that file; of several, with `unpack`, a folder of them.
+    """Open an artifact: as a file if it has one file, else as a folder, which requires `unpack`.
 
-    `source.digest` is of the one file, or of the manifest of several. Raises SourceError and its kinds, and
-    UnsafeArchiveError for file names that reach outside.
+    `source.digest` is the digest of the file, or of the manifest for a folder. Raises SourceError and its
+    subclasses, and UnsafeArchiveError for paths of files that lead outside of the folder.
     """
     reference = _reference(source.url or "")
     credential = _credential(source.credentials, reference.registry)
@@ -76,12 +76,14 @@ def artifact(source: Source, context: FetchContext) -> Iterator[BlobFile | Remot
             yield _folder(files, source, digest, reference)
             return
         if source.digest not in {None, files[0].digest}:
-            raise DigestMismatchError(f"the file has the digest {files[0].digest}, not {source.digest}")
+            raise DigestMismatchError(
+                f"the file has the digest {files[0].digest}, not {source.digest}: correct digest or url"
+            )
         yield files[0]
 
 
 class BlobFile:
-    """A RemoteFile: a layer of an artifact."""
+    """A RemoteFile in a layer of an artifact."""
 
     def __init__(self, registry: RegistryClient, reference: Reference, layer: dict[str, Any]) -> None:
         self.title = str((layer.get("annotations") or {}).get(_TITLE, ""))
@@ -93,6 +95,7 @@ class BlobFile:
 
     @contextmanager
     def open(self, offset: int) -> Iterator[RangeStream]:
+        """See RemoteFile."""
         with (
             _source_errors(),
             self._registry.open_blob(
@@ -129,12 +132,12 @@ def _credential(credentials: dict[str, str], registry: str) -> Credential | None
 def _layers(manifest: dict[str, Any], reference: Reference) -> list[dict[str, Any]]:
     layers = manifest.get("layers")
     if not isinstance(layers, list):
-        raise SourceRefusedError(f"{reference} is an index of several images, not an artifact with a file")
+        raise SourceRefusedError(f"{reference} is an index of several images: push the file with oras")
     if not all(_is_descriptor(layer) for layer in layers):
-        raise SourceRefusedError(f"the manifest of {reference} is damaged")
-    filled = [layer for layer in layers if layer["size"] and layer.get("mediaType") != _EMPTY]
+        raise SourceRefusedError(f"the manifest of {reference} is malformed: push the file again")
+    filled = [layer for layer in layers if layer["size"] and layer.get("mediaType") != _EMPTY_TYPE]
     if not filled:
-        raise SourceNotFoundError(f"{reference} has no file in it")
+        raise SourceNotFoundError(f"{reference} has no file in it: push the file with oras")
     return filled
 
 
@@ -150,13 +153,15 @@ def _folder(files: list[BlobFile], source: Source, digest: str, reference: Refer
     if not source.unpack:
         raise SourceRefusedError(
             f"{reference} has {len(files)} files ({', '.join(str(file.name) for file in files[:5])}):"
-            " set unpack to get them as a folder, or push one file"
+            " set unpack to use them as a folder, or push one file"
         )
     paths = [inner_path(file.title) for file in files]
     if len(set(paths)) < len(paths) or any(path in other.parents for path in paths for other in paths):
-        raise SourceRefusedError(f"{reference} has two files of the same name")
+        raise SourceRefusedError(f"{reference} has two files with the same path: rename one of them")
     if source.digest not in {None, digest}:
-        raise DigestMismatchError(f"the manifest has the digest {digest}, not {source.digest}")
+        raise DigestMismatchError(
+            f"the manifest has the digest {digest}, not {source.digest}: correct digest or url"
+        )
     return RemoteFolder(dict(zip(paths, files, strict=True)), digest)
 
 

@@ -1,4 +1,4 @@
-"""What there is at a URL: a file, or a folder of them, whichever kind of place it is."""
+"""The content at a URL, the same for all schemes: a file, or a folder of files."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from modelyard.streams.range_stream import RangeStream
 
 
 class RemoteFile(Protocol):
-    """A file, opened anew for each try."""
+    """A file at a URL. Each attempt to read the file calls `open` again."""
 
     @property
     def name(self) -> str | None:
-        """The file name that the place gives it."""
+        """Return the file name that the URL or the artifact declares, None without a name."""
 
     @property
     def digest(self) -> str | None:
-        """sha256:… that the bytes must have."""
+        """Return the expected digest (sha256:…) of the bytes, None if unknown."""
 
     def open(self, offset: int) -> AbstractContextManager[RangeStream]:
-        """From `offset` on where the place can do that for the very same file, from 0 else.
+        """Open the file from `offset` on, or from 0 if the file may have changed since the last call.
 
-        Raises SourceError and its kinds, also for what goes wrong while the chunks are read.
+        Raises SourceError and its subclasses, also while the chunks are read.
         """
 
 
 @dataclass(frozen=True)
 class RemoteFolder:
-    """Files by their paths in it."""
+    """The files of an artifact, by their paths in the folder."""
 
     files: Mapping[PurePosixPath, RemoteFile]
     digest: str
-    """sha256:… that stands for all of it."""
+    """sha256:… of the manifest, which has the digests of all files."""

@@ -1,4 +1,4 @@
-"""Which scheme is served by whom."""
+"""URL schemes and the functions that open their files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modelyard.builder.sources.context import FetchContext
 from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.builder.sources.http import http_file
 from modelyard.builder.sources.inline import inline_file
-from modelyard.builder.sources.object_store import stored_file
+from modelyard.builder.sources.object_store import stored_object
 from modelyard.builder.sources.oci_artifact import artifact
 from modelyard.builder.sources.remote_file import (
     RemoteFile,
@@ -26,10 +26,10 @@ Opener = Callable[[Source, FetchContext], AbstractContextManager[RemoteFile | Re
 _OPENERS: Final[dict[str, Opener]] = {
     "http": http_file,
     "https": http_file,
-    "s3": stored_file,
-    "gs": stored_file,
-    "abfs": stored_file,
-    "abfss": stored_file,
+    "s3": stored_object,
+    "gs": stored_object,
+    "abfs": stored_object,
+    "abfss": stored_object,
     "oci": artifact,
     "pvc": volume_file,
     "data": inline_file,
@@ -38,27 +38,30 @@ _OPENERS: Final[dict[str, Opener]] = {
 
 @contextmanager
 def open_source(source: Source, context: FetchContext) -> Iterator[RemoteFile | RemoteFolder]:
-    """What the source is; each scheme's module says what credentials it takes.
+    """Open a source as a file or a folder. The module of each scheme documents the keys of its Secret.
 
-    Raises SourceError and its kinds.
+    Raises SourceError and its subclasses.
     """
-    # a line feed at the end is what `echo secret | base64` adds
+    # `echo secret | base64` adds a line feed at the end.
     credentials = {key: value.strip("\r\n") for key, value in source.credentials.items()}
     source = source.model_copy(update={"credentials": credentials})
     kind = scheme(source.url or "data:")
     opener = _OPENERS.get(kind)
     if opener is None:
-        raise SourceInvalidError(f"the url starts with {kind[:20]!r}, not with {', '.join(_OPENERS)}")
+        raise SourceInvalidError(f"the url starts with {kind[:20]!r}: use one of {', '.join(_OPENERS)}")
     with ExitStack() as stack:
-        with context.policy.watching(source):
-            found = stack.enter_context(opener(source, context))
-        yield found if isinstance(found, RemoteFolder) else PolicyCheckedFile(found, source, context.policy)
+        with context.policy.enforced_for(source):
+            opened = stack.enter_context(opener(source, context))
+        yield (
+            opened if isinstance(opened, RemoteFolder) else PolicyCheckedFile(opened, source, context.policy)
+        )
 
 
 class PolicyCheckedFile:
-    """A RemoteFile that connects only to where the policy lets it.
+    """A RemoteFile that applies the egress policy to its connections.
 
-    The policy holds for what this thread connects to: while chunks are read it may be somebody else's turn.
+    The policy is active only while connecting: another thread may read the chunks, and this thread may
+    connect to the registry between two chunks.
     """
 
     def __init__(self, remote: RemoteFile, source: Source, policy: EgressPolicy) -> None:
@@ -70,7 +73,8 @@ class PolicyCheckedFile:
 
     @contextmanager
     def open(self, offset: int) -> Iterator[RangeStream]:
+        """See RemoteFile. Raises SourceDeniedError if the policy forbids the scheme or an address."""
         with ExitStack() as stack:
-            with self._policy.watching(self._source):
-                opened = stack.enter_context(self._remote.open(offset))
-            yield opened
+            with self._policy.enforced_for(self._source):
+                stream = stack.enter_context(self._remote.open(offset))
+            yield stream

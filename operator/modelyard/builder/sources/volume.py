@@ -1,7 +1,7 @@
-"""pvc://claim/path/to/file, on a PersistentVolumeClaim of the operator's namespace.
+"""Files at pvc://claim/path/to/file, on a PersistentVolumeClaim of the operator's namespace.
 
-The operator mounts claims, read-only, for namespaces that may read them. Others write to these volumes, maybe
-just now: what counts is where a file was opened, not what its path or a look beforehand would say.
+The operator mounts claims, read-only, for namespaces that are allowed to read them. Other programs may write
+to the volumes during a build. So the path of a file is checked after the file was opened, not before.
 """
 
 from __future__ import annotations
@@ -33,14 +33,16 @@ from modelyard.redaction import redact
 from modelyard.streams.range_stream import RangeStream
 
 _CHUNK_BYTES: Final = 1024 * 1024
-_FOR_GOOD: Final = frozenset({errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO})  # the last one is a socket's
-_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a named pipe has nobody at its other end
+_PERMANENT_ERRORS: Final = frozenset({errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO})  # ENXIO: a socket
+_OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a named pipe would block for a writer
 
 
 @contextmanager
 def volume_file(source: Source, context: FetchContext) -> Iterator[VolumeFile]:
-    """Raises SourceInvalidError for a URL or credentials that cannot be used, SourceDeniedError for a claim
-    that is not mounted.
+    """Open a file of a volume.
+
+    Raises SourceInvalidError for an invalid URL or credentials, SourceDeniedError for a claim that is not
+    mounted.
     """
     url = source.url or ""
     claim = claim_name(url)
@@ -48,10 +50,12 @@ def volume_file(source: Source, context: FetchContext) -> Iterator[VolumeFile]:
     if source.credentials:
         raise SourceInvalidError(f"{redact(url)} takes no credentials: remove secretRef")
     if "\0" in path:
-        raise SourceInvalidError(f"{redact(url)} has a path that no file system takes")
+        raise SourceInvalidError(f"{redact(url)} has a null character in its path: correct the url")
     root = next((root for root in _roots(context) if root.name == claim), None)
     if root is None:
-        raise SourceDeniedError(f"{redact(url)}: the claim {claim!r} is not mounted here")
+        raise SourceDeniedError(
+            f"{redact(url)}: the claim {claim!r} is not mounted: add it to build.sources.claims"
+        )
     yield VolumeFile(root, root / path.lstrip("/"), url, source.digest)
 
 
@@ -60,7 +64,7 @@ def _roots(context: FetchContext) -> Iterable[Path]:
 
 
 class VolumeFile:
-    """A RemoteFile."""
+    """A RemoteFile on a volume."""
 
     def __init__(self, root: Path, path: Path, url: str, digest: str | None) -> None:
         self.name = file_name(url)
@@ -72,8 +76,9 @@ class VolumeFile:
 
     @contextmanager
     def open(self, offset: int) -> Iterator[RangeStream]:
+        """See RemoteFile."""
         with ExitStack() as stack, self._source_errors():
-            file = os.open(self._path, _READ)
+            file = os.open(self._path, _OPEN_FLAGS)
             stack.callback(os.close, file)
             self._check(file)
             state = _state(file)
@@ -83,37 +88,41 @@ class VolumeFile:
 
     def _check(self, file: int) -> None:
         if not Path(f"/proc/self/fd/{file}").readlink().is_relative_to(self._root):
-            raise SourceDeniedError(f"{self._url} leads out of its volume, by '..' or a link")
+            raise SourceDeniedError(
+                f"{self._url} leads out of its volume by '..' or a link: give a path inside the volume"
+            )
         mode = os.fstat(file).st_mode
         if stat.S_ISDIR(mode):
-            raise SourceRefusedError(f"{self._url} is a folder: give a zip or tar of it, and set unpack")
+            raise SourceRefusedError(f"{self._url} is a folder: create a zip or tar of it, and set unpack")
         if not stat.S_ISREG(mode):
-            raise SourceRefusedError(f"{self._url} is no file with content")
+            raise SourceRefusedError(f"{self._url} is a device, a pipe or a socket: give the path of a file")
 
     def _chunks(self, file: int, start: int) -> Iterator[bytes]:
-        at = start
-        while chunk := os.pread(file, _CHUNK_BYTES, at):
-            at += len(chunk)
+        position = start
+        while chunk := os.pread(file, _CHUNK_BYTES, position):
+            position += len(chunk)
             yield chunk
         if _state(file) != self._state:
-            raise SourceUnavailableError(f"{self._url} is being written: it changed while it was read")
+            raise SourceUnavailableError(f"{self._url} is being written: it changed during its download")
 
     @contextmanager
     def _source_errors(self) -> Iterator[None]:
         try:
             yield
         except (FileNotFoundError, NotADirectoryError):
-            raise SourceNotFoundError(f"{self._url} does not exist") from None
+            raise SourceNotFoundError(
+                f"{self._url} does not exist: correct the url, or write the file"
+            ) from None
         except PermissionError:
             raise SourceForbiddenError(
-                f"{self._url} may not be read by the user {os.getuid()} of builds: let others read it"
+                f"{self._url} is not readable by the user {os.getuid()} of builds: run chmod -R o+rX on it"
             ) from None
         except OSError as error:
-            kind = SourceRefusedError if error.errno in _FOR_GOOD else SourceUnavailableError
+            kind = SourceRefusedError if error.errno in _PERMANENT_ERRORS else SourceUnavailableError
             raise kind(f"{self._url} cannot be read: {error.strerror}") from None
 
 
 def _state(file: int) -> tuple[int, ...]:
-    """Differs when the content may."""
+    """Return inode, size and modification time, which differ if the content may have changed."""
     found = os.fstat(file)
     return found.st_ino, found.st_size, found.st_mtime_ns

@@ -116,7 +116,7 @@ def test_a_file_that_changes_meanwhile(web: WebServer, opened: Open, body: bytes
     second = Server(body=body, etag=None)
     web.answer = lambda asked: first(asked) if first.breaks else second(asked)
     stream = opened(f"{web.url}/m")
-    with pytest.raises(SourceChangedError, match="m changed while it was fetched"):
+    with pytest.raises(SourceChangedError, match="m changed during its download"):
         _read(stream)
 
 

@@ -100,7 +100,7 @@ def test_a_server_that_recovers(web: WebServer, fetcher: Fetcher, waits: list[fl
 
 
 def test_a_server_that_is_not_there(fetcher: Fetcher, waits: list[float]) -> None:
-    with pytest.raises(SourceUnavailableError, match=r"http://127.0.0.1:1/m\?… cannot be fetched: "):
+    with pytest.raises(SourceUnavailableError, match=r"http://127.0.0.1:1/m\?… cannot be downloaded: "):
         fetcher("http://127.0.0.1:1/m?sig=s3cret")
     assert len(waits) == 3
 

@@ -131,10 +131,10 @@ def test_a_link_that_is_turned_around_after_a_look_at_it(volume: Volume) -> None
     [
         ("nothing", SourceNotFoundError, "pvc://models/nothing does not exist"),
         ("model.pkl/inside", SourceNotFoundError, "does not exist"),
-        ("folder", SourceRefusedError, "is a folder: give a zip or tar of it, and set unpack"),
+        ("folder", SourceRefusedError, "is a folder: create a zip or tar of it, and set unpack"),
         ("", SourceRefusedError, "is a folder"),
-        ("pipe", SourceRefusedError, "is no file"),
-        ("a%00b", SourceInvalidError, "no file system takes"),
+        ("pipe", SourceRefusedError, "is a device, a pipe or a socket"),
+        ("a%00b", SourceInvalidError, "has a null character in its path"),
         ("loop", SourceRefusedError, "cannot be read: Too many levels of symbolic links"),
         ("n" * 300, SourceRefusedError, "cannot be read"),
     ],
