@@ -1,8 +1,8 @@
-"""A conda environment as a tree of files, solved and linked by rattler with nothing of it run.
+"""Installation of a conda environment into a folder of a future image, by rattler.
 
-Neither link scripts nor the environment's own Python run here: packages come from wherever the user says, and
-a build holds the registry's credentials. What packages want to know of where they are says ENVIRONMENT, which
-is where the tree will be in the image.
+No link script and no Python of the environment runs: users choose the source of the packages, and a build
+holds the credentials of the registry. Packages that record their path record ENVIRONMENT, the folder in the
+image.
 """
 
 from __future__ import annotations
@@ -56,62 +56,64 @@ from modelyard.sizes import human
 
 _URL: Final = re.compile(r"https?:[^\s\]'\",]+", re.IGNORECASE)
 _SUBDIRS: Final = {"linux/amd64": "linux-64", "linux/arm64": "linux-aarch64"}
-_ARCHITECTURES: Final = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}  # as __archspec calls them
-_LEAST_PYTHON: Final = (3, 11)  # of the scoring runtime, requires-python of pyproject.toml
-_REPODATA_SECONDS: Final = 180  # for one file, all of it: conda-forge's largest is 50 MB
-_PACKAGE_SECONDS: Final = 900  # for one package, all of it: the largest have some GB
-_SOLVE: Final = timedelta(seconds=300)
-_MACHINE: Final = (
-    "extracted_package_dir",
-    "link",
-    "package_tarball_full_path",
-)  # of conda-meta: the builder's
+_ARCHITECTURES: Final = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}  # builds of the package __archspec
+_MIN_PYTHON: Final = (3, 11)  # of the scoring runtime: requires-python of pyproject.toml
+_REPODATA_SECONDS: Final = 180  # timeout of one whole file: the largest of conda-forge has 50 MB
+_PACKAGE_SECONDS: Final = 900  # timeout of one whole package: the largest have some GB
+_SOLVE_TIMEOUT: Final = timedelta(seconds=300)
+_BUILDER_FIELDS: Final = ("extracted_package_dir", "link", "package_tarball_full_path")
+"""Fields of the files in conda-meta that contain paths of the builder."""
+_CA_VARIABLE: Final = "SSL_CERT_FILE"
 
 
 @dataclass(frozen=True)
 class CondaTarget:
-    """What the environment is for."""
+    """The platform and the Python that an environment is solved for."""
 
     platform: str
-    """As in an image index: linux/amd64 or linux/arm64."""
+    """Operating system and architecture as in an OCI image index: linux/amd64 or linux/arm64."""
     python: str | None = None
-    """The minor version that the user asks for beside the file, such as `3.12`."""
+    """The minor version of properties.pythonVersion, such as `3.12`; None if it is not set."""
 
 
 def install_conda(
     file: CondaFile, target: CondaTarget, folder: Path, settings: CondaSettings, log: BuildLog
 ) -> str:
-    """Make the environment in an empty folder, without what the file asks of pip; its Python's version.
+    """Install the conda packages of an environment file into an empty folder, and return its Python version.
 
-    `folder` is to become ENVIRONMENT. Equal packages make equal files. Beside it there must be room for the
-    packages themselves, for a while. Raises CondaFileInvalidError, CondaFailedError,
-    PythonVersionConflictError, PackageIndexUnavailableError, BaseImageUnfitError, DiskFullError.
+    The list `pip:` of the file is not installed. Equal packages make equal files. Downloaded packages take
+    space beside the folder until the function returns.
+
+    Raises CondaFileInvalidError, CondaFailedError, PythonVersionConflictError, PackageIndexUnavailableError,
+    PackageIndexUntrustedError, SourceDeniedError, BaseImageUnfitError and DiskFullError.
     """
     cache = folder.with_name(f"{folder.name}-packages")
     try:
-        with _trusting(settings.ca_bundle):
-            environment = _Environment(file, target, settings, cache, log)
-            # Where there is a proxy already, it is that one's to refuse addresses.
-            foreign = [] if any(map(os.environ.get, PROXIES)) else environment.urls
-            with run_egress_proxy(settings.policy, CONDA_ENV_FILE, foreign, settings.trusted) as proxy:
-                python = asyncio.run(environment.make(folder, proxy))
+        environment = _Environment(file, target, settings, cache, log)
+        # A proxy of the platform denies addresses itself, so no URL needs the proxy of this process.
+        has_proxy = any(os.environ.get(name) for name in PROXIES)
+        urls = [] if has_proxy else environment.urls
+        with run_egress_proxy(settings.policy, CONDA_ENV_FILE, urls, settings.trusted) as proxy:
+            python = asyncio.run(environment.install(folder, proxy))
     finally:
         shutil.rmtree(cache, ignore_errors=True)
     with disk_errors():
-        _settle(folder)
+        _make_reproducible(folder)
     for script in sorted(folder.glob("bin/.*-post-link.sh")):
-        log.write(f"{script.name} is not run: link scripts never are in builds")
+        log.write(f"{script.name} is not run: builds run no link scripts")
     return python
 
 
 class _Environment:
+    """The solution of one environment file for one target."""
+
     def __init__(
         self, file: CondaFile, target: CondaTarget, settings: CondaSettings, cache: Path, log: BuildLog
     ) -> None:
         if target.platform not in _SUBDIRS:
             raise BaseImageUnfitError(
-                f"the base image is for {target.platform}; conda environments are made for"
-                f" {' and '.join(_SUBDIRS)}"
+                f"the base image is for {target.platform}: conda environments need one for"
+                f" {' or '.join(_SUBDIRS)}"
             )
         if not file.names_python and target.python is None:
             raise CondaFileInvalidError(
@@ -126,22 +128,25 @@ class _Environment:
         self._channels = tuple(
             url for channel in file.channels or settings.channels for url in settings.urls(channel)
         )
-        self._named = file.dependencies
+        self._dependencies = file.dependencies
         self._specs = [self._spec(dependency) for dependency in file.dependencies]
 
     @property
     def urls(self) -> list[str]:
-        """Where channels and single packages are, as far as that is known before they are asked."""
-        return [
-            *self._channels,
-            *(url for spec in self._named for url in _URL.findall(spec.rpartition("::")[2])),
-        ]
+        """Return the URLs of the channels, and the URLs within dependencies."""
+        packages = [dependency.rpartition("::")[2] for dependency in self._dependencies]
+        return [*self._channels, *(url for package in packages for url in _URL.findall(package))]
 
-    async def make(self, folder: Path, proxy: str | None = None) -> str:
-        """By way of a `proxy`, if one is given; see install_conda."""
-        self._config = _config(self._settings, proxy)
-        records = await self._solved()
-        python = _python_of(records)
+    async def install(self, folder: Path, proxy: str | None) -> str:
+        """Solve and install, through a proxy if one is given, and return the Python version."""
+        config = _config(self._settings, proxy)
+        with _ca_bundle_for_rattler(self._settings.ca_bundle):
+            repodata_client = self._client(config, _REPODATA_SECONDS)
+            package_client = self._client(config, _PACKAGE_SECONDS)
+        records = await self._solve_with_python(
+            Gateway(cache_dir=self._cache / "repodata", client=repodata_client)
+        )
+        python = _python_version(records)
         for record in sorted(records, key=lambda record: record.name.normalized):
             self._log.write(f"{record.name.normalized} {record.version} {record.build}")
         size = human(sum(record.size or 0 for record in records))
@@ -156,22 +161,23 @@ class _Environment:
                 platform=Subdir(self._subdir),
                 execute_link_scripts=False,
                 show_progress=False,
-                client=self._client(_PACKAGE_SECONDS),
+                client=package_client,
             )
         return python
 
-    async def _solved(self) -> list[RepoDataRecord]:
-        gateway = Gateway(cache_dir=self._cache / "repodata", client=self._client(_REPODATA_SECONDS))
+    async def _solve_with_python(self, gateway: Gateway) -> list[RepoDataRecord]:
+        """Solve with the Python of properties.pythonVersion, if it is set."""
         if self._python is None:
             return await self._solve(gateway, self._specs)
         try:
             return await self._solve(gateway, [*self._specs, MatchSpec(f"python {self._python}.*")])
         except CondaFailedError:
-            # Of its own accord it would be another one, then: that is easier to understand than a proof.
-            found = _python_of(await self._solve(gateway, self._specs))
+            # Solve again without the version, to tell the user which Python the packages allow. rattler's own
+            # explanation is much longer.
+            allowed = _python_version(await self._solve(gateway, self._specs))
         raise PythonVersionConflictError(
-            f"properties.pythonVersion is {self._python}, and the packages of condaEnvFile go with"
-            f" python {found}: change one of them, or leave pythonVersion out"
+            f"properties.pythonVersion is {self._python}, but the packages of condaEnvFile need python"
+            f" {allowed}: change one of them, or remove pythonVersion"
         )
 
     async def _solve(self, gateway: Gateway, specs: Sequence[MatchSpec]) -> list[RepoDataRecord]:
@@ -182,17 +188,17 @@ class _Environment:
                 gateway=gateway,
                 platforms=[Subdir(self._subdir), Subdir("noarch")],
                 virtual_packages=self._virtual_packages(),
-                # As conda itself by default: what the file meant on its author's machine.
+                # conda's default, which the author of the file had.
                 channel_priority=ChannelPriority.Flexible,
                 channel_relations="disabled",
-                timeout=_SOLVE,
+                timeout=_SOLVE_TIMEOUT,
             )
 
     def _errors(self) -> AbstractContextManager[None]:
         return rattler_errors(f"{' and '.join(self._channels)} for {self._subdir}")
 
     def _spec(self, dependency: str) -> MatchSpec:
-        """`channel::package` is from that channel, mirrored or not, and it is one of the channels then."""
+        """Parse a dependency. The channel in `channel::package` is mirrored, and searched like the others."""
         channel, separator, package = dependency.rpartition("::")
         try:
             if not separator:
@@ -202,20 +208,20 @@ class _Environment:
                 self._channels = (*self._channels, url)
             return MatchSpec(f"{url}::{package}", strict=False)
         except InvalidMatchSpecError as error:
-            raise CondaFileInvalidError(f"the dependency {dependency!r}: {error}") from None
+            raise CondaFileInvalidError(f"the dependency {dependency!r} is invalid: {error}") from None
 
     def _virtual_packages(self) -> list[GenericVirtualPackage]:
-        versions = {"__unix": "0"} | dict(self._settings.virtual_packages)
-        archspec = _virtual("__archspec", "1", _ARCHITECTURES[self._subdir])
-        return [archspec, *(_virtual(name, version) for name, version in versions.items())]
+        versions = {"__unix": "0", **self._settings.virtual_packages}
+        archspec = _virtual_package("__archspec", "1", _ARCHITECTURES[self._subdir])
+        return [archspec, *(_virtual_package(name, version) for name, version in versions.items())]
 
-    def _client(self, seconds: int) -> Client:
-        return Client.from_config(self._config, max_retries=self._settings.retries, timeout=seconds)
+    def _client(self, config: Config, timeout_seconds: int) -> Client:
+        return Client.from_config(config, max_retries=self._settings.retries, timeout=timeout_seconds)
 
 
 def _config(settings: CondaSettings, proxy: str | None) -> Config:
-    # A string of JSON is one of TOML.
-    lines = ['tls-root-certs = "system"']  # which heeds SSL_CERT_FILE
+    """Return rattler's configuration in TOML. A JSON string is a TOML string, too."""
+    lines = ['tls-root-certs = "system"']  # the setting that reads SSL_CERT_FILE
     if settings.credentials:
         lines.append(f"authentication-override-file = {json.dumps(str(settings.credentials))}")
     if proxy:
@@ -223,45 +229,51 @@ def _config(settings: CondaSettings, proxy: str | None) -> Config:
     return Config.from_toml("\n".join(lines))
 
 
-def _virtual(name: str, version: str, build: str = "0") -> GenericVirtualPackage:
-    return GenericVirtualPackage(PackageName(name), Version(version), BuildString(build))
-
-
-def _python_of(records: Sequence[RepoDataRecord]) -> str:
-    """The version of the environment's Python; raises CondaFailedError for one that cannot serve."""
-    version = next(str(record.version) for record in records if record.name.normalized == "python")
-    if tuple(map(int, version.split(".")[:2])) < _LEAST_PYTHON:
-        least = ".".join(map(str, _LEAST_PYTHON))
-        raise CondaFailedError(
-            f"the environment has python {version}, and the server beside the driver needs {least} or newer:"
-            f" ask for python>={least}"
-        )
-    return version
-
-
-def _settle(folder: Path) -> None:
-    """Take out what tells of this build, and make byte code valid whatever the files' times will be."""
-    (folder / "CACHEDIR.TAG").unlink(missing_ok=True)
-    for file in (folder / "conda-meta").glob("*.json"):
-        record = json.loads(file.read_bytes())
-        kept = {key: value for key, value in record.items() if key not in _MACHINE}
-        file.write_text(json.dumps(kept, indent=1, sort_keys=True))
-    for file in folder.rglob("*.pyc"):
-        make_unchecked(file)
-
-
 @contextmanager
-def _trusting(ca_bundle: Path | None) -> Iterator[None]:
-    """Rattler takes the authorities to trust from the process's environment only."""
+def _ca_bundle_for_rattler(ca_bundle: Path | None) -> Iterator[None]:
+    """Set SSL_CERT_FILE while rattler creates its clients.
+
+    rattler 0.28 has no other way to trust a file of CA certificates: its setting `tls-root-certs` is `webpki`
+    or `system`. A client reads the file when it is created, so the variable is set for some 15 ms and not for
+    the downloads. Other threads of the build, such as uploads of layers, may read the variable in that time
+    without harm, since all parts of a build trust the same file.
+    """
     if ca_bundle is None:
         yield
         return
-    before = os.environ.get("SSL_CERT_FILE")
-    os.environ["SSL_CERT_FILE"] = str(ca_bundle)
+    before = os.environ.get(_CA_VARIABLE)
+    os.environ[_CA_VARIABLE] = str(ca_bundle)
     try:
         yield
     finally:
         if before is None:
-            del os.environ["SSL_CERT_FILE"]
+            del os.environ[_CA_VARIABLE]
         else:
-            os.environ["SSL_CERT_FILE"] = before
+            os.environ[_CA_VARIABLE] = before
+
+
+def _virtual_package(name: str, version: str, build: str = "0") -> GenericVirtualPackage:
+    return GenericVirtualPackage(PackageName(name), Version(version), BuildString(build))
+
+
+def _python_version(records: Sequence[RepoDataRecord]) -> str:
+    """Return the environment's Python version. Raises CondaFailedError if the server needs a newer one."""
+    version = next(str(record.version) for record in records if record.name.normalized == "python")
+    if tuple(map(int, version.split(".")[:2])) < _MIN_PYTHON:
+        minimum = ".".join(map(str, _MIN_PYTHON))
+        raise CondaFailedError(
+            f"the environment has python {version}, but the scoring server needs {minimum} or newer: require"
+            f" python>={minimum}"
+        )
+    return version
+
+
+def _make_reproducible(folder: Path) -> None:
+    """Remove the builder's paths and times, and keep byte code valid with other times of files."""
+    (folder / "CACHEDIR.TAG").unlink(missing_ok=True)
+    for file in (folder / "conda-meta").glob("*.json"):
+        record = json.loads(file.read_bytes())
+        fields = {key: value for key, value in record.items() if key not in _BUILDER_FIELDS}
+        file.write_text(json.dumps(fields, indent=1, sort_keys=True))
+    for file in folder.rglob("*.pyc"):
+        make_unchecked(file)

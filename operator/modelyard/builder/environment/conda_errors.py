@@ -1,4 +1,4 @@
-"""What rattler says when it fails, told apart by its words: its errors have no codes."""
+"""The errors of rattler as errors of the build. They have no codes, so the text of the message is matched."""
 
 from __future__ import annotations
 
@@ -14,24 +14,31 @@ from modelyard.contract.errors import (
     BuildFailedError,
     CondaFailedError,
     PackageIndexUnavailableError,
+    PackageIndexUntrustedError,
 )
 
 _MESSAGE_CHARACTERS: Final = 1200
 _STATUS: Final = re.compile(r"HTTP status \w+ error \((\d{3})[^)]*\) for url \(([^)]*)\)")
 _DISK_FULL: Final = re.compile(r"no space left on device", re.IGNORECASE)
-_BROKEN: Final = re.compile(r"hash|checksum|mismatch|invalid|corrupt", re.IGNORECASE)
-_TOO_BUSY: Final = frozenset({408, 425, 429})
+_UNTRUSTED: Final = re.compile(r"for url \(([^)]*)\).*invalid peer certificate", re.DOTALL)
+_DAMAGED: Final = re.compile(r"hash|checksum|mismatch|invalid|corrupt", re.IGNORECASE)
+_OVERLOADED: Final = frozenset({408, 425, 429})
 _FORBIDDEN: Final = frozenset({401, 403, 407})
 
 
 @contextmanager
 def rattler_errors(channels: str) -> Iterator[None]:
-    """Turns rattler's errors inside into BuildFailedError and its kinds; the message says the channels."""
+    """Turn rattler's errors inside the block into errors of the build. `channels` is part of the messages.
+
+    Raises CondaFailedError, PackageIndexUnavailableError, PackageIndexUntrustedError and DiskFullError.
+    """
     try:
         with disk_errors():
             yield
     except SolverError as error:
-        raise CondaFailedError(_short(f"no packages of {channels} fit together: {error}")) from None
+        raise CondaFailedError(
+            _shortened(f"no packages of {channels} satisfy all dependencies: {error}")
+        ) from None
     except (GatewayError, InstallerError) as error:
         raise _download_error(str(error)) from None
 
@@ -39,22 +46,28 @@ def rattler_errors(channels: str) -> Iterator[None]:
 def _download_error(message: str) -> BuildFailedError:
     if _DISK_FULL.search(message):
         return disk_full()
-    answer = _STATUS.search(message)
-    if answer is None:
-        if _BROKEN.search(message):
-            return CondaFailedError(_short(f"a package is damaged: {message}"))
-        return PackageIndexUnavailableError(_short(f"a conda channel does not answer: {message}"))
-    status, url = int(answer[1]), answer[2]
-    if status >= 500 or status in _TOO_BUSY:
+    if untrusted := _UNTRUSTED.search(message):
+        return PackageIndexUntrustedError(
+            f"{untrusted[1]} has a certificate that builds do not trust: add its CA to the CA bundle of the"
+            " chart, caBundle.configMapName"
+        )
+    if response := _STATUS.search(message):
+        return _status_error(int(response[1]), response[2])
+    if _DAMAGED.search(message):
+        return CondaFailedError(_shortened(f"a package is damaged: {message}"))
+    return PackageIndexUnavailableError(_shortened(f"a conda channel does not answer: {message}"))
+
+
+def _status_error(status: int, url: str) -> BuildFailedError:
+    if status >= 500 or status in _OVERLOADED:
         return PackageIndexUnavailableError(f"a conda channel is overloaded: {url} answers {status}")
     if status in _FORBIDDEN:
         return CondaFailedError(
-            f"{url} answers {status}: credentials for it belong into the Secret that build.conda.secretName"
-            " of the chart names"
+            f"{url} answers {status}: set its credentials in the Secret of the chart, build.conda.secretName"
         )
-    return CondaFailedError(f"{url} answers {status}: is the name of the channel right?")
+    return CondaFailedError(f"{url} answers {status}: correct the name of the channel")
 
 
-def _short(text: str) -> str:
+def _shortened(text: str) -> str:
     text = text.strip()
     return text if len(text) <= _MESSAGE_CHARACTERS else f"{text[: _MESSAGE_CHARACTERS - 1]}…"

@@ -1,4 +1,4 @@
-"""What a conda environment file asks for.
+"""The content of a conda environment file.
 
 Its format: https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-environments.html
 """
@@ -16,39 +16,41 @@ import yaml
 from modelyard.contract.errors import CondaFileInvalidError
 from modelyard.redaction import redact_text
 
-_IGNORED: Final = ("name", "prefix")  # where it was on the machine that it was exported from
+_IGNORED: Final = ("name", "prefix")  # name and folder on the machine that exported the file
 _KEYS: Final = ("channels", "dependencies", "variables", *_IGNORED)
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OURS: Final = frozenset({"PATH", "PYTHONPATH", "PYTHONHOME"})  # with others, no Python would start
-_NO_DEFAULTS: Final = "nodefaults"  # says what is always so here: no channels but those that are named
+_RESERVED: Final = frozenset({"PATH", "PYTHONPATH", "PYTHONHOME"})  # the server needs the image's own values
+_NO_DEFAULTS: Final = "nodefaults"  # disables implicit channels, of which builds have none
 _TOKEN: Final = "/t/"  # noqa: S105 - https://conda.anaconda.org/t/<token>/<channel>
-_ELSEWHERE: Final = re.compile(r"\b(?!https?:)[a-z][a-z0-9+.-]*:/|(?:^|[\s=\['\",])[.~]*/", re.IGNORECASE)
-"""A URL that is not of the web, or the path of a file: files here are the builder's."""
+_PATH_OR_OTHER_URL: Final = re.compile(
+    r"\b(?!https?:)[a-z][a-z0-9+.-]*:/|(?:^|[\s=\['\",])[.~]*/", re.IGNORECASE
+)
+"""The path of a file, or a URL that is not http(s): both would name files of the builder."""
 _NAME: Final = re.compile(r"(?:.*::)?\s*([A-Za-z0-9_.-]+)")
 
 
 @dataclass(frozen=True)
 class CondaFile:
-    """An environment file, read."""
+    """The content of an environment file."""
 
     dependencies: tuple[str, ...]
-    """Conda's specifications as they are written, such as `numpy>=2` or `conda-forge::python=3.12`."""
+    """Match specifications of conda as in the file, such as `numpy>=2` or `conda-forge::python=3.12`."""
     channels: tuple[str, ...] = ()
-    """Names or URLs, the preferred one first; empty: those of the builder."""
+    """Names or URLs, the preferred one first; empty for the default channels of the platform."""
     pip: tuple[str, ...] = ()
-    """Lines of a requirements.txt."""
+    """Lines of a requirements.txt, the list `pip:` of the dependencies."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """Environment variables for the driver."""
+    """Environment variables of the driver."""
 
     @property
     def names_python(self) -> bool:
-        """Whether Python itself is among the dependencies."""
+        """Return True if Python itself is among the dependencies."""
         names = (_NAME.match(dependency) for dependency in self.dependencies)
         return any(name is not None and name[1].lower() == "python" for name in names)
 
 
 def read_conda_file(text: str) -> CondaFile:
-    """Raises CondaFileInvalidError, which names the place."""
+    """Parse an environment file. Raises CondaFileInvalidError, whose message names the key or line."""
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -58,12 +60,12 @@ def read_conda_file(text: str) -> CondaFile:
         raise CondaFileInvalidError("not an environment file: it must have a list `dependencies`")
     unknown = [str(key) for key in content if key not in _KEYS]
     if unknown:
-        raise CondaFileInvalidError(f"{', '.join(unknown)} is not known: there are {', '.join(_KEYS)}")
+        raise CondaFileInvalidError(f"unknown keys: {', '.join(unknown)}; use {', '.join(_KEYS)}")
     packages, pip = _dependencies(content.get("dependencies"))
     channels = _texts("channels", content.get("channels") or [])
-    for named in (*channels, *packages):
-        if _ELSEWHERE.search(named):
-            raise CondaFileInvalidError(f"{redact_text(named)!r} is neither a name nor an http(s) url")
+    for reference in (*channels, *packages):
+        if _PATH_OR_OTHER_URL.search(reference):
+            raise CondaFileInvalidError(f"{redact_text(reference)!r} is neither a name nor an http(s) URL")
     return CondaFile(
         dependencies=packages,
         channels=tuple(_channel(channel) for channel in channels if channel != _NO_DEFAULTS),
@@ -73,7 +75,7 @@ def read_conda_file(text: str) -> CondaFile:
 
 
 def _dependencies(items: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Conda's, and pip's."""
+    """Return the dependencies of conda, and those of pip."""
     if not isinstance(items, list) or not items:
         raise CondaFileInvalidError("dependencies must be a list of packages")
     pip: list[str] = []
@@ -86,27 +88,27 @@ def _dependencies(items: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return _texts("dependencies", [item for item in items if not isinstance(item, dict)]), tuple(pip)
 
 
-def _texts(where: str, items: Any) -> tuple[str, ...]:
+def _texts(key: str, items: Any) -> tuple[str, ...]:
     if not isinstance(items, list) or not all(isinstance(item, str) and item.strip() for item in items):
-        raise CondaFileInvalidError(f"{where} must be a list of texts")
+        raise CondaFileInvalidError(f"{key} must be a list of texts")
     return tuple(item.strip() for item in items)
 
 
 def _channel(channel: str) -> str:
     url = urlsplit(channel)
     if "@" in url.netloc or _TOKEN in url.path:
-        # Whoever may read the manifest would read them, and the image records where packages are from.
+        # Every reader of the manifest could read the credentials, and the image records the URLs of packages.
         raise CondaFileInvalidError(
-            f"the channel at {url.hostname} carries credentials: they belong into the Secret that"
-            " build.conda.secretName of the chart names"
+            f"the channel at {url.hostname} contains credentials: set them in the Secret of the chart,"
+            " build.conda.secretName"
         )
     return channel
 
 
 def _variables(items: Any) -> dict[str, str]:
     if not isinstance(items, dict) or any(isinstance(value, dict | list) for value in items.values()):
-        raise CondaFileInvalidError("variables must be names with one value each")
+        raise CondaFileInvalidError("variables must be a mapping of names to single values")
     for name in items:
-        if not _VARIABLE.fullmatch(str(name)) or name in _OURS:
+        if not _VARIABLE.fullmatch(str(name)) or name in _RESERVED:
             raise CondaFileInvalidError(f"variables: {str(name)!r} cannot be set")
     return {str(name): "" if value is None else str(value) for name, value in items.items()}

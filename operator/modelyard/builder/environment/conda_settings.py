@@ -1,4 +1,4 @@
-"""Where conda packages come from."""
+"""The channels of conda packages, and how builds may reach them."""
 
 from __future__ import annotations
 
@@ -11,34 +11,40 @@ from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.builder.variables import optional_path
 from modelyard.contract.build_pod import BuildVariable
 
-_ALIAS: Final = "https://conda.anaconda.org"  # what a channel's name is short for, as for conda itself
-_DEFAULTS: Final = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")  # `defaults`
+# As in conda (https://docs.conda.io/projects/conda/en/stable/user-guide/configuration/settings.html): the URL
+# before a channel's name, and the URLs of the channel `defaults` on Linux.
+_CHANNEL_ALIAS: Final = "https://conda.anaconda.org"
+_DEFAULT_CHANNELS: Final = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
 
 
 @dataclass(frozen=True)
 class CondaSettings:
-    """How environments of conda packages are made."""
+    """The platform's settings for conda environments."""
 
     channels: tuple[str, ...] = ("conda-forge",)
-    """Of environment files that name none."""
+    """Channels for environment files that name none."""
     mirrors: Mapping[str, str] = field(default_factory=dict)
-    """A channel's name or the beginning of URLs → the URL that takes its place."""
+    """A channel's name or the prefix of URLs → the URL that replaces it."""
     virtual_packages: Mapping[str, str] = field(
         default_factory=lambda: {"__linux": "5.10", "__glibc": "2.28"}
     )
-    """What the images will run on: https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-virtual.html."""
+    """Versions of kernel and C library that images run on:
+    https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-virtual.html."""
     credentials: Path | None = None
-    """JSON, host → credential, as rattler and pixi keep it: https://pixi.sh/latest/deployment/authentication/."""
+    """JSON file of rattler and pixi, host → credential: https://pixi.sh/latest/deployment/authentication/."""
     retries: int = 4
-    """How often a request is sent again when its failure may pass."""
+    """Most retries of a request after a transient failure."""
     ca_bundle: Path | None = None
-    """PEM file of the authorities to trust; the system's by default."""
+    """PEM file of the CA certificates to trust; None for those of the system."""
     policy: EgressPolicy = field(default_factory=EgressPolicy)
-    """For the channels and packages that files name; those of the platform are its own."""
+    """Limits the channels and URLs in environment files. The platform's own channels are not limited."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> CondaSettings:
-        """Lists with spaces; `name=value` for each mirror and virtual package."""
+        """Read the settings from environment variables.
+
+        Lists are separated by spaces. Mirrors and virtual packages are pairs `name=value`.
+        """
         return cls(
             channels=tuple(environment.get(BuildVariable.CONDA_CHANNELS, "").split()),
             mirrors=_pairs(environment.get(BuildVariable.CONDA_MIRRORS, "")),
@@ -50,26 +56,31 @@ class CondaSettings:
 
     @property
     def trusted(self) -> list[str]:
-        """URLs that are the platform's own."""
+        """Return the URLs of the platform's own channels and mirrors."""
         return [*self.mirrors.values(), *(url for channel in self.channels for url in self.urls(channel))]
 
     def urls(self, channel: str) -> tuple[str, ...]:
-        """The URLs of a channel, which has one; `defaults` is several, as for conda itself."""
+        """Return the URLs of a channel: one, or several for the channel `defaults`, as in conda."""
         if channel in self.mirrors:
             return (self.mirrors[channel].rstrip("/"),)
         if channel == "defaults":
-            return tuple(map(self._mirrored, _DEFAULTS))
-        return (self._mirrored(channel if "://" in channel else f"{_ALIAS}/{channel}"),)
+            return tuple(map(self._mirrored, _DEFAULT_CHANNELS))
+        return (self._mirrored(channel if "://" in channel else f"{_CHANNEL_ALIAS}/{channel}"),)
 
     def _mirrored(self, url: str) -> str:
-        url = url.rstrip("/")
+        """Return the URL with the first matching prefix replaced by its mirror."""
+        path = f"{url.rstrip('/')}/"
         for prefix, mirror in self.mirrors.items():
-            rest = f"{url}/".removeprefix(f"{prefix.rstrip('/')}/")
-            if rest != f"{url}/":
-                return f"{mirror.rstrip('/')}/{rest}".rstrip("/")
-        return url
+            folder = f"{prefix.rstrip('/')}/"
+            if path.startswith(folder):
+                return f"{mirror.rstrip('/')}/{path.removeprefix(folder)}".rstrip("/")
+        return path.rstrip("/")
 
 
 def _pairs(text: str) -> dict[str, str]:
-    # A URL may have `=` in its query, and no channel's name has one.
-    return dict(pair.partition("=")[::2] for pair in text.split())
+    """Parse `name=value` pairs. Only the first `=` separates, since the query of a URL may contain others."""
+    pairs = {}
+    for pair in text.split():
+        name, _, value = pair.partition("=")
+        pairs[name] = value
+    return pairs

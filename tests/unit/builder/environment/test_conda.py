@@ -1,4 +1,4 @@
-"""Environments of conda packages from a real channel, served over HTTP."""
+"""Conda environments that rattler installs from a channel on an HTTP server."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import json
 import os
 import py_compile
 import re
+import ssl
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
+import trustme
 from tests.support.conda import PREFIX, CondaPackage, write_channel
 from tests.support.web_server import (
     Answer,
@@ -39,6 +41,7 @@ from modelyard.contract.errors import (
     CondaFailedError,
     CondaFileInvalidError,
     PackageIndexUnavailableError,
+    PackageIndexUntrustedError,
     PythonVersionConflictError,
     SourceDeniedError,
 )
@@ -73,7 +76,7 @@ OLD = CondaPackage("old", "1.0", depends=["python 3.10.*"])
 
 
 def _python(version: str) -> CondaPackage:
-    """Nothing but the shape of one: it is never run."""
+    """Return a package with the files of a Python. They are no programs, since none is run."""
     minor = version.rpartition(".")[0]
     return CondaPackage(
         "python",
@@ -100,7 +103,7 @@ def channel_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def channel(web: WebServer, channel_folder: Path) -> str:
-    """The URL of the channel; files below /channel."""
+    """The URL of a channel that serves the files of the folder."""
 
     def answer(asked: Asked) -> Answer:
         file = channel_folder / asked.path.removeprefix("/channel/")
@@ -111,7 +114,7 @@ def channel(web: WebServer, channel_folder: Path) -> str:
 
 
 class Conda:
-    """Makes environments from one channel, each in a folder of its own."""
+    """Installs environments from one channel, each into a new folder."""
 
     def __init__(self, channel: str, folder: Path) -> None:
         self.channel = channel
@@ -123,8 +126,8 @@ class Conda:
     ) -> Path:
         tree = self.folder / f"tree-{len(list(self.folder.iterdir()))}"
         tree.mkdir()
-        used = settings or CondaSettings(channels=(self.channel,), retries=0)
-        self.python = install_conda(CondaFile(dependencies), target, tree, used, BuildLog(self.out))
+        settings = settings or CondaSettings(channels=(self.channel,), retries=0)
+        self.python = install_conda(CondaFile(dependencies), target, tree, settings, BuildLog(self.out))
         assert list(self.folder.glob("*-packages")) == []
         return tree
 
@@ -135,17 +138,17 @@ def conda(channel: str, tmp_path: Path) -> Conda:
 
 
 def _content(tree: Path) -> dict[str, tuple[str, bool]]:
-    """What a layer would be made of: names, links or hashes, and whether they can be run."""
+    """Return path → link target or hash, and whether the file is executable, as a layer stores them."""
     found = {}
     for path in sorted(tree.rglob("*")):
-        what = str(path.readlink()) if path.is_symlink() else ""
+        content = str(path.readlink()) if path.is_symlink() else ""
         if path.is_file() and not path.is_symlink():
-            what = hashlib.sha256(path.read_bytes()).hexdigest()
-        found[str(path.relative_to(tree))] = (what, os.access(path, os.X_OK))
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        found[str(path.relative_to(tree))] = (content, os.access(path, os.X_OK))
     return found
 
 
-def test_an_environment(conda: Conda) -> None:
+def test_environment_has_the_prefix_of_the_image(conda: Conda) -> None:
     tree = conda("python=3.11", "pure")
     assert conda.python == "3.11.9"
     assert (tree / "bin/native").read_text() == f"#!{ENVIRONMENT}/bin/python\n"
@@ -159,7 +162,7 @@ def test_an_environment(conda: Conda) -> None:
     assert "pure 2.0 0\n" in conda.out.getvalue()
 
 
-def test_its_packages_are_told_once(conda: Conda) -> None:
+def test_package_with_dist_info_is_listed_once(conda: Conda) -> None:
     tree = conda("python=3.11", "pure")
     pip = tree / "lib/python3.11/site-packages/more-1.0.dist-info"
     pip.mkdir()
@@ -173,13 +176,13 @@ def test_its_packages_are_told_once(conda: Conda) -> None:
     assert all(package.digest for package in find_packages(tree) if package.ecosystem == "conda")
 
 
-def test_nothing_of_an_environment_is_run(conda: Conda) -> None:
+def test_link_scripts_are_not_run(conda: Conda) -> None:
     tree = conda("python=3.11", "native")
     assert not (tree / "linked").exists()
     assert ".native-post-link.sh is not run" in conda.out.getvalue()
 
 
-def test_the_newest_python_that_fits(conda: Conda) -> None:
+def test_newest_python_that_fits_is_installed(conda: Conda) -> None:
     conda("python", "pure")
     assert conda.python == "3.12.4"
 
@@ -188,7 +191,7 @@ def test_equal_packages_make_equal_files(conda: Conda) -> None:
     assert _content(conda("python=3.11", "pure")) == _content(conda("python=3.11", "pure"))
 
 
-def test_no_file_tells_of_the_build(conda: Conda) -> None:
+def test_no_file_contains_a_path_of_the_builder(conda: Conda) -> None:
     tree = conda("python=3.11", "pure")
     for file in tree.rglob("*"):
         if file.is_file():
@@ -197,14 +200,13 @@ def test_no_file_tells_of_the_build(conda: Conda) -> None:
     assert record["url"] == f"{conda.channel}/noarch/pure-2.0-0.tar.bz2"
 
 
-def test_byte_code_is_valid_whatever_the_time(conda: Conda) -> None:
+def test_byte_code_has_an_unchecked_header(conda: Conda) -> None:
     (file,) = conda("python=3.11").rglob("*.pyc")
     magic, flags, code = _byte_code()[:4], (1).to_bytes(4, "little"), b"code"
     assert file.read_bytes() == magic + flags + bytes(8) + code
 
 
-def test_byte_code_of_this_python_is_used_unchecked(tmp_path: Path) -> None:
-    """The format, judged by the interpreter itself."""
+def test_python_imports_unchecked_byte_code_without_compiling(tmp_path: Path) -> None:
     source = tmp_path / "module.py"
     source.write_text("answer = 42\n")
     compiled = Path(py_compile.compile(str(source), doraise=True))
@@ -218,7 +220,7 @@ def test_byte_code_of_this_python_is_used_unchecked(tmp_path: Path) -> None:
     assert module.answer == 42
 
 
-def test_a_channel_is_mirrored(conda: Conda) -> None:
+def test_mirror_replaces_a_channel(conda: Conda) -> None:
     mirrored = CondaSettings(mirrors={"team": conda.channel}, channels=("https://nowhere.invalid/team",))
     file = CondaFile(("team::python=3.12", "team::native"), channels=("team",))
     tree = conda.folder / "tree"
@@ -227,7 +229,7 @@ def test_a_channel_is_mirrored(conda: Conda) -> None:
     assert (tree / "bin/native").is_file()
 
 
-def test_a_named_channel_is_asked_too(conda: Conda, tmp_path: Path, other_web: WebServer) -> None:
+def test_channel_of_a_dependency_is_searched(conda: Conda, tmp_path: Path, other_web: WebServer) -> None:
     other = tmp_path / "other"
     write_channel(other, [CondaPackage("extra", "1.0")])
     other_web.answer = lambda asked: (
@@ -239,7 +241,7 @@ def test_a_named_channel_is_asked_too(conda: Conda, tmp_path: Path, other_web: W
     assert (tree / "conda-meta/extra-1.0-0.json").is_file()
 
 
-def test_credentials(conda: Conda, web: WebServer, tmp_path: Path) -> None:
+def test_credentials_of_a_channel_are_sent(conda: Conda, web: WebServer, tmp_path: Path) -> None:
     served = web.answer
     expected = "Basic " + base64.b64encode(b"me:s3cret").decode()
     web.answer = lambda asked: (
@@ -255,7 +257,7 @@ def test_credentials(conda: Conda, web: WebServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dependencies", "target", "error", "said"),
+    ("dependencies", "target", "error", "pattern"),
     [
         (["python=3.11", "nosuch"], AMD64, CondaFailedError, "No candidates were found for nosuch"),
         (["python=3.11", "newer"], AMD64, CondaFailedError, "__glibc >=2.99"),
@@ -273,29 +275,29 @@ def test_credentials(conda: Conda, web: WebServer, tmp_path: Path) -> None:
             ["python=3.11", "native"],
             CondaTarget("linux/arm64"),
             CondaFailedError,
-            "for linux-aarch64 fit together",
+            "for linux-aarch64 satisfy all dependencies",
         ),
         (["python"], CondaTarget("linux/s390x"), BaseImageUnfitError, "is for linux/s390x"),
     ],
 )
-def test_what_cannot_be_made(
-    conda: Conda, dependencies: list[str], target: CondaTarget, error: type[BuildFailedError], said: str
+def test_impossible_environment_has_its_error(
+    conda: Conda, dependencies: list[str], target: CondaTarget, error: type[BuildFailedError], pattern: str
 ) -> None:
-    with pytest.raises(error, match=re.compile(said, re.DOTALL)) as caught:
+    with pytest.raises(error, match=re.compile(pattern, re.DOTALL)) as caught:
         conda(*dependencies, target=target)
     assert not caught.value.transient
 
 
-def test_the_property_decides_where_the_file_does_not(conda: Conda) -> None:
+def test_python_version_property_counts_if_the_file_names_no_python(conda: Conda) -> None:
     conda("pure", target=replace(AMD64, python="3.11"))
     assert conda.python == "3.11.9"
 
 
 @pytest.mark.parametrize(
-    ("answer", "error", "said"),
+    ("answer", "error", "pattern"),
     [
-        (Answer(404), CondaFailedError, "answers 404: is the name of the channel right"),
-        (Answer(403), CondaFailedError, "answers 403: credentials"),
+        (Answer(404), CondaFailedError, "answers 404: correct the name of the channel"),
+        (Answer(403), CondaFailedError, "answers 403: set its credentials"),
         (Answer(503), PackageIndexUnavailableError, "answers 503"),
         (Answer(429), PackageIndexUnavailableError, "answers 429"),
         (
@@ -306,21 +308,21 @@ def test_the_property_decides_where_the_file_does_not(conda: Conda) -> None:
     ],
     ids=["absent", "forbidden", "down", "busy", "drops"],
 )
-def test_a_channel_that_fails(
-    conda: Conda, web: WebServer, answer: Answer, error: type[BuildFailedError], said: str
+def test_failing_channel_has_its_error(
+    conda: Conda, web: WebServer, answer: Answer, error: type[BuildFailedError], pattern: str
 ) -> None:
     web.answer = lambda _: answer
-    with pytest.raises(error, match=said) as caught:
+    with pytest.raises(error, match=pattern) as caught:
         conda("python")
     assert caught.value.transient == (error is PackageIndexUnavailableError)
 
 
-def test_a_channel_that_is_not_there(conda: Conda) -> None:
+def test_unreachable_channel_is_named_by_its_address(conda: Conda) -> None:
     with pytest.raises(PackageIndexUnavailableError, match=r"127\.0\.0\.1:1"):
         conda("python", settings=CondaSettings(channels=("http://127.0.0.1:1",), retries=0))
 
 
-def test_a_package_that_is_not_what_the_index_says(conda: Conda, web: WebServer) -> None:
+def test_package_with_another_hash_is_refused(conda: Conda, web: WebServer) -> None:
     served = web.answer
 
     def damaged(asked: Asked) -> Answer:
@@ -352,7 +354,7 @@ def _install(conda: Conda, file: CondaFile, settings: CondaSettings) -> None:
     ],
     ids=["channel", "of-one-package", "package", "package-in-brackets"],
 )
-def test_channels_that_are_denied(
+def test_denied_channel_is_not_contacted(
     conda: Conda, web: WebServer, channel_folder: Path, dependency: str, channels: tuple[str, ...]
 ) -> None:
     named = tuple(channel.format(channel=conda.channel) for channel in channels)
@@ -363,24 +365,56 @@ def test_channels_that_are_denied(
     assert not web.asked
 
 
-def test_a_channel_that_is_allowed(conda: Conda) -> None:
+def test_allowed_channel_is_used(conda: Conda) -> None:
     _install(conda, CondaFile(("python=3.12",), (conda.channel,)), CondaSettings(policy=ONLY_HERE))
 
 
-def test_a_redirect_of_a_channel_leads_no_further(conda: Conda, web: WebServer) -> None:
+def test_redirect_of_a_channel_to_a_denied_address_is_refused(conda: Conda, web: WebServer) -> None:
     web.answer = lambda asked: Answer(302, headers={"Location": f"http://127.0.0.2:1{asked.path}"})
     with pytest.raises(SourceDeniedError, match=r"127\.0\.0\.2"):
         _install(conda, CondaFile(("python=3.12",), (conda.channel,)), CondaSettings(policy=ONLY_HERE))
 
 
 @pytest.mark.parametrize("named", ["own", "{channel}", None])
-def test_the_platforms_own_channels_may_be_anywhere(conda: Conda, named: str | None) -> None:
+def test_channels_of_the_platform_are_never_denied(conda: Conda, named: str | None) -> None:
     channels = (named.format(channel=conda.channel),) if named else ()
     settings = CondaSettings((conda.channel,), mirrors={"own": conda.channel}, policy=ALL_DENIED)
     _install(conda, CondaFile(("python=3.12",), channels), settings)
 
 
-def test_schemes_of_channels(conda: Conda) -> None:
+def test_denied_scheme_of_a_channel_is_refused(conda: Conda) -> None:
     settings = CondaSettings(policy=EgressPolicy(schemes=frozenset({"https"})))
     with pytest.raises(SourceDeniedError, match="'http' are not allowed"):
         _install(conda, CondaFile(("python=3.12",), (conda.channel,)), settings)
+
+
+def test_certificate_of_a_private_ca_needs_the_ca_bundle(
+    channel_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(tls)
+    server = WebServer(tls)
+    server.answer = lambda asked: (
+        Answer(body=(channel_folder / asked.path[1:]).read_bytes())
+        if (channel_folder / asked.path[1:]).is_file()
+        else Answer(404)
+    )
+    settings = CondaSettings(channels=(server.url,), retries=0)
+    try:
+        with pytest.raises(
+            PackageIndexUntrustedError, match=r"https://127\.0\.0\.1.*caBundle\.configMapName"
+        ):
+            install_conda(
+                CondaFile(("python=3.12",)), AMD64, tmp_path / "a", settings, BuildLog(io.StringIO())
+            )
+        settings = replace(settings, ca_bundle=tmp_path / "ca.pem")
+        python = install_conda(
+            CondaFile(("python=3.12",)), AMD64, tmp_path / "b", settings, BuildLog(io.StringIO())
+        )
+    finally:
+        server.stop()
+    assert python == "3.12.4"
+    assert "SSL_CERT_FILE" not in os.environ

@@ -8,7 +8,6 @@ from modelyard.builder.environment.conda_file import (
     CondaFile,
     read_conda_file,
 )
-from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.contract.errors import CondaFileInvalidError
 
 EXPORTED = """
@@ -25,7 +24,7 @@ prefix: /home/me/envs/churn
 """
 
 
-def test_an_exported_file() -> None:
+def test_exported_file_is_parsed() -> None:
     assert read_conda_file(EXPORTED) == CondaFile(
         dependencies=("python=3.12", "conda-forge::numpy >=2"),
         channels=("conda-forge",),
@@ -35,19 +34,19 @@ def test_an_exported_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["python", "python=3.12", "python >=3.11", "Python", "conda-forge::python"]
+    "dependency", ["python", "python=3.12", "python >=3.11", "Python", "conda-forge::python"]
 )
-def test_python_is_recognised(written: str) -> None:
-    assert CondaFile((written,)).names_python
+def test_dependency_is_python_itself(dependency: str) -> None:
+    assert CondaFile((dependency,)).names_python
 
 
-@pytest.mark.parametrize("written", ["python-dateutil", "cpython", "python_abi=3.12"])
-def test_other_names_are_not_python(written: str) -> None:
-    assert not CondaFile((written,)).names_python
+@pytest.mark.parametrize("dependency", ["python-dateutil", "cpython", "python_abi=3.12"])
+def test_dependency_with_another_name_is_not_python(dependency: str) -> None:
+    assert not CondaFile((dependency,)).names_python
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("dependencies: [a\nb: }", "not YAML, line 2"),
         ("python=3.12", "must have a list `dependencies`"),
@@ -58,15 +57,15 @@ def test_other_names_are_not_python(written: str) -> None:
         ("dependencies: [python, {npm: [x]}]", "one list `pip:`"),
         ("dependencies: [python, {pip: x}]", "pip: must be a list of texts"),
         ("dependencies: [python]\nchannels: conda-forge", "channels must be a list of texts"),
-        ("dependencies: [python]\nplatforms: [linux-64]", "platforms is not known"),
-        ("dependencies: [python]\nvariables: [A]", "variables must be names"),
-        ("dependencies: [python]\nvariables: {A: [1]}", "variables must be names"),
+        ("dependencies: [python]\nplatforms: [linux-64]", "unknown keys: platforms"),
+        ("dependencies: [python]\nvariables: [A]", "variables must be a mapping"),
+        ("dependencies: [python]\nvariables: {A: [1]}", "variables must be a mapping"),
         ("dependencies: [python]\nvariables: {A B: 1}", "'A B' cannot be set"),
         ("dependencies: [python]\nvariables: {PATH: /bin}", "'PATH' cannot be set"),
     ],
 )
-def test_what_is_refused(text: str, said: str) -> None:
-    with pytest.raises(CondaFileInvalidError, match=said):
+def test_invalid_file_is_refused(text: str, message: str) -> None:
+    with pytest.raises(CondaFileInvalidError, match=message):
         read_conda_file(text)
 
 
@@ -77,7 +76,7 @@ def test_what_is_refused(text: str, said: str) -> None:
     "named",
     ["file:///etc", "file:/etc", "/etc/x-1-0.conda", "../x-1-0.conda", "~/x", "s3://bucket/x", "oci://h/x"],
 )
-def test_files_of_the_builder_are_not_for_environments(where: str, named: str) -> None:
+def test_path_or_other_url_is_refused(where: str, named: str) -> None:
     with pytest.raises(CondaFileInvalidError, match="neither a name nor an http"):
         read_conda_file(where.format(named))
 
@@ -86,7 +85,7 @@ def test_files_of_the_builder_are_not_for_environments(where: str, named: str) -
     "dependency",
     ["x[url=/etc/x-1-0.conda]", "x[url='file:///etc/x']", "x[channel=file:///etc]", "file:///etc::x"],
 )
-def test_nor_by_way_of_a_specification(dependency: str) -> None:
+def test_path_within_a_match_specification_is_refused(dependency: str) -> None:
     with pytest.raises(CondaFileInvalidError, match="neither a name nor an http"):
         read_conda_file(json.dumps({"dependencies": ["python", dependency]}))
 
@@ -98,7 +97,7 @@ def test_nor_by_way_of_a_specification(dependency: str) -> None:
         "x[version='>=1,<2', channel=https://h/c]", "x >=1,<2|3.*", "x=1.0=py312*_0",
     ],
 )  # fmt: skip
-def test_names_and_the_web_are(dependency: str) -> None:
+def test_name_or_http_url_is_accepted(dependency: str) -> None:
     file = read_conda_file(json.dumps({"dependencies": ["python", dependency]}))
     assert file.dependencies == ("python", dependency)
 
@@ -106,49 +105,7 @@ def test_names_and_the_web_are(dependency: str) -> None:
 @pytest.mark.parametrize(
     "channel", ["https://me:s3cret@conda.example.com/team", "https://conda.anaconda.org/t/s3cret/team"]
 )
-def test_credentials_do_not_belong_into_the_file(channel: str) -> None:
+def test_channel_with_credentials_is_refused_without_showing_them(channel: str) -> None:
     with pytest.raises(CondaFileInvalidError, match=r"build\.conda\.secretName") as caught:
         read_conda_file(f"dependencies: [python]\nchannels: [{channel}]")
     assert "s3cret" not in str(caught.value)
-
-
-MIRRORED = CondaSettings(
-    mirrors={
-        "team": "https://mirror.example.com/team/",
-        "https://conda.anaconda.org": "https://mirror.example.com/cloud",
-    }
-)
-
-
-@pytest.mark.parametrize(
-    ("settings", "channel", "urls"),
-    [
-        (CondaSettings(), "conda-forge", ["https://conda.anaconda.org/conda-forge"]),
-        (CondaSettings(), "https://conda.example.com/x/", ["https://conda.example.com/x"]),
-        (
-            CondaSettings(),
-            "defaults",
-            ["https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r"],
-        ),
-        (MIRRORED, "team", ["https://mirror.example.com/team"]),
-        (MIRRORED, "conda-forge", ["https://mirror.example.com/cloud/conda-forge"]),
-        (MIRRORED, "https://conda.anaconda.org/nvidia", ["https://mirror.example.com/cloud/nvidia"]),
-        (MIRRORED, "https://conda.anaconda.org.example.com/x", ["https://conda.anaconda.org.example.com/x"]),
-    ],
-)
-def test_where_channels_are(settings: CondaSettings, channel: str, urls: list[str]) -> None:
-    assert list(settings.urls(channel)) == urls
-
-
-def test_settings_of_a_job() -> None:
-    settings = CondaSettings.from_environment(
-        {
-            "MODELYARD_CONDA_CHANNELS": "team conda-forge",
-            "MODELYARD_CONDA_MIRRORS": "team=https://mirror.example.com/?a=b",
-            "MODELYARD_CONDA_VIRTUAL_PACKAGES": "__glibc=2.36 __cuda=12.4",
-        }
-    )
-    assert settings.channels == ("team", "conda-forge")
-    assert settings.mirrors == {"team": "https://mirror.example.com/?a=b"}
-    assert settings.virtual_packages == {"__glibc": "2.36", "__cuda": "12.4"}
-    assert settings.credentials is None
