@@ -46,7 +46,7 @@ class RegistrySettings(_Section):
         return self.internal or self.push
 
 
-class CondaSettings(_Section):
+class CondaChannelSettings(_Section):
     """Channels of conda environments, and the virtual packages of the machines that run the images."""
 
     channels: tuple[str, ...] = ("conda-forge",)  # for environment files without channels
@@ -74,7 +74,7 @@ class BuildSettings(_Section):
     docker_node_selector: dict[str, str] = Field(default_factory=dict)  # nodes with a Docker engine
     ca_bundle_config_map: str | None = None  # name of a ConfigMap with the key ca.crt
     pip_config_secret: str | None = None  # name of a Secret with the key pip.conf
-    conda: CondaSettings = CondaSettings()
+    conda: CondaChannelSettings = CondaChannelSettings()
     registry_secret: str | None = None  # name of a Secret of type kubernetes.io/dockerconfigjson
     attestations: bool = True  # whether images get a bill of materials (SBOM) and provenance
     signing_secret: str | None = None  # name of a Secret with the keys cosign.key and cosign.password

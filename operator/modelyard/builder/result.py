@@ -9,8 +9,8 @@ from modelyard.coded_error import CodedError
 from modelyard.contract.build_request import (
     TERMINATION_MESSAGE_BYTES,
     BuildError,
+    BuildErrorDetail,
     BuildResult,
-    ErrorDetail,
     Step,
 )
 from modelyard.oci.errors import RegistryError
@@ -56,6 +56,6 @@ def encode_result(result: BuildResult) -> bytes:
 
 def _failed(code: str, message: str, transient: bool, step: Step, log: BuildLog) -> BuildResult:
     short = log.redact(message).encode()[:_MESSAGE_BYTES].decode(errors="ignore")
-    details = tuple(ErrorDetail(code=_LOG, message=line[:_LINE_CHARACTERS]) for line in log.tail)
+    details = tuple(BuildErrorDetail(code=_LOG, message=line[:_LINE_CHARACTERS]) for line in log.tail)
     error = BuildError(code=code, message=short, step=step, transient=transient, details=details)
     return BuildResult(error=error)

@@ -107,7 +107,7 @@ class BuildRequest(_Message):
     limits: Limits = Limits()
 
 
-class ErrorDetail(_Message):
+class BuildErrorDetail(_Message):
     """One line of the log, for `status.error.details`."""
 
     code: str
@@ -121,7 +121,7 @@ class BuildError(_Message):
     message: str
     step: Step
     transient: bool = False  # the same request may succeed later, e.g. once the registry is up again
-    details: tuple[ErrorDetail, ...] = ()
+    details: tuple[BuildErrorDetail, ...] = ()
 
 
 class BuildResult(_Message):

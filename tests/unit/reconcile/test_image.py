@@ -23,9 +23,9 @@ from modelyard.api.names import REGISTRATION
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.contract.build_request import (
     BuildError,
+    BuildErrorDetail,
     BuildRequest,
     BuildResult,
-    ErrorDetail,
     Step,
 )
 from modelyard.kube.errors import Rejected
@@ -38,7 +38,7 @@ from modelyard.settings import BuildSettings, OperatorSettings
 
 
 def failing(code: str, *, transient: bool = False) -> Callable[[BuildRequest], BuildResult]:
-    details = (ErrorDetail(code="Log", message="the last lines"),)
+    details = (BuildErrorDetail(code="Log", message="the last lines"),)
     error = BuildError(code=code, message="why", step=Step.BUILD, transient=transient, details=details)
     return lambda request: BuildResult(error=error)
 

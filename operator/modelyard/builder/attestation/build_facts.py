@@ -32,7 +32,7 @@ from modelyard.redaction import (
 Json = dict[str, Any]
 
 
-class Kind(StrEnum):
+class InputKind(StrEnum):
     """What an input is."""
 
     BASE = "base image"
@@ -47,7 +47,7 @@ class Kind(StrEnum):
 class Input:
     """An input; `digest` is sha256:<64 hex> of its bytes, of its manifest for an image or an artifact."""
 
-    kind: Kind
+    kind: InputKind
     name: str
     digest: str
     version: str | None = None
@@ -82,17 +82,20 @@ def build_facts(
     `digests` has sha256:<64 hex> of what was fetched, by the `subject` of each model and asset and by
     PIP_REQUIREMENTS and CONDA_ENV_FILE where those are a URL; KeyError where one is missing.
     """
-    inputs = [_base(request, base_digest), Input(Kind.RUNTIME, "modelyard", f"sha256:{runtime_version()}")]
+    inputs = [
+        _base(request, base_digest),
+        Input(InputKind.RUNTIME, "modelyard", f"sha256:{runtime_version()}"),
+    ]
     if request.pip_requirements:
-        inputs.append(_asked(Kind.REQUIREMENTS, PIP_REQUIREMENTS, request.pip_requirements, digests))
+        inputs.append(_asked(InputKind.REQUIREMENTS, PIP_REQUIREMENTS, request.pip_requirements, digests))
     if request.conda_env_file:
-        inputs.append(_asked(Kind.CONDA_FILE, CONDA_ENV_FILE, request.conda_env_file, digests))
+        inputs.append(_asked(InputKind.CONDA_FILE, CONDA_ENV_FILE, request.conda_env_file, digests))
     inputs += [
-        Input(Kind.MODEL, model.name, digests[model.subject], str(model.version), _uri(model.source))
+        Input(InputKind.MODEL, model.name, digests[model.subject], str(model.version), _uri(model.source))
         for model in request.models
     ]
     inputs += [
-        Input(Kind.ASSET, asset.id, digests[asset.subject], uri=_uri(asset.source))
+        Input(InputKind.ASSET, asset.id, digests[asset.subject], uri=_uri(asset.source))
         for asset in request.assets
     ]
     ordered = tuple(sorted(set(packages), key=lambda package: package.purl))
@@ -116,10 +119,10 @@ def image_url(repository: str, digest: str) -> str:
 def _base(request: BuildRequest, digest: str) -> Input:
     reference = parse_reference(request.base_image)
     name = f"{reference.registry}/{reference.repository}"
-    return Input(Kind.BASE, name, digest, reference.tag, image_url(request.base_image, digest))
+    return Input(InputKind.BASE, name, digest, reference.tag, image_url(request.base_image, digest))
 
 
-def _asked(kind: Kind, name: str, requirements: str, digests: Mapping[str, str]) -> Input:
+def _asked(kind: InputKind, name: str, requirements: str, digests: Mapping[str, str]) -> Input:
     if url := requirements_url(requirements):
         return Input(kind, name, digests[name], uri=_uri(Source(url=url)))
     # Of the text that is shown: a digest of the other one would let its password be guessed at leisure.

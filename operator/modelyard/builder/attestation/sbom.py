@@ -12,8 +12,8 @@ from typing import Final
 from modelyard.builder.attestation.build_facts import (
     BuildFacts,
     Input,
+    InputKind,
     Json,
-    Kind,
     image_url,
 )
 from modelyard.builder.attestation.builder_version import VERSION
@@ -23,10 +23,10 @@ ARTIFACT_TYPE: Final = "application/vnd.cyclonedx+json"
 PREDICATE_TYPE: Final = "https://cyclonedx.org/bom"
 
 _TYPES: Final = {
-    Kind.BASE: "container",
-    Kind.RUNTIME: "framework",
-    Kind.MODEL: "machine-learning-model",
-    Kind.ASSET: "file",
+    InputKind.BASE: "container",
+    InputKind.RUNTIME: "framework",
+    InputKind.MODEL: "machine-learning-model",
+    InputKind.ASSET: "file",
 }
 
 
@@ -71,7 +71,7 @@ def _input(item: Input) -> Json:
     }
     if item.version:
         part["version"] = item.version
-    if item.uri and item.kind is Kind.BASE:
+    if item.uri and item.kind is InputKind.BASE:
         part["purl"] = item.uri
     elif item.uri:
         part["externalReferences"] = [{"type": "distribution", "url": item.uri}]

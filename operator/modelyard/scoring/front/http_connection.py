@@ -3,7 +3,7 @@
 Own code instead of uvicorn's. uvicorn gives each request a task and a chain of awaits, which costs two thirds
 of the throughput (docs/scoring.md). It also has no limits for slow clients, headers or refused bodies.
 
-A connection reads requests and answers them in order, one at a time. `State` is the part of a request that it
+A connection reads requests and answers them in order, one at a time. `ConnectionState` is the part of a request that it
 reads:
 
     state     event                                                      next state
@@ -63,7 +63,7 @@ _UNCONNECTED: Final = asyncio.Transport()
 """The transport of a connection before connection_made(): each method raises NotImplementedError."""
 
 
-class State(Enum):
+class ConnectionState(Enum):
     """The part of a request that a connection reads; the module's docstring has the transitions."""
 
     IDLE = auto()
@@ -121,7 +121,7 @@ class HttpConnection(asyncio.Protocol):
         self._application = application
         self._transport = _UNCONNECTED
         self._parser = RequestParser(self)
-        self._state = State.IDLE
+        self._state = ConnectionState.IDLE
         self._flow = Flow.OPEN
         self._requests: list[HttpRequest] = []
         """Requests without a response whose headers are complete, oldest first."""
@@ -154,20 +154,20 @@ class HttpConnection(asyncio.Protocol):
         waiting = any(request.complete for request in self._requests)
         for request in self._requests:
             request.keep_alive = False
-        return waiting and self._state is not State.CLOSING
+        return waiting and self._state is not ConnectionState.CLOSING
 
     def data_received(self, data: bytes) -> None:
         """Parse the bytes, unless no more input is expected."""
         self._read_at = self._application.now
-        if self._state is State.CLOSING:
+        if self._state is ConnectionState.CLOSING:
             self._discardable_bytes -= len(data)
             if self._discardable_bytes < 0:
                 self._transport.abort()
             return
-        if self._state is State.REFUSING:
+        if self._state is ConnectionState.REFUSING:
             return
         refusal = self._parser.feed(data)
-        if refusal is None and self._state is State.HEAD:
+        if refusal is None and self._state is ConnectionState.HEAD:
             refusal = self._parser.check_head_size(data)
         if refusal is not None:
             self._refuse_input(refusal)
@@ -179,12 +179,12 @@ class HttpConnection(asyncio.Protocol):
 
     def begin_request(self) -> HttpRequest:
         """Return an empty request: its first byte has arrived."""
-        self._state = State.HEAD
+        self._state = ConnectionState.HEAD
         return HttpRequest(self, self._application.now)
 
     def receive_head(self, request: HttpRequest, refusal: HttpResponse | None) -> None:
         """Check the request, and answer it at once if that needs no body."""
-        self._state = State.BODY
+        self._state = ConnectionState.BODY
         refusal = refusal or self._application.admit(request)
         if refusal is not None:
             self._refuse(request, refusal)
@@ -209,7 +209,7 @@ class HttpConnection(asyncio.Protocol):
 
     def finish_request(self, request: HttpRequest) -> None:
         """Dispatch the request when its turn comes."""
-        self._state = State.IDLE
+        self._state = ConnectionState.IDLE
         request.complete = True
         self._advance()
 
@@ -243,7 +243,9 @@ class HttpConnection(asyncio.Protocol):
         if self._advancing:
             return
         self._advancing = True
-        while self._requests and not self._requests[0].dispatched and self._state is not State.CLOSING:
+        while (
+            self._requests and not self._requests[0].dispatched and self._state is not ConnectionState.CLOSING
+        ):
             request = self._requests[0]
             if request.complete:
                 request.dispatched = True
@@ -269,9 +271,9 @@ class HttpConnection(asyncio.Protocol):
 
     def _refuse_input(self, refusal: HttpResponse) -> None:
         """Make the refusal the last response: further input cannot be parsed."""
-        if self._state is State.CLOSING:
+        if self._state is ConnectionState.CLOSING:
             return
-        self._state = State.REFUSING
+        self._state = ConnectionState.REFUSING
         request = self._parser.stop() or HttpRequest(self, self._application.now)
         self._refuse(request, refusal)
         request.complete = True
@@ -306,13 +308,15 @@ class HttpConnection(asyncio.Protocol):
     @property
     def is_receiving(self) -> bool:
         """Return True if a request has arrived in part, or waits for its turn."""
-        if self._state in (State.HEAD, State.BODY):
+        if self._state in (ConnectionState.HEAD, ConnectionState.BODY):
             return True
-        return self._state is not State.CLOSING and any(not request.dispatched for request in self._requests)
+        return self._state is not ConnectionState.CLOSING and any(
+            not request.dispatched for request in self._requests
+        )
 
     def close_if_idle(self) -> None:
         """Close a connection without requests, while the server drains."""
-        if self._state is State.IDLE and not self._requests:
+        if self._state is ConnectionState.IDLE and not self._requests:
             self._close()
 
     def check_time_limits(self, now: float) -> None:
@@ -324,13 +328,13 @@ class HttpConnection(asyncio.Protocol):
             self._transport.abort()
             return
         receiving = self._parser.request
-        if self._state is State.CLOSING:
+        if self._state is ConnectionState.CLOSING:
             if now > self._close_at:
                 self._transport.close()
-        elif self._state is State.HEAD and receiving is not None:
+        elif self._state is ConnectionState.HEAD and receiving is not None:
             if now - receiving.began_at > HEAD_SECONDS:
                 self._refuse_input(HEAD_TOO_SLOW)
-        elif self._state is State.BODY and receiving is not None:
+        elif self._state is ConnectionState.BODY and receiving is not None:
             self._check_body(receiving, now)
         elif not self._requests and now - self._read_at > KEEP_ALIVE_SECONDS:
             self._close()
@@ -351,7 +355,7 @@ class HttpConnection(asyncio.Protocol):
     def _close(self) -> None:
         """Close the write side, and discard input within limits until the client closes, too."""
         requests = self._drop_requests()
-        self._state = State.CLOSING
+        self._state = ConnectionState.CLOSING
         self._close_at = self._application.now + CLOSING_SECONDS
         self._discardable_bytes = DISCARDED_BODIES * self._application.max_body_bytes
         for request in requests:
