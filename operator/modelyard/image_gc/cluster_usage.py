@@ -1,4 +1,4 @@
-"""What garbage collection reads from the cluster, and the ConfigMap in which it remembers unused images."""
+"""The usage of images that the cluster's objects show, and the ConfigMap that stores unused images."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Deletion of the images in the registry that have been unused for some time.
 
 An image that comes into use during a run is not lost, whenever the process ends. The operator records a
-version of an Image before it looks the image up by tag, and a recorded version counts as a use or as being
+version of an Image before it looks the image up by tag. A recorded version counts as a use, or as being
 built. So a run first deletes the tags of expired images. Then it waits until the operator's cached digests
 have expired, and reads the cluster again. A version that found the image before the tag was deleted is now
 visible in the cluster. A later version does not find the image, and builds it again.

@@ -60,7 +60,7 @@ class StoredManifest(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return `repository@digest`."""
+        """Return the name `repository@digest`."""
         return f"{self.repository}@{self.digest}"
 
     @property

@@ -1,6 +1,6 @@
 """Installation of a conda environment into a folder of a future image, by rattler.
 
-No link script and no Python of the environment runs: users choose the source of the packages, and a build
+No link script and no Python of the environment runs. Users choose the source of the packages, and a build
 holds the credentials of the registry. Packages that record their path record ENVIRONMENT, the folder in the
 image.
 """
@@ -235,8 +235,8 @@ def _ca_bundle_for_rattler(ca_bundle: Path | None) -> Iterator[None]:
 
     rattler 0.28 has no other way to trust a file of CA certificates: its setting `tls-root-certs` is `webpki`
     or `system`. A client reads the file when it is created, so the variable is set for some 15 ms and not for
-    the downloads. Other threads of the build, such as uploads of layers, may read the variable in that time
-    without harm, since all parts of a build trust the same file.
+    the downloads. Other threads of the build, such as uploads, may read the variable without harm: all parts
+    of a build trust the same file.
     """
     if ca_bundle is None:
         yield
