@@ -1,4 +1,4 @@
-"""Where downloads may lead."""
+"""The egress policy of downloads."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def _fetch(url: str, folder: Path, environment: dict[str, str], **credentials: s
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
-def test_a_denied_address(web: WebServer, tmp_path: Path, host: str) -> None:
+def test_denied_address_is_not_connected_to(web: WebServer, tmp_path: Path, host: str) -> None:
     url = f"{web.url}/file".replace("127.0.0.1", host)
     with pytest.raises(SourceDeniedError):
         _fetch(url, tmp_path, LOOPBACK)
     assert not web.asked
 
 
-def test_an_exception(web: WebServer, tmp_path: Path) -> None:
+def test_allowed_network_is_an_exception_from_denied_ones(web: WebServer, tmp_path: Path) -> None:
     web.answer = lambda _: Answer(200, b"here")
     assert (
         _fetch(f"{web.url}/file", tmp_path, LOOPBACK | {BuildVariable.FETCH_ALLOWED_NETWORKS: "127.0.0.1/32"})
@@ -44,27 +44,27 @@ def test_an_exception(web: WebServer, tmp_path: Path) -> None:
     )
 
 
-def test_a_registry(tmp_path: Path) -> None:
+def test_denied_registry_is_not_connected_to(tmp_path: Path) -> None:
     with pytest.raises(SourceDeniedError):
         _fetch("oci://127.0.0.1:5000/model:1", tmp_path, LOOPBACK)
 
 
-def test_the_endpoint_of_a_store(tmp_path: Path) -> None:
+def test_denied_endpoint_of_a_store_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceDeniedError):
         _fetch("s3://bucket/key", tmp_path, LOOPBACK, AWS_ENDPOINT_URL="http://localhost:9000")
 
 
-def test_the_endpoint_inside_a_key(tmp_path: Path) -> None:
+def test_denied_endpoint_in_a_google_key_is_an_error(tmp_path: Path) -> None:
     key = '{"gcs_base_url": "http://localhost:9000"}'
     with pytest.raises(SourceDeniedError):
         _fetch("gs://bucket/key", tmp_path, LOOPBACK, GOOGLE_SERVICE_ACCOUNT_KEY=key)
 
 
 @pytest.mark.parametrize("url", ["http://h/f", "data:,x", "s3://b/k"])
-def test_a_denied_scheme(tmp_path: Path, url: str) -> None:
+def test_other_scheme_is_denied(tmp_path: Path, url: str) -> None:
     with pytest.raises(SourceDeniedError):
         _fetch(url, tmp_path, {BuildVariable.FETCH_SCHEMES: "https oci"})
 
 
-def test_an_allowed_scheme(tmp_path: Path) -> None:
+def test_allowed_scheme_is_fetched(tmp_path: Path) -> None:
     assert _fetch("data:,x", tmp_path, {BuildVariable.FETCH_SCHEMES: "https data"} | LOOPBACK) == b"x"

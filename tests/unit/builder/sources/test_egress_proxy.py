@@ -1,4 +1,4 @@
-"""Packages from addresses that users choose, by the real uv."""
+"""The egress proxy: uv installs packages from URLs of users."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from modelyard.contract.errors import (
 )
 
 HERE: Final = "127.0.0.1"
-ELSEWHERE: Final = "127.0.0.2"  # of this machine too, and nothing listens there
+ELSEWHERE: Final = "127.0.0.2"  # also loopback, without a server
 LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 ALL_DENIED: Final = EgressPolicy(denied=LOOPBACK)
 ONLY_HERE: Final = EgressPolicy(denied=LOOPBACK, allowed=(ipaddress.ip_network(HERE),))
 
 
 class Installer:
-    """`own` is the platform's index."""
+    """Installs requirements with uv. `own` is the index of the platform."""
 
     def __init__(self, folder: Path, own: Index) -> None:
         self.folder = folder
@@ -72,7 +72,7 @@ def installer(tmp_path: Path, own: Index) -> Installer:
     return Installer(tmp_path, own)
 
 
-def test_the_platforms_own_index_may_be_anywhere(installer: Installer, own: Index) -> None:
+def test_index_of_the_platform_may_have_any_address(installer: Installer, own: Index) -> None:
     assert "ours" in installer("ours", ALL_DENIED)
     assert "ours" in installer(f"--extra-index-url {own.url}/again\nours", ALL_DENIED)
 
@@ -88,7 +88,7 @@ def test_the_platforms_own_index_may_be_anywhere(installer: Installer, own: Inde
         "--extra-index-url http://localhost:{port}/simple\nours",
     ],
 )
-def test_addresses_that_are_denied(
+def test_denied_address_is_not_connected_to(
     installer: Installer, other: Index, other_web: WebServer, lines: str
 ) -> None:
     port = other_web.address.rpartition(":")[2]
@@ -98,32 +98,34 @@ def test_addresses_that_are_denied(
     assert not other_web.asked
 
 
-def test_addresses_that_are_allowed(installer: Installer, other: Index) -> None:
+def test_allowed_addresses_are_connected_to(installer: Installer, other: Index) -> None:
     found = installer(f"--extra-index-url {other.url}\nours\ntheirs\n{other.wheel('direct')}", ONLY_HERE)
     assert {"ours", "theirs", "direct"} <= set(found)
 
 
-def test_a_redirect_leads_no_further(installer: Installer, other_web: WebServer) -> None:
+def test_redirect_to_a_denied_address_is_an_error(installer: Installer, other_web: WebServer) -> None:
     other_web.answer = lambda asked: Answer(302, headers={"Location": f"http://{ELSEWHERE}:1{asked.path}"})
     with pytest.raises(SourceDeniedError, match=ELSEWHERE):
         installer(f"--index-url {other_web.url}/simple\ntheirs", ONLY_HERE)
 
 
-def test_a_link_of_an_index_leads_no_further(installer: Installer, other_web: WebServer) -> None:
+def test_link_of_an_index_to_a_denied_address_is_an_error(installer: Installer, other_web: WebServer) -> None:
     link = f'<a href="http://{ELSEWHERE}:1/theirs-1.0-py3-none-any.whl">theirs-1.0-py3-none-any.whl</a>'
     other_web.answer = lambda _: Answer(body=link.encode(), headers={"Content-Type": "text/html"})
     with pytest.raises(SourceDeniedError, match=ELSEWHERE):
         installer(f"--index-url {other_web.url}/simple\ntheirs", ONLY_HERE)
 
 
-def test_schemes(installer: Installer, own: Index, other: Index) -> None:
+def test_denied_scheme_is_an_error_unless_the_platform_uses_it(
+    installer: Installer, own: Index, other: Index
+) -> None:
     secure = EgressPolicy(schemes=frozenset({"https", "oci"}))
     with pytest.raises(SourceDeniedError, match="'http' are not allowed"):
         installer(f"--extra-index-url {other.url}\nours", secure)
     assert "ours" in installer(f"--index-url {own.url}\nours", secure)
 
 
-def test_other_failures_stay_what_they_are(installer: Installer) -> None:
+def test_other_failures_are_raised_unchanged(installer: Installer) -> None:
     with pytest.raises(PackageIndexUnavailableError):
         installer(f"--index-url http://{HERE}:1/simple\ntheirs", ONLY_HERE)
 
@@ -139,7 +141,7 @@ def secure_web(tmp_path: Path) -> Iterator[WebServer]:
     server.stop()
 
 
-def test_tls_goes_through_as_it_is(tmp_path: Path, installer: Installer, secure_web: WebServer) -> None:
+def test_tls_is_tunnelled(tmp_path: Path, installer: Installer, secure_web: WebServer) -> None:
     index = Index(secure_web)
     index.wheel("theirs")
     installer.ca_bundle = tmp_path / "ca.pem"
@@ -149,7 +151,7 @@ def test_tls_goes_through_as_it_is(tmp_path: Path, installer: Installer, secure_
     assert "theirs" in installer(f"--index-url {index.url}\ntheirs", ONLY_HERE)
 
 
-def test_there_is_no_proxy_without_need() -> None:
+def test_no_proxy_runs_if_there_is_nothing_to_check() -> None:
     with run_egress_proxy(ALL_DENIED, "x", [], []) as proxy:
         assert proxy is None
     with run_egress_proxy(EgressPolicy(), "x", ["https://h/"], []) as proxy:
@@ -158,10 +160,10 @@ def test_there_is_no_proxy_without_need() -> None:
         assert proxy is None
 
 
-def test_a_proxy_that_is_there_already_decides(
+def test_proxy_of_the_environment_replaces_the_egress_proxy(
     installer: Installer, other: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be the only way out, and sees what this process cannot; no proxy is asked for NO_PROXY."""
+    """A proxy of the platform may be the only way out, and checks addresses itself."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     assert "theirs" in installer(f"--extra-index-url {other.url}\nours\ntheirs", ALL_DENIED)

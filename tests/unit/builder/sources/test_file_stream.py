@@ -1,4 +1,4 @@
-"""Sources as streams that need no disk."""
+"""Sources as streams."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ Open = Callable[..., StreamedSource | None]
 
 @pytest.fixture
 def opened(retry: Retry) -> Open:
-    def open_it(url: str, *, limit_bytes: int = 2**30, **source: object) -> StreamedSource | None:
-        asked = Source.model_validate({"url": url, **source})
-        return open_stream(asked, name="named", limit_bytes=limit_bytes, context=FetchContext(retry=retry))
+    def open_url(url: str, *, limit_bytes: int = 2**30, **source: object) -> StreamedSource | None:
+        parsed = Source.model_validate({"url": url, **source})
+        return open_stream(parsed, name="named", limit_bytes=limit_bytes, context=FetchContext(retry=retry))
 
-    return open_it
+    return open_url
 
 
 def _read(stream: StreamedSource | None, offset: int = 0) -> bytes:
@@ -54,7 +54,7 @@ def _read(stream: StreamedSource | None, offset: int = 0) -> bytes:
 
 
 class Server:
-    """Serves ranges of `body`, and breaks after as many bytes as the list says."""
+    """Serves ranges of `body`. Each number of `breaks` closes a connection after so many bytes."""
 
     def __init__(self, *breaks: int, body: bytes = BODY, etag: str | None = '"a"') -> None:
         self.breaks = list(breaks)
@@ -72,7 +72,7 @@ class Server:
         return Answer(206, self.body[start:], headers, drop_after=drop)
 
 
-def test_a_stream(web: WebServer, opened: Open) -> None:
+def test_stream_has_name_size_and_digest(web: WebServer, opened: Open) -> None:
     web.answer = Server()
     with opened(f"{web.url}/model.pkl", digest=DIGEST) as stream:
         assert (stream.name, stream.size) == ("model.pkl", len(BODY))
@@ -81,8 +81,8 @@ def test_a_stream(web: WebServer, opened: Open) -> None:
     assert len(web.asked) == 1
 
 
-def test_a_stream_goes_on_where_it_broke_each_time(web: WebServer, opened: Open, waits: list[float]) -> None:
-    """More often than a try without progress may fail."""
+def test_stream_resumes_after_each_interruption(web: WebServer, opened: Open, waits: list[float]) -> None:
+    """Ten interruptions with progress exceed the attempts without progress, and are no error."""
     web.answer = Server(*[100_000] * 10)
     assert _read(opened(f"{web.url}/m", digest=DIGEST)) == BODY
     assert [asked.headers.get("range") for asked in web.asked[:3]] == [
@@ -93,12 +93,12 @@ def test_a_stream_goes_on_where_it_broke_each_time(web: WebServer, opened: Open,
     assert waits == [0.5] * 10
 
 
-def test_a_server_without_ranges_is_read_again_from_the_start(web: WebServer, opened: Open) -> None:
+def test_file_of_a_server_without_ranges_is_reread_from_the_start(web: WebServer, opened: Open) -> None:
     web.answer = Server(2_000_000, etag=None)
     assert _read(opened(f"{web.url}/m", digest=DIGEST)) == BODY
 
 
-def test_a_reader_may_go_back(web: WebServer, opened: Open) -> None:
+def test_stream_can_be_opened_at_earlier_offsets(web: WebServer, opened: Open) -> None:
     web.answer = Server()
     stream = opened(f"{web.url}/m", digest=DIGEST)
     start = stream.open(0)
@@ -111,7 +111,7 @@ def test_a_reader_may_go_back(web: WebServer, opened: Open) -> None:
 
 
 @pytest.mark.parametrize("body", [b"!" * len(BODY), BODY[:1000]], ids=["other bytes", "shorter"])
-def test_a_file_that_changes_meanwhile(web: WebServer, opened: Open, body: bytes) -> None:
+def test_file_that_changes_is_an_error(web: WebServer, opened: Open, body: bytes) -> None:
     first = Server(2_000_000, etag=None)
     second = Server(body=body, etag=None)
     web.answer = lambda asked: first(asked) if first.breaks else second(asked)
@@ -120,37 +120,39 @@ def test_a_file_that_changes_meanwhile(web: WebServer, opened: Open, body: bytes
         _read(stream)
 
 
-def test_a_server_that_ends_too_early(web: WebServer, opened: Open) -> None:
+def test_response_that_ends_early_is_an_error(web: WebServer, opened: Open) -> None:
     web.answer = Server(*[0] * 4)
     with pytest.raises(SourceUnavailableError):
         _read(opened(f"{web.url}/m"))
 
 
-def test_a_wrong_digest(web: WebServer, opened: Open) -> None:
+def test_other_digest_is_an_error(web: WebServer, opened: Open) -> None:
     web.answer = Server(body=b"other")
     with pytest.raises(DigestMismatchError, match=f"not {DIGEST}"):
         _read(opened(f"{web.url}/m", digest=DIGEST))
 
 
-def test_what_is_too_large_is_not_read(web: WebServer, opened: Open) -> None:
+def test_file_beyond_the_limit_is_not_read(web: WebServer, opened: Open) -> None:
     web.answer = Server()
     with pytest.raises(SourceTooLargeError, match="more than the 1000 bytes"):
         opened(f"{web.url}/m", limit_bytes=1000)
 
 
-def test_what_cannot_be_streamed(web: WebServer, opened: Open) -> None:
+def test_archive_and_file_of_unknown_size_are_no_streams(web: WebServer, opened: Open) -> None:
     web.answer = lambda _: Answer(body=BODY, chunked=True)
     assert opened(f"{web.url}/m") is None
     assert opened(f"{web.url}/m.zip", unpack=True) is None
 
 
-def test_inline_content_is_a_stream_too(opened: Open) -> None:
+def test_inline_content_is_a_stream(opened: Open) -> None:
     stream = opened("data:,a%20b", digest="sha256:" + hashlib.sha256(b"a b").hexdigest())
     assert (stream.name, stream.size, _read(stream, 1), _read(stream)) == ("named", 3, b" b", b"a b")
 
 
-def test_the_policy_holds_for_the_source_alone(web: WebServer, other_web: WebServer, retry: Retry) -> None:
-    """Whoever reads the stream may connect to what the source may not: the registry, say."""
+def test_policy_applies_to_connections_of_the_source_only(
+    web: WebServer, other_web: WebServer, retry: Retry
+) -> None:
+    """The reader of a stream may connect to denied addresses, the registry for example."""
     policy = EgressPolicy.from_environment(
         {
             BuildVariable.FETCH_DENIED_NETWORKS: "127.0.0.0/8",
@@ -170,8 +172,8 @@ def test_the_policy_holds_for_the_source_alone(web: WebServer, other_web: WebSer
             _read(stream, 1)
 
 
-def test_closing_reaches_a_reading_that_was_left_in_the_midst(retry: Retry) -> None:
-    """Not only when the reading is collected as garbage."""
+def test_close_ends_a_reading_that_was_left_in_the_middle(retry: Retry) -> None:
+    """The connection closes at once, not only when the generator is garbage collected."""
     events: list[str] = []
 
     class Remote:

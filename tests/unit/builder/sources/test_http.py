@@ -1,10 +1,9 @@
+"""Files at http and https URLs."""
+
 from __future__ import annotations
 
 import base64
-import errno
 import hashlib
-import shutil
-from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -13,17 +12,11 @@ from tests.support.web_server import (
     Asked,
     WebServer,
 )
+from tests.unit.builder.sources.fetcher import Fetcher
 
-from modelyard.builder.disk import disk_errors
-from modelyard.builder.sources import (
-    FetchContext,
-    FetchedFile,
-    fetch,
-)
-from modelyard.contract.build_request import Source
+from modelyard.builder.sources import FetchedFile
 from modelyard.contract.errors import (
     DigestMismatchError,
-    DiskFullError,
     SourceError,
     SourceForbiddenError,
     SourceInvalidError,
@@ -32,29 +25,12 @@ from modelyard.contract.errors import (
     SourceTooLargeError,
     SourceUnavailableError,
 )
-from modelyard.retry import Retry
 
 BODY = bytes(range(256)) * 4096  # 1 MiB: more than what one read of a socket gives
 DIGEST = "sha256:" + hashlib.sha256(BODY).hexdigest()
 
 
-class Fetcher:
-    def __init__(self, folder: Path, retry: Retry) -> None:
-        self.folder = folder
-        self.log: list[str] = []
-        self.context = FetchContext(retry=retry, log=self.log.append)
-
-    def __call__(self, url: str, *, limit_bytes: int = 2**30, **source: object) -> FetchedFile:
-        asked = Source.model_validate({"url": url, **source})
-        return fetch(asked, self.folder, name="model", limit_bytes=limit_bytes, context=self.context)
-
-
-@pytest.fixture
-def fetcher(tmp_path: Path, retry: Retry) -> Fetcher:
-    return Fetcher(tmp_path, retry)
-
-
-def test_a_file(web: WebServer, fetcher: Fetcher, tmp_path: Path) -> None:
+def test_file_is_fetched_with_its_query(web: WebServer, fetcher: Fetcher, tmp_path: Path) -> None:
     web.answer = lambda _: Answer(body=BODY)
     fetched = fetcher(f"{web.url}/models/my%20model.pkl?sig=s3cret", digest=DIGEST)
     assert fetched == FetchedFile(tmp_path / "my model.pkl", "my model.pkl", len(BODY), DIGEST)
@@ -63,9 +39,9 @@ def test_a_file(web: WebServer, fetcher: Fetcher, tmp_path: Path) -> None:
     assert fetcher.log == [f"my model.pkl: 1 MiB, {DIGEST}"]
 
 
-def test_a_url_that_names_no_file(web: WebServer, fetcher: Fetcher) -> None:
+def test_url_without_a_file_name_gets_the_given_name(web: WebServer, fetcher: Fetcher) -> None:
     web.answer = lambda _: Answer(body=b"x")
-    assert fetcher(web.url).name == "model"
+    assert fetcher(web.url).name == "named"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +57,7 @@ def test_a_url_that_names_no_file(web: WebServer, fetcher: Fetcher) -> None:
         (500, SourceUnavailableError, 4),
     ],
 )
-def test_what_a_server_answers(
+def test_status_of_the_server_becomes_a_source_error(
     web: WebServer, fetcher: Fetcher, status: int, error: type[SourceError], tries: int
 ) -> None:
     web.answer = lambda _: Answer(status)
@@ -91,7 +67,9 @@ def test_what_a_server_answers(
     assert len(web.asked) == tries
 
 
-def test_a_server_that_recovers(web: WebServer, fetcher: Fetcher, waits: list[float]) -> None:
+def test_overloaded_server_is_retried_after_its_retry_after(
+    web: WebServer, fetcher: Fetcher, waits: list[float]
+) -> None:
     answers = iter([Answer(500), Answer(503, headers={"Retry-After": "5"}), Answer(body=BODY)])
     web.answer = lambda _: next(answers)
     assert fetcher(f"{web.url}/m").digest == DIGEST
@@ -99,14 +77,14 @@ def test_a_server_that_recovers(web: WebServer, fetcher: Fetcher, waits: list[fl
     assert "trying again in 5 s" in fetcher.log[1]
 
 
-def test_a_server_that_is_not_there(fetcher: Fetcher, waits: list[float]) -> None:
+def test_unreachable_server_is_retried(fetcher: Fetcher, waits: list[float]) -> None:
     with pytest.raises(SourceUnavailableError, match=r"http://127.0.0.1:1/m\?… cannot be downloaded: "):
         fetcher("http://127.0.0.1:1/m?sig=s3cret")
     assert len(waits) == 3
 
 
-class Dropping:
-    """Breaks the connection after the first half, then serves ranges."""
+class InterruptingServer:
+    """Closes the first connection after half of the file, then serves ranges."""
 
     def __init__(self, *etags: str | None, ranges: bool = True) -> None:
         self.etags = list(etags)
@@ -130,32 +108,36 @@ class Dropping:
 
 
 @pytest.mark.parametrize(
-    ("server", "asks_for_the_rest", "answers"),
+    ("server", "sends_range", "answers"),
     [
-        pytest.param(Dropping('"a"', '"a"'), True, [200, 206], id="goes on where it broke"),
-        pytest.param(Dropping('"a"', '"b"'), True, [200, 200], id="starts again when the file has changed"),
+        pytest.param(InterruptingServer('"a"', '"a"'), True, [200, 206], id="resumes after the last byte"),
         pytest.param(
-            Dropping('"a"', '"a"', ranges=False),
+            InterruptingServer('"a"', '"b"'), True, [200, 200], id="starts again when the file has changed"
+        ),
+        pytest.param(
+            InterruptingServer('"a"', '"a"', ranges=False),
             True,
             [200, 200],
             id="starts again when ranges are not served",
         ),
-        pytest.param(Dropping('W/"a"', 'W/"a"'), False, [200, 200], id="starts again with a weak validator"),
-        pytest.param(Dropping(None, None), False, [200, 200], id="starts again with no validator"),
+        pytest.param(
+            InterruptingServer('W/"a"', 'W/"a"'), False, [200, 200], id="starts again with a weak validator"
+        ),
+        pytest.param(InterruptingServer(None, None), False, [200, 200], id="starts again with no validator"),
     ],
 )
-def test_a_connection_that_breaks(
-    web: WebServer, fetcher: Fetcher, server: Dropping, asks_for_the_rest: bool, answers: list[int]
+def test_interrupted_download(
+    web: WebServer, fetcher: Fetcher, server: InterruptingServer, sends_range: bool, answers: list[int]
 ) -> None:
     web.answer = server
     assert fetcher(f"{web.url}/m", digest=DIGEST).path.read_bytes() == BODY
     first, second = (asked.headers.get("range") for asked in web.asked)
     assert first is None
-    assert second == (f"bytes={len(BODY) // 2}-" if asks_for_the_rest else None)
+    assert second == (f"bytes={len(BODY) // 2}-" if sends_range else None)
     assert server.answers == answers
 
 
-def test_a_server_that_sends_another_range(web: WebServer, fetcher: Fetcher) -> None:
+def test_wrong_range_restarts_the_download(web: WebServer, fetcher: Fetcher) -> None:
     answers = iter(
         [
             Answer(body=BODY, headers={"ETag": '"a"'}, drop_after=1000),
@@ -167,42 +149,24 @@ def test_a_server_that_sends_another_range(web: WebServer, fetcher: Fetcher) -> 
     assert fetcher(f"{web.url}/m", digest=DIGEST).size == len(BODY)
 
 
-def test_a_connection_that_always_breaks(web: WebServer, fetcher: Fetcher) -> None:
+def test_download_that_never_progresses_fails(web: WebServer, fetcher: Fetcher) -> None:
     web.answer = lambda _: Answer(body=BODY, drop_after=10)
     with pytest.raises(SourceUnavailableError):
         fetcher(f"{web.url}/m")
     assert len(web.asked) == 4
 
 
-def test_a_wrong_digest(web: WebServer, fetcher: Fetcher) -> None:
+def test_other_digest_is_an_error(web: WebServer, fetcher: Fetcher) -> None:
     web.answer = lambda _: Answer(body=b"other")
     with pytest.raises(DigestMismatchError, match=f"not {DIGEST}"):
         fetcher(f"{web.url}/m", digest=DIGEST)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": "", "Connection": "close"}])
-def test_a_file_that_is_too_large(web: WebServer, fetcher: Fetcher, headers: dict[str, str]) -> None:
+def test_file_beyond_the_limit_is_an_error(web: WebServer, fetcher: Fetcher, headers: dict[str, str]) -> None:
     web.answer = lambda _: Answer(body=BODY, headers=headers)
     with pytest.raises(SourceTooLargeError, match="more than the 1000 bytes"):
         fetcher(f"{web.url}/m", limit_bytes=1000)
-
-
-def test_too_little_disk_is_seen_before_the_transfer(
-    web: WebServer, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usage = namedtuple("usage", "free")(1000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    web.answer = lambda _: Answer(body=BODY)
-    with pytest.raises(DiskFullError, match="1 MiB are needed and 1000 bytes are free"):
-        fetcher(f"{web.url}/m")
-
-
-@pytest.mark.parametrize(
-    ("number", "error"), [(errno.ENOSPC, DiskFullError), (errno.EACCES, PermissionError)]
-)
-def test_a_full_disk(number: int, error: type[Exception]) -> None:
-    with pytest.raises(error), disk_errors():
-        raise OSError(number, "")
 
 
 BASIC = "Basic " + base64.b64encode(b"me:s3cret").decode()
@@ -217,7 +181,7 @@ BASIC = "Basic " + base64.b64encode(b"me:s3cret").decode()
         ({"header.X-Api-Key": "s3cret"}, "x-api-key", "s3cret"),
     ],
 )
-def test_credentials_stay_with_their_host(
+def test_credentials_are_not_sent_to_another_origin(
     web: WebServer,
     other_web: WebServer,
     fetcher: Fetcher,
@@ -236,7 +200,9 @@ def test_credentials_stay_with_their_host(
     assert header not in other_web.asked[0].headers
 
 
-def test_a_user_in_the_url(web: WebServer, other_web: WebServer, fetcher: Fetcher) -> None:
+def test_user_of_the_url_is_not_sent_to_another_origin(
+    web: WebServer, other_web: WebServer, fetcher: Fetcher
+) -> None:
     web.answer = lambda _: Answer(302, headers={"Location": f"{other_web.url}/x"})
     with pytest.raises(SourceNotFoundError) as failure:
         fetcher(f"http://me:s3cret@{web.address}/m")
@@ -250,13 +216,13 @@ def test_a_user_in_the_url(web: WebServer, other_web: WebServer, fetcher: Fetche
     [{"pasword": "s3cret"}, {"token": "s3cret\nX-Other: 1"}, {"header.X": "s3crét"}],
     ids=["unknown key", "line feed", "not ascii"],
 )
-def test_credentials_that_cannot_be_used(fetcher: Fetcher, credentials: dict[str, str]) -> None:
+def test_unusable_credentials_are_invalid(fetcher: Fetcher, credentials: dict[str, str]) -> None:
     with pytest.raises(SourceInvalidError, match="Secret of secretRef has") as failure:
         fetcher("http://127.0.0.1:1/m", credentials=credentials)
     assert "s3cr" not in str(failure.value)
 
 
-def test_redirects_are_bounded(web: WebServer, fetcher: Fetcher) -> None:
+def test_redirects_are_limited(web: WebServer, fetcher: Fetcher) -> None:
     web.answer = lambda _: Answer(302, headers={"Location": "/again"})
     with pytest.raises(SourceRefusedError, match="more than 5 times"):
         fetcher(f"{web.url}/m")
@@ -264,18 +230,13 @@ def test_redirects_are_bounded(web: WebServer, fetcher: Fetcher) -> None:
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "oci://r/x"])
-def test_a_redirect_elsewhere(web: WebServer, fetcher: Fetcher, target: str) -> None:
+def test_redirect_to_another_scheme_is_an_error(web: WebServer, fetcher: Fetcher, target: str) -> None:
     web.answer = lambda _: Answer(302, headers={"Location": target})
     with pytest.raises(SourceRefusedError, match=r"not an http\(s\) url"):
         fetcher(f"{web.url}/m")
 
 
 @pytest.mark.parametrize("url", ["http://", "https:///m", "http://h:port/"])
-def test_what_is_no_url(fetcher: Fetcher, url: str) -> None:
+def test_malformed_url_is_invalid(fetcher: Fetcher, url: str) -> None:
     with pytest.raises(SourceInvalidError):
         fetcher(url)
-
-
-def test_a_scheme_that_is_not_served(fetcher: Fetcher) -> None:
-    with pytest.raises(SourceInvalidError, match="starts with 'file'"):
-        fetcher("file:///etc/passwd")

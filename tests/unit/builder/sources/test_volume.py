@@ -1,4 +1,4 @@
-"""Files of volumes that others write to."""
+"""Files of volumes that other programs may write to."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ MIB: Final = 1024 * 1024
 
 
 class Volume:
-    """The claim `models`, mounted; beside it is what a build pod has besides."""
+    """The mounted claim `models`, and a secret file of the build pod outside of it."""
 
     def __init__(self, folder: Path, retry: Retry) -> None:
         self.claims = folder / "claims"
         self.root = self.claims / "models"
         self.root.mkdir(parents=True)
         self.secret = folder / "secret"
-        self.secret.write_text("of the build")
+        self.secret.write_text("secret of the build")
         self._fetched = folder / "fetched"
         self._fetched.mkdir()
         self._context = FetchContext(retry=retry, claims=self.claims)
@@ -54,8 +54,8 @@ class Volume:
         return path
 
     def fetch(self, path: str, **source: object) -> FetchedFile:
-        asked = Source.model_validate({"url": f"pvc://models/{path}"} | source)
-        return fetch(asked, self._fetched, name="named", limit_bytes=2**30, context=self._context)
+        parsed = Source.model_validate({"url": f"pvc://models/{path}"} | source)
+        return fetch(parsed, self._fetched, name="named", limit_bytes=2**30, context=self._context)
 
     def stream(self, path: str) -> StreamedSource:
         source = Source(url=f"pvc://models/{path}")
@@ -69,7 +69,7 @@ def volume(tmp_path: Path, retry: Retry) -> Volume:
     return Volume(tmp_path, retry)
 
 
-def test_a_file(volume: Volume) -> None:
+def test_file_is_fetched_and_its_digest_checked(volume: Volume) -> None:
     volume.write("deep/model a.pkl", b"weights")
     digest = "sha256:" + hashlib.sha256(b"weights").hexdigest()
     fetched = volume.fetch("deep/model%20a.pkl", digest=digest)
@@ -78,7 +78,7 @@ def test_a_file(volume: Volume) -> None:
         volume.fetch("deep/model%20a.pkl", digest="sha256:" + "0" * 64)
 
 
-def test_a_file_is_streamed_and_gone_on_with(volume: Volume) -> None:
+def test_file_can_be_read_from_an_offset(volume: Volume) -> None:
     content = os.urandom(3 * MIB)
     volume.write("model.pkl", content)
     with volume.stream("model.pkl") as source:
@@ -89,7 +89,7 @@ def test_a_file_is_streamed_and_gone_on_with(volume: Volume) -> None:
         assert source.digest == "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def test_links_within_the_volume_are_followed(volume: Volume) -> None:
+def test_link_within_the_volume_is_followed(volume: Volume) -> None:
     volume.write("v3/model.pkl", b"weights")
     (volume.root / "latest").symlink_to("v3")
     assert volume.fetch("latest/model.pkl").path.read_bytes() == b"weights"
@@ -102,7 +102,7 @@ def test_links_within_the_volume_are_followed(volume: Volume) -> None:
         "..", "../other/file",
     ],
 )  # fmt: skip
-def test_nothing_outside_of_the_volume(volume: Volume, path: str) -> None:
+def test_path_outside_of_the_volume_is_denied(volume: Volume, path: str) -> None:
     volume.write("deep/model.pkl", b"weights")
     (volume.root / "relative").symlink_to("../../secret")
     (volume.root / "absolute").symlink_to(volume.secret)
@@ -113,8 +113,8 @@ def test_nothing_outside_of_the_volume(volume: Volume, path: str) -> None:
         volume.fetch(path)
 
 
-def test_a_link_that_is_turned_around_after_a_look_at_it(volume: Volume) -> None:
-    """The first open is allowed, the next one finds another file behind the same path."""
+def test_link_that_changes_its_target_is_denied(volume: Volume) -> None:
+    """The second open finds a file outside of the volume at the same path."""
     volume.write("model.pkl", b"weights")
     link = volume.root / "link"
     link.symlink_to("model.pkl")
@@ -127,7 +127,7 @@ def test_a_link_that_is_turned_around_after_a_look_at_it(volume: Volume) -> None
 
 
 @pytest.mark.parametrize(
-    ("path", "error", "says"),
+    ("path", "error", "message"),
     [
         ("nothing", SourceNotFoundError, "pvc://models/nothing does not exist"),
         ("model.pkl/inside", SourceNotFoundError, "does not exist"),
@@ -139,17 +139,19 @@ def test_a_link_that_is_turned_around_after_a_look_at_it(volume: Volume) -> None
         ("n" * 300, SourceRefusedError, "cannot be read"),
     ],
 )
-def test_what_cannot_be_read(volume: Volume, path: str, error: type[SourceError], says: str) -> None:
+def test_unreadable_path_is_an_error(
+    volume: Volume, path: str, error: type[SourceError], message: str
+) -> None:
     volume.write("model.pkl", b"weights")
     volume.write("folder/model.pkl", b"weights")
     os.mkfifo(volume.root / "pipe")
     (volume.root / "loop").symlink_to("loop")
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         volume.fetch(path)
 
 
-def test_a_file_that_is_for_others(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests may run as root, who may read everything: it is the system that says no."""
+def test_file_of_another_user_is_forbidden(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is simulated, since root, as which tests may run, can read every file."""
     volume.write("model.pkl", b"weights")
 
     def refuse(*_: object) -> int:
@@ -160,7 +162,7 @@ def test_a_file_that_is_for_others(volume: Volume, monkeypatch: pytest.MonkeyPat
         volume.fetch("model.pkl")
 
 
-def test_a_claim_that_is_not_mounted(volume: Volume, tmp_path: Path) -> None:
+def test_claim_that_is_not_mounted_is_denied(volume: Volume, tmp_path: Path) -> None:
     for url in ("pvc://other/file", "pvc://../secret", "pvc:///file", "pvc://[/file"):
         with pytest.raises(SourceDeniedError, match="not mounted"):
             volume.fetch("", url=url)
@@ -168,12 +170,12 @@ def test_a_claim_that_is_not_mounted(volume: Volume, tmp_path: Path) -> None:
         fetch(Source(url="pvc://models/x"), tmp_path, name="x", limit_bytes=1, context=FetchContext())
 
 
-def test_credentials_are_not_for_volumes(volume: Volume) -> None:
+def test_credentials_for_a_volume_are_invalid(volume: Volume) -> None:
     with pytest.raises(SourceInvalidError, match="remove secretRef"):
         volume.fetch("model.pkl", credentials={"token": "t"})
 
 
-def test_volumes_can_be_left_out_of_the_schemes(volume: Volume, tmp_path: Path) -> None:
+def test_policy_can_deny_volumes(volume: Volume, tmp_path: Path) -> None:
     volume.write("model.pkl", b"weights")
     policy = EgressPolicy.from_environment({BuildVariable.FETCH_SCHEMES: "https"})
     context = FetchContext(claims=volume.claims, policy=policy)
@@ -181,8 +183,8 @@ def test_volumes_can_be_left_out_of_the_schemes(volume: Volume, tmp_path: Path) 
         fetch(Source(url="pvc://models/model.pkl"), tmp_path, name="x", limit_bytes=99, context=context)
 
 
-def test_a_file_that_is_being_written(volume: Volume) -> None:
-    """Its beginning is old and its end is new: neither is what somebody registered."""
+def test_file_that_is_written_during_the_download_is_an_error(volume: Volume) -> None:
+    """A file with an old beginning and a new end was never registered."""
     path = volume.write("model.pkl", bytes(3 * MIB))
     with volume.stream("model.pkl") as source:
         chunks = source.open(0)

@@ -1,0 +1,180 @@
+"""Artifacts of a registry."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.support.web_server import (
+    Answer,
+    Asked,
+    WebServer,
+)
+from tests.unit.builder.sources.fetcher import Fetcher, digest_of
+
+from modelyard.contract.errors import (
+    DigestMismatchError,
+    SourceError,
+    SourceForbiddenError,
+    SourceInvalidError,
+    SourceNotFoundError,
+    SourceRefusedError,
+    SourceUnavailableError,
+    UnsafeArchiveError,
+)
+
+
+def _layer(content: bytes, title: str | None = None) -> dict[str, object]:
+    annotations = {"annotations": {"org.opencontainers.image.title": title}} if title else {}
+    return {
+        "mediaType": "application/octet-stream",
+        "digest": digest_of(content),
+        "size": len(content),
+        **annotations,
+    }
+
+
+def _artifact(*layers: dict[str, object], **manifest: object) -> bytes:
+    return json.dumps({"schemaVersion": 2, "layers": layers, **manifest}).encode()
+
+
+def _serve(web: WebServer, manifest: bytes, *blobs: bytes) -> None:
+    paths = {"/v2/models/x/manifests/1": manifest} | {f"/v2/models/x/blobs/{digest_of(b)}": b for b in blobs}
+    web.answer = lambda asked: Answer(body=paths[asked.path]) if asked.path in paths else Answer(404)
+
+
+def _oci(web: WebServer) -> str:
+    return f"oci://{web.address}/models/x:1"
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [("model.pkl", "model.pkl"), ("out/model.pkl", "model.pkl"), (None, "named"), ("..", "named")],
+)
+def test_artifact_of_one_file_is_the_file(
+    web: WebServer, fetcher: Fetcher, title: str | None, name: str
+) -> None:
+    _serve(web, _artifact(_layer(b"bytes", title), _layer(b"")), b"bytes")
+    fetched = fetcher(url=_oci(web), digest=digest_of(b"bytes"))
+    assert (fetched.name, fetched.path.read_bytes()) == (name, b"bytes")
+
+
+def test_artifact_of_several_files_is_a_folder(web: WebServer, fetcher: Fetcher) -> None:
+    manifest = _artifact(_layer(b"1", "MLmodel"), _layer(b"22", "data/model.pkl"))
+    _serve(web, manifest, b"1", b"22")
+    fetched = fetcher(url=_oci(web), unpack=True, digest=digest_of(manifest))
+    assert (fetched.path / "data/model.pkl").read_bytes() == b"22"
+    assert (fetched.path / "MLmodel").read_bytes() == b"1"
+    assert (fetched.size, fetched.digest) == (3, digest_of(manifest))
+
+
+INDEX = json.dumps({"schemaVersion": 2, "manifests": []}).encode()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "unpack", "error", "message"),
+    [
+        (
+            _artifact(_layer(b"1", "a"), _layer(b"2", "b")),
+            False,
+            SourceRefusedError,
+            "has 2 files .a, b.: set unpack",
+        ),
+        (_artifact(_layer(b"1"), _layer(b"2")), True, SourceRefusedError, "no file names"),
+        (_artifact(_layer(b"1", "a"), _layer(b"2", "a")), True, SourceRefusedError, "same path"),
+        (_artifact(_layer(b"1", "a"), _layer(b"2", "a/b")), True, SourceRefusedError, "same path"),
+        (
+            _artifact(_layer(b"1", "../a"), _layer(b"2", "b")),
+            True,
+            UnsafeArchiveError,
+            r"'\.\./a' leads outside",
+        ),
+        (_artifact(_layer(b"1", "/a"), _layer(b"2", "b")), True, UnsafeArchiveError, "absolute"),
+        (_artifact(_layer(b"", "a")), False, SourceNotFoundError, "no file in it"),
+        (_artifact(_layer(b"1") | {"digest": "sha256:../x"}), False, SourceRefusedError, "malformed"),
+        (INDEX, False, SourceRefusedError, "index of several images"),
+        (b"not json", False, SourceRefusedError, "not a JSON object"),
+    ],
+)
+def test_unusable_artifact_is_an_error(
+    web: WebServer, fetcher: Fetcher, manifest: bytes, unpack: bool, error: type[Exception], message: str
+) -> None:
+    _serve(web, manifest, b"1", b"2")
+    with pytest.raises(error, match=message):
+        fetcher(url=_oci(web), unpack=unpack)
+
+
+def test_interrupted_blob_is_resumed(web: WebServer, fetcher: Fetcher) -> None:
+    body = b"0123456789" * 100_000
+    _serve(web, _artifact(_layer(body, "m")))
+    manifest = web.answer
+
+    def answer(asked: Asked) -> Answer:
+        if "/blobs/" not in asked.path:
+            return manifest(asked)
+        if "range" not in asked.headers:
+            return Answer(body=body, drop_after=500_000)
+        start = int(asked.headers["range"].removeprefix("bytes=").partition("-")[0])
+        return Answer(206, body[start:], {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"})
+
+    web.answer = answer
+    assert fetcher(url=_oci(web)).digest == digest_of(body)
+    assert len(web.asked) == 3
+
+
+def test_blob_with_another_digest_is_an_error(web: WebServer, fetcher: Fetcher) -> None:
+    _serve(web, _artifact(_layer(b"12345", "m")))
+    manifest = web.answer
+    web.answer = lambda asked: Answer(body=b"other") if "/blobs/" in asked.path else manifest(asked)
+    with pytest.raises(DigestMismatchError):
+        fetcher(url=_oci(web))
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (404, SourceNotFoundError),
+        (403, SourceForbiddenError),
+        (503, SourceUnavailableError),
+        (400, SourceRefusedError),
+    ],
+)
+def test_registry_error_becomes_a_source_error(
+    web: WebServer, fetcher: Fetcher, status: int, error: type[SourceError]
+) -> None:
+    web.answer = lambda _: Answer(status)
+    with pytest.raises(error):
+        fetcher(url=_oci(web))
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        {"username": "me", "password": "s3cret"},
+        {"token": "s3cret"},
+        {".dockerconfigjson": '{"auths": {"ADDRESS": {"auth": "bWU6czNjcmV0"}}}'},
+    ],
+)
+def test_credentials_are_sent_to_the_registry(
+    web: WebServer, fetcher: Fetcher, credentials: dict[str, str]
+) -> None:
+    _serve(web, _artifact(_layer(b"1", "m")), b"1")
+    served = web.answer
+
+    def answer(asked: Asked) -> Answer:
+        if asked.headers.get("authorization") in {"Basic bWU6czNjcmV0", "Bearer s3cret"}:
+            return served(asked)
+        return Answer(401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+
+    web.answer = answer
+    filled = {key: value.replace("ADDRESS", web.address) for key, value in credentials.items()}
+    assert fetcher(url=_oci(web), credentials=filled).size == 1
+    with pytest.raises(SourceForbiddenError):
+        fetcher(url=_oci(web))
+
+
+def test_invalid_reference_or_secret_is_invalid(fetcher: Fetcher) -> None:
+    with pytest.raises(SourceInvalidError, match="not the name of an image"):
+        fetcher(url="oci://registry.example/UPPER")
+    with pytest.raises(SourceInvalidError, match="none of the keys"):
+        fetcher(url="oci://registry.example/x", credentials={"pass": "x"})
