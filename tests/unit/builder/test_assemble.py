@@ -1,3 +1,5 @@
+"""Assembly of the content of an image."""
+
 from __future__ import annotations
 
 import io
@@ -62,7 +64,9 @@ FILES = {
 
 class Assembler:
     def __init__(self, web: WebServer, folder: Path, retry: Retry) -> None:
-        web.answer = lambda asked: Answer(body=FILES[asked.path]) if asked.path in FILES else Answer(404)
+        web.answer = lambda request: (
+            Answer(body=FILES[request.path]) if request.path in FILES else Answer(404)
+        )
         self.url = web.url
         self.folder = folder
         self.retry = retry
@@ -91,7 +95,7 @@ class Assembler:
 
 
 @pytest.fixture
-def assembled(web: WebServer, tmp_path: Path, retry: Retry) -> Assembler:
+def assembler(web: WebServer, tmp_path: Path, retry: Retry) -> Assembler:
     return Assembler(web, tmp_path, retry)
 
 
@@ -99,8 +103,8 @@ def _files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_an_inline_driver_alone(assembled: Assembler) -> None:
-    content = assembled()
+def test_inline_driver_gets_the_suffix_py(assembler: Assembler) -> None:
+    content = assembler()
     assert (content.app / "driver.py").read_text() == "def run(x): ..."
     assert content.variables == {"AML_APP_ROOT": "/var/azureml-app", "AZUREML_ENTRY_SCRIPT": "driver.py"}
 
@@ -113,35 +117,35 @@ def test_an_inline_driver_alone(assembled: Assembler) -> None:
         (AssetInput(id="../driver", source=Source(content="")), ".._driver.py"),
     ],
 )
-def test_the_drivers_file(assembled: Assembler, driver: AssetInput, script: str) -> None:
-    content = assembled(driver, driver=driver.id)
+def test_driver_file_is_named_after_the_asset(assembler: Assembler, driver: AssetInput, script: str) -> None:
+    content = assembler(driver, driver=driver.id)
     assert content.entry_script == script
     assert _files(content.app) == [script]
 
 
-def test_a_driver_from_a_url_keeps_its_file_name(assembled: Assembler) -> None:
-    assert assembled(assembled.asset("driver", "/score.py")).entry_script == "score.py"
+def test_driver_from_a_url_keeps_its_file_name(assembler: Assembler) -> None:
+    assert assembler(assembler.asset("driver", "/score.py")).entry_script == "score.py"
 
 
-def test_one_model_is_a_folder_of_its_name(assembled: Assembler) -> None:
-    content = assembled(models=[assembled.model("/model.pkl", name="Model_1.pkl", version=3)])
+def test_one_model_is_in_a_folder_of_its_name(assembler: Assembler) -> None:
+    content = assembler(models=[assembler.model("/model.pkl", name="Model_1.pkl", version=3)])
     assert content.model_dir == "/var/azureml-models/Model_1.pkl"
     assert [model.path for model in content.models] == [content.model_dir]
     assert _files(content.models[0].files) == ["model.pkl"]
 
 
-def test_an_unpacked_model_is_a_folder_too(assembled: Assembler) -> None:
-    content = assembled(models=[assembled.model("/folder.zip", unpack=True)])
+def test_unpacked_model_is_in_a_folder_of_its_name(assembler: Assembler) -> None:
+    content = assembler(models=[assembler.model("/folder.zip", unpack=True)])
     assert content.model_dir == "/var/azureml-models/m"
     assert _files(content.models[0].files) == ["a", "deep/b"]
 
 
-def test_several_models_are_apart_by_name_and_version(assembled: Assembler) -> None:
-    content = assembled(
+def test_several_models_are_in_folders_of_name_and_version(assembler: Assembler) -> None:
+    content = assembler(
         models=[
-            assembled.model("/other.pkl", version=2),
-            assembled.model("/model.pkl", version=1),
-            assembled.model("/folder.zip", name="f", version=1, unpack=True),
+            assembler.model("/other.pkl", version=2),
+            assembler.model("/model.pkl", version=1),
+            assembler.model("/folder.zip", name="f", version=1, unpack=True),
         ]
     )
     assert content.model_dir == "/var/azureml-models"
@@ -152,9 +156,9 @@ def test_several_models_are_apart_by_name_and_version(assembled: Assembler) -> N
     ]
 
 
-def test_assets_are_side_by_side(assembled: Assembler) -> None:
-    content = assembled(
-        DRIVER, assembled.asset("dependencies", "/util.zip", unpack=True), assembled.asset("help", "/helper")
+def test_assets_are_in_one_folder(assembler: Assembler) -> None:
+    content = assembler(
+        DRIVER, assembler.asset("dependencies", "/util.zip", unpack=True), assembler.asset("help", "/helper")
     )
     assert _files(content.app) == ["driver.py", "helper", "lib/x.py", "util.py"]
 
@@ -168,17 +172,17 @@ def test_assets_are_side_by_side(assembled: Assembler) -> None:
         (("one", "/below.zip"), ("two", "/helper"), "helper"),
     ],
 )
-def test_two_assets_on_one_path(
-    assembled: Assembler, one: tuple[str, str], two: tuple[str, str], path: str
+def test_two_assets_with_one_path_are_a_conflict(
+    assembler: Assembler, one: tuple[str, str], two: tuple[str, str], path: str
 ) -> None:
-    assets = [assembled.asset(*asset, unpack=asset[1].endswith(".zip")) for asset in (one, two)]
+    assets = [assembler.asset(*asset, unpack=asset[1].endswith(".zip")) for asset in (one, two)]
     with pytest.raises(AssetConflictError, match=f"'one' and 'two' both have '{path}'"):
-        assembled(DRIVER, *assets)
+        assembler(DRIVER, *assets)
 
 
-def test_two_models_on_one_path(assembled: Assembler) -> None:
+def test_two_models_with_one_path_are_a_conflict(assembler: Assembler) -> None:
     with pytest.raises(AssetConflictError, match="two models are named 'm', version 1"):
-        assembled(models=[assembled.model("/model.pkl"), assembled.model("/other.pkl")])
+        assembler(models=[assembler.model("/model.pkl"), assembler.model("/other.pkl")])
 
 
 @pytest.mark.parametrize(
@@ -192,9 +196,9 @@ def test_two_models_on_one_path(assembled: Assembler) -> None:
         ),
     ],
 )
-def test_drivers_that_cannot_be_used(assembled: Assembler, assets: list[AssetInput], message: str) -> None:
+def test_unusable_driver_is_invalid(assembler: Assembler, assets: list[AssetInput], message: str) -> None:
     with pytest.raises(RequestInvalidError, match=message):
-        assembled(*assets)
+        assembler(*assets)
 
 
 @pytest.mark.parametrize(
@@ -207,9 +211,11 @@ def test_drivers_that_cannot_be_used(assembled: Assembler, assets: list[AssetInp
         ("/requirements.txt", "numpy==2\n"),
     ],
 )
-def test_requirements(assembled: Assembler, requirements: str | None, text: str | None) -> None:
-    given = assembled.url + requirements if requirements and requirements.startswith("/") else requirements
-    assert assembled(pip_requirements=given).requirements == text
+def test_requirements_are_a_text_or_a_url(
+    assembler: Assembler, requirements: str | None, text: str | None
+) -> None:
+    field = assembler.url + requirements if requirements and requirements.startswith("/") else requirements
+    assert assembler(pip_requirements=field).requirements == text
 
 
 @pytest.mark.parametrize(
@@ -219,44 +225,44 @@ def test_requirements(assembled: Assembler, requirements: str | None, text: str 
         ("/binary", SourceInvalidError, "not text in UTF-8"),
     ],
 )
-def test_requirements_that_cannot_be_used(
-    assembled: Assembler, path: str, error: type[BuildFailedError], message: str
+def test_unusable_requirements_are_an_error(
+    assembler: Assembler, path: str, error: type[BuildFailedError], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        assembled(pip_requirements=assembled.url + path)
-    assert "s3cret" not in assembled.out.getvalue()
+        assembler(pip_requirements=assembler.url + path)
+    assert "s3cret" not in assembler.out.getvalue()
 
 
-def test_failures_name_what_they_are_about(assembled: Assembler) -> None:
+def test_download_error_names_the_model(assembler: Assembler) -> None:
     with pytest.raises(SourceNotFoundError, match=r"^model m:4: http.*/missing answers 404"):
-        assembled(models=[assembled.model("/missing", version=4)])
+        assembler(models=[assembler.model("/missing", version=4)])
 
 
-def test_failures_of_unpacking_name_what_they_are_about(assembled: Assembler) -> None:
+def test_unpack_error_names_the_asset(assembler: Assembler) -> None:
     with pytest.raises(NotAnArchiveError, match=r"^asset other: model\.pkl is not a zip"):
-        assembled(DRIVER, assembled.asset("other", "/model.pkl", unpack=True))
+        assembler(DRIVER, assembler.asset("other", "/model.pkl", unpack=True))
 
 
-def test_limits_are_of_the_whole_build(assembled: Assembler) -> None:
-    two = [assembled.model("/model.pkl"), assembled.model("/other.pkl", version=2)]
+def test_download_limit_is_for_the_whole_build(assembler: Assembler) -> None:
+    two = [assembler.model("/model.pkl"), assembler.model("/other.pkl", version=2)]
     with pytest.raises(SourceTooLargeError, match=r"^model m:2: the file has more than the 4 bytes left"):
-        assembled(models=two, limits=Limits(download_bytes=9))
+        assembler(models=two, limits=Limits(download_bytes=9))
 
 
-def test_limits_of_unpacking(assembled: Assembler) -> None:
-    two = [assembled.model("/folder.zip", version=version, unpack=True) for version in (1, 2)]
+def test_unpack_limit_is_for_the_whole_build(assembler: Assembler) -> None:
+    two = [assembler.model("/folder.zip", version=version, unpack=True) for version in (1, 2)]
     with pytest.raises(ArchiveTooLargeError, match=r"^model m:2: "):
-        assembled(models=two, limits=Limits(unpacked_bytes=4))
+        assembler(models=two, limits=Limits(unpacked_bytes=4))
 
 
-def test_the_log_tells_the_steps(assembled: Assembler) -> None:
-    assembled(models=[assembled.model("/folder.zip", unpack=True)])
-    lines = assembled.out.getvalue().splitlines()
-    assert lines[0] == f"[Fetch] model m:1: {assembled.url}/folder.zip"
+def test_log_lines_have_their_step(assembler: Assembler) -> None:
+    assembler(models=[assembler.model("/folder.zip", unpack=True)])
+    lines = assembler.out.getvalue().splitlines()
+    assert lines[0] == f"[Fetch] model m:1: {assembler.url}/folder.zip"
     assert lines[-1] == "[Unpack] model m:1: 2 files in folder.zip"
 
 
-def test_content_is_a_value() -> None:
+def test_placed_models_are_compared_by_value() -> None:
     model = PlacedModel(Path("x"), "/y")
     assert model == PlacedModel(Path("x"), "/y")
 
@@ -264,8 +270,8 @@ def test_content_is_a_value() -> None:
 ENVIRONMENT_FILE = "dependencies: [python=3.12, pip: [scipy]]\nvariables: {A: 1, AML_APP_ROOT: /x}"
 
 
-def test_a_conda_environment(assembled: Assembler) -> None:
-    content = assembled(conda_env_file=ENVIRONMENT_FILE, pip_requirements="numpy==2\n")
+def test_conda_file_gives_dependencies_requirements_and_variables(assembler: Assembler) -> None:
+    content = assembler(conda_env_file=ENVIRONMENT_FILE, pip_requirements="numpy==2\n")
     assert content.conda is not None
     assert content.conda.dependencies == ("python=3.12",)
     assert content.requirements == "scipy\nnumpy==2\n"
@@ -277,16 +283,16 @@ def test_a_conda_environment(assembled: Assembler) -> None:
     }
 
 
-def test_the_driver_of_spark(assembled: Assembler) -> None:
-    assert assembled(spark=True).variables["MODELYARD_SPARK"] == "true"
+def test_spark_sets_its_variable(assembler: Assembler) -> None:
+    assert assembler(spark=True).variables["MODELYARD_SPARK"] == "true"
 
 
-def test_a_conda_environment_from_a_url(assembled: Assembler) -> None:
-    content = assembled(conda_env_file=f"{assembled.url}/environment.yml")
+def test_conda_file_is_fetched_from_a_url(assembler: Assembler) -> None:
+    content = assembler(conda_env_file=f"{assembler.url}/environment.yml")
     assert content.conda is not None
     assert (content.conda.channels, content.requirements) == (("team",), None)
 
 
-def test_a_conda_environment_that_is_none(assembled: Assembler) -> None:
+def test_malformed_conda_file_is_invalid(assembler: Assembler) -> None:
     with pytest.raises(CondaFileInvalidError, match=r"^condaEnvFile: dependencies must be a list"):
-        assembled(conda_env_file="name: x")
+        assembler(conda_env_file="name: x")

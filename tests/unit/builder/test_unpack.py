@@ -1,3 +1,5 @@
+"""Archives that are unpacked, and archives that are rejected."""
+
 from __future__ import annotations
 
 import bz2
@@ -60,7 +62,7 @@ def _zip(entries: dict[str, bytes], mode: int = 0) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in entries.items():
             entry = zipfile.ZipInfo(name)
-            entry.filename = name  # as it is: the constructor mends names
+            entry.filename = name  # unchanged: the constructor corrects names
             entry.external_attr = mode << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, content)
@@ -100,20 +102,20 @@ TWO_TAR = _tar(*(_entry(name, content) for name, content in TWO.items()))
         ),
     ],
 )
-def test_what_is_unpacked(tmp_path: Path, archive: bytes) -> None:
+def test_archive_is_unpacked(tmp_path: Path, archive: bytes) -> None:
     unpacked = _unpack(tmp_path, archive)
     assert _files(tmp_path) == TWO
     assert [str(path) for path in unpacked.paths] == ["a.txt", "deep/er/b.txt"]
     assert unpacked.size == 3
 
 
-def test_a_zip_at_the_end_of_a_tar_does_not_make_it_a_zip(tmp_path: Path) -> None:
+def test_tar_that_ends_with_a_zip_is_a_tar(tmp_path: Path) -> None:
     inner = _zip({"x": b"1"})
     _unpack(tmp_path, _tar(_entry("wheel.whl", inner)))
     assert _files(tmp_path) == {"wheel.whl": inner}
 
 
-def test_modes_and_owners_are_sane(tmp_path: Path) -> None:
+def test_files_get_plain_modes_and_the_owner_of_the_process(tmp_path: Path) -> None:
     entries = [_entry("run", b"", mode=0o7777, uid=7), _entry("secret", b"", mode=0o000), _folder("d")]
     entries[2][0].mode = 0o000
     _unpack(tmp_path, _tar(*entries))
@@ -122,7 +124,7 @@ def test_modes_and_owners_are_sane(tmp_path: Path) -> None:
     assert (tmp_path / "out/run").stat().st_uid == os.getuid()
 
 
-def test_the_later_of_two_entries_stays(tmp_path: Path) -> None:
+def test_later_entry_replaces_an_earlier_one(tmp_path: Path) -> None:
     _unpack(
         tmp_path,
         _tar(_entry("a", b"old"), _hard("b", "a"), _entry("a", b"new"), _link("b", "a"), _entry("b", b"3")),
@@ -130,7 +132,7 @@ def test_the_later_of_two_entries_stays(tmp_path: Path) -> None:
     assert _files(tmp_path) == {"a": b"new", "b": b"3"}
 
 
-def test_links_inside(tmp_path: Path) -> None:
+def test_links_inside_the_archive_are_created(tmp_path: Path) -> None:
     archive = _tar(
         _entry("lib/real.so.1", b"so"),
         _link("lib/real.so", "real.so.1"),
@@ -188,7 +190,7 @@ UNSAFE: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("archive", "message"), UNSAFE.values(), ids=UNSAFE.keys())
-def test_unsafe_archives(tmp_path: Path, archive: bytes, message: str) -> None:
+def test_unsafe_archive_is_rejected(tmp_path: Path, archive: bytes, message: str) -> None:
     with pytest.raises(UnsafeArchiveError) as failure:
         _unpack(tmp_path, archive)
     assert message in str(failure.value)
@@ -210,13 +212,13 @@ BOMBS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("archive", BOMBS.values(), ids=BOMBS.keys())
-def test_bombs(tmp_path: Path, archive: bytes) -> None:
+def test_archive_bomb_is_rejected(tmp_path: Path, archive: bytes) -> None:
     with pytest.raises(ArchiveTooLargeError, match="that one build may unpack"):
         _unpack(tmp_path, archive)
     assert sum(map(len, _files(tmp_path).values())) <= 100 * KIB
 
 
-def test_a_zip_that_lies_about_its_sizes(tmp_path: Path) -> None:
+def test_zip_with_false_sizes_is_rejected(tmp_path: Path) -> None:
     honest = _zip({"zeros": ZEROS})
     size = len(ZEROS).to_bytes(4, "little")
     with pytest.raises(ArchiveError):
@@ -257,6 +259,6 @@ BAD: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("archive", BAD.values(), ids=BAD.keys())
-def test_what_is_no_archive(tmp_path: Path, archive: Callable[[], bytes]) -> None:
+def test_file_that_is_no_archive_is_rejected(tmp_path: Path, archive: Callable[[], bytes]) -> None:
     with pytest.raises(NotAnArchiveError):
         _unpack(tmp_path, archive())

@@ -1,4 +1,4 @@
-"""What the builder logs of its progress is what the operator reads."""
+"""Progress lines: the operator reads the lines that the builder writes."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class Clock:
         return self.seconds
 
 
-def test_a_meter_is_read_as_it_is_written(out, log):
+def test_meter_line_is_read_as_progress(out, log):
     clock = Clock()
     log.enter(Step.PUSH)
     meter = ProgressMeter(log.write, "model diabetes:3", 100 * MIB, clock)
     clock.seconds = PAUSE_SECONDS
     meter.update(40 * MIB)
-    log.write("the registry asks for patience")
+    log.write("the registry is slow")
     assert latest_progress(out.getvalue()) == "Push, model diabetes:3: 40 MiB of 100 MiB"
 
 
-def test_a_meter_without_a_total(out, log):
+def test_meter_without_a_total_is_read_as_progress(out, log):
     clock = Clock()
     meter = ProgressMeter(log.write, "data.bin", None, clock)
     clock.seconds = PAUSE_SECONDS
@@ -54,7 +54,7 @@ def test_a_meter_without_a_total(out, log):
     assert latest_progress(out.getvalue()) == "Fetch, data.bin: 1.5 KiB so far"
 
 
-def test_a_meter_is_rare_and_tells_the_end_of_a_long_way(out, log):
+def test_meter_logs_at_intervals_and_at_the_end_of_a_long_transfer(out, log):
     clock = Clock()
     meter = ProgressMeter(log.write, "x", 1000, clock)
     for second in range(10):
@@ -66,12 +66,12 @@ def test_a_meter_is_rare_and_tells_the_end_of_a_long_way(out, log):
     )
 
 
-def test_what_is_through_at_once_needs_no_line(out, log):
+def test_meter_does_not_log_a_short_transfer(out, log):
     ProgressMeter(log.write, "x", 1000, Clock()).update(1000)
     assert not out.getvalue()
 
 
-def test_an_amount_belongs_to_its_step(out, log):
+def test_amount_of_an_earlier_step_is_not_reported(out, log):
     log.write("x: 1 MiB of 2 MiB")
     log.enter(Step.BUILD)
     log.write("Step 1/4 : FROM base")
@@ -79,11 +79,11 @@ def test_an_amount_belongs_to_its_step(out, log):
 
 
 @pytest.mark.parametrize("text", ["", "Traceback", "[Nothing] x: 1 MiB of 2 MiB"])
-def test_a_log_without_steps(text):
+def test_log_without_steps_has_no_progress(text):
     assert not latest_progress(text)
 
 
-def test_the_end_of_a_good_build_is_read_as_it_is_written(out, log):
+def test_last_line_of_a_successful_build_is_recognized(out, log):
     log.enter(Step.PUSH)
     log.write("model m:1: 40 MiB sent")
     log.write(pushed_line("r.example/m:t", f"sha256:{'0' * 64}"))
@@ -93,5 +93,5 @@ def test_the_end_of_a_good_build_is_read_as_it_is_written(out, log):
 @pytest.mark.parametrize(
     "line", ["", f"pushed r.example/m:t, sha256:{'0' * 64}", "[Push] pushed r.example/m:t, sha256:0"]
 )
-def test_other_lines_say_nothing_of_an_end(line):
+def test_other_lines_are_no_last_line(line):
     assert not is_pushed_line(line)

@@ -1,3 +1,5 @@
+"""URLs of models, assets and requirements."""
+
 from __future__ import annotations
 
 import pytest
@@ -25,11 +27,11 @@ from modelyard.contract.urls import (
         (None, None),
     ],
 )
-def test_file_name(url: str | None, name: str | None) -> None:
+def test_file_name_is_the_last_segment_of_the_path(url: str | None, name: str | None) -> None:
     assert file_name(url) == name
 
 
-def test_a_file_name_fits_a_file_system() -> None:
+def test_clean_file_name_is_valid_on_linux() -> None:
     assert clean_file_name("é" * 300) == "é" * 127
     assert clean_file_name("a\n\x1b[1mb\\c") == "a__[1mb_c"
 
@@ -47,9 +49,9 @@ def test_a_file_name_fits_a_file_system() -> None:
         ("", None),
     ],
 )
-def test_requirements_url(requirements: str, url: str | None) -> None:
+def test_requirements_url_is_no_url_of_a_package(requirements: str, url: str | None) -> None:
     assert requirements_url(requirements) == url
 
 
-def test_without_user() -> None:
+def test_without_userinfo_removes_user_and_password() -> None:
     assert without_userinfo("https://a:b@h:1/p?q=1") == "https://h:1/p?q=1"

@@ -1,4 +1,4 @@
-"""The pod of a build: the same for both builders but for what an engine needs."""
+"""The pod of a build. Both builders have the same pod, except for access to the Docker engine."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def variables(job: BuildAttempt = LAYERS, **settings: Any) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in pod(job, **settings)["containers"][0]["env"]}
 
 
-def test_builders_have_one_name_everywhere() -> None:
+def test_builders_have_the_same_names_in_api_settings_and_contract() -> None:
     settings = OperatorSettings.model_validate({"build": {"builder": "Docker"}})
     assert tuple(BuilderKind) == BUILDERS == settings.build.builders
 
 
-def test_the_layers_builder_keeps_to_the_restricted_standard() -> None:
+def test_pod_of_the_layers_builder_meets_the_restricted_standard() -> None:
     """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
     spec = pod(LAYERS._replace(claims=("models",)))
     assert spec["securityContext"]["runAsNonRoot"]
@@ -42,7 +42,7 @@ def test_the_layers_builder_keeps_to_the_restricted_standard() -> None:
 
 
 @BOTH
-def test_the_container_has_few_rights(build: BuildAttempt) -> None:
+def test_container_has_no_privileges(build: BuildAttempt) -> None:
     spec = pod(build)
     assert not spec["automountServiceAccountToken"]
     assert spec["containers"][0]["securityContext"] == {
@@ -53,7 +53,7 @@ def test_the_container_has_few_rights(build: BuildAttempt) -> None:
     assert {"name": "request", "secret": {"secretName": build.name}} in spec["volumes"]
 
 
-def test_only_the_docker_builder_sees_the_engine() -> None:
+def test_only_the_docker_builder_mounts_the_engines_socket() -> None:
     engine = {"name": "engine", "hostPath": {"path": "/run/docker.sock", "type": "Socket"}}
     settings = {"build": {"dockerSocket": "/run/docker.sock", "dockerNetwork": "host"}}
     assert engine in pod(DOCKER, **settings)["volumes"]
@@ -63,7 +63,7 @@ def test_only_the_docker_builder_sees_the_engine() -> None:
 
 
 @BOTH
-def test_only_claims_that_a_build_reads_are_mounted_and_read_only(build: BuildAttempt) -> None:
+def test_claims_of_the_build_are_mounted_read_only(build: BuildAttempt) -> None:
     settings = {"sources": {"claims": {"models": ["*"], "other": ["*"]}}}
     spec = pod(build._replace(claims=("models",)), **settings)
     read_only = {"claimName": "models", "readOnly": True}
@@ -71,8 +71,8 @@ def test_only_claims_that_a_build_reads_are_mounted_and_read_only(build: BuildAt
     assert claims == [{"name": "claim-0", "persistentVolumeClaim": read_only}]
     (mount,) = (mount for mount in spec["containers"][0]["volumeMounts"] if mount["name"] == "claim-0")
     assert mount == {"name": "claim-0", "mountPath": "/claims/models", "readOnly": True}
-    told = variables(build._replace(claims=("models",)), **settings)
-    assert told["MODELYARD_CLAIMS"] == "/claims"
+    environment = variables(build._replace(claims=("models",)), **settings)
+    assert environment["MODELYARD_CLAIMS"] == "/claims"
     assert "MODELYARD_CLAIMS" not in variables(build, **settings)
     assert not [volume for volume in pod(build, **settings)["volumes"] if "persistentVolumeClaim" in volume]
 
@@ -106,7 +106,7 @@ def test_only_claims_that_a_build_reads_are_mounted_and_read_only(build: BuildAt
         ({"build": {"extraEnv": [{"name": "HTTPS_PROXY", "value": "http://p"}]}}, "HTTPS_PROXY", "http://p"),
     ],
 )
-def test_what_a_cluster_may_have(
+def test_optional_setting_sets_its_variable_and_mount(
     build: BuildAttempt, settings: dict[str, Any], variable: str, value: str
 ) -> None:
     assert variables(build, **settings)[variable] == value
@@ -116,14 +116,14 @@ def test_what_a_cluster_may_have(
     assert mounted == {volume["name"] for volume in spec["volumes"]}
 
 
-def test_secrets_are_folders_so_that_a_rotated_one_arrives() -> None:
-    """The kubelet renews neither environment variables nor files that are mounted one by one (subPath)."""
+def test_secrets_are_mounted_as_folders() -> None:
+    """The kubelet updates neither environment variables nor subPath mounts when a Secret changes."""
     container = pod(build={"registrySecret": "r", "pipConfigSecret": "p"})["containers"][0]
     assert not [entry for entry in container["env"] if "valueFrom" in entry]
     assert not [mount for mount in container["volumeMounts"] if "subPath" in mount]
 
 
-def test_what_is_written_has_bounds() -> None:
+def test_writable_volumes_have_size_limits() -> None:
     spec = pod(build={"workspaceSize": "7Gi"})
     own = [volume for volume in spec["volumes"] if "emptyDir" in volume]
     sizes = {volume["name"]: volume["emptyDir"]["sizeLimit"] for volume in own}
@@ -131,7 +131,7 @@ def test_what_is_written_has_bounds() -> None:
     assert variables()["TMPDIR"] == variables()["MODELYARD_BUILD_WORKSPACE"]
 
 
-def test_builds_go_where_they_should() -> None:
+def test_node_selector_and_tolerations_are_set() -> None:
     chosen = {"nodeSelector": {"pool": "builds"}, "tolerations": [{"key": "build", "operator": "Exists"}]}
     settings = {"build": chosen | {"dockerNodeSelector": {"engine": "docker"}}}
     assert {name: pod(LAYERS, **settings)[name] for name in chosen} == chosen
