@@ -68,7 +68,7 @@ def retry_after_seconds(response: httpx.Response) -> float | None:
 def read_bounded(response: httpx.Response, limit_bytes: int, name: str) -> bytes:
     """Return the body of a response. Raises RegistryRefusedError if it exceeds the limit.
 
-    `name` is what the body is, for the message.
+    `name` describes the body in the message.
     """
     body = bytearray()
     for chunk in response.iter_bytes():

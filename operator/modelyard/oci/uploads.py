@@ -1,7 +1,7 @@
 """Uploads of blobs: streamed, resumed, restarted, or replaced by a mount.
 
-A blob is sent in one request. If the request breaks, or a proxy refuses its size, the client reads from the
-registry how many bytes have arrived, and sends the rest in parts. Each part is retried on its own.
+A blob is sent in one request. If the request breaks, or a proxy refuses its size, the rest is sent in parts,
+from the last byte that the registry has received. Each part is retried on its own.
 """
 
 from __future__ import annotations
