@@ -1,7 +1,7 @@
 """Concurrent tasks that end together, in threads.
 
-ThreadPoolExecutor does not serve here: its threads are not daemons, so a hung connection would block the exit
-of the process, and it runs tasks in another context than that of the caller, which holds the egress policy.
+ThreadPoolExecutor has no daemon threads: a hung connection would block the exit of the process. It also does
+not copy the context of the caller, which holds the egress policy.
 """
 
 from __future__ import annotations

@@ -1,16 +1,14 @@
 """Content that can be read again from any offset.
 
-An upload that breaks, or a download that breaks, continues at the byte where it stopped, instead of at the
-start. For this the reader opens the same content again, at an offset. Everything that is uploaded has this
-shape: a blob of another registry, a file of a source, a tar that is generated while it is read, and a tar in
-gzip.
+An upload or a download that breaks continues at the byte where it stopped, instead of at the start. The
+reader opens the same content again, at an offset. Everything that is uploaded has this shape: blobs of
+another registry, files of a source, tars that are generated while they are read, and their gzip form.
 
-    for chunk in content.open(offset):  # b"" is never a chunk; no chunk at all if the offset is the end
+    for chunk in content.open(offset):  # no chunk if the offset is the end of the content
         connection.send(chunk)
 
-A file of a source is one level below: RemoteFile.open makes a single attempt, and returns the RangeStream of
-the response, because a server may ignore the offset. FileStream retries such attempts, and so is a
-ReadableAt.
+A RemoteFile of a source is one level below. Its `open` makes a single attempt and returns a RangeStream,
+because a server may ignore the offset. A FileStream retries the attempts, and is a ReadableAt.
 """
 
 from __future__ import annotations

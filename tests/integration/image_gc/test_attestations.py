@@ -16,9 +16,9 @@ from tests.integration.image_gc.conftest import (
 )
 
 from modelyard.builder.attestation.attach import attach
-from modelyard.builder.attestation.build_facts import (
-    BuildFacts,
-    build_facts,
+from modelyard.builder.attestation.build_record import (
+    BuildRecord,
+    build_record,
 )
 from modelyard.builder.attestation.bundle import Signer
 from modelyard.builder.attestation.signing_key import (
@@ -39,7 +39,7 @@ DIGEST = f"sha256:{'a' * 64}"
 KEY = ("--key", "cosign.pub", "--insecure-ignore-tlog")
 
 
-def _facts(repository: str) -> BuildFacts:
+def _record(repository: str) -> BuildRecord:
     request = BuildRequest(
         repository=repository,
         tag="f" * 64,
@@ -48,7 +48,7 @@ def _facts(repository: str) -> BuildFacts:
         models=(ModelInput(name="m", version=1, source=Source(url="https://models.example.com/m.joblib")),),
         assets=(AssetInput(id="driver", source=Source(content="def run(body): ...")),),
     )
-    return build_facts(
+    return build_record(
         request,
         builder="layers",
         base_digest=DIGEST,
@@ -62,8 +62,8 @@ def _publish(images: Images, signer: Signer | None) -> tuple[str, Descriptor]:
     body = images.manifest("team/m")
     repository = images.repository("team/m")
     image = descriptor(body)
-    facts = _facts(f"{repository.registry}/{repository.repository}")
-    attach(images.registry, repository, image, facts, signer)
+    record = _record(f"{repository.registry}/{repository.repository}")
+    attach(images.registry, repository, image, record, signer)
     assert images.push("team/m", "1", body) == image
     return f"{repository.registry}/{repository.repository}:1", image
 
@@ -92,7 +92,7 @@ def test_repeated_attach_adds_no_referrer(images: Images, key_folder: Path) -> N
     before = images.registry.referrers(repository, image["digest"])
     assert len(before) == 5
     attach(
-        images.registry, repository, image, _facts(f"{repository.registry}/{repository.repository}"), signer
+        images.registry, repository, image, _record(f"{repository.registry}/{repository.repository}"), signer
     )
     after = images.registry.referrers(repository, image["digest"])
     assert {item["digest"] for item in after} == {item["digest"] for item in before}

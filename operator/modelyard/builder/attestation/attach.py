@@ -19,8 +19,8 @@ from modelyard.builder.attestation import (
     provenance,
     sbom,
 )
-from modelyard.builder.attestation.build_facts import (
-    BuildFacts,
+from modelyard.builder.attestation.build_record import (
+    BuildRecord,
     Json,
 )
 from modelyard.builder.attestation.bundle import Signer
@@ -56,7 +56,7 @@ class Attachment:
 
 
 def attach(
-    registry: Registry, repository: Reference, image: Descriptor, facts: BuildFacts, signer: Signer | None
+    registry: Registry, repository: Reference, image: Descriptor, record: BuildRecord, signer: Signer | None
 ) -> None:
     """Attach bill of materials and provenance to an image of `repository`, and signed ones if there is a key.
 
@@ -64,7 +64,7 @@ def attach(
     """
     with about("attestations of the image"):
         name = f"{repository.registry}/{repository.repository}"
-        documents = tuple(attachments(name, image, facts, signer))
+        documents = tuple(attachments(name, image, record, signer))
         try:
             with TaskGroup() as tasks:
                 tasks.start(lambda: _bring_empty(registry, repository))
@@ -87,13 +87,13 @@ def _bring_empty(registry: Registry, repository: Reference) -> None:
 
 
 def attachments(
-    repository: str, image: Descriptor, facts: BuildFacts, signer: Signer | None
+    repository: str, image: Descriptor, record: BuildRecord, signer: Signer | None
 ) -> Iterator[Attachment]:
-    """The documents about an image; equal facts give equal ones."""
-    materials = sbom.sbom(repository, image["digest"], facts)
+    """The documents about an image; equal records give equal ones."""
+    materials = sbom.sbom(repository, image["digest"], record)
     yield Attachment(sbom.ARTIFACT_TYPE, _encoded(materials))
     predicates = {
-        provenance.PREDICATE_TYPE: provenance.provenance(facts),
+        provenance.PREDICATE_TYPE: provenance.provenance(record),
         sbom.PREDICATE_TYPE: materials,
         bundle.SIGNATURE_TYPE: {},
     }

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from modelyard.builder.attestation.build_facts import (
-    BuildFacts,
-    Input,
+from modelyard.builder.attestation.build_record import (
+    BuildInput,
+    BuildRecord,
     Json,
     shown_requirements,
 )
@@ -37,7 +37,7 @@ def statement(repository: str, digest: str, predicate_type: str, predicate: Json
     }
 
 
-def provenance(facts: BuildFacts) -> Json:
+def provenance(record: BuildRecord) -> Json:
     """The predicate: what was asked for, and the digest of each thing that went in.
 
     It has no time and no number of the run: a build that is repeated says the same, so that attaching it
@@ -46,15 +46,15 @@ def provenance(facts: BuildFacts) -> Json:
     return {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
-            "externalParameters": _asked(facts.request),
-            "internalParameters": {"inputHash": facts.request.tag},
+            "externalParameters": _asked(record.request),
+            "internalParameters": {"inputHash": record.request.tag},
             "resolvedDependencies": [
-                *(_input(item) for item in facts.inputs),
-                *(_package(package) for package in facts.packages),
+                *(_input(item) for item in record.inputs),
+                *(_package(package) for package in record.packages),
             ],
         },
         "runDetails": {
-            "builder": {"id": f"{_BUILDER}/{facts.builder.lower()}", "version": {"modelyard": VERSION}},
+            "builder": {"id": f"{_BUILDER}/{record.builder.lower()}", "version": {"modelyard": VERSION}},
         },
     }
 
@@ -72,7 +72,7 @@ def _asked(request: BuildRequest) -> Json:
     } | {name: shown_requirements(text) for name, text in texts.items() if text}
 
 
-def _input(item: Input) -> Json:
+def _input(item: BuildInput) -> Json:
     return {"name": item.label, "digest": _digest(item.digest)} | ({"uri": item.uri} if item.uri else {})
 
 

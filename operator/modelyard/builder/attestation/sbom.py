@@ -9,9 +9,9 @@ from __future__ import annotations
 import uuid
 from typing import Final
 
-from modelyard.builder.attestation.build_facts import (
-    BuildFacts,
-    Input,
+from modelyard.builder.attestation.build_record import (
+    BuildInput,
+    BuildRecord,
     InputKind,
     Json,
     image_url,
@@ -30,7 +30,7 @@ _TYPES: Final = {
 }
 
 
-def sbom(repository: str, digest: str, facts: BuildFacts) -> Json:
+def sbom(repository: str, digest: str, record: BuildRecord) -> Json:
     """All that is known to be in the image `repository@digest`.
 
     Equal images have equal documents: the serial number follows from the digest, and there is no time. What a
@@ -38,8 +38,8 @@ def sbom(repository: str, digest: str, facts: BuildFacts) -> Json:
     """
     reference = image_url(repository, digest)
     parts = [
-        *(_input(item) for item in facts.inputs if item.kind in _TYPES),
-        *(_package(package) for package in facts.packages),
+        *(_input(item) for item in record.inputs if item.kind in _TYPES),
+        *(_package(package) for package in record.packages),
     ]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -62,7 +62,7 @@ def sbom(repository: str, digest: str, facts: BuildFacts) -> Json:
     }
 
 
-def _input(item: Input) -> Json:
+def _input(item: BuildInput) -> Json:
     part: Json = {
         "type": _TYPES[item.kind],
         "bom-ref": item.label,

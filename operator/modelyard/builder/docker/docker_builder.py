@@ -18,7 +18,7 @@ from docker.errors import APIError, DockerException
 from modelyard.backoff import Backoff
 from modelyard.builder.assemble import assemble
 from modelyard.builder.attestation.attach import attach
-from modelyard.builder.attestation.build_facts import BuildFacts, build_facts
+from modelyard.builder.attestation.build_record import BuildRecord, build_record
 from modelyard.builder.attestation.bundle import Signer
 from modelyard.builder.docker.chunk_reader import open_chunks
 from modelyard.builder.docker.dockerfile import dockerfile
@@ -111,27 +111,27 @@ class DockerBuilder:
             digest = self._push(client, request.repository, temporary_tag, log)
             # Removes the tag only: the engine keeps the image under its other tag.
             client.remove_image(f"{request.repository}:{temporary_tag}", noprune=True)
-            facts = build_facts(
+            record = build_record(
                 request,
                 builder=BuilderKind.DOCKER,
                 base_digest=_digest_of(client, request.base_image),
                 digests=content.digests,
                 packages=tuple(read_installed_packages(client, image, workspace / "installed")),
             )
-            self._attest(request, temporary_tag, digest, facts)
+            self._attest(request, temporary_tag, digest, record)
             return digest
 
     def _push(self, client: docker.APIClient, repository: str, tag: str, log: BuildLog) -> str:
         return self.retry.run(lambda: _push_once(client, repository, tag, log), on_retry=log.write)
 
-    def _attest(self, request: BuildRequest, temporary_tag: str, digest: str, facts: BuildFacts) -> None:
+    def _attest(self, request: BuildRequest, temporary_tag: str, digest: str, record: BuildRecord) -> None:
         """Attach the documents about an image, then give the image the tag under which it is found."""
         repository = parse_reference(request.repository)
         with RegistryClient(self.access) as registry:
             manifest = registry.manifest_bytes(repository.at(digest))
             media_type = json.loads(manifest)["mediaType"]
             image = {"mediaType": media_type, "digest": digest, "size": len(manifest)}
-            attach(registry, repository, image, facts, self.signer)
+            attach(registry, repository, image, record, self.signer)
             registry.put_manifest(repository, manifest, media_type, tag=request.tag)
             with suppress(RegistryError):  # garbage collection treats a temporary tag as none
                 registry.delete_tag(repository, temporary_tag)

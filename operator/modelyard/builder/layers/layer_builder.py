@@ -9,7 +9,7 @@ from typing import Final
 
 from modelyard.builder.assemble import assemble
 from modelyard.builder.attestation.attach import attach
-from modelyard.builder.attestation.build_facts import build_facts
+from modelyard.builder.attestation.build_record import build_record
 from modelyard.builder.attestation.bundle import Signer
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_settings import CondaSettings
@@ -149,14 +149,14 @@ class _Build:
         manifest = image_manifest(base, layers, config)
         self._tasks.start(lambda: self._registry.upload_bytes(self._image.repository, config.body))
         if self._builder.attests:
-            facts = build_facts(
+            record = build_record(
                 self._request,
                 builder=BuilderKind.LAYERS,
                 base_digest=base.reference.version,
                 digests={**content.digests, **{subject: model.digest for subject, model in made.items()}},
                 packages=tuple(Package(**package) for kept in shared for package in kept.facts["packages"]),
             )
-            attach(self._registry, self._image.repository, manifest.descriptor, facts, self._builder.signer)
+            attach(self._registry, self._image.repository, manifest.descriptor, record, self._builder.signer)
         self._tasks.join()
         return self._registry.put_manifest(
             self._image.repository, manifest.body, manifest.media_type, tag=self._request.tag

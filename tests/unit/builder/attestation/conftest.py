@@ -8,9 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from modelyard.builder.attestation.build_facts import (
-    BuildFacts,
-    build_facts,
+from modelyard.builder.attestation.build_record import (
+    BuildRecord,
+    build_record,
 )
 from modelyard.builder.attestation.signing_key import (
     KEY,
@@ -61,8 +61,8 @@ PACKAGES = (
 
 
 @pytest.fixture
-def facts() -> BuildFacts:
-    return build_facts(
+def record() -> BuildRecord:
+    return build_record(
         REQUEST,
         builder="layers",
         base_digest=BASE,

@@ -13,7 +13,7 @@ from tests.unit.builder.attestation.conftest import (
 )
 
 from modelyard.builder.attestation.attach import attach
-from modelyard.builder.attestation.build_facts import BuildFacts
+from modelyard.builder.attestation.build_record import BuildRecord
 from modelyard.builder.attestation.signing_key import KeySigner
 from modelyard.contract.errors import BuildFailedError
 from modelyard.oci.errors import (
@@ -64,13 +64,13 @@ class FakeRegistry:
         ]
 
 
-def _attached(facts: BuildFacts, signer: KeySigner | None, registry: FakeRegistry) -> FakeRegistry:
-    attach(registry, parse_reference(REPOSITORY), DESCRIPTOR, facts, signer)
+def _attached(record: BuildRecord, signer: KeySigner | None, registry: FakeRegistry) -> FakeRegistry:
+    attach(registry, parse_reference(REPOSITORY), DESCRIPTOR, record, signer)
     return registry
 
 
-def test_bill_of_materials_and_provenance(facts: BuildFacts) -> None:
-    registry = _attached(facts, None, FakeRegistry())
+def test_bill_of_materials_and_provenance(record: BuildRecord) -> None:
+    registry = _attached(record, None, FakeRegistry())
     documents = dict(registry.documents())
     assert documents["application/vnd.cyclonedx+json"]["bomFormat"] == "CycloneDX"
     statement = documents["application/vnd.in-toto+json"]
@@ -81,8 +81,8 @@ def test_bill_of_materials_and_provenance(facts: BuildFacts) -> None:
     assert len(documents) == 2
 
 
-def test_a_key_adds_signed_ones(facts: BuildFacts, signer: KeySigner) -> None:
-    registry = _attached(facts, signer, FakeRegistry())
+def test_a_key_adds_signed_ones(record: BuildRecord, signer: KeySigner) -> None:
+    registry = _attached(record, signer, FakeRegistry())
     signed = [document for kind, document in registry.documents() if kind == BUNDLE]
     statements = [json.loads(base64.b64decode(item["dsseEnvelope"]["payload"])) for item in signed]
     assert [statement["predicateType"] for statement in statements] == [
@@ -98,21 +98,23 @@ def test_a_key_adds_signed_ones(facts: BuildFacts, signer: KeySigner) -> None:
     assert told == [statement["predicateType"] for statement in statements]
 
 
-def test_attaching_again_adds_nothing(facts: BuildFacts, signer: KeySigner) -> None:
-    registry = _attached(facts, signer, FakeRegistry())
+def test_attaching_again_adds_nothing(record: BuildRecord, signer: KeySigner) -> None:
+    registry = _attached(record, signer, FakeRegistry())
     before, sent = dict(registry.manifests), registry.sent
-    _attached(facts, signer, registry)
+    _attached(record, signer, registry)
     assert registry.manifests == before
     assert registry.sent == sent + len(before)  # what all need is there
 
 
-def test_a_registry_that_is_down_is_tried_again(facts: BuildFacts) -> None:
+def test_a_registry_that_is_down_is_tried_again(record: BuildRecord) -> None:
     with pytest.raises(RegistryUnavailableError) as failed:
-        _attached(facts, None, FakeRegistry(RegistryUnavailableError("r answers 503", retry_after_seconds=9)))
+        _attached(
+            record, None, FakeRegistry(RegistryUnavailableError("r answers 503", retry_after_seconds=9))
+        )
     assert failed.value.transient
     assert str(failed.value) == "attestations of the image: r answers 503"
 
 
-def test_a_registry_that_takes_no_artifacts(facts: BuildFacts) -> None:
+def test_a_registry_that_takes_no_artifacts(record: BuildRecord) -> None:
     with pytest.raises(RegistryRefusedError, match=r"r answers 400: .*build\.attestations\.enabled"):
-        _attached(facts, None, FakeRegistry(RegistryRefusedError("r answers 400")))
+        _attached(record, None, FakeRegistry(RegistryRefusedError("r answers 400")))

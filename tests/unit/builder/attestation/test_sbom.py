@@ -17,25 +17,25 @@ from tests.unit.builder.attestation.conftest import (
     SECRETS,
 )
 
-from modelyard.builder.attestation.build_facts import (
-    BuildFacts,
-    build_facts,
+from modelyard.builder.attestation.build_record import (
+    BuildRecord,
+    build_record,
 )
 from modelyard.builder.attestation.sbom import sbom
 from modelyard.builder.environment.packages import Package
 
 
-def _parts(facts: BuildFacts) -> dict[str, dict[str, Any]]:
-    return {part["bom-ref"]: part for part in sbom(REPOSITORY, IMAGE, facts)["components"]}
+def _parts(record: BuildRecord) -> dict[str, dict[str, Any]]:
+    return {part["bom-ref"]: part for part in sbom(REPOSITORY, IMAGE, record)["components"]}
 
 
-def test_it_is_valid_cyclonedx(facts: BuildFacts) -> None:
-    text = json.dumps(sbom(REPOSITORY, IMAGE, facts))
+def test_it_is_valid_cyclonedx(record: BuildRecord) -> None:
+    text = json.dumps(sbom(REPOSITORY, IMAGE, record))
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
 
 
-def test_what_is_in_the_image_is_listed(facts: BuildFacts) -> None:
-    parts = _parts(facts)
+def test_what_is_in_the_image_is_listed(record: BuildRecord) -> None:
+    parts = _parts(record)
     assert {name: part["type"] for name, part in parts.items()} == {
         "base image mirror.example.com/library/python:3.11-slim": "container",
         "scoring runtime modelyard": "framework",
@@ -51,33 +51,33 @@ def test_what_is_in_the_image_is_listed(facts: BuildFacts) -> None:
     assert learn["licenses"] == [{"license": {"name": "BSD-3-Clause"}}]
 
 
-def test_the_image_is_made_of_all_parts(facts: BuildFacts) -> None:
-    document = sbom(REPOSITORY, IMAGE, facts)
+def test_the_image_is_made_of_all_parts(record: BuildRecord) -> None:
+    document = sbom(REPOSITORY, IMAGE, record)
     (dependency,) = document["dependencies"]
     assert dependency["ref"] == document["metadata"]["component"]["bom-ref"]
-    assert dependency["dependsOn"] == list(_parts(facts))
+    assert dependency["dependsOn"] == list(_parts(record))
     assert document["metadata"]["component"]["purl"] == (
         f"pkg:oci/diabetes@sha256%3A{'1' * 64}?repository_url=registry.example.com/modelyard/team/diabetes"
     )
 
 
-def test_it_follows_from_the_image_and_nothing_else(facts: BuildFacts) -> None:
-    again = build_facts(
+def test_it_follows_from_the_image_and_nothing_else(record: BuildRecord) -> None:
+    again = build_record(
         REQUEST,
         builder="layers",
         base_digest=BASE,
-        digests={"model diabetes:3": MODEL, "asset driver": facts.inputs[-1].digest},
+        digests={"model diabetes:3": MODEL, "asset driver": record.inputs[-1].digest},
         packages=(*reversed(PACKAGES), PACKAGES[0]),
     )
-    assert sbom(REPOSITORY, IMAGE, again) == sbom(REPOSITORY, IMAGE, facts)
-    other = sbom(REPOSITORY, f"sha256:{'2' * 64}", facts)
-    assert other["serialNumber"] != sbom(REPOSITORY, IMAGE, facts)["serialNumber"]
+    assert sbom(REPOSITORY, IMAGE, again) == sbom(REPOSITORY, IMAGE, record)
+    other = sbom(REPOSITORY, f"sha256:{'2' * 64}", record)
+    assert other["serialNumber"] != sbom(REPOSITORY, IMAGE, record)["serialNumber"]
 
 
-def test_no_credential_is_in_it(facts: BuildFacts) -> None:
-    text = json.dumps(sbom(REPOSITORY, IMAGE, facts))
+def test_no_credential_is_in_it(record: BuildRecord) -> None:
+    text = json.dumps(sbom(REPOSITORY, IMAGE, record))
     assert not [secret for secret in SECRETS if secret in text]
-    model = _parts(facts)["model diabetes:3"]
+    model = _parts(record)["model diabetes:3"]
     assert model["externalReferences"][0]["url"] == "https://models.example.com/diabetes.joblib"
 
 
@@ -93,14 +93,14 @@ def test_package_urls(package: Package, purl: str) -> None:
     assert package.purl == purl
 
 
-def test_an_input_without_a_digest_is_a_fault(facts: BuildFacts) -> None:
+def test_an_input_without_a_digest_is_a_fault(record: BuildRecord) -> None:
     with pytest.raises(KeyError, match="model diabetes:3"):
-        build_facts(facts.request, builder="layers", base_digest=BASE, digests={}, packages=())
+        build_record(record.request, builder="layers", base_digest=BASE, digests={}, packages=())
 
 
-def test_a_base_image_by_digest_has_no_version(facts: BuildFacts) -> None:
-    pinned = dataclasses.replace(facts, request=REQUEST.model_copy(update={"base_image": f"python@{BASE}"}))
-    again = build_facts(
+def test_a_base_image_by_digest_has_no_version(record: BuildRecord) -> None:
+    pinned = dataclasses.replace(record, request=REQUEST.model_copy(update={"base_image": f"python@{BASE}"}))
+    again = build_record(
         pinned.request,
         builder="layers",
         base_digest=BASE,

@@ -44,7 +44,7 @@ class InputKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Input:
+class BuildInput:
     """An input; `digest` is sha256:<64 hex> of its bytes, of its manifest for an image or an artifact."""
 
     kind: InputKind
@@ -60,46 +60,48 @@ class Input:
 
 
 @dataclass(frozen=True)
-class BuildFacts:
+class BuildRecord:
     """Everything that is told of a build; none of it changes when the build is repeated."""
 
     request: BuildRequest
     builder: str  # layers, docker
-    inputs: tuple[Input, ...]
+    inputs: tuple[BuildInput, ...]
     packages: tuple[Package, ...]
 
 
-def build_facts(
+def build_record(
     request: BuildRequest,
     *,
     builder: str,
     base_digest: str,
     digests: Mapping[str, str],
     packages: tuple[Package, ...],
-) -> BuildFacts:
-    """The facts of a build.
+) -> BuildRecord:
+    """The record of a build.
 
     `digests` has sha256:<64 hex> of what was fetched, by the `subject` of each model and asset and by
     PIP_REQUIREMENTS and CONDA_ENV_FILE where those are a URL; KeyError where one is missing.
     """
     inputs = [
         _base(request, base_digest),
-        Input(InputKind.RUNTIME, "modelyard", f"sha256:{runtime_version()}"),
+        BuildInput(InputKind.RUNTIME, "modelyard", f"sha256:{runtime_version()}"),
     ]
     if request.pip_requirements:
         inputs.append(_asked(InputKind.REQUIREMENTS, PIP_REQUIREMENTS, request.pip_requirements, digests))
     if request.conda_env_file:
         inputs.append(_asked(InputKind.CONDA_FILE, CONDA_ENV_FILE, request.conda_env_file, digests))
     inputs += [
-        Input(InputKind.MODEL, model.name, digests[model.subject], str(model.version), _uri(model.source))
+        BuildInput(
+            InputKind.MODEL, model.name, digests[model.subject], str(model.version), _uri(model.source)
+        )
         for model in request.models
     ]
     inputs += [
-        Input(InputKind.ASSET, asset.id, digests[asset.subject], uri=_uri(asset.source))
+        BuildInput(InputKind.ASSET, asset.id, digests[asset.subject], uri=_uri(asset.source))
         for asset in request.assets
     ]
     ordered = tuple(sorted(set(packages), key=lambda package: package.purl))
-    return BuildFacts(request, builder, tuple(inputs), ordered)
+    return BuildRecord(request, builder, tuple(inputs), ordered)
 
 
 def shown_requirements(requirements: str) -> str:
@@ -116,18 +118,18 @@ def image_url(repository: str, digest: str) -> str:
     return package_url("oci", reference.repository.rpartition("/")[2], digest, qualifiers)
 
 
-def _base(request: BuildRequest, digest: str) -> Input:
+def _base(request: BuildRequest, digest: str) -> BuildInput:
     reference = parse_reference(request.base_image)
     name = f"{reference.registry}/{reference.repository}"
-    return Input(InputKind.BASE, name, digest, reference.tag, image_url(request.base_image, digest))
+    return BuildInput(InputKind.BASE, name, digest, reference.tag, image_url(request.base_image, digest))
 
 
-def _asked(kind: InputKind, name: str, requirements: str, digests: Mapping[str, str]) -> Input:
+def _asked(kind: InputKind, name: str, requirements: str, digests: Mapping[str, str]) -> BuildInput:
     if url := requirements_url(requirements):
-        return Input(kind, name, digests[name], uri=_uri(Source(url=url)))
+        return BuildInput(kind, name, digests[name], uri=_uri(Source(url=url)))
     # Of the text that is shown: a digest of the other one would let its password be guessed at leisure.
     shown = hashlib.sha256(shown_requirements(requirements).encode()).hexdigest()
-    return Input(kind, name, f"sha256:{shown}")
+    return BuildInput(kind, name, f"sha256:{shown}")
 
 
 def _uri(source: Source) -> str | None:
