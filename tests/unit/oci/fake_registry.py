@@ -1,4 +1,4 @@
-"""A registry in memory that fails where a test says so; answers as the specification has it."""
+"""A registry in memory with the API of the OCI distribution specification, which can fail on demand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MANIFEST: Final = re.compile(r"/v2/(?P<repository>.+)/manifests/(?P<name>[\w:.-
 
 @dataclass(frozen=True)
 class Call:
-    """What was asked; `size` is how much of the body was read."""
+    """A request. `size` is the number of bytes of its body that were read."""
 
     method: str
     path: str
@@ -31,7 +31,10 @@ class Call:
 
 
 class FakeRegistry:
-    """Blobs and manifests as they are kept, uploads that are open, and what was asked."""
+    """Blobs and manifests, open uploads, and the requests so far.
+
+    Keys of `blobs` and `manifests` are repository and digest, or repository and tag.
+    """
 
     def __init__(self) -> None:
         self.blobs: dict[tuple[str, str], bytes] = {}
@@ -39,15 +42,15 @@ class FakeRegistry:
         self.sessions: dict[str, bytearray] = {}
         self.calls: list[Call] = []
         self.refuse: Callable[[Call], tuple[int, dict[str, str]] | None] = lambda _: None
-        """A status and headers instead of the answer, asked before the body is read."""
+        """Returns status and headers of an error for a request, before its body is read; None to serve it."""
         self.break_after: list[int] = []
-        """Bytes of a PATCH's body after which its connection breaks; one for each PATCH, then none does."""
-        self.forgets = False
-        """Whether a broken connection ends the upload."""
-        self.deletes = True
-        self.tracks_subjects = False
-        self.misses: int | None = None
-        """The status for a manifest whose blobs are not there; by default it is taken."""
+        """For each of the next PATCH requests, the bytes of its body after which the connection breaks."""
+        self.loses_broken_uploads = False
+        """True if a broken connection ends the upload."""
+        self.deletion_enabled = True
+        self.lists_referrers = False
+        self.missing_blob_status: int | None = None
+        """Status of the response to a manifest whose blobs are missing. By default, it is accepted."""
         self.connections = 0
         self._count = 0
         self._server = QuietServer(("127.0.0.1", 0), self._handler())
@@ -58,7 +61,7 @@ class FakeRegistry:
     def address(self) -> str:
         return f"127.0.0.1:{self._server.server_port}"
 
-    def asked(self, method: str) -> list[Call]:
+    def requests(self, method: str) -> list[Call]:
         return [call for call in self.calls if call.method == method]
 
     def stop(self) -> None:
@@ -83,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self.registry.connections += 1
 
-    def _any(self) -> None:
+    def _handle(self) -> None:
         call = Call(self.command, self.path, {key.lower(): value for key, value in self.headers.items()})
         refusal = self.registry.refuse(call)
         if refusal:
@@ -101,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.registry.calls.append(call)
         self._answer(404)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _any
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
 
     def _upload(self, call: Call, query: dict[str, str], repository: str, session: str) -> None:
         limit = None
@@ -132,16 +135,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(201)
 
     def _append(self, body: bytes, repository: str, session: str, *, breaks: bool) -> None:
-        kept = self.registry.sessions[session]
-        where = self.headers.get("Content-Range")
-        if where and where != f"{len(kept)}-{len(kept) + int(self.headers['Content-Length']) - 1}":
+        received = self.registry.sessions[session]
+        content_range = self.headers.get("Content-Range")
+        if (
+            content_range
+            and content_range != f"{len(received)}-{len(received) + int(self.headers['Content-Length']) - 1}"
+        ):
             self._answer(416)
             return
-        kept += body
+        received += body
         if not breaks:
             self._session(202, session, repository)
             return
-        if self.registry.forgets:
+        if self.registry.loses_broken_uploads:
             del self.registry.sessions[session]
         self.close_connection = True
 
@@ -168,13 +174,15 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._read()
         registry = self.registry
         registry.calls.append(Call(call.method, call.path, call.headers, len(body)))
-        if self.command == "PUT" and registry.misses and not self._has_blobs(repository, body):
-            self._answer(registry.misses, body=_error("MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"))
+        if self.command == "PUT" and registry.missing_blob_status and not self._has_blobs(repository, body):
+            self._answer(
+                registry.missing_blob_status, body=_error("MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
+            )
         elif self.command == "PUT":
             registry.manifests[repository, name] = registry.manifests[repository, digest_of(body)] = body
-            tracked = registry.tracks_subjects and "subject" in json.loads(body)
-            self._answer(201, {"OCI-Subject": "yes"} if tracked else {})
-        elif self.command == "DELETE" and not registry.deletes:
+            listed = registry.lists_referrers and "subject" in json.loads(body)
+            self._answer(201, {"OCI-Subject": "yes"} if listed else {})
+        elif self.command == "DELETE" and not registry.deletion_enabled:
             self._answer(405)
         elif (repository, name) not in registry.manifests:
             self._answer(404)
@@ -186,11 +194,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _has_blobs(self, repository: str, body: bytes) -> bool:
         manifest = json.loads(body)
-        named = [manifest[key] for key in ("config",) if key in manifest] + manifest.get("layers", [])
-        return all((repository, blob["digest"]) in self.registry.blobs for blob in named)
+        blobs = [manifest[key] for key in ("config",) if key in manifest] + manifest.get("layers", [])
+        return all((repository, blob["digest"]) in self.registry.blobs for blob in blobs)
 
     def _read(self, limit: int | None = None) -> bytes:
-        """The body, or its first bytes."""
+        """Return the body, or its first `limit` bytes."""
         if self.headers.get("Transfer-Encoding") != "chunked":
             size = int(self.headers.get("Content-Length", 0))
             return self.rfile.read(size if limit is None else min(limit, size))

@@ -26,7 +26,7 @@ from modelyard.builder.docker.engine_errors import build_error, push_error
 from modelyard.builder.docker.installed_packages import read_installed_packages
 from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.layers.tar_stream import (
-    Content,
+    EntryContent,
     tar_of,
 )
 from modelyard.builder.layout import ImageContent
@@ -187,7 +187,7 @@ class DockerBuilder:
 
     def _context(
         self, request: BuildRequest, content: ImageContent, conda_python: str | None
-    ) -> dict[str, Content]:
+    ) -> dict[str, EntryContent]:
         """Return the files of the build context by their paths."""
         text = dockerfile(
             request.base_image,
@@ -196,7 +196,7 @@ class DockerBuilder:
             pip_conf=self.pip_conf is not None,
             conda_python=conda_python,
         )
-        context: dict[str, Content] = {
+        context: dict[str, EntryContent] = {
             "Dockerfile": text.encode(),
             "runtime-requirements.txt": RUNTIME_REQUIREMENTS,
             "app": content.app,

@@ -1,1 +1,1 @@
-"""Builds without a daemon: the layers of an image are made here and sent straight to the registry."""
+"""The Layers builder, which makes and pushes the layers of an image without a Docker engine."""

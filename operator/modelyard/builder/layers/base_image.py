@@ -1,4 +1,4 @@
-"""The base image: of it, manifest and configuration are read, and its layers are never unpacked."""
+"""The base image. Only its manifest and its config are read: its layers are never unpacked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from modelyard.builder.layers.compression import (
+from modelyard.builder.layers.layer_blob import (
     TAR,
     TAR_GZIP,
 )
@@ -29,74 +29,74 @@ from modelyard.oci.reference import (
     parse_reference,
 )
 
-_OCI_TYPES: Final = {
+_OCI_LAYER_TYPES: Final = {
     TAR: TAR,
     TAR_GZIP: TAR_GZIP,
     f"{TAR}+zstd": f"{TAR}+zstd",
     "application/vnd.docker.image.rootfs.diff.tar": TAR,
     "application/vnd.docker.image.rootfs.diff.tar.gzip": TAR_GZIP,
 }
-"""The same bytes by the names of either specification."""
+"""OCI media types of layers by their OCI or Docker media type. The bytes of a layer are the same."""
 
-_MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+_OCI_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True)
-class Base:
-    """An image of one platform."""
+class BaseImage:
+    """The base image for one platform."""
 
     reference: Reference
-    """Pinned."""
+    """The reference of the image for the platform, with its digest."""
     layers: tuple[Descriptor, ...]
     config: dict[str, Any]
     """https://github.com/opencontainers/image-spec/blob/main/config.md."""
 
 
-def this_platform() -> str:
-    """That of the machine, as in an image index: `linux/amd64`."""
+def local_platform() -> str:
+    """Return the platform of this machine in the form of an image index, `linux/amd64` for example."""
     machine = platform.machine()
-    return f"linux/{_MACHINES.get(machine, machine)}"
+    return f"linux/{_OCI_ARCHITECTURES.get(machine, machine)}"
 
 
-def read_base(registry: RegistryClient, image: str, wanted: str) -> Base:
-    """The base image, of an index the one for a platform such as `linux/amd64`.
+def read_base_image(registry: RegistryClient, image: str, platform_name: str) -> BaseImage:
+    """Return a base image. An image index yields the image for the platform, `linux/amd64` for example.
 
-    Raises BaseImageNotFoundError, BaseImageUnfitError and RegistryError.
+    Raises BaseImageNotFoundError, BaseImageUnfitError, RegistryError and ReferenceInvalidError.
     """
     reference = parse_reference(image)
     try:
         manifest, digest = registry.manifest(reference)
         if "manifests" in manifest:
-            digest = _of_platform(manifest["manifests"], wanted, image)
+            digest = _digest_for_platform(manifest["manifests"], platform_name, image)
             manifest, digest = registry.manifest(reference.at(digest))
         config = json.loads(registry.blob_bytes(reference, manifest["config"]["digest"]))
-        layers = tuple(_oci(layer, image) for layer in manifest["layers"])
+        layers = tuple(_oci_layer(layer, image) for layer in manifest["layers"])
         if not (isinstance(config, dict) and len(config["rootfs"]["diff_ids"]) == len(layers)):
-            raise BaseImageUnfitError(f"the layers of {image} are not those of its configuration")
-        return Base(reference.at(digest), layers, config)
+            raise BaseImageUnfitError(f"the manifest and the config of {image} list different layers")
+        return BaseImage(reference.at(digest), layers, config)
     except RegistryNotFoundError as error:
         raise BaseImageNotFoundError(f"{image} does not exist: {error.message}") from None
     except (KeyError, TypeError, ValueError):
         raise RegistryRefusedError(
-            f"{image} is not an image: its manifest or configuration is damaged"
+            f"{image} is not an image: its manifest or its config is damaged"
         ) from None
 
 
-def _of_platform(manifests: Sequence[dict[str, Any]], wanted: str, image: str) -> str:
-    found = {_platform(entry): str(entry["digest"]) for entry in reversed(manifests)}
-    if wanted not in found:
-        offered = ", ".join(sorted(name for name in found if "unknown" not in name))
-        raise BaseImageUnfitError(f"{image} is for {offered}, not for {wanted}")
-    return found[wanted]
+def _digest_for_platform(manifests: Sequence[dict[str, Any]], platform_name: str, image: str) -> str:
+    digests = {_platform_of(entry): str(entry["digest"]) for entry in reversed(manifests)}
+    if platform_name not in digests:
+        offered = ", ".join(sorted(name for name in digests if "unknown" not in name))
+        raise BaseImageUnfitError(f"{image} is for {offered}, not for {platform_name}")
+    return digests[platform_name]
 
 
-def _platform(entry: dict[str, Any]) -> str:
+def _platform_of(entry: dict[str, Any]) -> str:
     found = entry.get("platform") or {}
     return f"{found.get('os')}/{found.get('architecture')}"
 
 
-def _oci(layer: Descriptor, image: str) -> Descriptor:
-    kind = _OCI_TYPES.get(layer["mediaType"])
-    if kind is None:
-        raise BaseImageUnfitError(f"{image} has a layer of the type {layer['mediaType']}")
-    return {"mediaType": kind, "digest": layer["digest"], "size": layer["size"]}
+def _oci_layer(layer: Descriptor, image: str) -> Descriptor:
+    media_type = _OCI_LAYER_TYPES.get(layer["mediaType"])
+    if media_type is None:
+        raise BaseImageUnfitError(f"{image} has a layer of the unsupported type {layer['mediaType']}")
+    return {"mediaType": media_type, "digest": layer["digest"], "size": layer["size"]}

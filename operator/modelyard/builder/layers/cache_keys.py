@@ -1,4 +1,4 @@
-"""What each layer is made from, as a hash: with the same one, the layer in the registry is taken."""
+"""Keys of the layer cache: hashes of all inputs of a layer."""
 
 from __future__ import annotations
 
@@ -13,23 +13,29 @@ from modelyard.builder.environment.target import Target
 from modelyard.contract.image_layout import LAYOUT_VERSION
 from modelyard.contract.scoring_runtime import runtime_version
 
-_MANIFEST_PARTS: Final = ("image", "manifest")
+_MANIFEST_REGISTRATIONS: Final = ("image", "manifest")
 _VERSION: Final = 1
-"""Raised with each change of what the layers' builder makes of the same inputs."""
+"""Increment this when the Layers builder makes other layers of the same inputs."""
 
 
 def runtime_key(target: Target) -> str:
-    """Of the scoring runtime."""
+    """Return the key of the layer with the scoring runtime."""
     return _key("runtime", target.minor, target.platform, runtime_version())
 
 
 def environment_key(requirements: str, target: Target, registrations: Mapping[str, str]) -> str:
-    """Of installed packages: by the text of the requirements, not by what an index makes of it today.
+    """Return the key of the layer with the packages of pip requirements.
 
-    Who wants the newest of a package that is not pinned registers the manifest again.
+    It depends on the text of the requirements, not on the versions that an index offers today. A new
+    registration of the Manifest changes the key, and so installs the newest versions of packages without a
+    pinned version.
     """
     return _key(
-        "environment", target.python, target.platform, requirements.strip(), _of_manifest(registrations)
+        "environment",
+        target.python,
+        target.platform,
+        requirements.strip(),
+        _manifest_registrations(registrations),
     )
 
 
@@ -41,26 +47,37 @@ def conda_key(
     settings: CondaSettings,
     registrations: Mapping[str, str],
 ) -> str:
-    """Of a conda environment, with what pip adds to it; `python` is the version asked for beside the file."""
+    """Return the key of the layer with a conda environment and the pip requirements installed into it.
+
+    `python` is the version in the Manifest. The variables of the file are not in the layer, and the mirrors
+    in the settings do not change the packages: the key contains neither.
+    """
     channels: Sequence[str] = file.channels or settings.channels
-    # Variables are not of the layer, and whence mirrors take packages does not change them.
-    made_for = [python, platform, dict(settings.virtual_packages)]
-    asked = [file.dependencies, channels, (requirements or "").strip()]
-    return _key("conda", *made_for, *asked, _of_manifest(registrations))
+    return _key(
+        "conda",
+        python,
+        platform,
+        dict(settings.virtual_packages),
+        file.dependencies,
+        channels,
+        (requirements or "").strip(),
+        _manifest_registrations(registrations),
+    )
 
 
 def model_key(owner: str, path: str, name: str | None, digest: str) -> str:
-    """Of a model at a path of the image: a file of that name, or with None the files of an archive.
+    """Return the key of the layer with a model at a path of the image.
 
-    `owner` is the path of its namespace in the registry: who knows a digest is not given the model of others.
+    `name` is the name of the model's file, None for the files of an archive. `owner` is the registry path of the
+    namespace. It keeps a user of another namespace from getting a model by its digest only.
     """
     return _key("model", owner, path, name, digest)
 
 
-def _of_manifest(registrations: Mapping[str, str]) -> dict[str, str]:
-    return {part: registrations[part] for part in _MANIFEST_PARTS if part in registrations}
+def _manifest_registrations(registrations: Mapping[str, str]) -> dict[str, str]:
+    return {part: registrations[part] for part in _MANIFEST_REGISTRATIONS if part in registrations}
 
 
-def _key(kind: str, *parts: object) -> str:
-    text = json.dumps([LAYOUT_VERSION, _VERSION, kind, *parts], sort_keys=True)
+def _key(kind: str, *inputs: object) -> str:
+    text = json.dumps([LAYOUT_VERSION, _VERSION, kind, *inputs], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,12 +1,12 @@
-"""The repository that an image goes to, as a place for layers."""
+"""The repository that receives the layers of an image."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from modelyard.builder.layers.compression import Packed
 from modelyard.builder.layers.layer import Layer
-from modelyard.builder.layers.tar_stream import Tar
+from modelyard.builder.layers.layer_blob import LayerBlob
+from modelyard.builder.layers.tar_stream import TarStream
 from modelyard.contract.build_progress import ProgressMeter
 from modelyard.contract.errors import DigestMismatchError
 from modelyard.oci import (
@@ -18,8 +18,8 @@ from modelyard.oci.reference import Reference
 from modelyard.sizes import human
 
 
-class Store:
-    """Brings layers into one repository, from here or from where they are already."""
+class ImageRepository:
+    """Transfers layers into one repository: new layers, and layers of other repositories."""
 
     def __init__(
         self,
@@ -28,53 +28,62 @@ class Store:
         log: Callable[[str], None],
         check: Callable[[], None],
     ) -> None:
-        """`check` may end an upload by what it raises."""
+        """`check` is called for each chunk that is sent. It cancels an upload by an exception."""
         self.repository = repository
         self._registry = registry
         self._log = log
         self._check = check
 
-    def send(self, tar: Tar, holds: str, *, sample: Callable[[], bytes] | None = None) -> Layer:
-        """A new layer of what the tar holds. Raises RegistryError, and what the tar's pieces raise."""
-        packed = Packed(tar, sample)
-        progress = self._progress(holds, lambda: packed.size)
-        blob = self._registry.upload(self.repository, packed, progress=progress)
-        self._log(f"{holds}: {human(blob.size)} sent")
-        return Layer(packed.media_type, blob.digest, blob.size, packed.diff_id(blob.digest), holds)
+    def push_layer(
+        self, tar: TarStream, created_by: str, *, sample: Callable[[], bytes] | None = None
+    ) -> Layer:
+        """Push a tar as a layer, compressed if `sample`, by default a part of the tar, is compressible.
 
-    def bring(self, layer: Descriptor, source: Reference) -> None:
-        """A layer that is in another repository: shared with it, or copied where that is not possible."""
-        if self.share(layer, source):
+        Raises RegistryError, and the errors of the files in the tar.
+        """
+        layer_blob = LayerBlob(tar, sample)
+        progress = self._progress(created_by, lambda: layer_blob.size)
+        blob = self._registry.upload(self.repository, layer_blob, progress=progress)
+        self._log(f"{created_by}: {human(blob.size)} sent")
+        diff_id = layer_blob.diff_id(blob.digest)
+        return Layer(layer_blob.media_type, blob.digest, blob.size, diff_id, created_by)
+
+    def copy_blob(self, layer: Descriptor, source: Reference) -> None:
+        """Mount a layer of another repository, or copy it if a mount is not possible.
+
+        Raises RegistryError, and DigestMismatchError if the copied bytes do not have the digest.
+        """
+        if self.has_blob(layer) or self.mount_blob(layer, source):
             return
         digest, size = layer["digest"], layer["size"]
-        what = f"layer {digest.removeprefix('sha256:')[:12]} of {source.repository}"
+        name = f"layer {digest.removeprefix('sha256:')[:12]} of {source.repository}"
+        progress = self._progress(name, lambda: size)
         try:
-            self._registry.copy_blob(
-                source, self.repository, digest, size, self._progress(what, lambda: size)
-            )
+            self._registry.copy_blob(source, self.repository, digest, size, progress)
         except BlobDigestMismatchError as error:
             raise DigestMismatchError(error.message) from None
-        self._log(f"{what}: {human(size)} copied")
+        self._log(f"{name}: {human(size)} copied")
 
-    def share(self, layer: Descriptor, source: Reference) -> bool:
-        """Without a byte sent; False when it is in another registry, or when the registry shares nothing."""
-        return self.has(layer) or self.mount(layer, source)
-
-    def has(self, layer: Descriptor) -> bool:
+    def has_blob(self, layer: Descriptor) -> bool:
+        """Return whether the repository has a layer. Raises RegistryError."""
         return self._registry.has_blob(self.repository, layer["digest"])
 
-    def mount(self, layer: Descriptor, source: Reference) -> bool:
-        """Whether the registry shares a layer between its repositories; it need not be new here."""
-        near = source.registry == self.repository.registry
-        return near and self._registry.mount_blob(self.repository, layer["digest"], source.repository)
+    def mount_blob(self, layer: Descriptor, source: Reference) -> bool:
+        """Mount a layer of another repository, which sends no bytes.
 
-    def _progress(self, what: str, total: Callable[[], int | None]) -> Callable[[int], None]:
-        """`total` is known when the first bytes are through."""
-        meter = ProgressMeter(self._log, what)
+        Returns False if the layer is in another registry, or if the registry refuses. Raises RegistryError.
+        """
+        if source.registry != self.repository.registry:
+            return False
+        return self._registry.mount_blob(self.repository, layer["digest"], source.repository)
 
-        def progress(done: int) -> None:
+    def _progress(self, name: str, total: Callable[[], int | None]) -> Callable[[int], None]:
+        """Return a callback that logs progress. `total` is called after the first chunk only."""
+        meter = ProgressMeter(self._log, name)
+
+        def progress(sent_bytes: int) -> None:
             self._check()
             meter.total = total()
-            meter.update(done)
+            meter.update(sent_bytes)
 
         return progress

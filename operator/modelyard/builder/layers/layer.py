@@ -1,4 +1,4 @@
-"""What an image says of one of its layers."""
+"""A layer of an image."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from modelyard.oci.media_types import Descriptor
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that is in a registry."""
+    """A layer in a registry."""
 
     media_type: str
     digest: str
     size: int
-    """Of the blob, in bytes."""
+    """Bytes of the blob."""
     diff_id: str
-    """The digest of the tar in it: https://github.com/opencontainers/image-spec/blob/main/config.md."""
-    holds: str
-    """What is in it, for the image's history."""
+    """Digest of the uncompressed tar: https://github.com/opencontainers/image-spec/blob/main/config.md."""
+    created_by: str
+    """Content of the layer, for the history of the image: `environment` for example."""
 
     @property
     def descriptor(self) -> Descriptor:
+        """Return the entry for the layer in an image manifest."""
         return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}

@@ -1,9 +1,11 @@
-"""The builder that needs no daemon: layers are made here, and left in the registry with an image of them."""
+"""The Layers builder: makes layers in the build Job, and pushes them with an image of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,10 +15,7 @@ from modelyard.builder.attestation.build_record import build_record
 from modelyard.builder.attestation.bundle import Signer
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_settings import CondaSettings
-from modelyard.builder.environment.packages import (
-    Package,
-    find_packages,
-)
+from modelyard.builder.environment.packages import find_packages
 from modelyard.builder.environment.pip import (
     install_requirements,
     install_runtime,
@@ -28,9 +27,9 @@ from modelyard.builder.environment.target import (
     read_target,
 )
 from modelyard.builder.layers.base_image import (
-    Base,
-    read_base,
-    this_platform,
+    BaseImage,
+    local_platform,
+    read_base_image,
 )
 from modelyard.builder.layers.cache_keys import (
     conda_key,
@@ -41,14 +40,16 @@ from modelyard.builder.layers.image_documents import (
     image_config,
     image_manifest,
 )
-from modelyard.builder.layers.image_repository import Store
+from modelyard.builder.layers.image_repository import ImageRepository
+from modelyard.builder.layers.layer import Layer
 from modelyard.builder.layers.layer_cache import (
-    Kept,
+    CachedLayer,
     LayerCache,
-    cache_of,
+    cache_repository,
 )
-from modelyard.builder.layers.model_layers import ModelLayers
+from modelyard.builder.layers.model_layers import ModelLayer, ModelLayers
 from modelyard.builder.layers.tar_stream import tar_of
+from modelyard.builder.layout import ImageContent
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources import FetchContext
 from modelyard.contract.build_request import (
@@ -63,33 +64,33 @@ from modelyard.oci.reference import parse_reference
 from modelyard.oci.registry_config import RegistryAccess
 from modelyard.task_group import TaskGroup
 
-_RUNTIME: Final = "scoring runtime"
-_ENVIRONMENT: Final = "environment"
-_APP: Final = "driver and assets"
-_DOCUMENTS: Final = 2  # without a key: bill of materials, provenance
+_RUNTIME_LAYER: Final = "scoring runtime"
+_ENVIRONMENT_LAYER: Final = "environment"
+_APP_LAYER: Final = "driver and assets"
+_UNSIGNED_ATTESTATIONS: Final = 2  # bill of materials and provenance
 
 
 @dataclass(frozen=True)
 class LayerBuilder:
-    """Needs no privilege: a folder to work in, the registry, and where sources and packages are."""
+    """An ImageBuilder that needs no privileges: only a folder, the registry, sources and packages."""
 
     access: RegistryAccess = field(default_factory=RegistryAccess)
     pip: PipSettings = field(default_factory=PipSettings)
     conda: CondaSettings = field(default_factory=CondaSettings)
-    platform: str = field(default_factory=this_platform)
-    """Of which image of a base that is an index: `linux/amd64`."""
+    platform: str = field(default_factory=local_platform)
+    """Platform of the image to select from an image index, `linux/amd64` for example."""
     attests: bool = True
-    """Whether bill of materials and provenance are attached to images."""
+    """True to attach the bill of materials and the provenance to images."""
     signer: Signer | None = None
 
     def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
-        """See ImageBuilder."""
+        """Build and push the image, and return its digest. See ImageBuilder."""
         with RegistryClient(self.access, log=log.for_step(Step.PUSH).write) as registry, TaskGroup() as tasks:
             return _Build(self, request, workspace, log, registry, tasks).publish(context)
 
 
 class _Build:
-    """One image: what goes on in the tasks is independent of everything else."""
+    """The build of one image. Its tasks are independent of each other."""
 
     def __init__(
         self,
@@ -106,93 +107,115 @@ class _Build:
         self._log = log
         self._registry = registry
         self._tasks = tasks
-        say = log.for_step(Step.PUSH).write
+        push_log = log.for_step(Step.PUSH).write
         repository = parse_reference(request.repository)
-        self._image = Store(registry, repository, say, tasks.check)
-        self._cache = LayerCache(
-            registry, Store(registry, cache_of(repository), say, tasks.check), self._image, say
-        )
+        self._image = ImageRepository(registry, repository, push_log, tasks.check)
+        cache = ImageRepository(registry, cache_repository(repository), push_log, tasks.check)
+        self._cache = LayerCache(registry, cache=cache, image=self._image, log=push_log)
 
     def publish(self, context: FetchContext) -> str:
-        """The digest of the image."""
         self._log.enter(Step.FETCH)
         models = ModelLayers(
             self._request, context, self._log, image=self._image, cache=self._cache, tasks=self._tasks
         )
-        to_fetch = models.begin()  # first and alone: they take longest, and the rest would only hold them up
-        base = self._base()
+        # Models take longest: their streams start before all other work.
+        models_to_fetch = models.start_streams()
+        base = self._read_base_image()
         target = read_target(self._request.base_python, base.config)
-        self._tasks.start(lambda: self._bring(base))
-        # A conda environment brings its own Python, and the runtime is for that one.
-        early = None if self._request.conda_env_file else self._tasks.start(lambda: self._runtime(target))
-        limits = self._request.limits.model_copy(update={"download_bytes": models.left_bytes})
+        self._tasks.start(lambda: self._copy_base_layers(base))
+        runtime: Future[CachedLayer] | None = None
+        if not self._request.conda_env_file:  # a conda environment has its own Python, which is not known yet
+            runtime = self._tasks.start(partial(self._runtime_layer, target))
+        limits = self._request.limits.model_copy(update={"download_bytes": models.remaining_download_bytes})
         request = self._request.model_copy(update={"limits": limits})
-        content = assemble(request, self._workspace, context, self._log, models=to_fetch)
-        models.take(content)
-        app = self._tasks.start(lambda: self._image.send(tar_of({APP_ROOT: content.app}), _APP))
-        # For the configuration and what is attached, for which everything waits at the end.
-        last_blobs = 1 + (_DOCUMENTS if self._builder.attests else 0)
-        self._tasks.start(lambda: self._registry.reserve_uploads(self._image.repository, last_blobs))
+        content = assemble(request, self._workspace, context, self._log, models=models_to_fetch)
+        models.start_files(content)
+        app = self._tasks.start(lambda: self._image.push_layer(tar_of({APP_ROOT: content.app}), _APP_LAYER))
+        self._tasks.start(self._reserve_last_uploads)
         self._log.enter(Step.BUILD)
+        environment: CachedLayer | None = None
         if content.conda:
-            environment = [self._conda(content.conda, content.requirements, target.platform)]
-            target = Target(_python_of(environment[0]), target.platform)
-        else:
-            environment = self._environment(target, content.requirements)
-        runtime = early or self._tasks.start(lambda: self._runtime(target))
+            environment = self._conda_layer(content.conda, content.requirements, target.platform)
+            target = Target(_conda_python(environment), target.platform)
+        elif content.requirements is not None:
+            environment = self._environment_layer(target, content.requirements)
+        runtime = runtime or self._tasks.start(partial(self._runtime_layer, target))
         self._log.enter(Step.PUSH)
         self._tasks.join()
-        made = models.made()
-        shared = [runtime.result(), *environment]
-        layers = [*(kept.layer for kept in shared), app.result(), *(model.layer for model in made.values())]
+        package_layers = [runtime.result(), *([environment] if environment else [])]
+        return self._push_image(base, content, package_layers, app.result(), models.results())
+
+    def _push_image(
+        self,
+        base: BaseImage,
+        content: ImageContent,
+        package_layers: Sequence[CachedLayer],
+        app: Layer,
+        models: Mapping[str, ModelLayer],
+    ) -> str:
+        """Push config, attestations and manifest of the image, and return its digest.
+
+        The manifest is pushed last, so that an image with the tag always has its attestations.
+        """
+        layers = [
+            *(cached.layer for cached in package_layers),
+            app,
+            *(model.layer for model in models.values()),
+        ]
         config = image_config(base, layers, content.variables, self._request.labels)
         manifest = image_manifest(base, layers, config)
-        self._tasks.start(lambda: self._registry.upload_bytes(self._image.repository, config.body))
+        repository = self._image.repository
+        self._tasks.start(lambda: self._registry.upload_bytes(repository, config.body))
         if self._builder.attests:
             record = build_record(
                 self._request,
                 builder=BuilderKind.LAYERS,
                 base_digest=base.reference.version,
-                digests={**content.digests, **{subject: model.digest for subject, model in made.items()}},
-                packages=tuple(Package(**package) for kept in shared for package in kept.facts["packages"]),
+                digests={
+                    **content.digests,
+                    **{subject: model.digest for subject, model in models.items()},
+                },
+                packages=tuple(package for cached in package_layers for package in cached.packages),
             )
-            attach(self._registry, self._image.repository, manifest.descriptor, record, self._builder.signer)
+            attach(self._registry, repository, manifest.descriptor, record, self._builder.signer)
         self._tasks.join()
         return self._registry.put_manifest(
-            self._image.repository, manifest.body, manifest.media_type, tag=self._request.tag
+            repository, manifest.body, manifest.media_type, tag=self._request.tag
         )
 
-    def _base(self) -> Base:
+    def _read_base_image(self) -> BaseImage:
         with about("base image", Step.BUILD):
-            return read_base(self._registry, self._request.base_image, self._builder.platform)
+            return read_base_image(self._registry, self._request.base_image, self._builder.platform)
 
-    def _bring(self, base: Base) -> None:
+    def _copy_base_layers(self, base: BaseImage) -> None:
         with about("base image"):
             for layer in base.layers:
                 self._tasks.check()
-                self._image.bring(layer, base.reference)
+                self._image.copy_blob(layer, base.reference)
 
-    def _runtime(self, target: Target) -> Kept:
-        def make(folder: Path) -> None:
+    def _reserve_last_uploads(self) -> None:
+        """Start the uploads of config and attestations early: at the end, nothing else runs beside them."""
+        count = 1 + (_UNSIGNED_ATTESTATIONS if self._builder.attests else 0)
+        self._registry.reserve_uploads(self._image.repository, count)
+
+    def _runtime_layer(self, target: Target) -> CachedLayer:
+        def install(folder: Path) -> None:
             install_runtime(target, folder, self._builder.pip, self._log.for_step(Step.BUILD))
 
-        return self._shared(runtime_key(target), _RUNTIME, RUNTIME, make)
+        return self._cached_layer(runtime_key(target), _RUNTIME_LAYER, RUNTIME, install)
 
-    def _environment(self, target: Target, requirements: str | None) -> list[Kept]:
-        if requirements is None:
-            return []
-
-        def make(folder: Path) -> None:
+    def _environment_layer(self, target: Target, requirements: str) -> CachedLayer:
+        def install(folder: Path) -> None:
             install_requirements(requirements, target, folder, self._builder.pip, self._log)
 
         key = environment_key(requirements, target, self._request.registrations)
-        return [self._shared(key, _ENVIRONMENT, ENVIRONMENT, make)]
+        return self._cached_layer(key, _ENVIRONMENT_LAYER, ENVIRONMENT, install)
 
-    def _conda(self, file: CondaFile, requirements: str | None, platform: str) -> Kept:
+    def _conda_layer(self, file: CondaFile, requirements: str | None, platform: str) -> CachedLayer:
         request, settings = self._request, self._builder.conda
 
-        def make(folder: Path) -> None:
-            # rattler is large, and few builds need it.
+        def install(folder: Path) -> None:
+            # Imported here, because rattler is large and few builds need it.
             from modelyard.builder.environment.conda import CondaTarget, install_conda  # noqa: PLC0415
 
             python = install_conda(
@@ -205,25 +228,28 @@ class _Build:
                 compile_bytecode(folder, ENVIRONMENT, target, self._log)
 
         key = conda_key(file, requirements, request.python_version, platform, settings, request.registrations)
-        return self._shared(key, _ENVIRONMENT, ENVIRONMENT, make)
+        return self._cached_layer(key, _ENVIRONMENT_LAYER, ENVIRONMENT, install)
 
-    def _shared(self, key: str, holds: str, path: str, make: Callable[[Path], None]) -> Kept:
-        """A layer with packages, from the cache or made and left there."""
-        with about(holds):
-            kept = self._cache.take(key)
-            if kept:
-                return kept
+    def _cached_layer(
+        self, key: str, created_by: str, path: str, install: Callable[[Path], None]
+    ) -> CachedLayer:
+        """Return a layer with packages at `path`, from the cache, or installed, pushed and cached."""
+        with about(created_by):
+            cached = self._cache.get(key)
+            if cached:
+                return cached
             folder = self._workspace / key
-            make(folder)
-            layer = self._image.send(tar_of({path: folder}), holds)
-            kept = Kept(layer, {"packages": [asdict(package) for package in find_packages(folder)]})
-        self._tasks.start(lambda: self._cache.keep(key, kept))
-        return kept
+            install(folder)
+            layer = self._image.push_layer(tar_of({path: folder}), created_by)
+            new = CachedLayer(layer, tuple(find_packages(folder)))
+        self._tasks.start(lambda: self._cache.put(key, new))
+        return new
 
 
-def _python_of(environment: Kept) -> str:
-    """The version of the Python that a conda environment has."""
-    found = (Package(**package) for package in environment.facts["packages"])
+def _conda_python(environment: CachedLayer) -> str:
+    """Return the version of the Python in a conda environment."""
     return next(
-        package.version for package in found if (package.ecosystem, package.name) == ("conda", "python")
+        package.version
+        for package in environment.packages
+        if (package.ecosystem, package.name) == ("conda", "python")
     )

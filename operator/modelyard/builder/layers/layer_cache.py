@@ -1,21 +1,22 @@
-"""Layers by what they were made from: an image of one layer each, tagged with the hash of that.
+"""The cache of layers in the registry: one image per layer, whose tag is the hash of the layer's inputs.
 
-They are images so that every registry takes them, and that its garbage collection keeps their blobs. All are
-in one repository, whose name no image of a user can have: Kubernetes names have no underscore.
+The entries are images, because every registry accepts images, and because the registry's garbage collection
+retains their blobs. All entries are in one repository, see LAYER_CACHE_REPOSITORY.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Final
 
+from modelyard.builder.environment.packages import Package
 from modelyard.builder.layers.image_documents import (
     CONFIG_TYPE,
     Document,
 )
-from modelyard.builder.layers.image_repository import Store
+from modelyard.builder.layers.image_repository import ImageRepository
 from modelyard.builder.layers.layer import Layer
 from modelyard.contract.registry_names import LAYER_CACHE_REPOSITORY
 from modelyard.oci import RegistryClient
@@ -28,86 +29,98 @@ from modelyard.oci.errors import (
 from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
 
-_KEPT: Final = "dev.modelyard.layer"
-"""Annotation with all that is known of the layer, as JSON."""
-_CONFIG: Final = Document.of(CONFIG_TYPE, {
+_ANNOTATION: Final = "dev.modelyard.layer"
+"""Annotation of a cache entry with its CachedLayer as JSON."""
+_EMPTY_CONFIG: Final = Document.encode(CONFIG_TYPE, {
     "architecture": "unknown", "os": "unknown", "rootfs": {"type": "layers", "diff_ids": []},
 })  # fmt: skip
-"""Of all of them alike, and so in the repository when the second one comes."""
+"""Config of every cache entry. All entries share one config, so that it is uploaded only once."""
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A layer, and what only its maker knew of it, as JSON: the packages in it, say."""
+class CachedLayer:
+    """A layer, and the packages in it."""
 
     layer: Layer
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    packages: tuple[Package, ...] = ()
 
 
-def cache_of(image: Reference) -> Reference:
-    """The repository for the layers of an image's: of <prefix>/<namespace>/<image>, below the prefix."""
+def cache_repository(image: Reference) -> Reference:
+    """Return the cache for an image: <prefix>/<cache> for an image <prefix>/<namespace>/<name>."""
     folders = image.repository.split("/")
-    return image.with_repository("/".join([*(folders[:-2] or folders[:1]), LAYER_CACHE_REPOSITORY]))
+    prefix = folders[:-2] or folders[:1]
+    return image.with_repository("/".join([*prefix, LAYER_CACHE_REPOSITORY]))
 
 
 class LayerCache:
-    """Between that repository and the one that an image goes to.
+    """Layers that builds of other images can use.
 
-    An image can be made without: a registry that does not let it be used is no failure.
+    The cache is optional: if the registry forbids its use, the builds make all layers themselves.
     """
 
     def __init__(
-        self, registry: RegistryClient, place: Store, image: Store, log: Callable[[str], None]
+        self,
+        registry: RegistryClient,
+        *,
+        cache: ImageRepository,
+        image: ImageRepository,
+        log: Callable[[str], None],
     ) -> None:
+        """`cache` is the repository of the entries, `image` that of the image under construction."""
         self._registry = registry
-        self._place = place
+        self._cache = cache
         self._image = image
         self._log = log
 
-    def take(self, key: str) -> Kept | None:
-        """Bring what was made from the same to where the image goes; None when it must be made."""
-        kept = self._find(key)
-        if kept is None:
-            return None
-        try:
-            self._image.bring(kept.layer.descriptor, self._place.repository)
-        except RegistryNotFoundError:  # the blob was deleted alone
-            return None
-        self._log(f"{kept.layer.holds}: found in the registry")
-        return kept
+    def get(self, key: str) -> CachedLayer | None:
+        """Copy the cached layer into the repository of the image, and return it. None on a cache miss.
 
-    def keep(self, key: str, kept: Kept) -> None:
-        """Share a layer that was made for the image with those to come."""
-        layer = kept.layer.descriptor
+        Raises RegistryError if the layer cannot be copied.
+        """
+        cached = self._find(key)
+        if cached is None:
+            return None
         try:
-            if self._place.mount(layer, self._image.repository) or self._place.has(layer):
-                self._put(key, kept)
+            self._image.copy_blob(cached.layer.descriptor, self._cache.repository)
+        except RegistryNotFoundError:  # someone deleted the blob but not the entry
+            return None
+        self._log(f"{cached.layer.created_by}: found in the registry")
+        return cached
+
+    def put(self, key: str, cached: CachedLayer) -> None:
+        """Add a layer of the image to the cache. An error of the registry is only logged."""
+        layer = cached.layer.descriptor
+        try:
+            if self._cache.mount_blob(layer, self._image.repository) or self._cache.has_blob(layer):
+                self._push_entry(key, cached)
         except RegistryError as error:
-            self._log(f"{kept.layer.holds}: not kept for other images: {error}")
+            self._log(f"{cached.layer.created_by}: not cached for other images: {error}")
 
-    def _find(self, key: str) -> Kept | None:
+    def _find(self, key: str) -> CachedLayer | None:
         try:
-            manifest, _ = self._registry.manifest(self._place.repository.tagged(key))
-            known = json.loads(manifest["annotations"][_KEPT])
-            return Kept(Layer(**known["layer"]), known["facts"])
-        except (RegistryNotFoundError, RegistryForbiddenError):  # some registries forbid what is not there
-            return None
-        except (KeyError, TypeError, ValueError):  # of another version
-            return None
+            manifest, _ = self._registry.manifest(self._cache.repository.tagged(key))
+            entry = json.loads(manifest["annotations"][_ANNOTATION])
+            packages = tuple(Package(**package) for package in entry["packages"])
+            return CachedLayer(Layer(**entry["layer"]), packages)
+        except (RegistryNotFoundError, RegistryForbiddenError):
+            return None  # some registries send 403 instead of 404
+        except (KeyError, TypeError, ValueError):
+            return None  # another version of the builder wrote the entry
 
-    def _put(self, key: str, kept: Kept) -> None:
-        manifest = Document.of(
+    def _push_entry(self, key: str, cached: CachedLayer) -> None:
+        manifest = Document.encode(
             OCI_MANIFEST,
             {
                 "schemaVersion": 2,
                 "mediaType": OCI_MANIFEST,
-                "config": _CONFIG.descriptor,
-                "layers": [kept.layer.descriptor],
-                "annotations": {_KEPT: json.dumps(asdict(kept), sort_keys=True)},
+                "config": _EMPTY_CONFIG.descriptor,
+                "layers": [cached.layer.descriptor],
+                "annotations": {_ANNOTATION: json.dumps(asdict(cached), sort_keys=True)},
             },
         )
+        repository = self._cache.repository
         try:
-            self._registry.put_manifest(self._place.repository, manifest.body, OCI_MANIFEST, tag=key)
-        except (RegistryNotFoundError, RegistryRefusedError):  # its configuration is not there yet
-            self._registry.upload_bytes(self._place.repository, _CONFIG.body)
-            self._registry.put_manifest(self._place.repository, manifest.body, OCI_MANIFEST, tag=key)
+            self._registry.put_manifest(repository, manifest.body, OCI_MANIFEST, tag=key)
+        except (RegistryNotFoundError, RegistryRefusedError):  # the first entry: the config is missing
+            self._registry.upload_bytes(repository, _EMPTY_CONFIG.body)
+            self._registry.put_manifest(repository, manifest.body, OCI_MANIFEST, tag=key)

@@ -1,4 +1,4 @@
-"""The layers of models: found in the registry, streamed into it from where they are, or made on the disk."""
+"""The layers with the models: from the cache, streamed from the source, or made from files on the disk."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from modelyard.builder.layers.cache_keys import model_key
-from modelyard.builder.layers.image_repository import Store
+from modelyard.builder.layers.image_repository import ImageRepository
 from modelyard.builder.layers.layer import Layer
 from modelyard.builder.layers.layer_cache import (
-    Kept,
+    CachedLayer,
     LayerCache,
 )
 from modelyard.builder.layers.tar_stream import tar_of
@@ -43,20 +43,20 @@ from modelyard.task_group import TaskGroup
 
 _HEAD_BYTES: Final = 512 * 1024
 _BLOCK_BYTES: Final = 4 * 1024
-_EACH: Final = 16
-"""Of that many blocks of the head one is a sample of the file: packing all of it would hold up the upload."""
+_BLOCK_INTERVAL: Final = 16
+"""Every 16th block of a file's head is the sample for compression. All blocks would delay the upload."""
 
 
 @dataclass(frozen=True)
 class ModelLayer:
-    """A layer with a model, and the digest of the model as it was fetched."""
+    """A layer with a model, and the digest of the model before it was unpacked."""
 
     layer: Layer
     digest: str
 
 
 class ModelLayers:
-    """Of all models of a request; each layer goes its own way beside the others."""
+    """The layers with the models of a build request, one per model, made concurrently."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class ModelLayers:
         context: FetchContext,
         log: BuildLog,
         *,
-        image: Store,
+        image: ImageRepository,
         cache: LayerCache,
         tasks: TaskGroup,
     ) -> None:
@@ -75,58 +75,65 @@ class ModelLayers:
         self._image = image
         self._cache = cache
         self._tasks = tasks
-        self._begun: dict[str, Future[ModelLayer]] = {}
-        self.left_bytes = request.limits.download_bytes
-        """What others may download."""
+        self._layers: dict[str, Future[ModelLayer]] = {}
+        self.remaining_download_bytes = request.limits.download_bytes
+        """Bytes that the rest of the build may download."""
 
-    def begin(self) -> list[ModelInput]:
-        """Start what needs no disk; the rest are those that have to be fetched. Raises SourceError."""
-        return [model for model in self._models if not self._begin(model)]
+    def start_streams(self) -> list[ModelInput]:
+        """Start the layers that need no file on the disk: cached models and models that can be streamed.
 
-    def take(self, content: ImageContent) -> None:
-        """Start with those that were fetched."""
+        Returns the other models, which the caller fetches and passes to `start_files`. Raises SourceError.
+        """
+        return [model for model in self._models if not self._start_stream(model)]
+
+    def start_files(self, content: ImageContent) -> None:
+        """Start the layers with the models that were fetched to the disk."""
         for model in self._models:
             path = self._paths[model.subject]
             files = next((placed.files for placed in content.models if placed.path == path), None)
             if files is not None:
                 name = None if model.source.unpack else next(files.iterdir()).name
                 digest = content.digests[model.subject]
-                if not self._is_found(model, name, digest):
-                    self._start(model, name, partial(self._sent, model, files, digest))
+                if not self._use_cached(model, name, digest):
+                    self._start(model, name, partial(self._push_files, model, files, digest))
 
-    def made(self) -> dict[str, ModelLayer]:
-        """All of them by subject, in the request's order."""
-        return {model.subject: self._begun[model.subject].result() for model in self._models}
+    def results(self) -> dict[str, ModelLayer]:
+        """Wait for all layers, and return them by the subject of their model, in the order of the request."""
+        return {model.subject: self._layers[model.subject].result() for model in self._models}
 
-    def _begin(self, model: ModelInput) -> bool:
+    def _start_stream(self, model: ModelInput) -> bool:
+        """Start the layer of a model, unless its file has to be on the disk first."""
         url = model.source.url or ""
         name = file_name(url) or clean_file_name(model.name) or "file"
-        if self._is_found(model, None if model.source.unpack else name, model.source.digest):
+        if self._use_cached(model, None if model.source.unpack else name, model.source.digest):
             return True
         if model.source.unpack:
             return False
         self._log.write(f"{model.subject}: {redact(url)}")
         with about(model.subject):
-            source = open_stream(model.source, name=name, limit_bytes=self.left_bytes, context=self._context)
+            source = open_stream(
+                model.source, name=name, limit_bytes=self.remaining_download_bytes, context=self._context
+            )
         if source is None:
             return False
         self._log.write(f"{model.subject}: {human(source.size)}")
-        self.left_bytes -= source.size
-        if self._is_found(model, source.name, source.expected_digest):
+        self.remaining_download_bytes -= source.size
+        if self._use_cached(model, source.name, source.expected_digest):
             source.close()
         else:
-            self._start(model, source.name, partial(self._streamed, model, source), on_cancel=source.close)
+            push = partial(self._push_stream, model, source)
+            self._start(model, source.name, push, on_cancel=source.close)
         return True
 
-    def _is_found(self, model: ModelInput, name: str | None, digest: str | None) -> bool:
+    def _use_cached(self, model: ModelInput, name: str | None, digest: str | None) -> bool:
         if digest is None:
             return False
-        kept = self._cache.take(self._key(model, name, digest))
-        if kept is None:
+        cached = self._cache.get(self._key(model, name, digest))
+        if cached is None:
             return False
-        found: Future[ModelLayer] = Future()
-        found.set_result(ModelLayer(replace(kept.layer, holds=model.subject), digest))
-        self._begun[model.subject] = found
+        result: Future[ModelLayer] = Future()
+        result.set_result(ModelLayer(replace(cached.layer, created_by=model.subject), digest))
+        self._layers[model.subject] = result
         return True
 
     def _key(self, model: ModelInput, name: str | None, digest: str) -> str:
@@ -137,53 +144,55 @@ class ModelLayers:
         self,
         model: ModelInput,
         name: str | None,
-        make: Callable[[], ModelLayer],
+        push: Callable[[], ModelLayer],
         *,
         on_cancel: Callable[[], None] = lambda: None,
     ) -> None:
-        def work() -> ModelLayer:
+        def push_and_cache() -> ModelLayer:
             with about(model.subject):
-                made = make()
-            self._tasks.start(lambda: self._cache.keep(self._key(model, name, made.digest), Kept(made.layer)))
-            return made
+                pushed = push()
+            key = self._key(model, name, pushed.digest)
+            self._tasks.start(lambda: self._cache.put(key, CachedLayer(pushed.layer)))
+            return pushed
 
-        self._begun[model.subject] = self._tasks.start(work, on_cancel=on_cancel)
+        self._layers[model.subject] = self._tasks.start(push_and_cache, on_cancel=on_cancel)
 
-    def _sent(self, model: ModelInput, files: Path, digest: str) -> ModelLayer:
+    def _push_files(self, model: ModelInput, files: Path, digest: str) -> ModelLayer:
         tar = tar_of({self._paths[model.subject]: files})
-        return ModelLayer(self._image.send(tar, model.subject), digest)
+        return ModelLayer(self._image.push_layer(tar, model.subject), digest)
 
-    def _streamed(self, model: ModelInput, source: StreamedSource) -> ModelLayer:
+    def _push_stream(self, model: ModelInput, source: StreamedSource) -> ModelLayer:
         with source:
-            file = _Peeked(source)
+            file = _SampledSource(source)
             tar = tar_of({f"{self._paths[model.subject]}/{source.name}": file})
-            layer = self._image.send(tar, model.subject, sample=file.head)
-        if source.expected_digest not in {None, source.digest}:  # read to its last byte, but not to its end
+            layer = self._image.push_layer(tar, model.subject, sample=file.sample)
+        # The tar reads the last byte of the source, but not its end, where the source checks its digest.
+        if source.expected_digest not in {None, source.digest}:
             raise DigestMismatchError(
-                f"the file has the digest {source.digest}, not {source.expected_digest}"
+                f"the file has the digest {source.digest}, not {source.expected_digest}:"
+                " correct the digest, or the file at the url"
             )
         return ModelLayer(layer, source.digest)
 
 
-class _Peeked:
-    """A file whose first bytes are looked at before all of it is read, in one go."""
+class _SampledSource:
+    """A source whose head is read once, both as a sample and as the beginning of the first `open`."""
 
     def __init__(self, source: StreamedSource) -> None:
         self.size = source.size
         self._source = source
-        self._begun: Iterator[bytes] | None = None
+        self._first_read: Iterator[bytes] | None = None
 
-    def head(self) -> bytes:
+    def sample(self) -> bytes:
         chunks = self._source.open(0)
-        seen: list[bytes] = []
-        while sum(map(len, seen)) < _HEAD_BYTES and (chunk := next(chunks, None)) is not None:
-            seen.append(chunk)
-        self._begun = chain(seen, chunks)
-        head = b"".join(seen)
-        return b"".join(
-            head[start : start + _BLOCK_BYTES] for start in range(0, len(head), _EACH * _BLOCK_BYTES)
-        )
+        head_chunks: list[bytes] = []
+        while sum(map(len, head_chunks)) < _HEAD_BYTES and (chunk := next(chunks, None)) is not None:
+            head_chunks.append(chunk)
+        self._first_read = chain(head_chunks, chunks)
+        head = b"".join(head_chunks)
+        starts = range(0, len(head), _BLOCK_INTERVAL * _BLOCK_BYTES)
+        return b"".join(head[start : start + _BLOCK_BYTES] for start in starts)
 
     def open(self, offset: int) -> Iterator[bytes]:
-        begun, self._begun = self._begun, None
-        return begun if begun and not offset else self._source.open(offset)
+        first_read, self._first_read = self._first_read, None
+        return first_read if first_read and offset == 0 else self._source.open(offset)

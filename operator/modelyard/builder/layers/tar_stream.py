@@ -1,6 +1,7 @@
-"""Tars that are made while they are read: they take neither memory nor disk, however large the files are.
+"""Tar archives that are generated while they are read, without memory or disk for the content of the files.
 
-Equal content gives equal bytes on any machine: one order, one owner, one time, two modes, one format.
+Equal content gives equal bytes on every machine: the order of entries, owner, time, modes and format are
+fixed.
 """
 
 from __future__ import annotations
@@ -10,68 +11,67 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final, Protocol
+from typing import Final
 
-TIME: Final = 315532800
-"""1980-01-01: zip files, which drivers may make of what they find, know no earlier one."""
+from modelyard.streams.readable import SizedReadableAt
+
+FILE_TIME: Final = 315532800
+"""1980-01-01, the modification time of all files.
+
+A driver may make zip files of them, whose format has no earlier time.
+"""
 CHUNK_BYTES: Final = 1024 * 1024
 
-
-class Piece(Protocol):
-    """Bytes whose number is known, readable from any of them on."""
-
-    @property
-    def size(self) -> int: ...
-
-    def open(self, offset: int) -> Iterator[bytes]: ...
-
-
-Content = Path | bytes | Piece
+EntryContent = Path | bytes | SizedReadableAt
 """A file or a whole folder of the disk, or the content of one file."""
 
 
-class Tar:
-    """Pieces one after another, as a `Piece` again."""
+class TarStream:
+    """A tar archive as a SizedReadableAt: its parts one after another."""
 
-    def __init__(self, pieces: Iterable[Piece]) -> None:
-        self._pieces: Sequence[Piece] = tuple(pieces)
-        self.size = sum(piece.size for piece in self._pieces)
+    def __init__(self, parts: Iterable[SizedReadableAt]) -> None:
+        self._parts: Sequence[SizedReadableAt] = tuple(parts)
+        self.size = sum(part.size for part in self._parts)
 
     def open(self, offset: int = 0) -> Iterator[bytes]:
-        """Chunks of about CHUNK_BYTES, large ones as they come."""
-        return _merged(self._chunks(offset))
+        """Return the bytes from `offset` on, in chunks of about CHUNK_BYTES or larger."""
+        return _join_small(self._chunks(offset))
 
     def _chunks(self, offset: int) -> Iterator[bytes]:
-        for piece in self._pieces:
-            if offset >= piece.size:
-                offset -= piece.size
+        for part in self._parts:
+            if offset >= part.size:
+                offset -= part.size
                 continue
-            yield from piece.open(offset)
+            yield from part.open(offset)
             offset = 0
 
 
-def tar_of(content: Mapping[str, Content]) -> Tar:
-    """The tar of what is to be at each path, with all folders above: nobody else may give them a mode."""
-    entries: dict[PurePosixPath, Content | None] = {}
-    for name, found in content.items():
-        entries |= _entries(PurePosixPath(name.lstrip("/")), found)
+def tar_of(content: Mapping[str, EntryContent]) -> TarStream:
+    """Return the tar with a content at each path.
+
+    The tar has an entry for each parent folder too, so that the folders have the same mode in every image.
+    """
+    entries: dict[PurePosixPath, EntryContent | None] = {}
+    for name, item in content.items():
+        entries |= _entries(PurePosixPath(name.lstrip("/")), item)
     for path in tuple(entries):
         entries |= {parent: None for parent in path.parents[:-1] if parent not in entries}
-    pieces = [piece for path in sorted(entries) for piece in _pieces(str(path), entries[path])]
-    return Tar((*pieces, _Memory(bytes(2 * tarfile.BLOCKSIZE))))
+    parts = [part for path in sorted(entries) for part in _parts(str(path), entries[path])]
+    end_of_archive = _Memory(bytes(2 * tarfile.BLOCKSIZE))
+    return TarStream((*parts, end_of_archive))
 
 
-def _entries(path: PurePosixPath, content: Content) -> dict[PurePosixPath, Content | None]:
-    """The entries for one path; None stands for a folder."""
+def _entries(path: PurePosixPath, content: EntryContent) -> dict[PurePosixPath, EntryContent | None]:
+    """Return the entries for a path and everything below. None stands for a folder."""
     if not isinstance(content, Path) or content.is_symlink() or not content.is_dir():
         return {path: content}
-    found: dict[PurePosixPath, Content | None] = {path: None}
+    entries: dict[PurePosixPath, EntryContent | None] = {path: None}
     for child in content.iterdir():
-        found |= _entries(path / child.name, child)
-    return found
+        entries |= _entries(path / child.name, child)
+    return entries
 
 
-def _pieces(name: str, content: Content | None) -> Iterator[Piece]:
+def _parts(name: str, content: EntryContent | None) -> Iterator[SizedReadableAt]:
     if content is None:
         yield _header(name, 0, tarfile.DIRTYPE, executable=True)
     elif isinstance(content, Path) and content.is_symlink():
@@ -82,24 +82,26 @@ def _pieces(name: str, content: Content | None) -> Iterator[Piece]:
         yield _header(name, state.st_size, tarfile.REGTYPE, executable=executable)
         yield from _padded(_File(content, state.st_size))
     else:
-        piece = _Memory(content) if isinstance(content, bytes) else content
-        yield _header(name, piece.size, tarfile.REGTYPE)
-        yield from _padded(piece)
+        data = _Memory(content) if isinstance(content, bytes) else content
+        yield _header(name, data.size, tarfile.REGTYPE)
+        yield from _padded(data)
 
 
-def _header(name: str, size: int, kind: bytes, *, executable: bool = False, target: str = "") -> Piece:
+def _header(
+    name: str, size: int, entry_type: bytes, *, executable: bool = False, target: str = ""
+) -> SizedReadableAt:
     entry = tarfile.TarInfo(name)
     entry.size = size
-    entry.type = kind
+    entry.type = entry_type
     entry.mode = 0o755 if executable else 0o644
-    entry.mtime = TIME
+    entry.mtime = FILE_TIME
     entry.linkname = target
     return _Memory(entry.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape"))
 
 
-def _padded(piece: Piece) -> Iterator[Piece]:
-    yield piece
-    yield _Memory(bytes(-piece.size % tarfile.BLOCKSIZE))
+def _padded(data: SizedReadableAt) -> Iterator[SizedReadableAt]:
+    yield data
+    yield _Memory(bytes(-data.size % tarfile.BLOCKSIZE))
 
 
 @dataclass(frozen=True)
@@ -126,19 +128,19 @@ class _File:
                 yield chunk
 
 
-def _merged(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Small chunks together: a folder of many files is not sent in thousands of writes."""
-    small = bytearray()
+def _join_small(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield small chunks joined, so that a folder of many files is not sent in thousands of writes."""
+    buffer = bytearray()
     for chunk in chunks:
         if len(chunk) < CHUNK_BYTES // 4:
-            small += chunk
+            buffer += chunk
         else:
-            if small:
-                yield bytes(small)
-                small.clear()
+            if buffer:
+                yield bytes(buffer)
+                buffer.clear()
             yield chunk
-        if len(small) >= CHUNK_BYTES:
-            yield bytes(small)
-            small.clear()
-    if small:
-        yield bytes(small)
+        if len(buffer) >= CHUNK_BYTES:
+            yield bytes(buffer)
+            buffer.clear()
+    if buffer:
+        yield bytes(buffer)

@@ -1,4 +1,4 @@
-"""A registry with a base image in it, and builds that go to it."""
+"""A fake registry with a base image, and builds that push to it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from modelyard.contract.build_request import (
 )
 from modelyard.retry import Retry
 
-BASE_LAYER = b"the base's files"
+BASE_LAYER = b"files of the base image"
 BASE_CONFIG = {
     "architecture": "amd64",
     "os": "linux",
@@ -40,7 +40,7 @@ BASE_CONFIG = {
 
 
 class Builds:
-    """Builds into a registry in memory; packages are files that only say how often they were installed."""
+    """Builds into a fake registry. `installed` records each installation of packages instead of pip."""
 
     def __init__(self, fake: FakeRegistry, web: WebServer, folder: Path, retry: Retry) -> None:
         self.fake = fake
@@ -89,27 +89,27 @@ class Builds:
         return LayerBuilder(platform="linux/amd64").publish(request, workspace, self._context, self.log)
 
     def manifest(self, digest: str, image: str = "ns/image") -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.fake.manifests[f"prefix/{image}", digest])
-        return found
+        manifest: dict[str, Any] = json.loads(self.fake.manifests[f"prefix/{image}", digest])
+        return manifest
 
     def config(self, digest: str) -> dict[str, Any]:
-        """The configuration of an image."""
+        """Return the config of an image."""
         blob = self.fake.blobs["prefix/ns/image", self.manifest(digest)["config"]["digest"]]
-        found: dict[str, Any] = json.loads(blob)
-        return found
+        config: dict[str, Any] = json.loads(blob)
+        return config
 
     def files(self, digest: str) -> dict[str, bytes]:
-        """Content of all files in the layers above the base."""
-        found: dict[str, bytes] = {}
+        """Return the content of all files in the layers above the base image."""
+        files: dict[str, bytes] = {}
         for layer in self.manifest(digest)["layers"][1:]:
             with tarfile.open(fileobj=io.BytesIO(self.fake.blobs["prefix/ns/image", layer["digest"]])) as tar:
                 for entry in tar:
                     file = tar.extractfile(entry) if entry.isreg() else None
-                    found |= {entry.name: file.read()} if file else {}
-        return found
+                    files |= {entry.name: file.read()} if file else {}
+        return files
 
-    def sent(self) -> int:
-        """Bytes of all uploads until now."""
+    def sent_bytes(self) -> int:
+        """Return the bytes of all uploads so far."""
         return sum(call.size for call in self.fake.calls if "/uploads/" in call.path)
 
     def runtime(self, _: Target, folder: Path, _settings: PipSettings, _log: BuildLog) -> None:
@@ -120,10 +120,10 @@ class Builds:
     ) -> None:
         self._install(requirements, folder / f"lib/python{target.minor}/site-packages/x.py")
 
-    def _install(self, what: str, file: Path) -> None:
-        self.installed.append(what)
+    def _install(self, name: str, file: Path) -> None:
+        self.installed.append(name)
         file.parent.mkdir(parents=True)
-        file.write_text(what)
+        file.write_text(name)
 
 
 @pytest.fixture

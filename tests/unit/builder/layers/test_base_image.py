@@ -1,3 +1,5 @@
+"""Base images in a registry."""
+
 from __future__ import annotations
 
 import json
@@ -10,7 +12,7 @@ from tests.unit.oci.fake_registry import (
     digest_of,
 )
 
-from modelyard.builder.layers.base_image import read_base
+from modelyard.builder.layers.base_image import read_base_image
 from modelyard.contract.errors import (
     BaseImageNotFoundError,
     BaseImageUnfitError,
@@ -25,8 +27,8 @@ LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 DIGEST = "sha256:" + "1" * 64
 
 
-class Bases:
-    """Base images in a registry."""
+class BaseImages:
+    """Base images in a registry, and the function under test."""
 
     def __init__(self, fake: FakeRegistry, registry: RegistryClient) -> None:
         self.fake = fake
@@ -34,7 +36,7 @@ class Bases:
         self.name = f"{fake.address}/python:1"
 
     def add(self, tag: str = "1", *, layer_type: str = LAYER, diff_ids: int = 1) -> str:
-        """The digest of an image of one layer."""
+        """Push an image of one layer, and return its digest."""
         config = json.dumps({"os": tag, "rootfs": {"diff_ids": [DIGEST] * diff_ids}}).encode()
         self.fake.blobs["python", digest_of(config)] = config
         layer = {"mediaType": layer_type, "digest": DIGEST, "size": 1, "urls": []}
@@ -46,16 +48,16 @@ class Bases:
         return digest_of(body)
 
     def read(self) -> Any:
-        return read_base(self._registry, self.name, "linux/amd64")
+        return read_base_image(self._registry, self.name, "linux/amd64")
 
 
 @pytest.fixture
-def bases(fake: FakeRegistry, retry: Retry) -> Iterator[Bases]:
+def bases(fake: FakeRegistry, retry: Retry) -> Iterator[BaseImages]:
     with RegistryClient(RegistryAccess(), retry=retry) as registry:
-        yield Bases(fake, registry)
+        yield BaseImages(fake, registry)
 
 
-def test_an_image(bases: Bases) -> None:
+def test_base_image_is_pinned_and_its_layers_have_oci_types(bases: BaseImages) -> None:
     digest = bases.add()
     base = bases.read()
     assert str(base.reference) == f"{bases.fake.address}/python@{digest}"
@@ -64,7 +66,7 @@ def test_an_image(bases: Bases) -> None:
     )
 
 
-def test_the_image_of_the_platform(bases: Bases) -> None:
+def test_index_yields_the_image_for_the_platform(bases: BaseImages) -> None:
     platforms = ("linux/arm64", "linux/amd64", "unknown/unknown")
     entries = [
         {
@@ -80,7 +82,7 @@ def test_the_image_of_the_platform(bases: Bases) -> None:
         bases.read()
 
 
-def _damaged(bases: Bases) -> None:
+def _damaged(bases: BaseImages) -> None:
     bases.put("1", {"config": {}, "layers": []})
 
 
@@ -88,14 +90,18 @@ def _damaged(bases: Bases) -> None:
     ("put", "error", "message"),
     [
         (lambda _: None, BaseImageNotFoundError, "python:1 does not exist"),
-        (lambda bases: bases.add(diff_ids=2), BaseImageUnfitError, "not those of its configuration"),
-        (lambda bases: bases.add(layer_type="windows"), BaseImageUnfitError, "of the type windows"),
+        (lambda bases: bases.add(diff_ids=2), BaseImageUnfitError, "list different layers"),
+        (
+            lambda bases: bases.add(layer_type="windows"),
+            BaseImageUnfitError,
+            "of the unsupported type windows",
+        ),
         (_damaged, RegistryRefusedError, "is not an image"),
     ],
-    ids=["missing", "contradictory", "foreign", "damaged"],
+    ids=["missing", "contradictory", "unsupported layer", "damaged"],
 )
-def test_images_that_nothing_can_stand_on(
-    bases: Bases, put: Any, error: type[BuildFailedError], message: str
+def test_unusable_base_image_is_refused(
+    bases: BaseImages, put: Any, error: type[BuildFailedError], message: str
 ) -> None:
     put(bases)
     with pytest.raises(error, match=message):

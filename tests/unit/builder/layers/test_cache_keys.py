@@ -1,3 +1,5 @@
+"""Keys of the layer cache."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -10,7 +12,7 @@ from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.layers.cache_keys import conda_key
 
 FILE = CondaFile(("python=3.12", "numpy"), variables={"A": "1"})
-ASKED: dict[str, Any] = {
+INPUTS: dict[str, Any] = {
     "file": FILE,
     "requirements": "scipy\n",
     "python": None,
@@ -33,8 +35,8 @@ ASKED: dict[str, Any] = {
         {"registrations": {"manifest": "2"}},
     ],
 )
-def test_another_conda_environment_is_another_layer(change: dict[str, Any]) -> None:
-    assert conda_key(**ASKED | change) != conda_key(**ASKED)
+def test_conda_key_changes_with_the_packages(change: dict[str, Any]) -> None:
+    assert conda_key(**INPUTS | change) != conda_key(**INPUTS)
 
 
 @pytest.mark.parametrize(
@@ -46,5 +48,5 @@ def test_another_conda_environment_is_another_layer(change: dict[str, Any]) -> N
         {"registrations": {"manifest": "1", "model m": "2"}},
     ],
 )
-def test_what_does_not_change_a_conda_environment(change: dict[str, Any]) -> None:
-    assert conda_key(**ASKED | change) == conda_key(**ASKED)
+def test_conda_key_ignores_inputs_that_do_not_change_the_packages(change: dict[str, Any]) -> None:
+    assert conda_key(**INPUTS | change) == conda_key(**INPUTS)

@@ -1,3 +1,5 @@
+"""The manifest and the config of an image."""
+
 from __future__ import annotations
 
 import json
@@ -6,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.builder.docker.dockerfile import dockerfile
-from modelyard.builder.layers.base_image import Base
+from modelyard.builder.layers.base_image import BaseImage
 from modelyard.builder.layers.image_documents import (
     image_config,
     image_manifest,
@@ -22,48 +24,48 @@ LAYER = Layer(
 CONTENT = ImageContent((), Path("app"), "driver.py", "/var/azureml-models/m", "numpy")
 
 
-def _base(config: dict[str, Any] | None = None, **fields: Any) -> Base:
+def _base(config: dict[str, Any] | None = None, **fields: Any) -> BaseImage:
     layers = ({"mediaType": "tar", "digest": DIGEST, "size": 5},)
     rootfs = {"rootfs": {"type": "layers", "diff_ids": [DIGEST]}}
     whole = (
         {"os": "linux", "architecture": "arm64", "variant": "v8", "config": config or {}} | rootfs | fields
     )
-    return Base(Reference("r.example", "python", digest=DIGEST), layers, whole)
+    return BaseImage(Reference("r.example", "python", digest=DIGEST), layers, whole)
 
 
-def _config(base: Base) -> dict[str, Any]:
+def _config(base: BaseImage) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(image_config(base, [LAYER], CONTENT.variables, {"l": "1"}).body)
     return document
 
 
-def _variables(base: Base) -> dict[str, str]:
+def _variables(base: BaseImage) -> dict[str, str]:
     return dict(variable.split("=", 1) for variable in _config(base)["config"]["Env"])
 
 
-def test_it_means_what_the_dockerfile_says() -> None:
-    """The words of the Dockerfile's last stage, one by one; packages are found in another way."""
+def test_config_has_the_effect_of_the_dockerfile() -> None:
+    """Each instruction of the Dockerfile's last stage has a field. Only the path of packages differs."""
     base = _base({"Env": ["PATH=/bin", "PYTHONPATH=/theirs"], "Entrypoint": ["/entry"]})
     config = _config(base)["config"]
     text = dockerfile("base:1", CONTENT, ca_bundle=False, pip_conf=False).split("FROM base:1\n")[1]
-    said: dict[str, list[str]] = {}
+    instructions: dict[str, list[str]] = {}
     for line in text.splitlines():
-        word, _, rest = line.partition(" ")
-        said.setdefault(word, []).append(rest)
-    assert said["ENTRYPOINT"] == ["[]"]
+        name, _, arguments = line.partition(" ")
+        instructions.setdefault(name, []).append(arguments)
+    assert instructions["ENTRYPOINT"] == ["[]"]
     assert "Entrypoint" not in config
-    assert config["Cmd"] == json.loads(said["CMD"][0])
-    assert config["User"] == said["USER"][0]
-    assert config["WorkingDir"] == said["WORKDIR"][0]
-    assert config["StopSignal"] == said["STOPSIGNAL"][0]
-    assert config["ExposedPorts"] == {f"{said['EXPOSE'][0]}/tcp": {}}
-    wanted: dict[str, str] = {}
-    for pair in shlex.split(" ".join(said["ENV"])):
+    assert config["Cmd"] == json.loads(instructions["CMD"][0])
+    assert config["User"] == instructions["USER"][0]
+    assert config["WorkingDir"] == instructions["WORKDIR"][0]
+    assert config["StopSignal"] == instructions["STOPSIGNAL"][0]
+    assert config["ExposedPorts"] == {f"{instructions['EXPOSE'][0]}/tcp": {}}
+    variables: dict[str, str] = {}
+    for pair in shlex.split(" ".join(instructions["ENV"])):
         name, value = pair.split("=", 1)
-        wanted[name] = value.replace("$PATH", "/bin").replace("${PYTHONPATH:+:$PYTHONPATH}", ":/theirs")
-    assert _variables(base) == wanted | {"PYTHONUSERBASE": "/opt/modelyard/environment"}
+        variables[name] = value.replace("$PATH", "/bin").replace("${PYTHONPATH:+:$PYTHONPATH}", ":/theirs")
+    assert _variables(base) == variables | {"PYTHONUSERBASE": "/opt/modelyard/environment"}
 
 
-def test_what_is_taken_over_from_the_base() -> None:
+def test_config_inherits_fields_of_the_base_image() -> None:
     config = _config(
         _base(
             {
@@ -85,18 +87,18 @@ def test_what_is_taken_over_from_the_base() -> None:
     assert "OnBuild" not in settings
 
 
-def test_a_base_that_says_nothing() -> None:
+def test_path_and_python_path_have_defaults_without_those_of_a_base_image() -> None:
     variables = _variables(_base())
     assert variables["PATH"].startswith("/opt/modelyard/environment/bin:/usr/local/sbin:")
     assert variables["PYTHONPATH"] == "/opt/modelyard/runtime"
 
 
-def test_the_history_has_an_entry_for_each_layer() -> None:
-    theirs = [{"created_by": "a"}, {"created_by": "b", "empty_layer": True}]
-    for base in (_base(history=theirs), _base(history=theirs[1:]), _base()):
+def test_history_has_an_entry_for_each_layer() -> None:
+    base_history = [{"created_by": "a"}, {"created_by": "b", "empty_layer": True}]
+    for base in (_base(history=base_history), _base(history=base_history[1:]), _base()):
         history = _config(base)["history"]
         assert sum(not entry.get("empty_layer") for entry in history) == 2
-    assert _config(_base(history=theirs))["history"][:2] == theirs
+    assert _config(_base(history=base_history))["history"][:2] == base_history
 
 
 def test_equal_content_gives_equal_bytes() -> None:
@@ -106,7 +108,7 @@ def test_equal_content_gives_equal_bytes() -> None:
     assert json.loads(one.body)["created"] == "1980-01-01T00:00:00Z"
 
 
-def test_the_manifest() -> None:
+def test_manifest_lists_layers_and_names_the_base_image() -> None:
     config = image_config(_base(), [LAYER], {}, {})
     assert json.loads(image_manifest(_base(), [LAYER], config).body) == {
         "schemaVersion": 2,

@@ -1,3 +1,5 @@
+"""Builds of whole images by the Layers builder."""
+
 from __future__ import annotations
 
 import base64
@@ -6,7 +8,7 @@ import io
 import json
 import random
 import sys
-import time
+import threading
 import zipfile
 
 import pytest
@@ -41,7 +43,7 @@ from modelyard.contract.errors import (
 from modelyard.oci.errors import RegistryForbiddenError
 
 MODEL = bytes(range(256)) * 5000
-"""More than is read of a source before it is sent."""
+"""Larger than the head that is sampled before an upload starts."""
 
 
 @pytest.fixture(autouse=True)
@@ -53,11 +55,11 @@ def _models(builds: Builds) -> None:
 def _zip() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("deep/a"), "1")  # with a time of its own it would change
+        archive.writestr(zipfile.ZipInfo("deep/a"), "1")  # ZipInfo has a constant time
     return buffer.getvalue()
 
 
-def test_an_image(builds: Builds) -> None:
+def test_image_contains_runtime_packages_driver_and_model(builds: Builds) -> None:
     digest = builds.publish(builds.request(builds.model(), pip_requirements="numpy"))
     assert builds.files(digest) == {
         "opt/modelyard/runtime/modelyard/__init__.py": b"runtime",
@@ -68,25 +70,25 @@ def test_an_image(builds: Builds) -> None:
     assert builds.fake.manifests["prefix/ns/image", "t"] == builds.fake.manifests["prefix/ns/image", digest]
 
 
-def test_the_bases_layers_are_shared_and_named_as_oci_has_them(builds: Builds) -> None:
+def test_base_layers_are_mounted_with_oci_media_types(builds: Builds) -> None:
     digest = builds.publish(builds.request())
     assert builds.manifest(digest)["layers"][0] == {
         "mediaType": "application/vnd.oci.image.layer.v1.tar",
         "digest": digest_of(BASE_LAYER),
         "size": len(BASE_LAYER),
     }
-    mounts = [call.path for call in builds.fake.asked("POST") if "from=bases%2Fpython" in call.path]
+    mounts = [call.path for call in builds.fake.requests("POST") if "from=bases%2Fpython" in call.path]
     assert len(mounts) == 1
     assert builds.fake.blobs["prefix/ns/image", digest_of(BASE_LAYER)] == BASE_LAYER
 
 
-def test_the_bases_layers_are_copied_where_nothing_is_shared(builds: Builds, fake: FakeRegistry) -> None:
+def test_base_layers_are_copied_if_the_registry_refuses_mounts(builds: Builds, fake: FakeRegistry) -> None:
     fake.refuse = lambda call: (405, {}) if "mount=" in call.path else None
     builds.publish(builds.request())
     assert fake.blobs["prefix/ns/image", digest_of(BASE_LAYER)] == BASE_LAYER
 
 
-def test_a_base_of_another_registry_is_copied(builds: Builds) -> None:
+def test_base_layers_of_another_registry_are_copied(builds: Builds) -> None:
     other = FakeRegistry()
     try:
         request = builds.request()
@@ -97,19 +99,19 @@ def test_a_base_of_another_registry_is_copied(builds: Builds) -> None:
         other.stop()
 
 
-def test_diff_ids_and_layers_are_in_one_order(builds: Builds) -> None:
-    """The model shrinks, so that its layer is not its tar."""
+def test_diff_ids_have_the_order_of_the_layers(builds: Builds) -> None:
+    """The model is compressible, so that its layer is not its tar."""
     digest = builds.publish(builds.request(builds.model(), pip_requirements="numpy"))
     layers = builds.manifest(digest)["layers"]
     blobs = [builds.fake.blobs["prefix/ns/image", layer["digest"]] for layer in layers]
-    is_packed = [layer["mediaType"].endswith("+gzip") for layer in layers]
-    assert is_packed == [False, False, False, False, True]
-    tars = [gzip.decompress(blob) if packed else blob for blob, packed in zip(blobs, is_packed, strict=True)]
+    is_gzip = [layer["mediaType"].endswith("+gzip") for layer in layers]
+    assert is_gzip == [False, False, False, False, True]
+    tars = [gzip.decompress(blob) if gzipped else blob for blob, gzipped in zip(blobs, is_gzip, strict=True)]
     assert builds.config(digest)["rootfs"]["diff_ids"] == [digest_of(tar) for tar in tars]
 
 
-def test_weights_behind_a_long_text_are_not_packed(builds: Builds) -> None:
-    """As safetensors has them: what a file begins with says little of it."""
+def test_weights_after_a_long_text_are_not_compressed(builds: Builds) -> None:
+    """A safetensors file begins with text, which is no sample of its weights."""
     weights = b" " * 200_000 + random.Random(1).randbytes(2_000_000)
     builds.web.answer = lambda _: Answer(body=weights)
     digest = builds.publish(builds.request(builds.model()))
@@ -121,58 +123,60 @@ def test_equal_inputs_give_equal_images(builds: Builds, fake: FakeRegistry) -> N
     first = builds.publish(request)
     fake.manifests = {key: body for key, body in fake.manifests.items() if key[0] == "bases/python"}
     assert builds.publish(request) == first
-    assert sorted(builds.installed) == ["numpy", "numpy", "runtime", "runtime"]  # side by side
+    assert sorted(builds.installed) == ["numpy", "numpy", "runtime", "runtime"]  # in any order
 
 
-def test_a_second_image_with_the_same_environment_gets_it_without_a_byte(builds: Builds) -> None:
+def test_second_image_with_the_same_environment_sends_only_its_driver(builds: Builds) -> None:
     builds.publish(builds.request(pip_requirements="numpy"))
-    before = len(builds.fake.asked("PATCH"))
+    before = len(builds.fake.requests("PATCH"))
     digest = builds.publish(builds.request(image="other/image", pip_requirements="numpy"))
     assert sorted(builds.installed) == ["numpy", "runtime"]
-    sent = builds.fake.asked("PATCH")[before:]
+    sent = builds.fake.requests("PATCH")[before:]
     assert len(sent) == 1  # the driver
     first, second = builds.manifest("t"), builds.manifest(digest, "other/image")
     assert second["layers"][:3] == first["layers"][:3]
 
 
-def test_other_requirements_are_another_environment(builds: Builds) -> None:
+def test_other_requirements_or_registration_install_another_environment(builds: Builds) -> None:
     builds.publish(builds.request(pip_requirements="numpy"))
     builds.publish(builds.request(pip_requirements="numpy==2"))
     builds.publish(builds.request(pip_requirements="numpy", registrations={"manifest": "again"}))
     assert sorted(builds.installed) == ["numpy", "numpy", "numpy==2", "runtime"]
 
 
-def test_a_cached_layer_whose_blob_is_gone_is_made_again(builds: Builds, fake: FakeRegistry) -> None:
+def test_cached_layer_without_its_blob_is_made_again(builds: Builds, fake: FakeRegistry) -> None:
     builds.publish(builds.request(pip_requirements="numpy"))
     for key in [key for key in fake.blobs if key[0].startswith("prefix/")]:
         del fake.blobs[key]
     builds.publish(builds.request(pip_requirements="numpy"))
-    assert sorted(builds.installed) == ["numpy", "numpy", "runtime", "runtime"]  # side by side
+    assert sorted(builds.installed) == ["numpy", "numpy", "runtime", "runtime"]  # in any order
 
 
-def test_images_are_made_without_the_cache_where_it_is_forbidden(builds: Builds, fake: FakeRegistry) -> None:
+def test_image_is_built_without_a_forbidden_cache(builds: Builds, fake: FakeRegistry) -> None:
     fake.refuse = lambda call: (403, {}) if "/layer__cache/" in call.path else None
     digest = builds.publish(builds.request(pip_requirements="numpy"))
     assert len(builds.manifest(digest)["layers"]) == 4
-    assert "not kept for other images" in builds.out.getvalue()
+    assert "not cached for other images" in builds.out.getvalue()
 
 
 @pytest.mark.parametrize("status", [400, 404])
-def test_layers_are_kept_with_a_configuration_that_is_sent_once(
-    builds: Builds, fake: FakeRegistry, status: int
-) -> None:
-    fake.misses = status
+def test_config_of_cache_entries_is_sent_once(builds: Builds, fake: FakeRegistry, status: int) -> None:
+    fake.missing_blob_status = status
     for requirements in ("numpy", "numpy", "numpy==2"):
         builds.publish(builds.request(pip_requirements=requirements))
     assert sorted(builds.installed) == ["numpy", "numpy==2", "runtime"]
-    kept = [json.loads(body) for (where, _), body in fake.manifests.items() if where == "prefix/layer__cache"]
-    (config,) = {manifest["config"]["digest"] for manifest in kept}
-    sent = [call for call in fake.asked("PUT") if "/layer__cache/blobs/" in call.path]
+    entries = [
+        json.loads(body)
+        for (repository, _), body in fake.manifests.items()
+        if repository == "prefix/layer__cache"
+    ]
+    (config,) = {manifest["config"]["digest"] for manifest in entries}
+    sent = [call for call in fake.requests("PUT") if "/layer__cache/blobs/" in call.path]
     assert all(config.removeprefix("sha256:") in call.path for call in sent)
-    assert len(sent) <= 2  # two layers may be the first, side by side
+    assert len(sent) <= 2  # two concurrent layers may both be the first entry
 
 
-def test_a_model_with_a_known_digest_is_not_fetched_again(builds: Builds) -> None:
+def test_model_with_a_cached_digest_is_not_fetched(builds: Builds) -> None:
     model = builds.model(digest=digest_of(MODEL))
     builds.publish(builds.request(model))
     asked = len(builds.web.asked)
@@ -182,7 +186,7 @@ def test_a_model_with_a_known_digest_is_not_fetched_again(builds: Builds) -> Non
     assert builds.manifest(digest, "ns/other")["layers"][-1] == layer
 
 
-def test_an_unpacked_model_with_a_known_digest_is_not_fetched_again(builds: Builds) -> None:
+def test_unpacked_model_with_a_cached_digest_is_not_fetched(builds: Builds) -> None:
     model = builds.model("/model.zip", unpack=True)
     digest = builds.publish(builds.request(model))
     assert builds.files(digest)["var/azureml-models/m/deep/a"] == b"1"
@@ -191,14 +195,14 @@ def test_an_unpacked_model_with_a_known_digest_is_not_fetched_again(builds: Buil
     assert len(builds.web.asked) == asked
 
 
-def test_a_digest_does_not_give_away_the_model_of_another_namespace(builds: Builds) -> None:
+def test_digest_does_not_give_access_to_a_model_of_another_namespace(builds: Builds) -> None:
     builds.publish(builds.request(builds.model(digest=digest_of(MODEL))))
     stolen = builds.model("/nothing", digest=digest_of(MODEL))
     with pytest.raises(SourceNotFoundError):
         builds.publish(builds.request(stolen, image="other/image"))
 
 
-def test_an_artifact_is_known_by_its_manifest(builds: Builds, fake: FakeRegistry) -> None:
+def test_artifact_is_cached_by_the_digest_of_its_manifest(builds: Builds, fake: FakeRegistry) -> None:
     layer = {
         "digest": digest_of(MODEL),
         "size": len(MODEL),
@@ -209,12 +213,12 @@ def test_an_artifact_is_known_by_its_manifest(builds: Builds, fake: FakeRegistry
     model = ModelInput(name="m", version=1, source=Source(url=f"oci://{fake.address}/models/m:1"))
     digest = builds.publish(builds.request(model))
     assert builds.files(digest)["var/azureml-models/m/f"] == MODEL
-    before = builds.sent()
+    before = builds.sent_bytes()
     builds.publish(builds.request(model, labels={"another": "image"}))
-    assert builds.sent() - before < len(MODEL)
+    assert builds.sent_bytes() - before < len(MODEL)
 
 
-def test_several_models_are_a_layer_each(builds: Builds) -> None:
+def test_each_model_is_a_layer(builds: Builds) -> None:
     models = [
         builds.model(),
         builds.model("/other.bin", version=2),
@@ -229,15 +233,15 @@ def test_several_models_are_a_layer_each(builds: Builds) -> None:
     }
 
 
-def test_a_changed_model_is_all_that_is_sent(builds: Builds) -> None:
+def test_build_of_a_changed_model_sends_only_the_model(builds: Builds) -> None:
     builds.publish(builds.request(builds.model(), pip_requirements="numpy"))
-    before = builds.sent()
+    before = builds.sent_bytes()
     builds.publish(builds.request(builds.model("/other.bin"), pip_requirements="numpy"))
     assert sorted(builds.installed) == ["numpy", "runtime"]
-    assert builds.sent() - before < 40_000  # of a few small documents and two small tars
+    assert builds.sent_bytes() - before < 40_000  # a few small documents and two small tars
 
 
-def test_a_wrong_digest_leaves_nothing_that_refers_to_the_model(builds: Builds, fake: FakeRegistry) -> None:
+def test_wrong_digest_leaves_no_reference_to_the_model(builds: Builds, fake: FakeRegistry) -> None:
     wrong = "sha256:" + "0" * 64
     with pytest.raises(DigestMismatchError) as failure:
         builds.publish(builds.request(builds.model(digest=wrong)))
@@ -248,15 +252,15 @@ def test_a_wrong_digest_leaves_nothing_that_refers_to_the_model(builds: Builds, 
     assert not fake.sessions
 
 
-def test_an_upload_that_breaks_goes_on(builds: Builds, fake: FakeRegistry) -> None:
-    builds.publish(builds.request())  # runtime and driver are there
+def test_broken_upload_is_resumed(builds: Builds, fake: FakeRegistry) -> None:
+    builds.publish(builds.request())  # caches runtime and driver
     fake.break_after = [20_000]
     model = AssetInput(id="driver", source=Source(content="def run(x): ...  # changed"))
     digest = builds.publish(builds.request(builds.model(), assets=(model,)))
     assert builds.files(digest)["var/azureml-models/m/model.bin"] == MODEL
 
 
-def test_a_source_that_breaks_goes_on(builds: Builds) -> None:
+def test_broken_download_is_resumed(builds: Builds) -> None:
     broken = [True]
 
     def answer(asked):
@@ -274,24 +278,25 @@ def test_a_source_that_breaks_goes_on(builds: Builds) -> None:
     assert builds.files(digest)["var/azureml-models/m/model.bin"] == MODEL
 
 
-def test_a_build_that_is_ended_leaves_no_upload(
+def test_terminated_build_cancels_its_uploads(
     builds: Builds, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     builds.web.answer = lambda _: Answer(body=bytes(50_000_000))
+    upload_started = threading.Event()
+    fake.refuse = lambda call: upload_started.set() if call.method == "POST" else None
 
-    def end(*_: object) -> None:
-        while not any(call.method == "POST" for call in fake.calls):
-            time.sleep(0.001)
+    def terminate(*_: object) -> None:
+        assert upload_started.wait(30)
         sys.exit(143)
 
-    monkeypatch.setattr(layer_builder, "install_requirements", end)
+    monkeypatch.setattr(layer_builder, "install_requirements", terminate)
     with pytest.raises(SystemExit):
         builds.publish(builds.request(builds.model(), pip_requirements="numpy"))
     assert not fake.sessions
     assert ("prefix/ns/image", "t") not in fake.manifests
 
 
-def test_the_limit_is_for_all_downloads_together(builds: Builds) -> None:
+def test_download_limit_applies_to_all_downloads_together(builds: Builds) -> None:
     limits = Limits(download_bytes=len(MODEL) + 10)
     with pytest.raises(SourceTooLargeError):
         builds.publish(builds.request(builds.model(), limits=limits))
@@ -310,7 +315,7 @@ def test_the_limit_is_for_all_downloads_together(builds: Builds) -> None:
         ),
     ],
 )
-def test_failures(
+def test_failure_names_its_step(
     builds: Builds, fields: dict[str, object], error: type[BuildFailedError], step: Step
 ) -> None:
     text = json.dumps(fields).replace("{registry}", builds.fake.address).replace("{web}", builds.web.url)
@@ -319,7 +324,7 @@ def test_failures(
     assert step_of(failure.value, builds.log) == step
 
 
-def test_who_may_not_push_is_told_so(builds: Builds, fake: FakeRegistry) -> None:
+def test_forbidden_push_fails_in_the_push_step(builds: Builds, fake: FakeRegistry) -> None:
     def refuse(call: Call) -> tuple[int, dict[str, str]] | None:
         return (403, {}) if call.method == "POST" and "/image/" in call.path else None
 
@@ -329,7 +334,7 @@ def test_who_may_not_push_is_told_so(builds: Builds, fake: FakeRegistry) -> None
     assert step_of(failure.value, builds.log) == Step.PUSH
 
 
-def test_what_is_said_of_an_image_is_attached_to_it(builds: Builds) -> None:
+def test_attestations_are_attached_to_the_image(builds: Builds) -> None:
     digest = builds.publish(builds.request(builds.model()))
     about = [
         json.loads(body) for (name, _), body in builds.fake.manifests.items() if name == "prefix/ns/image"
@@ -338,7 +343,7 @@ def test_what_is_said_of_an_image_is_attached_to_it(builds: Builds) -> None:
     assert kinds == {"application/vnd.cyclonedx+json", "application/vnd.in-toto+json"}
 
 
-def test_credentials_of_a_source_are_in_nothing_that_is_pushed(builds: Builds, fake: FakeRegistry) -> None:
+def test_credentials_of_a_source_are_not_pushed_or_logged(builds: Builds, fake: FakeRegistry) -> None:
     login = base64.b64encode(b"me:s3cret").decode()
     builds.web.answer = lambda asked: (
         Answer(body=MODEL) if asked.headers.get("authorization") == f"Basic {login}" else Answer(401)
@@ -346,8 +351,8 @@ def test_credentials_of_a_source_are_in_nothing_that_is_pushed(builds: Builds, f
     model = builds.model("/model.bin?sig=s1gned", credentials={"username": "me", "password": "s3cret"})
     digest = builds.publish(builds.request(model))
     assert builds.files(digest)["var/azureml-models/m/model.bin"] == MODEL
-    packed = b"\x1f\x8b"
-    blobs = [gzip.decompress(blob) if blob.startswith(packed) else blob for blob in fake.blobs.values()]
-    told = b"".join((*blobs, *fake.manifests.values(), builds.out.getvalue().encode()))
-    assert b"/model.bin" in told
-    assert not [secret for secret in (b"s3cret", b"s1gned", login.encode()) if secret in told]
+    gzip_magic = b"\x1f\x8b"
+    blobs = [gzip.decompress(blob) if blob.startswith(gzip_magic) else blob for blob in fake.blobs.values()]
+    published = b"".join((*blobs, *fake.manifests.values(), builds.out.getvalue().encode()))
+    assert b"/model.bin" in published
+    assert not [secret for secret in (b"s3cret", b"s1gned", login.encode()) if secret in published]

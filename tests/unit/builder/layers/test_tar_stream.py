@@ -1,3 +1,5 @@
+"""Tar archives that are generated while they are read."""
+
 from __future__ import annotations
 
 import io
@@ -9,13 +11,13 @@ import pytest
 
 from modelyard.builder.layers.tar_stream import (
     CHUNK_BYTES,
-    Tar,
+    TarStream,
     tar_of,
 )
 
 
-class Source:
-    """A file that comes from elsewhere, as a piece."""
+class RemoteContent:
+    """The content of a file that is not on the disk."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -39,18 +41,20 @@ def _tree(folder: Path) -> Path:
     return folder
 
 
-def _bytes(tar: Tar, offset: int = 0) -> bytes:
+def _bytes(tar: TarStream, offset: int = 0) -> bytes:
     return b"".join(tar.open(offset))
 
 
-def _entries(tar: Tar) -> dict[str, tarfile.TarInfo]:
+def _entries(tar: TarStream) -> dict[str, tarfile.TarInfo]:
     with tarfile.open(fileobj=io.BytesIO(_bytes(tar))) as archive:
         return {entry.name: entry for entry in archive}
 
 
-def test_files_folders_bytes_and_sources(tmp_path: Path) -> None:
+def test_tar_contains_files_folders_bytes_and_remote_content(tmp_path: Path) -> None:
     tree = _tree(tmp_path / "tree")
-    tar = tar_of({"Dockerfile": b"FROM x", "models/0": tree, "é" * 80: tree / "run", "z": Source(b"z" * 700)})
+    tar = tar_of(
+        {"Dockerfile": b"FROM x", "models/0": tree, "é" * 80: tree / "run", "z": RemoteContent(b"z" * 700)}
+    )
     entries = _entries(tar)
     with tarfile.open(fileobj=io.BytesIO(_bytes(tar))) as archive:
         found = {name: file.read() for name in entries if (file := archive.extractfile(name))}
@@ -79,13 +83,13 @@ def test_files_folders_bytes_and_sources(tmp_path: Path) -> None:
     assert {(entry.uid, entry.gid, entry.mtime) for entry in entries.values()} == {(0, 0, 315532800)}
 
 
-def test_folders_above_are_there_and_open_to_everybody(tmp_path: Path) -> None:
+def test_parent_folders_have_entries_that_everyone_can_read(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     modes = {name: oct(entry.mode) for name, entry in _entries(tar_of({"var/a/b": tmp_path})).items()}
     assert modes == {"var": "0o755", "var/a": "0o755", "var/a/b": "0o755"}
 
 
-def test_modes_are_two(tmp_path: Path) -> None:
+def test_mode_depends_on_the_executable_bit_only(tmp_path: Path) -> None:
     entries = _entries(tar_of({"x": _tree(tmp_path / "tree")}))
     assert [oct(entries[name].mode) for name in ("x/b/file", "x/run")] == ["0o644", "0o755"]
 
@@ -97,19 +101,19 @@ def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
     assert _bytes(tar_of({"x": one, "y": b"1"})) == _bytes(tar_of({"y": b"1", "x": two}))
 
 
-def test_a_tar_can_be_read_from_any_byte_on(tmp_path: Path) -> None:
-    tar = tar_of({"x": _tree(tmp_path / "tree"), "y": Source(b"y" * 1000)})
+def test_tar_can_be_read_from_any_offset(tmp_path: Path) -> None:
+    tar = tar_of({"x": _tree(tmp_path / "tree"), "y": RemoteContent(b"y" * 1000)})
     whole = _bytes(tar)
     assert tar.size == len(whole)
     assert all(_bytes(tar, offset) == whole[offset:] for offset in range(0, len(whole) + 1, 97))
 
 
-def test_a_tar_is_made_while_it_is_read(tmp_path: Path) -> None:
+def test_large_file_is_read_in_chunks(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(5 * CHUNK_BYTES))
     assert max(map(len, tar_of({"large": tmp_path / "large"}).open())) == CHUNK_BYTES
 
 
-def test_small_files_are_read_together(tmp_path: Path) -> None:
+def test_small_files_are_joined_to_large_chunks(tmp_path: Path) -> None:
     for number in range(2000):
         (tmp_path / str(number)).write_bytes(b"x")
     chunks = [len(chunk) for chunk in tar_of({"x": tmp_path}).open()]
@@ -117,5 +121,5 @@ def test_small_files_are_read_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 511, 512, 513])
-def test_blocks_are_padded(size: int) -> None:
+def test_entries_are_padded_to_blocks(size: int) -> None:
     assert tar_of({"x": bytes(size)}).size % 512 == 0
