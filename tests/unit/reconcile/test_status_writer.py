@@ -13,7 +13,6 @@ from tests.unit.operator_harness import (
     sample_objects,
 )
 
-from modelyard.api.conditions import build_conditions
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.status import State
 from modelyard.kube.errors import Rejected
@@ -57,15 +56,6 @@ def test_a_state_as_kstatus_reads_it(outcome: Outcome, ready: str, reconciling: 
     assert {c["observedGeneration"] for c in said.values()} == {status["observedGeneration"]} == {7}
     assert status["state"] == outcome.state
     assert ("error" in status) == (outcome.state is State.FAILED)
-
-
-def test_a_transition_time_moves_with_the_status_only() -> None:
-    first = build_conditions({"Ready": (False, "A", "a"), "Stalled": (False, "A", "a")}, [], 1, "then")
-    second = build_conditions({"Ready": (True, "B", "b"), "Stalled": (False, "B", "b")}, first, 2, "now")
-    assert [(c["type"], c["lastTransitionTime"], c["reason"]) for c in second] == [
-        ("Ready", "now", "B"),
-        ("Stalled", "then", "B"),
-    ]
 
 
 def test_what_is_unknown_is_left_out() -> None:

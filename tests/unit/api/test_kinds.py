@@ -1,13 +1,15 @@
-"""The API types accept the good manifests of the table and refuse the bad ones."""
+"""The types of the kinds accept good manifests and the chart's examples, and refuse bad manifests."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 from tests.api_cases.bad import BAD
 from tests.api_cases.case import Bad, Good
+from tests.api_cases.examples import example_id, examples
 from tests.api_cases.good import GOOD
 
 from modelyard.api.kinds import KINDS_BY_NAME
@@ -45,3 +47,12 @@ def test_table_has_many_cases_and_no_duplicate() -> None:
     assert len(BAD) >= 50
     assert len(GOOD) >= 25
     assert len({json.dumps(case.manifest()) for case in (*BAD, *GOOD)}) == len(BAD) + len(GOOD)
+
+
+@pytest.mark.parametrize("example", examples(), ids=example_id)
+def test_example_of_the_chart_is_valid(example: dict[str, Any]) -> None:
+    KINDS_BY_NAME[example["kind"]].resource.model_validate(example)
+
+
+def test_every_kind_has_an_example() -> None:
+    assert {example["kind"] for example in examples()} == set(KINDS_BY_NAME)
