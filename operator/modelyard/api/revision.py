@@ -59,7 +59,7 @@ class Revision:
 
     @property
     def id(self) -> str:
-        """Return `name:version`."""
+        """Return the id of the version: `name:version`."""
         return f"{self.key.name}:{self.version}"
 
     @property
