@@ -1,4 +1,4 @@
-"""A real engine and a real registry, and the build Job's process as the cluster runs it."""
+"""A Docker engine, a registry, and the process of the build Job as the cluster runs it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from modelyard.builder.layers.tar_stream import tar_of
+from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import (
     AssetInput,
     BuilderKind,
@@ -47,7 +48,7 @@ def run(body):
 
 @dataclass(frozen=True)
 class Ran:
-    """A build that ended."""
+    """A build that has ended."""
 
     code: int
     log: str
@@ -56,7 +57,7 @@ class Ran:
 
 @dataclass(frozen=True)
 class Builds:
-    """Runs builds with the machine's own trust and package index."""
+    """Runs builds with the certificate authorities and the package index of this machine."""
 
     folder: Path
     registry: str
@@ -85,18 +86,18 @@ class Builds:
     def started(
         self, request: BuildRequest, *, umask: int = -1, **environment: str
     ) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-        """The Job's process, and the file that its result will be in."""
+        """Start the process of the Job; yield the process and the path of its termination log."""
         folder = self.folder / uuid.uuid4().hex
         folder.mkdir()
         (folder / "request.json").write_text(request.model_dump_json(by_alias=True))
         ca_bundle = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or ""
         settings = {
-            "MODELYARD_BUILD_REQUEST": str(folder / "request.json"),
-            "MODELYARD_BUILD_WORKSPACE": str(folder / "workspace"),
-            "MODELYARD_TERMINATION_LOG": str(folder / "termination-log"),
-            "MODELYARD_DOCKER_HOST": self.docker_host,
-            "MODELYARD_DOCKER_NETWORK": "host",
-            "MODELYARD_CA_BUNDLE": ca_bundle,
+            BuildVariable.REQUEST: str(folder / "request.json"),
+            BuildVariable.WORKSPACE: str(folder / "workspace"),
+            BuildVariable.TERMINATION_LOG: str(folder / "termination-log"),
+            BuildVariable.DOCKER_HOST: self.docker_host,
+            BuildVariable.DOCKER_NETWORK: "host",
+            BuildVariable.CA_BUNDLE: ca_bundle,
         }
         command = [sys.executable, "-m", "modelyard", "build"]
         source = Path(__file__).parents[3] / "operator"
@@ -117,10 +118,10 @@ class Builds:
 
 @pytest.fixture
 def builds(kubeconfig: Path, tmp_path: Path) -> Builds:
-    """`kubeconfig` for its environment: the cluster brings the registry and the base image."""
+    """Builds against the registry of the cluster. `kubeconfig` sets the environment variables."""
     missing = [name for name in ("REGISTRY_PUSH", "PYTHON_BASE_IMAGE") if name not in os.environ]
     if missing:
-        pytest.fail(f"{' and '.join(missing)} must say where to push to and what to build on", pytrace=False)
+        pytest.fail(f"{' and '.join(missing)} unset: run `make cluster` and `. .cluster/env`", pytrace=False)
     return Builds(
         folder=tmp_path,
         registry=os.environ["REGISTRY_PUSH"],
@@ -131,7 +132,7 @@ def builds(kubeconfig: Path, tmp_path: Path) -> Builds:
 
 @pytest.fixture(autouse=True)
 def engine(builds: Builds) -> Iterator[docker.DockerClient]:
-    """The engine; the test's images are removed from it, their layers stay as its cache."""
+    """The engine. Images of the test are removed after it; their layers stay as the build cache."""
     client = docker.DockerClient(base_url=builds.docker_host)
     yield client
     remove_images(client, builds)
@@ -146,10 +147,10 @@ def remove_images(client: docker.DockerClient, builds: Builds) -> None:
 
 @pytest.fixture
 def guarded_registry(engine: docker.DockerClient) -> Iterator[str]:
-    """Another registry beside the cluster's, with the user `me` and the password `s3cret`."""
+    """A second registry, with the user `me` and the password `s3cret`."""
     name = os.environ.get("REGISTRY_CONTAINER")
     if name is None:
-        pytest.skip("the cluster's registry is not a container that a second one can be made from")
+        pytest.skip("REGISTRY_CONTAINER is unset: no image for a second registry")
     settings = {"REGISTRY_AUTH_HTPASSWD_REALM": "x", "REGISTRY_AUTH_HTPASSWD_PATH": "/users"}
     container = engine.containers.create(
         engine.containers.get(name).image, environment=settings, ports={"5000/tcp": ("127.0.0.1", None)}
@@ -168,7 +169,7 @@ def guarded_registry(engine: docker.DockerClient) -> Iterator[str]:
 
 @pytest.fixture
 def served(engine: docker.DockerClient) -> Iterator[Callable[..., httpx.Client]]:
-    """Runs an image as a Service's pod would, and gives a client of its server; options are the engine's."""
+    """Run an image as in the pod of a Service, and return an HTTP client. Options are those of the engine."""
     with ExitStack() as stack:
 
         def run(image: str, **options: Any) -> httpx.Client:

@@ -1,3 +1,5 @@
+"""Images from the Docker builder, and failures of builds."""
+
 from __future__ import annotations
 
 import base64
@@ -15,6 +17,7 @@ import httpx
 import pytest
 from tests.integration.builder.conftest import Builds
 
+from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import (
     BuildRequest,
     ModelInput,
@@ -69,7 +72,7 @@ SEVERAL = (_model(b"one", name="m", version=1), _model(b"two", name="m", version
     ],
     ids=["one file", "one folder", "several"],
 )
-def test_an_image_serves_its_models(
+def test_image_serves_its_models(
     builds: Builds, served: Served, models: tuple[ModelInput, ...], folder: str, files: dict[str, str]
 ) -> None:
     request = builds.request(*models)
@@ -88,7 +91,7 @@ def run(body):
 """
 
 
-def test_requirements_are_there_and_what_pip_needed_is_not(
+def test_image_has_the_requirements_without_files_of_pip(
     builds: Builds, served: Served, engine: docker.DockerClient
 ) -> None:
     request = builds.request(
@@ -96,7 +99,7 @@ def test_requirements_are_there_and_what_pip_needed_is_not(
     )
     pip_conf = builds.folder / "pip.conf"
     pip_conf.write_text("[global]\ntimeout = 77\n")
-    ran = builds.run(request, MODELYARD_PIP_CONF=str(pip_conf))
+    ran = builds.run(request, **{BuildVariable.PIP_CONF: str(pip_conf)})
     assert ran.code == 0, ran.log
     image = f"{request.repository}@{ran.result.digest}"
     client = served(image)
@@ -109,7 +112,7 @@ def test_requirements_are_there_and_what_pip_needed_is_not(
     assert "pip install" not in history
 
 
-def test_the_images_configuration(builds: Builds, engine: docker.DockerClient) -> None:
+def test_image_has_user_port_and_command(builds: Builds, engine: docker.DockerClient) -> None:
     request = builds.request(_model(b"x"))
     assert builds.run(request).code == 0
     config = engine.images.get(f"{request.repository}:{request.tag}").attrs["Config"]
@@ -120,7 +123,7 @@ def test_the_images_configuration(builds: Builds, engine: docker.DockerClient) -
     assert config["Labels"]["modelyard.dev/test"] == "build"
 
 
-def test_a_changed_model_repeats_its_own_layers_only(builds: Builds) -> None:
+def test_changed_model_rebuilds_its_own_layers_only(builds: Builds) -> None:
     first = builds.run(builds.request(_model(b"1")))
     second = builds.run(builds.request(_model(b"2")))
     assert (first.code, second.code) == (0, 0)
@@ -128,7 +131,7 @@ def test_a_changed_model_repeats_its_own_layers_only(builds: Builds) -> None:
     assert "Running in" not in re.sub(r"(?s)\[Build\] Step \d+/\d+ : (ENV|LABEL).*", "", second.log)
 
 
-def test_the_same_inputs_are_found_in_the_registry(builds: Builds) -> None:
+def test_equal_inputs_have_the_tag_of_the_pushed_image(builds: Builds) -> None:
     with RegistryClient(RegistryAccess()) as registry:
         request = builds.request(_model(b"again"))
         image = f"{request.repository}:{request.tag}"
@@ -149,22 +152,22 @@ def _failure(builds: Builds, request: BuildRequest, **environment: str) -> tuple
     return error.code, error.step, error.message, error.transient
 
 
-def test_requirements_that_do_not_exist(builds: Builds) -> None:
+def test_missing_version_of_a_package_fails_the_build(builds: Builds) -> None:
     request = builds.request(pip_requirements="tomli-w==99.99\n")
     code, step, message, transient = _failure(builds, request)
     assert (code, step, transient) == ("PipFailed", Step.BUILD, False)
     assert "No matching distribution found for tomli-w==99.99" in message
 
 
-def test_an_index_that_does_not_answer(builds: Builds) -> None:
+def test_unreachable_package_index_is_transient(builds: Builds) -> None:
     pip_conf = builds.folder / "pip.conf"
     pip_conf.write_text("[global]\nindex-url = http://127.0.0.1:1/simple\nretries = 1\n")
     request = builds.request(pip_requirements="tomli-w==1.2.0\n")
-    code, step, _, transient = _failure(builds, request, MODELYARD_PIP_CONF=str(pip_conf))
+    code, step, _, transient = _failure(builds, request, **{BuildVariable.PIP_CONF: str(pip_conf)})
     assert (code, step, transient) == ("PackageIndexUnavailable", Step.BUILD, True)
 
 
-def test_a_base_image_that_does_not_exist(builds: Builds) -> None:
+def test_missing_base_image_fails_the_build(builds: Builds) -> None:
     request = builds.request().model_copy(
         update={"base_image": f"{builds.registry}/modelyard-tests/nothing:1"}
     )
@@ -180,7 +183,7 @@ def _closed_port() -> int:
         return port
 
 
-def test_a_registry_that_is_down(builds: Builds) -> None:
+def test_unreachable_registry_is_transient(builds: Builds) -> None:
     down = f"localhost:{_closed_port()}"
     request = builds.request().model_copy(update={"repository": f"{down}/{builds.repository}"})
     code, step, message, transient = _failure(builds, request)
@@ -190,7 +193,7 @@ def test_a_registry_that_is_down(builds: Builds) -> None:
         registry.resolve(f"{down}/x:1")
 
 
-def test_a_registry_that_wants_credentials(builds: Builds, guarded_registry: str) -> None:
+def test_registry_with_a_login_needs_credentials(builds: Builds, guarded_registry: str) -> None:
     request = builds.request().model_copy(
         update={"repository": f"{guarded_registry}/{builds.repository}", "tag": "1"}
     )
@@ -199,7 +202,7 @@ def test_a_registry_that_wants_credentials(builds: Builds, guarded_registry: str
     config = builds.folder / ".dockerconfigjson"
     login = {"auth": base64.b64encode(b"me:s3cret").decode()}
     config.write_text(json.dumps({"auths": {guarded_registry: login}}))
-    ran = builds.run(request, MODELYARD_REGISTRY_CONFIG=str(config))
+    ran = builds.run(request, **{BuildVariable.REGISTRY_CONFIG: str(config)})
     assert ran.code == 0, ran.log
     with RegistryClient(RegistryAccess(config=config)) as registry:
         assert registry.resolve(f"{request.repository}:1") == ran.result.digest
@@ -207,7 +210,7 @@ def test_a_registry_that_wants_credentials(builds: Builds, guarded_registry: str
         registry.resolve(f"{request.repository}:1")
 
 
-def test_a_model_that_is_missing_is_said_before_anything_is_built(builds: Builds) -> None:
+def test_missing_model_fails_the_build_at_the_fetch_step(builds: Builds) -> None:
     source = Source(url=f"oci://{builds.registry}/modelyard-tests/nothing:1")
     request = builds.request(ModelInput(name="m", version=2, source=source))
     code, step, message, _ = _failure(builds, request)
@@ -215,8 +218,8 @@ def test_a_model_that_is_missing_is_said_before_anything_is_built(builds: Builds
     assert message.startswith("model m:2: ")
 
 
-class Index:
-    """A package index that takes the connection and never answers."""
+class SilentIndex:
+    """A package index that accepts a connection and never responds."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -231,11 +234,14 @@ class Index:
         self._listener.close()
 
 
-def test_a_build_that_is_cancelled_leaves_no_container(builds: Builds, engine: docker.DockerClient) -> None:
-    index = Index()
+def test_cancelled_build_leaves_no_container(builds: Builds, engine: docker.DockerClient) -> None:
+    index = SilentIndex()
     pip_conf = builds.folder / "pip.conf"
     pip_conf.write_text(f"[global]\nindex-url = {index.url}\ntimeout = 120\n")
-    with builds.started(builds.request(), MODELYARD_PIP_CONF=str(pip_conf)) as (process, termination_log):
+    with builds.started(builds.request(), **{BuildVariable.PIP_CONF: str(pip_conf)}) as (
+        process,
+        termination_log,
+    ):
         index.wait()
         running = _pip_containers(engine)
         assert running
@@ -250,6 +256,6 @@ def test_a_build_that_is_cancelled_leaves_no_container(builds: Builds, engine: d
 
 
 def _pip_containers(engine: docker.DockerClient) -> set[str]:
-    """Those of builds that install the runtime; of other builds too, but none of them takes long."""
+    """Return the ids of containers that install the runtime, those of concurrent builds included."""
     found = engine.api.containers(all=True)
     return {container["Id"] for container in found if "--target /opt/modelyard" in container["Command"]}

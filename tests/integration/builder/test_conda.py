@@ -1,4 +1,4 @@
-"""An image with a conda environment: a Python of its own, from a real channel, and more from pip."""
+"""Images with a conda environment: Python from a channel, and packages from pip."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 from tests.integration.builder.conftest import Builds
 from tests.support.conda import PREFIX, CondaPackage, write_channel
 
+from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import BuilderKind
 
 PREFIX_IN_IMAGES: Final = "/opt/modelyard/environment"
@@ -28,7 +29,7 @@ def init():
 def run(body):
     return {
         "prefix": sys.prefix,
-        "said": subprocess.run(["greet"], capture_output=True, text=True, check=True).stdout,
+        "output": subprocess.run(["greet"], capture_output=True, text=True, check=True).stdout,
         "from": [greeting.__file__, iniconfig.__file__],
         "variables": [os.environ["GREETING"], os.environ["CONDA_PREFIX"]],
     }
@@ -37,7 +38,7 @@ ENVIRONMENT: Final = """
 dependencies: [python=3, greeting, {pip: [iniconfig==2.1.0]}]
 variables: {GREETING: hello}
 """
-# Debian's Python looks for packages where Debian puts them; conda's looks there.
+# Debian's Python does not search the folder site-packages, where conda installs packages.
 SITE: Final = b"""
 import site, sys
 site.addsitedir(f"{sys.prefix}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages")
@@ -62,7 +63,7 @@ GREETER: Final = CondaPackage(
 
 
 def _python(base: str, engine: docker.DockerClient) -> CondaPackage:
-    """The base image's own Python as a conda package: conda's is not to be had without its channels."""
+    """Return the Python of the base image as a conda package: a machine may not reach conda's channels."""
     describe = ["python3", "-c", "import sys; print(sys.base_prefix, *sys.version_info[:3])"]
     prefix, *numbers = engine.containers.run(base, describe, remove=True, entrypoint=[]).decode().split()
     program = f"python{'.'.join(numbers[:2])}"
@@ -85,7 +86,7 @@ def _python(base: str, engine: docker.DockerClient) -> CondaPackage:
 
 
 def _files(container: docker.models.containers.Container, path: str) -> Iterator[tuple[str, bytes]]:
-    """What Python needs of a file or a folder, by the path below the folder that it is in."""
+    """Yield the path and content of each file that Python needs, relative to the parent folder."""
     chunks, _ = container.get_archive(path)
     with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
         for entry in archive:
@@ -109,18 +110,19 @@ def channel(builds: Builds, engine: docker.DockerClient, tmp_path: Path) -> Iter
 
 
 @pytest.mark.parametrize("builder", BuilderKind)
-def test_the_driver_runs_in_its_conda_environment(
+def test_driver_runs_in_its_conda_environment(
     builds: Builds, served: Callable[[str], httpx.Client], channel: str, builder: BuilderKind
 ) -> None:
     request = builds.request(driver=DRIVER, conda_env_file=ENVIRONMENT, builder=builder)
     ran = builds.run(
-        request, MODELYARD_CONDA_CHANNELS=channel, MODELYARD_CONDA_VIRTUAL_PACKAGES="__glibc=2.28"
+        request,
+        **{BuildVariable.CONDA_CHANNELS: channel, BuildVariable.CONDA_VIRTUAL_PACKAGES: "__glibc=2.28"},
     )
     assert ran.code == 0, ran.log
     scored = served(f"{request.repository}@{ran.result.digest}").post("/score", json={}).json()
     assert all(file.startswith(f"{PREFIX_IN_IMAGES}/") for file in scored.pop("from"))
     assert scored == {
         "prefix": PREFIX_IN_IMAGES,
-        "said": f"hello from {PREFIX_IN_IMAGES}/bin/python3\n",
+        "output": f"hello from {PREFIX_IN_IMAGES}/bin/python3\n",
         "variables": ["hello", PREFIX_IN_IMAGES],
     }

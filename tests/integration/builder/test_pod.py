@@ -1,5 +1,6 @@
-"""The layers builder as its pod runs it: the operator's image as nobody special, nothing to write to but
-the workspace, and a registry that pods know by another name than images do.
+"""The layers builder in its pod: the operator's image, an unprivileged user, a read-only root file system.
+
+The registry has one name in pods and another name in image references.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def run(body):
 
 @dataclass(frozen=True)
 class Pod:
-    """Runs a build's pod on the engine, in the network of the cluster's nodes."""
+    """Runs the pod of a build on a Docker engine, in the network of the cluster's nodes."""
 
     engine: docker.DockerClient
     network: str
@@ -50,21 +51,21 @@ class Pod:
     settings: OperatorSettings
 
     def run(self, request: BuildRequest) -> tuple[int, str, BuildResult]:
-        """Exit code, log and result. What the pod may do is what its description says."""
+        """Run the container with user, privileges and mounts of the pod; return exit code, log, result."""
         spec = build_pod(BuildAttempt("build", "default/m", 1, 1, "r.example/m:t"), self.settings)
         (container,) = spec["containers"]
-        user, rights = spec["securityContext"], container["securityContext"]
-        packed = gzip.compress(request.model_dump_json(by_alias=True).encode())
-        self._file(f"request/{REQUEST_FILE}", packed)
+        user, security = spec["securityContext"], container["securityContext"]
+        compressed = gzip.compress(request.model_dump_json(by_alias=True).encode())
+        self._file(f"request/{REQUEST_FILE}", compressed)
         message = self._file("termination-log", b"", mode=0o666)
         running = self.engine.containers.run(
             container["image"],
             container["args"],
             detach=True,
             user=f"{user['runAsUser']}:{user['runAsGroup']}",
-            read_only=rights["readOnlyRootFilesystem"],
-            cap_drop=rights["capabilities"]["drop"],
-            security_opt=[] if rights["allowPrivilegeEscalation"] else ["no-new-privileges"],
+            read_only=security["readOnlyRootFilesystem"],
+            cap_drop=security["capabilities"]["drop"],
+            security_opt=[] if security["allowPrivilegeEscalation"] else ["no-new-privileges"],
             environment={entry["name"]: entry["value"] for entry in container["env"]},
             mem_limit=container["resources"]["limits"]["memory"].removesuffix("i"),
             network=self.network,
@@ -97,9 +98,9 @@ class Pod:
 def pod(engine: docker.DockerClient, tmp_path: Path) -> Pod:
     registry = os.environ.get("REGISTRY_CONTAINER")
     if registry is None:
-        pytest.skip("the cluster's registry is not a container beside which a pod can run")
+        pytest.skip("REGISTRY_CONTAINER is unset: no network to run the pod in")
     if not OPERATOR_IMAGE.exists():
-        pytest.fail("there is no image of the operator: run `make image`", pytrace=False)
+        pytest.fail("the image of the operator is missing: run `make image`", pytrace=False)
     networks = engine.containers.get(registry).attrs["NetworkSettings"]["Networks"]
     values: Json = {
         "registry": {
@@ -116,7 +117,7 @@ def pod(engine: docker.DockerClient, tmp_path: Path) -> Pod:
     return Pod(engine, next(iter(networks)), tmp_path, OperatorSettings.model_validate(values))
 
 
-def test_a_pod_without_rights_builds_an_image(
+def test_unprivileged_pod_builds_an_image(
     pod: Pod, builds: Builds, served: Callable[[str], httpx.Client]
 ) -> None:
     content = base64.b64encode(b"weights").decode()

@@ -1,4 +1,4 @@
-"""A pipeline of Spark ML, trained, registered as a folder, built into an image, and scored over HTTP."""
+"""A Spark ML pipeline as a model: trained, built into an image, and scored over HTTP."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from modelyard.contract.build_request import (
 BASE: Final = os.environ.get("SPARK_BASE_IMAGE")
 pytestmark = pytest.mark.skipif(BASE is None, reason="needs an image with Java and pyspark: make test-spark")
 
-PATIENCE_SECONDS: Final = 200
+TIMEOUT_SECONDS: Final = 200
 MEMORY: Final = "2g"
 TRAINING: Final = """
 from pyspark.ml import Pipeline
@@ -52,16 +52,16 @@ def init():
     model = PipelineModel.load(os.environ["AZUREML_MODEL_DIR"])
 def run(body):
     texts = spark.createDataFrame([(text,) for text in json.loads(body)], ["text"])
-    louder = texts.withColumn("text", lower("text"))
-    return [row.prediction for row in model.transform(louder).collect()]
+    lowered = texts.withColumn("text", lower("text"))
+    return [row.prediction for row in model.transform(lowered).collect()]
 """
 
 
 def _trained(engine: docker.DockerClient) -> bytes:
-    """The saved pipeline, a folder, as a zip."""
+    """Train the pipeline in a container and return its folder as a zip."""
     container = engine.containers.run(BASE, ["python3", "-c", TRAINING], user="10001", detach=True)
     try:
-        ended = container.wait(timeout=PATIENCE_SECONDS)
+        ended = container.wait(timeout=TIMEOUT_SECONDS)
         assert ended["StatusCode"] == 0, container.logs().decode()
         chunks, _ = container.get_archive("/tmp/model")
         packed = io.BytesIO()
@@ -86,7 +86,7 @@ def _status(client: httpx.Client) -> int | None:
 
 
 @pytest.mark.parametrize("builder", BuilderKind)
-def test_a_pipeline_is_scored(
+def test_spark_pipeline_is_scored(
     builds: Builds, engine: docker.DockerClient, served: Callable[..., httpx.Client], builder: BuilderKind
 ) -> None:
     url = "data:application/zip;base64," + base64.b64encode(_trained(engine)).decode()
@@ -100,12 +100,12 @@ def test_a_pipeline_is_scored(
     client = served(image, tmpfs={"/tmp": "exec"}, **limits)
     (container,) = engine.containers.list(filters={"ancestor": image})
     while _status(client) != 200:
-        assert time.monotonic() < begun + PATIENCE_SECONDS, container.logs().decode()
+        assert time.monotonic() < begun + TIMEOUT_SECONDS, container.logs().decode()
         time.sleep(0.1)
-    print(f"ready after {time.monotonic() - begun:.1f} s")  # of docs/spark.md
+    print(f"ready after {time.monotonic() - begun:.1f} s")  # the figure in docs/spark.md
     for turn in range(20):
         begun = time.monotonic()
-        answer = client.post("/score", json=["GOOD and GREAT", "awful"], timeout=PATIENCE_SECONDS)
+        answer = client.post("/score", json=["GOOD and GREAT", "awful"], timeout=TIMEOUT_SECONDS)
         assert (answer.status_code, answer.json()) == (200, [1.0, 0.0]), answer.text
         if turn in {0, 19}:
             print(f"answer {turn + 1} after {time.monotonic() - begun:.2f} s")

@@ -1,4 +1,4 @@
-"""Stores of the three clouds' kinds, as servers on this machine."""
+"""Servers of the S3, Google Storage and Azure APIs on this machine."""
 
 from __future__ import annotations
 
@@ -29,22 +29,23 @@ WRONG: Final = base64.b64encode(b"wr0ng!" * 6).decode()
 
 @dataclass(frozen=True)
 class Store:
-    """A store with a file; `credentials` are those of a Secret, for the server at an address."""
+    """An object store with one object."""
 
     url: str
     server: Server
     put: Callable[[bytes], None]
-    """Writes the file."""
+    """Write the object."""
     credentials: Callable[[str], dict[str, str]]
+    """Return the data of a Secret for the server at an address."""
     wrong: dict[str, str] | None
-    """Credentials that it refuses, beside those that say where it is; None when it takes all."""
+    """Keys of the Secret with values that the server rejects, None if the server accepts any."""
     signed_url: Callable[[str], str] | None = None
-    """The file's http URL at an address, good for anybody for a while."""
+    """Return a signed http URL of the object at an address, valid for some minutes."""
 
 
 @pytest.fixture(scope="module", params=["s3", "gs", "abfs"])
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """Each kind of store; a test puts the file that it needs."""
+    """A server of each API. A test writes the object that it needs."""
     start = {"s3": _s3, "gs": _gs, "abfs": _abfs}[request.param]
     with start(tmp_path_factory.mktemp(request.param)) as store:
         yield store
@@ -52,7 +53,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def proxy(store: Store) -> Iterator[BreakingProxy]:
-    """A way to the store that breaks."""
+    """A proxy to the store that closes connections."""
     proxy = BreakingProxy((store.server.host, store.server.port))
     yield proxy
     proxy.stop()
@@ -64,7 +65,7 @@ def _s3(folder: Path) -> Iterator[Store]:
     for name in ("files/bucket", "about"):
         (folder / name).mkdir(parents=True)
     listen = ["--port", f"127.0.0.1:{port}"]
-    kept = ["posix", "--sidecar", folder / "about", folder / "files"]
+    storage = ["posix", "--sidecar", folder / "about", folder / "files"]
     users = {"ROOT_ACCESS_KEY": "me", "ROOT_SECRET_KEY": SECRET}
 
     def credentials(address: str) -> dict[str, str]:
@@ -75,7 +76,7 @@ def _s3(folder: Path) -> Iterator[Store]:
         config = {key.lower(): value for key, value in credentials(address).items()}
         return S3Store("bucket", config=config, client_options={"allow_http": True})  # type: ignore[arg-type]
 
-    with Server([program("versitygw"), *listen, *kept], port, folder, environment=users) as server:
+    with Server([program("versitygw"), *listen, *storage], port, folder, environment=users) as server:
         yield Store(
             url=f"s3://bucket/{quote(NAME)}",
             server=server,
@@ -88,7 +89,7 @@ def _s3(folder: Path) -> Iterator[Store]:
 
 @contextmanager
 def _gs(folder: Path) -> Iterator[Store]:
-    """It takes every key, even one with which nothing can be signed."""
+    """Start fake-gcs-server, which accepts every key, even an invalid one."""
     port = free_port()
     listen = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
     options = [*listen, "-backend", "memory", "-public-host", "127.0.0.1"]
@@ -119,11 +120,11 @@ def _abfs(folder: Path) -> Iterator[Store]:
         return f"http://{address}/account/container/{path}?{sas}"
 
     def put(content: bytes) -> None:
-        writing = _sas("rwc", SECRET)
-        created = httpx.put(at(server.address, "", f"restype=container&{writing}"))
+        write_sas = _sas("rwc", SECRET)
+        created = httpx.put(at(server.address, "", f"restype=container&{write_sas}"))
         assert created.status_code in {201, 409}
         headers = {"x-ms-blob-type": "BlockBlob"}
-        url = at(server.address, quote(NAME), writing)
+        url = at(server.address, quote(NAME), write_sas)
         httpx.put(url, content=content, headers=headers, timeout=30).raise_for_status()
 
     with Server([program("azurite"), *options], port, folder, environment=environment) as server:
@@ -140,11 +141,11 @@ def _abfs(folder: Path) -> Iterator[Store]:
         )
 
 
-def _sas(rights: str, key: str) -> str:
-    """https://learn.microsoft.com/rest/api/storageservices/create-account-sas."""
+def _sas(permissions: str, key: str) -> str:
+    """Return an account SAS: https://learn.microsoft.com/rest/api/storageservices/create-account-sas."""
     end = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     version = "2021-06-08"
-    text = "\n".join(("account", rights, "b", "co", "", end, "", "https,http", version, "", ""))
+    text = "\n".join(("account", permissions, "b", "co", "", end, "", "https,http", version, "", ""))
     signature = hmac.digest(base64.b64decode(key), text.encode(), hashlib.sha256)
-    asked = {"sp": rights, "ss": "b", "srt": "co", "se": end, "spr": "https,http", "sv": version}
-    return urlencode(asked | {"sig": base64.b64encode(signature).decode()})
+    query = {"sp": permissions, "ss": "b", "srt": "co", "se": end, "spr": "https,http", "sv": version}
+    return urlencode(query | {"sig": base64.b64encode(signature).decode()})

@@ -1,4 +1,4 @@
-"""Models from real stores, over connections that break, with credentials that stay where they belong."""
+"""Models from object stores: over connections that close, and without credentials in messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DIGEST: Final = "sha256:" + hashlib.sha256(BODY).hexdigest()
 
 @dataclass
 class Reader:
-    """Opens sources; `log` is all that was said."""
+    """Opens sources. `log` has the lines for the build log."""
 
     log: list[str] = field(default_factory=list)
     policy: EgressPolicy = field(default_factory=EgressPolicy)
@@ -65,34 +65,38 @@ def reader() -> Reader:
     return Reader()
 
 
-def test_a_file(store: Store, reader: Reader) -> None:
+def test_object_is_read(store: Store, reader: Reader) -> None:
     store.put(BODY)
     assert reader.read(store.url, store.credentials(store.server.address), DIGEST) == BODY
 
 
-def test_connections_that_break(store: Store, reader: Reader, proxy: BreakingProxy) -> None:
-    """More often than a try without progress may fail."""
+def test_reading_resumes_after_each_closed_connection(
+    store: Store, reader: Reader, proxy: BreakingProxy
+) -> None:
+    """Seven closed connections with progress exceed the attempts without progress, and are no error."""
     store.put(BODY)
     proxy.breaks = [5 * MIB, 3 * MIB, 2000, 4 * MIB, 4 * MIB, 100_000, 2 * MIB]
     assert reader.read(store.url, store.credentials(proxy.address), DIGEST) == BODY
     assert proxy.broken == 7
-    _says_no_secret(reader, store)
+    _assert_no_secret(reader, store)
 
 
-def test_a_signed_url_over_a_connection_that_breaks(
+def test_reading_of_a_signed_url_resumes_after_each_closed_connection(
     store: Store, reader: Reader, proxy: BreakingProxy
 ) -> None:
     if store.signed_url is None:
-        pytest.skip("this server signs nothing")
+        pytest.skip("this server does not sign URLs")
     store.put(BODY)
     url = store.signed_url(proxy.address)
     proxy.breaks = [5 * MIB, 3 * MIB, 2000, 4 * MIB, 4 * MIB, 100_000, 2 * MIB]
     assert reader.read(url, digest=DIGEST) == BODY
     assert proxy.broken == 7
-    _says_no_secret(reader, store, urlsplit(url).query)
+    _assert_no_secret(reader, store, urlsplit(url).query)
 
 
-def test_a_file_that_is_replaced_while_it_is_read(store: Store, reader: Reader, proxy: BreakingProxy) -> None:
+def test_object_that_is_replaced_during_the_download_is_an_error(
+    store: Store, reader: Reader, proxy: BreakingProxy
+) -> None:
     store.put(BODY)
     proxy.breaks = [5 * MIB]
     with reader.open(store.url, store.credentials(proxy.address)) as stream:
@@ -103,29 +107,29 @@ def test_a_file_that_is_replaced_while_it_is_read(store: Store, reader: Reader, 
             list(chunks)
 
 
-def test_a_wrong_digest(store: Store, reader: Reader) -> None:
+def test_other_digest_is_an_error(store: Store, reader: Reader) -> None:
     store.put(BODY)
     with pytest.raises(DigestMismatchError, match=DIGEST):
         reader.read(store.url, store.credentials(store.server.address), "sha256:" + "0" * 64)
 
 
-def test_nothing_is_there(store: Store, reader: Reader) -> None:
+def test_missing_object_is_an_error(store: Store, reader: Reader) -> None:
     store.put(BODY)
     with pytest.raises(SourceNotFoundError) as failure:
         reader.read(f"{store.url}x", store.credentials(store.server.address))
-    _says_no_secret(reader, store, error=failure.value)
+    _assert_no_secret(reader, store, error=failure.value)
 
 
-def test_wrong_credentials(store: Store, reader: Reader) -> None:
+def test_wrong_credentials_are_forbidden(store: Store, reader: Reader) -> None:
     if store.wrong is None:
-        pytest.skip("this server takes all credentials")
+        pytest.skip("this server accepts all credentials")
     store.put(BODY)
     with pytest.raises(SourceForbiddenError, match="secretRef") as failure:
         reader.read(store.url, store.credentials(store.server.address) | store.wrong)
-    _says_no_secret(reader, store, error=failure.value)
+    _assert_no_secret(reader, store, error=failure.value)
 
 
-def test_the_policy_knows_where_a_store_is(store: Store) -> None:
+def test_policy_denies_the_address_of_a_store(store: Store) -> None:
     reader = Reader(
         policy=EgressPolicy.from_environment({BuildVariable.FETCH_DENIED_NETWORKS: "127.0.0.0/8"})
     )
@@ -133,10 +137,10 @@ def test_the_policy_knows_where_a_store_is(store: Store) -> None:
         reader.read(store.url, store.credentials(store.server.address))
 
 
-def _says_no_secret(
+def _assert_no_secret(
     reader: Reader, store: Store, *secrets: str, error: BuildFailedError | None = None
 ) -> None:
-    said = "\n".join((*reader.log, str(error), repr(error)))
+    messages = "\n".join((*reader.log, str(error), repr(error)))
     hidden = {SECRET, WRONG, *secrets, *store.credentials("nowhere").values()} - {"me", "us-east-1"}
     hidden = {text for text in hidden if "nowhere" not in text}
-    assert not [text for text in hidden if text in said]
+    assert not [text for text in hidden if text in messages]
