@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
+from tests.unit.clock import Clock
 from tests.unit.fake_api_server import (
     FakeApiServer,
     FakeDigestLookup,
@@ -29,7 +30,7 @@ from modelyard.contract.build_request import (
 )
 from modelyard.controller.controller import Controller
 from modelyard.kube.errors import NotFound
-from modelyard.kube.types import DEPLOYMENTS, JOBS, PODS, REVISIONS, SECRETS, Json, Key
+from modelyard.kube.types import DEPLOYMENTS, JOBS, PODS, REVISIONS, SECRETS, Json
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.event_recorder import EventRecorder
@@ -39,51 +40,6 @@ from modelyard.settings import OperatorSettings
 SYSTEM: Final = "modelyard-system"
 _NO_RESYNC: Final = 1e9  # seconds: longer than any test moves its clock
 _ROUNDS: Final = 20_000  # of the event loop, until a test that never comes to rest is given up
-
-
-class Clock:
-    """A time that moves only when a test moves it, and the sleepers that wait for it."""
-
-    def __init__(self) -> None:
-        self.time = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-        self.sleepers: list[tuple[dt.datetime, asyncio.Future[None]]] = []
-
-    def __call__(self) -> dt.datetime:
-        return self.time
-
-    def move(self, seconds: float) -> None:
-        self.move_to(self.time + dt.timedelta(seconds=seconds))
-
-    def move_to(self, moment: dt.datetime) -> None:
-        """Move to a later moment and wake the sleepers that are due."""
-        self.time = max(moment, self.time)
-        for due, future in self.sleepers:
-            if due <= self.time and not future.done():
-                future.set_result(None)
-        self.sleepers = [(due, future) for due, future in self.sleepers if not future.done()]
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait until the clock has moved by `seconds`."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.sleepers.append((self.time + dt.timedelta(seconds=seconds), future))
-        await future
-
-
-class ClockedQueue(WorkQueue):
-    """A queue whose timers are those of the clock."""
-
-    def __init__(self, clock: Clock):
-        super().__init__()
-        self._clock = clock
-        self.later: dict[Key, dt.datetime] = {}
-
-    def add(self, key: Key) -> None:
-        self.later.pop(key, None)
-        super().add(key)
-
-    def add_after(self, key: Key, seconds: float) -> None:
-        due = self._clock() + dt.timedelta(seconds=seconds)
-        self.later[key] = min(due, self.later.get(key, due))
 
 
 class OperatorHarness:
@@ -106,7 +62,7 @@ class OperatorHarness:
     async def start(self) -> None:
         """A new process: nothing is remembered."""
         self.cluster.dead = False
-        self.queue = ClockedQueue(self.clock)
+        self.queue = WorkQueue(self.clock)
         self.cache = Cache()
         self.ctx = Context(
             settings=self.settings,
@@ -154,13 +110,10 @@ class OperatorHarness:
             await self.settle()
             if not alone and self.step():
                 continue
-            sleepers = (due for due, future in self.clock.sleepers if not future.done())
-            due = min([*self.queue.later.values(), *sleepers], default=end)
-            if due >= end:
+            due = self.clock.next_due()
+            if due is None or due >= end:
                 return
             self.clock.move_to(due)
-            for key in [key for key, moment in self.queue.later.items() if moment <= self.clock.time]:
-                self.queue.add(key)
 
     # the cluster's other controllers
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from tests.unit.clock import Clock
 from tests.unit.fake_api_server import (
     Call,
     FakeApiServer,
 )
-from tests.unit.operator_harness import Clock
 
 from modelyard.kube.errors import Gone, Rejected, Unavailable
 from modelyard.kube.reflector import Reflector

@@ -166,7 +166,7 @@ async def test_a_transient_failure_is_tried_again_later_each_time(harness: Opera
     began = []
 
     def outcome(request: BuildRequest) -> BuildResult:
-        began.append(harness.clock.time)
+        began.append(harness.clock.now)
         return outcomes.pop(0)(request)
 
     harness.outcome = outcome

@@ -1,4 +1,4 @@
-"""The work queue: one worker per key, once per key, later and earlier."""
+"""The work queue: one worker per key at a time, each key once, timers and retries."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 from collections import Counter
 
 import pytest
+from tests.unit.clock import Clock
 
 from modelyard.kube.types import Key
 from modelyard.reconcile.workqueue import WorkQueue
@@ -15,11 +16,16 @@ A, B = Key("Model", "default", "a"), Key("Model", "default", "b")
 
 
 @pytest.fixture
-def queue() -> WorkQueue:
-    return WorkQueue()
+def clock() -> Clock:
+    return Clock()
 
 
-async def test_first_come_first_served_and_each_once(queue: WorkQueue) -> None:
+@pytest.fixture
+def queue(clock: Clock) -> WorkQueue:
+    return WorkQueue(clock)
+
+
+async def test_keys_are_returned_in_order_and_each_once(queue: WorkQueue) -> None:
     for key in (A, B, A):
         queue.add(key)
     assert len(queue) == 2
@@ -27,7 +33,7 @@ async def test_first_come_first_served_and_each_once(queue: WorkQueue) -> None:
     assert len(queue) == 0
 
 
-async def test_a_key_that_is_worked_on_comes_again_afterwards_and_once(queue: WorkQueue) -> None:
+async def test_key_added_while_in_work_is_queued_once_afterwards(queue: WorkQueue) -> None:
     queue.add(A)
     await queue.get()
     queue.add(A)
@@ -39,7 +45,7 @@ async def test_a_key_that_is_worked_on_comes_again_afterwards_and_once(queue: Wo
     assert queue.idle
 
 
-async def test_idle_is_nothing_waiting_and_nothing_worked_on(queue: WorkQueue) -> None:
+async def test_queue_is_idle_without_waiting_and_active_keys(queue: WorkQueue) -> None:
     assert queue.idle
     queue.add(A)
     assert not queue.idle
@@ -49,36 +55,50 @@ async def test_idle_is_nothing_waiting_and_nothing_worked_on(queue: WorkQueue) -
     assert queue.idle
 
 
-@pytest.mark.parametrize(("delays", "first"), [((0.01, 60), True), ((60, 0.01), True), ((60, 50), False)])
-async def test_the_earliest_timer_counts(queue: WorkQueue, delays: tuple[float, float], first: bool) -> None:
+@pytest.mark.parametrize("delays", [(10, 60), (60, 10)], ids=str)
+async def test_earliest_timer_of_a_key_counts(
+    queue: WorkQueue, clock: Clock, delays: tuple[float, float]
+) -> None:
     for delay in delays:
         queue.add_after(A, delay)
-    await asyncio.sleep(0.03)
-    assert (len(queue) == 1) is first
-
-
-async def test_what_comes_sooner_replaces_the_timer(queue: WorkQueue) -> None:
-    queue.add_after(A, 0.01)
-    queue.add(A)
-    await queue.get()
+    clock.move(9.9)
+    assert len(queue) == 0
+    clock.move(0.1)
+    assert await queue.get() == A
     queue.done(A)
-    await asyncio.sleep(0.03)
+    clock.move(60)
     assert queue.idle
 
 
-async def test_retries_come_later_each_time_up_to_a_bound(queue: WorkQueue) -> None:
+async def test_adding_a_key_cancels_its_timer(queue: WorkQueue, clock: Clock) -> None:
+    queue.add_after(A, 10)
+    queue.add(A)
+    await queue.get()
+    queue.done(A)
+    clock.move(20)
+    assert queue.idle
+
+
+async def test_queue_without_scheduler_uses_the_event_loop() -> None:
+    queue = WorkQueue()
+    queue.add_after(A, 0)
+    assert await queue.get() == A
+
+
+async def test_retry_delay_doubles_up_to_a_bound(queue: WorkQueue) -> None:
     delays = [queue.retry(A) for _ in range(2000)]
     assert delays[:4] == [0.2, 0.4, 0.8, 1.6]
     assert delays == sorted(delays)
     assert delays[-1] == 120
+    assert queue.failures(A) == 2000
     assert queue.retry(B) == 0.2
     queue.forget(A)
     assert queue.retry(A) == 0.2
 
 
 @pytest.mark.parametrize("seed", range(50))
-async def test_under_any_schedule_nothing_is_lost_and_nothing_runs_twice_at_once(seed: int) -> None:
-    """What was added last is seen by a run that began after it."""
+async def test_no_added_key_is_lost_and_none_is_in_work_twice_at_once(seed: int) -> None:
+    """A worker that starts after a key was added works on what was added."""
     rng = random.Random(seed)
     keys = [Key("Model", "default", name) for name in "abc"]
     queue = WorkQueue()
