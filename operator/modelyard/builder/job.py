@@ -1,7 +1,11 @@
 """The build Job: reads a request, builds, and writes the result as its termination message.
 
-Exit codes: 0, the image is in the registry; 1, the result explains the failure; 70, the builder has a defect;
-143, SIGTERM stopped the build.
+Exit codes:
+
+- 0: the image is in the registry.
+- 1: the build failed, and the result has the error.
+- 70: the builder has a defect.
+- 143: SIGTERM stopped the build.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def test_builders_have_the_same_names_in_api_settings_and_contract() -> None:
 
 
 def test_pod_of_the_layers_builder_meets_the_restricted_standard() -> None:
-    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
+    """Compare with https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
     spec = pod(LAYERS._replace(claims=("models",)))
     assert spec["securityContext"]["runAsNonRoot"]
     assert spec["securityContext"]["runAsUser"] != 0

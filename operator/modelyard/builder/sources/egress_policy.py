@@ -2,7 +2,7 @@
 
 An audit hook checks an address when a socket connects. At that time names are resolved and redirects
 followed, so that neither can bypass the policy. The library for object stores opens sockets outside of
-Python: for object stores the endpoint in the Secret is resolved and checked before the download. uv and
+Python. For object stores the endpoint in the Secret is resolved and checked before the download. Both uv and
 rattler fetch packages through the proxy in egress_proxy.py.
 
 The policy does not cover pip in a Docker engine and the driver of an image: use a NetworkPolicy.

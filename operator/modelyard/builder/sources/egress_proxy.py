@@ -1,7 +1,8 @@
 """A proxy that applies the egress policy to uv and rattler, which open sockets outside of Python.
 
 The proxy is a thread of the build that listens on loopback. It opens every connection, so that the audit hook
-of egress_policy.py checks the address: after names were resolved, for redirects, and for links of an index.
+of egress_policy.py checks the address. The check comes after names were resolved. It applies to redirects and
+to the links of a package index, too.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class HttpFile:
 
     @contextmanager
     def open(self, offset: int) -> Iterator[RangeStream]:
-        """See RemoteFile."""
+        """Open the file from `offset` on, see RemoteFile."""
         headers = {"Accept-Encoding": "identity"}  # the digest is of the uncompressed bytes
         if offset and self._etag:
             headers |= range_header(offset) | {"If-Range": self._etag}

@@ -25,7 +25,7 @@ class InlineFile:
 
     @contextmanager
     def open(self, offset: int) -> Iterator[RangeStream]:
-        """See RemoteFile."""
+        """Open the file from `offset` on, see RemoteFile."""
         yield RangeStream(offset, len(self._content), iter([self._content[offset:]]))
 
 

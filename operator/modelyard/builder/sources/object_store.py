@@ -90,7 +90,7 @@ class StoredObject:
 
     @contextmanager
     def open(self, offset: int) -> Iterator[RangeStream]:
-        """See RemoteFile."""
+        """Open the file from `offset` on, see RemoteFile."""
         start = offset if self._etag else 0
         options: Any = {"range": {"offset": start}, "if_match": self._etag} if start else {}
         try:

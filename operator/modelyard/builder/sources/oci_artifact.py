@@ -95,7 +95,7 @@ class BlobFile:
 
     @contextmanager
     def open(self, offset: int) -> Iterator[RangeStream]:
-        """See RemoteFile."""
+        """Open the file from `offset` on, see RemoteFile."""
         with (
             _source_errors(),
             self._registry.open_blob(

@@ -76,7 +76,7 @@ class VolumeFile:
 
     @contextmanager
     def open(self, offset: int) -> Iterator[RangeStream]:
-        """See RemoteFile."""
+        """Open the file from `offset` on, see RemoteFile."""
         with ExitStack() as stack, self._source_errors():
             file = os.open(self._path, _OPEN_FLAGS)
             stack.callback(os.close, file)

@@ -19,9 +19,11 @@ from modelyard.contract.urls import (
 def input_hash(request: BuildRequest, base_digest: str, runtime_version: str) -> str:
     """Return 64 hexadecimal digits, which fit into a tag.
 
-    Each of these changes the hash: the builder, the digest of the base image (not its name), the scoring
-    runtime, the pip requirements, the conda environment and its Python version, Spark, the choice of the
-    driver, each asset, each model, and the registrations.
+    Each of these changes the hash:
+
+    - the builder, the digest of the base image (not its name), the scoring runtime, Spark;
+    - the pip requirements, the conda environment and its Python version;
+    - the choice of the driver, each asset, each model, and the registrations.
 
     These do not: labels, limits, the repository, the order of models and assets, and credentials. The version
     of a model counts only if there are several models: then the version is part of the model's path.

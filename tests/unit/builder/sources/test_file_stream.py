@@ -54,7 +54,7 @@ def _read(stream: StreamedSource | None, offset: int = 0) -> bytes:
 
 
 class Server:
-    """Serves ranges of `body`. Each number of `breaks` closes a connection after so many bytes."""
+    """Serves ranges of `body`. Each number of `breaks` closes one connection after that number of bytes."""
 
     def __init__(self, *breaks: int, body: bytes = BODY, etag: str | None = '"a"') -> None:
         self.breaks = list(breaks)

@@ -26,7 +26,7 @@ from modelyard.contract.errors import (
     SourceUnavailableError,
 )
 
-BODY = bytes(range(256)) * 4096  # 1 MiB: more than what one read of a socket gives
+BODY = bytes(range(256)) * 4096  # 1 MiB: more than one read of a socket returns
 DIGEST = "sha256:" + hashlib.sha256(BODY).hexdigest()
 
 

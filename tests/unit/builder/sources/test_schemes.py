@@ -1,4 +1,4 @@
-"""URL schemes."""
+"""The table of URL schemes."""
 
 from __future__ import annotations
 
