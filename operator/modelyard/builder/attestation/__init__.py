@@ -1,1 +1,1 @@
-"""What an image says of itself: its bill of materials, how it was made, and a signature of both."""
+"""Attestations of an image: its bill of materials, its provenance, and signatures of both."""

@@ -1,7 +1,7 @@
-"""Attaches to an image, as OCI referrers, what is said of it.
+"""Attaches attestations to an image as OCI referrers, before the image itself is pushed.
 
-Before the image itself is pushed, so that nobody, a policy controller least of all, sees an image that lacks
-its signature: registries take a manifest whose `subject` is not there yet, see
+This order keeps a policy controller from seeing an image without its signature. Registries accept a manifest
+whose `subject` does not exist yet:
 https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests-with-subject.
 """
 
@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from modelyard.builder.attestation import (
     bundle,
@@ -31,24 +31,28 @@ from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
 from modelyard.task_group import TaskGroup
 
-_EMPTY: Final = b"{}"
-_PREDICATE: Final = "in-toto.io/predicate-type"
-_BUNDLED: Final = "dev.sigstore.bundle."  # names what is in a bundle to those who look at referrers only
+_EMPTY_CONFIG: Final = b"{}"
+_PREDICATE_ANNOTATION: Final = "in-toto.io/predicate-type"
+_BUNDLE_ANNOTATIONS: Final = "dev.sigstore.bundle."
+"""Prefix of annotations with the type of a bundle's content, for clients that list referrers only."""
 
 
-class Registry(Protocol):
-    """Of a registry, what attaching takes; see modelyard.oci."""
+class ReferrerRegistry(Protocol):
+    """The methods of RegistryClient that `attach` needs."""
 
-    def has_blob(self, repository: Reference, digest: str) -> bool: ...
+    def has_blob(self, repository: Reference, digest: str) -> bool:
+        """Return whether a repository has a blob."""
 
-    def upload_bytes(self, repository: Reference, data: bytes) -> Any: ...
+    def upload_bytes(self, repository: Reference, data: bytes) -> object:
+        """Upload a small blob."""
 
-    def put_referrers(self, repository: Reference, bodies: Sequence[bytes], media_type: str) -> None: ...
+    def put_referrers(self, repository: Reference, bodies: Sequence[bytes], media_type: str) -> None:
+        """Push manifests with one subject."""
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """One document about an image."""
+    """A document about an image."""
 
     media_type: str
     body: bytes
@@ -56,18 +60,23 @@ class Attachment:
 
 
 def attach(
-    registry: Registry, repository: Reference, image: Descriptor, record: BuildRecord, signer: Signer | None
+    registry: ReferrerRegistry,
+    repository: Reference,
+    image: Descriptor,
+    record: BuildRecord,
+    signer: Signer | None,
 ) -> None:
-    """Attach bill of materials and provenance to an image of `repository`, and signed ones if there is a key.
+    """Attach the bill of materials and the provenance to an image, also signed if there is a signer.
 
-    What is attached already is found to be the same. Raises RegistryError: an image is not to be had without.
+    To attach them again changes nothing. Raises RegistryError: an image without attestations must not be
+    published.
     """
     with about("attestations of the image"):
         name = f"{repository.registry}/{repository.repository}"
         documents = tuple(attachments(name, image, record, signer))
         try:
             with TaskGroup() as tasks:
-                tasks.start(lambda: _bring_empty(registry, repository))
+                tasks.start(lambda: _push_empty_config(registry, repository))
                 for document in documents:
                     tasks.start(partial(registry.upload_bytes, repository, document.body))
                 tasks.join()
@@ -75,44 +84,53 @@ def attach(
             registry.put_referrers(repository, bodies, OCI_MANIFEST)
         except RegistryRefusedError as error:
             raise RegistryRefusedError(
-                f"{error.message}: where the registry takes no OCI artifacts, set the chart's"
-                " build.attestations.enabled to false"
+                f"{error.message}: if the registry does not accept OCI artifacts, set"
+                " build.attestations.enabled of the chart to false"
             ) from None
 
 
-def _bring_empty(registry: Registry, repository: Reference) -> None:
-    """Only the first image of a repository has to."""
+def _push_empty_config(registry: ReferrerRegistry, repository: Reference) -> None:
+    """Push the config of all attachments, unless another image of the repository has pushed it already."""
     if not registry.has_blob(repository, _EMPTY_DESCRIPTOR["digest"]):
-        registry.upload_bytes(repository, _EMPTY)
+        registry.upload_bytes(repository, _EMPTY_CONFIG)
 
 
 def attachments(
     repository: str, image: Descriptor, record: BuildRecord, signer: Signer | None
 ) -> Iterator[Attachment]:
-    """The documents about an image; equal records give equal ones."""
+    """Yield the documents about an image. Equal records give equal documents."""
     materials = sbom.sbom(repository, image["digest"], record)
-    yield Attachment(sbom.ARTIFACT_TYPE, _encoded(materials))
+    yield Attachment(sbom.ARTIFACT_TYPE, _encode(materials))
     predicates = {
         provenance.PREDICATE_TYPE: provenance.provenance(record),
         sbom.PREDICATE_TYPE: materials,
         bundle.SIGNATURE_TYPE: {},
     }
     statements = {
-        kind: _encoded(provenance.statement(repository, image["digest"], kind, predicate))
-        for kind, predicate in predicates.items()
+        predicate_type: _encode(provenance.statement(repository, image["digest"], predicate_type, predicate))
+        for predicate_type, predicate in predicates.items()
     }
-    made = provenance.PREDICATE_TYPE
-    yield Attachment(provenance.MEDIA_TYPE, statements[made], {_PREDICATE: made})
+    yield Attachment(
+        provenance.MEDIA_TYPE,
+        statements[provenance.PREDICATE_TYPE],
+        {_PREDICATE_ANNOTATION: provenance.PREDICATE_TYPE},
+    )
     if signer is None:
         return
-    for kind, statement in statements.items():
-        annotations = {f"{_BUNDLED}content": "dsse-envelope", f"{_BUNDLED}predicateType": kind}
+    for predicate_type, statement in statements.items():
+        annotations = {
+            f"{_BUNDLE_ANNOTATIONS}content": "dsse-envelope",
+            f"{_BUNDLE_ANNOTATIONS}predicateType": predicate_type,
+        }
         yield Attachment(bundle.MEDIA_TYPE, bundle.bundle(statement, signer), annotations)
 
 
 def manifest(subject: Descriptor, attachment: Attachment) -> bytes:
-    """https://github.com/opencontainers/image-spec/blob/main/manifest.md#guidelines-for-artifact-usage."""
-    whole = {
+    """Return the manifest that attaches a document to its subject.
+
+    https://github.com/opencontainers/image-spec/blob/main/manifest.md#guidelines-for-artifact-usage
+    """
+    content: Json = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
         "artifactType": attachment.media_type,
@@ -120,10 +138,12 @@ def manifest(subject: Descriptor, attachment: Attachment) -> bytes:
         "layers": [_descriptor(attachment.media_type, attachment.body)],
         "subject": {key: subject[key] for key in ("mediaType", "digest", "size")},
     }
-    return _encoded(whole | ({"annotations": attachment.annotations} if attachment.annotations else {}))
+    if attachment.annotations:
+        content["annotations"] = attachment.annotations
+    return _encode(content)
 
 
-def _encoded(document: Json) -> bytes:
+def _encode(document: Json) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -132,4 +152,4 @@ def _descriptor(media_type: str, content: bytes) -> Descriptor:
     return {"mediaType": media_type, "digest": digest, "size": len(content)}
 
 
-_EMPTY_DESCRIPTOR: Final = _descriptor("application/vnd.oci.empty.v1+json", _EMPTY)
+_EMPTY_DESCRIPTOR: Final = _descriptor("application/vnd.oci.empty.v1+json", _EMPTY_CONFIG)

@@ -1,4 +1,4 @@
-"""What is known of a finished build: the image, and the digest of every input."""
+"""The record of a finished build: its request, and the digest of every input."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Json = dict[str, Any]
 
 
 class InputKind(StrEnum):
-    """What an input is."""
+    """The kind of an input of a build."""
 
     BASE = "base image"
     RUNTIME = "scoring runtime"
@@ -45,26 +45,32 @@ class InputKind(StrEnum):
 
 @dataclass(frozen=True)
 class BuildInput:
-    """An input; `digest` is sha256:<64 hex> of its bytes, of its manifest for an image or an artifact."""
+    """An input of a build.
+
+    `digest` is sha256:<64 hex> of its bytes. For an image or an OCI artifact, it is the digest of the
+    manifest.
+    """
 
     kind: InputKind
     name: str
     digest: str
     version: str | None = None
-    uri: str | None = None  # without credentials; None for what is written into the request
+    uri: str | None = None
+    """URL without credentials, None for an input that is part of the build request itself."""
 
     @property
     def label(self) -> str:
-        """What it is called among all inputs."""
+        """Return the name of the input, unique among all inputs: `model diabetes:3` for example."""
         return f"{self.kind} {self.name}" + (f":{self.version}" if self.version else "")
 
 
 @dataclass(frozen=True)
 class BuildRecord:
-    """Everything that is told of a build; none of it changes when the build is repeated."""
+    """The content of attestations. A repeated build has an equal record."""
 
     request: BuildRequest
-    builder: str  # layers, docker
+    builder: str
+    """A BuilderKind."""
     inputs: tuple[BuildInput, ...]
     packages: tuple[Package, ...]
 
@@ -77,19 +83,23 @@ def build_record(
     digests: Mapping[str, str],
     packages: tuple[Package, ...],
 ) -> BuildRecord:
-    """The record of a build.
+    """Return the record of a build.
 
-    `digests` has sha256:<64 hex> of what was fetched, by the `subject` of each model and asset and by
-    PIP_REQUIREMENTS and CONDA_ENV_FILE where those are a URL; KeyError where one is missing.
+    `digests` has sha256:<64 hex> of each fetched input. Its keys are the `subject` of each model and asset,
+    and PIP_REQUIREMENTS and CONDA_ENV_FILE if they are URLs. Raises KeyError if a digest is missing.
     """
     inputs = [
-        _base(request, base_digest),
+        _base_input(request, base_digest),
         BuildInput(InputKind.RUNTIME, "modelyard", f"sha256:{runtime_version()}"),
     ]
     if request.pip_requirements:
-        inputs.append(_asked(InputKind.REQUIREMENTS, PIP_REQUIREMENTS, request.pip_requirements, digests))
+        inputs.append(
+            _requirements_input(InputKind.REQUIREMENTS, PIP_REQUIREMENTS, request.pip_requirements, digests)
+        )
     if request.conda_env_file:
-        inputs.append(_asked(InputKind.CONDA_FILE, CONDA_ENV_FILE, request.conda_env_file, digests))
+        inputs.append(
+            _requirements_input(InputKind.CONDA_FILE, CONDA_ENV_FILE, request.conda_env_file, digests)
+        )
     inputs += [
         BuildInput(
             InputKind.MODEL, model.name, digests[model.subject], str(model.version), _uri(model.source)
@@ -104,13 +114,13 @@ def build_record(
     return BuildRecord(request, builder, tuple(inputs), ordered)
 
 
-def shown_requirements(requirements: str) -> str:
-    """Requirements of pip or of conda as anybody may read them: their URLs have no user and no query."""
+def public_requirements(requirements: str) -> str:
+    """Return requirements of pip or conda for publication: their URLs have no user and no query."""
     return redact_text(requirements)
 
 
 def image_url(repository: str, digest: str) -> str:
-    """The package URL of an image in a registry."""
+    """Return the package URL of an image: https://github.com/package-url/purl-spec."""
     reference = parse_reference(repository)
     qualifiers = f"repository_url={reference.registry}/{reference.repository}"
     if reference.tag:
@@ -118,18 +128,20 @@ def image_url(repository: str, digest: str) -> str:
     return package_url("oci", reference.repository.rpartition("/")[2], digest, qualifiers)
 
 
-def _base(request: BuildRequest, digest: str) -> BuildInput:
+def _base_input(request: BuildRequest, digest: str) -> BuildInput:
     reference = parse_reference(request.base_image)
     name = f"{reference.registry}/{reference.repository}"
     return BuildInput(InputKind.BASE, name, digest, reference.tag, image_url(request.base_image, digest))
 
 
-def _asked(kind: InputKind, name: str, requirements: str, digests: Mapping[str, str]) -> BuildInput:
+def _requirements_input(
+    kind: InputKind, name: str, requirements: str, digests: Mapping[str, str]
+) -> BuildInput:
     if url := requirements_url(requirements):
         return BuildInput(kind, name, digests[name], uri=_uri(Source(url=url)))
-    # Of the text that is shown: a digest of the other one would let its password be guessed at leisure.
-    shown = hashlib.sha256(shown_requirements(requirements).encode()).hexdigest()
-    return BuildInput(kind, name, f"sha256:{shown}")
+    # The digest of the original text would allow an attacker to guess a password in it offline.
+    digest = hashlib.sha256(public_requirements(requirements).encode()).hexdigest()
+    return BuildInput(kind, name, f"sha256:{digest}")
 
 
 def _uri(source: Source) -> str | None:

@@ -1,4 +1,4 @@
-"""The version of this builder, as it stands in bills of materials and in provenance."""
+"""The version of the builder for bills of materials and provenance."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A signed statement in the form that Sigstore's tools read: a DSSE envelope in a bundle.
+"""Signed statements in the format of Sigstore's tools: a DSSE envelope in a bundle.
 
-Without Sigstore's services: a key signs, no log has to be reached. https://github.com/secure-systems-lab/dsse,
+A key signs, so that the builder needs no service of Sigstore. https://github.com/secure-systems-lab/dsse,
 https://github.com/sigstore/protobuf-specs/blob/main/protos/sigstore_bundle.proto.
 """
 
@@ -10,40 +10,41 @@ import base64
 import json
 from typing import Final, Protocol
 
-from modelyard.builder.attestation.provenance import MEDIA_TYPE as STATEMENT
+from modelyard.builder.attestation.provenance import MEDIA_TYPE as STATEMENT_TYPE
 
 MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 SIGNATURE_TYPE: Final = "https://sigstore.dev/cosign/sign/v1"
-"""Predicate type of a statement that says no more than: this image is ours."""
+"""Predicate type of a statement without content: it only states that the signer published the image."""
 
 
 class Signer(Protocol):
-    """Who holds the private key."""
+    """The owner of a private key."""
 
     @property
     def hint(self) -> str:
-        """Which key it is; not secret."""
+        """Return a public identifier of the key."""
 
     def sign(self, data: bytes) -> bytes:
-        """The signature of the data."""
+        """Return the signature of the data."""
 
 
 def bundle(statement: bytes, signer: Signer) -> bytes:
-    """The statement, signed. Equal statements have equal bundles if the signer's signatures are."""
-    kind = STATEMENT.encode()
-    signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(statement), statement)
+    """Return the bundle with a statement and its signature. Its bytes depend on both only."""
+    payload_type = STATEMENT_TYPE.encode()
+    # https://github.com/secure-systems-lab/dsse/blob/master/protocol.md#signature-definition
+    signed = b"DSSEv1 %d %s %d %s" % (len(payload_type), payload_type, len(statement), statement)
     envelope = {
-        "payload": _text(statement),
-        "payloadType": STATEMENT,
-        "signatures": [{"sig": _text(signer.sign(signed))}],
+        "payload": _base64(statement),
+        "payloadType": STATEMENT_TYPE,
+        "signatures": [{"sig": _base64(signer.sign(signed))}],
     }
-    whole = {
+    content = {
         "mediaType": MEDIA_TYPE,
         "verificationMaterial": {"publicKey": {"hint": signer.hint}},
         "dsseEnvelope": envelope,
     }
-    return json.dumps(whole, separators=(",", ":")).encode()
+    return json.dumps(content, separators=(",", ":")).encode()
 
 
-def _text(data: bytes) -> str:
+def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()

@@ -1,4 +1,4 @@
-"""How an image was made: an in-toto Statement v1 with the SLSA provenance v1 predicate.
+"""The provenance of an image: an in-toto Statement v1 with the SLSA provenance v1 predicate.
 
 https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md, https://slsa.dev/spec/v1.0/provenance
 """
@@ -11,7 +11,7 @@ from modelyard.builder.attestation.build_record import (
     BuildInput,
     BuildRecord,
     Json,
-    shown_requirements,
+    public_requirements,
 )
 from modelyard.builder.attestation.builder_version import VERSION
 from modelyard.builder.environment.packages import Package
@@ -28,7 +28,7 @@ _BUILDER: Final = "https://modelyard.dev/builder"
 
 
 def statement(repository: str, digest: str, predicate_type: str, predicate: Json) -> Json:
-    """A statement about the image `repository@digest`."""
+    """Return a statement about the image `repository@digest`."""
     return {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": repository, "digest": _digest(digest)}],
@@ -38,15 +38,15 @@ def statement(repository: str, digest: str, predicate_type: str, predicate: Json
 
 
 def provenance(record: BuildRecord) -> Json:
-    """The predicate: what was asked for, and the digest of each thing that went in.
+    """Return the predicate: the build request, and the digest of every input.
 
-    It has no time and no number of the run: a build that is repeated says the same, so that attaching it
-    again changes nothing. When a version was built is in its record in the cluster.
+    It contains neither the time nor an id of the build, so that a repeated build has the same provenance. The
+    time of a build is in the revision in the cluster.
     """
     return {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
-            "externalParameters": _asked(record.request),
+            "externalParameters": _external_parameters(record.request),
             "internalParameters": {"inputHash": record.request.tag},
             "resolvedDependencies": [
                 *(_input(item) for item in record.inputs),
@@ -59,9 +59,8 @@ def provenance(record: BuildRecord) -> Json:
     }
 
 
-def _asked(request: BuildRequest) -> Json:
-    texts = {PIP_REQUIREMENTS: request.pip_requirements, CONDA_ENV_FILE: request.conda_env_file}
-    return {
+def _external_parameters(request: BuildRequest) -> Json:
+    parameters: Json = {
         "repository": request.repository,
         "baseImage": request.base_image,
         "driver": request.driver,
@@ -69,17 +68,29 @@ def _asked(request: BuildRequest) -> Json:
         "assets": [asset.id for asset in request.assets],
         "labels": request.labels,
         "registrations": request.registrations,
-    } | {name: shown_requirements(text) for name, text in texts.items() if text}
+    }
+    for name, text in (
+        (PIP_REQUIREMENTS, request.pip_requirements),
+        (CONDA_ENV_FILE, request.conda_env_file),
+    ):
+        if text:
+            parameters[name] = public_requirements(text)
+    return parameters
 
 
 def _input(item: BuildInput) -> Json:
-    return {"name": item.label, "digest": _digest(item.digest)} | ({"uri": item.uri} if item.uri else {})
+    dependency: Json = {"name": item.label, "digest": _digest(item.digest)}
+    if item.uri:
+        dependency["uri"] = item.uri
+    return dependency
 
 
 def _package(package: Package) -> Json:
     name = f"RECORD of {package.name}" if package.ecosystem == "pypi" else package.name
-    digest = {"digest": _digest(package.digest)} if package.digest else {}
-    return {"name": name, "uri": package.purl} | digest
+    dependency: Json = {"name": name, "uri": package.purl}
+    if package.digest:
+        dependency["digest"] = _digest(package.digest)
+    return dependency
 
 
 def _digest(digest: str) -> Json:

@@ -1,4 +1,4 @@
-"""The key that signs images, as `cosign generate-key-pair k8s://NAMESPACE/NAME` leaves it in a Secret."""
+"""The key that signs images, from a Secret that `cosign generate-key-pair k8s://NAMESPACE/NAME` creates."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ from modelyard.contract.errors import SigningKeyInvalidError
 KEY: Final = "cosign.key"
 PASSWORD: Final = "cosign.password"  # noqa: S105 - the name of a file
 
-_SEALED: Final = (b"ENCRYPTED SIGSTORE PRIVATE KEY", b"ENCRYPTED COSIGN PRIVATE KEY")
+_ENCRYPTED_LABELS: Final = (b"ENCRYPTED SIGSTORE PRIVATE KEY", b"ENCRYPTED COSIGN PRIVATE KEY")
 _SCRYPT: Final = ((2**15, 8, 1), (2**16, 8, 1), (2**17, 8, 1))
-"""N, r and p that go-securesystemslib's package `encrypted` knows; any others could ask for all memory."""
+"""N, r and p of the package `encrypted` of go-securesystemslib. Other values could exhaust the memory."""
 
 
 @dataclass(frozen=True)
 class KeySigner:
-    """Signs with ECDSA on P-256 over SHA-256, the same data always alike (RFC 6979)."""
+    """A Signer with ECDSA on P-256 over SHA-256. Equal data has equal signatures (RFC 6979)."""
 
     key: ec.EllipticCurvePrivateKey = field(repr=False)
 
     @property
     def hint(self) -> str:
-        """See Signer: the hash of the public key, as cosign gives it."""
+        """Return the hash of the public key, which cosign uses as identifier."""
         public = self.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return base64.b64encode(hashlib.sha256(public).digest()).decode()
 
     def sign(self, data: bytes) -> bytes:
-        """See Signer."""
+        """Return the signature of the data."""
         return self.key.sign(data, ec.ECDSA(SHA256(), deterministic_signing=True))
 
 
 def load_signer(folder: Path) -> KeySigner:
-    """The key of a mounted Secret: KEY, and PASSWORD when it is encrypted.
+    """Return the signer for a mounted Secret.
 
-    Takes cosign's own encrypted form and PEM as openssl writes it. Raises SigningKeyInvalidError, which tells
-    nothing of the content.
+    Its file KEY is the key, PASSWORD the password of an encrypted key. Accepts cosign's encrypted format, and
+    PEM of openssl. Raises SigningKeyInvalidError, whose message contains nothing of the files.
     """
     try:
         pem = (folder / KEY).read_bytes()
@@ -60,29 +60,38 @@ def load_signer(folder: Path) -> KeySigner:
     except OSError as error:
         raise SigningKeyInvalidError(f"{KEY} cannot be read: {error.strerror}") from None
     try:
-        key = _unsealed(pem, password or b"") if _is_sealed(pem) else load_pem_private_key(pem, password)
+        key = (
+            _decrypt_cosign_key(pem, password or b"")
+            if _is_cosign_format(pem)
+            else load_pem_private_key(pem, password)
+        )
     except (ValueError, KeyError, TypeError, UnsupportedAlgorithm, CryptoError):
-        raise SigningKeyInvalidError(f"{KEY} is not a private key that {PASSWORD} opens") from None
+        raise SigningKeyInvalidError(
+            f"{KEY} is not a private key, or {PASSWORD} does not decrypt it"
+        ) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise SigningKeyInvalidError(f"{KEY} is no ECDSA key on the curve P-256, cosign's default")
+        raise SigningKeyInvalidError(f"{KEY} is not an ECDSA key on the curve P-256, the default of cosign")
     return KeySigner(key)
 
 
-def _is_sealed(pem: bytes) -> bool:
-    return any(b"-----BEGIN %s-----" % kind in pem for kind in _SEALED)
+def _is_cosign_format(pem: bytes) -> bool:
+    return any(b"-----BEGIN %s-----" % label in pem for label in _ENCRYPTED_LABELS)
 
 
-def _unsealed(pem: bytes, password: bytes) -> Any:
-    """https://pkg.go.dev/github.com/secure-systems-lab/go-securesystemslib/encrypted, PKCS #8 inside."""
+def _decrypt_cosign_key(pem: bytes, password: bytes) -> Any:
+    """Return the PKCS #8 key in cosign's encrypted format.
+
+    https://pkg.go.dev/github.com/secure-systems-lab/go-securesystemslib/encrypted
+    """
     lines = [line for line in pem.splitlines() if line and not line.startswith(b"-----")]
-    sealed = json.loads(base64.b64decode(b"".join(lines)))
-    kdf = sealed["kdf"]
+    encrypted = json.loads(base64.b64decode(b"".join(lines)))
+    kdf = encrypted["kdf"]
     params = (kdf["params"]["N"], kdf["params"]["r"], kdf["params"]["p"])
-    if params not in _SCRYPT or (kdf["name"], sealed["cipher"]["name"]) != ("scrypt", "nacl/secretbox"):
-        raise ValueError("an unknown form")
+    if params not in _SCRYPT or (kdf["name"], encrypted["cipher"]["name"]) != ("scrypt", "nacl/secretbox"):
+        raise ValueError("an unknown key derivation or cipher")
     n, r, p = params
     salt = base64.b64decode(kdf["salt"])
     secret = hashlib.scrypt(password, salt=salt, n=n, r=r, p=p, maxmem=2 * 128 * n * r, dklen=32)
-    nonce = base64.b64decode(sealed["cipher"]["nonce"])
-    opened = SecretBox(secret).decrypt(base64.b64decode(sealed["ciphertext"]), nonce)
-    return load_der_private_key(opened, None)
+    nonce = base64.b64decode(encrypted["cipher"]["nonce"])
+    der = SecretBox(secret).decrypt(base64.b64decode(encrypted["ciphertext"]), nonce)
+    return load_der_private_key(der, None)

@@ -1,4 +1,4 @@
-"""A build that ended, and a key."""
+"""The record of a build, and a signing key."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def record() -> BuildRecord:
 
 @pytest.fixture
 def key_folder(tmp_path: Path) -> Path:
-    """A mounted Secret with a key that openssl could have made."""
+    """Return a folder like that of a mounted Secret, with a key in the format of openssl."""
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / KEY).write_bytes(pem)

@@ -1,3 +1,5 @@
+"""Attestations attached to an image."""
+
 from __future__ import annotations
 
 import base64
@@ -15,7 +17,7 @@ from tests.unit.builder.attestation.conftest import (
 from modelyard.builder.attestation.attach import attach
 from modelyard.builder.attestation.build_record import BuildRecord
 from modelyard.builder.attestation.signing_key import KeySigner
-from modelyard.contract.errors import BuildFailedError
+from modelyard.coded_error import CodedError
 from modelyard.oci.errors import (
     RegistryRefusedError,
     RegistryUnavailableError,
@@ -30,18 +32,18 @@ DESCRIPTOR = {"mediaType": OCI, "digest": IMAGE, "size": 1234, "annotations": {"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 
-class FakeRegistry:
-    """Keeps what it gets; refuses a manifest whose blobs it has not."""
+class MemoryReferrerRegistry:
+    """A ReferrerRegistry in memory, which checks that the blobs of a manifest are pushed before."""
 
-    def __init__(self, error: BuildFailedError | None = None) -> None:
+    def __init__(self, error: CodedError | None = None) -> None:
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[str, dict[str, Any]] = {}
         self.error = error
-        self.sent = 0
+        self.uploads = 0
 
     def upload_bytes(self, repository: Reference, data: bytes) -> None:
         assert str(repository) == REPOSITORY
-        self.sent += 1
+        self.uploads += 1
         self.blobs[f"sha256:{hashlib.sha256(data).hexdigest()}"] = data
 
     def has_blob(self, repository: Reference, digest: str) -> bool:
@@ -64,13 +66,15 @@ class FakeRegistry:
         ]
 
 
-def _attached(record: BuildRecord, signer: KeySigner | None, registry: FakeRegistry) -> FakeRegistry:
+def _attach(
+    record: BuildRecord, signer: KeySigner | None, registry: MemoryReferrerRegistry
+) -> MemoryReferrerRegistry:
     attach(registry, parse_reference(REPOSITORY), DESCRIPTOR, record, signer)
     return registry
 
 
-def test_bill_of_materials_and_provenance(record: BuildRecord) -> None:
-    registry = _attached(record, None, FakeRegistry())
+def test_bill_of_materials_and_provenance_are_attached(record: BuildRecord) -> None:
+    registry = _attach(record, None, MemoryReferrerRegistry())
     documents = dict(registry.documents())
     assert documents["application/vnd.cyclonedx+json"]["bomFormat"] == "CycloneDX"
     statement = documents["application/vnd.in-toto+json"]
@@ -81,8 +85,8 @@ def test_bill_of_materials_and_provenance(record: BuildRecord) -> None:
     assert len(documents) == 2
 
 
-def test_a_key_adds_signed_ones(record: BuildRecord, signer: KeySigner) -> None:
-    registry = _attached(record, signer, FakeRegistry())
+def test_signer_adds_signed_statements(record: BuildRecord, signer: KeySigner) -> None:
+    registry = _attach(record, signer, MemoryReferrerRegistry())
     signed = [document for kind, document in registry.documents() if kind == BUNDLE]
     statements = [json.loads(base64.b64decode(item["dsseEnvelope"]["payload"])) for item in signed]
     assert [statement["predicateType"] for statement in statements] == [
@@ -90,31 +94,33 @@ def test_a_key_adds_signed_ones(record: BuildRecord, signer: KeySigner) -> None:
         "https://cyclonedx.org/bom",
         "https://sigstore.dev/cosign/sign/v1",
     ]
-    told = [
+    annotated_types = [
         manifest["annotations"]["dev.sigstore.bundle.predicateType"]
         for manifest in registry.manifests.values()
         if manifest["artifactType"] == BUNDLE
     ]
-    assert told == [statement["predicateType"] for statement in statements]
+    assert annotated_types == [statement["predicateType"] for statement in statements]
 
 
-def test_attaching_again_adds_nothing(record: BuildRecord, signer: KeySigner) -> None:
-    registry = _attached(record, signer, FakeRegistry())
-    before, sent = dict(registry.manifests), registry.sent
-    _attached(record, signer, registry)
+def test_second_attach_changes_nothing(record: BuildRecord, signer: KeySigner) -> None:
+    registry = _attach(record, signer, MemoryReferrerRegistry())
+    before, uploads = dict(registry.manifests), registry.uploads
+    _attach(record, signer, registry)
     assert registry.manifests == before
-    assert registry.sent == sent + len(before)  # what all need is there
+    assert registry.uploads == uploads + len(before)  # the empty config is not pushed again
 
 
-def test_a_registry_that_is_down_is_tried_again(record: BuildRecord) -> None:
+def test_unavailable_registry_is_a_transient_error(record: BuildRecord) -> None:
     with pytest.raises(RegistryUnavailableError) as failed:
-        _attached(
-            record, None, FakeRegistry(RegistryUnavailableError("r answers 503", retry_after_seconds=9))
+        _attach(
+            record,
+            None,
+            MemoryReferrerRegistry(RegistryUnavailableError("r answers 503", retry_after_seconds=9)),
         )
     assert failed.value.transient
     assert str(failed.value) == "attestations of the image: r answers 503"
 
 
-def test_a_registry_that_takes_no_artifacts(record: BuildRecord) -> None:
+def test_message_for_a_registry_without_artifacts_names_the_chart_value(record: BuildRecord) -> None:
     with pytest.raises(RegistryRefusedError, match=r"r answers 400: .*build\.attestations\.enabled"):
-        _attached(record, None, FakeRegistry(RegistryRefusedError("r answers 400")))
+        _attach(record, None, MemoryReferrerRegistry(RegistryRefusedError("r answers 400")))

@@ -1,3 +1,5 @@
+"""The bill of materials of an image."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -25,17 +27,17 @@ from modelyard.builder.attestation.sbom import sbom
 from modelyard.builder.environment.packages import Package
 
 
-def _parts(record: BuildRecord) -> dict[str, dict[str, Any]]:
+def _components(record: BuildRecord) -> dict[str, dict[str, Any]]:
     return {part["bom-ref"]: part for part in sbom(REPOSITORY, IMAGE, record)["components"]}
 
 
-def test_it_is_valid_cyclonedx(record: BuildRecord) -> None:
+def test_bill_of_materials_is_valid_cyclonedx(record: BuildRecord) -> None:
     text = json.dumps(sbom(REPOSITORY, IMAGE, record))
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
 
 
-def test_what_is_in_the_image_is_listed(record: BuildRecord) -> None:
-    parts = _parts(record)
+def test_components_are_inputs_and_packages(record: BuildRecord) -> None:
+    parts = _components(record)
     assert {name: part["type"] for name, part in parts.items()} == {
         "base image mirror.example.com/library/python:3.11-slim": "container",
         "scoring runtime modelyard": "framework",
@@ -51,17 +53,17 @@ def test_what_is_in_the_image_is_listed(record: BuildRecord) -> None:
     assert learn["licenses"] == [{"license": {"name": "BSD-3-Clause"}}]
 
 
-def test_the_image_is_made_of_all_parts(record: BuildRecord) -> None:
+def test_image_depends_on_all_components(record: BuildRecord) -> None:
     document = sbom(REPOSITORY, IMAGE, record)
     (dependency,) = document["dependencies"]
     assert dependency["ref"] == document["metadata"]["component"]["bom-ref"]
-    assert dependency["dependsOn"] == list(_parts(record))
+    assert dependency["dependsOn"] == list(_components(record))
     assert document["metadata"]["component"]["purl"] == (
         f"pkg:oci/diabetes@sha256%3A{'1' * 64}?repository_url=registry.example.com/modelyard/team/diabetes"
     )
 
 
-def test_it_follows_from_the_image_and_nothing_else(record: BuildRecord) -> None:
+def test_equal_builds_have_equal_bills_of_materials(record: BuildRecord) -> None:
     again = build_record(
         REQUEST,
         builder="layers",
@@ -74,10 +76,10 @@ def test_it_follows_from_the_image_and_nothing_else(record: BuildRecord) -> None
     assert other["serialNumber"] != sbom(REPOSITORY, IMAGE, record)["serialNumber"]
 
 
-def test_no_credential_is_in_it(record: BuildRecord) -> None:
+def test_bill_of_materials_contains_no_credential(record: BuildRecord) -> None:
     text = json.dumps(sbom(REPOSITORY, IMAGE, record))
     assert not [secret for secret in SECRETS if secret in text]
-    model = _parts(record)["model diabetes:3"]
+    model = _components(record)["model diabetes:3"]
     assert model["externalReferences"][0]["url"] == "https://models.example.com/diabetes.joblib"
 
 
@@ -89,16 +91,16 @@ def test_no_credential_is_in_it(record: BuildRecord) -> None:
         (Package("_libgcc_mutex", "0.1", ecosystem="conda"), "pkg:conda/_libgcc_mutex@0.1"),
     ],
 )
-def test_package_urls(package: Package, purl: str) -> None:
+def test_package_url_is_normalized(package: Package, purl: str) -> None:
     assert package.purl == purl
 
 
-def test_an_input_without_a_digest_is_a_fault(record: BuildRecord) -> None:
+def test_missing_digest_of_an_input_is_an_error(record: BuildRecord) -> None:
     with pytest.raises(KeyError, match="model diabetes:3"):
         build_record(record.request, builder="layers", base_digest=BASE, digests={}, packages=())
 
 
-def test_a_base_image_by_digest_has_no_version(record: BuildRecord) -> None:
+def test_base_image_by_digest_has_no_version(record: BuildRecord) -> None:
     pinned = dataclasses.replace(record, request=REQUEST.model_copy(update={"base_image": f"python@{BASE}"}))
     again = build_record(
         pinned.request,
@@ -107,6 +109,6 @@ def test_a_base_image_by_digest_has_no_version(record: BuildRecord) -> None:
         digests={"model diabetes:3": MODEL, "asset driver": MODEL},
         packages=(),
     )
-    assert _parts(again)["base image docker.io/library/python"]["purl"] == (
+    assert _components(again)["base image docker.io/library/python"]["purl"] == (
         f"pkg:oci/python@sha256%3A{'b' * 64}?repository_url=docker.io/library/python"
     )

@@ -1,3 +1,5 @@
+"""Settings of attestations."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -16,27 +18,27 @@ def test_images_are_attested_and_not_signed_by_default() -> None:
     assert settings.signer() is None
 
 
-def test_attestations_can_be_left_out() -> None:
+def test_attestations_can_be_disabled() -> None:
     assert not AttestationSettings.from_environment({"MODELYARD_ATTESTATIONS": "false"}).attests
 
 
-def test_a_mounted_key_signs(key_folder: Path) -> None:
+def test_mounted_key_signs(key_folder: Path) -> None:
     signer = AttestationSettings.from_environment({"MODELYARD_SIGNING_KEY": str(key_folder)}).signer()
     assert signer is not None
     assert signer.sign(b"x")
 
 
 @pytest.mark.parametrize("kind", BuilderKind)
-def test_builders_do_as_they_are_told(kind: BuilderKind, key_folder: Path) -> None:
-    """Both have defaults of their own, which would hide that a setting does not arrive."""
-    needed = {"MODELYARD_BUILD_REQUEST": "r", "MODELYARD_BUILD_WORKSPACE": "w"}
-    told = {
+def test_settings_of_the_environment_reach_both_builders(kind: BuilderKind, key_folder: Path) -> None:
+    """Each setting differs from the builder's default, so that a setting that gets lost is noticed."""
+    required = {"MODELYARD_BUILD_REQUEST": "r", "MODELYARD_BUILD_WORKSPACE": "w"}
+    changed = {
         "MODELYARD_ATTESTATIONS": "false", "MODELYARD_SIGNING_KEY": str(key_folder),
         "MODELYARD_CONDA_CHANNELS": "team", "MODELYARD_FETCH_SCHEMES": "s3",
     }  # fmt: skip
-    usual = builder_of(kind, BuildJobSettings.from_environment(needed))
-    assert (usual.attests, usual.signer) == (True, None)
-    builder = builder_of(kind, BuildJobSettings.from_environment(needed | told))
+    default = builder_of(kind, BuildJobSettings.from_environment(required))
+    assert (default.attests, default.signer) == (True, None)
+    builder = builder_of(kind, BuildJobSettings.from_environment(required | changed))
     assert not builder.attests
     assert builder.signer is not None
     assert builder.conda.channels == ("team",)
