@@ -168,7 +168,10 @@ class _ProxyConnection(StreamRequestHandler):
 
 
 def _read_head(file: BufferedIOBase) -> list[bytes]:
-    """Return the first line and the header lines of a message. Raises ConnectionError without a valid head."""
+    """Return the first line and the header lines of a message.
+
+    Raises ConnectionError for an incomplete head, or one with too many lines.
+    """
     lines = [file.readline(_MAX_LINE_BYTES)]
     while lines[-1].strip():
         lines.append(file.readline(_MAX_LINE_BYTES))

@@ -42,14 +42,14 @@ class NotOfferedError(LookupError):
         self.code = code
 
 
-class BaseImage(NamedTuple):
+class BaseImageChoice(NamedTuple):
     """A base image, and the minor version of its Python."""
 
     image: str
     python: str
 
 
-def base_image(manifest: Json, settings: OperatorSettings) -> BaseImage:
+def base_image(manifest: Json, settings: OperatorSettings) -> BaseImageChoice:
     """Return the base image for a Manifest.
 
     A conda environment brings its own Python of any version: if no base image has that version, the one of
@@ -77,7 +77,7 @@ def base_image(manifest: Json, settings: OperatorSettings) -> BaseImage:
             f"properties.pythonVersion {version} is not offered here: use one of"
             f" {', '.join(sorted(offered))}, or ask for a base image in the chart's {chart_value}",
         )
-    return BaseImage(offered[version], version)
+    return BaseImageChoice(offered[version], version)
 
 
 def _is_spark(manifest: Json) -> bool:
