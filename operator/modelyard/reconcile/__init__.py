@@ -1,1 +1,1 @@
-"""Level-triggered reconciliation: a queue, what is known, and one ordered list of phases per kind."""
+"""Reconcilers of the four kinds, with the cache, the work queue and the status writer that they use."""

@@ -29,7 +29,7 @@ async def release_images(ctx: Context, obj: CustomObject) -> None:
 
 
 def missing_image(ctx: Context, obj: CustomObject) -> Revision | None:
-    """Return the newest version whose image was released although a Service uses it, None if there is none."""
+    """Return the newest version whose image was released although a Service uses it, else None."""
     used = _used_versions(ctx, obj)
     for revision in ctx.cache.revisions.history(obj):
         if labels.IMAGE_RELEASED in revision.annotations and revision.version in used:

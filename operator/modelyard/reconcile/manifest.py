@@ -1,4 +1,4 @@
-"""Reconciler of Manifests: a change of a Manifest, or of a Model that it follows, creates the next version."""
+"""Reconciler of Manifests: a changed Manifest, or a new version of its Models, creates the next version."""
 
 from __future__ import annotations
 

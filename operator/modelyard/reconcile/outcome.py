@@ -35,7 +35,7 @@ def waiting(reason: str, message: str, revision: Revision | None = None, **field
 
 
 def failed(code: str, message: str, revision: Revision | None = None, **fields: Any) -> Outcome:
-    """Return an outcome for a failed operation; `code` is both the error's code and the conditions' reason."""
+    """Return an outcome for a failed operation; `code` is the error's code and the conditions' reason."""
     error = fields.pop("error", None) or ErrorResponse(code=code, message=message)
     return Outcome(State.FAILED, code, message, revision, error=error, **fields)
 

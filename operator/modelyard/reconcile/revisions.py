@@ -89,7 +89,7 @@ async def ensure_revision(
 
 
 def _about(obj: CustomObject) -> dict[str, str]:
-    """Return the annotation with description and tags, which each version records as they were at its time."""
+    """Return the annotation with the description and tags that the newest version records."""
     about = {field: obj.spec[field] for field in sorted(_NOT_CONTENT) if obj.spec.get(field)}
     return {labels.ABOUT: orjson.dumps(about).decode()} if about else {}
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from modelyard.api import labels
+from modelyard.api.access_keys import missing_keys
 from modelyard.api.kinds import IMAGE, MANIFEST
 from modelyard.api.names import parse_version_reference
 from modelyard.api.owners import Owner
@@ -106,7 +107,7 @@ def _built_image(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Revision
 
 
 def _newer_image(ctx: Context, spec: ServiceSpec, served: Revision) -> Revision | None:
-    """Return the newest version of the served Image, None if it is served or the Service does not follow it."""
+    """Return the version of the Image that a Service will follow next, None if there is none."""
     if parse_version_reference(spec.image_id).version:
         return None
     newest = ctx.cache.revisions.newest(served.key)
@@ -162,9 +163,9 @@ async def _write_keys(ctx: Context, obj: CustomObject, owner: Owner) -> None:
         SECRETS,
         name,
         lambda: serving.keys(owner),
-        on_create=lambda: {"data": serving.missing_keys({})},
+        on_create=lambda: {"data": missing_keys({})},
     )
-    if live and (missing := serving.missing_keys(live.get("data") or {})):
+    if live and (missing := missing_keys(live.get("data") or {})):
         written = await ctx.client.patch(SECRETS, obj.key.namespace, name, {"data": missing})
         ctx.cache.children.store_written(SECRETS, written)
 
@@ -182,7 +183,7 @@ async def _rollout_outcome(
     age = (ctx.now() - parse_timestamp(revision.created)).total_seconds()
     diagnosis = await _diagnose(ctx, obj, spec, image) if age >= _DIAGNOSIS_AFTER_SECONDS else None
     if diagnosis and _failed_before(obj, revision, diagnosis):
-        # A restarted container passes through states that are not terminal; the failure stays until it is ready.
+        # A restarted container passes through states that are not terminal, before it crashes again.
         diagnosis = diagnosis._replace(terminal=True)
     assessment = assess_rollout(rollout, spec, diagnosis)
     reason, message = assessment.reason, assessment.message
@@ -194,7 +195,7 @@ async def _rollout_outcome(
 
 
 def _was_rolled_out(obj: CustomObject, revision: Revision) -> bool:
-    """Return True if the rollout of a version succeeded before: scaling or a later crash is no new rollout."""
+    """Return True if a version was rolled out before: scaling or a later crash is no new rollout."""
     if revision.state is State.SUCCEEDED:
         return True
     return obj.state is State.SUCCEEDED and obj.status.get("version") == revision.version
@@ -227,7 +228,7 @@ def _serving_outcome(
 def _fields(
     ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, rollout: RolloutStatus
 ) -> dict[str, Any]:
-    """Return the status fields of Services: the scoring URI, replicas, and ids of the parts of the version."""
+    """Return the status fields of Services: scoring URI, replicas, and the ids that the version serves."""
     image_id = revision.data["imageId"]
     image = _find_revision(ctx, IMAGE.name, revision.key.namespace, image_id)
     manifest_id = image.data["manifestId"] if image else None

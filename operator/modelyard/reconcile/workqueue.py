@@ -65,7 +65,7 @@ class WorkQueue:
         return not self._queued and not self._active
 
     def add(self, key: Key) -> None:
-        """Queue a key now, or after its present reconcile if it is in work. A timer of the key is cancelled."""
+        """Queue a key, after its present reconcile if it is in work, and cancel its timer."""
         if timer := self._timers.pop(key, None):
             timer.cancel()
         if key in self._active:
@@ -101,7 +101,7 @@ class WorkQueue:
             self.add(key)
 
     def retry(self, key: Key) -> float:
-        """Queue a key that failed, after a delay that doubles with each failure; return the delay in seconds."""
+        """Queue a failed key after a delay that doubles with each failure; return the delay in seconds."""
         self._failures[key] = self._failures.get(key, 0) + 1
         delay = _BACKOFF.seconds(self._failures[key])
         self.add_after(key, delay)

@@ -1,1 +1,1 @@
-"""Pure builders: what is wanted in, a Kubernetes object out."""
+"""Pure builders: functions that return the Kubernetes objects the operator creates."""

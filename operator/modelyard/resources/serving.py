@@ -1,12 +1,10 @@
-"""The children of a Service: what serves it, finds it, scales it and guards it.
+"""Builders of the children of a Service: Deployment, core Service, autoscaler, budget and Secret.
 
-Names: all children are called as the Service is, but for the Secret with its keys.
+All children have the name of the Service, except for the Secret with its keys.
 """
 
 from __future__ import annotations
 
-import base64
-import secrets
 from typing import Final
 
 from modelyard.api import labels
@@ -16,7 +14,6 @@ from modelyard.kube.merge import fingerprint
 from modelyard.kube.types import AUTOSCALERS, CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS, Json
 from modelyard.resources.revision import metadata
 from modelyard.scoring.contract import (
-    KEY_NAMES,
     KEYS_DIR,
     LIVE_PATH,
     PORT,
@@ -27,32 +24,32 @@ from modelyard.scoring.contract import (
 from modelyard.settings import ScoringSettings
 
 CONTAINER: Final = "scoring"
-_KEY_BYTES: Final = 32
 
 
 def deployment(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSettings) -> Json:
-    """The Deployment. Without numReplicas it says nothing of replicas: they are the autoscaler's."""
+    """Return the Deployment. Without numReplicas it has no `replicas`, which the autoscaler sets."""
     template = _template(owner, spec, image, scoring)
     template["metadata"]["annotations"] = {labels.TEMPLATE_HASH: fingerprint(template)}
-    replicas = {} if spec.num_replicas is None else {"replicas": spec.num_replicas}
+    deployment_spec: Json = {
+        "selector": {"matchLabels": labels.selector_of(owner.name)},
+        "revisionHistoryLimit": 2,
+        "progressDeadlineSeconds": scoring.progress_deadline_seconds,
+        # A new pod must be ready before an old one is deleted, so that no request is lost.
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
+        "template": template,
+    }
+    if spec.num_replicas is not None:
+        deployment_spec["replicas"] = spec.num_replicas
     return {
         **DEPLOYMENTS.header(),
         "metadata": metadata(owner, owner.name),
-        "spec": replicas
-        | {
-            "selector": {"matchLabels": labels.selector_of(owner.name)},
-            "revisionHistoryLimit": 2,
-            "progressDeadlineSeconds": scoring.progress_deadline_seconds,
-            # A new pod is ready before an old one goes.
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
-            "template": template,
-        },
+        "spec": deployment_spec,
     }
 
 
-def template_hash(wanted: Json) -> str:
-    """The fingerprint that pods of a Deployment's present template carry."""
-    return str(wanted["spec"]["template"]["metadata"]["annotations"][labels.TEMPLATE_HASH])
+def template_hash(deployment: Json) -> str:
+    """Return the hash of a Deployment's pod template, which is an annotation of its pods."""
+    return str(deployment["spec"]["template"]["metadata"]["annotations"][labels.TEMPLATE_HASH])
 
 
 def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSettings) -> Json:
@@ -79,8 +76,8 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSetti
                     "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
                     "env": _environment(owner, spec, scoring),
                     "resources": {"requests": reservation(spec)},
-                    # No startup probe: the kubelet takes half a second from one probe to the next, and the
-                    # server answers the liveness probe while init() runs.
+                    # No startup probe: it would delay readiness by half a second. The server answers the
+                    # liveness probe while init() runs.
                     "readinessProbe": probe | {"periodSeconds": 1, "failureThreshold": 5},
                     "livenessProbe": probe
                     | {
@@ -88,7 +85,7 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSetti
                         "periodSeconds": 10,
                         "failureThreshold": 6,
                     },
-                    # Traffic moves away before the server hears SIGTERM.
+                    # Endpoints must drop the pod before the server gets SIGTERM and stops listening.
                     "lifecycle": {"preStop": {"sleep": {"seconds": scoring.pre_stop_seconds}}},
                     "securityContext": {
                         "allowPrivilegeEscalation": False,
@@ -155,7 +152,7 @@ def _telemetry(owner: Owner, spec: ServiceSpec, scoring: ScoringSettings) -> lis
 
 
 def reservation(spec: ServiceSpec) -> dict[str, str]:
-    """What each replica reserves, with the old service's defaults."""
+    """Return the resource requests of each replica, by default those of Azure ML."""
     reserved = spec.container_resource_reservation
     return {
         "cpu": str((reserved and reserved.cpu) or CPU),
@@ -164,7 +161,7 @@ def reservation(spec: ServiceSpec) -> dict[str, str]:
 
 
 def core_service(owner: Owner) -> Json:
-    """The core Service, on port 80."""
+    """Return the core Service, which listens on port 80."""
     return {
         **CORE_SERVICES.header(),
         "metadata": metadata(owner, owner.name),
@@ -177,12 +174,12 @@ def core_service(owner: Owner) -> Json:
 
 
 def scoring_uri(name: str, namespace: str, scoring: ScoringSettings) -> str:
-    """Where to POST requests, inside the cluster."""
+    """Return the URL for scoring requests from inside the cluster."""
     return f"http://{name}.{namespace}.svc.{scoring.cluster_domain}{SCORE_PATH}"
 
 
 def autoscaler(owner: Owner, spec: ServiceSpec) -> Json:
-    """The HorizontalPodAutoscaler; the refresh period is the least time between two steps."""
+    """Return the HorizontalPodAutoscaler; refreshPeriodInSeconds is the minimum between two steps."""
     scaler = spec.scaling
     period = scaler.refresh_period_in_seconds or REFRESH_PERIOD_SECONDS
     target = TARGET_UTILIZATION if scaler.target_utilization is None else max(scaler.target_utilization, 1)
@@ -220,7 +217,7 @@ def autoscaler(owner: Owner, spec: ServiceSpec) -> Json:
 
 
 def disruption_budget(owner: Owner) -> Json:
-    """The PodDisruptionBudget: drains take one replica at a time."""
+    """Return the PodDisruptionBudget: a node drain evicts one replica at a time."""
     return {
         **DISRUPTION_BUDGETS.header(),
         "metadata": metadata(owner, owner.name),
@@ -229,18 +226,9 @@ def disruption_budget(owner: Owner) -> Json:
 
 
 def keys(owner: Owner) -> Json:
-    """The Secret that holds the keys; its data is made by `missing_keys`."""
+    """Return the Secret of the access keys, without data: keys are random, and stay once they exist."""
     return {
         **SECRETS.header(),
         "metadata": metadata(owner, labels.keys_name(owner.name)),
         "type": "Opaque",
-    }
-
-
-def missing_keys(present: Json) -> dict[str, str]:
-    """New random values, in base64, for the keys that a Secret's data does not have."""
-    return {
-        name: base64.b64encode(secrets.token_urlsafe(_KEY_BYTES).encode()).decode()
-        for name in KEY_NAMES
-        if not present.get(name)
     }

@@ -9,6 +9,7 @@ from typing import Final
 import httpx
 from tests.support.cluster import Json, Kubectl, eventually, port_forward
 
+from modelyard.api.access_keys import missing_keys
 from modelyard.api.owners import Owner
 from modelyard.api.service import ServiceSpec
 from modelyard.resources import serving
@@ -42,7 +43,7 @@ def _bare(name: str, location: str) -> list[Json]:
     owner = Owner("Service", name, "")
     spec = ServiceSpec.model_validate({"imageId": "bare", **_SPEC})
     made = [
-        serving.keys(owner) | {"data": serving.missing_keys({})},
+        serving.keys(owner) | {"data": missing_keys({})},
         serving.deployment(owner, spec, location, ScoringSettings()),
         serving.core_service(owner),
     ]

@@ -14,6 +14,7 @@ from typing import Final
 import yaml
 from tests.support.cluster import ROOT, Kubectl
 
+from modelyard.api.access_keys import missing_keys
 from modelyard.api.kinds import SERVICE
 from modelyard.api.names import GROUP, VERSION
 from modelyard.api.owners import Owner, owner_reference
@@ -77,7 +78,7 @@ def _children(item: CustomObject) -> list[tuple[ApiResource, Json]]:
     spec = ServiceSpec.model_validate(item.spec)
     made = [
         (REVISIONS, controller_revision(owner, 1, {"imageId": "bench:1", "numReplicas": 0}, {})),
-        (SECRETS, serving.keys(owner) | {"data": serving.missing_keys({})}),
+        (SECRETS, serving.keys(owner) | {"data": missing_keys({})}),
         (DEPLOYMENTS, serving.deployment(owner, spec, _IMAGE, ScoringSettings())),
         (CORE_SERVICES, serving.core_service(owner)),
     ]

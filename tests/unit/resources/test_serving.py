@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import pytest
@@ -167,15 +166,6 @@ def test_the_autoscaler(scaler: dict[str, Any], least: int, most: int, target: i
     assert spec["metrics"][0]["resource"]["target"] == {"type": "Utilization", "averageUtilization": target}
     policies = [policy for behaviour in spec["behavior"].values() for policy in behaviour["policies"]]
     assert {policy["periodSeconds"] for policy in policies} == {period}
-
-
-def test_keys_are_random_and_only_missing_ones_are_made() -> None:
-    made = serving.missing_keys({})
-    assert made.keys() == {"primaryKey", "secondaryKey"}
-    assert len({*made.values(), *serving.missing_keys({}).values()}) == 4
-    assert all(len(base64.b64decode(value)) >= 40 for value in made.values())
-    assert serving.missing_keys({"primaryKey": "x", "secondaryKey": ""}).keys() == {"secondaryKey"}
-    assert serving.missing_keys(made) == {}
 
 
 def test_the_uri_has_the_clusters_domain() -> None:

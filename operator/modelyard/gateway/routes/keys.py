@@ -7,6 +7,7 @@ from typing import Final
 
 from fastapi import Response
 
+from modelyard.api.access_keys import missing_keys
 from modelyard.api.labels import keys_name
 from modelyard.api.owners import owner_of
 from modelyard.gateway import schemas
@@ -22,7 +23,6 @@ from modelyard.gateway.routes.responses import (
 )
 from modelyard.gateway.routes.services import find_service
 from modelyard.kube.types import SECRETS, Json
-from modelyard.resources.serving import missing_keys
 from modelyard.scoring.contract import PRIMARY_KEY, SECONDARY_KEY
 
 routes = router("services")

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Builds of images: requests, Jobs, logs and failures."""

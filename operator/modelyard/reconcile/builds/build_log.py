@@ -1,4 +1,4 @@
-"""The log of a build, copied to a ConfigMap in the Image's namespace: while the build runs, and at its end."""
+"""The log of a build, copied to a ConfigMap in the Image's namespace while the build runs and at its end."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class BuildJobCache:
         return self._store(job._replace(complete=True)) if job else None
 
     def mark_pushed(self, name: str) -> Key | None:
-        """Store that the log of a build reports the push; return the key of the Image if that changes the Job."""
+        """Store that the log of a build reports the push; return the Image's key if that changes the Job."""
         job = self._get(name)
         return self._store(job._replace(pushed=True)) if job else None
 

@@ -58,7 +58,7 @@ class ChildCache:
             del self._children[_key(resource, body)]
 
     def invalidate(self, resources: Iterable[ApiResource], namespace: str, names: Iterable[str]) -> None:
-        """Let the next reconcile compare these children, as the API server has them, with the desired ones."""
+        """Let the next reconcile compare these live children with the desired ones."""
         names = tuple(names)
         for resource in resources:
             for name in names:
@@ -83,7 +83,7 @@ def _has_new_content(cached: Child, child: Child) -> bool:
 
 
 def _leaves_spec(cached: Child, child: Child, body: Json) -> bool:
-    """Return True if an event cannot stand for a change of the spec by another client, e.g. the autoscaler."""
+    """Return True if an event shows no change of the spec by another client, e.g. the autoscaler."""
     if cached.resource_version == child.resource_version:
         return True
     # The generation of a Deployment grows with each change of its spec. Of other children only the metadata

@@ -1,4 +1,4 @@
-"""Children in the cache: changes by other clients are detected, the operator's own writes are not mistaken."""
+"""Children in the cache: changes by other clients are told from the operator's own writes."""
 
 from __future__ import annotations
 
