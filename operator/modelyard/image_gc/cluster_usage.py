@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, TypeVar
 
 import orjson
@@ -13,6 +14,7 @@ from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.image_gc.usage import Usage, find_usage
 from modelyard.kube.client import Client
 from modelyard.kube.errors import AlreadyExists
+from modelyard.kube.interface import KubeClient
 from modelyard.kube.types import (
     CONFIG_MAPS,
     CRON_JOBS,
@@ -49,32 +51,51 @@ UnusedSince = Mapping[str, dt.datetime]
 T = TypeVar("T")
 
 
+@asynccontextmanager
+async def _connection() -> AsyncIterator[KubeClient]:
+    client = await Client.from_environment()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
 class ClusterUsage:
     """The cluster's usage of images.
 
     The methods are synchronous. Each opens its own connection, since minutes may pass between two calls.
     """
 
-    def __init__(self, settings: OperatorSettings):
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        connect: Callable[[], AbstractAsyncContextManager[KubeClient]] = _connection,
+    ):
         self._settings = settings
+        self._connect = connect
 
     def usage(self) -> Usage:
         """Return which objects use which image now. Raises KubeError."""
-        return _run(self._usage)
+        return self._run(self._usage)
 
     def unused_since(self) -> UnusedSince:
         """Return the times of the last `save_unused_since`, empty before the first. Raises KubeError."""
-        return _run(self._unused_since)
+        return self._run(self._unused_since)
 
     def save_unused_since(self, unused_since: UnusedSince) -> None:
         """Replace the saved times; of more than 5000 only the oldest are saved. Raises KubeError."""
-        _run(lambda client: self._save_unused_since(client, unused_since))
+        self._run(lambda client: self._save_unused_since(client, unused_since))
 
-    async def _usage(self, client: Client) -> Usage:
+    def _run(self, call: Callable[[KubeClient], Awaitable[T]]) -> T:
+        async def connected() -> T:
+            async with self._connect() as client:
+                return await call(client)
+
+        return asyncio.run(connected())
+
+    async def _usage(self, client: KubeClient) -> Usage:
         requests = [
-            (resource, namespace)
-            for resource in SCANNED_RESOURCES
-            for namespace in self._settings.watch_namespaces or (None,)
+            (resource, namespace) for resource in SCANNED_RESOURCES for namespace in self._settings.namespaces
         ]
         lists = await asyncio.gather(*(client.list_all(*request) for request in requests))
         objects = (
@@ -84,12 +105,12 @@ class ClusterUsage:
         )
         return find_usage(objects, self._settings.registry.repository)
 
-    async def _unused_since(self, client: Client) -> UnusedSince:
+    async def _unused_since(self, client: KubeClient) -> UnusedSince:
         config_map = await client.get_or_none(CONFIG_MAPS, self._settings.namespace, _CONFIG_MAP)
         saved = orjson.loads(config_map.get("data", {}).get(_KEY, "{}")) if config_map else {}
         return {image: dt.datetime.fromisoformat(since) for image, since in saved.items()}
 
-    async def _save_unused_since(self, client: Client, unused_since: UnusedSince) -> None:
+    async def _save_unused_since(self, client: KubeClient, unused_since: UnusedSince) -> None:
         oldest_first = sorted(
             (since.isoformat(timespec="seconds"), image) for image, since in unused_since.items()
         )
@@ -100,16 +121,3 @@ class ClusterUsage:
             await client.create(CONFIG_MAPS, self._settings.namespace, body)
         except AlreadyExists:
             await client.patch(CONFIG_MAPS, self._settings.namespace, _CONFIG_MAP, {"data": data})
-
-
-def _run(call: Callable[[Client], Awaitable[T]]) -> T:
-    """Run one call of the Kubernetes client with a connection of its own."""
-
-    async def connected() -> T:
-        client = await Client.from_environment()
-        try:
-            return await call(client)
-        finally:
-            await client.close()
-
-    return asyncio.run(connected())

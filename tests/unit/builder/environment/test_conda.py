@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib.util
 import io
 import ipaddress
 import json
 import os
-import py_compile
 import re
 import ssl
 from dataclasses import replace
@@ -25,7 +23,6 @@ from tests.support.web_server import (
     WebServer,
 )
 
-from modelyard.builder.environment.bytecode import make_unchecked
 from modelyard.builder.environment.conda import (
     CondaTarget,
     install_conda,
@@ -204,20 +201,6 @@ def test_byte_code_has_an_unchecked_header(conda: Conda) -> None:
     (file,) = conda("python=3.11").rglob("*.pyc")
     magic, flags, code = _byte_code()[:4], (1).to_bytes(4, "little"), b"code"
     assert file.read_bytes() == magic + flags + bytes(8) + code
-
-
-def test_python_imports_unchecked_byte_code_without_compiling(tmp_path: Path) -> None:
-    source = tmp_path / "module.py"
-    source.write_text("answer = 42\n")
-    compiled = Path(py_compile.compile(str(source), doraise=True))
-    make_unchecked(compiled)
-    source.write_text("answer = 'compiled again'\n")
-    spec = importlib.util.spec_from_file_location("module", source)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert module.answer == 42
 
 
 def test_mirror_replaces_a_channel(conda: Conda) -> None:
