@@ -1,4 +1,4 @@
-"""What tests of the chart stand on."""
+"""Fixtures of the tests of the chart."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def kubectl() -> Run:
 
 @pytest.fixture(scope="session")
 def render(helm: Run) -> Render:
-    """The objects of the chart with what is required set, and further arguments."""
+    """Render the chart with the required values and further arguments, and return the objects."""
 
     def render(*arguments: str, release: str = "modelyard") -> list[dict[str, Any]]:
         output = helm("template", release, CHART, "--namespace", "modelyard-system", *REQUIRED, *arguments)

@@ -1,4 +1,4 @@
-"""The gateway's Certificate as cert-manager's own CRD takes it, on a real API server."""
+"""The gateway's Certificate, validated by cert-manager's own CRD on a real API server."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _NAME: Final = "crd/certificates.cert-manager.io"
 
 @pytest.fixture(scope="module")
 def cert_manager(kubectl: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """cert-manager's CRD of certificates, from its Go module; one that is there already stays."""
+    """Install cert-manager's CRD of certificates from its Go module, unless the cluster has that CRD."""
     if kubectl("get", _NAME, "--ignore-not-found"):
         yield
         return
     go = shutil.which("go", path=environment()["PATH"])
     if go is None:
-        pytest.skip("cert-manager's CRD comes as a Go module: there is no go")
+        pytest.skip("cert-manager's CRD comes as a Go module, and go is not installed")
     done = subprocess.run(
         [go, "mod", "download", "-json", _MODULE],
         cwd=tmp_path_factory.mktemp("go"), env=environment(), capture_output=True, text=True, timeout=300,
@@ -39,14 +39,14 @@ def cert_manager(kubectl: Run, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def certificate(cert_manager: None, render: Render) -> dict[str, Any]:
-    """The Certificate with every value that concerns it set."""
+    """Render the Certificate with all of its values set."""
     objects = render(
         "--set", "gateway.enabled=true",
         "--set", "gateway.tls.issuerRef.name=company,gateway.tls.issuerRef.kind=ClusterIssuer",
         "--set", "gateway.tls.dnsNames={models.example.com}",
     )  # fmt: skip
     (found,) = (item for item in objects if item["kind"] == "Certificate")
-    found["metadata"]["namespace"] = "default"  # nothing is written, but the namespace must be there
+    found["metadata"]["namespace"] = "default"  # nothing is stored, but the namespace must exist
     return found
 
 
@@ -56,13 +56,13 @@ def _check(kubectl: Run, body: dict[str, Any]) -> None:
     )  # fmt: skip
 
 
-def test_it_is_valid(kubectl: Run, certificate: dict[str, Any]) -> None:
+def test_certificate_is_valid(kubectl: Run, certificate: dict[str, Any]) -> None:
     _check(kubectl, certificate)
     assert certificate["spec"]["dnsNames"][-1] == "models.example.com"
     assert certificate["spec"]["issuerRef"] == {"name": "company", "kind": "ClusterIssuer"}
 
 
-def test_a_wrong_one_would_be_noticed(kubectl: Run, certificate: dict[str, Any]) -> None:
+def test_unknown_field_of_a_certificate_is_refused(kubectl: Run, certificate: dict[str, Any]) -> None:
     certificate["spec"]["issuer"] = certificate["spec"].pop("issuerRef")
     with pytest.raises(CommandError, match="issuer"):
         _check(kubectl, certificate)

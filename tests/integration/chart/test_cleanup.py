@@ -1,4 +1,4 @@
-"""The CronJob that cleans up the registry, as the chart renders it; needs helm, no cluster."""
+"""The CronJob of image garbage collection as the chart renders it; needs helm, but no cluster."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _pod(objects: list[dict[str, Any]]) -> dict[str, Any]:
     return dict(job["spec"]["jobTemplate"]["spec"]["template"]["spec"])
 
 
-def test_off_by_default(render: Render) -> None:
+def test_cleanup_is_off_by_default(render: Render) -> None:
     assert NAME not in {item["metadata"]["name"] for item in render()}
 
 
@@ -31,23 +31,23 @@ def test_off_by_default(render: Render) -> None:
         (("--set", "registry.cleanup.delete=true"), ["images", "prune", "--delete", "--older-than=7d"]),
     ],
 )
-def test_it_deletes_only_when_told(
+def test_cleanup_deletes_only_if_delete_is_set(
     render: Render, values: tuple[str, ...], arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (container,) = _pod(render(*ENABLED, *values))["containers"]
     assert container["args"] == arguments
     monkeypatch.setenv("MODELYARD_CONFIG", "/nowhere")
-    assert main(arguments) == 2  # the arguments are understood, the configuration is missing
+    assert main(arguments) == 2  # the arguments are valid, but the configuration file is missing
 
 
-def test_it_may_list_what_it_reads_and_write_its_own_marks(render: Render) -> None:
+def test_cleanup_may_list_scanned_resources_and_patch_its_config_map(render: Render) -> None:
     roles = roles_of(render(*ENABLED), NAME)
     (everywhere,) = of_kind(roles, "ClusterRole")
     assert {verb for rule in everywhere["rules"] for verb in rule["verbs"]} == {"list"}
     assert resources(everywhere, "list") == {resource.plural for resource in SCANNED_RESOURCES}
-    (marks,) = of_kind(roles, "Role")
-    assert marks["metadata"]["namespace"] == "modelyard-system"
-    assert marks["rules"] == [
+    (local,) = of_kind(roles, "Role")
+    assert local["metadata"]["namespace"] == "modelyard-system"
+    assert local["rules"] == [
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
         {
             "apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["modelyard-unused-images"],
@@ -56,7 +56,7 @@ def test_it_may_list_what_it_reads_and_write_its_own_marks(render: Render) -> No
     ]  # fmt: skip
 
 
-def test_no_version_gives_its_image_up_unless_images_are_deleted(render: Render) -> None:
+def test_keep_versions_counts_only_if_cleanup_deletes(render: Render) -> None:
     keep = ("--set", "registry.cleanup.keepVersions=3")
     assert settings(render(*ENABLED, *keep)).registry.keep_versions == 0
     assert (
@@ -64,27 +64,27 @@ def test_no_version_gives_its_image_up_unless_images_are_deleted(render: Render)
     )
 
 
-def test_watch_namespaces_bound_its_rights(render: Render) -> None:
+def test_watch_namespaces_bound_the_rights_of_cleanup(render: Render) -> None:
     roles = roles_of(render(*ENABLED, "--set", "watchNamespaces={team-a,team-b}"), NAME)
     assert not of_kind(roles, "ClusterRole")
     assert {role["metadata"]["namespace"] for role in roles} == {"team-a", "team-b", "modelyard-system"}
 
 
-def test_it_reads_what_the_operator_reads(render: Render) -> None:
+def test_cleanup_mounts_the_same_files_as_the_operator(render: Render) -> None:
     objects = render(*ENABLED, "--set", "registry.secretName=login", "--set", "caBundle.configMapName=ca")
     pod, other = _pod(objects), operator(objects)
     assert pod["volumes"] == other["volumes"]
     assert pod["containers"][0]["volumeMounts"] == other["containers"][0]["volumeMounts"]
 
 
-def test_it_keeps_to_the_restricted_standard(render: Render) -> None:
+def test_cleanup_satisfies_the_restricted_standard(render: Render) -> None:
     objects = render(*ENABLED)
     pod, other = _pod(objects), operator(objects)
     assert pod["securityContext"] == other["securityContext"]
     assert pod["containers"][0]["securityContext"] == other["containers"][0]["securityContext"]
 
 
-def test_it_is_no_endpoint_of_the_operators_service(render: Render) -> None:
+def test_cleanup_pod_is_no_endpoint_of_the_operators_service(render: Render) -> None:
     objects = render(*ENABLED)
     (service,) = of_kind(objects, "Service")
     (job,) = of_kind(objects, "CronJob")

@@ -1,4 +1,4 @@
-"""The gateway as the chart renders it; needs helm, no cluster."""
+"""The gateway as the chart renders it; needs helm, but no cluster."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def gateway(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     return found
 
 
-def test_off_by_default(render: Render) -> None:
+def test_gateway_is_off_by_default(render: Render) -> None:
     assert NAME not in {item["metadata"]["name"] for item in render()}
 
 
-def test_it_wants_a_certificate(render: Render) -> None:
+def test_gateway_requires_a_certificate(render: Render) -> None:
     with pytest.raises(CommandError, match=r"gateway\.tls"):
         render(*ENABLED)
 
 
-def test_it_has_no_rights_and_no_token(render: Render) -> None:
+def test_gateway_has_no_rights_and_no_token(render: Render) -> None:
     objects = render(*WITH_TLS)
     bindings = [item for item in objects if item["kind"].endswith("Binding")]
     assert NAME not in {subject["name"] for item in bindings for subject in item["subjects"]}
@@ -38,7 +38,7 @@ def test_it_has_no_rights_and_no_token(render: Render) -> None:
     assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == (NAME, False)
 
 
-def test_its_pods_are_not_the_operators(render: Render) -> None:
+def test_gateway_pods_are_no_endpoints_of_the_operators_service(render: Render) -> None:
     objects = render(*WITH_TLS)
     (service,) = (
         item for item in objects if (item["kind"], item["metadata"]["name"]) == ("Service", "modelyard")
@@ -56,7 +56,7 @@ def test_its_pods_are_not_the_operators(render: Render) -> None:
         (("--set", "gateway.tls.disabled=true"), 80, "HTTP", None),
     ],
 )
-def test_tls(
+def test_tls_values_set_port_scheme_and_certificate(
     render: Render, arguments: tuple[str, ...], port: int, scheme: str, certificate: str | None
 ) -> None:
     objects = render(*ENABLED, *arguments)
@@ -71,6 +71,6 @@ def test_tls(
     assert bool(certificates) == ("issuerRef" in str(arguments))
 
 
-def test_one_replica_may_be_drained(render: Render) -> None:
+def test_single_replica_has_no_disruption_budget(render: Render) -> None:
     kinds = {item["kind"] for item in render(*WITH_TLS, "--set", "gateway.replicas=1")}
     assert "PodDisruptionBudget" not in kinds

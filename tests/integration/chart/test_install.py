@@ -28,7 +28,7 @@ KINDS = ("models", "manifests", "images", "services")
 
 @dataclass(frozen=True)
 class Release:
-    """A copy of the chart and where it is installed."""
+    """A copy of the chart, with its API group and the namespace of its release."""
 
     helm: Run
     kubectl: Run
@@ -52,13 +52,13 @@ class Release:
         return {item["metadata"]["name"]: item for item in items if item["spec"]["group"] == self.group}
 
     def admit(self, name: str, spec: dict[str, Any]) -> None:
-        """Have a pod admitted, but not made; CommandError when it is refused."""
+        """Create a pod with dryRun; raises CommandError if admission refuses the pod."""
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
         create = ("create", "--dry-run=server", "--filename", "-", "--namespace", self.namespace)
         self.kubectl(*create, text=json.dumps(pod))
 
     def may(self, user: str, verb: str, resource: str, namespace: str) -> bool:
-        """Whether RBAC lets a user do something with a resource or resource/subresource."""
+        """Return whether RBAC allows a user a verb on a resource or resource/subresource."""
         resource, _, subresource = resource.partition("/")
         asked = ("auth", "can-i", verb, resource, "--subresource", subresource, "--namespace", namespace)
         try:
@@ -71,7 +71,7 @@ class Release:
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not become so in time"
+        assert time.monotonic() < end, f"the condition was not met within {seconds:g} s"
         time.sleep(0.5)
 
 
@@ -83,7 +83,7 @@ def release(helm: Run, kubectl: Run, tmp_path: Path) -> Iterator[Release]:
     shutil.copytree(CHART, chart)
     for file in (*chart.glob("templates/*.yaml"), *chart.glob("files/crds/*.yaml")):
         text = file.read_text(encoding="utf-8").replace("modelyard.dev", group)
-        # Short names and the category of its own too: with two groups that have them, kubectl takes either.
+        # The copy has its own short names and category: kubectl chooses either of two groups that share them.
         text = re.sub(r"^    - (mdl|mft|img|msvc|modelyard)$", r"    - \1-copy", text, flags=re.MULTILINE)
         file.write_text(text, encoding="utf-8")
     release = Release(helm, kubectl, chart, group, unique)
@@ -119,13 +119,13 @@ def test_uninstall_keeps_crds_and_a_new_install_takes_them_over(release: Release
     assert {name: crd["metadata"]["uid"] for name, crd in release.crds().items()} == kept
 
 
-def test_uninstall_removes_crds_when_told(release: Release) -> None:
+def test_uninstall_without_crds_keep_removes_crds(release: Release) -> None:
     release.install("--set", "crds.keep=false")
     release.uninstall()
     assert not release.crds()
 
 
-def test_users_rights_follow_the_clusters_roles(release: Release) -> None:
+def test_users_with_the_clusters_roles_have_rights_on_the_four_kinds(release: Release) -> None:
     release.install()
     users = {role: f"{role}-{release.namespace}" for role in ("view", "edit", "admin")}
     for role, user in users.items():
@@ -135,7 +135,7 @@ def test_users_rights_follow_the_clusters_roles(release: Release) -> None:
     def who_may(verb: str, resource: str, namespace: str = release.namespace) -> set[str]:
         return {role for role, user in users.items() if release.may(user, verb, resource, namespace)}
 
-    # A controller puts the rules of roles together; it has done so when the last one has arrived.
+    # A controller of Kubernetes aggregates the roles. It is done when the last rule has an effect.
     wait_until(lambda: who_may("deletecollection", f"services.{release.group}") == {"admin"})
     for resource in (f"{kind}.{release.group}" for kind in KINDS):
         assert who_may("list", resource) == {"view", "edit", "admin"}
@@ -145,7 +145,7 @@ def test_users_rights_follow_the_clusters_roles(release: Release) -> None:
         assert who_may("list", resource, namespace="default") == set()
 
 
-def test_operators_rights_end_where_they_should(release: Release) -> None:
+def test_operator_has_only_the_documented_rights(release: Release) -> None:
     release.install()
     account = f"system:serviceaccount:{release.namespace}:{release.name}-modelyard"
     rights = {
@@ -167,7 +167,7 @@ def test_operators_rights_end_where_they_should(release: Release) -> None:
     assert {asked: release.may(account, *asked) for asked in rights} == rights
 
 
-def test_watch_namespaces_are_the_only_ones_the_operator_reaches(release: Release) -> None:
+def test_operator_has_rights_in_watch_namespaces_only(release: Release) -> None:
     release.kubectl("create", "namespace", release.namespace)
     release.install("--set", f"watchNamespaces={{{release.namespace}}}")
     account = f"system:serviceaccount:{release.namespace}:{release.name}-modelyard"
@@ -180,13 +180,13 @@ def test_watch_namespaces_are_the_only_ones_the_operator_reaches(release: Releas
 
 @pytest.fixture
 def restricted(release: Release) -> Release:
-    """Its namespace admits only what keeps to the Pod Security Standard `restricted`."""
+    """Return a release whose namespace enforces the Pod Security Standard `restricted`."""
     release.kubectl("create", "namespace", release.namespace)
     release.kubectl("label", "namespace", release.namespace, "pod-security.kubernetes.io/enforce=restricted")
     return release
 
 
-def test_the_restricted_standard_admits_all_that_a_release_runs(restricted: Release, render: Render) -> None:
+def test_restricted_standard_admits_all_pods_of_a_release(restricted: Release, render: Render) -> None:
     values = ("--set", "gateway.enabled=true", "--set", "gateway.tls.disabled=true")
     restricted.install(*values)
     objects = render(*values, release=restricted.name)
@@ -197,8 +197,8 @@ def test_the_restricted_standard_admits_all_that_a_release_runs(restricted: Rele
         restricted.admit(name, spec)
 
 
-def test_the_restricted_standard_refuses_the_docker_builder(restricted: Release, render: Render) -> None:
-    """What the documentation warns of, and what shows that the namespace's label has an effect."""
+def test_restricted_standard_refuses_the_docker_builder(restricted: Release, render: Render) -> None:
+    # Documented in docs/building.md; it also shows that the label of the namespace has an effect.
     restricted.install()
     objects = render(release=restricted.name)
     with pytest.raises(CommandError, match='violates PodSecurity "restricted'):
@@ -209,7 +209,7 @@ def _build(builder: BuilderKind) -> BuildAttempt:
     return BuildAttempt("build-1", "default/m", 1, 1, "r.example/m:t", builder)
 
 
-def test_the_network_policies_of_the_example_are_valid(release: Release) -> None:
+def test_network_policies_of_the_example_are_valid(release: Release) -> None:
     release.kubectl("create", "namespace", release.namespace)
     text = NETWORK_POLICIES.read_text(encoding="utf-8").replace("modelyard-system", release.namespace)
     release.kubectl("create", "--dry-run=server", "--validate=strict", "--filename", "-", text=text)

@@ -1,4 +1,4 @@
-"""The example's network policies speak of the pods that there are; needs helm, no cluster."""
+"""The network policies of the example select the pods of a release; needs helm, but no cluster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POLICIES = {
 
 @pytest.fixture(scope="session")
 def running(render: Render) -> dict[str, dict[str, Any]]:
-    """The pods of a release and of a build."""
+    """Return the pods of a release and of a build by name."""
     objects = render("--set", "gateway.enabled=true", "--set", "gateway.tls.disabled=true")
     build = BuildAttempt("build", "default/m", 1, 1, "r.example/m:t")
     return pods(objects) | {"build": build_job(build, settings(objects))["spec"]["template"]}
@@ -34,7 +34,7 @@ def running(render: Render) -> dict[str, dict[str, Any]]:
         ("test", "modelyard-test"),
     ],
 )
-def test_a_policy_is_of_one_pod(running: dict[str, dict[str, Any]], policy: str, pod: str) -> None:
+def test_policy_selects_exactly_one_pod(running: dict[str, dict[str, Any]], policy: str, pod: str) -> None:
     selector = POLICIES[policy]["podSelector"]["matchLabels"]
     chosen = {
         name for name, found in running.items() if selector.items() <= found["metadata"]["labels"].items()
@@ -45,6 +45,6 @@ def test_a_policy_is_of_one_pod(running: dict[str, dict[str, Any]], policy: str,
     assert ports <= named
 
 
-def test_whatever_has_no_policy_reaches_nothing() -> None:
+def test_default_policy_denies_all_traffic() -> None:
     assert POLICIES["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     assert all(set(spec["policyTypes"]) >= {"Egress"} for spec in POLICIES.values())

@@ -1,4 +1,4 @@
-"""What the chart renders; needs helm, no cluster."""
+"""The rendered templates of the chart; needs helm, but no cluster."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ KINDS = {"models", "manifests", "images", "services"}
 
 
 def resources(role: dict[str, Any], *verbs: str) -> set[str]:
-    """The resources that a role gives any of the verbs on."""
+    """Return the resources on which a role allows any of the verbs."""
     return {name for rule in role["rules"] if set(verbs) & set(rule["verbs"]) for name in rule["resources"]}
 
 
 def flat(settings: OperatorSettings) -> dict[str, Any]:
-    """Each setting by the names of its section and itself."""
+    """Return the settings by `section.name`."""
     return {
         f"{section}.{name}" if name else section: setting
         for section, value in settings.model_dump().items()
@@ -48,7 +48,7 @@ def operator(objects: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def roles_of(objects: list[dict[str, Any]], account: str) -> list[dict[str, Any]]:
-    """The Roles and ClusterRoles that are bound to a ServiceAccount."""
+    """Return the Roles and ClusterRoles that are bound to a ServiceAccount."""
     bound = {
         (binding["roleRef"]["kind"], binding["roleRef"]["name"])
         for binding in of_kind(objects, "RoleBinding", "ClusterRoleBinding")
@@ -58,13 +58,13 @@ def roles_of(objects: list[dict[str, Any]], account: str) -> list[dict[str, Any]
     return [role for role in roles if (role["kind"], role["metadata"]["name"]) in bound]
 
 
-def test_lint_has_no_complaint(helm: Run) -> None:
+def test_helm_lint_finds_no_problem(helm: Run) -> None:
     output = helm("lint", CHART, "--strict", *REQUIRED)
     assert "[WARNING]" not in output
     assert "[ERROR]" not in output
 
 
-# Every rule of values.schema.json has to refuse something; the last column is what the message must name.
+# Each rule of values.schema.json must reject a value. The last column is a part of the message.
 BAD_VALUES = [
     ("logLevel", '"LOUD"', "/logLevel"),
     ("logFormat", '"xml"', "/logFormat"),
@@ -118,14 +118,14 @@ BAD_VALUES = [
 
 
 @pytest.mark.parametrize(("path", "value", "named"), BAD_VALUES)
-def test_bad_value_is_refused_and_named(render: Render, path: str, value: str, named: str) -> None:
+def test_invalid_value_is_rejected_with_its_path(render: Render, path: str, value: str, named: str) -> None:
     with pytest.raises(CommandError) as refused:
         render("--set-json", f"{path}={value}")
     assert named in str(refused.value)
 
 
 @pytest.mark.parametrize("path", ["image.repository", "registry.push"])
-def test_required_value_is_asked_for(render: Render, path: str) -> None:
+def test_missing_required_value_is_named(render: Render, path: str) -> None:
     with pytest.raises(CommandError, match=path):
         render("--set", f"{path}=")
 
@@ -135,8 +135,7 @@ def test_default_python_version_needs_a_base_image(render: Render) -> None:
         render("--set-string", "build.defaultPythonVersion=3.13")
 
 
-def test_default_settings_are_the_operators_own(render: Render) -> None:
-    """The chart's defaults and those in the code do not drift apart."""
+def test_default_values_equal_the_defaults_of_the_settings(render: Render) -> None:
     rendered = settings(render()).model_dump()
     rendered["registry"]["push"] = OperatorSettings().registry.push
     rendered["build"]["image"] = OperatorSettings().build.image
@@ -192,23 +191,23 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(values))
     default, changed = flat(OperatorSettings()), flat(settings(render("--values", str(file))))
     same = {name for name, value in default.items() if changed[name] == value}
-    # The namespace is the release's, the ports are inside the pod, and signatures need attestations.
+    # Not values: the release's namespace and the ports in the pod. Signatures require attestations.
     assert same == {"namespace", "metrics_port", "liveness_port", "build.attestations"}
 
 
-def test_images_can_be_left_without_attestations_but_not_signed_then(render: Render) -> None:
+def test_signing_without_attestations_is_rejected(render: Render) -> None:
     off = ("--set", "build.attestations.enabled=false")
     assert not settings(render(*off)).build.attestations
     with pytest.raises(CommandError, match=r"build\.attestations\.enabled must be true"):
         render(*off, "--set", "build.signing.secretName=cosign")
 
 
-def test_large_numbers_stay_numbers(render: Render) -> None:
-    """Helm's floats become 1e+06 when they are printed."""
+def test_large_number_is_rendered_as_an_integer(render: Render) -> None:
+    # Helm prints a float as 1e+06.
     assert settings(render("--set", "build.deadlineSeconds=1000000")).build.deadline_seconds == 1_000_000
 
 
-def test_no_wildcard_in_any_right(render: Render) -> None:
+def test_no_rule_has_a_wildcard(render: Render) -> None:
     for role in of_kind(render(), "Role", "ClusterRole"):
         for rule in role["rules"]:
             assert not [word for words in rule.values() for word in words if "*" in word]
@@ -229,7 +228,7 @@ def test_watch_namespaces_leave_no_cluster_wide_right(render: Render) -> None:
     )
 
 
-def test_no_cluster_wide_delete_but_of_scalers_and_budgets(render: Render) -> None:
+def test_operator_may_delete_only_autoscalers_and_disruption_budgets(render: Render) -> None:
     (role,) = of_kind(roles_of(render(), "modelyard"), "ClusterRole")
     assert resources(role, "delete") == {"horizontalpodautoscalers", "poddisruptionbudgets"}
 
@@ -247,19 +246,19 @@ def test_builder_has_no_rights_and_no_token(render: Render) -> None:
 
 
 @pytest.mark.parametrize("role", ["view", "edit", "admin"])
-def test_roles_aggregate(render: Render, role: str) -> None:
+def test_user_role_aggregates_to_the_clusters_role(render: Render, role: str) -> None:
     found = named(render(), "ClusterRole", f"modelyard-{role}")
     assert found["metadata"]["labels"][f"rbac.authorization.k8s.io/aggregate-to-{role}"] == "true"
     assert resources(found, "get") == KINDS
     assert resources(found, *WRITES) == (set() if role == "view" else KINDS)
 
 
-def test_roles_can_be_left_out(render: Render) -> None:
+def test_aggregated_roles_can_be_disabled(render: Render) -> None:
     (role,) = of_kind(render("--set", "rbac.aggregateRoles=false"), "ClusterRole")
     assert role["metadata"]["name"] == "modelyard"
 
 
-def test_crds_are_the_generated_ones(render: Render) -> None:
+def test_rendered_crds_equal_the_generated_crds(render: Render) -> None:
     generated = {file.name: file.read_text(encoding="utf-8") for file in (ROOT / "crds").iterdir()}
     copies = {file.name: file.read_text(encoding="utf-8") for file in (CHART / "files" / "crds").iterdir()}
     assert copies == generated
@@ -271,16 +270,16 @@ def test_crds_are_the_generated_ones(render: Render) -> None:
 
 
 @pytest.mark.parametrize(("keep", "policy"), [("true", "keep"), ("false", None)])
-def test_crds_are_kept_when_told(render: Render, keep: str, policy: str | None) -> None:
+def test_crds_keep_sets_the_resource_policy(render: Render, keep: str, policy: str | None) -> None:
     for crd in of_kind(render("--set", f"crds.keep={keep}"), "CustomResourceDefinition"):
         assert crd["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == policy
 
 
-def test_crds_can_be_left_out(render: Render) -> None:
+def test_crds_install_can_be_disabled(render: Render) -> None:
     assert not of_kind(render("--set", "crds.install=false"), "CustomResourceDefinition")
 
 
-def test_pods_keep_to_the_restricted_standard(render: Render) -> None:
+def test_pods_satisfy_the_restricted_standard(render: Render) -> None:
     objects = render()
     (test,) = of_kind(objects, "Pod")
     for pod in (operator(objects), test["spec"]):
@@ -296,7 +295,7 @@ def test_pods_keep_to_the_restricted_standard(render: Render) -> None:
             assert container["resources"]["requests"]
 
 
-def test_probes_and_ports_are_those_of_the_settings(render: Render) -> None:
+def test_ports_equal_those_of_the_settings(render: Render) -> None:
     objects = render()
     ports = {port["name"]: port["containerPort"] for port in operator(objects)["containers"][0]["ports"]}
     (service,) = of_kind(objects, "Service")
@@ -304,7 +303,7 @@ def test_probes_and_ports_are_those_of_the_settings(render: Render) -> None:
     assert {port["targetPort"]: port["port"] for port in service["spec"]["ports"]} == ports
 
 
-def test_a_changed_setting_restarts_the_operator(render: Render) -> None:
+def test_changed_setting_restarts_the_operator(render: Render) -> None:
     def checksum(*arguments: str) -> str:
         (deployment,) = of_kind(render(*arguments), "Deployment")
         return str(deployment["spec"]["template"]["metadata"]["annotations"]["checksum/config"])
@@ -326,7 +325,7 @@ def test_registry_secret_and_ca_bundle_are_mounted(render: Render) -> None:
     assert settings(objects).registry.ca_path == f"{mounts['ca']}/ca.crt"
 
 
-def test_pod_values_arrive(render: Render) -> None:
+def test_pod_values_are_rendered(render: Render) -> None:
     objects = render(
         "--set-json", 'nodeSelector={"a": "b"}',
         "--set-json", 'tolerations=[{"key": "a"}]',
@@ -353,7 +352,7 @@ def test_pod_values_arrive(render: Render) -> None:
     assert builder["metadata"]["annotations"] == {"role": "g"}
 
 
-def test_service_monitor(render: Render) -> None:
+def test_service_monitor_selects_the_operators_service(render: Render) -> None:
     assert not of_kind(render(), "ServiceMonitor")
     objects = render(
         "--set", "metrics.serviceMonitor.enabled=true",
@@ -368,12 +367,12 @@ def test_service_monitor(render: Render) -> None:
 
 
 @pytest.mark.parametrize(("release", "name"), [("modelyard", "modelyard"), ("yard", "yard-modelyard")])
-def test_names_follow_the_release(render: Render, release: str, name: str) -> None:
+def test_names_contain_the_release_name(render: Render, release: str, name: str) -> None:
     (deployment,) = of_kind(render(release=release), "Deployment")
     assert deployment["metadata"]["name"] == name
 
 
-def test_readme_names_every_value() -> None:
+def test_readme_describes_every_value() -> None:
     spec = importlib.util.spec_from_file_location("values_table", ROOT / "charts" / "values_table.py")
     assert spec and spec.loader
     values_table = importlib.util.module_from_spec(spec)
@@ -392,13 +391,13 @@ def test_readme_names_every_value() -> None:
     assert (CHART / "README.md").read_text(encoding="utf-8") == values_table.readme(), "run `make chart-docs`"
 
 
-def test_versions_are_the_packages() -> None:
+def test_chart_versions_equal_the_package_version() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert chart["version"] == chart["appVersion"] == project["version"]
 
 
-def test_examples_stay_out_of_the_release(helm: Run, tmp_path: Path) -> None:
+def test_packaged_chart_has_no_examples(helm: Run, tmp_path: Path) -> None:
     archive = helm("package", CHART, "--destination", tmp_path).strip().rsplit(maxsplit=1)[-1]
     with tarfile.open(archive) as files:
         names = files.getnames()

@@ -18,7 +18,7 @@ from modelyard.settings import OperatorSettings
 
 ROOT: Final = Path(__file__).parents[3]
 CHART: Final = ROOT / "charts" / "modelyard"
-# Of all ways to set a value the one that the others override.
+# --set-json has the lowest precedence, so that tests may override these values by other flags.
 REQUIRED: Final = (
     "--set-json", 'image.repository="registry.example.com/modelyard"',
     "--set-json", 'registry.push="registry.example.com"',
@@ -29,12 +29,12 @@ Render = Callable[..., list[dict[str, Any]]]
 
 
 class CommandError(Exception):
-    """A command has failed; the text is what it wrote to its standard error."""
+    """A command has failed. The text is the command's standard error."""
 
 
 @cache
 def environment() -> dict[str, str]:
-    """The environment after `. .cluster/env`, if there is one."""
+    """Return the environment after `. .cluster/env`, or the present one without that file."""
     if not (ROOT / ".cluster" / "env").exists():
         return dict(os.environ)
     script = '. .cluster/env && python3 -c "import json, os; print(json.dumps(dict(os.environ)))"'
@@ -43,12 +43,12 @@ def environment() -> dict[str, str]:
 
 
 def runner(command: str) -> Run:
-    """A function that runs the command with arguments (and a text as its input) and returns its output."""
+    """Return a function that runs a command with arguments and an optional input, and returns its output."""
 
     def run(*arguments: str | Path, text: str | None = None) -> str:
         program = shutil.which(command, path=environment()["PATH"])
         if program is None:
-            pytest.fail(f"there is no {command}: run `make cluster`")
+            pytest.fail(f"{command} is not installed: run `make cluster`")
         done = subprocess.run(
             [program, *map(str, arguments)],
             env=environment(), input=text, capture_output=True, text=True, timeout=300, check=False,
@@ -70,13 +70,13 @@ def named(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]
 
 
 def pods(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Name → metadata and spec of each pod, those of Deployments as their templates."""
+    """Return the metadata and spec of each pod by name; a Deployment counts as the pod of its template."""
     found = {item["metadata"]["name"]: item for item in of_kind(objects, "Deployment", "Pod")}
     return {name: item["spec"].get("template", item) for name, item in found.items()}
 
 
 def settings(objects: list[dict[str, Any]]) -> OperatorSettings:
-    """What the operator is told."""
+    """Return the settings of the operator in the rendered ConfigMap."""
     configs = of_kind(objects, "ConfigMap")
     files = {item["metadata"]["labels"]["app.kubernetes.io/name"]: item["data"] for item in configs}
     return OperatorSettings.model_validate(yaml.safe_load(files["modelyard"]["settings.yaml"]))
