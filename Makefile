@@ -11,7 +11,7 @@ VENV := .venv/.synced
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo test test-unit test-integration test-e2e test-spark lint lint-prose crds bench-operator bench-build clean distclean
+.PHONY: help demo test test-unit test-install test-integration test-e2e test-spark lint lint-prose crds bench-operator bench-build clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -19,10 +19,13 @@ help: ## this list
 demo: cluster install ## a model trained, built, served, scaled and rolled on a real cluster, with progress
 	@. .cluster/env && $(RUN) python -m tests.demo
 
-test: test-unit test-integration test-e2e conformance-scoring fuzz-scoring conformance-api test-spark ## every test
+test: test-unit test-install test-integration test-e2e conformance-scoring fuzz-scoring conformance-api test-spark ## every test
 
 test-unit: $(VENV) ## tests with no cluster
 	$(RUN) pytest tests/unit tests/lint
+
+test-install: $(VENV) ## each extra of the package in an environment of its own: starts, and its size
+	$(RUN) pytest tests/install
 
 test-integration: $(VENV) cluster image ## tests against a real API server, engine and registry
 	. .cluster/env && $(RUN) pytest tests/integration
@@ -35,11 +38,14 @@ test-spark: $(VENV) cluster ## a Spark pipeline trained, built into an image and
 	@UV="$(UV)" $(CLUSTER_SCRIPTS)spark.sh
 	. .cluster/env && . .cluster/spark.env && $(RUN) pytest tests/integration/builder/test_spark.py
 
-lint: $(VENV) ## style, types, layers, and generated files
+lint: $(VENV) ## style, types, layers, dependencies, spelling, scripts, and the lock file
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
 	$(RUN) lint-imports
+	$(RUN) deptry operator
+	git ls-files -z | xargs -0 $(RUN) codespell
+	git grep -lzE '^(#!/.*sh$$|# shellcheck shell=)' | xargs -0 $(RUN) shellcheck --external-sources
 	$(UV) lock --check
 
 lint-prose: $(VENV) ## plain English in documents, docstrings and comments; PATHS="docs operator/modelyard/oci"

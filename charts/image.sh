@@ -14,7 +14,7 @@ mkdir -p build
 CONTEXT=$(mktemp -d build/image.XXXXXX)
 trap 'rm -rf "$CONTEXT"' EXIT
 mkdir "$CONTEXT/wheel"
-$UV export --quiet --frozen --no-dev --no-emit-project --no-header --no-annotate >"$CONTEXT/requirements.txt"
+$UV export --quiet --frozen --all-extras --no-dev --no-emit-project --no-header --no-annotate >"$CONTEXT/requirements.txt"
 $UV build --quiet --wheel --out-dir "$CONTEXT/wheel"
 rm -f "$CONTEXT/wheel/.gitignore"
 cp operator/Dockerfile "$CONTEXT/"

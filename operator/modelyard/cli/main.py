@@ -1,46 +1,98 @@
-"""Entry points of the one image: `modelyard operator`, `gateway`, `build`, `images`, `crds`."""
+"""The command `modelyard`: serve a driver, write the CRDs, and run the parts of the operator's image."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from modelyard.cli.images_arguments import add_arguments as add_images_arguments
+from modelyard.scoring import serve
+
+Entry = Callable[[argparse.Namespace], int]
+"""Run a command with its arguments and return the exit code."""
+
+_USAGE_ERROR: Final = 2  # argparse's own
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one entry point; imports stay inside so that a build does not pay for the operator's."""
-    parser = argparse.ArgumentParser(prog="modelyard", description=__doc__)
+    """Run one command and return its exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        entry: Entry = arguments.load()
+    except ModuleNotFoundError as error:
+        if not arguments.extra or (error.name or "").startswith("modelyard"):
+            raise
+        sys.stderr.write(
+            f"modelyard {arguments.command}: the Python package {error.name} is not installed;"
+            f" run: pip install 'modelyard[{arguments.extra}]'\n"
+        )
+        return _USAGE_ERROR
+    return entry(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="modelyard", description="Serve models on Kubernetes.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("operator", help="watch the cluster and reconcile (configured by MODELYARD_CONFIG)")
-    commands.add_parser("gateway", help="serve the REST API (configured by MODELYARD_GATEWAY_CONFIG)")
-    commands.add_parser("build", help="build one image from the request mounted into this Job")
-    images = commands.add_parser("images", help="what is in the registry, and removing what nobody needs")
-    crds = commands.add_parser("crds", help="write the CRDs generated from the types")
-    crds.add_argument("folders", nargs="+", help="folders to write one file a kind into")
-    serve_arguments = commands.add_parser("serve", help="serve a driver on this machine, as its image would")
-    from modelyard.scoring import serve
 
-    serve.add_arguments(serve_arguments)
-    from modelyard.cli.images_arguments import add_arguments
+    def add(name: str, load: Callable[[], Entry], text: str, extra: str = "") -> argparse.ArgumentParser:
+        text = f"{text}; needs modelyard[{extra}]" if extra else text
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        command.set_defaults(load=load, extra=extra)
+        return command
 
-    add_arguments(images)
-    arguments = parser.parse_args(argv)
-    if arguments.command == "serve":
-        return serve.serve(arguments)
-    if arguments.command == "operator":
-        from modelyard.operator import run
+    driver = add("serve", lambda: serve.serve, "serve a driver on this machine, as its image would")
+    serve.add_arguments(driver)
+    crds = add("crds", _crds, "write the CRDs, generated from the types")
+    crds.add_argument("folders", nargs="+", help="folders to write one file for each kind into")
+    add("operator", _operator, "reconcile the cluster's objects (settings: MODELYARD_CONFIG)", "operator")
+    images = add("images", _images, "list the images in the registry, or delete unused ones", "operator")
+    add_images_arguments(images)
+    add("gateway", _gateway, "serve the REST API (settings: MODELYARD_GATEWAY_CONFIG)", "gateway")
+    add("build", _build, "build one image from the request mounted into the build Job", "builder")
+    return parser
 
-        return run()
-    if arguments.command == "gateway":
-        from modelyard.gateway.server import run as gateway
 
-        return gateway()
-    if arguments.command == "build":
-        from modelyard.builder.job import main as build
+class _Version(argparse.Action):
+    """An option that reads the version of the installed package only when it is asked for."""
 
-        build()
-    if arguments.command == "images":
-        from modelyard.cli.images import run as clean_up
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
 
-        return clean_up(arguments)
+        sys.stdout.write(f"modelyard {version('modelyard')}\n")
+        parser.exit()
+
+
+# Each command imports its own part only: an extra may be absent, and a build starts in less time.
+
+
+def _crds() -> Entry:
     from modelyard.api.crd import write_crds
 
-    return write_crds(arguments.folders)
+    return lambda arguments: write_crds(arguments.folders)
+
+
+def _operator() -> Entry:
+    from modelyard.operator import run
+
+    return lambda _: run()
+
+
+def _images() -> Entry:
+    from modelyard.cli.images import run
+
+    return run
+
+
+def _gateway() -> Entry:
+    from modelyard.gateway.server import run
+
+    return lambda _: run()
+
+
+def _build() -> Entry:
+    from modelyard.builder.job import main as build
+
+    return lambda _: build()
