@@ -12,9 +12,9 @@ def test_each_wait_doubles_up_to_the_bound(failures: int, seconds: float) -> Non
     assert Backoff(0.5, 10.0).seconds(failures) == seconds
 
 
-@pytest.mark.parametrize(("asked", "seconds"), [(None, 0.5), (0.1, 0.5), (3.0, 3.0), (60.0, 10.0)])
-def test_retry_after_counts_within_the_bound(asked: float | None, seconds: float) -> None:
-    assert Backoff(0.5, 10.0).seconds(1, asked) == seconds
+@pytest.mark.parametrize(("retry_after", "seconds"), [(None, 0.5), (0.1, 0.5), (3.0, 3.0), (60.0, 10.0)])
+def test_retry_after_is_a_minimum_within_the_bound(retry_after: float | None, seconds: float) -> None:
+    assert Backoff(0.5, 10.0).seconds(1, retry_after) == seconds
 
 
 def test_jitter_shortens_a_wait_by_at_most_its_fraction() -> None:

@@ -1,3 +1,5 @@
+"""Removal of credentials from URLs."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Concurrent tasks that end together."""
+
 from __future__ import annotations
 
 import threading
@@ -11,7 +13,7 @@ from modelyard.task_group import (
 )
 
 
-def test_what_is_started_goes_on_side_by_side() -> None:
+def test_tasks_run_concurrently() -> None:
     both = threading.Barrier(2)
     with TaskGroup() as tasks:
         futures = [tasks.start(lambda: both.wait(10)) for _ in range(2)]
@@ -19,7 +21,7 @@ def test_what_is_started_goes_on_side_by_side() -> None:
     assert sorted(future.result() for future in futures) == [0, 1]
 
 
-def test_the_first_failure_comes_out_at_once() -> None:
+def test_join_raises_the_first_error_at_once() -> None:
     release = threading.Event()
     with pytest.raises(ZeroDivisionError), TaskGroup() as tasks:
         tasks.start(lambda: release.wait(10))
@@ -31,7 +33,7 @@ def test_the_first_failure_comes_out_at_once() -> None:
             release.set()
 
 
-def test_what_is_under_way_ends_with_the_crew() -> None:
+def test_running_task_is_cancelled_when_the_group_exits() -> None:
     begun = threading.Event()
     future: Future[None]
 
@@ -47,7 +49,7 @@ def test_what_is_under_way_ends_with_the_crew() -> None:
     assert isinstance(future.exception(0), TaskCancelledError)
 
 
-def test_what_was_not_begun_never_is() -> None:
+def test_waiting_task_does_not_start_after_the_group_exits() -> None:
     release, cancelled = threading.Event(), threading.Event()
     with pytest.raises(KeyboardInterrupt), TaskGroup() as tasks:
         for _ in range(10):

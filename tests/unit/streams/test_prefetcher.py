@@ -1,4 +1,4 @@
-"""Reading ahead."""
+"""Reading ahead of the consumer."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from modelyard.streams.prefetcher import Prefetcher
 WAIT_SECONDS = 30
 
 
-def test_gives_the_same_chunks() -> None:
+def test_prefetcher_yields_the_same_chunks() -> None:
     chunks = [str(number).encode() for number in range(100)]
     assert list(Prefetcher(iter(chunks))) == chunks
 
 
-def test_reads_on_while_a_chunk_is_used() -> None:
+def test_next_chunk_is_read_while_a_chunk_is_in_use() -> None:
     second = threading.Event()
 
     def chunks() -> Iterator[bytes]:
@@ -27,13 +27,13 @@ def test_reads_on_while_a_chunk_is_used() -> None:
         second.set()
         yield b"second"
 
-    reading = Prefetcher(chunks())
-    assert next(reading) == b"first"
-    assert second.wait(WAIT_SECONDS)  # nobody has asked for it yet
-    assert list(reading) == [b"second"]
+    prefetcher = Prefetcher(chunks())
+    assert next(prefetcher) == b"first"
+    assert second.wait(WAIT_SECONDS)  # before the consumer requests it
+    assert list(prefetcher) == [b"second"]
 
 
-def test_reads_only_a_little_ahead() -> None:
+def test_number_of_prefetched_chunks_is_bounded() -> None:
     read = 0
 
     def chunks() -> Iterator[bytes]:
@@ -42,23 +42,23 @@ def test_reads_only_a_little_ahead() -> None:
             read += 1
             yield b"x"
 
-    reading = Prefetcher(chunks())
+    prefetcher = Prefetcher(chunks())
     for used in range(1, 101):
-        next(reading)
+        next(prefetcher)
         assert read <= used + 6
-    list(reading)
+    list(prefetcher)
     assert read == 1000
 
 
-def test_an_error_comes_in_its_place() -> None:
+def test_error_is_raised_after_the_chunks_before_it() -> None:
     def chunks() -> Iterator[bytes]:
         yield b"first"
         raise OSError("broken")
 
-    reading = Prefetcher(chunks())
-    assert next(reading) == b"first"
+    prefetcher = Prefetcher(chunks())
+    assert next(prefetcher) == b"first"
     with pytest.raises(OSError, match="broken"):
-        next(reading)
+        next(prefetcher)
 
 
 def test_close_ends_the_reading_thread() -> None:
@@ -68,18 +68,18 @@ def test_close_ends_the_reading_thread() -> None:
         while True:
             yield b"x"
 
-    with closing(Prefetcher(endless())) as reading:
-        next(reading)
+    with closing(Prefetcher(endless())) as prefetcher:
+        next(prefetcher)
     assert set(threading.enumerate()) <= threads_before
 
 
-def test_reads_in_the_callers_context() -> None:
+def test_reading_thread_has_the_context_of_the_caller() -> None:
     allowed: ContextVar[bytes] = ContextVar("allowed")
     allowed.set(b"mine")
     assert list(Prefetcher(allowed.get() for _ in range(1))) == [b"mine"]
 
 
-def test_begins_before_anybody_asks() -> None:
+def test_reading_starts_before_the_first_request() -> None:
     begun = threading.Event()
 
     def chunks() -> Iterator[bytes]:
@@ -90,7 +90,7 @@ def test_begins_before_anybody_asks() -> None:
         assert begun.wait(WAIT_SECONDS)
 
 
-def test_its_end_stays_the_end() -> None:
-    reading = Prefetcher(iter([b"only"]))
-    assert list(reading) == [b"only"]
-    assert list(reading) == []
+def test_exhausted_prefetcher_stays_exhausted() -> None:
+    prefetcher = Prefetcher(iter([b"only"]))
+    assert list(prefetcher) == [b"only"]
+    assert list(prefetcher) == []

@@ -1,4 +1,4 @@
-"""httpx over urllib3's connections, against real servers."""
+"""The httpx transport on connections of urllib3, with real servers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHUNKS = [b"a" * 100_000, b"b", b""]
 
 
 def _no_tls() -> NoReturn:
-    raise AssertionError("nobody speaks TLS here")
+    raise AssertionError("the test opens no TLS connection")
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def client() -> Iterator[httpx.Client]:
         yield client
 
 
-def test_what_is_asked_and_what_is_answered(client: httpx.Client, web: WebServer) -> None:
+def test_request_and_response_arrive_unchanged(client: httpx.Client, web: WebServer) -> None:
     web.answer = lambda _: Answer(418, b"short and stout", {"X-Kind": "teapot"})
     answer = client.get(f"{web.url}/a%2Fb?c=d%20e", headers={"X-Asked": "yes"})
     assert (answer.status_code, answer.reason_phrase) == (418, "I'm a Teapot")
@@ -41,14 +41,14 @@ def test_what_is_asked_and_what_is_answered(client: httpx.Client, web: WebServer
     assert asked.headers["host"] == web.address
 
 
-def test_a_body_in_chunks(client: httpx.Client, web: WebServer) -> None:
+def test_body_of_unknown_length_is_sent_chunked(client: httpx.Client, web: WebServer) -> None:
     web.answer = lambda _: Answer(200, b"x" * 3_000_000, chunked=True)
     answer = client.post(web.url, content=iter(_CHUNKS))
     assert answer.content == b"x" * 3_000_000
     assert web.asked[0].headers["transfer-encoding"] == "chunked"
 
 
-def test_a_body_of_known_length(client: httpx.Client, web: WebServer) -> None:
+def test_body_of_known_length_is_sent_with_content_length(client: httpx.Client, web: WebServer) -> None:
     web.answer = lambda _: Answer()
     length = {"Content-Length": "100001"}
     assert client.post(web.url, content=iter(_CHUNKS), headers=length).status_code == 200
@@ -57,12 +57,12 @@ def test_a_body_of_known_length(client: httpx.Client, web: WebServer) -> None:
 
 
 @pytest.mark.parametrize("length", ["100000", "100002"])
-def test_a_body_of_another_length(client: httpx.Client, web: WebServer, length: str) -> None:
+def test_body_of_another_length_is_an_error(client: httpx.Client, web: WebServer, length: str) -> None:
     with pytest.raises(httpx.TransportError, match="another length"):
         client.post(web.url, content=iter(_CHUNKS), headers={"Content-Length": length})
 
 
-def test_what_the_body_raises_comes_out(client: httpx.Client, web: WebServer) -> None:
+def test_error_of_the_body_is_raised_unchanged(client: httpx.Client, web: WebServer) -> None:
     def broken() -> Iterator[bytes]:
         yield b"first"
         raise LookupError("no more")
@@ -71,7 +71,7 @@ def test_what_the_body_raises_comes_out(client: httpx.Client, web: WebServer) ->
         client.post(web.url, content=broken())
 
 
-def test_an_answer_that_breaks_off(client: httpx.Client, web: WebServer) -> None:
+def test_broken_response_yields_its_bytes_before_the_error(client: httpx.Client, web: WebServer) -> None:
     web.answer = lambda _: Answer(200, b"x" * 10, drop_after=4)
     seen = b""
     with pytest.raises(httpx.TransportError), client.stream("GET", web.url) as answer:
@@ -80,22 +80,20 @@ def test_an_answer_that_breaks_off(client: httpx.Client, web: WebServer) -> None
     assert seen == b"xxxx"
 
 
-def test_nobody_there(client: httpx.Client) -> None:
+def test_refused_connection_has_the_message_of_the_system(client: httpx.Client) -> None:
     with pytest.raises(httpx.TransportError, match=r"^\[Errno 111\] Connection refused$"):
         client.get("http://127.0.0.1:1/")
 
 
-def test_a_server_may_be_slower_to_take_a_body_than_to_answer_the_phone(
-    client: httpx.Client, web: WebServer
-) -> None:
-    """urllib3 alone gives each chunk as long as a connection may take to come about."""
+def test_connect_timeout_does_not_apply_to_sending(client: httpx.Client, web: WebServer) -> None:
+    """urllib3 itself applies the connect timeout to each chunk that it sends."""
     web.answer = lambda _: Answer()
     web.reads_after_seconds = 0.5
     body = iter([b"x" * 30_000_000])
     assert client.post(web.url, content=body, timeout=httpx.Timeout(30, connect=0.2)).status_code == 200
 
 
-def test_tls_is_checked(client: httpx.Client) -> None:
+def test_certificate_of_the_server_is_verified(client: httpx.Client) -> None:
     authority, other = trustme.CA(), trustme.CA()
     settings = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(settings)
@@ -103,9 +101,9 @@ def test_tls_is_checked(client: httpx.Client) -> None:
     server.answer = lambda _: Answer(200, b"trusted")
     try:
         for trusted in (authority, other):
-            known = ssl.create_default_context()
-            trusted.configure_trust(known)
-            with httpx.Client(transport=Urllib3Transport(lambda known=known: known)) as client:
+            context = ssl.create_default_context()
+            trusted.configure_trust(context)
+            with httpx.Client(transport=Urllib3Transport(lambda context=context: context)) as client:
                 if trusted is authority:
                     assert client.get(server.url).text == "trusted"
                 else:
@@ -116,7 +114,7 @@ def test_tls_is_checked(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
-def test_a_proxy_of_the_environment(web: WebServer, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_proxy_of_the_environment_is_used(web: WebServer, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, f"http://me:p%40ss@{web.address}")
     web.answer = lambda _: Answer(200, b"by the proxy")
     with httpx.Client(transport=Urllib3Transport(_no_tls)) as client:
@@ -125,7 +123,7 @@ def test_a_proxy_of_the_environment(web: WebServer, monkeypatch: pytest.MonkeyPa
     assert web.asked[0].headers["proxy-authorization"] == "Basic bWU6cEBzcw=="
 
 
-def test_hosts_without_the_proxy(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_hosts_are_connected_directly(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,.svc")
     web.answer = lambda _: Answer(200, b"directly")
