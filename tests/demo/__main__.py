@@ -82,7 +82,7 @@ class States:
 
 
 def serves(version: int) -> Callable[[dict[str, Json]], bool]:
-    """Whether the Service's version is rolled out."""
+    """Return whether the Service's version is rolled out."""
 
     def done(found: dict[str, Json]) -> bool:
         status = found.get("Service", {})

@@ -1,4 +1,4 @@
-"""What every test against a real API server stands on: the cluster, its clients, the CRDs, a namespace."""
+"""Fixtures of tests against a real API server: the cluster, its clients, the CRDs, a namespace."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT: Final = Path(__file__).parents[2]
 ENVIRONMENT: Final = ROOT / ".cluster" / "env"
 CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 PUBLISHED: Final = "/openapi/v3/apis/modelyard.dev/v1alpha1"
-# What Helm demands of an object before a release takes it over.
+# Helm takes over only objects with these labels and annotations.
 HELM: Final = {
     "labels": {"app.kubernetes.io/managed-by": "Helm"},
     "annotations": {
@@ -29,19 +29,19 @@ HELM: Final = {
         "meta.helm.sh/release-namespace": "modelyard-system",
     },
 }
-NO_CLUSTER: Final = "run `make cluster`, or set KUBECONFIG to a cluster of yours"
+NO_CLUSTER: Final = "run `make cluster`, or set KUBECONFIG to your own cluster"
 PATIENCE_SECONDS: Final = 30
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of this folder need a cluster."""
+    """Mark all tests of this folder as integration tests, which need a cluster."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.integration)
 
 
 def _load(file: Path) -> None:
-    """Set what a file of `export NAME=value` lines exports."""
+    """Set the environment variables of a file with `export NAME=value` lines."""
     for line in file.read_text(encoding="utf-8").splitlines():
         name, is_assignment, value = line.removeprefix("export ").partition("=")
         if is_assignment and not line.startswith("#"):
@@ -50,7 +50,7 @@ def _load(file: Path) -> None:
 
 @pytest.fixture(scope="session")
 def kubeconfig() -> Path:
-    """The cluster's kubeconfig; the environment is that of `. .cluster/env` from here on."""
+    """Return the path of the kubeconfig, and set the environment of `. .cluster/env`."""
     if "KUBECONFIG" not in os.environ and ENVIRONMENT.exists():
         _load(ENVIRONMENT)
     file = Path(os.environ.get("KUBECONFIG", ""))
@@ -61,7 +61,7 @@ def kubeconfig() -> Path:
 
 @pytest.fixture(scope="session")
 def api(kubeconfig: Path) -> Iterator[httpx.Client]:
-    """An HTTP client of the API server, authenticated as the kubeconfig says."""
+    """Return an HTTP client of the API server with the credentials of the kubeconfig."""
     settings = client.Configuration()
     config.load_kube_config(str(kubeconfig), client_configuration=settings, persist_config=False)
     context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
@@ -82,8 +82,8 @@ def api(kubeconfig: Path) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def kubectl(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """kubectl with these arguments: what it prints; fails with what it complains of."""
-    # What kubectl remembers of the API may be older than the CRDs.
+    """Return a function that runs kubectl and returns its output; a failure shows its standard error."""
+    # The discovery cache of kubectl may be older than the CRDs, so each session has its own.
     cache = tmp_path_factory.mktemp("kubectl")
 
     def run(*arguments: str, text: str | None = None) -> str:
@@ -96,7 +96,7 @@ def kubectl(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
 
 
 def _served(api: httpx.Client, wanted: dict[str, Any]) -> bool:
-    """Whether the API server serves exactly this CRD."""
+    """Return whether the API server serves exactly this CRD."""
     answer = api.get(f"{CRDS}/{wanted['metadata']['name']}")
     if answer.status_code == 404:
         return False
@@ -106,7 +106,7 @@ def _served(api: httpx.Client, wanted: dict[str, Any]) -> bool:
 
 
 def _published(api: httpx.Client, wanted: dict[str, Any]) -> bool:
-    """Whether the API server has got round to the kind's schema: it follows the CRD with a delay."""
+    """Return whether the API server has published the schema of the kind, some time after the CRD."""
     answer = api.get(PUBLISHED)
     schemas = answer.json()["components"]["schemas"] if answer.is_success else {}
     live = schemas.get(f"dev.modelyard.v1alpha1.{wanted['spec']['names']['kind']}", {})
@@ -122,7 +122,7 @@ def _within(wanted: Any, live: Any) -> bool:
 
 
 def _apply(api: httpx.Client, wanted: dict[str, Any]) -> None:
-    """Install a CRD as Helm would, so that the chart can take it over, or bring Helm's own up to date."""
+    """Install a CRD as Helm does, so that the chart can take it over, or update the CRD of Helm."""
     path = f"{CRDS}/{wanted['metadata']['name']}"
     answer = api.get(path)
     live = answer.json()["metadata"] if answer.is_success else HELM
@@ -137,7 +137,7 @@ def _apply(api: httpx.Client, wanted: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="session")
 def crds(api: httpx.Client) -> None:
-    """The CRDs of this tree; those that are there and equal are left alone."""
+    """Install the CRDs of this checkout, except those that the cluster already has."""
     files = sorted((ROOT / "crds").glob("*.yaml"))
     wanted = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
     for crd in wanted:
@@ -151,7 +151,7 @@ def crds(api: httpx.Client) -> None:
 
 @pytest.fixture
 def namespace(api: httpx.Client) -> Iterator[str]:
-    """A namespace of the test's own, deleted afterwards."""
+    """Create a namespace for one test, and delete it afterwards."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     api.post("/api/v1/namespaces", json=body).raise_for_status()

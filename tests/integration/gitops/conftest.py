@@ -1,4 +1,4 @@
-"""What GitOps tools say of objects, by their own code."""
+"""Health of objects, computed by the code of Flux (kstatus) and of Argo CD."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXAMPLE: Final = Path(__file__).parents[3] / "charts/modelyard/examples/gitops/a
 
 
 class Health(NamedTuple):
-    """One object's: kstatus's, and that of the example's script for Argo CD."""
+    """Health of one object: from kstatus, and from the example's script for Argo CD."""
 
     flux: str
     argo: str
@@ -31,7 +31,7 @@ Healths = Callable[[Iterable[Json]], list[Health]]
 
 @pytest.fixture(scope="session")
 def healths() -> Healths:
-    """The health of each object, as the API server shows it."""
+    """Return a function that computes the health of each object."""
     script = _script()
 
     def ask(objects: Iterable[Json]) -> list[Health]:
@@ -40,13 +40,13 @@ def healths() -> Healths:
             [program("health")], input=question, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-        return [Health(**said) for said in json.loads(done.stdout)]
+        return [Health(**health) for health in json.loads(done.stdout)]
 
     return ask
 
 
 def _script() -> str:
-    """The one that the example gives to Argo CD."""
+    """Return the Lua script of the example for Argo CD."""
     documents = yaml.safe_load_all(EXAMPLE.read_text(encoding="utf-8"))
     (settings,) = (document["data"] for document in documents if document["kind"] == "ConfigMap")
     script: str = yaml.safe_load(settings["resource.customizations"])["modelyard.dev/*"]["health.lua"]

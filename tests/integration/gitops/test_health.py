@@ -1,4 +1,4 @@
-"""Each state of each kind, as Flux and Argo CD read it."""
+"""Health of each state of each kind in Flux and Argo CD."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def no_more_to_do(harness: OperatorHarness) -> None:
 
 
 def applied(*bodies: Json, then: Story = no_more_to_do) -> Story:
-    """These objects are applied, before `then`."""
+    """Return a story that applies objects before `then`."""
 
     async def tell(harness: OperatorHarness) -> None:
         harness.apply(*bodies)
@@ -51,7 +51,7 @@ def applied(*bodies: Json, then: Story = no_more_to_do) -> Story:
 
 
 def served(*, then: Story) -> Story:
-    """Everything is served, before `then`."""
+    """Return a story in which all objects are applied and served before `then`."""
 
     async def tell(harness: OperatorHarness) -> None:
         harness.apply(*sample_objects())
@@ -62,7 +62,7 @@ def served(*, then: Story) -> Story:
 
 
 def built(*, transient: bool | None = None) -> Story:
-    """Builds end: well, or with an error that may pass by itself or not."""
+    """Return a story in which builds end: with success (None), or with a transient or terminal error."""
 
     def fail(request: BuildRequest) -> BuildResult:
         return BuildResult(
@@ -78,7 +78,7 @@ def built(*, transient: bool | None = None) -> Story:
 
 
 async def at_once(harness: OperatorHarness) -> None:
-    """The operator has not looked yet."""
+    """Do nothing: the operator has not reconciled the objects yet."""
 
 
 async def pods_stay_away(harness: OperatorHarness) -> None:
@@ -184,7 +184,7 @@ STATES: Final[list[tuple[str, str, Story, Health]]] = [
     ("kind", "story", "wanted"),
     [pytest.param(kind, story, wanted, id=f"{kind} {state}") for kind, state, story, wanted in STATES],
 )
-async def test_a_state(
+async def test_state_has_the_expected_health(
     kind: str, story: Story, wanted: Health, harness: OperatorHarness, healths: Healths
 ) -> None:
     await story(harness)
@@ -194,9 +194,7 @@ async def test_a_state(
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 @pytest.mark.usefixtures("crds")
-def test_an_object_as_the_api_server_takes_it(
-    kind: Kind, api: httpx.Client, namespace: str, healths: Healths
-) -> None:
+def test_new_object_is_in_progress(kind: Kind, api: httpx.Client, namespace: str, healths: Healths) -> None:
     folder = f"/apis/{API_VERSION}/namespaces/{namespace}/{kind.plural}"
     answer = api.post(folder, json=Good(kind.name, {}).manifest()).raise_for_status()
     assert healths([answer.json()]) == [UNDER_WAY]

@@ -1,4 +1,4 @@
-"""At no moment does all look healthy before the Service serves what git says."""
+"""Never are all objects healthy before the Service serves the content of git."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def change_model(harness: OperatorHarness) -> None:
 
 
 def change_model_back(harness: OperatorHarness) -> None:
-    """To one whose image the registry has."""
+    """Change the Model to content whose image the registry has."""
     harness.change("Model", url="https://h/1")
 
 
@@ -48,7 +48,7 @@ EDITS: Final[tuple[Edit, ...]] = (create, change_model, change_model_back, chang
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_what_is_healthy_is_served(seed: int, healths: Healths) -> None:
+async def test_healthy_objects_are_served(seed: int, healths: Healths) -> None:
     schedule = random.Random(seed)
     harness = OperatorHarness(OperatorSettings(workers=schedule.randint(1, 4)), schedule)
     await harness.start()
@@ -69,10 +69,10 @@ def _all(harness: OperatorHarness) -> dict[str, Json]:
 
 
 def _check(edit: Edit, moments: list[dict[str, Json]], healths: Healths) -> None:
-    said = healths(moment[kind] for moment in moments for kind in KINDS)
+    health = healths(moment[kind] for moment in moments for kind in KINDS)
     served = moments[-1]["Service"]["status"]["id"]
-    well = [set(said[at : at + len(KINDS)]) == {GOOD} for at in range(0, len(said), len(KINDS))]
-    assert well[-1]
-    assert not well[0]
-    for moment, is_well in zip(moments, well, strict=True):
-        assert not is_well or moment["Service"]["status"]["id"] == served, edit.__name__
+    is_healthy = [set(health[at : at + len(KINDS)]) == {GOOD} for at in range(0, len(health), len(KINDS))]
+    assert is_healthy[-1]
+    assert not is_healthy[0]
+    for moment, healthy in zip(moments, is_healthy, strict=True):
+        assert not healthy or moment["Service"]["status"]["id"] == served, edit.__name__
