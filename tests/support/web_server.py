@@ -98,7 +98,7 @@ class WebServer:
                 self.wfile.write(body[: answer.drop_after])
                 self.close_connection = self.close_connection or answer.drop_after is not None
 
-            do_HEAD = do_GET
+            do_HEAD = do_DELETE = do_GET
 
             def do_POST(self) -> None:
                 time.sleep(server.reads_after_seconds)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,10 @@ from tests.support.web_server import (
     Asked,
     WebServer,
 )
+from tests.unit.oci.fake_registry import FakeRegistry, digest_of
 
 from modelyard.builder.docker.docker_builder import DockerBuilder
+from modelyard.builder.layout import ImageContent, PlacedModel
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources import FetchContext
 from modelyard.contract import build_progress
@@ -33,9 +37,12 @@ from modelyard.oci.errors import (
     RegistryForbiddenError,
     RegistryUnavailableError,
 )
+from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.retry import Retry
 
 DIGEST = "sha256:" + "a" * 64
+BASE_ID = "sha256:" + "b" * 64
+BASE_DIGEST = "sha256:" + "c" * 64
 REQUEST = BuildRequest(
     repository="r.example/x",
     tag="t",
@@ -65,6 +72,7 @@ class Engine:
     def __init__(self, web: WebServer, folder: Path, retry: Retry) -> None:
         self.build_answer: list[dict[str, object]] | Answer = BUILT
         self.push_answers: list[list[dict[str, object]] | Answer] = [PUSHED]
+        self.base_digests = [f"r.example/base@{BASE_DIGEST}"]
         self.out = io.StringIO()
         self.log = BuildLog(self.out)
         self.builder = DockerBuilder(
@@ -77,12 +85,20 @@ class Engine:
         self.workspace = folder
         web.answer = self._answer
 
-    def publish(self) -> str:
-        return self.builder.publish(REQUEST, self.workspace, FetchContext(), self.log)
+    def publish(self, request: BuildRequest = REQUEST) -> str:
+        return self.builder.publish(request, self.workspace, FetchContext(), self.log)
 
     def _answer(self, asked: Asked) -> Answer:
         if asked.path == "/version":
             return Answer(body=b'{"ApiVersion": "1.41"}')
+        if "/containers/create" in asked.path:
+            return Answer(201, b'{"Id": "c1"}')
+        if "/archive?" in asked.path:
+            return Answer(404, b'{"message": "no such folder"}')
+        if "/images/" in asked.path and asked.path.endswith("/json"):
+            return Answer(body=json.dumps({"Id": BASE_ID, "RepoDigests": self.base_digests}).encode())
+        if "/tag?" in asked.path or asked.method == "DELETE":
+            return Answer(201 if asked.method == "POST" else 200, b"[]")
         answer = self.build_answer if "/build" in asked.path else self.push_answers.pop(0)
         if isinstance(answer, Answer):
             return answer
@@ -107,6 +123,58 @@ def test_build_returns_the_digest_that_the_engine_pushed(engine: Engine, web: We
     assert engine.out.getvalue().startswith(
         "[Fetch] asset driver: inline content\n[Build] Step 1/1 : FROM base:1\n[Push]"
     )
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    registry = FakeRegistry()
+    yield registry
+    registry.stop()
+
+
+@pytest.mark.parametrize("has_digest", [True, False], ids=["base in a registry", "base on the engine only"])
+def test_attested_build_gets_its_tag_after_its_documents(
+    engine: Engine, web: WebServer, registry: FakeRegistry, has_digest: bool
+) -> None:
+    engine.base_digests = engine.base_digests if has_digest else []
+    manifest = json.dumps({"mediaType": OCI_MANIFEST}).encode()
+    digest = digest_of(manifest)
+    registry.manifests["x", digest] = registry.manifests["x", "t-unattested"] = manifest
+    engine.push_answers = [[{"aux": {"Digest": digest}}]]
+    engine.builder = replace(engine.builder, attests=True)
+
+    request = REQUEST.model_copy(update={"repository": f"{registry.address}/x"})
+    assert engine.publish(request) == digest
+
+    tagged = [call.path for call in registry.requests("PUT") if "/manifests/" in call.path]
+    assert tagged[-1] == "/v2/x/manifests/t"
+    statements = [blob for blob in registry.blobs.values() if b"resolvedDependencies" in blob]
+    base = BASE_DIGEST if has_digest else BASE_ID
+    assert [base.removeprefix("sha256:").encode() in statement for statement in statements] == [True]
+    removed = [
+        (asked.method, asked.path.partition("?")[0]) for asked in web.asked if asked.method == "DELETE"
+    ]
+    assert removed == [
+        ("DELETE", f"/v1.41/images/{registry.address}/x:t-unattested"),
+        ("DELETE", "/v1.41/containers/c1"),
+    ]
+
+
+def test_settings_are_part_of_the_build_context_only_if_they_exist(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("certificate")
+    (tmp_path / "pip.conf").write_text("[global]")
+    content = ImageContent(
+        models=(PlacedModel(tmp_path / "m", "/var/azureml-models/m"),),
+        app=tmp_path / "app",
+        entry_script="driver.py",
+        model_dir=None,
+        requirements="numpy",
+    )
+    bare = engine.builder._context(REQUEST, replace(content, models=(), requirements=None), None)
+    builder = replace(engine.builder, ca_bundle=tmp_path / "ca.pem", pip_conf=tmp_path / "pip.conf")
+    full = builder._context(REQUEST, content, None)
+    assert set(full) - set(bare) == {"settings/ca.pem", "settings/pip.conf", "requirements.txt", "models/0"}
+    assert full["settings/ca.pem"] == b"certificate"
 
 
 def test_push_progress_sums_the_bytes_of_all_layers(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
