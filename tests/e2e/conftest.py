@@ -1,4 +1,4 @@
-"""What every end-to-end test stands on: the installed chart, a namespace, images that are built once."""
+"""Fixtures of end-to-end tests: the installed chart, a namespace, images that are built once."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.support.status import until
 
 FOLDER: Final = Path(__file__).parent
 VALUES: Final = FOLDER / "values.yaml"
-# In this order: what reads the operator's whole log and counters, or needs the cluster at rest, comes before
-# the faults, which leave their traces in both.
+# In this order. Some tests read the operator's whole log and counters, or need the cluster at rest. They run
+# before the faults, which leave traces in both.
 LAST: Final = ("test_chart.py", "test_steady.py", "test_faults.py")
 DRIVERS: Final = {"one": says("one"), "two": says("two"), "broken": CRASHES, "busy": BUSY}
 

@@ -1,4 +1,4 @@
-"""From `kubectl apply` to an endpoint, in any order; what a change of a part does to those that follow it."""
+"""From `kubectl apply` in any order to an endpoint, and the effect of a change on dependents."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def parts(answer: str) -> list[Json]:
     ]
 
 
-def test_one_apply_in_reversed_order(kubectl: Kubectl, score: Score) -> None:
+def test_objects_applied_in_reversed_order_become_ready(kubectl: Kubectl, score: Score) -> None:
     with (
         history(kubectl, "img", "echo", STATE) as images,
         history(kubectl, "msvc", "echo", STATE) as services,
@@ -41,7 +41,7 @@ def test_one_apply_in_reversed_order(kubectl: Kubectl, score: Score) -> None:
     assert len(build_jobs(kubectl.namespace, "echo")) == 1
 
 
-def test_each_part_waits_for_the_next_and_says_so(kubectl: Kubectl) -> None:
+def test_status_names_the_missing_reference(kubectl: Kubectl) -> None:
     model_, manifest_, image_, service_ = parts("late")
     waits = [
         (service_, "msvc", "ImageNotFound", "Image echo"),
@@ -60,7 +60,7 @@ def test_each_part_waits_for_the_next_and_says_so(kubectl: Kubectl) -> None:
         until(kubectl, kind, "echo", 1, state="Succeeded", id="echo:1")
 
 
-def test_a_new_model_rolls_through_and_a_revert_builds_nothing(kubectl: Kubectl, score: Score) -> None:
+def test_new_model_rolls_out_and_its_revert_builds_nothing(kubectl: Kubectl, score: Score) -> None:
     pinned = image("pinned") | {"spec": {"manifestId": "echo:1", "imageType": "Docker"}}
     fixed = service("pinned", "echo:1")
     kubectl.apply(*parts("1"), pinned, fixed)
@@ -89,7 +89,7 @@ def test_a_new_model_rolls_through_and_a_revert_builds_nothing(kubectl: Kubectl,
     assert score(kubectl, "pinned").json() == "1"
 
 
-def test_the_registration_annotation_makes_a_version_of_the_same_content(kubectl: Kubectl) -> None:
+def test_registration_annotation_makes_a_version_of_the_same_content(kubectl: Kubectl) -> None:
     kubectl.apply(model("echo", "data:,1"))
     until(kubectl, "mdl", "echo", 10, state="Succeeded", id="echo:1")
     kubectl("annotate", "mdl", "echo", "modelyard.dev/registration=again")

@@ -27,7 +27,7 @@ WRONG_DIGEST: Final = "sha256:" + "0" * 64
 
 
 class Failing(NamedTuple):
-    """A Manifest, perhaps with a Model of that name, that cannot be built, and what the Image must say."""
+    """A Manifest that cannot be built, perhaps with a Model of its name, and the Image's expected error."""
 
     name: str
     code: str
@@ -78,7 +78,7 @@ def failed(namespace: Callable[[], Kubectl], files: Files) -> Kubectl:
 
 
 @pytest.mark.parametrize("failing", FAILING, ids=lambda failing: failing.name)
-def test_a_build_that_cannot_succeed_says_why(failed: Kubectl, failing: Failing) -> None:
+def test_failed_build_has_the_expected_error(failed: Kubectl, failing: Failing) -> None:
     told = until(failed, "img", failing.name, 60, state="Failed", creationState="Failed")
     assert told["error"]["code"] == failing.code
     assert told["error"]["statusCode"] == 400
@@ -96,13 +96,13 @@ def test_a_build_that_cannot_succeed_says_why(failed: Kubectl, failing: Failing)
     assert events(failed, "Image", failing.name)[-1] == failing.code
 
 
-def test_the_package_is_named_in_the_message_and_its_last_lines_in_the_details(failed: Kubectl) -> None:
+def test_pip_error_names_the_package_and_has_the_last_log_lines(failed: Kubectl) -> None:
     error = until(failed, "img", "pip", 60, state="Failed")["error"]
     assert NO_SUCH_PACKAGE in error["message"]
     assert any(NO_SUCH_PACKAGE in detail["message"] for detail in error["details"])
 
 
-def test_a_failed_image_leaves_the_service_on_the_old_one(kubectl: Kubectl, score: Score) -> None:
+def test_failed_image_leaves_the_service_on_the_old_version(kubectl: Kubectl, score: Score) -> None:
     kubectl.apply(manifest("echo", says("old")), image("echo"), service("echo", "echo"))
     before = until(kubectl, "msvc", "echo", 60, state="Succeeded")
     with history(kubectl, "msvc", "echo", "{.status.conditions[?(@.type=='Available')].status}") as available:
@@ -121,7 +121,7 @@ def test_a_failed_image_leaves_the_service_on_the_old_one(kubectl: Kubectl, scor
     assert score(kubectl, "echo").json() == "mended"
 
 
-def test_a_newer_version_cancels_the_build_of_an_older_one(kubectl: Kubectl, files: Files) -> None:
+def test_newer_version_cancels_the_build_of_an_older_one(kubectl: Kubectl, files: Files) -> None:
     kubectl.apply(model("echo", files.url("slow/300/1")), manifest("echo", FROM_MODEL, "echo"), image("echo"))
     until(kubectl, "img", "echo", 60, state="Running", version=1, also=lambda told: "progress" in told)
     (first,) = build_jobs(kubectl.namespace, "echo")
@@ -140,7 +140,7 @@ def test_a_newer_version_cancels_the_build_of_an_older_one(kubectl: Kubectl, fil
 
 
 def _is_over_before_its_pod(kubectl: Kubectl, files: Files, version: int) -> bool:
-    """Whether the next version of the Image is built while its pod is still said to run."""
+    """Return whether the next version of the Image is built while its pod is reported as running."""
 
     def built() -> bool:
         status = kubectl.get("img", "echo")["status"]
@@ -153,7 +153,7 @@ def _is_over_before_its_pod(kubectl: Kubectl, files: Files, version: int) -> boo
     return is_running(pod)
 
 
-def test_a_build_is_over_when_its_image_is_there(kubectl: Kubectl, files: Files) -> None:
+def test_build_ends_when_its_image_is_in_the_registry(kubectl: Kubectl, files: Files) -> None:
     """A kubelet looks for containers that ended once a second: now and then that is at once."""
     kubectl.apply(manifest("echo", FROM_MODEL, "echo"), image("echo"))
     assert any(_is_over_before_its_pod(kubectl, files, version) for version in range(1, 6))
@@ -185,7 +185,7 @@ def _answer(url: str, **request: Any) -> httpx.Response | None:
 
 
 @pytest.mark.skipif("CONTROL_PLANE_CONTAINER" not in os.environ, reason="needs the cluster's Docker engine")
-def test_an_image_serves_without_a_cluster(shared: Kubectl) -> None:
+def test_image_serves_without_a_cluster(shared: Kubectl) -> None:
     location = shared.get("img", "one")["status"]["imageLocation"]
     with container(location) as url:
         answer = eventually(lambda: _answer(url, content="{}"), 30, "an answer")

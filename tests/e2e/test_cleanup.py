@@ -1,4 +1,4 @@
-"""What belongs to nobody else goes with its owner; what belongs to somebody else stays as it is."""
+"""Children are deleted with their owner, and objects of others stay unchanged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AUTOSCALED: Final = {"autoscaleEnabled": True, "minReplicas": 2, "maxReplicas": 
 
 
 def left(kubectl: Kubectl) -> list[str]:
-    """What there is in a namespace besides what Kubernetes puts into each."""
+    """Return the objects in a namespace, without those that Kubernetes creates in each namespace."""
     names = kubectl("get", LEFT_OVERS, "--output", "name").split()
     return [name for name in names if name != "configmap/kube-root-ca.crt"]
 
@@ -40,7 +40,7 @@ def in_system(kubectl: Kubectl) -> list[str]:
     ]
 
 
-def test_delete_leaves_nothing(kubectl: Kubectl, files: Files) -> None:
+def test_deleted_objects_leave_no_children(kubectl: Kubectl, files: Files) -> None:
     kubectl.apply(
         model("echo", files.url("content/1")), manifest("echo", FROM_MODEL, "echo"), image("echo"),
         service("echo", "echo", autoScaler=AUTOSCALED),
@@ -60,7 +60,7 @@ def test_delete_leaves_nothing(kubectl: Kubectl, files: Files) -> None:
     eventually(lambda: not in_system(kubectl), 60, "nothing is left in the operator's namespace")
 
 
-def test_a_name_that_is_taken_is_told_and_respected(kubectl: Kubectl, score: Score) -> None:
+def test_taken_name_is_reported_and_its_object_unchanged(kubectl: Kubectl, score: Score) -> None:
     kubectl("create", "deployment", "echo", "--image=example.com/somebody/elses:1", "--replicas=0")
     eventually(
         lambda: kubectl.get("deployment", "echo")["status"].get("observedGeneration"), 20, "it is settled"

@@ -29,7 +29,7 @@ def level() -> Iterator[str]:
     admit(before)
 
 
-def test_an_image_that_needs_an_engine(level: str, kubectl: Kubectl, score: Score) -> None:
+def test_image_that_needs_an_engine_is_built(level: str, kubectl: Kubectl, score: Score) -> None:
     assert level == "restricted"
     kubectl.apply(manifest("echo", says("built"), builder="Docker"), image("echo"), service("echo", "echo"))
     told = until(kubectl, "img", "echo", 60, also=lambda told: "PodSecurity" in told.get("progress", ""))

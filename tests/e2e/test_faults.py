@@ -1,4 +1,4 @@
-"""Faults: what breaks under a build or a rollout is made good by itself, once, and no request notices."""
+"""Faults during a build or a rollout: the operator recovers, nothing runs twice, and no request fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def slow(files: Files, seconds: int, answer: str) -> list[Json]:
     ]
 
 
-def test_operator_killed_during_a_build(kubectl: Kubectl, files: Files, score: Score) -> None:
+def test_build_survives_the_kill_of_the_operator(kubectl: Kubectl, files: Files, score: Score) -> None:
     kubectl.apply(*slow(files, 6, "built"))
     until(kubectl, "img", "echo", 20, state="Running")
     (before,) = eventually(lambda: build_jobs(kubectl.namespace, "echo"), 10, "a build Job")
@@ -42,7 +42,7 @@ def test_operator_killed_during_a_build(kubectl: Kubectl, files: Files, score: S
     assert score(kubectl, "echo").json() == "built"
 
 
-def test_operator_killed_during_a_rollout(shared: Kubectl, make_service: Make) -> None:
+def test_rollout_survives_the_kill_of_the_operator(shared: Kubectl, make_service: Make) -> None:
     name = make_service("one", numReplicas=2)
     with Load(shared, name, "{}", connections=4, per_second=100) as load:
         shared.patch("msvc", name, {"spec": {"imageId": "two"}})
@@ -50,7 +50,7 @@ def test_operator_killed_during_a_rollout(shared: Kubectl, make_service: Make) -
         kill_operator()
         until(shared, "msvc", name, 90, state="Succeeded", version=2)
         operator_pod()
-        load.more(8)  # the old pods stop meanwhile
+        load.more(8)  # the old pods stop during these seconds
         ok, failed, errors = load.total()
         answers = load.seconds()[-1]["answers"]
     assert (failed, errors) == (0, {})
@@ -70,7 +70,7 @@ def registry_down() -> Iterator[None]:
 
 
 @ours_to_break
-def test_registry_down_then_up(kubectl: Kubectl) -> None:
+def test_build_waits_for_the_registry(kubectl: Kubectl) -> None:
     with registry_down():
         kubectl.apply(manifest("echo", says("at last")), image("echo"))
         told = until(kubectl, "img", "echo", 60, state="Failed")
@@ -83,7 +83,7 @@ def test_registry_down_then_up(kubectl: Kubectl) -> None:
 
 
 @ours_to_break
-def test_api_server_restarted_during_a_build(kubectl: Kubectl, files: Files, score: Score) -> None:
+def test_build_survives_a_restart_of_the_api_server(kubectl: Kubectl, files: Files, score: Score) -> None:
     kubectl.apply(*slow(files, 8, "first"))
     until(kubectl, "img", "echo", 20, state="Running")
     (before,) = eventually(lambda: build_jobs(kubectl.namespace, "echo"), 10, "a build Job")

@@ -1,4 +1,4 @@
-"""Keys: who may score, and how a key is changed without a restart."""
+"""Keys of a Service: authentication, and a change of a key without a restart."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def pods(kubectl: Kubectl, name: str) -> dict[str, int]:
     }
 
 
-def test_no_request_without_a_key(shared: Kubectl, guarded: str, score: Score) -> None:
+def test_request_without_a_key_is_refused(shared: Kubectl, guarded: str, score: Score) -> None:
     for key in (None, "wrong"):
         answer = score(shared, guarded, key)
         assert answer.status_code == 401
@@ -39,12 +39,12 @@ def test_no_request_without_a_key(shared: Kubectl, guarded: str, score: Score) -
 
 
 @pytest.mark.parametrize("name", PAIR)
-def test_either_key_opens(shared: Kubectl, guarded: str, score: Score, name: str) -> None:
+def test_either_key_is_accepted(shared: Kubectl, guarded: str, score: Score, name: str) -> None:
     assert score(shared, guarded, shared.secret(f"{guarded}-keys")[name]).status_code == 200
 
 
 @pytest.mark.parametrize("name", PAIR)
-def test_a_removed_key_is_made_anew_and_only_that_one(
+def test_removed_key_is_replaced_and_the_other_key_stays(
     shared: Kubectl, guarded: str, score: Score, name: str
 ) -> None:
     secret = f"{guarded}-keys"
@@ -57,7 +57,7 @@ def test_a_removed_key_is_made_anew_and_only_that_one(
     assert after[name] != before[name]
     assert len(after[name]) >= 32
     assert after[other] == before[other]
-    # The kubelet looks after a minute by itself, and at once when something else about the pod changes.
+    # The kubelet refreshes Secrets after a minute, and at once if another property of the pod changes.
     selector = f"modelyard.dev/service={guarded}"
     shared("annotate", "pods", "--selector", selector, "--overwrite", f"test/sync={uuid.uuid4()}")
     eventually(lambda: score(shared, guarded, after[name]).status_code == 200, 90, "the new key opens")

@@ -1,4 +1,4 @@
-"""The CronJob of `registry.cleanup`, started by hand: what it says, what it deletes, what it leaves."""
+"""The CronJob of `registry.cleanup`, started by hand: its log, deleted images and remaining images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 
 
 class Images(NamedTuple):
-    """Digests of images that were built, by who needs them."""
+    """Digests of built images, by the objects that use them."""
 
     kubectl: Kubectl
     served: str
@@ -36,7 +36,7 @@ class Images(NamedTuple):
         return f"{PREFIX}/{self.kubectl.namespace}/{image_name}@{digest}"
 
     def status(self, image_name: str, digest: str) -> int:
-        """What the registry answers when it is asked for it."""
+        """Return the HTTP status of the registry for an image."""
         registry = f"{os.environ.get('REGISTRY_SCHEME', 'https')}://{os.environ['REGISTRY_PUSH']}"
         url = f"{registry}/v2/{PREFIX}/{self.kubectl.namespace}/{image_name}/manifests/{digest}"
         return httpx.head(url, headers={"Accept": MANIFEST}).status_code
@@ -84,8 +84,8 @@ def run() -> Iterator[Callable[..., str]]:
     SYSTEM("delete", "job", *made, "--ignore-not-found")
 
 
-def test_it_lists_and_then_deletes_what_nobody_needs(images: Images, run: Callable[..., str]) -> None:
-    """In one test, since what the second call deletes the first one has to have seen."""
+def test_cleanup_lists_and_then_deletes_unused_images(images: Images, run: Callable[..., str]) -> None:
+    """Run both calls in one test: the second one deletes only images that the first one has listed."""
     space = images.kubectl.namespace
     used = {
         images.name("echo", images.served): ("Image", "echo:2", "Service", "Deployment", "follows"),

@@ -35,7 +35,7 @@ def test_no_request_fails_during_a_roll(shared: Kubectl, make_service: Make, rep
     ):
         shared.patch("msvc", name, {"spec": {"imageId": "two"}})
         until(shared, "msvc", name, 60, state="Succeeded", version=2)
-        load.more(8)  # the old pods stop meanwhile
+        load.more(8)  # the old pods stop during these seconds
         ok, failed, errors = load.total()
         answers = load.seconds()[-1]["answers"]
     assert (failed, errors) == (0, {})
@@ -57,7 +57,7 @@ def test_no_request_fails_when_a_replica_is_deleted(shared: Kubectl, make_servic
     assert versions(shared, "service", name) == [1]
 
 
-def test_a_version_that_crashes_leaves_the_old_one_serving(
+def test_crashing_version_leaves_the_old_one_serving(
     shared: Kubectl, make_service: Make, score: Score
 ) -> None:
     name = make_service("one")
@@ -76,7 +76,7 @@ def test_a_version_that_crashes_leaves_the_old_one_serving(
     assert score(shared, name).json() == "two"
 
 
-def test_what_fits_on_no_node_says_so(shared: Kubectl, crowded: str) -> None:
+def test_service_that_fits_on_no_node_reports_it(shared: Kubectl, crowded: str) -> None:
     until(
         shared,
         "msvc",

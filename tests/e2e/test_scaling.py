@@ -32,12 +32,12 @@ def risen(shared: Kubectl) -> str:
     return "busy"
 
 
-def test_load_brings_replicas(shared: Kubectl, risen: str) -> None:
+def test_load_adds_replicas(shared: Kubectl, risen: str) -> None:
     told = until(shared, "msvc", risen, 1, replicas=3, readyReplicas=3)
     assert (told["state"], told["version"]) == ("Succeeded", 1)  # scaling is no new version
 
 
-def test_switching_between_fixed_and_autoscaled_drops_no_replica(shared: Kubectl, make_service: Make) -> None:
+def test_switch_between_fixed_and_autoscaled_drops_no_replica(shared: Kubectl, make_service: Make) -> None:
     name = make_service("one", numReplicas=3, containerResourceReservation=RESERVED)
     with history(shared, "deployment", name, "{.spec.replicas}") as wanted:
         scaler = SCALER | {"minReplicas": 2, "maxReplicas": 4}
@@ -56,6 +56,6 @@ def test_switching_between_fixed_and_autoscaled_drops_no_replica(shared: Kubectl
     assert int(wanted[-1]) == 4
 
 
-def test_replicas_go_when_the_load_is_over(shared: Kubectl, risen: str) -> None:
+def test_replicas_are_removed_after_the_load(shared: Kubectl, risen: str) -> None:
     told = until(shared, "msvc", risen, 150, replicas=1, readyReplicas=1)
     assert (told["state"], told["version"]) == ("Succeeded", 1)

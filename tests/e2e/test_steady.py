@@ -1,4 +1,4 @@
-"""At rest the operator writes nothing, whatever state its objects are in."""
+"""In a steady state the operator writes nothing, in each state of its objects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.status import until
 
 SECONDS: Final = 60
 WRITES: Final = {"POST", "PUT", "PATCH", "APPLY", "DELETE"}
-# What the operator writes, besides the kinds of its own group. Kubernetes' controllers write subresources.
+# Resources that the operator writes besides its own kinds. Kubernetes' controllers write subresources.
 CHILDREN: Final = {
     "deployments", "services", "secrets", "configmaps", "jobs", "controllerrevisions",
     "horizontalpodautoscalers", "poddisruptionbudgets",
@@ -79,7 +79,7 @@ def at_rest(shared: Kubectl, kubectl: Kubectl) -> Kubectl:
 
 
 def settled(kubectl: Kubectl) -> Callable[[], bool]:
-    """Whether nothing was written since it was last asked, and no namespace is on its way out."""
+    """Return a probe: nothing was written since its last call, and no namespace is being deleted."""
     last: list[dict[str, float]] = []
 
     def probe() -> bool:
@@ -104,7 +104,7 @@ def test_no_write_in_a_minute_of_steady_state(at_rest: Kubectl) -> None:
     assert operator_pod()["metadata"]["uid"] == operator
 
 
-def test_metrics_tell_of_work_and_builds() -> None:
+def test_metrics_count_reconciles_and_builds() -> None:
     found = operator_metrics()
     names = {name for name, _ in found}
     assert {"modelyard_queue_depth", "modelyard_api_writes_total", "modelyard_builds_total"} <= names

@@ -25,7 +25,7 @@ ln -s /etc/modelyard/request/request.json.gz outside
 
 
 class Unreadable(NamedTuple):
-    """A url that cannot be read, and what the Image must say."""
+    """A URL that cannot be read, and the expected error of the Image."""
 
     name: str
     url: str
@@ -109,7 +109,7 @@ def failed(claim: None, namespace: Callable[[], Kubectl]) -> Iterator[Kubectl]:
     kubectl("delete", "img", "--all")  # with the pods of their builds, which hold the claim
 
 
-def test_a_model_on_a_claim_is_served(claim: None, kubectl: Kubectl, score: Score) -> None:
+def test_model_on_a_claim_is_served(claim: None, kubectl: Kubectl, score: Score) -> None:
     level = SYSTEM.get("namespace", OPERATOR_NAMESPACE)["metadata"]["labels"]
     assert level["pod-security.kubernetes.io/enforce"] == "restricted"
     kubectl.apply(
@@ -126,16 +126,14 @@ def test_a_model_on_a_claim_is_served(claim: None, kubectl: Kubectl, score: Scor
 
 
 @pytest.mark.parametrize("case", UNREADABLE, ids=lambda case: case.name)
-def test_what_cannot_be_read_is_said(failed: Kubectl, case: Unreadable) -> None:
+def test_unreadable_url_fails_with_its_code(failed: Kubectl, case: Unreadable) -> None:
     error = until(failed, "img", case.name, 90, state="Failed")["error"]
     assert error["code"] == case.code
     assert case.says in error["message"]
     assert case.url in error["message"]
 
 
-def test_a_claim_that_is_not_there_holds_up_its_own_build_only(
-    claim: None, kubectl: Kubectl, score: Score
-) -> None:
+def test_missing_claim_blocks_only_its_own_build(claim: None, kubectl: Kubectl, score: Score) -> None:
     for name, url in (("waits", "pvc://e2e-missing/model.txt"), ("echo", f"pvc://{CLAIM}/deep/model.txt")):
         kubectl.apply(model(name, url), manifest(name, FROM_MODEL, name), image(name))
     until(kubectl, "img", "echo", 60, state="Succeeded")

@@ -26,7 +26,7 @@ class BreakingProxy:
         self._server.close()
 
     def count(self, passed: int) -> bool:
-        """Whether a connection that has carried so many bytes breaks."""
+        """Return whether a connection breaks after `passed` bytes."""
         if not self.breaks or passed < self.breaks[0]:
             return False
         del self.breaks[0]

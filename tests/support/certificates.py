@@ -1,4 +1,4 @@
-"""A private authority, and what it vouches for."""
+"""A private certificate authority and certificates that it signs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class Certificate:
-    """PEM files; `authority` is whom a client must trust."""
+    """PEM files. A client must trust `authority`."""
 
     authority: Path
     certificate: Path
@@ -23,7 +23,7 @@ class Certificate:
 
 
 def certificate_for(host: str, folder: Path) -> Certificate:
-    """Of a server at an IP address, signed by a new authority."""
+    """Create the certificate of a server at an IP address, signed by a new authority."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = _signed("test authority", authority_key, "test authority", authority_key, host=None)
     key = ec.generate_private_key(ec.SECP256R1())

@@ -1,4 +1,4 @@
-"""The cluster as a user has it: kubectl, the examples, and waiting for what one wants to see."""
+"""The cluster from a user's view: kubectl, the examples, and functions that wait for a state."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Kubectl:
         self("apply", "--filename", "-", stdin="\n---\n".join(json.dumps(item) for item in objects))
 
     def get(self, kind: str, name: str) -> Json:
-        """An object."""
+        """Return an object by kind and name."""
         return json.loads(self("get", kind, name, "--output", "json"))
 
     def find(self, kind: str, name: str) -> Json | None:
@@ -77,7 +77,7 @@ def _takes_calls(pod: Json) -> bool:
 
 
 def eventually(probe: Callable[[], T], seconds: float, what: str, every: float = 0.5) -> T:
-    """The first truthy answer of `probe`; AssertionError that says what was waited for and what came last."""
+    """Return the first truthy result of `probe`; an AssertionError names the goal and the last result."""
     deadline = time.monotonic() + seconds
     while True:
         answer = probe()

@@ -15,7 +15,7 @@ from typing import Final
 from rattler.index import index_fs
 
 PREFIX: Final = "/placeholder" + "_placehold" * 20
-"""What files of packages say where they will be; long, since a binary file's must not get longer."""
+"""Placeholder of the prefix in files of packages; long, because the path in a binary file must not grow."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class CondaPackage:
     executable: Sequence[str] = ()
     links: Mapping[str, str] = field(default_factory=dict)
     entry_points: Sequence[str] = ()
-    """Of a pure Python package, such as `tool = package:main`; makes it one, for any platform."""
+    """Entry point such as `tool = package:main`; makes the package a pure Python one, for any platform."""
     subdir: str = "linux-64"
 
     @property
@@ -60,7 +60,7 @@ def _write(file: Path, package: CondaPackage) -> None:
 
 
 def _metadata(package: CondaPackage) -> dict[str, bytes]:
-    """See https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html."""
+    """Write the package: https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html."""
     index = {
         "name": package.name,
         "version": package.version,

@@ -22,7 +22,7 @@ def docker(*arguments: str) -> None:
 
 
 def answers(kubectl: Kubectl) -> bool:
-    """Whether the API server does."""
+    """Return whether the API server answers /readyz."""
     try:
         kubectl("get", "--raw", "/readyz")
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""A web server in the cluster for builds to fetch from: what it gives, refuses and delays is known."""
+"""A web server in the cluster with files for builds; some of its paths refuse or delay the response."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ _SCRIPT: Final = Path(__file__).with_name("load_script.py")
 class Load:
     """Requests against a Service from inside the cluster, counted each second, while the context lasts.
 
-    `connections` keep-alive connections, each one request at a time and `per_second` of them in all (0: as
-    many as there can be), for at most `seconds`. `new_connections`: each request has its own.
+    `connections` keep-alive connections send one request at a time, for at most `seconds`. `per_second` is
+    the rate of all connections together; 0 is the maximum. `new_connections`: each request has its own.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Load:
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def more(self, seconds: int) -> None:
-        """Let so many further seconds of load pass."""
+        """Wait for a number of further seconds of load."""
         end = len(self.seconds()) + seconds
         eventually(lambda: len(self.seconds()) >= end, seconds + 30, f"{seconds} more seconds of load")
 

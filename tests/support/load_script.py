@@ -11,7 +11,7 @@ import aiohttp
 
 
 class Second:
-    """What happened in one second."""
+    """Response times and errors of one second."""
 
     def __init__(self) -> None:
         self.times: list[float] = []

@@ -50,7 +50,7 @@ def says(answer: str) -> str:
 
 
 def model(name: str, url: str, **spec: Any) -> Json:
-    """A Model."""
+    """Return a Model with a URL."""
     return _object("Model", name, {"url": url, "mimeType": "application/octet-stream", **spec})
 
 

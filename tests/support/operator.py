@@ -51,5 +51,5 @@ def samples(text: str) -> Samples:
 
 
 def operator_metrics() -> Samples:
-    """What the operator says of itself, through the API server."""
+    """Return the metrics of the operator, read through the API server."""
     return samples(SYSTEM("get", "--raw", _PROXY))

@@ -14,8 +14,8 @@ _TOOL: Final = Path(__file__).parents[1] / "cluster" / "tool.sh"
 
 @cache
 def program(name: str) -> Path:
-    """Where it is, made on its first use; the test fails with what is missing for that."""
+    """Return the path of a program, built on first use; the test fails if a prerequisite is missing."""
     done = subprocess.run([_TOOL, name], capture_output=True, text=True, check=False)
     if done.returncode:
-        pytest.fail(f"{name} cannot be made: {done.stderr}", pytrace=False)
+        pytest.fail(f"{name} cannot be built: {done.stderr}", pytrace=False)
     return Path(done.stdout.strip())

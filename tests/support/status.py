@@ -1,4 +1,4 @@
-"""What objects say of themselves, now and as it changed."""
+"""Status of objects: the present one and its changes."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def events(kubectl: Kubectl, kind: str, name: str) -> list[str]:
 
 @contextlib.contextmanager
 def history(kubectl: Kubectl, kind: str, name: str, template: str) -> Iterator[list[str]]:
-    """What a JSONPath of an object gave, each time the object changed while the context lasts."""
+    """Record the value of a JSONPath at each change of an object, while the context lasts."""
     process = subprocess.Popen(
         [
             "kubectl", "--namespace", kubectl.namespace, "get", kind, "--watch",

@@ -1,4 +1,4 @@
-"""A real HTTP server in a thread: what it answers is a function of the test."""
+"""A real HTTP server in a thread; a function of the test answers the requests."""
 
 from __future__ import annotations
 
