@@ -56,15 +56,15 @@ def jobs(harness: OperatorHarness) -> list[str]:
     return [job["metadata"]["name"] for job in harness.cluster.all(JOBS)]
 
 
-async def begin(harness: OperatorHarness) -> None:
+async def start_build(harness: OperatorHarness) -> None:
     """Apply everything; the build has begun and does not end by itself."""
     harness.apply(*sample_objects())
     await harness.settle()
     assert harness.said("Image") == ("m:1", "Running", "Building")
 
 
-async def test_a_build(harness: OperatorHarness) -> None:
-    await begin(harness)
+async def test_build_succeeds_with_its_log_and_location(harness: OperatorHarness) -> None:
+    await start_build(harness)
     (job,) = jobs(harness)
     request = harness.request(job)
     assert request.repository == "localhost:5000/modelyard/default/m"
@@ -78,8 +78,8 @@ async def test_a_build(harness: OperatorHarness) -> None:
     assert harness.events("Building") == harness.events("Built") == 1
 
 
-async def test_a_build_whose_job_has_still_to_say_that_it_is_complete(harness: OperatorHarness) -> None:
-    await begin(harness)
+async def test_build_ends_with_its_pod_before_the_job_is_complete(harness: OperatorHarness) -> None:
+    await start_build(harness)
     (job,) = jobs(harness)
     result = succeed(harness.request(job))
     harness.end_pod(job, {"exitCode": 0, "message": result.model_dump_json(by_alias=True)})
@@ -97,8 +97,8 @@ async def test_a_build_whose_job_has_still_to_say_that_it_is_complete(harness: O
 PUSHED = f"[Push] pushed r.example/m:t, sha256:{'0' * 64}"
 
 
-async def test_a_build_has_ended_when_its_log_and_the_registry_say_so(harness: OperatorHarness) -> None:
-    await begin(harness)
+async def test_build_ends_when_log_and_registry_report_the_push(harness: OperatorHarness) -> None:
+    await start_build(harness)
     (job,) = jobs(harness)
     request = harness.request(job)
     digest = str(succeed(request).digest)
@@ -118,10 +118,10 @@ async def test_a_build_has_ended_when_its_log_and_the_registry_say_so(harness: O
 
 
 @pytest.mark.parametrize("error", [None, RegistryUnavailableError("away")])
-async def test_a_log_alone_is_not_believed(
+async def test_push_in_the_log_needs_confirmation_by_the_registry(
     harness: OperatorHarness, error: RegistryUnavailableError | None
 ) -> None:
-    await begin(harness)
+    await start_build(harness)
     (job,) = jobs(harness)
     harness.registry.error = error
     harness.start_pod(job, f"[Fetch] model m:1\n{PUSHED}\n")
@@ -135,8 +135,8 @@ async def test_a_log_alone_is_not_believed(
     assert harness.events("Building") == harness.events("Built") == 1
 
 
-async def test_a_log_that_says_nothing_of_an_end_changes_nothing(harness: OperatorHarness) -> None:
-    await begin(harness)
+async def test_log_without_push_changes_nothing(harness: OperatorHarness) -> None:
+    await start_build(harness)
     asked = harness.registry.asked
     harness.start_pod(jobs(harness)[0], "[Build] Installing collected packages: six\n")
     await harness.settle()
@@ -144,7 +144,7 @@ async def test_a_log_that_says_nothing_of_an_end_changes_nothing(harness: Operat
     assert harness.registry.asked == asked
 
 
-async def test_a_build_that_fails(harness: OperatorHarness) -> None:
+async def test_failed_build_reports_the_error_of_the_builder(harness: OperatorHarness) -> None:
     harness.outcome = failing("PipFailed")
     harness.apply(*sample_objects())
     await harness.play(seconds=36000)
@@ -161,7 +161,7 @@ async def test_a_build_that_fails(harness: OperatorHarness) -> None:
     assert harness.said("Service") == ("", "NotStarted", "ImageFailed")
 
 
-async def test_a_transient_failure_is_tried_again_later_each_time(harness: OperatorHarness) -> None:
+async def test_transient_failure_is_retried_after_doubling_waits(harness: OperatorHarness) -> None:
     outcomes = [failing("RegistryUnavailable", transient=True)] * 2 + [harness.outcome]
     began = []
 
@@ -177,7 +177,7 @@ async def test_a_transient_failure_is_tried_again_later_each_time(harness: Opera
     assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
 
 
-async def test_while_it_is_tried_again_it_is_not_stalled(harness: OperatorHarness) -> None:
+async def test_failed_image_with_pending_retry_is_not_stalled(harness: OperatorHarness) -> None:
     harness.outcome = failing("RegistryUnavailable", transient=True)
     harness.apply(*sample_objects())
     await harness.play(seconds=5)
@@ -186,7 +186,7 @@ async def test_while_it_is_tried_again_it_is_not_stalled(harness: OperatorHarnes
     assert "attempt 1 of 20" in harness.condition("Image", "Ready")["message"]
 
 
-async def test_tries_are_bounded(harness: OperatorHarness) -> None:
+async def test_number_of_attempts_is_bounded(harness: OperatorHarness) -> None:
     harness.outcome = failing("RegistryUnavailable", transient=True)
     harness.apply(*sample_objects())
     await harness.play(seconds=36000)
@@ -194,7 +194,7 @@ async def test_tries_are_bounded(harness: OperatorHarness) -> None:
     assert harness.condition("Image", "Stalled")["status"] == "True"
 
 
-async def test_a_failure_for_good_after_a_transient_one(harness: OperatorHarness) -> None:
+async def test_permanent_failure_after_a_transient_one_ends_the_retries(harness: OperatorHarness) -> None:
     outcomes = [failing("RegistryUnavailable", transient=True), failing("PipFailed")]
     harness.outcome = in_turn(*outcomes)
     harness.apply(*sample_objects())
@@ -204,7 +204,7 @@ async def test_a_failure_for_good_after_a_transient_one(harness: OperatorHarness
     assert harness.builds == 2
 
 
-async def test_a_waiting_retry_survives_a_restart(harness: OperatorHarness) -> None:
+async def test_pending_retry_survives_a_restart(harness: OperatorHarness) -> None:
     outcomes = [failing("RegistryUnavailable", transient=True), harness.outcome]
     harness.outcome = in_turn(*outcomes)
     harness.apply(*sample_objects())
@@ -228,10 +228,10 @@ async def test_a_waiting_retry_survives_a_restart(harness: OperatorHarness) -> N
         ({"exitCode": 1, "message": "Traceback"}, "PodFailurePolicy", "BuildLost", True),
     ],
 )
-async def test_a_build_that_ends_without_a_word(
+async def test_job_that_ends_without_result_fails_the_build(
     harness: OperatorHarness, terminated: dict[str, Any] | None, reason: str, code: str, again: bool
 ) -> None:
-    await begin(harness)
+    await start_build(harness)
     harness.end(jobs(harness)[0], terminated, reason)
     await harness.settle()
     assert harness.said("Image") == ("m:1", "Failed", code)
@@ -239,8 +239,8 @@ async def test_a_build_that_ends_without_a_word(
     assert harness.status("Image")["error"]["message"]
 
 
-async def test_a_build_without_room_says_what_to_raise(harness: OperatorHarness) -> None:
-    await begin(harness)
+async def test_evicted_build_names_the_chart_value_to_raise(harness: OperatorHarness) -> None:
+    await start_build(harness)
     (job,) = jobs(harness)
     harness.end(job, {"exitCode": 137}, "BackoffLimitExceeded")
     said = 'Usage of EmptyDir volume "workspace" exceeds the limit "20Gi". '
@@ -254,7 +254,9 @@ async def test_a_build_without_room_says_what_to_raise(harness: OperatorHarness)
 
 
 @pytest.mark.parametrize("error", [RegistryUnavailableError("down"), RegistryForbiddenError("no")], ids=repr)
-async def test_a_registry_that_cannot_say(harness: OperatorHarness, error: RegistryUnavailableError) -> None:
+async def test_registry_error_fails_the_build(
+    harness: OperatorHarness, error: RegistryUnavailableError
+) -> None:
     harness.registry.error = error
     harness.apply(*sample_objects())
     await harness.play(seconds=5)
@@ -265,7 +267,7 @@ async def test_a_registry_that_cannot_say(harness: OperatorHarness, error: Regis
     assert harness.said("Image")[1] == ("Succeeded" if error.transient else "Failed")
 
 
-async def test_a_job_that_is_refused(harness: OperatorHarness) -> None:
+async def test_rejected_job_fails_the_build(harness: OperatorHarness) -> None:
     def refuse(_: int, call: Any) -> None:
         if (call.verb, call.resource) == ("create", "jobs"):
             raise Rejected("exceeded quota", status=403, reason="Forbidden")
@@ -276,8 +278,8 @@ async def test_a_job_that_is_refused(harness: OperatorHarness) -> None:
     assert harness.said("Image") == ("m:1", "Failed", "BuildRefused")
 
 
-async def test_a_job_that_somebody_deletes_is_started_again(harness: OperatorHarness) -> None:
-    await begin(harness)
+async def test_deleted_job_is_created_again(harness: OperatorHarness) -> None:
+    await start_build(harness)
     (job,) = jobs(harness)
     harness.cluster.remove(JOBS, SYSTEM, job)
     await harness.settle()
@@ -286,8 +288,8 @@ async def test_a_job_that_somebody_deletes_is_started_again(harness: OperatorHar
     assert harness.said("Image") == ("m:1", "Succeeded", "Built")
 
 
-async def test_a_newer_version_cancels_the_build_of_the_older(harness: OperatorHarness) -> None:
-    await begin(harness)
+async def test_newer_version_cancels_the_running_build(harness: OperatorHarness) -> None:
+    await start_build(harness)
     (old,) = jobs(harness)
     harness.change("Model", url="https://h/2")
     await harness.settle()
@@ -301,16 +303,16 @@ async def test_a_newer_version_cancels_the_build_of_the_older(harness: OperatorH
     assert harness.builds == 1
 
 
-async def test_a_deleted_image_takes_its_build_along(harness: OperatorHarness) -> None:
-    await begin(harness)
+async def test_deletion_of_an_image_deletes_its_job(harness: OperatorHarness) -> None:
+    await start_build(harness)
     harness.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
     await harness.settle()
     assert jobs(harness) == []
     assert [s["metadata"]["name"] for s in harness.cluster.all(SECRETS)] == []
 
 
-async def test_and_also_when_it_was_deleted_while_the_operator_was_away(harness: OperatorHarness) -> None:
-    await begin(harness)
+async def test_image_deleted_while_the_operator_was_down_loses_its_job(harness: OperatorHarness) -> None:
+    await start_build(harness)
     await harness.stop()
     harness.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
     await harness.start()
@@ -319,7 +321,9 @@ async def test_and_also_when_it_was_deleted_while_the_operator_was_away(harness:
 
 
 @pytest.mark.parametrize("registration", [None, "again"])
-async def test_a_revert_reuses_the_image(harness: OperatorHarness, registration: str | None) -> None:
+async def test_revert_reuses_the_image_of_the_old_content(
+    harness: OperatorHarness, registration: str | None
+) -> None:
     if registration:
         harness.apply(model() | {"metadata": {"name": "m", "annotations": {REGISTRATION: registration}}})
     harness.apply(*sample_objects()[1:], *([] if registration else [model()]))
@@ -336,7 +340,7 @@ async def test_a_revert_reuses_the_image(harness: OperatorHarness, registration:
     assert harness.builds == 2
 
 
-async def test_registering_again_builds_again(serving: OperatorHarness) -> None:
+async def test_new_registration_builds_again(serving: OperatorHarness) -> None:
     serving.apply(model() | {"metadata": {"name": "m", "annotations": {REGISTRATION: "again"}}})
     await serving.play()
     assert serving.said("Image") == ("m:2", "Succeeded", "Built")
@@ -351,7 +355,9 @@ async def test_registering_again_builds_again(serving: OperatorHarness) -> None:
         ({"runtimeType": "Python", "properties": {"builder": "Docker"}}, "BuilderNotOffered"),
     ],
 )
-async def test_what_cannot_be_built(harness: OperatorHarness, runtime: dict[str, Any], code: str) -> None:
+async def test_runtime_that_is_not_offered_fails_the_build(
+    harness: OperatorHarness, runtime: dict[str, Any], code: str
+) -> None:
     harness.apply(model(), manifest(targetRuntime=runtime), image())
     await harness.play()
     assert harness.said("Image") == ("m:1", "Failed", code)
@@ -371,7 +377,9 @@ async def test_what_cannot_be_built(harness: OperatorHarness, runtime: dict[str,
         ("Docker", {"builder": "Layers"}, "Layers"),
     ],
 )
-async def test_who_builds(default: str, asked: dict[str, str], builder: str) -> None:
+async def test_builder_is_the_requested_one_or_the_default(
+    default: str, asked: dict[str, str], builder: str
+) -> None:
     harness = OperatorHarness(
         OperatorSettings.model_validate({"build": {"builder": default, "dockerEnabled": True}})
     )
@@ -403,14 +411,14 @@ async def with_claims() -> AsyncIterator[OperatorHarness]:
 
 
 @pytest.mark.parametrize("claim", ["shared", "own"])
-async def test_a_build_mounts_the_claim_that_it_reads(with_claims: OperatorHarness, claim: str) -> None:
+async def test_build_mounts_the_claim_that_it_reads(with_claims: OperatorHarness, claim: str) -> None:
     with_claims.apply(model(url=f"pvc://{claim}/deep/m.pkl"), manifest(), image())
     await with_claims.settle()
     assert _claims(with_claims) == [claim]
 
 
 @pytest.mark.parametrize("where", ["assets", "pipRequirements", "condaEnvFile", "nowhere"])
-async def test_whatever_is_on_a_claim_is_mounted(with_claims: OperatorHarness, where: str) -> None:
+async def test_claim_is_mounted_for_each_kind_of_source(with_claims: OperatorHarness, where: str) -> None:
     url = "pvc://shared/file"
     assets = [{"id": "driver", "content": "x"}] + ([{"id": "data", "url": url}] if where == "assets" else [])
     properties = {where: url} if where in {"pipRequirements", "condaEnvFile"} else {}
@@ -421,7 +429,9 @@ async def test_whatever_is_on_a_claim_is_mounted(with_claims: OperatorHarness, w
 
 
 @pytest.mark.parametrize("claim", ["private", "unknown", "", "Shared", "..", "u@shared", "shared:1"])
-async def test_a_claim_that_is_not_for_the_namespace(with_claims: OperatorHarness, claim: str) -> None:
+async def test_claim_that_the_namespace_may_not_read_fails_the_build(
+    with_claims: OperatorHarness, claim: str
+) -> None:
     with_claims.apply(model(url=f"pvc://{claim}/m.pkl"), manifest(), image())
     await with_claims.play()
     assert with_claims.said("Image") == ("m:1", "Failed", "ClaimNotOffered")
@@ -435,7 +445,7 @@ async def test_a_claim_that_is_not_for_the_namespace(with_claims: OperatorHarnes
     assert with_claims.said("Image") == ("m:2", "Succeeded", "Built")
 
 
-async def test_a_conda_environment_brings_any_python(harness: OperatorHarness) -> None:
+async def test_conda_environment_may_have_any_python_version(harness: OperatorHarness) -> None:
     properties = {"pythonVersion": "3.14", "condaEnvFile": "dependencies: [numpy]"}
     harness.apply(
         model(), manifest(targetRuntime={"runtimeType": "Python", "properties": properties}), image()
@@ -450,7 +460,7 @@ async def test_a_conda_environment_brings_any_python(harness: OperatorHarness) -
     ("properties", "image_used"),
     [({}, "spark-3.12"), ({"pythonVersion": "3.13"}, "spark-3.13"), ({"condaEnvFile": "a"}, "spark-3.12")],
 )
-async def test_spark_stands_on_images_of_its_own(properties: dict[str, str], image_used: str) -> None:
+async def test_spark_uses_its_own_base_images(properties: dict[str, str], image_used: str) -> None:
     harness = OperatorHarness(
         OperatorSettings(build=BuildSettings(spark_images={"3.12": "spark-3.12", "3.13": "spark-3.13"}))
     )
@@ -463,7 +473,7 @@ async def test_spark_stands_on_images_of_its_own(properties: dict[str, str], ima
     await harness.stop()
 
 
-async def test_the_python_version_when_none_is_given() -> None:
+async def test_python_version_defaults_to_an_offered_one() -> None:
     offered = {"3.11": "old", "3.13": "new"}
     harness = OperatorHarness(
         OperatorSettings(build=BuildSettings(base_images=offered, default_python_version="3.13"))
@@ -480,7 +490,7 @@ async def test_the_python_version_when_none_is_given() -> None:
     await harness.stop()
 
 
-async def test_a_missing_secret_is_waited_for(harness: OperatorHarness) -> None:
+async def test_build_waits_for_a_missing_secret(harness: OperatorHarness) -> None:
     harness.apply(model(secretRef={"name": "store"}), *sample_objects()[1:])
     await harness.play(seconds=60)
     assert harness.said("Image") == ("m:1", "NotStarted", "SecretNotFound")
@@ -492,7 +502,7 @@ async def test_a_missing_secret_is_waited_for(harness: OperatorHarness) -> None:
 
 
 @pytest.mark.parametrize("outcome", [succeed, failing("SourceForbidden")], ids=["built", "failed"])
-async def test_credentials_go_to_the_build_and_nowhere_else(
+async def test_credentials_are_written_to_secrets_only(
     harness: OperatorHarness, outcome: Callable[[BuildRequest], BuildResult]
 ) -> None:
     """Nothing that was ever written has them but Secrets: no status, event, record, log or Job."""
@@ -508,7 +518,7 @@ async def test_credentials_go_to_the_build_and_nowhere_else(
     assert not [text for text in ("s3cr3t", secret) if text in json.dumps(told)]
 
 
-async def test_a_secret_that_goes_during_the_build_does_not_matter(harness: OperatorHarness) -> None:
+async def test_secret_deleted_during_the_build_changes_nothing(harness: OperatorHarness) -> None:
     harness.cluster.put(SECRETS, "default", {"metadata": {"name": "store"}, "data": {}})
     harness.apply(model(secretRef={"name": "store"}), *sample_objects()[1:])
     await harness.settle()
@@ -517,7 +527,7 @@ async def test_a_secret_that_goes_during_the_build_does_not_matter(harness: Oper
     assert harness.said("Image") == ("m:1", "Running", "Building")
 
 
-async def test_models_keep_their_order_and_pinned_ones_their_version(harness: OperatorHarness) -> None:
+async def test_models_have_the_order_and_versions_of_the_manifest(harness: OperatorHarness) -> None:
     harness.apply(model("a"), model("b"))
     await harness.play()
     harness.change("Model", on="a", url="https://h/2")
@@ -537,7 +547,7 @@ async def test_models_keep_their_order_and_pinned_ones_their_version(harness: Op
     assert harness.status("Manifest")["modelIds"] == ["b:1", "a:1"]
 
 
-async def test_a_pinned_manifest_stays(harness: OperatorHarness) -> None:
+async def test_pinned_manifest_is_not_followed(harness: OperatorHarness) -> None:
     harness.apply(model(), manifest(), image(manifestId="m:1"))
     await harness.play()
     harness.change("Model", url="https://h/2")
@@ -547,7 +557,7 @@ async def test_a_pinned_manifest_stays(harness: OperatorHarness) -> None:
     assert harness.builds == 1
 
 
-async def test_a_pinned_version_that_does_not_exist_yet(harness: OperatorHarness) -> None:
+async def test_image_waits_for_a_pinned_version_that_does_not_exist(harness: OperatorHarness) -> None:
     harness.apply(model(), manifest(), image(manifestId="m:2"))
     await harness.play()
     assert harness.said("Image") == ("", "NotStarted", "ManifestNotFound")
@@ -557,7 +567,7 @@ async def test_a_pinned_version_that_does_not_exist_yet(harness: OperatorHarness
     assert harness.said("Image") == ("m:1", "Succeeded", "Built")
 
 
-async def test_a_model_that_went_before_the_build_and_comes_back(harness: OperatorHarness) -> None:
+async def test_build_waits_for_a_model_deleted_before_it(harness: OperatorHarness) -> None:
     harness.apply(model(), manifest())
     await harness.play()
     harness.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m")
@@ -569,7 +579,7 @@ async def test_a_model_that_went_before_the_build_and_comes_back(harness: Operat
     assert harness.said("Image") == ("m:1", "Succeeded", "Built")
 
 
-async def test_a_log_never_overwrites_what_is_not_ours(harness: OperatorHarness) -> None:
+async def test_log_does_not_overwrite_a_config_map_of_another_owner(harness: OperatorHarness) -> None:
     notes = {"metadata": {"name": "image-m-1-log"}, "data": {"log": "mine"}}
     await harness.cluster.create(CONFIG_MAPS, "default", notes)
     harness.apply(*sample_objects())

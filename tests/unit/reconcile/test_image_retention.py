@@ -31,19 +31,19 @@ async def harness() -> AsyncIterator[OperatorHarness]:
     await harness.stop()
 
 
-def kept(harness: OperatorHarness, newest: int = 4) -> set[int]:
+def versions_with_image(harness: OperatorHarness, newest: int = 4) -> set[int]:
     versions = range(1, newest + 1)
     return {version for version in versions if "image-location" in harness.record("Image", version)}
 
 
-async def test_the_newest_keep_theirs(harness: OperatorHarness) -> None:
+async def test_newest_versions_keep_their_images(harness: OperatorHarness) -> None:
     await harness.play(seconds=1000)
-    assert kept(harness) == {3, 4}
+    assert versions_with_image(harness) == {3, 4}
     assert harness.record("Image", 1)["state"] == "Succeeded"
     assert harness.said("Image") == ("m:4", "Succeeded", "Built")
 
 
-async def test_all_keep_theirs_by_default() -> None:
+async def test_all_versions_keep_their_images_by_default() -> None:
     harness = OperatorHarness()
     await harness.start()
     harness.apply(*sample_objects())
@@ -51,11 +51,11 @@ async def test_all_keep_theirs_by_default() -> None:
         await harness.play()
         harness.change("Model", url=f"https://h/{version}")
     await harness.play(seconds=1000)
-    assert kept(harness) == {1, 2, 3, 4}
+    assert versions_with_image(harness) == {1, 2, 3, 4}
     await harness.stop()
 
 
-async def test_a_version_that_a_service_stays_at_keeps_its_image() -> None:
+async def test_version_pinned_by_a_service_keeps_its_image() -> None:
     harness = OperatorHarness(OperatorSettings(registry=RegistrySettings(keep_versions=1)))
     await harness.start()
     harness.apply(*sample_objects(), service("old", imageId="m:1"))
@@ -64,11 +64,11 @@ async def test_a_version_that_a_service_stays_at_keeps_its_image() -> None:
         harness.change("Model", url=f"https://h/{version}")
         await harness.play()
     await harness.play(seconds=1000)
-    assert kept(harness, newest=3) == {1, 3}
+    assert versions_with_image(harness, newest=3) == {1, 3}
     await harness.stop()
 
 
-async def test_a_service_that_is_moved_back_has_the_image_built_again(harness: OperatorHarness) -> None:
+async def test_service_moved_back_to_a_released_image_gets_it_rebuilt(harness: OperatorHarness) -> None:
     await harness.play(seconds=1000)
     harness.registry.images.clear()  # pruned
     builds = harness.builds
@@ -81,7 +81,7 @@ async def test_a_service_that_is_moved_back_has_the_image_built_again(harness: O
     assert harness.said("Image") == ("m:4", "Succeeded", "Built")
 
 
-async def test_an_image_that_is_still_there_is_found(harness: OperatorHarness) -> None:
+async def test_released_image_still_in_the_registry_is_found(harness: OperatorHarness) -> None:
     await harness.play(seconds=1000)
     builds = harness.builds
     harness.change("Service", imageId="m:1")
@@ -90,7 +90,7 @@ async def test_an_image_that_is_still_there_is_found(harness: OperatorHarness) -
     assert harness.said("Service") == ("m:5", "Succeeded", "Serving")
 
 
-async def test_a_version_that_cannot_be_built_again_says_so(harness: OperatorHarness) -> None:
+async def test_failed_rebuild_is_reported(harness: OperatorHarness) -> None:
     await harness.play(seconds=1000)
     harness.registry.images.clear()
     harness.outcome = failing("SourceNotFound")
@@ -102,7 +102,7 @@ async def test_a_version_that_cannot_be_built_again_says_so(harness: OperatorHar
     assert harness.said("Image") == ("m:4", "Succeeded", "Built")
 
 
-async def test_a_transient_failure_of_it_is_tried_again(harness: OperatorHarness) -> None:
+async def test_transient_failure_of_a_rebuild_is_retried(harness: OperatorHarness) -> None:
     await harness.play(seconds=1000)
     harness.registry.images.clear()
     harness.outcome = failing("RegistryUnavailable", transient=True)

@@ -22,20 +22,20 @@ SECOND = Revision(Key("Model", "default", "m"), 2, "u", 1, "", {}, {})
 REGISTERED = Outcome(State.SUCCEEDED, "Registered", "m:2 is registered", SECOND)
 
 
-def follower(refers: str, speaks_of: str, ready: str = "True", **metadata: Any) -> Json:
+def dependent(refers: str, speaks_of: str, ready: str = "True", **metadata: Any) -> Json:
     named = {"name": "f", "namespace": "default", "uid": "v", "generation": 1, "resourceVersion": "5"}
     status = {"modelIds": [speaks_of], "conditions": [{"type": "Ready", "status": ready}]}
     return manifest(modelIds=[refers]) | {"metadata": named | metadata, "status": status}
 
 
-def held_back(body: Json, outcome: Outcome = REGISTERED) -> Outcome:
+def gated(body: Json, outcome: Outcome = REGISTERED) -> Outcome:
     cache = Cache()
     cache.objects.put("Manifest", body)
     return gate_readiness(cache, outcome)
 
 
-def test_one_that_speaks_of_the_old_version_is_waited_for() -> None:
-    outcome = held_back(follower("m", "m:1"))
+def test_object_is_not_ready_while_a_dependent_lags() -> None:
+    outcome = gated(dependent("m", "m:1"))
     assert (outcome.state, outcome.ready) == (State.SUCCEEDED, False)
     assert outcome.message == "m:2 is registered; Manifest f has yet to follow"
     assert outcome.requeue_after
@@ -44,24 +44,24 @@ def test_one_that_speaks_of_the_old_version_is_waited_for() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        follower("m", "m:2"),
-        follower("m:1", "m:1"),
-        follower("other", "other:1"),
-        follower("m", "m:1", ready="False"),
-        follower("m", "m:1", deletionTimestamp="2026-01-01T00:00:00Z"),
+        dependent("m", "m:2"),
+        dependent("m:1", "m:1"),
+        dependent("other", "other:1"),
+        dependent("m", "m:1", ready="False"),
+        dependent("m", "m:1", deletionTimestamp="2026-01-01T00:00:00Z"),
     ],
     ids=["has followed", "is pinned", "follows another", "is not ready itself", "is going"],
 )
-def test_one_that_is_not_waited_for(body: Json) -> None:
-    assert held_back(body) == REGISTERED
+def test_object_is_ready_despite_this_dependent(body: Json) -> None:
+    assert gated(body) == REGISTERED
 
 
-def test_a_failure_is_said_at_once() -> None:
+def test_failure_is_not_held_back() -> None:
     outcome = failed("NameTaken", "why", SECOND)
-    assert held_back(follower("m", "m:1"), outcome) == outcome
+    assert gated(dependent("m", "m:1"), outcome) == outcome
 
 
-async def test_in_the_end_all_is_ready(serving: OperatorHarness) -> None:
+async def test_all_objects_of_a_change_become_ready(serving: OperatorHarness) -> None:
     serving.change("Model", url="https://h/2")
     await serving.play()
     said = [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from tests.unit.fake_api_server import (
     Call,
@@ -24,7 +22,7 @@ from modelyard.kube.types import REVISIONS, Json
 from modelyard.resources.revision import controller_revision
 
 
-def registered(value: str) -> Json:
+def registration(value: str) -> Json:
     return model() | {"metadata": {"name": "m", "annotations": {REGISTRATION: value}}}
 
 
@@ -44,12 +42,14 @@ def names(harness: OperatorHarness) -> list[str]:
         (model(unpack=True), 2),
         (model() | {"spec": model()["spec"] | {"name": "Model_1.pkl"}}, 2),
         (model(secretRef={"name": "s"}), 2),
-        (registered("1"), 2),
-        (registered(""), 2),
+        (registration("1"), 2),
+        (registration(""), 2),
     ],
     ids=str,
 )
-async def test_what_makes_a_version(harness: OperatorHarness, changed: Json, version: int) -> None:
+async def test_change_of_content_creates_a_version(
+    harness: OperatorHarness, changed: Json, version: int
+) -> None:
     harness.apply(model())
     await harness.play()
     harness.apply(changed)
@@ -60,7 +60,7 @@ async def test_what_makes_a_version(harness: OperatorHarness, changed: Json, ver
     assert harness.status("Model")["observedGeneration"] == body["metadata"]["generation"]
 
 
-async def test_a_revert_is_a_new_version_with_old_content(harness: OperatorHarness) -> None:
+async def test_revert_creates_a_version_with_the_old_content(harness: OperatorHarness) -> None:
     for url in ("https://h/1", "https://h/2", "https://h/1"):
         harness.apply(model(url=url))
         await harness.play()
@@ -69,14 +69,14 @@ async def test_a_revert_is_a_new_version_with_old_content(harness: OperatorHarne
     assert harness.said("Model")[0] == "m:3"
 
 
-async def test_registering_again_is_a_version_each_time(harness: OperatorHarness) -> None:
+async def test_each_new_registration_creates_a_version(harness: OperatorHarness) -> None:
     for value in ("1", "2", "2", "1"):
-        harness.apply(registered(value))
+        harness.apply(registration(value))
         await harness.play()
     assert harness.said("Model")[0] == "m:3"
 
 
-async def test_a_record_says_whose_it_is_and_how_it_went(harness: OperatorHarness) -> None:
+async def test_revision_has_its_owner_and_the_state_of_its_operation(harness: OperatorHarness) -> None:
     harness.apply(model())
     await harness.play()
     body = harness.cluster.at(REVISIONS, "model-m-1")
@@ -88,7 +88,7 @@ async def test_a_record_says_whose_it_is_and_how_it_went(harness: OperatorHarnes
     assert harness.status("Model")["operationId"] == "model-m-1"
 
 
-async def test_killed_between_the_end_of_one_version_and_the_next(serving: OperatorHarness) -> None:
+async def test_operator_killed_between_two_versions_goes_on(serving: OperatorHarness) -> None:
     def kill(_: int, call: Call) -> None:
         if call == Call("create", "controllerrevisions", "service-m-2"):
             serving.cluster.dead = True
@@ -107,7 +107,9 @@ async def test_killed_between_the_end_of_one_version_and_the_next(serving: Opera
 
 
 @pytest.mark.parametrize(("content", "version"), [("https://h/1", 1), ("https://h/other", 2)])
-async def test_two_writers_of_one_version(harness: OperatorHarness, content: str, version: int) -> None:
+async def test_version_of_another_writer_is_accepted_or_superseded(
+    harness: OperatorHarness, content: str, version: int
+) -> None:
     """Another operator was faster: its record counts, and what differs from it is the next version."""
 
     def overtake(_: int, call: Call) -> None:
@@ -127,7 +129,7 @@ async def test_two_writers_of_one_version(harness: OperatorHarness, content: str
     assert harness.cluster.at(REVISIONS, f"model-m-{version}")["data"]["url"] == "https://h/1"
 
 
-async def test_a_record_of_a_deleted_object_of_that_name_is_waited_out(harness: OperatorHarness) -> None:
+async def test_revision_of_a_deleted_object_delays_its_successor(harness: OperatorHarness) -> None:
     harness.apply(model())
     await harness.play()
     harness.cluster.collects = False
@@ -141,7 +143,7 @@ async def test_a_record_of_a_deleted_object_of_that_name_is_waited_out(harness: 
     assert harness.cluster.at(REVISIONS, "model-m-1")["data"]["url"] == "https://h/2"
 
 
-async def test_a_pinned_reference_means_no_version_of_a_deleted_object(harness: OperatorHarness) -> None:
+async def test_pinned_reference_skips_versions_of_a_deleted_object(harness: OperatorHarness) -> None:
     for url in ("https://h/1", "https://h/2"):
         harness.apply(model(url=url))
         await harness.play()
@@ -153,7 +155,7 @@ async def test_a_pinned_reference_means_no_version_of_a_deleted_object(harness: 
     assert harness.said("Manifest") == ("", "NotStarted", "ModelNotFound")
 
 
-async def test_a_record_that_somebody_deletes_is_made_anew(harness: OperatorHarness) -> None:
+async def test_deleted_revision_is_created_again(harness: OperatorHarness) -> None:
     harness.apply(model())
     await harness.play()
     harness.cluster.remove(REVISIONS, "default", "model-m-1")
@@ -161,20 +163,7 @@ async def test_a_record_that_somebody_deletes_is_made_anew(harness: OperatorHarn
     assert names(harness) == ["model-m-1"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "version"),
-    [({"description": "x"}, 1), ({"modelIds": ["m:1"]}, 1), ({"modelIds": []}, 2), ({"name": "x"}, 2)],
-    ids=str,
-)
-async def test_what_makes_a_version_of_a_manifest(
-    serving: OperatorHarness, changes: dict[str, Any], version: int
-) -> None:
-    serving.change("Manifest", **changes)
-    await serving.play()
-    assert serving.said("Manifest")[0] == f"m:{version}"
-
-
-async def test_each_version_keeps_its_description_and_tags(harness: OperatorHarness) -> None:
+async def test_each_version_records_its_description_and_tags(harness: OperatorHarness) -> None:
     for spec in ({"description": "first", "tags": ["a"]}, {"description": "again"}, {"url": "https://h/2"}):
         harness.apply(model(**spec))
         await harness.play()

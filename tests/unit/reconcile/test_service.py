@@ -14,25 +14,17 @@ from tests.unit.operator_harness import (
 )
 
 from modelyard.api import labels
-from modelyard.api.crd import UNOBSERVED_STATUS
-from modelyard.api.owners import Owner
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.api.service import ServiceSpec
 from modelyard.kube.errors import Rejected
 from modelyard.kube.types import (
     AUTOSCALERS,
-    CORE_SERVICES,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
     PODS,
     SECRETS,
     ApiResource,
-    Json,
-    Key,
 )
-from modelyard.resources import serving as service_children
 from modelyard.resources.serving import template_hash
-from modelyard.settings import ScoringSettings
 
 AUTOSCALED: dict[str, Any] = {
     "numReplicas": None,
@@ -77,7 +69,7 @@ def container(state: dict[str, Any], **more: Any) -> dict[str, Any]:
 # rolling
 
 
-async def test_a_changed_model_rolls_the_service(serving: OperatorHarness) -> None:
+async def test_changed_model_rolls_the_service(serving: OperatorHarness) -> None:
     first = serving.status("Service")["imageLocation"]
     serving.change("Model", url="https://h/2")
     await serving.settle()
@@ -91,7 +83,7 @@ async def test_a_changed_model_rolls_the_service(serving: OperatorHarness) -> No
     assert serving.record("Service", 1)["state"] == "Succeeded"
 
 
-async def test_a_pinned_image_stays(harness: OperatorHarness) -> None:
+async def test_pinned_image_is_not_followed(harness: OperatorHarness) -> None:
     harness.apply(*sample_objects()[:3], service(imageId="m:1"))
     await harness.play()
     harness.change("Model", url="https://h/2")
@@ -101,7 +93,7 @@ async def test_a_pinned_image_stays(harness: OperatorHarness) -> None:
     assert harness.status("Service")["imageId"] == "m:1"
 
 
-async def test_a_pinned_image_that_was_cancelled(harness: OperatorHarness) -> None:
+async def test_service_waits_for_a_pinned_image_that_was_cancelled(harness: OperatorHarness) -> None:
     harness.apply(*sample_objects()[:3], service(imageId="m:1"))
     await harness.settle()
     harness.change("Model", url="https://h/2")
@@ -109,7 +101,7 @@ async def test_a_pinned_image_that_was_cancelled(harness: OperatorHarness) -> No
     assert harness.said("Service") == ("", "NotStarted", "ImageCancelled")
 
 
-async def test_a_failed_image_keeps_the_old_one_serving(serving: OperatorHarness) -> None:
+async def test_failed_image_leaves_the_old_one_serving(serving: OperatorHarness) -> None:
     before = serving.cluster.at(DEPLOYMENTS, "m")["spec"]
     serving.change("Manifest", targetRuntime={"runtimeType": "SparkPython", "properties": {}})
     await serving.play()
@@ -119,7 +111,7 @@ async def test_a_failed_image_keeps_the_old_one_serving(serving: OperatorHarness
     assert serving.cluster.at(DEPLOYMENTS, "m")["spec"] == before
 
 
-async def test_an_image_that_follows_while_the_first_is_still_rolled_out(harness: OperatorHarness) -> None:
+async def test_newer_image_follows_during_the_first_rollout(harness: OperatorHarness) -> None:
     harness.serves = False
     harness.apply(*sample_objects())
     await harness.play(seconds=3)
@@ -134,7 +126,7 @@ async def test_an_image_that_follows_while_the_first_is_still_rolled_out(harness
     assert harness.record("Service", 1)["state"] == "Succeeded"
 
 
-async def test_a_rollout_that_something_overtakes_is_cancelled(harness: OperatorHarness) -> None:
+async def test_superseded_rollout_is_cancelled(harness: OperatorHarness) -> None:
     harness.serves = False
     harness.apply(*sample_objects())
     await harness.play(seconds=3)
@@ -145,7 +137,7 @@ async def test_a_rollout_that_something_overtakes_is_cancelled(harness: Operator
     assert harness.record("Service", 1)["state"] == "Cancelled"
 
 
-async def test_an_image_that_goes_takes_nothing_down(serving: OperatorHarness) -> None:
+async def test_deleted_image_leaves_the_pods_serving(serving: OperatorHarness) -> None:
     serving.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
     await serving.play()
     status = serving.status("Service")
@@ -159,7 +151,7 @@ async def test_an_image_that_goes_takes_nothing_down(serving: OperatorHarness) -
     assert serving.builds == 1
 
 
-async def test_replicas_that_fail_later_are_no_new_operation(serving: OperatorHarness) -> None:
+async def test_replicas_that_fail_after_the_rollout_start_no_operation(serving: OperatorHarness) -> None:
     status = {"availableReplicas": 0, "readyReplicas": 0}
     serving.cluster.change(DEPLOYMENTS, "default", "m", {"status": status}, "status")
     await serving.settle()
@@ -186,7 +178,7 @@ async def test_replicas_that_fail_later_are_no_new_operation(serving: OperatorHa
     ],
     ids=str,
 )
-async def test_children_that_are_needed(
+async def test_children_depend_on_the_scaling(
     harness: OperatorHarness, spec: dict[str, Any], autoscaler: bool, budget: bool, count: int
 ) -> None:
     harness.apply(
@@ -199,7 +191,7 @@ async def test_children_that_are_needed(
     assert replicas(harness) == harness.status("Service")["replicas"] == count
 
 
-async def test_replicas_are_the_autoscalers_while_there_is_one(serving: OperatorHarness) -> None:
+async def test_autoscaler_owns_the_replicas(serving: OperatorHarness) -> None:
     scale(serving, 5)
     await serving.play()
     serving.change("Service", maxConcurrentRequestsPerContainer=4)
@@ -208,7 +200,7 @@ async def test_replicas_are_the_autoscalers_while_there_is_one(serving: Operator
     assert sent_replicas(serving) == [1, 5]
 
 
-async def test_switching_between_fixed_and_autoscaled(serving: OperatorHarness) -> None:
+async def test_scaling_switches_between_fixed_and_autoscaled(serving: OperatorHarness) -> None:
     scale(serving, 4)
     await serving.play()
     serving.change("Service", numReplicas=6)
@@ -223,7 +215,7 @@ async def test_switching_between_fixed_and_autoscaled(serving: OperatorHarness) 
     assert not exists(serving, AUTOSCALERS)
 
 
-async def test_the_autoscaler_goes_before_replicas_are_fixed(serving: OperatorHarness) -> None:
+async def test_autoscaler_is_deleted_before_replicas_are_fixed(serving: OperatorHarness) -> None:
     serving.change("Service", numReplicas=6)
     await serving.play()
     writes = [(call.verb, call.resource) for call in serving.cluster.writes]
@@ -232,7 +224,7 @@ async def test_the_autoscaler_goes_before_replicas_are_fixed(serving: OperatorHa
     assert ("patch", "deployments") not in writes[:last_delete]
 
 
-async def test_an_autoscaler_after_none_wakes_the_service(serving: OperatorHarness) -> None:
+async def test_autoscaling_scales_the_service_from_zero(serving: OperatorHarness) -> None:
     serving.change("Service", numReplicas=0)
     await serving.play()
     assert replicas(serving) == 0
@@ -242,7 +234,7 @@ async def test_an_autoscaler_after_none_wakes_the_service(serving: OperatorHarne
     assert serving.said("Service") == ("m:3", "Succeeded", "Serving")
 
 
-async def test_scaling_to_zero_is_not_promised(harness: OperatorHarness) -> None:
+async def test_condition_reports_that_scaling_to_zero_is_not_supported(harness: OperatorHarness) -> None:
     harness.apply(*sample_objects()[:3], service(autoScaler={"minReplicas": 0}))
     await harness.play()
     assert harness.cluster.at(AUTOSCALERS, "m")["spec"]["minReplicas"] == 1
@@ -252,7 +244,7 @@ async def test_scaling_to_zero_is_not_promised(harness: OperatorHarness) -> None
 # children that others touch
 
 
-async def test_keys_are_kept_and_one_that_is_removed_is_made_anew(serving: OperatorHarness) -> None:
+async def test_removed_key_is_replaced_and_the_other_stays(serving: OperatorHarness) -> None:
     before = serving.cluster.at(SECRETS, "m-keys")["data"]
     assert before["primaryKey"] != before["secondaryKey"]
     serving.change("Service", maxConcurrentRequestsPerContainer=2)
@@ -265,87 +257,7 @@ async def test_keys_are_kept_and_one_that_is_removed_is_made_anew(serving: Opera
     assert after["primaryKey"] not in {None, "", before["primaryKey"]}
 
 
-@pytest.mark.parametrize("resource", [DEPLOYMENTS, CORE_SERVICES, SECRETS], ids=lambda r: str(r.plural))
-async def test_a_child_that_is_deleted_comes_back(serving: OperatorHarness, resource: ApiResource) -> None:
-    name = "m-keys" if resource == SECRETS else "m"
-    serving.cluster.remove(resource, "default", name)
-    await serving.play()
-    assert exists(serving, resource, name)
-    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
-
-
-async def test_children_are_built_only_when_something_is_new(
-    serving: OperatorHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    built: list[str] = []
-    build = service_children.deployment
-
-    def deployment(owner: Owner, spec: ServiceSpec, image: str, settings: ScoringSettings) -> Json:
-        built.append(image)
-        return build(owner, spec, image, settings)
-
-    monkeypatch.setattr(service_children, "deployment", deployment)
-    first = serving.status("Service")["imageLocation"]
-    await again(serving)
-    assert built == []
-    serving.change("Model", url="https://h/2")
-    await serving.play()
-    second = serving.status("Service")["imageLocation"]
-    assert built == [second]
-    serving.change("Service", imageId="m:1")
-    await serving.play()
-    assert built == [second, first]
-    serving.cluster.remove(DEPLOYMENTS, "default", "m")
-    await serving.play()
-    assert built == [second, first, first]
-
-
-async def again(harness: OperatorHarness) -> None:
-    """A reconcile for no reason."""
-    harness.queue.add(Key("Service", "default", "m"))
-    await harness.settle()
-
-
-async def test_a_child_that_is_changed_is_put_right(serving: OperatorHarness) -> None:
-    spec = {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}
-    serving.cluster.change(DEPLOYMENTS, "default", "m", {"spec": spec})
-    serving.cluster.change(CORE_SERVICES, "default", "m", {"spec": {"type": "NodePort"}})
-    await serving.play()
-    assert (
-        serving.cluster.at(DEPLOYMENTS, "m")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 1
-    )
-    assert serving.cluster.at(CORE_SERVICES, "m")["spec"]["type"] == "ClusterIP"
-
-
-@pytest.mark.parametrize("resource", [DEPLOYMENTS, CORE_SERVICES, SECRETS], ids=lambda r: str(r.plural))
-async def test_a_name_that_is_taken(harness: OperatorHarness, resource: ApiResource) -> None:
-    name = "m-keys" if resource == SECRETS else "m"
-    foreign = harness.cluster.put(resource, "default", {"metadata": {"name": name}, "spec": {}})
-    harness.apply(*sample_objects())
-    await harness.play(seconds=60)
-    assert harness.said("Service") == ("m:1", "Failed", "NameTaken")
-    assert f"{resource.kind} {name}" in harness.condition("Service", "Ready")["message"]
-    assert harness.cluster.at(resource, name) == foreign
-    harness.cluster.remove(resource, "default", name)
-    await harness.play(seconds=60)
-    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
-
-
-async def test_children_of_an_older_service_are_waited_for(serving: OperatorHarness) -> None:
-    serving.cluster.collects = False
-    serving.cluster.remove(CUSTOM_RESOURCES["Service"], "default", "m")
-    serving.apply(service())
-    await serving.play(seconds=20)
-    uid = serving.cluster.at(CUSTOM_RESOURCES["Service"], "m")["metadata"]["uid"]
-    assert serving.status("Service") == UNOBSERVED_STATUS
-    serving.cluster.collects = True
-    serving.cluster.remove(PODS, "default", "none")
-    await serving.play()
-    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
-    assert serving.cluster.at(DEPLOYMENTS, "m")["metadata"]["ownerReferences"][0]["uid"] == uid
-
-
-async def test_what_the_api_server_refuses_is_said_and_tried_again(serving: OperatorHarness) -> None:
+async def test_rejected_request_fails_the_service_and_is_retried(serving: OperatorHarness) -> None:
     def refuse(_: int, call: Call) -> None:
         if call[:2] == ("patch", "deployments"):
             raise Rejected("exceeded quota: pods", status=403, reason="Forbidden")
@@ -383,7 +295,7 @@ NO_ROOM = {"conditions": [{"type": "PodScheduled", "status": "False", "message":
     ],
     ids=str,
 )
-async def test_why_a_rollout_does_not_come_to_its_end(
+async def test_rollout_reports_the_diagnosis_of_its_pods(
     harness: OperatorHarness, pod: dict[str, Any], said: tuple[str, str, str]
 ) -> None:
     harness.serves = False
@@ -403,7 +315,7 @@ async def test_why_a_rollout_does_not_come_to_its_end(
     assert "error" not in harness.status("Service")
 
 
-async def test_a_failed_rollout_keeps_the_old_pods_serving_and_is_over_with_the_next_version(
+async def test_failed_rollout_leaves_old_pods_serving_until_the_next_version(
     serving: OperatorHarness,
 ) -> None:
     serving.serves = False
@@ -424,7 +336,7 @@ async def test_a_failed_rollout_keeps_the_old_pods_serving_and_is_over_with_the_
     assert "ContainerCrashed" in serving.record("Service", 2)["error"]
 
 
-async def test_a_failed_rollout_stays_failed_while_its_pod_is_tried_again(harness: OperatorHarness) -> None:
+async def test_failed_rollout_stays_failed_while_its_pod_restarts(harness: OperatorHarness) -> None:
     harness.serves = False
     harness.apply(*sample_objects())
     await harness.play(seconds=2)
@@ -437,7 +349,7 @@ async def test_a_failed_rollout_stays_failed_while_its_pod_is_tried_again(harnes
     assert harness.events("ImagePullFailed") == 1
 
 
-async def test_a_deadline(harness: OperatorHarness) -> None:
+async def test_rollout_fails_at_its_deadline(harness: OperatorHarness) -> None:
     harness.serves = False
     harness.apply(*sample_objects())
     await harness.play(seconds=10)
@@ -453,7 +365,7 @@ async def test_a_deadline(harness: OperatorHarness) -> None:
     assert harness.status("Service")["error"]["message"] == "too late"
 
 
-async def test_a_failed_rollout_writes_nothing_while_nothing_changes(harness: OperatorHarness) -> None:
+async def test_failed_rollout_writes_only_changes(harness: OperatorHarness) -> None:
     harness.serves = False
     harness.apply(*sample_objects())
     await harness.play(seconds=2)
@@ -465,7 +377,7 @@ async def test_a_failed_rollout_writes_nothing_while_nothing_changes(harness: Op
     assert harness.cluster.writes[before:] == []
 
 
-async def test_an_autoscaler_that_is_switched_off_leaves_the_replicas_there_are(
+async def test_replicas_stay_when_the_autoscaler_is_switched_off(
     serving: OperatorHarness,
 ) -> None:
     scale(serving, 4)

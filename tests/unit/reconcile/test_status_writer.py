@@ -15,7 +15,6 @@ from tests.unit.operator_harness import (
 
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.status import State
-from modelyard.kube.errors import Rejected
 from modelyard.kube.types import EVENTS, Key
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, waiting
@@ -27,7 +26,7 @@ from modelyard.reconcile.status_writer import (
 NOW = "2026-01-01T00:00:00Z"
 
 
-def item(**status: Any) -> CustomObject:
+def custom_object(**status: Any) -> CustomObject:
     return CustomObject(Key("Model", "default", "m"), "u", 7, 1, None, False, {}, status)
 
 
@@ -44,8 +43,8 @@ def item(**status: Any) -> CustomObject:
     ],
     ids=str,
 )
-def test_a_state_as_kstatus_reads_it(outcome: Outcome, ready: str, reconciling: str, stalled: str) -> None:
-    status = desired_status(item(), outcome, NOW)
+def test_conditions_follow_kstatus(outcome: Outcome, ready: str, reconciling: str, stalled: str) -> None:
+    status = desired_status(custom_object(), outcome, NOW)
     said = {c["type"]: c for c in status["conditions"]}
     assert {type_: c["status"] for type_, c in said.items()} == {
         "Ready": ready,
@@ -58,13 +57,13 @@ def test_a_state_as_kstatus_reads_it(outcome: Outcome, ready: str, reconciling: 
     assert ("error" in status) == (outcome.state is State.FAILED)
 
 
-def test_what_is_unknown_is_left_out() -> None:
+def test_empty_fields_are_left_out() -> None:
     fields: dict[str, Any] = {"a": None, "b": [], "c": "", "replicas": 0}
-    status = desired_status(item(), Outcome(State.RUNNING, "R", "r", fields=fields), NOW)
+    status = desired_status(custom_object(), Outcome(State.RUNNING, "R", "r", fields=fields), NOW)
     assert status.keys() == {"observedGeneration", "state", "replicas", "conditions"}
 
 
-async def test_one_patch_and_one_event(harness: OperatorHarness) -> None:
+async def test_new_state_takes_one_patch_and_one_event(harness: OperatorHarness) -> None:
     harness.apply(model())
     await harness.settle()
     assert [(c.verb, c.resource) for c in harness.cluster.writes] == [
@@ -77,7 +76,7 @@ async def test_one_patch_and_one_event(harness: OperatorHarness) -> None:
     assert event["regarding"]["uid"] == harness.cluster.at(CUSTOM_RESOURCES["Model"], "m")["metadata"]["uid"]
 
 
-async def test_no_event_while_the_state_stays(serving: OperatorHarness) -> None:
+async def test_unchanged_state_records_no_event(serving: OperatorHarness) -> None:
     before = len(serving.cluster.all(EVENTS))
     serving.change("Model", description="other words")
     serving.cluster.change(
@@ -88,18 +87,7 @@ async def test_no_event_while_the_state_stays(serving: OperatorHarness) -> None:
     assert len(serving.cluster.all(EVENTS)) == before
 
 
-async def test_an_event_that_cannot_be_posted_is_let_go(harness: OperatorHarness) -> None:
-    def refuse(_: int, call: Call) -> None:
-        if call.resource == "events":
-            raise Rejected("no")
-
-    harness.cluster.fault = refuse
-    harness.apply(*sample_objects())
-    await harness.play()
-    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
-
-
-async def test_a_status_that_somebody_changed_is_put_right(serving: OperatorHarness) -> None:
+async def test_status_changed_by_another_client_is_reverted(serving: OperatorHarness) -> None:
     before = serving.status("Image")
     serving.cluster.change(
         CUSTOM_RESOURCES["Image"], "default", "m", {"status": {"state": None, "error": {}}}, "status"
@@ -108,7 +96,7 @@ async def test_a_status_that_somebody_changed_is_put_right(serving: OperatorHarn
     assert serving.status("Image") == before
 
 
-async def test_an_error_goes_with_its_cause(serving: OperatorHarness) -> None:
+async def test_error_is_removed_with_its_cause(serving: OperatorHarness) -> None:
     runtime = {"runtimeType": "SparkPython", "properties": {"pythonVersion": None}}
     serving.change("Manifest", targetRuntime=runtime)
     await serving.play()
@@ -118,7 +106,7 @@ async def test_an_error_goes_with_its_cause(serving: OperatorHarness) -> None:
     assert "error" not in serving.status("Image")
 
 
-async def test_an_edit_that_came_between_is_a_conflict_and_nothing_is_lost(harness: OperatorHarness) -> None:
+async def test_concurrent_edit_is_a_conflict_and_is_not_lost(harness: OperatorHarness) -> None:
     def edit(_: int, call: Call) -> None:
         if call == Call("patch", "models", "m", "status"):
             harness.cluster.fault = lambda number, call: None
@@ -131,7 +119,7 @@ async def test_an_edit_that_came_between_is_a_conflict_and_nothing_is_lost(harne
     assert harness.status("Model")["observedGeneration"] == 2
 
 
-async def test_an_object_that_went_meanwhile_is_let_go(harness: OperatorHarness) -> None:
+async def test_status_of_a_deleted_object_is_dropped(harness: OperatorHarness) -> None:
     harness.apply(model())
     await harness.settle()
     known = harness.cache.objects.get(Key("Model", "default", "m"))
@@ -142,7 +130,7 @@ async def test_an_object_that_went_meanwhile_is_let_go(harness: OperatorHarness)
     assert (CUSTOM_RESOURCES["Model"], "default", "m") not in harness.cluster.objects
 
 
-async def test_conditions_keep_their_time_while_a_build_goes_on(harness: OperatorHarness) -> None:
+async def test_conditions_keep_their_transition_time_during_a_build(harness: OperatorHarness) -> None:
     harness.apply(*sample_objects())
     await harness.settle()
     began = harness.condition("Image", "Reconciling")["lastTransitionTime"]

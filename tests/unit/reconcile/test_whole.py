@@ -71,7 +71,7 @@ async def expected() -> dict[str, Any]:
     return snapshot(harness)
 
 
-async def test_one_apply_serves(serving: OperatorHarness) -> None:
+async def test_one_apply_ends_in_a_serving_service(serving: OperatorHarness) -> None:
     assert [serving.said(kind) for kind in KINDS] == [
         ("m:1", "Succeeded", "Registered"),
         ("m:1", "Succeeded", "Created"),
@@ -84,7 +84,7 @@ async def test_one_apply_serves(serving: OperatorHarness) -> None:
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))), ids=str)
 @pytest.mark.parametrize("together", [True, False], ids=["at once", "one after the other"])
-async def test_any_order_ends_in_the_same(
+async def test_objects_applied_in_any_order_end_in_the_same_state(
     harness: OperatorHarness, order: tuple[int, ...], together: bool
 ) -> None:
     objects = sample_objects()
@@ -98,7 +98,7 @@ async def test_any_order_ends_in_the_same(
     assert set(harness.cluster.created.values()) == {1}
 
 
-async def test_what_is_as_wanted_is_not_written_again(serving: OperatorHarness) -> None:
+async def test_reconcile_without_change_writes_nothing(serving: OperatorHarness) -> None:
     before = len(serving.cluster.writes)
     for key in [Key(kind, "default", "m") for kind in KINDS]:
         serving.queue.add(key)
@@ -106,7 +106,7 @@ async def test_what_is_as_wanted_is_not_written_again(serving: OperatorHarness) 
     assert serving.cluster.writes[before:] == []
 
 
-async def test_nor_when_everything_is_compared(serving: OperatorHarness) -> None:
+async def test_comparison_of_unchanged_children_writes_nothing(serving: OperatorHarness) -> None:
     before = len(serving.cluster.writes)
     for resource in CHILDREN:
         serving.cache.children.invalidate([resource], "default", ["m", "m-keys"])
@@ -117,7 +117,7 @@ async def test_nor_when_everything_is_compared(serving: OperatorHarness) -> None
     assert any(call.verb == "get" for call in serving.cluster.calls)
 
 
-async def test_nor_after_a_restart(serving: OperatorHarness) -> None:
+async def test_restart_without_change_writes_nothing(serving: OperatorHarness) -> None:
     before = len(serving.cluster.writes)
     await serving.stop()
     await serving.start()
@@ -143,7 +143,7 @@ async def test_writes_of_a_new_service_with_an_autoscaler(serving: OperatorHarne
     }
 
 
-async def test_delete_leaves_nothing_behind(serving: OperatorHarness) -> None:
+async def test_deleted_objects_leave_nothing_behind(serving: OperatorHarness) -> None:
     for kind in reversed(KINDS):
         serving.cluster.remove(CUSTOM_RESOURCES[kind], "default", "m")
         await serving.play()
@@ -177,7 +177,7 @@ async def undisturbed() -> OperatorHarness:
     return harness
 
 
-async def test_life_undisturbed() -> None:
+async def test_undisturbed_life_records_each_version() -> None:
     harness = await undisturbed()
     assert [harness.said(kind)[:2] for kind in KINDS] == [("m:2", "Succeeded")] * 3 + [("m:3", "Succeeded")]
     assert harness.builds == 2
@@ -196,7 +196,7 @@ async def test_life_undisturbed() -> None:
 
 
 @pytest.mark.parametrize("point", ["fault", "lost"], ids=["before it takes effect", "after it took effect"])
-async def test_killed_at_any_call(point: str) -> None:
+async def test_operator_killed_at_any_call_ends_in_the_same_state(point: str) -> None:
     reference = await undisturbed()
     for number in itertools.count(1):
         harness = OperatorHarness()
@@ -223,7 +223,7 @@ async def test_killed_at_any_call(point: str) -> None:
 
 
 @pytest.mark.parametrize("point", ["fault", "lost"], ids=["before it takes effect", "after it took effect"])
-async def test_any_call_may_fail_once(point: str) -> None:
+async def test_any_call_that_fails_once_ends_in_the_same_state(point: str) -> None:
     reference = await undisturbed()
     for number in itertools.count(1):
         harness = OperatorHarness()
@@ -244,7 +244,7 @@ async def test_any_call_may_fail_once(point: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(60))
-async def test_edits_at_any_moment(seed: int) -> None:
+async def test_last_of_edits_at_any_moment_is_served(seed: int) -> None:
     """Whatever the interleaving of edits, watches and calls, the last edit is what is served."""
     schedule = random.Random(seed)
     harness = OperatorHarness(OperatorSettings(workers=schedule.randint(1, 4)), schedule)
@@ -302,14 +302,3 @@ def _is_consistent(harness: OperatorHarness) -> None:
         assert deployment["replicas"] == fixed
         assert (AUTOSCALERS, "default", "m") not in harness.cluster.objects
     assert ((DISRUPTION_BUDGETS, "default", "m") in harness.cluster.objects) == ((fixed or 1) > 1)
-
-
-async def test_a_record_whose_name_somebody_else_holds(harness: OperatorHarness) -> None:
-    taken = {"metadata": {"name": "model-m-1"}, "revision": 1, "data": {}}
-    await harness.cluster.create(REVISIONS, "default", taken)
-    harness.apply(*sample_objects())
-    await harness.play(seconds=10)
-    assert harness.said("Model") == ("", "Failed", "NameTaken")
-    harness.cluster.remove(REVISIONS, "default", "model-m-1")
-    await harness.play(seconds=60)
-    assert harness.said("Model") == ("m:1", "Succeeded", "Registered")

@@ -8,7 +8,7 @@ from tests.unit.operator_harness import (
     SYSTEM,
     OperatorHarness,
 )
-from tests.unit.reconcile.test_image import begin, jobs
+from tests.unit.reconcile.test_image import jobs, start_build
 
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.errors import NotFound, Rejected
@@ -19,7 +19,7 @@ from modelyard.resources.build_job import CONTAINER
 NAME = "image-m-1-log"
 
 
-def pod(harness: OperatorHarness, state: Json) -> str:
+def put_pod(harness: OperatorHarness, state: Json) -> str:
     """The name of a pod of the build that runs, in this state."""
     (job,) = jobs(harness)
     name = f"{job}-running"
@@ -30,40 +30,40 @@ def pod(harness: OperatorHarness, state: Json) -> str:
     return name
 
 
-async def building(harness: OperatorHarness, log: str) -> str:
+async def start_logging_build(harness: OperatorHarness, log: str) -> str:
     """A build that has begun and has said this; the name of its pod."""
-    await begin(harness)
-    name = pod(harness, {"running": {}})
+    await start_build(harness)
+    name = put_pod(harness, {"running": {}})
     harness.cluster.logs[name] = log
     await harness.play(POLL_SECONDS + 1, alone=True)
     return name
 
 
-def kept(harness: OperatorHarness) -> str:
+def stored_log(harness: OperatorHarness) -> str:
     return str(harness.cluster.at(CONFIG_MAPS, NAME)["data"]["log"])
 
 
-async def test_it_is_there_while_the_build_runs(harness: OperatorHarness) -> None:
-    name = await building(harness, "[Fetch] model m:1: https://h/1\n")
+async def test_log_is_stored_while_the_build_runs(harness: OperatorHarness) -> None:
+    name = await start_logging_build(harness, "[Fetch] model m:1: https://h/1\n")
     assert harness.said("Image") == ("m:1", "Running", "Building")
-    assert kept(harness) == "[Fetch] model m:1: https://h/1\n"
+    assert stored_log(harness) == "[Fetch] model m:1: https://h/1\n"
     assert harness.status("Image")["imageBuildLogUri"] == CONFIG_MAPS.path("default", NAME)
     assert harness.record("Image", 1)["build-log"] == NAME
     harness.cluster.logs[name] += "[Push] model m:1: 40 MiB of 100 MiB\n"
     await harness.play(POLL_SECONDS + 1, alone=True)
-    assert kept(harness).endswith("[Push] model m:1: 40 MiB of 100 MiB\n")
+    assert stored_log(harness).endswith("[Push] model m:1: 40 MiB of 100 MiB\n")
     assert harness.status("Image")["progress"] == "Push, model m:1: 40 MiB of 100 MiB"
 
 
-async def test_without_news_nothing_is_written(harness: OperatorHarness) -> None:
-    await building(harness, "[Fetch] model m:1: https://h/1\n")
+async def test_unchanged_log_is_not_written(harness: OperatorHarness) -> None:
+    await start_logging_build(harness, "[Fetch] model m:1: https://h/1\n")
     before = len(harness.cluster.writes)
     await harness.play(600, alone=True)
     assert len(harness.cluster.writes) == before
 
 
-async def test_however_often_it_is_asked_it_writes_rarely(harness: OperatorHarness) -> None:
-    name = await building(harness, "[Fetch] a\n")
+async def test_log_is_written_once_per_poll_however_many_reconciles_run(harness: OperatorHarness) -> None:
+    name = await start_logging_build(harness, "[Fetch] a\n")
     before = len(harness.cluster.writes)
     for number in range(20):
         harness.cluster.logs[name] += f"[Fetch] line {number}\n"
@@ -73,50 +73,50 @@ async def test_however_often_it_is_asked_it_writes_rarely(harness: OperatorHarne
         await harness.settle()
     assert len(harness.cluster.writes) == before
     await harness.play(POLL_SECONDS + 1, alone=True)
-    assert kept(harness).endswith("line 19\n")
+    assert stored_log(harness).endswith("line 19\n")
 
 
-async def test_a_pod_that_does_not_come_up_says_why(harness: OperatorHarness) -> None:
-    await begin(harness)
-    pod(harness, {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}})
+async def test_progress_has_the_reason_why_a_pod_does_not_start(harness: OperatorHarness) -> None:
+    await start_build(harness)
+    put_pod(harness, {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}})
     await harness.play(POLL_SECONDS + 1, alone=True)
     assert "cannot pull modelyard:dev: no such image" in harness.status("Image")["progress"]
     assert "imageBuildLogUri" not in harness.status("Image")
 
 
-async def test_it_stays_when_the_build_is_cancelled(harness: OperatorHarness) -> None:
-    await building(harness, "[Fetch] model m:1: https://h/1\n")
+async def test_log_of_a_cancelled_build_stays(harness: OperatorHarness) -> None:
+    await start_logging_build(harness, "[Fetch] model m:1: https://h/1\n")
     harness.change("Model", url="https://h/2")
     await harness.settle()
     assert harness.record("Image", 1)["state"] == "Cancelled"
     assert harness.record("Image", 1)["build-log"] == NAME
-    assert kept(harness)
+    assert stored_log(harness)
 
 
-async def test_it_comes_again_after_it_was_deleted(harness: OperatorHarness) -> None:
-    name = await building(harness, "[Fetch] a\n")
+async def test_deleted_config_map_is_created_again(harness: OperatorHarness) -> None:
+    name = await start_logging_build(harness, "[Fetch] a\n")
     harness.cluster.remove(CONFIG_MAPS, "default", NAME)
     harness.cluster.logs[name] += "[Fetch] b\n"
     await harness.play(3 * POLL_SECONDS, alone=True)
-    assert kept(harness) == "[Fetch] a\n[Fetch] b\n"
+    assert stored_log(harness) == "[Fetch] a\n[Fetch] b\n"
 
 
-async def test_a_new_process_goes_on(harness: OperatorHarness) -> None:
-    name = await building(harness, "[Fetch] a\n")
+async def test_restarted_operator_continues_the_log(harness: OperatorHarness) -> None:
+    name = await start_logging_build(harness, "[Fetch] a\n")
     await harness.stop()
     await harness.start()
     harness.cluster.logs[name] += "[Fetch] b\n"
     await harness.play(POLL_SECONDS + 1, alone=True)
-    assert kept(harness) == "[Fetch] a\n[Fetch] b\n"
+    assert stored_log(harness) == "[Fetch] a\n[Fetch] b\n"
 
 
-async def test_a_log_that_may_not_be_kept_fails_no_build(harness: OperatorHarness) -> None:
+async def test_rejected_log_does_not_fail_the_build(harness: OperatorHarness) -> None:
     def fault(_: int, call: Call) -> None:
         if call.resource == CONFIG_MAPS.plural:
             raise Rejected("exceeded quota", status=403)
 
     harness.cluster.fault = fault
-    await building(harness, "[Fetch] a\n")
+    await start_logging_build(harness, "[Fetch] a\n")
     await harness.play()
     assert harness.said("Image") == ("m:1", "Succeeded", "Built")
     with pytest.raises(NotFound):
@@ -124,7 +124,7 @@ async def test_a_log_that_may_not_be_kept_fails_no_build(harness: OperatorHarnes
     assert "imageBuildLogUri" not in harness.status("Image")
 
 
-async def test_a_long_log_is_kept_from_its_end(harness: OperatorHarness) -> None:
-    await building(harness, "é" * 200_000 + "\n[Push] a: 1 MiB of 2 MiB\n")
-    assert kept(harness).endswith("1 MiB of 2 MiB\n")
-    assert len(kept(harness).encode()) <= 256 * 1024
+async def test_long_log_is_cut_at_its_beginning(harness: OperatorHarness) -> None:
+    await start_logging_build(harness, "é" * 200_000 + "\n[Push] a: 1 MiB of 2 MiB\n")
+    assert stored_log(harness).endswith("1 MiB of 2 MiB\n")
+    assert len(stored_log(harness).encode()) <= 256 * 1024

@@ -44,22 +44,22 @@ def warn(harness: OperatorHarness, resource: str, name: str, note: str) -> None:
     harness.cluster.put(EVENTS, SYSTEM, body)
 
 
-async def look(harness: OperatorHarness) -> str | None:
+async def next_progress(harness: OperatorHarness) -> str | None:
     """The progress at the next look."""
     await harness.play(seconds=6, alone=True)
     progress: str | None = harness.status("Image").get("progress")
     return progress
 
 
-async def test_the_step_and_its_bytes_are_told(building: OperatorHarness) -> None:
+async def test_progress_has_the_step_and_its_bytes(building: OperatorHarness) -> None:
     building.cluster.logs[start_pod(building, phase="Running")] = LOG
-    assert await look(building) == "Push, model m:1: 40 MiB of 100 MiB"
+    assert await next_progress(building) == "Push, model m:1: 40 MiB of 100 MiB"
     assert building.said("Image") == ("m:1", "Running", "Building")
 
 
-async def test_progress_goes_with_the_build(building: OperatorHarness) -> None:
+async def test_progress_is_removed_at_the_end_of_the_build(building: OperatorHarness) -> None:
     building.cluster.logs[start_pod(building, phase="Running")] = LOG
-    assert await look(building)
+    assert await next_progress(building)
     (job,) = building.cluster.all(JOBS)
     building.cluster.remove(PODS, SYSTEM, f"{job['metadata']['name']}-x")
     await building.play()
@@ -67,11 +67,11 @@ async def test_progress_goes_with_the_build(building: OperatorHarness) -> None:
     assert "progress" not in building.status("Image")
 
 
-async def test_it_is_written_only_when_it_changes_and_looked_at_now_and_then(
+async def test_unchanged_progress_is_polled_but_not_written(
     building: OperatorHarness,
 ) -> None:
     building.cluster.logs[start_pod(building, phase="Running")] = LOG
-    await look(building)
+    await next_progress(building)
     writes = len(building.cluster.writes)
     calls = len(building.cluster.calls)
     await building.play(seconds=60, alone=True)
@@ -80,36 +80,36 @@ async def test_it_is_written_only_when_it_changes_and_looked_at_now_and_then(
     assert len(looks) <= 60 / POLL_SECONDS
 
 
-async def test_admission_that_refuses_the_pod_is_told(building: OperatorHarness) -> None:
+async def test_progress_has_the_rejection_by_admission(building: OperatorHarness) -> None:
     (job,) = building.cluster.all(JOBS)
     name = job["metadata"]["name"]
     warn(building, "Job", name, 'pods "x" is forbidden: violates PodSecurity "restricted:latest": hostPath')
     warn(building, "Job", "another", "nothing to do with it")
-    assert "violates PodSecurity" in (await look(building) or "")
+    assert "violates PodSecurity" in (await next_progress(building) or "")
 
 
-async def test_a_pod_that_finds_no_room_is_told(building: OperatorHarness) -> None:
+async def test_progress_has_the_reason_of_an_unschedulable_pod(building: OperatorHarness) -> None:
     no_room = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}
     start_pod(building, phase="Pending", conditions=[no_room])
-    assert "0/3 nodes are available" in (await look(building) or "")
+    assert "0/3 nodes are available" in (await next_progress(building) or "")
 
 
-async def test_a_volume_that_is_missing_is_told(building: OperatorHarness) -> None:
+async def test_progress_has_the_reason_of_a_missing_volume(building: OperatorHarness) -> None:
     pod = start_pod(building, phase="Pending")
     warn(building, "Pod", pod, 'MountVolume.SetUp failed for volume "pip": secret "pip" not found')
-    assert 'secret "pip" not found' in (await look(building) or "")
+    assert 'secret "pip" not found' in (await next_progress(building) or "")
 
 
-async def test_nothing_is_told_of_what_just_begins(building: OperatorHarness) -> None:
+async def test_new_pending_pod_has_no_progress(building: OperatorHarness) -> None:
     start_pod(building, phase="Pending")
-    assert await look(building) is None
+    assert await next_progress(building) is None
 
 
-async def test_a_look_that_fails_does_not_matter(building: OperatorHarness) -> None:
+async def test_failed_read_of_pods_does_not_fail_the_build(building: OperatorHarness) -> None:
     def refuse(_: int, call: object) -> None:
         if getattr(call, "verb", "") == "list":
             raise KubeError("no")
 
     building.cluster.fault = refuse
-    assert await look(building) is None
+    assert await next_progress(building) is None
     assert building.said("Image") == ("m:1", "Running", "Building")

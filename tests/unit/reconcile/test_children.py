@@ -1,0 +1,108 @@
+"""Children of a Service: created, patched, left alone if they belong to another owner."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.operator_harness import (
+    OperatorHarness,
+    sample_objects,
+    service,
+)
+from tests.unit.reconcile.test_service import exists
+
+from modelyard.api.crd import UNOBSERVED_STATUS
+from modelyard.api.owners import Owner
+from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.api.service import ServiceSpec
+from modelyard.kube.types import (
+    CORE_SERVICES,
+    DEPLOYMENTS,
+    PODS,
+    SECRETS,
+    ApiResource,
+    Json,
+)
+from modelyard.resources import serving as service_children
+from modelyard.settings import ScoringSettings
+
+
+async def reconcile_again(harness: OperatorHarness) -> None:
+    """Reconcile the Service without a change."""
+    harness.queue.add(Key("Service", "default", "m"))
+    await harness.settle()
+
+
+@pytest.mark.parametrize("resource", [DEPLOYMENTS, CORE_SERVICES, SECRETS], ids=lambda r: str(r.plural))
+async def test_deleted_child_is_created_again(serving: OperatorHarness, resource: ApiResource) -> None:
+    name = "m-keys" if resource == SECRETS else "m"
+    serving.cluster.remove(resource, "default", name)
+    await serving.play()
+    assert exists(serving, resource, name)
+    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+
+
+async def test_children_are_built_only_after_a_change_of_their_inputs(
+    serving: OperatorHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+    build = service_children.deployment
+
+    def deployment(owner: Owner, spec: ServiceSpec, image: str, settings: ScoringSettings) -> Json:
+        built.append(image)
+        return build(owner, spec, image, settings)
+
+    monkeypatch.setattr(service_children, "deployment", deployment)
+    first = serving.status("Service")["imageLocation"]
+    await reconcile_again(serving)
+    assert built == []
+    serving.change("Model", url="https://h/2")
+    await serving.play()
+    second = serving.status("Service")["imageLocation"]
+    assert built == [second]
+    serving.change("Service", imageId="m:1")
+    await serving.play()
+    assert built == [second, first]
+    serving.cluster.remove(DEPLOYMENTS, "default", "m")
+    await serving.play()
+    assert built == [second, first, first]
+
+
+async def test_change_of_a_child_by_another_client_is_reverted(serving: OperatorHarness) -> None:
+    spec = {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}
+    serving.cluster.change(DEPLOYMENTS, "default", "m", {"spec": spec})
+    serving.cluster.change(CORE_SERVICES, "default", "m", {"spec": {"type": "NodePort"}})
+    await serving.play()
+    assert (
+        serving.cluster.at(DEPLOYMENTS, "m")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 1
+    )
+    assert serving.cluster.at(CORE_SERVICES, "m")["spec"]["type"] == "ClusterIP"
+
+
+@pytest.mark.parametrize("resource", [DEPLOYMENTS, CORE_SERVICES, SECRETS], ids=lambda r: str(r.plural))
+async def test_taken_name_fails_the_service_until_it_is_free(
+    harness: OperatorHarness, resource: ApiResource
+) -> None:
+    name = "m-keys" if resource == SECRETS else "m"
+    foreign = harness.cluster.put(resource, "default", {"metadata": {"name": name}, "spec": {}})
+    harness.apply(*sample_objects())
+    await harness.play(seconds=60)
+    assert harness.said("Service") == ("m:1", "Failed", "NameTaken")
+    assert f"{resource.kind} {name}" in harness.condition("Service", "Ready")["message"]
+    assert harness.cluster.at(resource, name) == foreign
+    harness.cluster.remove(resource, "default", name)
+    await harness.play(seconds=60)
+    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
+
+
+async def test_service_waits_for_the_children_of_a_deleted_service(serving: OperatorHarness) -> None:
+    serving.cluster.collects = False
+    serving.cluster.remove(CUSTOM_RESOURCES["Service"], "default", "m")
+    serving.apply(service())
+    await serving.play(seconds=20)
+    uid = serving.cluster.at(CUSTOM_RESOURCES["Service"], "m")["metadata"]["uid"]
+    assert serving.status("Service") == UNOBSERVED_STATUS
+    serving.cluster.collects = True
+    serving.cluster.remove(PODS, "default", "none")
+    await serving.play()
+    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert serving.cluster.at(DEPLOYMENTS, "m")["metadata"]["ownerReferences"][0]["uid"] == uid
