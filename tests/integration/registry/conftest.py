@@ -1,4 +1,4 @@
-"""Registries of two makes, with every way to log in, on this machine."""
+"""CNCF Distribution with each kind of authentication, and the registry of crane, on this machine."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from modelyard.oci.registry_config import RegistryAccess
 from modelyard.retry import Retry
 
 KINDS: Final = ("anonymous", "basic", "token", "crane")
-TLS_HOST: Final = "127.0.0.2"  # loopback as plain HTTP is for 127.0.0.1 alone
-# Passwords as bcrypt hashes.
+TLS_HOST: Final = "127.0.0.2"  # the client uses plain HTTP for 127.0.0.1 only
 USERS: Final = {
     "s3cret": "me:$2b$05$abcdefghijklmnopqrstuuLK7U1u6pVRmL7L1BBM2aS35PSZnDXlK\n",
     "rotated": "me:$2b$05$abcdefghijklmnopqrstuua6F24UssnnXeyPXvJlLDMh9NzaVhdeu\n",
 }
+"""Lines of a htpasswd file by the password, of which they contain the bcrypt hash."""
 
 
 @dataclass
-class Running:
-    """A registry that runs; `config` is the dockerconfigjson that its clients read."""
+class RunningRegistry:
+    """A registry process. `config` is the dockerconfigjson of its clients."""
 
     server: Server
     config: Path
     authority: Path | None = None
     users: Path | None = None
     tokens: TokenServer | None = None
-    mounts: bool = True
-    keeps_uploads: bool = True
-    """Over a restart, and after a broken connection."""
+    supports_mounts: bool = True
+    resumes_uploads: bool = True
+    """True if an upload survives a restart of the registry and a broken connection."""
     address: str = ""
     log: list[str] = field(default_factory=list)
 
@@ -56,11 +56,11 @@ class Running:
     def access(self) -> RegistryAccess:
         return RegistryAccess(config=self.config, ca_bundle=self.authority)
 
-    def through(self, proxy: BreakingProxy) -> Running:
-        """The same one by another way."""
-        there = replace(self, address=proxy.address)
-        there.log_in()
-        return there
+    def through(self, proxy: BreakingProxy) -> RunningRegistry:
+        """Return the same registry with the address of a proxy."""
+        proxied = replace(self, address=proxy.address)
+        proxied.log_in()
+        return proxied
 
     def log_in(self, username: str = "me", password: str = "s3cret") -> None:
         auth = base64.b64encode(f"{username}:{password}".encode()).decode()
@@ -74,15 +74,15 @@ class Running:
         return Reference(self.host, name)
 
 
-Start = Callable[..., Running]
+Start = Callable[..., RunningRegistry]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a registry of a kind, with more of distribution's configuration."""
+    """Return a function that starts a registry of a kind, with additional settings of Distribution."""
     stops: list[Callable[[], None]] = []
 
-    def make(kind: str, **settings: dict[str, Any]) -> Running:
+    def make(kind: str, **settings: dict[str, Any]) -> RunningRegistry:
         folder = tmp_path / f"{kind}-{len(stops)}"
         folder.mkdir()
         running = _crane(folder) if kind == "crane" else _distribution(kind, folder, settings)
@@ -98,31 +98,31 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture(params=KINDS)
-def running(request: pytest.FixtureRequest, start: Start) -> Running:
-    """Each kind of registry."""
+def running(request: pytest.FixtureRequest, start: Start) -> RunningRegistry:
+    """Each kind of registry in turn."""
     return start(request.param)
 
 
 @pytest.fixture
-def proxied(running: Running) -> Iterator[tuple[Running, BreakingProxy]]:
-    """Each kind of registry, by a way that breaks."""
+def proxied(running: RunningRegistry) -> Iterator[tuple[RunningRegistry, BreakingProxy]]:
+    """Each kind of registry in turn, behind a proxy that breaks connections."""
     proxy = BreakingProxy((running.server.host, running.server.port), running.server.host)
     yield running.through(proxy), proxy
     proxy.stop()
 
 
-def _crane(folder: Path) -> Running:
+def _crane(folder: Path) -> RunningRegistry:
     port = free_port()
     command = [program("crane"), "registry", "serve", "--address", f"127.0.0.1:{port}"]
     server = Server(command, port, folder)
-    return Running(server, folder / "config.json", mounts=False, keeps_uploads=False)
+    return RunningRegistry(server, folder / "config.json", supports_mounts=False, resumes_uploads=False)
 
 
-def _distribution(kind: str, folder: Path, more: dict[str, dict[str, Any]]) -> Running:
+def _distribution(kind: str, folder: Path, more: dict[str, dict[str, Any]]) -> RunningRegistry:
     host = TLS_HOST if kind == "token" else "127.0.0.1"
     port = free_port(host)
     server = Server([program("registry"), "serve", "config.yaml"], port, folder, host=host)
-    running = Running(server, folder / "config.json")
+    running = RunningRegistry(server, folder / "config.json")
     storage = {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}}
     settings: dict[str, Any] = {
         "version": 0.1,
@@ -164,16 +164,16 @@ def _tokens(host: str, certificate: Certificate) -> TokenServer:
     return tokens
 
 
-def kept(running: Running, repository: Reference, digest: str) -> bytes:
-    """A blob as the registry keeps it, past our own client."""
+def stored_blob(running: RunningRegistry, repository: Reference, digest: str) -> bytes:
+    """Return a blob of the registry without the client under test."""
     if running.tokens is None:
         return crane(running, "blob", f"{repository}@{digest}")
     (file,) = running.config.parent.glob(f"data/**/blobs/sha256/*/{digest.removeprefix('sha256:')}/data")
     return file.read_bytes()
 
 
-def crane(running: Running, *arguments: str) -> bytes:
-    """What another client says of what was pushed; it refuses token services at private addresses."""
+def crane(running: RunningRegistry, *arguments: str) -> bytes:
+    """Return the output of crane, another client, which refuses token services at private addresses."""
     environment = {"DOCKER_CONFIG": str(running.config.parent), "PATH": "/usr/bin:/bin"}
     command = [program("crane"), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, check=False)

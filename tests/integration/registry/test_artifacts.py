@@ -1,4 +1,4 @@
-"""Models kept as artifacts in real registries."""
+"""Models as OCI artifacts in real registries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from tests.integration.registry.conftest import Running
+from tests.integration.registry.conftest import RunningRegistry
 from tests.support.breaking_proxy import BreakingProxy
 
 from modelyard.backoff import Backoff
@@ -28,8 +28,8 @@ FILES: Final = {"MLmodel": b"flavors: {}", "data/model.pkl": random.Random(3).ra
 EMPTY: Final = "application/vnd.oci.empty.v1+json"
 
 
-def _push(running: Running, *names: str) -> None:
-    """As oras does."""
+def _push(running: RunningRegistry, *names: str) -> None:
+    """Push files like oras does."""
     repository = running.repository("models/artifact")
     with running.client() as registry:
         config = registry.upload_bytes(repository, b"{}")
@@ -51,19 +51,21 @@ def _push(running: Running, *names: str) -> None:
         registry.put_manifest(repository, json.dumps(manifest).encode(), OCI_MANIFEST, tag="1")
 
 
-def _context(running: Running) -> FetchContext:
-    """A build's own settings, which have no credentials for the registry."""
+def _context(running: RunningRegistry) -> FetchContext:
+    """Return the context of a build without credentials for the registry."""
     access = RegistryAccess(ca_bundle=running.authority)
     return FetchContext(access=access, retry=Retry(backoff=Backoff(0.05, 30.0)), log=running.log.append)
 
 
-def _source(running: Running, **more: object) -> Source:
+def _source(running: RunningRegistry, **more: object) -> Source:
     credentials = {".dockerconfigjson": running.config.read_text()}
     url = f"oci://{running.repository('models/artifact')}:1"
     return Source.model_validate({"url": url, "credentials": credentials} | more)
 
 
-def test_a_file_over_a_connection_that_breaks(proxied: tuple[Running, BreakingProxy]) -> None:
+def test_download_is_resumed_after_each_break(
+    proxied: tuple[RunningRegistry, BreakingProxy],
+) -> None:
     running, proxy = proxied
     _push(running, "data/model.pkl")
     proxy.breaks = [5 * MIB, 6 * MIB, 4000, 2 * MIB]
@@ -75,7 +77,7 @@ def test_a_file_over_a_connection_that_breaks(proxied: tuple[Running, BreakingPr
     assert "s3cret" not in "".join(running.log)
 
 
-def test_several_files(running: Running, tmp_path: Path) -> None:
+def test_artifact_with_several_files_is_fetched_as_a_folder(running: RunningRegistry, tmp_path: Path) -> None:
     _push(running, *FILES)
     source, folder = _source(running, unpack=True), tmp_path / "fetched"
     folder.mkdir()
@@ -84,9 +86,9 @@ def test_several_files(running: Running, tmp_path: Path) -> None:
     assert {name: (fetched.path / name).read_bytes() for name in FILES} == FILES
 
 
-def test_credentials_are_needed(running: Running) -> None:
+def test_missing_credentials_of_a_source_are_forbidden(running: RunningRegistry) -> None:
     if running.users is None and running.tokens is None:
-        pytest.skip("this registry is open to all")
+        pytest.skip("the registry requires no credentials")
     _push(running, "MLmodel")
     with pytest.raises(SourceForbiddenError, match="there are no credentials"):
         open_stream(

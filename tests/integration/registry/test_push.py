@@ -1,4 +1,4 @@
-"""What is pushed arrives in real registries, whatever happens on the way."""
+"""Pushes to real registries, with breaks and restarts on the way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import pytest
-from tests.integration.registry.conftest import KINDS, Running, Start, crane, kept
+from tests.integration.registry.conftest import KINDS, RunningRegistry, Start, crane, stored_blob
 from tests.support.breaking_proxy import BreakingProxy
 
 from modelyard.oci import (
@@ -39,23 +39,23 @@ def _digest(content: bytes) -> str:
 
 @dataclass
 class Content:
-    """Bytes in chunks, and something that happens before the chunk at a place is read the first time."""
+    """A ReadableAt that calls `action` before the first read of the chunk at the offset `action_at`."""
 
     body: bytes = BODY
-    happens_at: int = -1
-    happening: Callable[[], None] = lambda: None
+    action_at: int = -1
+    action: Callable[[], None] = lambda: None
     size: int | None = None
-    opened: list[int] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
 
     def open(self, offset: int) -> Iterator[bytes]:
-        self.opened.append(offset)
+        self.offsets.append(offset)
         for start in range(offset, len(self.body), MIB):
-            if self.happens_at in range(start, start + MIB) and len(self.opened) == 1:
-                self.happening()
+            if self.action_at in range(start, start + MIB) and len(self.offsets) == 1:
+                self.action()
             yield self.body[start : start + MIB]
 
 
-def test_blobs(running: Running) -> None:
+def test_uploaded_blobs_are_stored(running: RunningRegistry) -> None:
     repository = running.repository("models/a")
     with running.client() as registry:
         assert registry.upload(repository, Content()) == Blob(_digest(BODY), len(BODY))
@@ -65,19 +65,19 @@ def test_blobs(running: Running) -> None:
         assert registry.has_blob(repository, _digest(BODY))
         assert not registry.has_blob(repository, _digest(b"elsewhere"))
         assert registry.blob_bytes(repository, _digest(CONFIG)) == CONFIG
-    assert kept(running, repository, _digest(BODY)) == BODY
+    assert stored_blob(running, repository, _digest(BODY)) == BODY
 
 
-def test_a_mount_or_its_refusal(running: Running) -> None:
+def test_mount_succeeds_if_the_registry_supports_it(running: RunningRegistry) -> None:
     source, target = running.repository("models/a"), running.repository("models/b")
     with running.client() as registry:
         registry.upload_bytes(source, CONFIG)
-        assert registry.mount_blob(target, _digest(CONFIG), source.repository) == running.mounts
+        assert registry.mount_blob(target, _digest(CONFIG), source.repository) == running.supports_mounts
         assert not registry.mount_blob(target, _digest(BODY), source.repository)
         assert not registry.mount_blob(target, _digest(CONFIG), "models/none")
 
 
-def test_a_connection_that_breaks_again_and_again(proxied: tuple[Running, BreakingProxy]) -> None:
+def test_upload_and_copy_are_resumed_after_each_break(proxied: tuple[RunningRegistry, BreakingProxy]) -> None:
     running, proxy = proxied
     repository = running.repository("models/a")
     proxy.breaks = [10 * MIB, 7 * MIB, 100_000, 3 * MIB]
@@ -87,30 +87,30 @@ def test_a_connection_that_breaks_again_and_again(proxied: tuple[Running, Breaki
         proxy.breaks = [30 * MIB, 1000]
         registry.copy_blob(repository, running.repository("models/b"), _digest(BODY), len(BODY))
     assert proxy.broken == 6
-    assert (content.opened[1] > 0) == running.keeps_uploads
-    assert kept(running, running.repository("models/b"), _digest(BODY)) == BODY
+    assert (content.offsets[1] > 0) == running.resumes_uploads
+    assert stored_blob(running, running.repository("models/b"), _digest(BODY)) == BODY
 
 
-def test_a_registry_that_is_killed_in_the_middle(running: Running) -> None:
-    def happening() -> None:
+def test_upload_continues_after_a_restart_of_the_registry(running: RunningRegistry) -> None:
+    def action() -> None:
         running.server.kill()
         running.server.start()
 
     repository = running.repository("models/a")
-    content = Content(happens_at=25 * MIB, happening=happening)
+    content = Content(action_at=25 * MIB, action=action)
     with running.client() as registry:
         assert registry.upload(repository, content).digest == _digest(BODY)
-        assert len(content.opened) == 2
-    assert (content.opened[1] > 0) == running.keeps_uploads
+        assert len(content.offsets) == 2
+    assert (content.offsets[1] > 0) == running.resumes_uploads
 
 
-def test_a_registry_that_stays_away(running: Running) -> None:
-    content = Content(happens_at=5 * MIB, happening=running.server.kill)
+def test_upload_fails_if_the_registry_stays_down(running: RunningRegistry) -> None:
+    content = Content(action_at=5 * MIB, action=running.server.kill)
     with running.client() as registry, pytest.raises(RegistryUnavailableError, match="cannot be reached"):
         registry.upload(running.repository("models/a"), content)
 
 
-def test_nothing_is_left_of_what_failed(start: Start) -> None:
+def test_failed_upload_is_cancelled(start: Start) -> None:
     running = start("token")
     with running.client() as registry, pytest.raises(BlobDigestMismatchError):
         registry.upload(running.repository("models/a"), Content(), digest=_digest(b"other"))
@@ -128,7 +128,7 @@ def _layer(name: str, content: bytes) -> bytes:
 
 
 def _image(registry: RegistryClient, repository: Reference, tag: str) -> tuple[bytes, str]:
-    """An image of one layer, as another client understands it; its manifest and its digest."""
+    """Push an image of one layer, and return its manifest and its digest."""
     tar = _layer("model", BODY[:MIB])
     layer = registry.upload(repository, Content(gzip.compress(tar, mtime=0)))
     root = {"type": "layers", "diff_ids": [_digest(tar)]}
@@ -146,7 +146,7 @@ def _image(registry: RegistryClient, repository: Reference, tag: str) -> tuple[b
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "token"])
-def test_an_image_that_another_client_validates(start: Start, kind: str) -> None:
+def test_image_is_valid_for_another_client(start: Start, kind: str) -> None:
     running = start(kind)
     repository = running.repository("models/image")
     with running.client() as registry:
@@ -156,16 +156,16 @@ def test_an_image_that_another_client_validates(start: Start, kind: str) -> None
     crane(running, "validate", "--remote", f"{repository}:1")
 
 
-def test_referrers_tags_and_repositories(running: Running) -> None:
+def test_referrers_tags_and_repositories_are_listed(running: RunningRegistry) -> None:
     repository = running.repository("models/image")
     with running.client() as registry:
         body, digest = _image(registry, repository, "1")
         registry.upload_bytes(repository, b"{}")
-        kinds = ("application/vnd.cyclonedx+json", "application/vnd.in-toto+json")
-        bodies = [_referrer(kind, digest, len(body)) for kind in kinds]
+        types = ("application/vnd.cyclonedx+json", "application/vnd.in-toto+json")
+        bodies = [_referrer(name, digest, len(body)) for name in types]
         registry.put_referrers(repository, bodies, OCI_MANIFEST)
-        assert {item["artifactType"] for item in registry.referrers(repository, digest)} == set(kinds)
-        (found,) = registry.referrers(repository, digest, kinds[0])
+        assert {item["artifactType"] for item in registry.referrers(repository, digest)} == set(types)
+        (found,) = registry.referrers(repository, digest, types[0])
         manifest, _ = registry.manifest(repository.at(found["digest"]))
         assert manifest["subject"]["digest"] == digest
         assert registry.referrers(repository, _digest(b"none")) == []
@@ -174,12 +174,12 @@ def test_referrers_tags_and_repositories(running: Running) -> None:
         assert list(registry.repositories(running.host)) == ["models/image"]
 
 
-def _referrer(kind: str, digest: str, size: int) -> bytes:
+def _referrer(artifact_type: str, digest: str, size: int) -> bytes:
     empty = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": _digest(b"{}"), "size": 2}
     manifest = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
-        "artifactType": kind,
+        "artifactType": artifact_type,
         "config": empty,
         "layers": [empty],
         "subject": {"mediaType": OCI_MANIFEST, "digest": digest, "size": size},
@@ -187,7 +187,7 @@ def _referrer(kind: str, digest: str, size: int) -> bytes:
     return json.dumps(manifest).encode()
 
 
-def test_a_long_list_comes_in_pages(start: Start) -> None:
+def test_all_pages_of_a_long_list_are_read(start: Start) -> None:
     running = start("anonymous", catalog={"maxentries": 2})
     names = [f"models/{name}" for name in "abcde"]
     with running.client() as registry:
@@ -196,7 +196,7 @@ def test_a_long_list_comes_in_pages(start: Start) -> None:
         assert list(registry.repositories(running.host)) == names
 
 
-def test_deletion(running: Running) -> None:
+def test_deleted_manifest_is_gone(running: RunningRegistry) -> None:
     repository = running.repository("models/image")
     with running.client() as registry:
         _, digest = _image(registry, repository, "1")
@@ -206,14 +206,14 @@ def test_deletion(running: Running) -> None:
             registry.manifest(repository.at(digest))
 
 
-def test_deletion_that_is_switched_off(start: Start) -> None:
+def test_disabled_deletion_is_reported(start: Start) -> None:
     running = start("anonymous", storage={"delete": {"enabled": False}})
     with running.client() as registry:
         _, digest = _image(registry, running.repository("models/image"), "1")
         assert not registry.delete_manifest(running.repository("models/image"), digest)
 
 
-def test_a_copy_from_one_make_to_the_other(start: Start) -> None:
+def test_blob_is_copied_between_registries(start: Start) -> None:
     source, target = start("token"), start("crane")
     blob = Blob(_digest(BODY), len(BODY))
     with source.client() as registry:
