@@ -21,6 +21,7 @@ from modelyard.kube.types import (
     SECRETS,
     ApiResource,
     Json,
+    Key,
 )
 from modelyard.resources import serving as service_children
 from modelyard.settings import ScoringSettings
