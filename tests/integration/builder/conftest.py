@@ -47,7 +47,7 @@ def run(body):
 
 
 @dataclass(frozen=True)
-class Ran:
+class FinishedBuild:
     """A build that has ended."""
 
     code: int
@@ -110,10 +110,12 @@ class Builds:
             finally:
                 process.kill()
 
-    def run(self, request: BuildRequest, *, umask: int = -1, **environment: str) -> Ran:
+    def run(self, request: BuildRequest, *, umask: int = -1, **environment: str) -> FinishedBuild:
         with self.started(request, umask=umask, **environment) as (process, termination_log):
             log, _ = process.communicate()
-        return Ran(process.returncode, log, BuildResult.model_validate_json(termination_log.read_bytes()))
+        return FinishedBuild(
+            process.returncode, log, BuildResult.model_validate_json(termination_log.read_bytes())
+        )
 
 
 @pytest.fixture
