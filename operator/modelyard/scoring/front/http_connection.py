@@ -3,8 +3,8 @@
 Own code instead of uvicorn's. uvicorn gives each request a task and a chain of awaits, which costs two thirds
 of the throughput (docs/scoring.md). It also has no limits for slow clients, headers or refused bodies.
 
-A connection reads requests and answers them in order, one at a time. `ConnectionState` is the part of a
-request that it reads:
+A connection reads requests and answers them in order, one at a time. `ConnectionState` is the part of a request that it
+reads:
 
     state     event                                                      next state
     --------  ---------------------------------------------------------  ----------
@@ -81,6 +81,20 @@ class Flow(Enum):
     THROTTLED = auto()
 
 
+# Python 3.11 takes 0.1 µs to get a member from its Enum class, and a request needs eight: these names take
+# 0.01 µs.
+_IDLE: Final = ConnectionState.IDLE
+_HEAD: Final = ConnectionState.HEAD
+_BODY: Final = ConnectionState.BODY
+_REFUSING: Final = ConnectionState.REFUSING
+_CLOSING: Final = ConnectionState.CLOSING
+_OPEN: Final = Flow.OPEN
+_FULL: Final = Flow.FULL
+_THROTTLED: Final = Flow.THROTTLED
+
+_DISCARDING: Final = (_REFUSING, _CLOSING)
+
+
 class Application(Protocol):
     """The server behind all connections."""
 
@@ -121,8 +135,8 @@ class HttpConnection(asyncio.Protocol):
         self._application = application
         self._transport = _UNCONNECTED
         self._parser = RequestParser(self)
-        self._state = ConnectionState.IDLE
-        self._flow = Flow.OPEN
+        self._state: ConnectionState = _IDLE
+        self._flow: Flow = _OPEN
         self._requests: list[HttpRequest] = []
         """Requests without a response whose headers are complete, oldest first."""
         self._advancing = False
@@ -154,37 +168,39 @@ class HttpConnection(asyncio.Protocol):
         waiting = any(request.complete for request in self._requests)
         for request in self._requests:
             request.keep_alive = False
-        return waiting and self._state is not ConnectionState.CLOSING
+        return waiting and self._state is not _CLOSING
 
     def data_received(self, data: bytes) -> None:
         """Parse the bytes, unless no more input is expected."""
         self._read_at = self._application.now
-        if self._state is ConnectionState.CLOSING:
-            self._discardable_bytes -= len(data)
-            if self._discardable_bytes < 0:
-                self._transport.abort()
-            return
-        if self._state is ConnectionState.REFUSING:
+        if self._state in _DISCARDING:
+            self._discard(data)
             return
         refusal = self._parser.feed(data)
-        if refusal is None and self._state is ConnectionState.HEAD:
+        if refusal is None and self._state is _HEAD:
             refusal = self._parser.check_head_size(data)
         if refusal is not None:
             self._refuse_input(refusal)
-        if len(self._requests) > PIPELINED_REQUESTS and self._flow is Flow.OPEN:
-            self._flow = Flow.FULL
+        if len(self._requests) > PIPELINED_REQUESTS and self._flow is _OPEN:
+            self._flow = _FULL
             self._transport.pause_reading()
+
+    def _discard(self, data: bytes) -> None:
+        if self._state is _CLOSING:
+            self._discardable_bytes -= len(data)
+            if self._discardable_bytes < 0:
+                self._transport.abort()
 
     # --- called by the parser
 
     def begin_request(self) -> HttpRequest:
         """Return an empty request: its first byte has arrived."""
-        self._state = ConnectionState.HEAD
+        self._state = _HEAD
         return HttpRequest(self, self._application.now)
 
     def receive_head(self, request: HttpRequest, refusal: HttpResponse | None) -> None:
         """Check the request, and answer it at once if that needs no body."""
-        self._state = ConnectionState.BODY
+        self._state = _BODY
         refusal = refusal or self._application.admit(request)
         if refusal is not None:
             self._refuse(request, refusal)
@@ -209,7 +225,7 @@ class HttpConnection(asyncio.Protocol):
 
     def finish_request(self, request: HttpRequest) -> None:
         """Dispatch the request when its turn comes."""
-        self._state = ConnectionState.IDLE
+        self._state = _IDLE
         request.complete = True
         self._advance()
 
@@ -227,10 +243,10 @@ class HttpConnection(asyncio.Protocol):
         self._application.release(request)
         if not keep_alive:
             self._close()
-        elif response.throttles and not self._requests and self._flow is not Flow.THROTTLED:
+        elif response.throttles and not self._requests and self._flow is not _THROTTLED:
             self._throttle()
         else:
-            if self._flow is Flow.FULL:
+            if self._flow is _FULL:
                 self._reopen()
             if self._requests:
                 self._advance()
@@ -243,9 +259,7 @@ class HttpConnection(asyncio.Protocol):
         if self._advancing:
             return
         self._advancing = True
-        while (
-            self._requests and not self._requests[0].dispatched and self._state is not ConnectionState.CLOSING
-        ):
+        while self._requests and not self._requests[0].dispatched and self._state is not _CLOSING:
             request = self._requests[0]
             if request.complete:
                 request.dispatched = True
@@ -271,9 +285,9 @@ class HttpConnection(asyncio.Protocol):
 
     def _refuse_input(self, refusal: HttpResponse) -> None:
         """Make the refusal the last response: further input cannot be parsed."""
-        if self._state is ConnectionState.CLOSING:
+        if self._state is _CLOSING:
             return
-        self._state = ConnectionState.REFUSING
+        self._state = _REFUSING
         request = self._parser.stop() or HttpRequest(self, self._application.now)
         self._refuse(request, refusal)
         request.complete = True
@@ -285,22 +299,22 @@ class HttpConnection(asyncio.Protocol):
     # --- flow control
 
     def _throttle(self) -> None:
-        if self._flow is Flow.OPEN:
+        if self._flow is _OPEN:
             self._transport.pause_reading()
-        self._flow = Flow.THROTTLED
+        self._flow = _THROTTLED
         self._application.throttle(self)
 
     def resume_reading(self) -> None:
         """End the pause that follows a response that throttles."""
-        if self._flow is Flow.THROTTLED:
-            self._flow = Flow.FULL
+        if self._flow is _THROTTLED:
+            self._flow = _FULL
             self._read_at = self._application.now
             self._reopen()
 
     def _reopen(self) -> None:
         """Read again if few enough requests wait."""
         if len(self._requests) <= PIPELINED_REQUESTS and not self._transport.is_closing():
-            self._flow = Flow.OPEN
+            self._flow = _OPEN
             self._transport.resume_reading()
 
     # --- the end of the connection
@@ -308,15 +322,13 @@ class HttpConnection(asyncio.Protocol):
     @property
     def is_receiving(self) -> bool:
         """Return True if a request has arrived in part, or waits for its turn."""
-        if self._state in (ConnectionState.HEAD, ConnectionState.BODY):
+        if self._state in (_HEAD, _BODY):
             return True
-        return self._state is not ConnectionState.CLOSING and any(
-            not request.dispatched for request in self._requests
-        )
+        return self._state is not _CLOSING and any(not request.dispatched for request in self._requests)
 
     def close_if_idle(self) -> None:
         """Close a connection without requests, while the server drains."""
-        if self._state is ConnectionState.IDLE and not self._requests:
+        if self._state is _IDLE and not self._requests:
             self._close()
 
     def check_time_limits(self, now: float) -> None:
@@ -328,13 +340,13 @@ class HttpConnection(asyncio.Protocol):
             self._transport.abort()
             return
         receiving = self._parser.request
-        if self._state is ConnectionState.CLOSING:
+        if self._state is _CLOSING:
             if now > self._close_at:
                 self._transport.close()
-        elif self._state is ConnectionState.HEAD and receiving is not None:
+        elif self._state is _HEAD and receiving is not None:
             if now - receiving.began_at > HEAD_SECONDS:
                 self._refuse_input(HEAD_TOO_SLOW)
-        elif self._state is ConnectionState.BODY and receiving is not None:
+        elif self._state is _BODY and receiving is not None:
             self._check_body(receiving, now)
         elif not self._requests and now - self._read_at > KEEP_ALIVE_SECONDS:
             self._close()
@@ -355,13 +367,13 @@ class HttpConnection(asyncio.Protocol):
     def _close(self) -> None:
         """Close the write side, and discard input within limits until the client closes, too."""
         requests = self._drop_requests()
-        self._state = ConnectionState.CLOSING
+        self._state = _CLOSING
         self._close_at = self._application.now + CLOSING_SECONDS
         self._discardable_bytes = DISCARDED_BODIES * self._application.max_body_bytes
         for request in requests:
             self._application.release(request)
-        if self._flow is not Flow.OPEN:
-            self._flow = Flow.OPEN
+        if self._flow is not _OPEN:
+            self._flow = _OPEN
             self._transport.resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
