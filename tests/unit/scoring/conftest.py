@@ -1,30 +1,25 @@
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.unit.scoring.running import ScoringProcess, scoring_process, until
-
-from modelyard.contract.scoring_runtime import PACKAGE, runtime_files
+from tests.support.scoring_runtime import copy_runtime
+from tests.unit.scoring.scoring_process import ScoringProcess, scoring_process, until
 
 Serve = Callable[..., ScoringProcess]
 
 
 @pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The runtime's folder as it is in an image: only the modules of modelyard that an image has."""
+    """Return a folder with the runtime as an image has it."""
     root = tmp_path_factory.mktemp("runtime")
-    for name in runtime_files():
-        module = root / "modelyard" / name
-        module.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(PACKAGE / name, module)
+    copy_runtime(root)
     return root
 
 
 @pytest.fixture
 def serve(tmp_path: Path, runtime: Path) -> Iterator[Serve]:
-    """Starts scoring processes of one test: serve(driver, wait_ready=True, VARIABLE="value")."""
+    """Return a function that starts scoring processes: serve(driver, wait_ready=True, VARIABLE="value")."""
     with contextlib.ExitStack() as stack:
 
         def start(driver: str, *, wait_ready: bool = True, **environment: str) -> ScoringProcess:
@@ -40,7 +35,7 @@ def serve(tmp_path: Path, runtime: Path) -> Iterator[Serve]:
 def serve_module(
     tmp_path_factory: pytest.TempPathFactory, runtime: Path
 ) -> Iterator[Callable[..., ScoringProcess]]:
-    """As serve, for one process that the tests of a module share."""
+    """Return a function like serve, for one process that the tests of a module share."""
     with contextlib.ExitStack() as stack:
 
         def start(driver: str, environment: Mapping[str, str] | None = None) -> ScoringProcess:
@@ -58,7 +53,7 @@ folder = pathlib.Path(os.environ["TEST_FOLDER"])
 def init():
     pass
 def run(data):
-    # "name": says that it has begun, and spins in Python code until the test opens the gate
+    # touches begun-NAME, then spins in Python code until the test opens the gate
     if data:
         (folder / f"begun-{data}").touch()
         while not (folder / f"open-{data}").exists():
@@ -68,7 +63,7 @@ def run(data):
 
 
 class Gates:
-    """Holds run() calls of GATED_DRIVER where the test wants them."""
+    """Gates at which run() calls of GATED_DRIVER wait until a test opens them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""What the bench of scoring says and asks beside its figures."""
+"""The table and the exit code of the scoring benchmark."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tests.bench import machine
 from tests.bench.scoring.__main__ import exit_code, table
 
 
-def test_a_table_tells_what_it_was_measured_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_table_names_cores_cpu_and_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU\n")
     monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr("tests.bench.scoring.__main__.SERVERS", ())
@@ -15,7 +15,9 @@ def test_a_table_tells_what_it_was_measured_on(monkeypatch: pytest.MonkeyPatch, 
     assert any(" cores of Some CPU, commit " in line for line in table({}, {}, {}, {}, 1))
 
 
-def test_a_cpu_without_a_name_is_its_kind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_cpu_without_model_name_is_named_by_its_architecture(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "cpuinfo").write_text("processor\t: 0\n")
     monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
@@ -24,6 +26,6 @@ def test_a_cpu_without_a_name_is_its_kind(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 @pytest.mark.parametrize(("worst", "code"), [(99.0, 0), (101.0, 1)])
-def test_a_slow_probe_fails_the_bench(worst: float, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_slow_probe_fails_the_bench(worst: float, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code([1.0, worst, 1.0]) == code
     assert ("101 ms" in capsys.readouterr().err) is bool(code)

@@ -1,24 +1,30 @@
 """From SIGTERM to exit code 0: no accepted request is lost, no connection is reset."""
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from tests.unit.scoring.conftest import GATED_DRIVER, Gates
-from tests.unit.scoring.running import Answer, ScoringProcess, ask_on, read_answer, send_request, until
+from tests.unit.scoring.scoring_process import (
+    Response,
+    ScoringProcess,
+    read_response,
+    request_on,
+    send_request,
+    until,
+)
 
 ECHO = "def init(): pass\ndef run(data): return data\n"
 
 
 def draining(scoring: ScoringProcess) -> bool:
-    return scoring.ask("GET", "/ready").body == b"Draining"
+    return scoring.request("GET", "/ready").body == b"Draining"
 
 
-def test_accepted_requests_finish(serve, gates: Gates) -> None:
+def test_accepted_requests_finish_during_the_drain(serve, gates: Gates) -> None:
     scoring = serve(GATED_DRIVER, MODELYARD_MAX_CONCURRENT_REQUESTS="2", MODELYARD_QUEUE_TIMEOUT_MS="60000")
     with scoring.connection() as kept, scoring.connection() as running, scoring.connection() as sending:
-        assert ask_on(kept, "POST", "/score", b"").headers.get("connection") is None
+        assert request_on(kept, "POST", "/score", b"").headers.get("connection") is None
         send_request(running, "POST", "/score", b"one")
         gates.wait_begun("one")
         sending.sendall(b"POST /score HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nth")
@@ -26,22 +32,22 @@ def test_accepted_requests_finish(serve, gates: Gates) -> None:
         scoring.terminate()
         until(lambda: draining(scoring), "draining")
 
-        on_kept = ask_on(kept, "POST", "/score", b"")
+        on_kept = request_on(kept, "POST", "/score", b"")
         sending.sendall(b"ree")
         gates.wait_begun("three")
         gates.open("three")
-        on_sending = read_answer(sending)
+        on_sending = read_response(sending)
         gates.open("one")
-        on_running = read_answer(running)
+        on_running = read_response(running)
 
-        assert [answer.status for answer in (on_kept, on_sending, on_running)] == [200, 200, 200]
-        assert {answer.headers["connection"] for answer in (on_kept, on_sending, on_running)} == {"close"}
+        assert [response.status for response in (on_kept, on_sending, on_running)] == [200, 200, 200]
+        assert {response.headers["connection"] for response in (on_kept, on_sending, on_running)} == {"close"}
         assert on_running.json() == "scored one"
         assert [connection.recv(1) for connection in (kept, sending, running)] == [b"", b"", b""]
     assert scoring.exit_code() == 0
 
 
-def test_a_long_run_finishes_after_the_port_is_closed(serve, gates: Gates) -> None:
+def test_long_run_finishes_after_the_port_is_closed(serve, gates: Gates) -> None:
     scoring = serve(GATED_DRIVER)
 
     with scoring.connection() as running:
@@ -50,7 +56,7 @@ def test_a_long_run_finishes_after_the_port_is_closed(serve, gates: Gates) -> No
         scoring.terminate()
         until(lambda: not scoring.is_listening(), "the port to close")
         gates.open("one")
-        assert read_answer(running).json() == "scored one"
+        assert read_response(running).json() == "scored one"
     assert scoring.exit_code() == 0
 
 
@@ -58,26 +64,26 @@ def test_idle_connections_are_closed_without_a_reset(serve) -> None:
     scoring = serve(ECHO)
 
     with scoring.connection() as used, scoring.connection() as unused:
-        ask_on(used, "POST", "/score", b"x")
+        request_on(used, "POST", "/score", b"x")
         scoring.terminate()
         assert scoring.exit_code() == 0
         assert (used.recv(1), unused.recv(1)) == (b"", b"")
 
 
-def test_the_drain_time_is_an_upper_bound(serve, gates: Gates) -> None:
+def test_request_that_outlasts_the_drain_time_gets_503(serve, gates: Gates) -> None:
     scoring = serve(GATED_DRIVER, MODELYARD_DRAIN_SECONDS="2")
 
     with scoring.connection() as running:
         send_request(running, "POST", "/score", b"one")
         gates.wait_begun("one")
         scoring.terminate()
-        answer = read_answer(running)
+        response = read_response(running)
 
-    assert (answer.status, answer.message) == (503, "Shutting down: the time for draining is over.")
+    assert (response.status, response.message) == (503, "Shutting down: the time for draining is over.")
     assert scoring.exit_code() == 0
 
 
-def test_a_thread_of_the_driver_does_not_keep_the_process(serve) -> None:
+def test_thread_of_the_driver_does_not_keep_the_process(serve) -> None:
     init = "def init(): threading.Thread(target=threading.Event().wait, daemon=False).start()\n"
     scoring = serve("import threading\n" + init + "def run(data): return data\n", MODELYARD_DRAIN_SECONDS="2")
 
@@ -86,13 +92,12 @@ def test_a_thread_of_the_driver_does_not_keep_the_process(serve) -> None:
     assert scoring.exit_code() == 0
 
 
-def test_a_signal_before_the_server_is_loaded(serve) -> None:
-    """As soon as there is a worker; the front takes longer to load than to start it."""
+def test_signal_before_the_server_is_loaded_ends_the_process(serve) -> None:
+    """The front starts a worker before it loads the server: the worker's start is the right moment."""
     scoring = serve(ECHO, wait_ready=False)
     pid = scoring.process.pid
     children = Path(f"/proc/{pid}/task/{pid}/children")
-    while not children.read_text():
-        time.sleep(0.0005)
+    until(children.read_text, "the worker process", poll_seconds=0.0005)
 
     scoring.terminate()
 
@@ -112,21 +117,21 @@ def test_exit_handlers_of_the_driver_run(serve, wait_ready: bool) -> None:
     assert "goodbye" in scoring.log.splitlines()
 
 
-def test_no_request_is_lost_under_load(serve) -> None:
-    """Clients on kept connections that do not come back after a close: traffic has moved away."""
+def test_drain_under_load_loses_no_request(serve) -> None:
+    """Clients on open connections that do not return after a close, as when traffic has moved away."""
     scoring = serve(ECHO, MODELYARD_QUEUE_TIMEOUT_MS="60000")
     lock = threading.Lock()
-    answers: list[Answer] = []
+    responses: list[Response] = []
     failures: list[Exception] = []
 
     def client() -> None:
         try:
             with scoring.connection() as connection:
                 while True:
-                    answer = ask_on(connection, "POST", "/score", b"x" * 1000)
+                    response = request_on(connection, "POST", "/score", b"x" * 1000)
                     with lock:
-                        answers.append(answer)
-                    if answer.headers.get("connection") == "close":
+                        responses.append(response)
+                    if response.headers.get("connection") == "close":
                         return
         except Exception as error:
             failures.append(error)
@@ -134,11 +139,11 @@ def test_no_request_is_lost_under_load(serve) -> None:
     clients = [threading.Thread(target=client) for _ in range(8)]
     for thread in clients:
         thread.start()
-    until(lambda: len(answers) > 200, "load")
+    until(lambda: len(responses) > 200, "load")
     scoring.terminate()
     for thread in clients:
         thread.join()
 
     assert failures == []
-    assert {answer.status for answer in answers} == {200}
+    assert {response.status for response in responses} == {200}
     assert scoring.exit_code() == 0

@@ -1,4 +1,4 @@
-"""The driver's process: what it sees, what it may do, and what becomes of it."""
+"""Worker processes: their environment, crashes, time limits and end."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.scoring.conftest import GATED_DRIVER, Gates
-from tests.unit.scoring.running import read_answer, send_request, until
+from tests.unit.scoring.scoring_process import read_response, send_request, until
 
 ECHO = "def init(): pass\ndef run(data): return data\n"
 
@@ -62,11 +62,15 @@ def test_probes_answer_while_a_c_call_holds_the_gil(serve, tmp_path: Path) -> No
         send_request(busy, "POST", "/score", b"3600")
         until((tmp_path / "begun").exists, "run() to begin")
 
-        assert [scoring.ask("GET", path).status for path in ("/", "/ready", "/metrics")] == [200, 200, 200]
+        assert [scoring.request("GET", path).status for path in ("/", "/ready", "/metrics")] == [
+            200,
+            200,
+            200,
+        ]
 
 
-def test_the_driver_may_have_other_versions_of_the_servers_packages(serve, tmp_path: Path) -> None:
-    """And modules that are called as the runtime's own."""
+def test_driver_has_its_own_versions_of_the_fronts_packages(serve, tmp_path: Path) -> None:
+    """The same for modules with the names of the runtime's modules."""
     app = tmp_path / "app"
     app.mkdir()
     for name in ("uvloop", "httptools"):
@@ -82,7 +86,7 @@ def test_the_driver_may_have_other_versions_of_the_servers_packages(serve, tmp_p
     assert scoring.score(b"").json() == ["0.0.1", "0.0.1", "keys", "settings"]
 
 
-def test_the_driver_has_nothing_of_the_server(serve, runtime: Path) -> None:
+def test_driver_cannot_import_the_runtimes_packages(serve, runtime: Path) -> None:
     driver = "import sys\ndef init(): pass\ndef run(data): return [sys.path, sorted(sys.modules)]\n"
     scoring = serve(driver)
 
@@ -92,7 +96,7 @@ def test_the_driver_has_nothing_of_the_server(serve, runtime: Path) -> None:
     assert not {"asyncio", "uvloop", "httptools", "modelyard.scoring.front.server"} & set(modules)
 
 
-def test_a_crash_costs_the_request_and_the_worker_comes_back(serve) -> None:
+def test_crash_fails_its_request_and_worker_is_restarted(serve) -> None:
     scoring = serve(CRASHES, MODELYARD_QUEUE_TIMEOUT_MS="20000")
     first, _ = scoring.score(b"").json()
 
@@ -102,20 +106,20 @@ def test_a_crash_costs_the_request_and_the_worker_comes_back(serve) -> None:
     assert crashed.headers["x-ms-run-function-failed"] == "True"
     second, data = scoring.score(b"next").json()
     assert (second != first, data) == (True, "next")
-    assert "modelyard_scoring_worker_restarts_total 1" in scoring.ask("GET", "/metrics").body.decode()
+    assert "modelyard_scoring_worker_restarts_total 1" in scoring.request("GET", "/metrics").body.decode()
 
 
-def test_what_waits_behind_a_crash_is_scored_by_the_next_worker(serve) -> None:
+def test_requests_behind_a_crash_are_scored_by_the_next_worker(serve) -> None:
     scoring = serve(CRASHES, MODELYARD_QUEUE_TIMEOUT_MS="20000")
 
     with ThreadPoolExecutor(12) as pool:
         bodies = [b"a"] * 5 + [b"crash"] + [b"b"] * 5
-        statuses = [answer.status for answer in pool.map(scoring.score, bodies)]
+        statuses = [response.status for response in pool.map(scoring.score, bodies)]
 
     assert statuses == [200] * 5 + [500] + [200] * 5
 
 
-def test_a_stuck_run_is_ended_and_says_where_it_was(serve, tmp_path: Path) -> None:
+def test_stuck_run_is_killed_and_its_stack_is_logged(serve, tmp_path: Path) -> None:
     scoring = serve(HOLDS_THE_GIL, SCORING_TIMEOUT_MS="300")
 
     late = scoring.score(b"3600")
@@ -125,33 +129,33 @@ def test_a_stuck_run_is_ended_and_says_where_it_was(serve, tmp_path: Path) -> No
     assert 'driver.py", line 8 in run' in scoring.log
 
 
-def test_a_stuck_driver_is_not_ready_but_alive(serve, gates: Gates) -> None:
+def test_stuck_driver_is_alive_and_not_ready(serve, gates: Gates) -> None:
     scoring = serve(GATED_DRIVER, MODELYARD_STUCK_SECONDS="1")
     with scoring.connection() as busy:
         send_request(busy, "POST", "/score", b"one")
         gates.wait_begun("one")
 
-        until(lambda: scoring.ask("GET", "/ready").status == 503, "not ready")
-        assert scoring.ask("GET", "/").status == 200
+        until(lambda: scoring.request("GET", "/ready").status == 503, "not ready")
+        assert scoring.request("GET", "/").status == 200
         gates.open("one")
         until(scoring.is_ready, "ready again")
 
 
-def test_a_stuck_driver_is_ready_again_with_another_worker(serve, gates: Gates) -> None:
+def test_replaced_worker_makes_a_stuck_process_ready_again(serve, gates: Gates) -> None:
     scoring = serve(GATED_DRIVER, MODELYARD_STUCK_SECONDS="1", SCORING_TIMEOUT_MS="3000")
     with scoring.connection() as busy:
         send_request(busy, "POST", "/score", b"one")
         gates.wait_begun("one")
 
-        until(lambda: scoring.ask("GET", "/ready").status == 503, "not ready")
-        assert read_answer(busy).status == 500
+        until(lambda: scoring.request("GET", "/ready").status == 503, "not ready")
+        assert read_response(busy).status == 500
     until(scoring.is_ready, "ready again")
     assert scoring.score(b"").status == 200
-    assert "modelyard_scoring_worker_restarts_total 1" in scoring.ask("GET", "/metrics").body.decode()
+    assert "modelyard_scoring_worker_restarts_total 1" in scoring.request("GET", "/metrics").body.decode()
 
 
 @pytest.mark.parametrize("second_init", ["time.sleep(3600)", "os._exit(1)"], ids=["hangs", "crashes"])
-def test_a_restarted_worker_that_does_not_get_ready_is_restarted_too(serve, second_init: str) -> None:
+def test_restarted_worker_that_does_not_start_is_restarted_again(serve, second_init: str) -> None:
     scoring = serve(
         SECOND_INIT.format(second_init), MODELYARD_INIT_SECONDS="2", MODELYARD_QUEUE_TIMEOUT_MS="20000"
     )
@@ -159,14 +163,13 @@ def test_a_restarted_worker_that_does_not_get_ready_is_restarted_too(serve, seco
     assert scoring.score(b"crash").status == 500
 
     assert scoring.score(b"next").json() == "next"
-    assert scoring.ask("GET", "/").status == 200
+    assert scoring.request("GET", "/").status == 200
     hung = "sleep" in second_init
     assert ("init() has not ended after 2 s" in scoring.log) is hung
     assert ('driver.py", line 9 in init' in scoring.log) is hung
 
 
-def test_a_timeout_ends_only_the_worker_that_is_stuck(serve, gates: Gates) -> None:
-    """In one process, those beside it finish first."""
+def test_other_threads_of_a_stuck_worker_finish_their_requests(serve, gates: Gates) -> None:
     limits = {"MODELYARD_MAX_CONCURRENT_REQUESTS": "2", "SCORING_TIMEOUT_MS": "1500"}
     scoring = serve(GATED_DRIVER, **limits)
     with scoring.connection() as stuck, scoring.connection() as beside:
@@ -182,7 +185,7 @@ def test_a_timeout_ends_only_the_worker_that_is_stuck(serve, gates: Gates) -> No
     until(lambda: scoring.score(b"").status == 200, "another worker")
 
 
-def test_several_workers(serve, gates: Gates) -> None:
+def test_concurrent_requests_run_in_several_workers(serve, gates: Gates) -> None:
     driver = GATED_DRIVER.replace('return "scored " + data', "return os.getpid()")
     scoring = serve(driver, MODELYARD_WORKERS="2")
     with scoring.connection() as first, scoring.connection() as second:
@@ -192,12 +195,12 @@ def test_several_workers(serve, gates: Gates) -> None:
         gates.wait_begun("two")
         gates.open("one")
         gates.open("two")
-        answers = [connection.recv(1000).rpartition(b"\r\n")[2] for connection in (first, second)]
+        responses = [connection.recv(1000).rpartition(b"\r\n")[2] for connection in (first, second)]
 
-    assert len(set(answers)) == 2
+    assert len(set(responses)) == 2
 
 
-def test_the_worker_ends_with_the_front(serve) -> None:
+def test_worker_ends_with_the_front(serve) -> None:
     scoring = serve("import os\ndef init(): pass\ndef run(data): return os.getpid()\n")
     worker = scoring.score(b"").json()
 
@@ -215,7 +218,7 @@ def is_running(pid: int) -> bool:
     return not stat.exists() or ") Z " not in stat.read_text()
 
 
-def test_a_worker_that_holds_the_gil_ends_with_the_front_too(serve, tmp_path: Path) -> None:
+def test_worker_that_holds_the_gil_ends_with_the_front(serve, tmp_path: Path) -> None:
     driver = HOLDS_THE_GIL.replace('"begun").touch()', '"begun").write_text(str(os.getpid()))')
     scoring = serve(driver)
     with scoring.connection() as busy:

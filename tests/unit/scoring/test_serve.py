@@ -12,21 +12,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.unit.scoring.running import until
+from tests.unit.scoring.scoring_process import until
 
 ECHO = "import os\ndef init(): pass\ndef run(data): return [{version}, os.environ.get('AZUREML_MODEL_DIR')]\n"
 
-TOGETHER = """
+WAITS_FOR_ANOTHER_PROCESS = """
 import os, pathlib, time
 here = pathlib.Path(__file__).parent
-def say(name):
+def record(name):
     (here / name).mkdir(exist_ok=True)
     (here / name / str(os.getpid())).touch()
 def init():
-    say("inits")
+    record("inits")
 def run(data):
-    # until it runs in two processes at once
-    say("runs")
+    # waits until it runs in two processes at once
+    record("runs")
     until = time.monotonic() + 20
     while len(list((here / "runs").iterdir())) < 2 and time.monotonic() < until:
         time.sleep(0.01)
@@ -49,16 +49,16 @@ def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 
 def score(port: int, host: str = "127.0.0.1") -> Any:
-    """The answer; None when there is none."""
+    """Return the result of a scoring request, None if no server listens."""
     with (
         suppress(OSError),
-        urllib.request.urlopen(f"http://{host}:{port}/score", b"x", timeout=5) as answer,
+        urllib.request.urlopen(f"http://{host}:{port}/score", b"x", timeout=5) as response,
     ):
-        return json.loads(answer.read())
+        return json.loads(response.read())
     return None
 
 
-def test_it_starts_again_when_the_driver_changes(tmp_path: Path) -> None:
+def test_server_restarts_when_the_driver_changes(tmp_path: Path) -> None:
     driver, model = tmp_path / "score.py", tmp_path / "model.bin"
     model.touch()
     driver.write_text(ECHO.format(version=1))
@@ -66,10 +66,10 @@ def test_it_starts_again_when_the_driver_changes(tmp_path: Path) -> None:
         assert until(lambda: score(port), "the first driver") == [1, str(tmp_path)]
         driver.write_text("def init(: broken")
         driver.write_text(ECHO.format(version=22))
-        assert until(lambda: (said := score(port)) and said[0] == 22, "the second driver")
+        assert until(lambda: (result := score(port)) and result[0] == 22, "the second driver")
 
 
-def test_it_is_for_this_machine_unless_it_is_told_otherwise(tmp_path: Path) -> None:
+def test_server_listens_on_loopback_unless_a_host_is_given(tmp_path: Path) -> None:
     driver = tmp_path / "score.py"
     driver.write_text(ECHO.format(version=1))
     with serving(str(driver), "--no-reload") as (_, port):
@@ -79,9 +79,9 @@ def test_it_is_for_this_machine_unless_it_is_told_otherwise(tmp_path: Path) -> N
         assert until(lambda: score(port, "127.0.0.2"), "the driver at another address")
 
 
-def test_workers_are_processes(tmp_path: Path) -> None:
+def test_workers_option_starts_processes(tmp_path: Path) -> None:
     driver = tmp_path / "score.py"
-    driver.write_text(TOGETHER)
+    driver.write_text(WAITS_FOR_ANOTHER_PROCESS)
     with serving(str(driver), "--no-reload", "--workers", "2") as (_, port):
         until(
             lambda: (tmp_path / "inits").exists() and len(list((tmp_path / "inits").iterdir())) == 2, "init()"
@@ -93,20 +93,20 @@ def test_workers_are_processes(tmp_path: Path) -> None:
     assert len(set(first)) == 2
 
 
-def test_it_waits_when_the_driver_is_broken(tmp_path: Path) -> None:
+def test_broken_driver_is_reported_until_its_file_changes(tmp_path: Path) -> None:
     driver = tmp_path / "score.py"
     driver.write_text("import no_such_module\n")
     with serving(str(driver)) as (process, port):
         assert process.stderr is not None
         lines = iter(process.stderr.readline, "")
-        words = next(line for line in lines if "critical" in line)
-        assert "No module named 'no_such_module'" in words
+        line = next(line for line in lines if "critical" in line)
+        assert "No module named 'no_such_module'" in line
         next(line for line in lines if "waiting for a change" in line)
         driver.write_text(ECHO.format(version=1))
         assert until(lambda: score(port), "the driver")
 
 
-def test_a_signal_ends_it(tmp_path: Path) -> None:
+def test_sigterm_ends_the_command(tmp_path: Path) -> None:
     (tmp_path / "score.py").write_text(ECHO.format(version=1))
     with serving(str(tmp_path / "score.py")) as (process, port):
         until(lambda: score(port), "the driver")
@@ -115,7 +115,7 @@ def test_a_signal_ends_it(tmp_path: Path) -> None:
         assert score(port) is None
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named_in_the_error(tmp_path: Path) -> None:
     with serving(str(tmp_path / "none.py")) as (process, _):
         assert process.wait(20) == 2
         assert process.stderr is not None

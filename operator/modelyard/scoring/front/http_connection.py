@@ -379,11 +379,9 @@ class HttpConnection(asyncio.Protocol):
             self._transport.write_eof()
 
     def _drop_requests(self) -> list[HttpRequest]:
-        """Stop the parser. Return all requests without a response, also the one that is being received."""
+        """Stop the parser. Return the requests without a response whose headers are complete."""
+        self._parser.stop()
         requests, self._requests = self._requests, []
-        receiving = self._parser.stop()
-        if receiving is not None and receiving not in requests:
-            requests.append(receiving)
         return requests
 
 

@@ -1,4 +1,4 @@
-"""Type hints of run(): what they let through, and what they say in OpenAPI."""
+"""Type hints of run(): conversion of requests, and OpenAPI documents."""
 
 import json
 
@@ -8,10 +8,7 @@ from openapi_spec_validator import (
     OpenAPIV30SpecValidator,
     OpenAPIV31SpecValidator,
 )
-from tests.unit.scoring.running import ScoringProcess
-
-from modelyard.scoring.worker.hints import UnknownHintError, hint_of
-from modelyard.scoring.worker.openapi import lowered
+from tests.unit.scoring.scoring_process import ScoringProcess
 
 DRIVER = """
 from dataclasses import dataclass
@@ -62,7 +59,7 @@ def server(serve_module) -> ScoringProcess:
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "expected"),
     [
         ({"people": [{"name": "Ann", "age": 2}]}, 200, {"Ann": 4.0, "a": 0}),
         ({"people": [], "unit": "b", "note": "!"}, 200, {"b!": 0}),
@@ -81,19 +78,21 @@ def server(serve_module) -> ScoringProcess:
         ),
     ],
 )
-def test_standard_types(server: ScoringProcess, body: object, status: int, said: object) -> None:
-    answer = server.score(json.dumps(body).encode(), JSON)
+def test_standard_types_are_converted_or_refused(
+    server: ScoringProcess, body: object, status: int, expected: object
+) -> None:
+    response = server.score(json.dumps(body).encode(), JSON)
 
-    assert answer.status == status
-    assert (answer.json() if status == 200 else answer.message) == said
-
-
-def test_a_query_is_converted_too(server: ScoringProcess) -> None:
-    assert server.ask("GET", "/score?people=[]&note=12").json() == {"a12": 0}
+    assert response.status == status
+    assert (response.json() if status == 200 else response.message) == expected
 
 
-def test_openapi_says_what_is_checked(server: ScoringProcess) -> None:
-    document = server.ask("GET", "/swagger.json?version=3.1").json()
+def test_query_is_converted_by_type_hints(server: ScoringProcess) -> None:
+    assert server.request("GET", "/score?people=[]&note=12").json() == {"a12": 0}
+
+
+def test_openapi_describes_the_type_hints(server: ScoringProcess) -> None:
+    document = server.request("GET", "/swagger.json?version=3.1").json()
 
     schema = document["components"]["schemas"]["ServiceInput"]
     assert schema["required"] == ["people"]
@@ -103,8 +102,8 @@ def test_openapi_says_what_is_checked(server: ScoringProcess) -> None:
     assert document["components"]["schemas"]["ServiceOutput"]["additionalProperties"] == {"type": "number"}
 
 
-def test_the_example_is_accepted(server: ScoringProcess) -> None:
-    document = server.ask("GET", "/swagger.json").json()
+def test_openapi_example_is_accepted(server: ScoringProcess) -> None:
+    document = server.request("GET", "/swagger.json").json()
 
     assert (
         server.score(json.dumps(document["definitions"]["ServiceInput"]["example"]).encode(), JSON).status
@@ -112,25 +111,25 @@ def test_the_example_is_accepted(server: ScoringProcess) -> None:
     )
 
 
-def test_pydantic_models(serve) -> None:
+def test_pydantic_models_are_converted_and_described(serve) -> None:
     scoring = serve(PYDANTIC)
 
     assert scoring.score(b'{"data": {"inner": {"x": 1}, "more": [{"x": 1}]}}', JSON).json() == {"x": 2}
     refused = scoring.score(b'{"data": {"inner": {"x": 0}}}', JSON)
     assert (refused.status, refused.message) == (400, "data: inner.x: Input should be greater than 0")
     for version in ("2", "3", "3.1"):
-        document = scoring.ask("GET", f"/swagger.json?version={version}").json()
+        document = scoring.request("GET", f"/swagger.json?version={version}").json()
         assert "$defs" not in json.dumps(document)
         assert '"exclusiveMinimum": ' in json.dumps(document)
 
 
 @pytest.fixture(scope="module")
-def of_numpy(serve_module) -> ScoringProcess:
+def numpy_server(serve_module) -> ScoringProcess:
     return serve_module(NUMPY)
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "expected"),
     [
         ({"rows": [[1, 2], [3, 4]], "weights": [1, 0.5]}, 200, [2.0, 5.0]),
         ({"rows": [], "weights": [], "labels": [1, 2]}, 200, [1, 2]),
@@ -139,19 +138,21 @@ def of_numpy(serve_module) -> ScoringProcess:
         ({"rows": [], "weights": ["a"]}, 400, "weights: could not convert string to float: 'a'"),
     ],
 )
-def test_numpy_arrays(of_numpy: ScoringProcess, body: object, status: int, said: object) -> None:
-    answer = of_numpy.score(json.dumps(body).encode(), JSON)
+def test_numpy_arrays_are_converted_or_refused(
+    numpy_server: ScoringProcess, body: object, status: int, expected: object
+) -> None:
+    response = numpy_server.score(json.dumps(body).encode(), JSON)
 
-    assert answer.status == status, of_numpy.log
-    assert (answer.json() if status == 200 else answer.message) == said
+    assert response.status == status, numpy_server.log
+    assert (response.json() if status == 200 else response.message) == expected
 
 
-def test_numpy_arrays_in_openapi(of_numpy: ScoringProcess) -> None:
-    schemas = of_numpy.ask("GET", "/swagger.json?version=3.1").json()["components"]["schemas"]
+def test_openapi_describes_numpy_arrays(numpy_server: ScoringProcess) -> None:
+    schemas = numpy_server.request("GET", "/swagger.json?version=3.1").json()["components"]["schemas"]
 
-    given = schemas["ServiceInput"]["properties"]
-    assert given["rows"]["items"]["anyOf"][0] == {"type": "number"}
-    assert given["labels"]["items"]["anyOf"][0] == {"type": "integer"}
+    inputs = schemas["ServiceInput"]["properties"]
+    assert inputs["rows"]["items"]["anyOf"][0] == {"type": "number"}
+    assert inputs["labels"]["items"]["anyOf"][0] == {"type": "integer"}
     assert schemas["ServiceInput"]["required"] == ["rows", "weights"]
     assert schemas["ServiceOutput"]["type"] == "array"
     assert schemas["ServiceInput"]["example"]["labels"] == [[1, 1]], "null would be refused"
@@ -164,8 +165,8 @@ def test_numpy_arrays_in_openapi(of_numpy: ScoringProcess) -> None:
 @pytest.mark.parametrize(
     "driver", [DRIVER, PYDANTIC, NUMPY, PLAIN], ids=["types", "pydantic", "numpy", "plain"]
 )
-def test_openapi_is_as_its_standard_says(serve, driver: str, version: str, standard: type) -> None:
-    document = serve(driver).ask("GET", f"/swagger.json?version={version}").json()
+def test_openapi_document_is_valid(serve, driver: str, version: str, standard: type) -> None:
+    document = serve(driver).request("GET", f"/swagger.json?version={version}").json()
 
     assert [error.message for error in standard(document).iter_errors()] == []
 
@@ -178,28 +179,5 @@ def test_openapi_is_as_its_standard_says(serve, driver: str, version: str, stand
         "def run(data: object): return data",
     ],
 )
-def test_hints_that_say_nothing_leave_a_plain_driver(serve, run: str) -> None:
+def test_unusable_hints_leave_a_plain_driver(serve, run: str) -> None:
     assert serve(f"def init(): pass\n{run}\n").score(b"text").json() == "text"
-
-
-def test_an_unknown_class_is_an_unknown_hint() -> None:
-    with pytest.raises(UnknownHintError):
-        hint_of(type("Own", (), {}))
-
-
-def test_a_default_of_null_is_not_said_where_there_is_no_null() -> None:
-    schema = {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}
-    assert lowered(schema, "3") == {"type": "string", "nullable": True, "default": None}
-    assert lowered(schema, "2") == {"type": "string", "x-nullable": True}
-
-
-@pytest.mark.parametrize(
-    ("version", "expected"),
-    [
-        ("3.1", {"anyOf": [{"type": "integer"}, {"type": "null"}]}),
-        ("3", {"type": "integer", "nullable": True}),
-        ("2", {"type": "integer", "x-nullable": True}),
-    ],
-)
-def test_null_in_older_words(version: str, expected: object) -> None:
-    assert lowered({"anyOf": [{"type": "integer"}, {"type": "null"}]}, version) == expected

@@ -1,4 +1,4 @@
-"""What can be seen of the runtime: metrics, log lines, traces, the page for people."""
+"""Metrics, log lines, traces, the docs page and CORS of a running server."""
 
 import contextlib
 import json
@@ -11,13 +11,7 @@ from typing import Any
 
 import pytest
 from tests.unit.scoring.conftest import GATED_DRIVER, Gates
-from tests.unit.scoring.running import ScoringProcess, metric, read_answer, send_request, until
-
-from modelyard.scoring.front.telemetry import (
-    AzureMonitor,
-    Span,
-    parse_traceparent,
-)
+from tests.unit.scoring.scoring_process import ScoringProcess, metric, read_response, send_request, until
 
 DRIVER = """
 def init(): pass
@@ -31,11 +25,11 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
 
 
-def test_metrics(serve) -> None:
+def test_metrics_count_requests_and_run_time(serve) -> None:
     scoring = serve(DRIVER)
     for body in (b"x", b"x", b"raise"):
         scoring.score(body)
-    scoring.ask("GET", "/")
+    scoring.request("GET", "/")
 
     assert metric(scoring, 'modelyard_scoring_requests_total{code="200"}') == 2
     assert metric(scoring, 'modelyard_scoring_requests_total{code="500"}') == 1
@@ -47,7 +41,7 @@ def test_metrics(serve) -> None:
     assert metric(scoring, "modelyard_scoring_ready") == 1
 
 
-def test_gauges_while_requests_run_and_wait(serve, gates: Gates) -> None:
+def test_gauges_follow_running_and_waiting_requests(serve, gates: Gates) -> None:
     scoring = serve(GATED_DRIVER, MODELYARD_MAX_CONCURRENT_REQUESTS="2", MODELYARD_QUEUE_TIMEOUT_MS="60000")
 
     def gauges() -> list[float]:
@@ -63,32 +57,34 @@ def test_gauges_while_requests_run_and_wait(serve, gates: Gates) -> None:
         send_request(connections[1], "POST", "/score", b"two")
         gates.wait_begun("two")
         assert gauges() == [2, 1, 0, 2]
-        for connection in connections[2:]:  # some are in the queue, and one is at the worker, next in turn
+        for connection in connections[2:]:  # one of them is at the worker ahead of its turn
             send_request(connection, "POST", "/score", b"")
-        until(lambda: gauges() == [2, 1, 3, 2], "those that wait")
+        until(lambda: gauges() == [2, 1, 3, 2], "three waiting requests")
         gates.open("one")
         gates.open("two")
-        assert [read_answer(connection).status for connection in connections] == [200] * 5
+        assert [read_response(connection).status for connection in connections] == [200] * 5
     assert gauges() == [0, 0, 0, 2]
 
 
-def test_the_docs_explain_every_metric(serve) -> None:
+def test_docs_explain_every_metric(serve) -> None:
     scoring = serve(DRIVER)
-    shown = re.findall(r"^# TYPE (\S+) (\S+)$", scoring.ask("GET", "/metrics").body.decode(), re.MULTILINE)
+    exposed = re.findall(
+        r"^# TYPE (\S+) (\S+)$", scoring.request("GET", "/metrics").body.decode(), re.MULTILINE
+    )
     docs = (Path(__file__).parents[3] / "docs" / "scoring.md").read_text(encoding="utf-8")
 
-    assert re.findall(r"^\| `(modelyard_scoring_\w+)` \| (\w+) \|", docs, re.MULTILINE) == shown
+    assert re.findall(r"^\| `(modelyard_scoring_\w+)` \| (\w+) \|", docs, re.MULTILINE) == exposed
 
 
 def access_line(scoring: ScoringProcess, request_id: str) -> dict[str, Any]:
-    def found() -> list[dict[str, Any]]:
-        return [one for one in scoring.log_lines() if one.get("requestId") == request_id]
+    def lines() -> list[dict[str, Any]]:
+        return [line for line in scoring.log_lines() if line.get("requestId") == request_id]
 
-    (line,) = until(found, "the line")
+    (line,) = until(lines, "the access line")
     return line
 
 
-def test_access_log(serve) -> None:
+def test_access_log_has_a_line_for_a_request(serve) -> None:
     scoring = serve(DRIVER, MODELYARD_ACCESS_LOG="true")
     scoring.score(b"x", {"x-request-id": "find-me"})
 
@@ -99,7 +95,7 @@ def test_access_log(serve) -> None:
 @pytest.mark.parametrize(
     ("key", "declared", "status"), [("none", 1, 401), ("key", 100, 413), ("key", 60, 503)]
 )
-def test_who_is_refused_without_a_body_is_in_log_and_metrics(
+def test_request_refused_before_its_body_is_in_log_and_metrics(
     serve, tmp_path: Path, key: str, declared: int, status: int
 ) -> None:
     (tmp_path / "primaryKey").write_text("key")
@@ -108,27 +104,29 @@ def test_who_is_refused_without_a_body_is_in_log_and_metrics(
     with scoring.connection() as holding:
         head = "POST /score HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer key\r\nContent-Length: 60\r\n\r\n"
         holding.sendall(head.encode())
-        scoring.ask("GET", "/")
+        scoring.request("GET", "/")
 
-        answer = scoring.score(b"x" * declared, {"authorization": f"Bearer {key}", "x-request-id": "find-me"})
+        response = scoring.score(
+            b"x" * declared, {"authorization": f"Bearer {key}", "x-request-id": "find-me"}
+        )
 
     line = access_line(scoring, "find-me")
-    assert answer.status == status
-    assert (line["message"], line["status"], line["bytesOut"]) == ("POST /score", status, len(answer.body))
+    assert response.status == status
+    assert (line["message"], line["status"], line["bytesOut"]) == ("POST /score", status, len(response.body))
     assert metric(scoring, f'modelyard_scoring_requests_total{{code="{status}"}}') == 1
 
 
-def test_what_is_no_scoring_is_not_counted_as_one(serve) -> None:
+def test_other_paths_are_not_counted_as_scoring(serve) -> None:
     scoring = serve(DRIVER, MODELYARD_ACCESS_LOG="true", MODELYARD_MAX_BODY_BYTES="80")
 
-    assert scoring.ask("GET", "/", b"x" * 100, {"x-request-id": "find-me"}).status == 413
+    assert scoring.request("GET", "/", b"x" * 100, {"x-request-id": "find-me"}).status == 413
 
     assert metric(scoring, 'modelyard_scoring_requests_total{code="413"}') == 0
     assert "find-me" not in scoring.log
 
 
-def test_the_page_asks_no_other_host(serve) -> None:
-    page = serve(DRIVER).ask("GET", "/docs")
+def test_docs_page_refers_to_no_other_host(serve) -> None:
+    page = serve(DRIVER).request("GET", "/docs")
 
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert b"://" not in page.body
@@ -136,7 +134,7 @@ def test_the_page_asks_no_other_host(serve) -> None:
 
 
 class Collector:
-    """Keeps the JSON that was posted to it."""
+    """An HTTP server that records posted JSON."""
 
     def __init__(self) -> None:
         self.posted: list[tuple[str, dict[str, str], Any]] = []
@@ -169,7 +167,7 @@ def collector() -> Iterator[Collector]:
     one.close()
 
 
-def test_traces_go_on_from_the_client_to_the_driver_and_the_collector(serve, collector: Collector) -> None:
+def test_trace_continues_from_client_to_driver_and_collector(serve, collector: Collector) -> None:
     scoring = serve(
         DRIVER,
         AML_APP_INSIGHTS_ENABLED="true",
@@ -178,7 +176,7 @@ def test_traces_go_on_from_the_client_to_the_driver_and_the_collector(serve, col
         OTEL_SERVICE_NAME="diabetes",
     )
 
-    seen = scoring.score(b"x", {"traceparent": f"00-{TRACE}-{PARENT}-01"}).json()
+    drivers_parent = scoring.score(b"x", {"traceparent": f"00-{TRACE}-{PARENT}-01"}).json()
 
     path, headers, body = until(lambda: collector.posted, "the spans")[0]
     assert (path, {name.lower(): value for name, value in headers.items()}["x-token"]) == (
@@ -189,10 +187,10 @@ def test_traces_go_on_from_the_client_to_the_driver_and_the_collector(serve, col
     assert {"key": "service.name", "value": {"stringValue": "diabetes"}} in resource["resource"]["attributes"]
     span = resource["scopeSpans"][0]["spans"][0]
     assert (span["traceId"], span["parentSpanId"], span["name"]) == (TRACE, PARENT, "POST /score")
-    assert seen == f"00-{TRACE}-{span['spanId']}-01"
+    assert drivers_parent == f"00-{TRACE}-{span['spanId']}-01"
 
 
-def test_a_trace_that_is_not_sampled_passes_by(serve, collector: Collector) -> None:
+def test_unsampled_trace_is_passed_on_and_not_exported(serve, collector: Collector) -> None:
     scoring = serve(DRIVER, AML_APP_INSIGHTS_ENABLED="true", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
     not_sampled = f"00-{TRACE}-{PARENT}-00"
 
@@ -202,7 +200,7 @@ def test_a_trace_that_is_not_sampled_passes_by(serve, collector: Collector) -> N
     assert collector.posted == []
 
 
-def test_azure_monitor(serve, collector: Collector) -> None:
+def test_azure_monitor_receives_a_failed_request(serve, collector: Collector) -> None:
     key = "00000000-0000-0000-0000-000000000001"
     scoring = serve(
         DRIVER,
@@ -217,40 +215,20 @@ def test_azure_monitor(serve, collector: Collector) -> None:
     assert (data["responseCode"], data["success"], data["properties"]) == ("500", False, {"requestId": "one"})
 
 
-@pytest.mark.parametrize(
-    ("seconds", "duration"), [(0.25, "00.00:00:00.250000"), (3661.0, "00.01:01:01.000000")]
-)
-def test_durations_of_azure_monitor(seconds: float, duration: str) -> None:
-    span = Span(TRACE, PARENT, "", 0.0, "one", "POST", 200, seconds)
-
-    written = json.loads(AzureMonitor("InstrumentationKey=k", "s").body([span]))
-
-    assert written[0]["data"]["baseData"]["duration"] == duration
-
-
-@pytest.mark.parametrize(
-    "header",
-    ["", "00", f"00-{'0' * 32}-{PARENT}-01", f"00-{TRACE}-{'0' * 16}-01", f"ff-{TRACE}-{PARENT}-01",
-     f"00-{TRACE.upper()}-{PARENT}-01", f"00-{TRACE}-{PARENT}-01-more"],
-)  # fmt: skip
-def test_a_broken_traceparent_is_none(header: str) -> None:
-    assert parse_traceparent(header.encode()) == ("", "", False)
-
-
-def test_traces_with_no_endpoint_cost_a_warning_only(serve) -> None:
+def test_traces_without_an_endpoint_log_a_warning(serve) -> None:
     scoring = serve(DRIVER, AML_APP_INSIGHTS_ENABLED="true")
 
     assert scoring.score(b"x").status == 200
     assert "no endpoint is set" in scoring.log
 
 
-def test_a_preflight_from_a_listed_page(serve) -> None:
+def test_preflight_from_an_allowed_origin_gets_cors_headers(serve) -> None:
     scoring = serve(DRIVER, AML_CORS_ORIGINS="https://a.example")
-    asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST",
+    preflight = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST",
              "Access-Control-Request-Headers": "authorization"}  # fmt: skip
 
-    answer = scoring.ask("OPTIONS", "/score", None, asked)
+    response = scoring.request("OPTIONS", "/score", None, preflight)
 
-    assert answer.headers["access-control-allow-origin"] == "https://a.example"
-    assert answer.headers["access-control-allow-methods"] == "GET, POST, OPTIONS"
-    assert answer.headers["access-control-allow-headers"] == "authorization"
+    assert response.headers["access-control-allow-origin"] == "https://a.example"
+    assert response.headers["access-control-allow-methods"] == "GET, POST, OPTIONS"
+    assert response.headers["access-control-allow-headers"] == "authorization"

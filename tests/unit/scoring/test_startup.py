@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.unit.scoring.running import ask_on, until
+from tests.unit.scoring.scoring_process import request_on, until
 
 RUN = "def run(data): return data\n"
 INIT = "def init(): pass\n"
@@ -25,8 +25,8 @@ def test_probes_answer_during_a_slow_init(serve, tmp_path: Path) -> None:
     scoring = serve(SLOW_INIT, wait_ready=False)
     until(scoring.is_listening, "the port")
 
-    assert scoring.ask("GET", "/").status == 200
-    ready = scoring.ask("GET", "/ready")
+    assert scoring.request("GET", "/").status == 200
+    ready = scoring.request("GET", "/ready")
     assert (ready.status, ready.body) == (503, b"Initialising")
     early = scoring.score(b"x")
     assert (early.status, early.message) == (503, "The driver's init() has not finished yet.")
@@ -37,19 +37,19 @@ def test_probes_answer_during_a_slow_init(serve, tmp_path: Path) -> None:
     assert scoring.score(b"x").json() == "x"
 
 
-def test_it_listens_at_every_address(serve) -> None:
+def test_server_listens_at_every_address(serve) -> None:
     scoring = serve(INIT + RUN)
     with socket.create_connection(("127.0.0.2", scoring.port), timeout=20) as elsewhere:
-        assert ask_on(elsewhere, "POST", "/score", b"x").json() == "x"
+        assert request_on(elsewhere, "POST", "/score", b"x").json() == "x"
 
 
-def test_an_init_that_does_not_end(serve, tmp_path: Path) -> None:
+def test_slow_init_fails_liveness_until_it_ends(serve, tmp_path: Path) -> None:
     scoring = serve(SLOW_INIT, wait_ready=False, MODELYARD_INIT_SECONDS="1")
-    until(lambda: scoring.is_listening() and scoring.ask("GET", "/").status == 503, "the verdict")
-    assert scoring.ask("GET", "/").body == b"init() has not ended after 1 s"
+    until(lambda: scoring.is_listening() and scoring.request("GET", "/").status == 503, "liveness to fail")
+    assert scoring.request("GET", "/").body == b"init() has not ended after 1 s"
     (tmp_path / "gate").touch()
     until(scoring.is_ready, "readiness")
-    assert scoring.ask("GET", "/").status == 200
+    assert scoring.request("GET", "/").status == 200
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,9 @@ def test_an_init_that_does_not_end(serve, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_driver_that_fails_ends_the_process(serve, driver: str, message: str, traceback: str) -> None:
+def test_driver_that_cannot_be_served_ends_the_process(
+    serve, driver: str, message: str, traceback: str
+) -> None:
     scoring = serve(driver, wait_ready=False)
 
     assert scoring.exit_code() == 3
@@ -105,7 +107,7 @@ def test_a_driver_that_fails_ends_the_process(serve, driver: str, message: str, 
         ({"SCORING_TIMEOUT_MS": "soon"}, "SCORING_TIMEOUT_MS must be a whole number"),
     ],
 )
-def test_a_bad_environment_ends_the_process(serve, environment: dict[str, str], message: str) -> None:
+def test_invalid_environment_ends_the_process(serve, environment: dict[str, str], message: str) -> None:
     scoring = serve(INIT + RUN, wait_ready=False, **environment)
 
     assert scoring.exit_code() == 3
@@ -113,7 +115,7 @@ def test_a_bad_environment_ends_the_process(serve, environment: dict[str, str], 
 
 
 def test_init_and_run_share_a_thread(serve) -> None:
-    """Handles and switches that are bound to a thread (sqlite3, torch.set_grad_enabled) go on working."""
+    """Handles and switches that are bound to a thread (sqlite3, torch.set_grad_enabled) then work."""
     driver = "import threading\ndef init(): global t; t = threading.get_ident()\n"
     scoring = serve(driver + "def run(data): return t == threading.get_ident()\n")
 

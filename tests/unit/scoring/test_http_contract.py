@@ -1,4 +1,4 @@
-"""What clients and drivers see: one row a rule, asked of one running server."""
+"""The HTTP contract of clients and drivers: one row per rule, against one running server."""
 
 import json
 import re
@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass, field
 
 import pytest
-from tests.unit.scoring.running import Answer, ScoringProcess, ask_on, read_answer
+from tests.unit.scoring.scoring_process import Response, ScoringProcess, read_response, request_on
 
 DRIVER = """
 import os, sys, json
@@ -36,7 +36,7 @@ SCRIPT_ERROR = {"message": "An unexpected error occurred in scoring script. Chec
 
 @dataclass(frozen=True)
 class Row:
-    what: str
+    rule: str
     method: str
     path: str
     body: bytes | None = None
@@ -53,7 +53,7 @@ ROWS = [
     Row("readiness", "GET", "/ready", text="Ready"),
     Row("readiness by HEAD", "HEAD", "/ready"),
     Row("a str result is quoted", "POST", "/score", b"hello", json="hello", headers=NOT_FAILED),
-    Row("the answer is JSON", "POST", "/score", b"", headers={"content-type": "application/json"}),
+    Row("the response is JSON", "POST", "/score", b"", headers={"content-type": "application/json"}),
     Row("UTF-8 is decoded", "POST", "/score", "grün ☃".encode(), json="grün ☃"),
     Row("an empty body is an empty str", "POST", "/score", b"", json=""),
     Row("a POST without a body too", "POST", "/score", None, {"Content-Length": "0"}, json=""),
@@ -142,65 +142,65 @@ def server(serve_module) -> ScoringProcess:
     return serve_module(DRIVER, {"MODELYARD_MAX_BODY_BYTES": "2000"})
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what)
-def test_contract(server: ScoringProcess, row: Row) -> None:
-    answer = server.ask(row.method, row.path, row.body, row.sent)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.rule)
+def test_response_follows_the_contract(server: ScoringProcess, row: Row) -> None:
+    response = server.request(row.method, row.path, row.body, row.sent)
 
-    assert answer.status == row.status, answer
+    assert response.status == row.status, response
     if row.text is not None:
-        assert answer.body.decode() == row.text
+        assert response.body.decode() == row.text
     if row.json is not ...:
-        assert answer.json() == row.json
+        assert response.json() == row.json
     for name, value in row.headers.items():
-        assert answer.headers.get(name) == value
+        assert response.headers.get(name) == value
     if row.status >= 400 and row.method != "HEAD":
-        assert list(answer.json()) == ["message"]
+        assert list(response.json()) == ["message"]
 
 
-def test_a_new_request_id_is_made(server: ScoringProcess) -> None:
-    answers = [server.score(b"x") for _ in range(2)]
+def test_missing_request_id_is_generated(server: ScoringProcess) -> None:
+    responses = [server.score(b"x") for _ in range(2)]
 
-    ids = {answer.headers["x-request-id"] for answer in answers}
+    ids = {response.headers["x-request-id"] for response in responses}
     assert len(ids) == 2
     assert all(str(uuid.UUID(one)) == one for one in ids)
 
 
-def test_the_time_of_run_has_three_decimals(server: ScoringProcess) -> None:
+def test_run_time_header_has_three_decimals(server: ScoringProcess) -> None:
     assert re.fullmatch(r"\d+\.\d{3}", server.score(b"x").headers["x-ms-run-fn-exec-ms"])
 
 
-def test_a_failed_run_is_logged_with_its_traceback_and_request_id(server: ScoringProcess) -> None:
-    answer = server.score(b"raise", {"x-request-id": "find-me"})
+def test_failed_run_is_logged_with_traceback_and_request_id(server: ScoringProcess) -> None:
+    response = server.score(b"raise", {"x-request-id": "find-me"})
 
-    assert b"a detail of the driver" not in answer.body
+    assert b"a detail of the driver" not in response.body
     line = next(line for line in server.log_lines() if line.get("requestId") == "find-me")
     assert line["level"] == "error"
     assert 'raise ValueError("a detail of the driver")' in line["exception"]
 
 
-def test_prints_reach_the_log_at_once(server: ScoringProcess) -> None:
+def test_prints_of_the_driver_reach_the_log_at_once(server: ScoringProcess) -> None:
     server.score(b"print")
 
     assert {"printed by init", "printed by run"} <= set(server.log.splitlines())
 
 
-def test_the_runtime_brings_nothing_else_of_modelyard(server: ScoringProcess) -> None:
+def test_worker_loads_no_other_package_of_modelyard(server: ScoringProcess) -> None:
     loaded: list[str] = server.score(b"modules").json()
 
     assert {name.split(".")[1] for name in loaded if "." in name} == {"scoring"}
 
 
-def test_the_driver_runs_in_its_own_folder(server: ScoringProcess) -> None:
+def test_driver_runs_in_its_own_folder(server: ScoringProcess) -> None:
     cwd, first_path = server.score(b"place").json()
 
     assert cwd == first_path
     assert cwd.endswith("/app")
 
 
-def test_a_connection_is_kept_also_after_refusals(server: ScoringProcess) -> None:
+def test_connection_stays_open_after_refusals(server: ScoringProcess) -> None:
     with server.connection() as connection:
         statuses = [
-            ask_on(connection, method, path, body).status
+            request_on(connection, method, path, body).status
             for method, path, body in [
                 ("POST", "/score", b"x"),
                 ("POST", "/nothing", b"x"),
@@ -224,41 +224,43 @@ def test_pipelined_requests_are_answered_in_order(server: ScoringProcess) -> Non
     assert received.index(b'"1"') < received.index(b'"2"')
 
 
-def test_a_chunked_body(server: ScoringProcess) -> None:
+def test_chunked_body_is_scored(server: ScoringProcess) -> None:
     with server.connection() as connection:
         connection.sendall(
             b"POST /score HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
             b"3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"
         )
-        answer: Answer = read_answer(connection)
+        response: Response = read_response(connection)
 
-    assert answer.json() == "abcdef"
+    assert response.json() == "abcdef"
 
 
 @pytest.mark.parametrize("connection_header", ["Upgrade, HTTP2-Settings", "Upgrade, HTTP2-Settings, close"])
-def test_the_offer_of_http_2_does_not_cost_the_body(server: ScoringProcess, connection_header: str) -> None:
+def test_body_of_a_request_that_offers_http_2_is_scored(
+    server: ScoringProcess, connection_header: str
+) -> None:
     """Java's HttpClient offers h2c by default."""
     offer = {"Connection": connection_header, "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__"}
     with server.connection() as connection:
-        first = ask_on(connection, "POST", "/score", b"body", offer)
+        first = request_on(connection, "POST", "/score", b"body", offer)
         assert first.json() == "body"
         if first.headers.get("connection") != "close":
-            assert ask_on(connection, "POST", "/score", b"next").json() == "next"
+            assert request_on(connection, "POST", "/score", b"next").json() == "next"
         assert (first.headers.get("connection") == "close") is connection_header.endswith("close")
 
 
-def test_the_body_of_an_offer_may_come_later(server: ScoringProcess) -> None:
+def test_body_that_follows_an_upgrade_offer_later_is_scored(server: ScoringProcess) -> None:
     with server.connection() as connection:
         head = b"POST /score HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
         for part in (head, b"Content-Length: 4\r\n\r\n", b"bo", b"dy"):
             connection.sendall(part)
-            server.ask("GET", "/")  # the server has seen the part by now
+            server.request("GET", "/")  # the server has seen the part by now
 
-        assert read_answer(connection).json() == "body"
+        assert read_response(connection).json() == "body"
 
 
-def test_it_is_no_proxy(server: ScoringProcess) -> None:
+def test_connect_request_gets_400(server: ScoringProcess) -> None:
     with server.connection() as connection:
         connection.sendall(b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n")
 
-        assert read_answer(connection).status == 400
+        assert read_response(connection).status == 400

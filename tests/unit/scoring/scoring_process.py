@@ -1,4 +1,4 @@
-"""A real scoring process on loopback, started the way the image starts it."""
+"""A real scoring process on loopback, started as an image starts it."""
 
 import contextlib
 import http.client
@@ -15,23 +15,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PATIENCE_SECONDS = 20.0
-"""How long a test waits for what must happen, on a busy machine; no test measures time against it."""
+TIMEOUT_SECONDS = 20.0
+"""The longest wait for a condition, on a busy machine; no test measures time against it."""
 
 
-def until(condition: Any, what: str) -> Any:
-    """The first true value of condition(); fails the test when there is none in time."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def until(condition: Any, description: str, poll_seconds: float = 0.02) -> Any:
+    """Return the first true value of condition(); fail the test if there is none within TIMEOUT_SECONDS."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
-        time.sleep(0.02)
-    raise AssertionError(f"waited {PATIENCE_SECONDS} s for: {what}")
+        time.sleep(poll_seconds)
+    raise AssertionError(f"waited {TIMEOUT_SECONDS} s for {description}")
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
+    """An HTTP response."""
+
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -44,12 +46,12 @@ class Answer:
         return self.json()["message"]
 
 
-def read_answer(connection: socket.socket) -> Answer:
-    """The next answer on a raw connection. Raises ConnectionResetError as a client would see it."""
+def read_response(connection: socket.socket) -> Response:
+    """Return the next response on a raw connection. Raises ConnectionResetError as a client would see it."""
     response = http.client.HTTPResponse(connection)
     try:
         response.begin()
-        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        return Response(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
     finally:
         response.close()
 
@@ -67,23 +69,23 @@ class ScoringProcess:
         return self._log_file.read_text()
 
     def log_lines(self) -> list[dict[str, Any]]:
-        """The lines that the runtime itself wrote."""
+        """Return the lines that the runtime itself wrote."""
         return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[socket.socket]:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT_SECONDS) as connection:
             yield connection
 
-    def ask(
+    def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
-        """One request on a connection of its own."""
+    ) -> Response:
+        """Send one request on a connection of its own, and return the response."""
         with self.connection() as connection:
-            return ask_on(connection, method, path, body, headers)
+            return request_on(connection, method, path, body, headers)
 
-    def score(self, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
-        return self.ask("POST", "/score", body, headers)
+    def score(self, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
+        return self.request("POST", "/score", body, headers)
 
     def is_listening(self) -> bool:
         assert self.process.poll() is None, f"exited with {self.process.returncode}: {self.log}"
@@ -92,37 +94,37 @@ class ScoringProcess:
         return False
 
     def is_ready(self) -> bool:
-        return self.is_listening() and self.ask("GET", "/ready").status == 200
+        return self.is_listening() and self.request("GET", "/ready").status == 200
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
     def exit_code(self) -> int:
-        return self.process.wait(PATIENCE_SECONDS)
+        return self.process.wait(TIMEOUT_SECONDS)
 
 
 def metric(scoring: ScoringProcess, name: str) -> float:
-    """What /metrics says under this name, with its labels; 0 when it says nothing."""
-    written = scoring.ask("GET", "/metrics").body.decode()
-    found = re.search(rf"^{re.escape(name)} (\S+)$", written, re.MULTILINE)
-    return float(found[1]) if found else 0.0
+    """Return the sample of /metrics with this name and labels; 0 if there is none."""
+    exposition = scoring.request("GET", "/metrics").body.decode()
+    sample = re.search(rf"^{re.escape(name)} (\S+)$", exposition, re.MULTILINE)
+    return float(sample[1]) if sample else 0.0
 
 
-def ask_on(
+def request_on(
     connection: socket.socket,
     method: str,
     path: str,
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
-) -> Answer:
-    """One request on a kept connection."""
+) -> Response:
+    """Send one request on an open connection, and return the response."""
     send_request(connection, method, path, body, headers)
     if method == "HEAD":
         response = http.client.HTTPResponse(connection, method="HEAD")
         response.begin()
         response.close()
-        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, b"")
-    return read_answer(connection)
+        return Response(response.status, {k.lower(): v for k, v in response.getheaders()}, b"")
+    return read_response(connection)
 
 
 def send_request(
@@ -143,7 +145,7 @@ def send_request(
 def scoring_process(
     folder: Path, runtime: Path, driver: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[ScoringProcess]:
-    """Starts the process with this driver in folder; it may not listen yet. Killed in the end."""
+    """Start the process with this driver in the folder; it may not listen yet. It is killed at the end."""
     app_root = folder / "app"
     app_root.mkdir(exist_ok=True)
     (app_root / "driver.py").write_text(driver)

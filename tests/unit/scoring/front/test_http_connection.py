@@ -1,0 +1,253 @@
+"""The states and the flow control of one connection, without a socket."""
+
+import re
+
+import pytest
+
+from modelyard.scoring.front import http_limits as limits
+from modelyard.scoring.front.http_connection import HttpConnection
+from modelyard.scoring.front.messages import HttpRequest, HttpResponse, error_response, text_response
+
+
+class FakeApplication:
+    """An application whose clock stands still, and which answers requests when the test says so."""
+
+    draining = False
+    date_line = b""
+    max_body_bytes = 1000
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.connections: set[HttpConnection] = set()
+        self.answers_at_once = True
+        self.refusal: HttpResponse | None = None
+        self.dispatched: list[HttpRequest] = []
+        self.throttled: list[HttpConnection] = []
+        self.released = 0
+
+    def admit(self, request: HttpRequest) -> HttpResponse | None:
+        return self.refusal
+
+    def dispatch(self, request: HttpRequest) -> None:
+        self.dispatched.append(request)
+        if self.answers_at_once:
+            request.connection.respond(request, text_response(200, "ok"))
+
+    def reserve_body(self, request: HttpRequest, more_bytes: int) -> HttpResponse | None:
+        return None
+
+    def abandon(self, request: HttpRequest) -> None:
+        pass
+
+    def release(self, request: HttpRequest) -> None:
+        self.released += 1
+
+    def throttle(self, connection: HttpConnection) -> None:
+        self.throttled.append(connection)
+
+
+class FakeTransport:
+    """A transport that records all that is written, and whether it reads."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.unsent = 0
+        self.end = ""
+        self.reads = True
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.end = "eof"
+
+    def close(self) -> None:
+        self.end = "closed"
+
+    def abort(self) -> None:
+        self.end = "aborted"
+
+    def is_closing(self) -> bool:
+        return self.end in ("closed", "aborted")
+
+    def pause_reading(self) -> None:
+        assert self.reads
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        assert not self.reads
+        self.reads = True
+
+    @property
+    def statuses(self) -> list[int]:
+        return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", self.written)]
+
+
+Wired = tuple[FakeApplication, FakeTransport, HttpConnection]
+
+
+@pytest.fixture
+def wired() -> Wired:
+    application, transport = FakeApplication(), FakeTransport()
+    connection = HttpConnection(application)
+    connection.connection_made(transport)  # type: ignore[arg-type]
+    return application, transport, connection
+
+
+def after(wired: Wired, seconds: float) -> None:
+    application, _, connection = wired
+    application.now += seconds
+    connection.check_time_limits(application.now)
+
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+HEAD = b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n"
+
+
+def test_slow_headers_get_408(wired: Wired) -> None:
+    wired[2].data_received(HEAD)
+    after(wired, limits.HEAD_SECONDS)
+    assert wired[1].written == b""
+    wired[2].data_received(b"x: y\r\n")
+    after(wired, 1)
+    assert wired[1].written.startswith(b"HTTP/1.1 408 ")
+
+
+def test_paused_body_gets_408(wired: Wired) -> None:
+    wired[2].data_received(HEAD + b"\r\n" + b"x" * 99_000)
+    after(wired, limits.BODY_PAUSE_SECONDS)
+    assert wired[1].written == b""
+    after(wired, 1)
+    assert wired[1].written.startswith(b"HTTP/1.1 408 ")
+
+
+def test_slow_body_gets_408(wired: Wired) -> None:
+    wired[2].data_received(HEAD + b"\r\n")
+    for _ in range(3):
+        after(wired, limits.BODY_PAUSE_SECONDS / 2)
+        wired[2].data_received(b"x")
+    after(wired, 1)
+    assert wired[1].written.startswith(b"HTTP/1.1 408 ")
+
+
+def test_idle_connection_is_closed(wired: Wired) -> None:
+    wired[2].data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    after(wired, limits.KEEP_ALIVE_SECONDS)
+    assert wired[1].end == ""
+    after(wired, 1)
+    assert wired[1].end == "eof"
+    after(wired, limits.CLOSING_SECONDS + 1)
+    assert wired[1].end == "closed"
+
+
+def test_connection_with_an_unread_response_is_aborted(wired: Wired) -> None:
+    wired[1].unsent = 1000
+    after(wired, 0)
+    after(wired, limits.UNREAD_SECONDS + 1)
+    assert wired[1].end == "aborted"
+
+
+def test_too_many_pipelined_requests_pause_reading_until_some_are_answered(wired: Wired) -> None:
+    application, transport, connection = wired
+    application.answers_at_once = False
+    connection.data_received(GET * (limits.PIPELINED_REQUESTS + 1))
+    assert (transport.reads, len(application.dispatched)) == (False, 1)
+
+    connection.respond(application.dispatched[0], text_response(200, "ok"))
+
+    assert (transport.reads, len(application.dispatched)) == (True, 2)
+
+
+def test_response_that_throttles_pauses_reading_until_the_application_resumes(wired: Wired) -> None:
+    application, transport, connection = wired
+    application.refusal = HttpResponse(503, b"", throttles=True)
+    connection.data_received(GET)
+    assert (transport.reads, transport.statuses, application.throttled) == (False, [503], [connection])
+
+    connection.resume_reading()
+
+    assert transport.reads
+    connection.resume_reading()  # has no effect on a connection that is not throttled
+
+
+def test_malformed_input_is_refused_after_earlier_responses_and_ends_the_connection(wired: Wired) -> None:
+    application, transport, connection = wired
+    application.answers_at_once = False
+    connection.data_received(GET + b"\x16\x03\x01")
+    connection.data_received(GET)
+    assert transport.written == b""
+
+    connection.respond(application.dispatched[0], text_response(200, "ok"))
+
+    assert (transport.statuses, transport.end) == ([200, 400], "eof")
+    assert application.released == 2
+
+
+def test_malformed_first_input_gets_400(wired: Wired) -> None:
+    _, transport, connection = wired
+    connection.data_received(b"\x16\x03\x01")
+    assert (transport.statuses, transport.end) == ([400], "eof")
+
+
+def test_input_after_the_last_response_is_dropped_within_a_limit(wired: Wired) -> None:
+    application, transport, connection = wired
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert transport.end == "eof"
+
+    connection.data_received(GET)
+    assert len(application.dispatched) == 1
+    connection.data_received(b"x" * limits.DISCARDED_BODIES * application.max_body_bytes)
+
+    assert (transport.end, transport.statuses) == ("aborted", [200])
+
+
+def test_requests_behind_a_refused_large_body_are_not_admitted(wired: Wired) -> None:
+    application, transport, connection = wired
+    application.refusal = error_response(413, "too large")
+    connection.data_received(HEAD + b"\r\n" + b"x" * 100_000 + GET)
+
+    assert (transport.statuses, transport.end) == ([413], "eof")
+    assert application.released == 1
+
+
+def test_small_body_of_a_refused_request_keeps_the_connection_open(wired: Wired) -> None:
+    application, transport, connection = wired
+    application.refusal = error_response(401, "no key")
+    connection.data_received(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
+    assert transport.written == b""
+
+    connection.data_received(b"abc" + GET)
+
+    assert (transport.statuses, transport.end) == ([401, 401], "")
+
+
+def test_client_that_leaves_releases_complete_and_partial_requests(wired: Wired) -> None:
+    application, _, connection = wired
+    application.answers_at_once = False
+    connection.data_received(GET + HEAD + b"\r\n" + b"x")
+
+    connection.connection_lost(None)
+
+    assert (application.released, application.connections) == (2, set())
+
+
+@pytest.mark.parametrize(
+    ("received", "is_receiving"), [(b"", False), (b"GET /", True), (HEAD + b"\r\n", True), (GET, False)]
+)
+def test_connection_is_receiving_from_first_byte_to_dispatch(
+    wired: Wired, received: bytes, is_receiving: bool
+) -> None:
+    application, transport, connection = wired
+    application.answers_at_once = False
+    if received:
+        connection.data_received(received)
+    assert connection.is_receiving is is_receiving
+
+    connection.close_if_idle()
+    assert (transport.end == "eof") is (received == b"")
