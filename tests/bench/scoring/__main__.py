@@ -1,8 +1,8 @@
-"""The bench of scoring: `python -m tests.bench.scoring [ROUNDS]`.
+"""The benchmark of scoring: `python -m tests.bench.scoring [ROUNDS]`.
 
-All servers run side by side, and each round asks all of them, one after the other, so that a busy machine is
-busy for all. Figures are medians of rounds, ratios are medians of ratios within a round. It writes
-docs/scoring-bench.md and ends with one line. It fails where a probe took too long.
+All servers run at the same time. Each round measures one after the other, so that a busy machine is busy for
+all of them. Figures are medians of rounds, ratios are medians of ratios within a round. The benchmark writes
+docs/scoring-bench.md, and prints one line of ratios at its end. It fails if a probe takes too long.
 """
 
 import select
@@ -42,11 +42,11 @@ BUSY_DRIVER_MS = 2
 NO_OVERLOAD_CONNECTIONS = 32
 OVERLOAD_CONNECTIONS = (512, 1500)
 AFTERMATH_SECONDS = 1
-"""What waits in the queue when wrk leaves is scored still: a closed connection may be a half-closed one."""
+"""Wait after each load: requests in the queue are scored after wrk has ended."""
 
 PROBE_SECONDS = 5
 MAX_PROBE_MS = 100
-"""The kubelet gives a probe 5 s; a fiftieth of it leaves room for machines that are busy otherwise."""
+"""The kubelet's timeout is 5 s; a fiftieth of it leaves room for busy machines."""
 
 Figures = dict[str, dict[str, list[Result]]]
 
@@ -67,8 +67,8 @@ def main() -> int:
         for one in running:
             one.stop()
     probes = probe_milliseconds()
-    words = [*overload_words(overloaded(rounds)), "", probe_words(probes), ""]
-    TABLE.write_text("\n".join([*table(figures, cpu, memory, cold, rounds), *words]))
+    more = [*overload_lines(overloaded(rounds)), "", probe_line(probes), ""]
+    TABLE.write_text("\n".join([*table(figures, cpu, memory, cold, rounds), *more]))
     print(TABLE.read_text())
     print(
         f"c32_vs_azmlinfsrv={ratio(figures, 'c32', AZMLINFSRV):.1f}",
@@ -81,15 +81,15 @@ def main() -> int:
 
 
 def exit_code(probes: list[float]) -> int:
-    """1 where a probe took too long, in milliseconds: the driver has got in the way of the front."""
+    """Return 1 if a probe, in milliseconds, took too long: the driver then delays the front."""
     if max(probes) <= MAX_PROBE_MS:
         return 0
-    print(f"the worst probe took {max(probes):.0f} ms, and may take {MAX_PROBE_MS}", file=sys.stderr)
+    print(f"the slowest probe took {max(probes):.0f} ms, more than {MAX_PROBE_MS} ms", file=sys.stderr)
     return 1
 
 
 def cold_seconds(server: Server) -> float:
-    """From the start of the process to the first score; the least of some, as a busy machine only adds."""
+    """Return the shortest time from the start of a process to its first response, of several starts."""
     times = []
     for _ in range(COLD_STARTS):
         with Running(server) as one:
@@ -98,7 +98,10 @@ def cold_seconds(server: Server) -> float:
 
 
 def measured(running: list[Running], rounds: int) -> tuple[Figures, dict[str, float]]:
-    """And the CPU time of a request at c32 in microseconds, which hardly depends on other programs."""
+    """Return the results, and each server's CPU time per request at c32, in microseconds.
+
+    CPU time hardly depends on other programs.
+    """
     figures: Figures = defaultdict(lambda: defaultdict(list))
     cpu: dict[str, list[float]] = defaultdict(list)
     for number in range(rounds):
@@ -109,25 +112,25 @@ def measured(running: list[Running], rounds: int) -> tuple[Figures, dict[str, fl
                 result = load(one.url, one.server.body(numbers), connections, SECONDS)
                 figures[one.server.name][name].append(result)
                 if name == "c32":
-                    answers = (result.per_second + result.refused_per_second) * SECONDS
-                    cpu[one.server.name].append((one.cpu_seconds() - before) / answers * 1e6)
+                    responses = (result.per_second + result.refused_per_second) * SECONDS
+                    cpu[one.server.name].append((one.cpu_seconds() - before) / responses * 1e6)
     return figures, {name: statistics.median(values) for name, values in cpu.items()}
 
 
 @dataclass(frozen=True)
 class Overload:
-    """One round: many connections beside few that are never refused."""
+    """One round: many connections, relative to few of which none is refused."""
 
     connections: int
     refused_per_accepted: float
     accepted: float
-    """Accepted requests a second, to those of few connections."""
+    """Accepted requests per second, relative to those of few connections."""
     accepted_per_cpu: float
-    """The same for accepted requests a CPU second of the server, which other programs disturb less."""
+    """The same per CPU second of the server, which depends less on other programs."""
 
 
 def overloaded(rounds: int) -> list[Overload]:
-    """The driver takes CPU time, not wall time, so what refusals take from it is seen; wrk is nice."""
+    """Measure many connections. The driver spends CPU time, so that the cost of refusals shows."""
     driver = BUILD / "busy.py"
     driver.write_text(
         "import time\ndef init(): pass\ndef run(data):\n"
@@ -138,16 +141,16 @@ def overloaded(rounds: int) -> list[Overload]:
     found = []
     with Running(OURS, settings) as one:
 
-        def ask(connections: int) -> tuple[Result, float]:
+        def measure(connections: int) -> tuple[Result, float]:
             time.sleep(AFTERMATH_SECONDS)
             before = one.cpu_seconds()
-            result = load(one.url, "x", connections, SECONDS, politely=True)
+            result = load(one.url, "x", connections, SECONDS, niced=True)
             return result, result.per_second * SECONDS / (one.cpu_seconds() - before)
 
         for _ in range(rounds):
-            enough, enough_per_cpu = ask(NO_OVERLOAD_CONNECTIONS)
+            enough, enough_per_cpu = measure(NO_OVERLOAD_CONNECTIONS)
             for connections in OVERLOAD_CONNECTIONS:
-                much, much_per_cpu = ask(connections)
+                much, much_per_cpu = measure(connections)
                 refused = much.refused_per_second / much.per_second
                 accepted = much.per_second / enough.per_second
                 found.append(Overload(connections, refused, accepted, much_per_cpu / enough_per_cpu))
@@ -155,7 +158,7 @@ def overloaded(rounds: int) -> list[Overload]:
 
 
 def probe_milliseconds() -> list[float]:
-    """Of probes in turn, while a C call in run() holds the GIL all the time."""
+    """Return the times of probes, one after the other, while a C call in run() holds the GIL."""
     driver = BUILD / "holds_the_gil.py"
     driver.write_text(
         "import ctypes\ndef init(): pass\ndef run(data):\n"
@@ -178,7 +181,7 @@ def probe_milliseconds() -> list[float]:
                 taken.append((time.perf_counter() - started) * 1000)
             time.sleep(0.01)
         if select.select([busy], [], [], 0)[0]:
-            raise RuntimeError("run() did not hold on")
+            raise RuntimeError("run() ended during the measurement")
     return taken
 
 
@@ -198,9 +201,9 @@ def table(
         "# Speed of the scoring runtime beside others",
         "",
         f"Generated by `make bench-scoring`: medians of {rounds} interleaved rounds of {SECONDS} s with wrk",
-        "on loopback, one worker each, one machine for all of them and for wrk. Ratios last; figures do not.",
+        "on loopback. Each server has one worker. They share a machine with wrk: compare ratios, not figures.",
         f"Measured on {machine.words()}.",
-        "Ours with keys, queue, limits and metrics on. Memory is that of all processes of a server.",
+        "The runtime has keys, queue, limits and metrics on. Memory is summed over a server's processes.",
         "",
         "| server | " + " | ".join(f"{name} /s" for name in LOADS) + " | p99 c1 ms | p99 c32 ms"
         " | CPU µs a request, c32 | RSS MB | PSS MB | cold s |",
@@ -213,31 +216,35 @@ def table(
         rss, pss = memory[server.name]
         rest = [f"{cpu[server.name]:.0f}", f"{rss:.0f}", f"{pss:.0f}", f"{cold[server.name]:.2f}"]
         lines.append(f"| {server.name} | " + " | ".join([*speeds, *tails, *rest]) + " |")
-    lines += ["", "| ours to | " + " | ".join(LOADS) + " |", "|---|" + "---|" * len(LOADS)]
+    lines += ["", "| modelyard relative to | " + " | ".join(LOADS) + " |", "|---|" + "---|" * len(LOADS)]
     for server in SERVERS[1:]:
         ratios = [f"{ratio(figures, name, server):.2f}" for name in LOADS]
         lines.append(f"| {server.name} | " + " | ".join(ratios) + " |")
-    lines += ["", "| ours with orjson to | " + " | ".join(LOADS) + " |", "|---|" + "---|" * len(LOADS)]
+    lines += [
+        "",
+        "| modelyard with orjson relative to | " + " | ".join(LOADS) + " |",
+        "|---|" + "---|" * len(LOADS),
+    ]
     for server in SERVERS[2:]:
         ratios = [f"{ratio(figures, name, server, OURS_ORJSON):.2f}" for name in LOADS]
         lines.append(f"| {server.name} | " + " | ".join(ratios) + " |")
     lines += [
         "",
-        "The driver parses its own body. Measured once: for 100 KB json.loads takes 1.7 ms, orjson 0.14 ms;",
-        "in a profile of the worker json.loads has 87 % of the working time. So the rows of orjson, which",
-        "kserve uses, compare the servers; the others show what a driver with the standard library gets.",
+        "The driver parses its body. Measured once: json.loads takes 1.7 ms for 100 KB, orjson 0.14 ms. In a",
+        "profile of the worker json.loads has 87 % of the working time. So the rows of orjson, which kserve",
+        "uses, compare the servers. The other rows show the speed of a driver with the standard library.",
     ]
     return [*lines, ""]
 
 
-def overload_words(rounds: list[Overload]) -> list[str]:
+def overload_lines(rounds: list[Overload]) -> list[str]:
     lines = [
-        f"Overload: one run() of {BUSY_DRIVER_MS} ms CPU time at a time, clients that ask again at once",
-        f"whatever they are told, beside {NO_OVERLOAD_CONNECTIONS} connections of which none is refused.",
-        "wrk runs niced: on few cores it would else take the server's.",
-        "Per CPU second: of all processes of the server.",
+        f"Overload: each run() takes {BUSY_DRIVER_MS} ms of CPU time, and clients ignore Retry-After.",
+        f"Figures are relative to {NO_OVERLOAD_CONNECTIONS} connections, of which none is refused.",
+        "wrk runs niced, since it would otherwise compete with the server for few cores.",
+        "CPU seconds are those of all processes of the server.",
         "",
-        "| connections | refused for one accepted | accepted | accepted per CPU second |",
+        "| connections | refused per accepted | accepted | accepted per CPU second |",
         "|---|---|---|---|",
     ]
     for connections in OVERLOAD_CONNECTIONS:
@@ -250,11 +257,11 @@ def overload_words(rounds: list[Overload]) -> list[str]:
     return lines
 
 
-def probe_words(taken: list[float]) -> str:
+def probe_line(taken: list[float]) -> str:
     middle, worst = statistics.median(taken), max(taken)
     return (
-        f"Probes (`/`, `/ready`) while run() holds the GIL in C: of {len(taken)} in {PROBE_SECONDS} s"
-        f" the median took {middle:.1f} ms, the worst {worst:.1f} ms."
+        f"Probes (`/`, `/ready`) while run() holds the GIL in C: {len(taken)} in {PROBE_SECONDS} s."
+        f" The median took {middle:.1f} ms, the slowest {worst:.1f} ms."
     )
 
 

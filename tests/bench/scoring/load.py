@@ -1,4 +1,4 @@
-"""The load: wrk on loopback, one thread, for a bounded time."""
+"""The load: wrk on loopback, with one thread, for a fixed time."""
 
 import re
 import shutil
@@ -19,30 +19,32 @@ wrk.body = [==[{body}]==]
 
 @dataclass(frozen=True)
 class Result:
+    """The figures of one run of wrk."""
+
     per_second: float
-    """Answers with 2xx or 3xx."""
+    """Responses with 2xx or 3xx."""
     refused_per_second: float
     p99_ms: float
 
 
 def need_wrk() -> None:
-    """Installs wrk from Debian when it is not there. Raises RuntimeError where that cannot be."""
+    """Install wrk from Debian if it is missing. Raises RuntimeError if it cannot be installed."""
     if shutil.which("wrk"):
         return
     print("wrk is missing: apt-get install wrk", flush=True)
     try:
         subprocess.run(["apt-get", "install", "-y", "-q", "wrk"], check=True, stdout=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise RuntimeError("the bench needs wrk on PATH") from error
+        raise RuntimeError("the benchmark needs wrk on PATH") from error
 
 
-def load(url: str, body: str, connections: int, seconds: int, *, politely: bool = False) -> Result:
-    """Politely: the server goes first where there are too few cores for both."""
+def load(url: str, body: str, connections: int, seconds: int, *, niced: bool = False) -> Result:
+    """Run wrk against a server. With `niced` the server has precedence if cores are scarce."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "post.lua"
         script.write_text(SCRIPT.format(key=KEY, body=body))
         command = [
-            *(["nice"] if politely else []),
+            *(["nice"] if niced else []),
             "wrk",
             "-t1",
             f"-c{connections}",
@@ -52,12 +54,12 @@ def load(url: str, body: str, connections: int, seconds: int, *, politely: bool 
             script,
             url,
         ]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    total = int(_found(r"(\d+) requests in", said))
-    took = _seconds(_found(r"requests in ([\d.]+\w+),", said))
-    refused = int(_found(r"Non-2xx or 3xx responses: (\d+)", said, "0"))
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    total = int(_found(r"(\d+) requests in", output))
+    took = _seconds(_found(r"requests in ([\d.]+\w+),", output))
+    refused = int(_found(r"Non-2xx or 3xx responses: (\d+)", output, "0"))
     return Result(
-        (total - refused) / took, refused / took, _seconds(_found(r"99%\s+([\d.]+\w+)", said)) * 1000
+        (total - refused) / took, refused / took, _seconds(_found(r"99%\s+([\d.]+\w+)", output)) * 1000
     )
 
 
@@ -66,7 +68,7 @@ def _found(pattern: str, text: str, default: str | None = None) -> str:
     if match:
         return match[1]
     if default is None:
-        raise RuntimeError(f"wrk said: {text}")
+        raise RuntimeError(f"unexpected output of wrk: {text}")
     return default
 
 
@@ -74,4 +76,4 @@ def _seconds(text: str) -> float:
     for unit, factor in (("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0)):
         if text.endswith(unit):
             return float(text.removesuffix(unit)) * factor
-    raise RuntimeError(f"wrk said {text}")
+    raise RuntimeError(f"unexpected time in the output of wrk: {text}")

@@ -1,4 +1,4 @@
-"""The servers of the bench, one worker each, and the same model in the form that each wants."""
+"""The servers of the benchmark, one worker each, with the same model in the form of each server."""
 
 import contextlib
 import json
@@ -12,6 +12,10 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.support.scoring_runtime import copy_runtime
+
+from modelyard.contract.scoring_runtime import RUNTIME_REQUIREMENTS
 
 ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
@@ -39,12 +43,12 @@ def as_v2(numbers: list[float]) -> str:
 
 @dataclass(frozen=True)
 class Server:
-    """How to start one, and how to ask it."""
+    """A server: its command, and the form of its requests."""
 
     name: str
     requirements: str
     command: str
-    """{python}, {bin}, {port}, {folder} and {peers} are filled in."""
+    """{python}, {bin}, {port}, {folder} and {peers} are replaced."""
     path: str = "/score"
     body: Callable[[list[float]], str] = as_data
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -106,35 +110,31 @@ SERVERS = (OURS, OURS_ORJSON, ECHO, AZMLINFSRV, *PEERS)
 
 
 def install(server: Server) -> Path:
-    """An environment with nothing but this server; its folder."""
+    """Install an environment with nothing but this server. Return its folder."""
     folder = BUILD / server.requirements
     pins = HERE / "requirements" / f"{server.requirements}.txt"
-    mark = folder / ".installed"
-    if not mark.exists() or mark.read_bytes() != pins.read_bytes():
+    record = folder / ".installed"
+    if not record.exists() or record.read_bytes() != pins.read_bytes():
         subprocess.run(["uv", "venv", "-q", "--allow-existing", folder], check=True)
         python = folder / "bin" / "python"
         subprocess.run(["uv", "pip", "install", "-q", "--python", python, "-r", pins], check=True)
-        mark.write_bytes(pins.read_bytes())
+        record.write_bytes(pins.read_bytes())
     return folder
 
 
 def install_runtime() -> Path:
-    """The runtime's folder as it is in an image."""
+    """Install the runtime as an image has it. Return its folder."""
     runtime = BUILD / "runtime"
-    package = runtime / "modelyard"
-    if not package.exists():
-        pins = ROOT / "operator" / "modelyard" / "contract" / "runtime-requirements.txt"
+    if not (runtime / "httptools").exists():
         python = BUILD / OURS.requirements / "bin" / "python"
-        install = ["uv", "pip", "install", "-q", "--python", python, "--target", runtime, "-r", pins]
-        subprocess.run(install, check=True)
-        package.mkdir()
-        for name in ("__init__.py", "scoring"):
-            (package / name).symlink_to(ROOT / "operator" / "modelyard" / name)
+        install = ["uv", "pip", "install", "-q", "--python", python, "--target", runtime]
+        subprocess.run([*install, "-r", RUNTIME_REQUIREMENTS], check=True)
+    copy_runtime(runtime)
     return runtime
 
 
 class Running:
-    """A started server. Use as a context."""
+    """A started server, as a context manager."""
 
     def __init__(self, server: Server, extra: Mapping[str, str] | None = None) -> None:
         self.server = server
@@ -176,12 +176,12 @@ class Running:
         self.stop()
 
     def stop(self) -> None:
-        """Ends the group that this server leads, and waits for it."""
+        """Kill the server's process group and its workers, and wait for the server."""
         tree = self._tree()
         os.killpg(self._process.pid, 9)
         for pid in tree[1:]:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, 9)  # workers that lead a group of their own
+                os.kill(pid, 9)  # workers in process groups of their own
         self._process.wait()
         self._log.close()
         self._folder.cleanup()
@@ -191,7 +191,7 @@ class Running:
         return f"http://127.0.0.1:{self.port}{self.server.path}"
 
     def memory_mb(self) -> tuple[float, float]:
-        """Of all its processes: resident, counting shared pages once in each, and proportional."""
+        """Return RSS and PSS, in MiB, summed over all processes of the server."""
         resident = proportional = 0
         for pid in self._tree():
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -202,7 +202,7 @@ class Running:
         return resident / 1024, proportional / 1024
 
     def cpu_seconds(self) -> float:
-        """Of all its processes so far."""
+        """Return the CPU time of all processes of the server, in seconds."""
         ticks = 0
         for pid in self._tree():
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -231,7 +231,7 @@ class Running:
                 if self._process.poll() is not None:
                     break
                 time.sleep(0.005)
-        raise RuntimeError(f"{self.server.name} does not serve: {Path(self._log.name).read_text()[-2000:]}")
+        raise RuntimeError(f"{self.server.name} does not respond: {Path(self._log.name).read_text()[-2000:]}")
 
 
 def _free_ports(count: int) -> list[int]:

@@ -1,8 +1,9 @@
 """The contract suite: `python -m tests.conformance.scoring`.
 
-Asks every case of ours and of azureml-inference-server-http, and writes docs/scoring-differences.md. It fails
-when ours breaks the contract, when the peer differs without an explanation, and when an explanation is left
-that explains nothing. With --command it asks any other server, and only says what it found.
+Runs every case against the runtime and against azureml-inference-server-http, and writes
+docs/scoring-differences.md. It fails if the runtime breaks the contract, if the peer differs without a
+reason, and if a reason has no difference. With --command it runs the cases against any other server, and only
+prints the results.
 """
 
 import argparse
@@ -13,43 +14,48 @@ from collections import Counter
 from dataclasses import dataclass
 
 from tests.conformance.scoring.cases import ANY, GROUPS, OLD_WHEELS, Case, Group
-from tests.conformance.scoring.servers import ROOT, EndedError, Server, prepare, serving
+from tests.conformance.scoring.servers import ROOT, Server, ServerEndedError, prepare, serving
 
 TABLE = ROOT / "docs" / "scoring-differences.md"
-ANSWER_SECONDS = 20
+RESPONSE_SECONDS = 20
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a server did in one case."""
+    """The result of one case."""
 
     group: str
-    what: str
-    broken: str
-    """What it did instead; empty when it did what the contract says."""
+    case: str
+    difference: str
+    """The difference from the contract; empty if there is none."""
     why: str
 
     @property
     def key(self) -> tuple[str, str]:
-        return self.group, self.what
+        return self.group, self.case
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--command", help="of another server; {driver}, {folder} and {port} are filled in")
+    parser.add_argument(
+        "--command", help="command of another server; {driver}, {folder} and {port} are replaced"
+    )
     command = parser.parse_args().command
     if command:
-        return _report(command, ask(Server("another", command)))
-    ours, peer, beside_old = prepare()
-    our_verdicts, peer_verdicts = ask(ours), ask(peer)
-    old_verdicts = ask_group(beside_old, OLD_WHEELS)
-    broken = _report(ours.name, our_verdicts) + _report(beside_old.name, old_verdicts)
+        return _report(command, run_all(Server("another", command)))
+    runtime, peer, with_old_wheels = prepare()
+    our_verdicts, peer_verdicts = run_all(runtime), run_all(peer)
+    old_verdicts = run_group(with_old_wheels, OLD_WHEELS)
+    broken = _report(runtime.name, our_verdicts) + _report(with_old_wheels.name, old_verdicts)
     _report(peer.name, peer_verdicts)
-    unexplained = [verdict for verdict in peer_verdicts if verdict.broken and not verdict.why]
-    needless = [verdict for verdict in peer_verdicts if not verdict.broken and verdict.why]
-    for words, verdicts in (("no explanation", unexplained), ("nothing to explain", needless)):
+    unexplained = [verdict for verdict in peer_verdicts if verdict.difference and not verdict.why]
+    needless = [verdict for verdict in peer_verdicts if not verdict.difference and verdict.why]
+    for problem, verdicts in (
+        ("no reason for a difference", unexplained),
+        ("a reason without a difference", needless),
+    ):
         for verdict in verdicts:
-            print(f"{words}: {verdict.group}: {verdict.what}: {verdict.broken}")
+            print(f"{problem}: {verdict.group}: {verdict.case}: {verdict.difference}")
     TABLE.parent.mkdir(exist_ok=True)
     TABLE.write_text(table(peer.name, peer_verdicts))
     failed = broken + len(unexplained) + len(needless)
@@ -58,43 +64,45 @@ def main() -> int:
 
 
 def _report(name: str, verdicts: list[Verdict]) -> int:
-    broken = [verdict for verdict in verdicts if verdict.broken]
-    print(f"{name}: {len(verdicts) - len(broken)} of {len(verdicts)} cases as the contract says")
+    broken = [verdict for verdict in verdicts if verdict.difference]
+    print(f"{name}: {len(verdicts) - len(broken)} of {len(verdicts)} cases follow the contract")
     for verdict in broken:
-        print(f"  {verdict.group}: {verdict.what}: {verdict.broken}")
+        print(f"  {verdict.group}: {verdict.case}: {verdict.difference}")
     return len(broken)
 
 
-def ask(server: Server) -> list[Verdict]:
-    return [verdict for group in GROUPS for verdict in ask_group(server, group)]
+def run_all(server: Server) -> list[Verdict]:
+    return [verdict for group in GROUPS for verdict in run_group(server, group)]
 
 
-def ask_group(server: Server, group: Group) -> list[Verdict]:
+def run_group(server: Server, group: Group) -> list[Verdict]:
     try:
         with serving(server, group.driver, group.environment, group.files) as port:
             if group.exit_code is not None:
                 return [Verdict(group.name, "the process ends", "it serves", group.why)]
             return [
-                Verdict(group.name, case.what, judged(port, case), case.why or group.why)
+                Verdict(group.name, case.name, difference(port, case), case.why or group.why)
                 for case in group.cases
             ]
-    except EndedError as error:
+    except ServerEndedError as error:
         if group.exit_code is None:
-            broken = f"it does not start: exit code {error.exit_code}"
-            return [Verdict(group.name, case.what, broken, case.why or group.why) for case in group.cases]
-        broken = "" if error.exit_code == group.exit_code else f"exit code {error.exit_code}"
-        return [Verdict(group.name, f"the process ends with {group.exit_code}", broken, group.why)]
+            not_started = f"it does not start: exit code {error.exit_code}"
+            return [
+                Verdict(group.name, case.name, not_started, case.why or group.why) for case in group.cases
+            ]
+        other_code = "" if error.exit_code == group.exit_code else f"exit code {error.exit_code}"
+        return [Verdict(group.name, f"the process ends with {group.exit_code}", other_code, group.why)]
 
 
-def judged(port: int, case: Case) -> str:
-    """What the answer lacks; empty when it is right."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+def difference(port: int, case: Case) -> str:
+    """Return the difference from the required response; empty if there is none."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=RESPONSE_SECONDS)
     try:
         connection.request(case.method, case.path, case.body, dict(case.sent))
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
-        return f"no answer ({type(error).__name__})"
+        return f"no response ({type(error).__name__})"
     finally:
         connection.close()
     if response.status != case.status:
@@ -116,21 +124,22 @@ def judged(port: int, case: Case) -> str:
 
 
 def table(peer: str, verdicts: list[Verdict]) -> str:
-    """Markdown; nothing in it changes from run to run."""
-    differences = [verdict for verdict in verdicts if verdict.broken]
-    count = Counter(bool(verdict.broken) for verdict in verdicts)
+    """Return the page as Markdown, without text that changes from run to run."""
+    differences = [verdict for verdict in verdicts if verdict.difference]
+    count = Counter(bool(verdict.difference) for verdict in verdicts)
     lines = [
         "# How the scoring runtime differs from its predecessor",
         "",
         "Generated by `make conformance-scoring`; do not edit.",
-        f"Of {len(verdicts)} cases of the contract {peer} answers {count[False]} alike. In the others",
-        "the runtime does what the table says, and the peer does not:",
+        f"In {count[False]} of {len(verdicts)} cases of the contract {peer} responds as the runtime does.",
+        "The table has the other cases, with the peer's response and the reason for the difference:",
         "",
-        "| driver | case | the peer | why ours does not follow |",
+        "| driver | case | the peer | reason |",
         "|---|---|---|---|",
     ]
     lines += [
-        f"| {one.group} | {one.what} | {one.broken.replace('|', '/')} | {one.why} |" for one in differences
+        f"| {one.group} | {one.case} | {one.difference.replace('|', '/')} | {one.why} |"
+        for one in differences
     ]
     return "\n".join([*lines, ""])
 

@@ -1,4 +1,4 @@
-"""The contract of a scoring server as a table: what is asked, what must come, and why a peer differs."""
+"""The contract of a scoring server: requests, required responses, and reasons for differences."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,14 +12,14 @@ FAILED = {"x-ms-run-function-failed": "True"}
 PASSED = {"x-ms-run-function-failed": "False"}
 SCRIPT_ERROR = {"message": "An unexpected error occurred in scoring script. Check the logs for more info."}
 ANY: Any = object()
-"""Any body."""
+"""Matches any JSON body."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One request and what the contract says of its answer."""
+    """One request and the response that the contract requires."""
 
-    what: str
+    name: str
     method: str = "POST"
     path: str = "/score"
     body: bytes | None = None
@@ -28,31 +28,32 @@ class Case:
     text: str | None = None
     json: Any = ANY
     check: Callable[[Any], bool] | None = None
-    """Of the JSON body, where one value says too much."""
+    """A condition on the JSON body, for bodies that vary."""
     headers: Mapping[str, str | None] = field(default_factory=dict)
-    """None: absent."""
+    """Headers by name; None means that the header must be absent."""
     why: str = ""
-    """Why azureml-inference-server-http answers otherwise, and why ours does not follow."""
+    """The reason for a difference from azureml-inference-server-http; empty if there is no difference."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """One driver and the requests to it, or how it fails to start."""
+    """One driver with the requests to it, or with the exit code of its failed start."""
 
     name: str
     driver: str
     cases: tuple[Case, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
-    """More files beside the driver."""
+    """Other files in the driver's folder, by name."""
     exit_code: int | None = None
-    """The server must end by itself, with this."""
+    """The server must fail to start, with this exit code."""
     why: str = ""
-    """As a case's, of the start."""
+    """The reason for a difference in all cases, or at the start."""
 
 
-def ids(**given: str) -> dict[str, str]:
-    return {name.replace("_", "-"): value for name, value in given.items()}
+def ids(**headers: str) -> dict[str, str]:
+    """Return headers whose names have dashes."""
+    return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 MULTIPART = (
@@ -69,7 +70,7 @@ PLAIN = Group(
         Case("the body is text for run(); a str result is quoted", body=b"hello", json="hello"),
         Case("the result's type", body=b"x", headers={"content-type": "application/json"}),
         Case(
-            "run() did not fail, the header says",
+            "the header of a run() that did not fail",
             body=b"x",
             headers=PASSED,
         ),
@@ -79,7 +80,7 @@ PLAIN = Group(
             "None is null",
             body=b"none",
             json=None,
-            why="A result is json.dumps of it; the peer takes None for the lack of one and sends {}.",
+            why="The runtime sends json.dumps(None); the peer takes None for a missing result and sends {}.",
         ),
         Case("a number", body=b"number", json=1.5),
         Case("a list", body=b"list", json=[1, "a"]),
@@ -94,9 +95,9 @@ PLAIN = Group(
             "GET",
             "/score?a=" + "[" * 2500,
             json=json.dumps({"a": "[" * 2500}),
-            why="The peer's JSON parser hits the recursion limit, and the server fails with 500.",
+            why="The peer's JSON parser reaches the recursion limit, and the server fails with 500.",
         ),
-        Case("the query of a POST is not for run()", "POST", "/score?a=1", b"x", json="x"),
+        Case("run() does not get the query of a POST", "POST", "/score?a=1", b"x", json="x"),
         Case("run() raises", body=b"raise", status=500, json=SCRIPT_ERROR, headers=FAILED),
         Case(
             "run() ends with sys.exit()",
@@ -104,15 +105,15 @@ PLAIN = Group(
             status=500,
             json=SCRIPT_ERROR,
             headers=FAILED,
-            why="The peer does not count it as a failure of run().",
+            why="The peer does not count sys.exit() as a failure of run().",
         ),
         Case(
-            "run() returns what is no JSON",
+            "run() returns an object that JSON cannot express",
             body=b"object",
             status=500,
             json=SCRIPT_ERROR,
             headers=FAILED,
-            why="It is the driver's fault, and ours says so; the peer calls it an error of the server.",
+            why="The driver is at fault, as the header shows; the peer reports an error of the server.",
         ),
         Case("OPTIONS", "OPTIONS", "/score"),
         Case("a wrong method", "DELETE", "/score", status=405, check=lambda body: "message" in body),
@@ -145,7 +146,7 @@ PLAIN = Group(
         Case("a client id of 101", body=b"x", sent=ids(x_ms_client_request_id="i" * 101), status=431),
         Case("a legacy id of 101", body=b"x", sent=ids(x_ms_request_id="i" * 101), status=431),
         Case(
-            "no CORS unless asked for",
+            "no CORS headers by default",
             body=b"x",
             sent={"Origin": "https://a.example"},
             headers={"access-control-allow-origin": None},
@@ -154,37 +155,42 @@ PLAIN = Group(
             "the default description is OpenAPI 2",
             "GET",
             "/swagger.json",
-            check=lambda it: it["swagger"] == "2.0",
+            check=lambda document: document["swagger"] == "2.0",
         ),
         Case(
             "OpenAPI 3",
             "GET",
             "/swagger.json?version=3",
-            check=lambda it: it["openapi"].startswith("3.0."),
+            check=lambda document: document["openapi"].startswith("3.0."),
         ),
-        Case("OpenAPI 3.1", "GET", "/swagger.json?version=3.1", check=lambda it: it["openapi"] == "3.1.0"),
+        Case(
+            "OpenAPI 3.1",
+            "GET",
+            "/swagger.json?version=3.1",
+            check=lambda document: document["openapi"] == "3.1.0",
+        ),
         Case("an unknown version", "GET", "/swagger.json?version=4", status=404),
         Case(
-            "a plain driver takes and gives anything",
+            "the schema of a plain driver allows any object",
             "GET",
             "/swagger.json",
-            check=lambda it: it["definitions"]["ServiceInput"]["type"] == "object",
+            check=lambda document: document["definitions"]["ServiceInput"]["type"] == "object",
         ),
         Case(
             "readiness",
             "GET",
             "/ready",
             text="Ready",
-            why="The peer has one probe only, so a slow init() or a stuck run() fails its liveness.",
+            why="The peer has one probe only, so that a slow init() or a stuck run() fails liveness.",
         ),
         Case(
             "metrics",
             "GET",
             "/metrics",
             headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"},
-            why="The peer has none.",
+            why="The peer has no such path.",
         ),
-        Case("a page for people", "GET", "/docs", why="The peer has none."),
+        Case("the docs page", "GET", "/docs", why="The peer has no such path."),
     ),
 )
 
@@ -194,13 +200,16 @@ HEADERS = Group(
     (
         Case("a header", body=b"X-Colour", sent={"x-colour": "red"}, json="red"),
         Case(
-            "spelt as by WSGI servers", body=b"Content-Type", sent={"content-type": "text/x"}, json="text/x"
+            "the spelling of WSGI servers",
+            body=b"Content-Type",
+            sent={"content-type": "text/x"},
+            json="text/x",
         ),
         Case(
-            "x-request-id, also a new one",
+            "x-request-id, also a generated one",
             body=b"X-Request-Id",
-            check=lambda it: isinstance(it, str),
-            why="Ours passes the id on for the driver's log; the peer only if the client sent one.",
+            check=lambda value: isinstance(value, str),
+            why="The runtime passes a generated id to the driver, too; the peer passes the client's only.",
         ),
     ),
 )
@@ -235,7 +244,7 @@ SCHEMA = Group(
             sent=JSON,
             status=400,
             headers={"x-ms-run-function-failed": None},
-            why="The decorators convert inside the call: the peer takes it for an error of the driver.",
+            why="The decorators convert inside the call of run(): the peer reports an error of the driver.",
         ),
         Case(
             "run() itself raises",
@@ -249,22 +258,24 @@ SCHEMA = Group(
             "the schema in OpenAPI 2",
             "GET",
             "/swagger.json",
-            check=lambda it: it["definitions"]["ServiceInput"]["example"] == {"name": "Ann", "count": 3},
+            check=lambda document: (
+                document["definitions"]["ServiceInput"]["example"] == {"name": "Ann", "count": 3}
+            ),
         ),
         Case(
             "the schema in OpenAPI 3",
             "GET",
             "/swagger.json?version=3",
-            check=lambda it: (
-                it["components"]["schemas"]["ServiceInput"]["properties"]["name"]["type"] == "string"
+            check=lambda document: (
+                document["components"]["schemas"]["ServiceInput"]["properties"]["name"]["type"] == "string"
             ),
         ),
         Case(
             "the output's schema",
             "GET",
             "/swagger.json?version=3.1",
-            check=lambda it: (
-                it["components"]["schemas"]["ServiceOutput"]["properties"]["said"]["type"] == "string"
+            check=lambda document: (
+                document["components"]["schemas"]["ServiceOutput"]["properties"]["said"]["type"] == "string"
             ),
         ),
     ),
@@ -285,13 +296,15 @@ ARRAYS = Group(
             body=b'{"matrix": {"a": 1}, "table": [{"age": 1}]}',
             sent=JSON,
             status=400,
-            why="As above: the peer answers 500.",
+            why="As above: the peer responds with 500.",
         ),
         Case(
             "samples",
             "GET",
             "/swagger.json",
-            check=lambda it: it["definitions"]["ServiceInput"]["example"]["matrix"] == [[1.0, 2.0]],
+            check=lambda document: (
+                document["definitions"]["ServiceInput"]["example"]["matrix"] == [[1.0, 2.0]]
+            ),
         ),
     ),
 )
@@ -326,7 +339,11 @@ RAW = Group(
         ),
         Case("a status", path="/score?what=status", body=b"", status=418, text="no", headers=PASSED),
         Case(
-            "a failure that the driver states", path="/score?what=fail", body=b"", status=503, headers=FAILED
+            "a failure that the driver declares",
+            path="/score?what=fail",
+            body=b"",
+            status=503,
+            headers=FAILED,
         ),
         Case(
             "JSON and headers",
@@ -345,7 +362,7 @@ RAW = Group(
             "OPTIONS",
             "/score",
             text="",
-            why="The peer runs the model for it, so a browser's preflight costs a scoring.",
+            why="The peer calls run() for OPTIONS, so that each preflight of a browser costs a run.",
         ),
         Case(
             "a bad JSON body is the driver's to handle",
@@ -362,7 +379,7 @@ RAW = Group(
 OLD_IMPORTS = Group(
     "azureml.contrib.services",
     drivers.OLD_IMPORTS,
-    (Case("works as it did", path="/score?what=bytes", body=b"abc", text="cba"),),
+    (Case("an AMLResponse by the legacy imports", path="/score?what=bytes", body=b"abc", text="cba"),),
 )
 
 CORS = Group(
@@ -415,10 +432,10 @@ OWN_SWAGGER = Group(
         Case("swagger.json is version 2", "GET", "/swagger.json", json={"mine": 2}),
         Case("swagger3.json", "GET", "/swagger.json?version=3", json={"mine": 3}),
         Case(
-            "what is not there is made",
+            "a version without a file is generated",
             "GET",
             "/swagger.json?version=3.1",
-            check=lambda it: it["openapi"] == "3.1.0",
+            check=lambda document: document["openapi"] == "3.1.0",
         ),
     ),
     files={"swagger.json": '{"mine": 2}', "swagger3.json": '{"mine": 3}'},
@@ -433,7 +450,7 @@ HINTS = Group(
             body=b'{"numbers": [1, 2], "scale": 2}',
             sent=JSON,
             json=[2.0, 4.0],
-            why="The peer knows no hints: run() gets the text, and fails.",
+            why="The peer does not read type hints: run() gets the text, and fails.",
         ),
         Case(
             "a value of another type",
@@ -446,7 +463,7 @@ HINTS = Group(
             "the schema in OpenAPI",
             "GET",
             "/swagger.json",
-            check=lambda it: it["definitions"]["ServiceInput"].get("required") == ["numbers"],
+            check=lambda document: document["definitions"]["ServiceInput"].get("required") == ["numbers"],
             why="As above.",
         ),
     ),
@@ -469,7 +486,7 @@ ARRAY_HINTS = Group(
             json=[6.0],
         ),
         Case(
-            "an array of no one shape",
+            "an array of irregular shape",
             body=b'{"matrix": [[1], [2, 3]], "table": [{"age": 1}]}',
             sent=JSON,
             status=400,
@@ -480,27 +497,27 @@ ARRAY_HINTS = Group(
             sent=JSON,
             status=400,
         ),
-        Case("a table that is none", body=b'{"matrix": [[1]], "table": 1}', sent=JSON, status=400),
+        Case("a number for a table", body=b'{"matrix": [[1]], "table": 1}', sent=JSON, status=400),
         Case(
-            "what the model refuses",
+            "a value that the model refuses",
             body=b'{"matrix": [[1]], "table": [{"age": 1}], "options": {"scale": -1}}',
             sent=JSON,
             status=400,
-            check=lambda it: "options" in it["message"],
+            check=lambda document: "options" in document["message"],
         ),
         Case(
             "the schema in OpenAPI",
             "GET",
             "/swagger.json?version=3",
-            check=lambda it: (
-                it["components"]["schemas"]["ServiceInput"]["properties"]["options"]["properties"]["scale"][
-                    "type"
-                ]
+            check=lambda document: (
+                document["components"]["schemas"]["ServiceInput"]["properties"]["options"]["properties"][
+                    "scale"
+                ]["type"]
                 == "number"
             ),
         ),
     ),
-    why="The peer knows no hints: run() gets the text, and fails.",
+    why="The peer does not read type hints: run() gets the text, and fails.",
 )
 
 OLD_WHEELS = Group(
@@ -508,7 +525,7 @@ OLD_WHEELS = Group(
     drivers.OLD_WHEELS,
     (
         Case(
-            "each has its own",
+            "driver and server each have their own version",
             body=b'{"numbers": [1, 2]}',
             sent=JSON,
             json={"sum": 3.0, "versions": ["0.19.0", "0.6.1", "1.10.24"]},
@@ -517,7 +534,7 @@ OLD_WHEELS = Group(
         Case("readiness", "GET", "/ready", text="Ready"),
     ),
 )
-"""Asked of ours only, in an environment of its own: the peer cannot be installed beside pydantic 1."""
+"""For the runtime only, in an environment of its own: the peer cannot be installed with pydantic 1."""
 
 STARTS = tuple(
     Group(f"start: {name}", driver, exit_code=3)

@@ -1,4 +1,4 @@
-"""The drivers that the cases are asked of. Each is a whole driver file."""
+"""The drivers of the cases. Each is a complete driver file."""
 
 PLAIN = """
 import json

@@ -1,7 +1,8 @@
 """The fuzz run: `python -m tests.conformance.scoring.fuzz [SECONDS]`.
 
-Hostile bytes on the socket, and inputs made from the service's own OpenAPI by schemathesis. The driver never
-fails by itself, so any 5xx is the server's, as is a connection that hangs and a worker that was restarted.
+Sends hostile bytes, and inputs that schemathesis generates from the service's OpenAPI document. The driver
+itself never fails. So each 5xx, each connection that hangs and each restart of a worker is an error of the
+server.
 """
 
 import os
@@ -22,7 +23,7 @@ def init(): pass
 def run(
     numbers: list[float], names: dict[str, int], kind: Literal["a", "b"], note: Optional[str] = None
 ) -> dict[str, str]:
-    return {"said": repr((numbers, names, kind, note))[:1000]}
+    return {"input": repr((numbers, names, kind, note))[:1000]}
 """
 
 SEEDS = (
@@ -51,7 +52,7 @@ def main() -> int:
     with serving(ours, DRIVER, limits, {}) as port:
         statuses = hostile_bytes(port, seconds)
         print("hostile bytes:", ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items())))
-        said = subprocess.run(
+        completed = subprocess.run(
             [
                 schemathesis / "bin" / "schemathesis",
                 "run",
@@ -64,30 +65,31 @@ def main() -> int:
             check=False,
             env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/tmp"), "NO_COLOR": "1"},
         )
-        restarts = restarts_of(port)
+        restarts = worker_restarts(port)
     bad = sum(count for status, count in statuses.items() if status >= 500)
-    print(f"{bad} answers with 5xx, {restarts} restarts, schemathesis ended with {said.returncode}")
-    failed = sum((bad > 0, restarts > 0, said.returncode != 0))
+    print(f"{bad} responses with 5xx, {restarts} restarts, schemathesis ended with {completed.returncode}")
+    failed = sum((bad > 0, restarts > 0, completed.returncode != 0))
     print(f"{3 - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
 def hostile_bytes(port: int, seconds: float, seed: int = 1) -> Counter[int]:
-    """Answers by status; 0: the connection was closed with no answer."""
-    chance = random.Random(seed)
+    """Count responses by status; 0 counts connections that were closed without a response."""
+    generator = random.Random(seed)
     statuses: Counter[int] = Counter()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        sent = mutated(chance)
+        sent = mutated(generator)
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-            received = exchanged(connection, sent, chance)
+            received = exchange(connection, sent, generator)
         found = [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]
         statuses.update(found or [0])
     return statuses
 
 
-def exchanged(connection: socket.socket, sent: bytes, chance: random.Random) -> bytes:
-    cut = chance.randrange(len(sent) + 1)
+def exchange(connection: socket.socket, sent: bytes, generator: random.Random) -> bytes:
+    """Send the bytes in two parts. Return all that is received."""
+    cut = generator.randrange(len(sent) + 1)
     received = b""
     try:
         for part in (sent[:cut], sent[cut:]):
@@ -96,32 +98,34 @@ def exchanged(connection: socket.socket, sent: bytes, chance: random.Random) -> 
         while piece := connection.recv(65536):
             received += piece
     except (ConnectionResetError, BrokenPipeError):
-        pass  # a client that breaks the rules may be cut off
+        pass  # the server may reset the connection of such a client
     return received
 
 
-def mutated(chance: random.Random) -> bytes:
-    data = bytearray(b"".join(chance.choices(SEEDS, k=chance.randint(1, 3))))
-    for _ in range(chance.randint(0, 6)):
-        place = chance.randrange(len(data) + 1)
-        match chance.randrange(4):
+def mutated(generator: random.Random) -> bytes:
+    """Return some of the seeds with random changes."""
+    data = bytearray(b"".join(generator.choices(SEEDS, k=generator.randint(1, 3))))
+    for _ in range(generator.randint(0, 6)):
+        place = generator.randrange(len(data) + 1)
+        match generator.randrange(4):
             case 0:
-                data[place:place] = chance.choice(PIECES)
+                data[place:place] = generator.choice(PIECES)
             case 1:
-                del data[place : place + chance.randint(1, 20)]
+                del data[place : place + generator.randint(1, 20)]
             case 2:
-                data[place : place + 1] = chance.randbytes(1)
+                data[place : place + 1] = generator.randbytes(1)
             case 3:
-                data[place:place] = chance.randbytes(chance.randint(1, 200))
+                data[place:place] = generator.randbytes(generator.randint(1, 200))
     return bytes(data)
 
 
-def restarts_of(port: int) -> int:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-        found = re.search(
-            r"^modelyard_scoring_worker_restarts_total (\d+)", answer.read().decode(), re.MULTILINE
+def worker_restarts(port: int) -> int:
+    """Return the number of restarts in /metrics, -1 if it is missing."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as response:
+        sample = re.search(
+            r"^modelyard_scoring_worker_restarts_total (\d+)", response.read().decode(), re.MULTILINE
         )
-    return int(found[1]) if found else -1
+    return int(sample[1]) if sample else -1
 
 
 if __name__ == "__main__":

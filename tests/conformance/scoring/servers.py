@@ -1,4 +1,4 @@
-"""The servers that the suite knows, each in an environment of its own under build/, as in an image."""
+"""The servers of the suite, each in an environment of its own under build/, as in an image."""
 
 import contextlib
 import os
@@ -11,6 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.scoring_runtime import copy_runtime
+
+from modelyard.contract.scoring_runtime import RUNTIME_REQUIREMENTS
+
 ROOT = Path(__file__).parents[3]
 BUILD = ROOT / "build" / "scoring-conformance"
 REQUIREMENTS = Path(__file__).parent / "requirements"
@@ -20,7 +24,7 @@ START_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Server:
-    """How to start a server on a driver. {driver}, {folder} and {port} are filled in."""
+    """A server and its command, in which {driver}, {folder} and {port} are replaced."""
 
     name: str
     command: str
@@ -28,33 +32,32 @@ class Server:
 
 
 def prepare() -> tuple[Server, Server, Server]:
-    """Installs what is missing; ours, the peer, and ours where the driver has old wheels."""
+    """Install missing environments. Return the runtime, the peer, and the runtime with old wheels."""
     driver = _environment("driver")
     old = _environment("old_wheels")
     peer = _environment("azmlinfsrv")
     runtime = BUILD / "runtime"
-    pins = ROOT / "operator" / "modelyard" / "contract" / "runtime-requirements.txt"
-    _once(
-        runtime, pins, ["uv", "pip", "install", "-q", "--python", f"{driver}/bin/python", "--target", runtime]
+    _install_once(
+        runtime,
+        RUNTIME_REQUIREMENTS,
+        ["uv", "pip", "install", "-q", "--python", f"{driver}/bin/python", "--target", runtime],
     )
-    (runtime / "modelyard").mkdir(exist_ok=True)
-    for name in ("__init__.py", "scoring"):
-        link = runtime / "modelyard" / name
-        if not link.is_symlink():
-            link.symlink_to(ROOT / "operator" / "modelyard" / name)
+    copy_runtime(runtime)
     variables = {"PYTHONPATH": str(runtime), "MODELYARD_PORT": "{port}"}
-    ours = Server("ours", f"{driver}/bin/python -S -P -m modelyard.scoring", variables)
-    beside_old = Server("ours beside old wheels", f"{old}/bin/python -S -P -m modelyard.scoring", variables)
-    theirs = Server(
+    ours = Server("modelyard", f"{driver}/bin/python -S -P -m modelyard.scoring", variables)
+    with_old_wheels = Server(
+        "modelyard with old wheels", f"{old}/bin/python -S -P -m modelyard.scoring", variables
+    )
+    azmlinfsrv = Server(
         "azureml-inference-server-http 1.5.1",
         f"{peer}/bin/azmlinfsrv --entry_script {{driver}} --port {{port}} --worker_count 1",
         {"PATH": f"{peer}/bin:{os.environ['PATH']}"},
     )
-    return ours, theirs, beside_old
+    return ours, azmlinfsrv, with_old_wheels
 
 
 def prepare_schemathesis() -> Path:
-    """The folder of its environment."""
+    """Install schemathesis. Return the folder of its environment."""
     return _environment("schemathesis")
 
 
@@ -63,19 +66,19 @@ def _environment(name: str) -> Path:
     if not folder.exists():
         subprocess.run(["uv", "venv", "-q", folder], check=True)
     install = ["uv", "pip", "install", "-q", "--python", folder / "bin" / "python"]
-    _once(folder, REQUIREMENTS / f"{name}.txt", install)
+    _install_once(folder, REQUIREMENTS / f"{name}.txt", install)
     return folder
 
 
-def _once(folder: Path, pins: Path, install: list[str | Path]) -> None:
-    mark = folder / ".installed"
-    if not mark.exists() or mark.read_bytes() != pins.read_bytes():
+def _install_once(folder: Path, pins: Path, install: list[str | Path]) -> None:
+    record = folder / ".installed"
+    if not record.exists() or record.read_bytes() != pins.read_bytes():
         subprocess.run([*install, "-r", pins], check=True)
-        mark.write_bytes(pins.read_bytes())
+        record.write_bytes(pins.read_bytes())
 
 
-class EndedError(Exception):
-    """The server ended by itself."""
+class ServerEndedError(Exception):
+    """The server ended before the suite stopped it."""
 
     def __init__(self, exit_code: int, log: str) -> None:
         super().__init__(f"exit code {exit_code}\n{log[-2000:]}")
@@ -86,7 +89,7 @@ class EndedError(Exception):
 def serving(
     server: Server, driver: str, environment: Mapping[str, str], files: Mapping[str, str]
 ) -> Iterator[int]:
-    """Starts it on this driver; its port, once the driver is ready. Raises EndedError."""
+    """Start the server on this driver. Yield its port when the driver is ready. Raises ServerEndedError."""
     with tempfile.TemporaryDirectory() as name, socket.socket() as probe:
         folder = Path(name)
         (folder / "score.py").write_text(driver)
@@ -122,12 +125,12 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise EndedError(process.returncode, log.read_text(errors="replace"))
-        # Ours listens before init() is done and then answers 503; the peer listens only afterwards.
+            raise ServerEndedError(process.returncode, log.read_text(errors="replace"))
+        # The runtime listens before init() returns, with 503; the peer listens only afterwards.
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as connection:
             connection.sendall(b"GET /ready HTTP/1.0\r\n\r\n")
-            answer = connection.recv(100)
-            if answer and b" 503 " not in answer:
+            response = connection.recv(100)
+            if response and b" 503 " not in response:
                 return
         time.sleep(0.05)
-    raise EndedError(-1, "it never listened: " + log.read_text(errors="replace"))
+    raise ServerEndedError(-1, "the server never listened: " + log.read_text(errors="replace"))

@@ -1,4 +1,4 @@
-"""The model of the bench, as a driver: a sum of products."""
+"""The model of the benchmark as a driver: a sum of products."""
 
 import json
 

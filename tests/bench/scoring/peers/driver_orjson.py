@@ -1,4 +1,4 @@
-"""The model of the bench with the JSON parser that kserve and mlserver have."""
+"""The model of the benchmark with orjson, the JSON parser of kserve and mlserver."""
 
 import numpy as np
 import orjson

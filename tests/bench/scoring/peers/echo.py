@@ -1,4 +1,4 @@
-"""The bare ASGI echo: what the HTTP server library reaches with no model, no queue and no keys."""
+"""A bare ASGI echo: the speed of the HTTP library without model, queue and keys."""
 
 import sys
 
