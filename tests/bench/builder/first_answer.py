@@ -1,4 +1,4 @@
-"""From apply to the first answer: a Service beside a bare Deployment and core Service of the same image."""
+"""Time from apply to the first answer: a Service, beside a bare Deployment and core Service of its image."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _SPEC: Final = {"numReplicas": 1, "containerResourceReservation": {"cpu": "100m"
 
 
 def first_answers(kubectl: Kubectl, image: str) -> tuple[float, float]:
-    """Medians of seconds: (through a Service of ours, through a bare Deployment), in turn."""
+    """Return the median seconds of a Service and of a bare Deployment, measured in turn."""
     location = kubectl.get("img", image)["status"]["imageLocation"]
-    ours, bare = [], []
+    services, bare = [], []
     for index in range(_ROUNDS):
-        ours.append(_seconds(kubectl, f"ours-{index}", [_service(f"ours-{index}", image)], kind="msvc"))
+        name = f"service-{index}"
+        services.append(_seconds(kubectl, name, [_service(name, image)], kind="msvc"))
         bare.append(_seconds(kubectl, f"bare-{index}", _bare(f"bare-{index}", location), kind="deployment"))
-    return statistics.median(ours), statistics.median(bare)
+    return statistics.median(services), statistics.median(bare)
 
 
 def _service(name: str, image: str) -> Json:
@@ -39,18 +40,18 @@ def _service(name: str, image: str) -> Json:
 
 
 def _bare(name: str, location: str) -> list[Json]:
-    """The same Deployment and core Service, written by hand, with a Secret that is there already."""
+    """Return the Deployment, the core Service and the Secret that the operator would create for a Service."""
     owner = Owner("Service", name, "")
     spec = ServiceSpec.model_validate({"imageId": "bare", **_SPEC})
-    made = [
+    objects = [
         serving.keys(owner) | {"data": missing_keys({})},
         serving.deployment(owner, spec, location, ScoringSettings()),
         serving.core_service(owner),
     ]
-    for item in made:
+    for item in objects:
         del item["metadata"]["ownerReferences"]
         item["metadata"]["labels"] = {"bench": "bare"}
-    return made
+    return objects
 
 
 def _seconds(kubectl: Kubectl, name: str, objects: list[Json], kind: str) -> float:

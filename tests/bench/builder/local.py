@@ -1,4 +1,4 @@
-"""What a build takes with no cluster around it, in turn with others that do the same on this machine."""
+"""Builds without a cluster, measured in turn with other builders on this machine."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.bench.builder.others import (
-    Dockerfiles,
+from tests.bench.builder.build_process import (
+    DRIVER,
+    BuildProcess,
+    FinishedBuild,
+)
+from tests.bench.builder.other_builders import (
+    DockerfileBench,
     buildkit,
     crane,
     curl,
     docker,
     piped,
-)
-from tests.bench.builder.ours import (
-    DRIVER,
-    Built,
-    Ours,
 )
 from tests.bench.builder.registry import (
     BenchRegistry,
@@ -42,15 +42,17 @@ CHANGED_ROUNDS: Final = 7
 CHANGED_BYTES: Final = 100 * MB
 LARGE_BYTES: Final = 2000 * MB
 _SMALL_BYTES: Final = MB
-_RUNTIME: Final = "httptools==0.9.0\nuvloop==0.23.0\n"  # ours brings these along
+_RUNTIME: Final = (
+    "httptools==0.9.0\nuvloop==0.23.0\n"  # the packages that the Layers builder adds to each image
+)
 
 Seconds = dict[str, list[float]]
-OURS: Final = "modelyard"
+MODELYARD: Final = "modelyard"
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Seconds by who took them, a value a round; bytes; MB."""
+    """Seconds of each round by builder, sizes in bytes, and memory in MB."""
 
     first: Seconds
     changed: Seconds
@@ -63,13 +65,13 @@ class Figures:
 
     @property
     def first_vs_docker(self) -> float:
-        """How many times as long `docker build` and push take; the median of the rounds' ratios."""
-        return _ratio(self.first["docker"], self.first[OURS])
+        """Return the time of `docker build` and push relative to Modelyard, the median of all rounds."""
+        return _ratio(self.first["docker"], self.first[MODELYARD])
 
     @property
     def changed_vs_curl(self) -> float:
-        """How many times as long as curl ours takes; the median of the rounds' ratios."""
-        return _ratio(self.changed[OURS], self.changed["curl"])
+        """Return the time of Modelyard relative to curl, the median of all rounds."""
+        return _ratio(self.changed[MODELYARD], self.changed["curl"])
 
 
 def _ratio(numerators: list[float], denominators: list[float]) -> float:
@@ -77,7 +79,7 @@ def _ratio(numerators: list[float], denominators: list[float]) -> float:
 
 
 def measure(folder: Path) -> Figures:
-    """All of it; minutes."""
+    """Measure everything, which takes minutes."""
     with _bench(folder) as bench:
         first, requirements = bench.first()
         changed, builds = bench.changed(requirements)
@@ -103,68 +105,74 @@ def _bench(folder: Path) -> Iterator[_Bench]:
         docker(registry) as engine,
         buildkit(registry, folder / "buildkit") as daemon,
     ):
-        rivals = [Dockerfiles(builder, registry, folder / builder.name) for builder in (engine, daemon)]
-        yield _Bench(registry, models, Ours(folder / "ours", registry), rivals)
+        other_builders = [
+            DockerfileBench(builder, registry, folder / builder.name) for builder in (engine, daemon)
+        ]
+        yield _Bench(registry, models, BuildProcess(folder / "modelyard", registry), other_builders)
 
 
 @dataclass(frozen=True)
 class _Bench:
     registry: BenchRegistry
     models: Source
-    ours: Ours
-    rivals: list[Dockerfiles]
+    modelyard: BuildProcess
+    other_builders: list[DockerfileBench]
 
     def first(self) -> tuple[Seconds, str]:
-        """And the requirements of an environment that the registry has then."""
+        """Measure first builds. Returns also the requirements of an environment that is cached afterwards."""
         seconds: Seconds = defaultdict(list)
         for number in range(FIRST_ROUNDS):
-            requirements = f"scikit-learn==1.7.2\n# {uuid.uuid4()}\n"  # so no layer of it is there
+            requirements = f"scikit-learn==1.7.2\n# {uuid.uuid4()}\n"  # no layer with it is cached
             with self.models.model(_SMALL_BYTES) as model:
-                seconds[OURS].append(self.ours.build(requirements, model.url).seconds)
-                for rival in self.rivals:
-                    seconds[rival.name].append(rival.first(requirements + _RUNTIME, model, DRIVER))
+                seconds[MODELYARD].append(self.modelyard.build(requirements, model.url).seconds)
+                for other in self.other_builders:
+                    seconds[other.name].append(other.first(requirements + _RUNTIME, model, DRIVER))
             _say(f"first build, round {number + 1}", seconds)
         return seconds, requirements
 
-    def changed(self, requirements: str) -> tuple[Seconds, list[Built]]:
-        """And what ours were."""
+    def changed(self, requirements: str) -> tuple[Seconds, list[FinishedBuild]]:
+        """Measure builds of a changed model. Returns also the builds of Modelyard."""
         seconds: Seconds = defaultdict(list)
         builds = []
 
-        def ours(model: Model) -> float:
-            built = self.ours.build(requirements, model.url)
+        def modelyard(model: Model) -> float:
+            built = self.modelyard.build(requirements, model.url)
             builds.append(built)
             return built.seconds
 
         sends: dict[str, Callable[[Model], float]] = {
-            OURS: ours,
+            MODELYARD: modelyard,
             "curl": lambda model: _timed(lambda: curl(self.registry, model)),
             "curl piped": lambda model: _timed(lambda: piped(self.registry, model)),
             "crane append": lambda model: _timed(lambda: crane(self.registry, model)),
-            **{rival.name: rival.changed for rival in self.rivals},
+            **{other.name: other.changed for other in self.other_builders},
         }
         for number in range(CHANGED_ROUNDS):
             for name, send in sends.items():
-                with self.models.model(CHANGED_BYTES) as model:  # each its own: nothing is there already
+                with self.models.model(CHANGED_BYTES) as model:  # a new model, so that no registry has it
                     seconds[name].append(send(model))
             _say(f"changed model, round {number + 1}", seconds)
         return seconds, builds
 
     def second(self, requirements: str) -> tuple[int, int]:
-        """Bytes of the environment's layer, and how many of them another image with it sent."""
+        """Return the size of the environment's layer, and the bytes of it that a second image sends."""
         with self.models.model(_SMALL_BYTES) as model:
-            first = self.ours.build(requirements, model.url)
+            first = self.modelyard.build(requirements, model.url)
             environment = self.registry.environment_layer(first.reference)
-            before = self.registry.sent(environment["digest"])
-            second = self.ours.build(requirements, model.url, image="second", driver=f"{DRIVER}# second\n")
+            before = self.registry.upload_count(environment["digest"])
+            second = self.modelyard.build(
+                requirements, model.url, image="second", driver=f"{DRIVER}# second\n"
+            )
         if self.registry.environment_layer(second.reference) != environment:
             raise SystemExit("the second image has an environment of its own")
-        return environment["size"], (self.registry.sent(environment["digest"]) - before) * environment["size"]
+        return environment["size"], (
+            self.registry.upload_count(environment["digest"]) - before
+        ) * environment["size"]
 
-    def large(self, requirements: str) -> Built:
-        """A model that does not fit into the memory that a build may take."""
+    def large(self, requirements: str) -> FinishedBuild:
+        """Build an image with a model that exceeds the memory of a build."""
         with self.models.model(LARGE_BYTES) as model:
-            return self.ours.build(requirements, model.url)
+            return self.modelyard.build(requirements, model.url)
 
 
 def _timed(work: Callable[[], None]) -> float:
@@ -173,5 +181,5 @@ def _timed(work: Callable[[], None]) -> float:
     return time.monotonic() - started
 
 
-def _say(what: str, seconds: Seconds) -> None:
-    say(f"{what}: " + ", ".join(f"{name} {values[-1]:.2f} s" for name, values in seconds.items()))
+def _say(title: str, seconds: Seconds) -> None:
+    say(f"{title}: " + ", ".join(f"{name} {values[-1]:.2f} s" for name, values in seconds.items()))

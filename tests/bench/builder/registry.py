@@ -1,4 +1,4 @@
-"""A registry of the bench's own: it holds the base image and nothing else, and its log says what was sent."""
+"""A registry of the benchmark, which contains only the base image at first. Its log lists all uploads."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ _ACCEPT: Final = f"{_OCI}, application/vnd.docker.distribution.manifest.v2+json"
 
 @dataclass(frozen=True)
 class BenchRegistry:
-    """Where everything of the bench is sent to, over loopback."""
+    """The registry that receives all images of the benchmark, over loopback."""
 
     server: Server
 
     @property
     def host(self) -> str:
-        """host:port, plain HTTP."""
+        """Return `host:port`. The registry uses plain HTTP."""
         return self.server.address
 
     @property
     def base_image(self) -> str:
-        """The cluster's Python, here."""
+        """Return the name of the base image, a copy of the cluster's Python image."""
         return f"{self.host}/{_BASE}:3.11"
 
     def layers(self, reference: str) -> list[dict[str, Any]]:
-        """The layers of an image's manifest; `reference` is `repository:tag`."""
+        """Return the descriptors of an image's layers. `reference` is `repository:tag`."""
         repository, _, tag = reference.rpartition(":")
         url = f"http://{self.host}/v2/{repository}/manifests/{tag}"
         return httpx.get(url, headers={"Accept": _ACCEPT}, timeout=30).raise_for_status().json()["layers"]
 
     def environment_layer(self, reference: str) -> dict[str, Any]:
-        """The largest layer that is not the base's."""
+        """Return the descriptor of the largest layer that is not in the base image."""
         base = {layer["digest"] for layer in self.layers(f"{_BASE}:3.11")}
         own = [layer for layer in self.layers(reference) if layer["digest"] not in base]
         return max(own, key=lambda layer: layer["size"])
 
-    def sent(self, digest: str) -> int:
-        """How often a blob came in whole, by the registry's log."""
+    def upload_count(self, digest: str) -> int:
+        """Return how many uploads of a blob the log of the registry contains."""
         hexadecimal = digest.removeprefix("sha256:")
-        ended = rf'"PUT /v2/\S+/blobs/uploads/\S*digest=sha256(?::|%3A){hexadecimal}'
-        return len(re.findall(ended, self.server.log.read_text(encoding="utf-8")))
+        commit = rf'"PUT /v2/\S+/blobs/uploads/\S*digest=sha256(?::|%3A){hexadecimal}'
+        return len(re.findall(commit, self.server.log.read_text(encoding="utf-8")))
 
 
 @contextlib.contextmanager
 def bench_registry(folder: Path) -> Iterator[BenchRegistry]:
-    """While the context lasts, on a free port."""
+    """Run a registry on a free port during the context."""
     folder.mkdir()
     port = free_port()
     settings = {

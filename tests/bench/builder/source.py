@@ -1,4 +1,4 @@
-"""Models of random bytes, which nothing compresses, and a web server for them."""
+"""Models of incompressible random bytes, and a web server for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SERVER: Final = Path(__file__).with_name("web_server.py")
 
 @dataclass(frozen=True)
 class Model:
-    """A file and how it is reached."""
+    """A file, its URL and its digest."""
 
     file: Path
     url: str
@@ -30,14 +30,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Source:
-    """A folder behind a web server."""
+    """A folder that a web server serves."""
 
     folder: Path
     address: str
 
     @contextlib.contextmanager
     def model(self, size: int) -> Iterator[Model]:
-        """A model of so many bytes that nobody has seen before, while the context lasts."""
+        """Create a new model of `size` bytes for the context."""
         path = self.folder / f"{uuid.uuid4().hex}.bin"
         sha256 = hashlib.sha256()
         with path.open("wb") as file:
@@ -53,7 +53,7 @@ class Source:
 
 @contextlib.contextmanager
 def source(folder: Path) -> Iterator[Source]:
-    """While the context lasts, on a free port."""
+    """Run a web server on a free port during the context."""
     folder.mkdir()
     port = free_port()
     with Server([sys.executable, _SERVER, str(port), str(folder)], port, folder) as server:

@@ -1,4 +1,4 @@
-"""The build Job's process in the operator's image, as its pod runs it: with no start of a pod to wait for."""
+"""The process of a build Job in the operator's image, without the start of a pod."""
 
 from __future__ import annotations
 
@@ -23,34 +23,36 @@ from modelyard.contract.build_request import (
 
 DRIVER: Final = "def init():\n    pass\n\n\ndef run(body):\n    return body\n"
 _SECONDS: Final = 900
-_TIMED: Final = Path(__file__).with_name("timed.py")
+_TIMED_BUILD: Final = Path(__file__).with_name("timed_build.py")
 
 
 @dataclass(frozen=True)
-class Built:
-    """An image that the process pushed."""
+class FinishedBuild:
+    """A build that pushed its image."""
 
     reference: str
-    """repository:tag"""
+    """`repository:tag` of the image."""
     seconds: float
-    """From the first line of the builder's own code to the end of the process."""
+    """Seconds from the first line of the builder's code to the end of the process."""
     start_seconds: float
-    """Before that: Python, and the imports."""
+    """Seconds before that: the start of Python, and the imports."""
     peak_mb: float
-    """Most memory of the process and of any that it started."""
+    """Peak memory of the process and of its child processes."""
 
 
 @dataclass(frozen=True)
-class Ours:
-    """Builds with the layers builder, attestations and all; only the registry knows of earlier builds."""
+class BuildProcess:
+    """Builds with the Layers builder and attestations. Each build starts with an empty workspace."""
 
     folder: Path
     registry: BenchRegistry
 
-    def build(self, requirements: str, model_url: str, *, image: str = "ours", driver: str = DRIVER) -> Built:
-        """Build and push; SystemExit with the build's log when it fails."""
+    def build(
+        self, requirements: str, model_url: str, *, image: str = "first", driver: str = DRIVER
+    ) -> FinishedBuild:
+        """Build and push an image. Raises SystemExit with the log of the build if it fails."""
         tag = uuid.uuid4().hex
-        repository = f"bench/models/{image}"  # as the operator names them: layers are shared below the first
+        repository = f"bench/models/{image}"  # <prefix>/<namespace>/<image>: the cache is below the prefix
         request = BuildRequest(
             repository=f"{self.registry.host}/{repository}",
             tag=tag,
@@ -63,13 +65,15 @@ class Ours:
         folder = self.folder / tag
         folder.mkdir(parents=True)
         (folder / "request.json").write_text(request.model_dump_json(by_alias=True), encoding="utf-8")
-        took = _run(folder)
+        usage = _run(folder)
         shutil.rmtree(folder)
-        return Built(f"{repository}:{tag}", took["seconds"], took["start_seconds"], took["peak_bytes"] / 1e6)
+        return FinishedBuild(
+            f"{repository}:{tag}", usage["seconds"], usage["start_seconds"], usage["peak_bytes"] / 1e6
+        )
 
 
 def _run(folder: Path) -> dict[str, float]:
-    shutil.copy(_TIMED, folder)
+    shutil.copy(_TIMED_BUILD, folder)
     shutil.copy(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"), folder / "ca.crt")
     variables = {
         "MODELYARD_BUILD_REQUEST": "/bench/request.json",
@@ -86,7 +90,7 @@ def _run(folder: Path) -> dict[str, float]:
         f"--volume={folder}:/bench",
     ]
     command += [f"--env={name}={value}" for name, value in variables.items()]
-    command += ["--entrypoint=python", operator_image(), "/bench/timed.py"]
+    command += ["--entrypoint=python", operator_image(), "/bench/timed_build.py"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
     if done.returncode:
         raise SystemExit(f"the build failed: {done.stdout}{done.stderr}")

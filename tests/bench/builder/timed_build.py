@@ -1,4 +1,7 @@
-"""Runs a build in the operator's image; the last line says what it took. It must not import anything else."""
+"""Runs a build in the operator's image, and prints its time and memory as JSON in the last line.
+
+It must import the standard library only, because the image contains no test code.
+"""
 
 import json
 import os
@@ -6,7 +9,7 @@ import subprocess
 import sys
 import time
 
-# The builder's own imports, then when its own code begins: seconds of the clock that all processes share.
+# Imports the builder, then prints the start of its own code. time.monotonic is the same in all processes.
 BUILD = """
 import sys, time
 import modelyard.builder.job, modelyard.builder.layers.layer_builder
@@ -17,14 +20,14 @@ modelyard.builder.job.main()
 started = time.monotonic()
 process = subprocess.Popen([sys.executable, "-c", BUILD], stderr=subprocess.PIPE, text=True)
 assert process.stderr is not None
-began = process.stderr.readline()
+build_started = process.stderr.readline()
 _, status, usage = os.wait4(process.pid, 0)
 ended = time.monotonic()
 if os.waitstatus_to_exitcode(status):
-    sys.exit(began + process.stderr.read())
-took = {
-    "seconds": ended - float(began),
-    "start_seconds": float(began) - started,
+    sys.exit(build_started + process.stderr.read())
+usage = {
+    "seconds": ended - float(build_started),
+    "start_seconds": float(build_started) - started,
     "peak_bytes": usage.ru_maxrss * 1024,
 }
-print(json.dumps(took))
+print(json.dumps(usage))

@@ -10,7 +10,7 @@ from tests.bench.builder import (
 )
 
 _NAMES = {
-    local.OURS: "Modelyard, `Layers`",
+    local.MODELYARD: "Modelyard, `Layers`",
     "curl": "`curl` from disk, with a known digest",
     "curl piped": "`curl` from the same web server into `curl`, with `sha256sum`",
     "crane append": "`tar` and `crane append`",
@@ -19,7 +19,7 @@ _NAMES = {
 }
 
 
-def table(here: local.Figures, there: in_cluster.Figures) -> str:
+def report(here: local.Figures, there: in_cluster.Figures) -> str:
     """Return the page with the figures of a run on the host and of a run in the cluster."""
     lines = [
         "# Speed of builds and of other builders",
@@ -65,9 +65,9 @@ def table(here: local.Figures, there: in_cluster.Figures) -> str:
         f"| reverted model, whose image exists | {there.reuse:.1f} |",
         f"| a Service whose image the node has, to its first answer | {there.first_answer:.1f} |",
         f"| the same as a bare Deployment and core Service | {there.first_answer_bare:.1f} |",
-        f"| changed model of 100 MB, to the first answer of its version | {there.roll.seconds:.1f} |",
+        f"| changed model of 100 MB, to the first answer of its version | {there.rollout.seconds:.1f} |",
         "",
-        f"Requests during these rollouts: {there.roll.answered} answered, {there.roll.failed} failed.",
+        f"Requests during these rollouts: {there.rollout.answered} answered, {there.rollout.failed} failed.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -78,5 +78,5 @@ def _cells(seconds: local.Seconds, name: str) -> list[str]:
     taken = median(seconds[name])
     return [
         f"{taken:.2f}",
-        "" if name == local.OURS else f"{taken / median(seconds[local.OURS]):.1f}",
+        "" if name == local.MODELYARD else f"{taken / median(seconds[local.MODELYARD]):.1f}",
     ]

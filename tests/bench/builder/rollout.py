@@ -1,4 +1,4 @@
-"""From `kubectl apply` of a changed model to the first answer of its version, while the old one serves."""
+"""Time from `kubectl apply` of a changed model to the first answer of its version, under load."""
 
 from __future__ import annotations
 
@@ -19,61 +19,63 @@ from tests.support.publish import publish
 _NAME: Final = "roll"
 _ROUNDS: Final = 3
 _BYTES: Final = 100 * MB
-_MARK: Final = 8  # bytes at the beginning of a model, which its version answers
+_PREFIX_BYTES: Final = 8  # the driver answers with the first bytes of its model
 _DRIVER: Final = f"""
 import os
 
 def init():
-    global mark
+    global prefix
     (model,) = os.scandir(os.environ["AZUREML_MODEL_DIR"])
     with open(model, "rb") as file:
-        mark = file.read()[:{_MARK}].hex()
+        prefix = file.read()[:{_PREFIX_BYTES}].hex()
 
 def run(body):
-    return mark
+    return prefix
 """
 
 
 @dataclass(frozen=True)
-class Roll:
-    """Median of some rolls, and all requests beside them."""
+class Rollouts:
+    """Median seconds of the rollouts, and the number of requests during all of them."""
 
     seconds: float
     answered: int
     failed: int
 
 
-def roll(kubectl: Kubectl, folder: Path) -> Roll:
-    """Rolls of a Service with one replica, each to a new model; each request has its own connection."""
-    model, _ = _published(folder)
+def measure_rollouts(kubectl: Kubectl, folder: Path) -> Rollouts:
+    """Roll a Service with one replica out to new models. Each request has its own connection."""
+    model, _ = _publish(folder)
     kubectl.apply(model, *_objects())
-    _serves(kubectl, 1)
-    taken = []
+    _wait_until_serving(kubectl, 1)
+    durations = []
     with Load(kubectl, _NAME, "{}", connections=2, per_second=50, seconds=600, new_connections=True) as load:
         for index in range(_ROUNDS):
-            model, mark = _published(folder)
+            model, prefix = _publish(folder)
             applied = time.time()
             kubectl.apply(model)
-            first = eventually(lambda mark=mark: _first_at(load, mark), 120, "an answer of the new version")
-            taken.append(first - applied)
-            say(f"apply of a changed 100 MB model to the first answer of its version: {taken[-1]:.1f} s")
-            _serves(kubectl, index + 2)
-            load.more(10)  # in which the old replica goes
+            first = eventually(
+                lambda prefix=prefix: _first_answer_time(load, prefix), 120, "an answer of the new version"
+            )
+            durations.append(first - applied)
+            say(f"apply of a changed 100 MB model to the first answer of its version: {durations[-1]:.1f} s")
+            _wait_until_serving(kubectl, index + 2)
+            load.more(10)  # until the old replica is gone
         answered, failed, errors = load.total()
     if failed:
         say(f"{failed} requests failed: {errors}")
-    return Roll(statistics.median(taken), answered, failed)
+    return Rollouts(statistics.median(durations), answered, failed)
 
 
-def _published(folder: Path) -> tuple[Json, str]:
-    """A Model that nobody has seen before, and what its version answers."""
+def _publish(folder: Path) -> tuple[Json, str]:
+    """Publish a new model. Returns its Model object, and the answer of its version."""
     content = os.urandom(_BYTES)
     file = folder / "model.bin"
     file.write_bytes(content)
     tag = uuid.uuid4().hex[:8]
     publish(file, "bench/model", tag)
     spec = {"url": f"oci://{registry_inside()}/bench/model:{tag}", "mimeType": "application/octet-stream"}
-    return _object("Model", spec), content[:_MARK].hex()
+    return _object("Model", spec), content[:_PREFIX_BYTES].hex()
 
 
 def _objects() -> list[Json]:
@@ -97,7 +99,7 @@ def _object(kind: str, spec: Json) -> Json:
     }  # fmt: skip
 
 
-def _serves(kubectl: Kubectl, version: int) -> None:
+def _wait_until_serving(kubectl: Kubectl, version: int) -> None:
     def served() -> bool:
         status: dict[str, Any] = kubectl.get("msvc", _NAME).get("status", {})
         if status.get("state") == "Failed":
@@ -107,7 +109,7 @@ def _serves(kubectl: Kubectl, version: int) -> None:
     eventually(served, 300, f"version {version} of the Service")
 
 
-def _first_at(load: Load, mark: str) -> float | None:
-    """Unix time of the first answer with it."""
-    times = [at for second in load.seconds() for text, at in second["first_at"].items() if mark in text]
+def _first_answer_time(load: Load, prefix: str) -> float | None:
+    """Return the Unix time of the first answer that contains the prefix, None if there is none."""
+    times = [at for second in load.seconds() for text, at in second["first_at"].items() if prefix in text]
     return min(times, default=None)

@@ -1,4 +1,4 @@
-"""The same work by others: curl, curl into curl, crane, `docker build`, and BuildKit."""
+"""The same work with other tools: curl, curl into curl, crane, `docker build`, and BuildKit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.servers import wait_until
 _MODEL: Final = "/var/azureml-models/model/"
 _INSTALL: Final = "python3 -m pip install --no-cache-dir --requirement /tmp/in/requirements.txt"
 _TIMEOUT: Final = 900
-_PIPED: Final = r"""
+_PIPED_SCRIPT: Final = r"""
 set -euo pipefail
 ask="curl --fail --silent --show-error"
 go="$ask --output /dev/null --write-out %header{location}"
@@ -36,27 +36,27 @@ wait
 read -r digest _ <"$4"
 $ask --request PUT "$sent&digest=sha256:$digest"
 """
-"""Arguments: the file's URL, that of uploads, and two paths that it makes files of."""
+"""Arguments: the URL of the file, the URL of uploads, and two paths of temporary files."""
 
 
 def curl(registry: BenchRegistry, model: Model) -> None:
-    """The bytes alone, whose digest is known: the least that there is to do."""
+    """Upload only the bytes, whose digest is known: the minimum of work."""
     uploads = f"http://{registry.host}/v2/curl/blobs/uploads/"
     ask = ["curl", "--fail", "--silent", "--show-error"]
     location = ("--output", "/dev/null", "--write-out", "%header{location}")
-    begun = _run(*ask, "--request", "POST", *location, uploads)
-    _run(*ask, "--upload-file", str(model.file), f"{begun}&digest={model.digest}")
+    upload = _run(*ask, "--request", "POST", *location, uploads)
+    _run(*ask, "--upload-file", str(model.file), f"{upload}&digest={model.digest}")
 
 
 def piped(registry: BenchRegistry, model: Model) -> None:
-    """What ours does, by hand: the bytes come from the web server, and are hashed on their way."""
+    """Upload the bytes from the web server, and hash them on the way, like Modelyard."""
     uploads = f"http://{registry.host}/v2/piped/blobs/uploads/"
     with tempfile.TemporaryDirectory() as folder:
-        _run("bash", "-c", _PIPED, "piped", model.url, uploads, f"{folder}/copy", f"{folder}/digest")
+        _run("bash", "-c", _PIPED_SCRIPT, "piped", model.url, uploads, f"{folder}/copy", f"{folder}/digest")
 
 
 def crane(registry: BenchRegistry, model: Model) -> None:
-    """A layer of the file on the base image; its archive is made as well, as a model is no layer yet."""
+    """Append a layer with the file to the base image. This includes the time to create the archive."""
     archive = model.file.with_suffix(".tar")
     try:
         with tarfile.open(archive, "w") as tar:
@@ -68,19 +68,19 @@ def crane(registry: BenchRegistry, model: Model) -> None:
         archive.unlink()
 
 
-class ImageBuilder(Protocol):
+class DockerfileBuilder(Protocol):
     """Builds an image from a Dockerfile in a folder and pushes it."""
 
     name: str
 
     def build(self, folder: Path, tag: str, *, no_cache: bool = False) -> None:
-        """Ends when it is in the registry, with this tag."""
+        """Return once the image is in the registry with the tag."""
 
 
-class Dockerfiles:
-    """What an ImageBuilder gets to do: first the base alone, so that its layers need not be sent later."""
+class DockerfileBench:
+    """The work of a DockerfileBuilder. The constructor pushes the base image, so that later builds do not."""
 
-    def __init__(self, builder: ImageBuilder, registry: BenchRegistry, folder: Path):
+    def __init__(self, builder: DockerfileBuilder, registry: BenchRegistry, folder: Path):
         self._builder = builder
         self._registry = registry
         self._folder = folder
@@ -88,7 +88,7 @@ class Dockerfiles:
         self._build("warm", f"FROM {registry.base_image}\nLABEL warm=1\n")
 
     def first(self, requirements: str, model: Model, driver: str) -> float:
-        """Seconds for packages, driver and model on the base image."""
+        """Return the seconds to build packages, driver and model onto the base image."""
         dockerfile = (
             f"FROM {self._registry.base_image}\nCOPY requirements.txt ca.crt /tmp/in/\n"
             f"RUN PIP_CERT=/tmp/in/ca.crt {_INSTALL}\n"
@@ -98,7 +98,7 @@ class Dockerfiles:
         return self._build("first", dockerfile, model, files, no_cache=True)
 
     def changed(self, model: Model) -> float:
-        """Seconds for another model on what `first` made."""
+        """Return the seconds to build another model onto the image of `first`."""
         first = f"{self._registry.host}/{self.name}:first"
         return self._build("changed", f"FROM {first}\nCOPY model {_MODEL}\n", model)
 
@@ -127,7 +127,7 @@ class Dockerfiles:
 
 @dataclass
 class Docker:
-    """An ImageBuilder: `docker build`, then `docker push`."""
+    """A DockerfileBuilder with `docker build` and `docker push`."""
 
     registry: BenchRegistry
     name: str = "docker"
@@ -141,11 +141,11 @@ class Docker:
 
 @contextlib.contextmanager
 def docker(registry: BenchRegistry) -> Iterator[Docker]:
-    """The engine's builder; its images go with the context."""
+    """Yield the builder of the Docker engine, and remove its images afterwards."""
     try:
         yield Docker(registry)
     finally:
-        # A tag that moved leaves an image without one; newest first, as an image needs those that it is from.
+        # By id, because a moved tag leaves an image without a tag. Newest first, because of dependencies.
         images = _run("docker", "images", "--quiet", f"--filter=reference={registry.host}/*").split()
         for image in dict.fromkeys(images):
             _run("docker", "rmi", "--force", image)
@@ -153,7 +153,7 @@ def docker(registry: BenchRegistry) -> Iterator[Docker]:
 
 @dataclass
 class BuildKit:
-    """An ImageBuilder: a buildkitd of the bench's own."""
+    """A DockerfileBuilder with a buildkitd of its own."""
 
     registry: BenchRegistry
     address: str
@@ -170,7 +170,7 @@ class BuildKit:
 
 @contextlib.contextmanager
 def buildkit(registry: BenchRegistry, folder: Path) -> Iterator[BuildKit]:
-    """While the context lasts; needs root, and runc for the steps."""
+    """Run a buildkitd during the context. It needs root, and runc."""
     folder.mkdir()
     settings = folder / "buildkitd.toml"
     settings.write_text(f'[registry."{registry.host}"]\n  http = true\n', encoding="utf-8")
