@@ -219,10 +219,13 @@ SCHEMA = Group(
     drivers.SCHEMA,
     (
         Case(
-            "the fields are the arguments", body=b'{"name": "a", "count": 3}', sent=JSON, json={"said": "aaa"}
+            "the fields are the arguments",
+            body=b'{"name": "a", "count": 3}',
+            sent=JSON,
+            json={"repeated": "aaa"},
         ),
-        Case("a default is honoured", body=b'{"name": "a"}', sent=JSON, json={"said": "aa"}),
-        Case("more fields are ignored", body=b'{"name": "a", "x": 1}', sent=JSON, json={"said": "aa"}),
+        Case("a default is honoured", body=b'{"name": "a"}', sent=JSON, json={"repeated": "aa"}),
+        Case("more fields are ignored", body=b'{"name": "a", "x": 1}', sent=JSON, json={"repeated": "aa"}),
         Case("a missing parameter", body=b'{"count": 3}', sent=JSON, status=400),
         Case("no JSON", body=b"{", sent=JSON, status=400),
         Case("an empty body", body=b"", sent=JSON, status=400),
@@ -233,11 +236,11 @@ SCHEMA = Group(
             "JSON with parameters and suffix",
             body=b'{"name": "a"}',
             sent={"content-type": "application/x+json; charset=utf-8"},
-            json={"said": "aa"},
+            json={"repeated": "aa"},
         ),
-        Case("GET gives the arguments", "GET", "/score?name=a&count=3", json={"said": "aaa"}),
+        Case("GET gives the arguments", "GET", "/score?name=a&count=3", json={"repeated": "aaa"}),
         Case("GET with a missing parameter", "GET", "/score?count=3", status=400),
-        Case("GET needs no content type", "GET", "/score?name=a", json={"said": "aa"}),
+        Case("GET needs no content type", "GET", "/score?name=a", json={"repeated": "aa"}),
         Case(
             "a value of another type",
             body=b'{"name": 7}',
@@ -275,7 +278,8 @@ SCHEMA = Group(
             "GET",
             "/swagger.json?version=3.1",
             check=lambda document: (
-                document["components"]["schemas"]["ServiceOutput"]["properties"]["said"]["type"] == "string"
+                document["components"]["schemas"]["ServiceOutput"]["properties"]["repeated"]["type"]
+                == "string"
             ),
         ),
     ),

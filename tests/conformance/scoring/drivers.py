@@ -25,11 +25,11 @@ from inference_schema.schema_decorators import input_schema, output_schema
 def init(): pass
 @input_schema("name", StandardPythonParameterType("Ann"))
 @input_schema("count", StandardPythonParameterType(3))
-@output_schema(StandardPythonParameterType({"said": "text"}))
+@output_schema(StandardPythonParameterType({"repeated": "text"}))
 def run(name, count=2):
     if name == "raise":
         raise ValueError("a detail of the driver")
-    return {"said": name * count}
+    return {"repeated": name * count}
 """
 
 ARRAYS = """

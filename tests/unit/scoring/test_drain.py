@@ -23,8 +23,8 @@ def draining(scoring: ScoringProcess) -> bool:
 
 def test_accepted_requests_finish_during_the_drain(serve, gates: Gates) -> None:
     scoring = serve(GATED_DRIVER, MODELYARD_MAX_CONCURRENT_REQUESTS="2", MODELYARD_QUEUE_TIMEOUT_MS="60000")
-    with scoring.connection() as kept, scoring.connection() as running, scoring.connection() as sending:
-        assert request_on(kept, "POST", "/score", b"").headers.get("connection") is None
+    with scoring.connection() as idle, scoring.connection() as running, scoring.connection() as sending:
+        assert request_on(idle, "POST", "/score", b"").headers.get("connection") is None
         send_request(running, "POST", "/score", b"one")
         gates.wait_begun("one")
         sending.sendall(b"POST /score HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nth")
@@ -32,7 +32,7 @@ def test_accepted_requests_finish_during_the_drain(serve, gates: Gates) -> None:
         scoring.terminate()
         until(lambda: draining(scoring), "draining")
 
-        on_kept = request_on(kept, "POST", "/score", b"")
+        on_idle = request_on(idle, "POST", "/score", b"")
         sending.sendall(b"ree")
         gates.wait_begun("three")
         gates.open("three")
@@ -40,10 +40,10 @@ def test_accepted_requests_finish_during_the_drain(serve, gates: Gates) -> None:
         gates.open("one")
         on_running = read_response(running)
 
-        assert [response.status for response in (on_kept, on_sending, on_running)] == [200, 200, 200]
-        assert {response.headers["connection"] for response in (on_kept, on_sending, on_running)} == {"close"}
+        assert [response.status for response in (on_idle, on_sending, on_running)] == [200, 200, 200]
+        assert {response.headers["connection"] for response in (on_idle, on_sending, on_running)} == {"close"}
         assert on_running.json() == "scored one"
-        assert [connection.recv(1) for connection in (kept, sending, running)] == [b"", b"", b""]
+        assert [connection.recv(1) for connection in (idle, sending, running)] == [b"", b"", b""]
     assert scoring.exit_code() == 0
 
 
