@@ -133,7 +133,7 @@ class DockerBuilder:
             image = {"mediaType": media_type, "digest": digest, "size": len(manifest)}
             attach(registry, repository, image, record, self.signer)
             registry.put_manifest(repository, manifest, media_type, tag=request.tag)
-            with suppress(RegistryError):  # garbage collection treats a temporary tag as none
+            with suppress(RegistryError):  # garbage collection counts it as a tag of builds
                 registry.delete_tag(repository, temporary_tag)
 
     @contextmanager
