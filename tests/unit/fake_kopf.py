@@ -1,6 +1,6 @@
 """kopf's watches of the four kinds, over the fake API server.
 
-Held against the real kopf by tests/integration/handlers. Like kopf 1.45, a watch first lists the objects and
+Held against the real kopf by tests/unit/handlers. Like kopf 1.45, a watch first lists the objects and
 reports each with the event type None. It continues after a disconnect, and lists again when its
 resourceVersion has expired; it does not report deletions that it missed.
 """

@@ -134,7 +134,7 @@ class ChildWatches:
         )
 
     def on_build_pod(self, _: ApiResource, body: Json, deleted: bool) -> None:
-        """Take an event of a build's pod: follow its log while it runs, complete its Job when it has ended."""
+        """Take an event of a build pod: follow the log while it runs, complete the Job when it has ended."""
         if deleted:
             return
         job = body["metadata"]["labels"][JOB_NAME]
