@@ -158,7 +158,7 @@ def _body(name: str) -> dict[str, Any]:
 class Running:
     """kopf with the operator's handlers in a thread, and the API server that it asks.
 
-    A thread: at its end kopf cancels each task of its event loop that began after it, the test's own included.
+    A thread: at its end kopf cancels every task of its event loop that began after it, the test included.
     """
 
     def __init__(self, kubeconfig: Path) -> None:
