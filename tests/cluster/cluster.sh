@@ -23,16 +23,30 @@ ensure_cluster() {
     if [ -z "${NODES:-}" ] || [ "$NODES" = "$(node_containers | wc -l)" ]; then
       return
     fi
-    note "the running cluster has $(node_containers | wc -l) nodes, NODES=$NODES is asked for: making it anew"
+    note "the running cluster has $(node_containers | wc -l) nodes, NODES=$NODES is set: replacing it"
   fi
+  local node_image
   ensure_node_image
   if [ -n "$(node_containers)" ]; then
     note "removing the nodes that are there"
     logged kind-delete run_kind delete cluster --name "$CLUSTER_NAME" --kubeconfig "$RESULT/kubeconfig"
   fi
-  note "creating ${NODES:-1} node(s) of $image"
-  kind_config "$image" "${NODES:-1}" >"$CACHE/kind.yaml"
+  note "creating ${NODES:-1} node(s) of $node_image"
+  kind_config "$node_image" "${NODES:-1}" >"$CACHE/kind.yaml"
   logged kind-create run_kind create cluster --name "$CLUSTER_NAME" --config "$CACHE/kind.yaml" --kubeconfig "$RESULT/kubeconfig" --wait 180s
+}
+
+# Sets node_image: kind's published node image, or one built without it (offline/).
+ensure_node_image() {
+  if ! takes_published; then
+    build_node_image
+    return
+  fi
+  node_image=$KIND_NODE_IMAGE
+  has_image "$node_image" || {
+    note "pulling $node_image"
+    logged image-node docker pull "$node_image"
+  }
 }
 
 # kind_config IMAGE NODES
@@ -53,11 +67,12 @@ ensure_registry() {
     true) ;;
     false) logged registry docker start "$REGISTRY_CONTAINER" ;;
     *)
+      local registry_image
       ensure_registry_image
       # Deletion is on since tests delete images; traces would go to a collector that is not there.
       logged registry docker run --detach --name "$REGISTRY_CONTAINER" --restart always --network kind \
         --publish "127.0.0.1:${REGISTRY##*:}:5000" \
-        --env REGISTRY_STORAGE_DELETE_ENABLED=true --env OTEL_TRACES_EXPORTER=none "$image"
+        --env REGISTRY_STORAGE_DELETE_ENABLED=true --env OTEL_TRACES_EXPORTER=none "$registry_image"
       ;;
   esac
   retry 30 curl --fail --silent "http://$REGISTRY/v2/" || die "the registry does not answer at $REGISTRY; see: docker logs $REGISTRY_CONTAINER"
@@ -78,10 +93,11 @@ push() {
 }
 
 ensure_base_images() {
+  local metrics_server_image python_image
   ensure_metrics_server_image
-  push "$image" "$REGISTRY/modelyard/metrics-server:$METRICS_SERVER_VERSION"
+  push "$metrics_server_image" "$REGISTRY/modelyard/metrics-server:$METRICS_SERVER_VERSION"
   ensure_python_image
-  push "$image" "$PYTHON_IMAGE"
+  push "$python_image" "$PUSHED_PYTHON_IMAGE"
 }
 
 ensure_metrics() {

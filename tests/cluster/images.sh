@@ -47,19 +47,19 @@ has_image() {
   docker image inspect "$1" >/dev/null 2>&1
 }
 
-# image NAME KEY HINT COMMAND...: makes the image modelyard/NAME:KEY unless the
-# engine has it, by COMMAND REFERENCE in an empty folder; sets $image.
-image() {
-  image=modelyard/$1:$2
-  has_image "$image" && return
-  local name=$1 folder=$CACHE/images/$1
-  note "making image $image${3:+ ($3)}"
-  shift 3
+# make_image VARIABLE NAME KEY HINT COMMAND...: sets VARIABLE to the image modelyard/NAME:KEY. Makes it by
+# COMMAND REFERENCE in an empty folder, unless the engine has it.
+make_image() {
+  local image_name=$2 reference=modelyard/$2:$3 image_hint=$4 folder=$CACHE/images/$2
+  printf -v "$1" %s "$reference"
+  shift 4
+  has_image "$reference" && return
+  note "making image $reference${image_hint:+ ($image_hint)}"
   rm -rf "$folder" && mkdir -p "$folder"
-  logged "image-$name" in_folder "$folder" "$@" "$image"
+  logged "image-$image_name" in_folder "$folder" "$@" "$reference"
   rm -rf "$folder"
   # Older ones, if no container uses them.
-  docker image ls --format '{{.Repository}}:{{.Tag}}' "modelyard/$name" | grep -vxF "$image" | xargs -r docker image rm >/dev/null 2>&1 || true
+  docker image ls --format '{{.Repository}}:{{.Tag}}' "modelyard/$image_name" | grep -vxF "$reference" | xargs -r docker image rm >/dev/null 2>&1 || true
 }
 
 pull() {
@@ -67,40 +67,42 @@ pull() {
   docker tag "$1" "$2"
 }
 
+# Sets registry_image.
 ensure_registry_image() {
-  if published; then
-    image registry "$REGISTRY_VERSION-hub" "" pull "registry:$REGISTRY_VERSION"
+  if takes_published; then
+    make_image registry_image registry "$REGISTRY_VERSION-hub" "" pull "registry:$REGISTRY_VERSION"
   else
-    part registry "$REGISTRY_VERSION" "2 minutes" go_install "" "github.com/distribution/distribution/v3/cmd/registry@v$REGISTRY_VERSION"
-    image registry "$REGISTRY_VERSION-$(key "$CLUSTER_DIR/registry.yaml")" "" registry_from_parts
+    make_part registry_part registry "$REGISTRY_VERSION" "2 minutes" go_install "" "github.com/distribution/distribution/v3/cmd/registry@v$REGISTRY_VERSION"
+    make_image registry_image registry "$REGISTRY_VERSION-$(key "$CLUSTER_DIR/registry.yaml")" "" registry_from_parts
   fi
 }
 
 registry_from_parts() {
-  load_program "$1" "$CACHE/parts/registry-$REGISTRY_VERSION/registry" \
+  load_program "$1" "$registry_part/registry" \
     '["/registry", "serve", "/etc/distribution/config.yml"]' "$CLUSTER_DIR/registry.yaml" /etc/distribution/config.yml
 }
 
+# Sets metrics_server_image.
 ensure_metrics_server_image() {
-  if published; then
-    image metrics-server "$METRICS_SERVER_VERSION-hub" "" pull "registry.k8s.io/metrics-server/metrics-server:v$METRICS_SERVER_VERSION"
+  if takes_published; then
+    make_image metrics_server_image metrics-server "$METRICS_SERVER_VERSION-hub" "" pull "registry.k8s.io/metrics-server/metrics-server:v$METRICS_SERVER_VERSION"
   else
-    part metrics-server "$METRICS_SERVER_VERSION" "3 minutes" go_install "" "sigs.k8s.io/metrics-server/cmd/metrics-server@v$METRICS_SERVER_VERSION"
-    image metrics-server "$METRICS_SERVER_VERSION" "" metrics_server_from_parts
+    make_part metrics_server_part metrics-server "$METRICS_SERVER_VERSION" "3 minutes" go_install "" "sigs.k8s.io/metrics-server/cmd/metrics-server@v$METRICS_SERVER_VERSION"
+    make_image metrics_server_image metrics-server "$METRICS_SERVER_VERSION" "" metrics_server_from_parts
   fi
 }
 
 metrics_server_from_parts() {
-  load_program "$1" "$CACHE/parts/metrics-server-$METRICS_SERVER_VERSION/metrics-server" '["/metrics-server"]'
+  load_program "$1" "$metrics_server_part/metrics-server" '["/metrics-server"]'
 }
 
-# The base image of Python services: like Docker Hub's python:*-slim, with Debian's own Python.
+# Sets python_image, the base image of Python services: like Docker Hub's python:*-slim, with Debian's own Python.
 ensure_python_image() {
-  if published; then
-    image python "$PYTHON_VERSION-hub" "" pull "python:$PYTHON_HUB_TAG"
+  if takes_published; then
+    make_image python_image python "$PYTHON_VERSION-hub" "" pull "python:$PYTHON_HUB_TAG"
   else
     need mmdebstrap:mmdebstrap jq:jq
-    image python "$PYTHON_VERSION-$(key "$(declare -f python_from_packages python_system debian)" "$DEBIAN_SUITE")" "1 minute" python_from_packages
+    make_image python_image python "$PYTHON_VERSION-$(key "$(declare -f python_from_packages python_system debian)" "$DEBIAN_SUITE")" "1 minute" python_from_packages
   fi
 }
 
@@ -123,10 +125,10 @@ python_system() {
     "${@:3}"
 }
 
-# The base image of SparkPython drivers: Java and pyspark. Only tests of Spark ask for it: it has 1 GB.
+# Sets spark_image, the base image of SparkPython drivers: Java and pyspark. Only tests of Spark need its 1 GB.
 ensure_spark_image() {
   need mmdebstrap:mmdebstrap jq:jq
-  image spark "$SPARK_VERSION-$(key "$(declare -f spark_from_packages python_system debian)" "$DEBIAN_SUITE" "$SPARK_VERSION")" "2 minutes" spark_from_packages
+  make_image spark_image spark "$SPARK_VERSION-$(key "$(declare -f spark_from_packages python_system debian)" "$DEBIAN_SUITE" "$SPARK_VERSION")" "2 minutes" spark_from_packages
 }
 
 spark_from_packages() {

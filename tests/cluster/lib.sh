@@ -12,7 +12,7 @@ RESULT=$CHECKOUT/.cluster
 NODE_CONTAINER=$CLUSTER_NAME-control-plane
 REGISTRY_CONTAINER=kind-registry
 REGISTRY=localhost:5001
-PYTHON_IMAGE=$REGISTRY/modelyard/python:$PYTHON_VERSION
+PUSHED_PYTHON_IMAGE=$REGISTRY/modelyard/python:$PYTHON_VERSION
 
 export DOCKER_HOST=${DOCKER_HOST:-unix:///var/run/docker.sock}
 

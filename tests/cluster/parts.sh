@@ -1,9 +1,15 @@
 # shellcheck shell=bash
 # Programs, downloaded where they are published or built from their Go modules.
 
-# Are published images and programs taken? As CLUSTER_IMAGES says, else as for the
-# cluster that is there, else where they are within reach.
-published() {
+# takes_published: are published images and programs taken, rather than built ones?
+takes_published() {
+  choose_images
+  [ "$CLUSTER_IMAGES" = published ]
+}
+
+# Sets CLUSTER_IMAGES, unless the caller has set it, to that of the running cluster. Without a cluster,
+# published images are taken where their hosts answer.
+choose_images() {
   CLUSTER_IMAGES=${CLUSTER_IMAGES:-$(images_of_cluster)}
   if [ -z "$CLUSTER_IMAGES" ]; then
     CLUSTER_IMAGES=published
@@ -13,7 +19,6 @@ published() {
     done
     [ $CLUSTER_IMAGES = published ] || note "Docker Hub or registry.k8s.io is out of reach: building from Go modules and Debian packages"
   fi
-  [ "$CLUSTER_IMAGES" = published ]
 }
 
 # images_of_cluster: published, built, or nothing where there is no cluster
@@ -36,19 +41,19 @@ key() {
   done | sha256sum | cut -c1-12
 }
 
-# part NAME KEY HINT COMMAND...: runs COMMAND once in an empty folder and sets
-# $part to the folder, which gets its name only when the command succeeded.
-part() {
-  local name=$1 hint=$3
-  part=$CACHE/parts/$name-$2
-  shift 3
-  [ -d "$part" ] && return
-  published || need_go
-  note "making $name${hint:+ ($hint)}"
-  rm -rf "$CACHE/parts/.$name" && mkdir -p "$CACHE/parts/.$name"
-  logged "$name" in_folder "$CACHE/parts/.$name" "$@"
-  find "$CACHE/parts" -maxdepth 1 -regex ".*/$name-[^-]*" -exec rm -rf {} +
-  mv "$CACHE/parts/.$name" "$part"
+# make_part VARIABLE NAME KEY HINT COMMAND...: sets VARIABLE to the folder of a part. Runs COMMAND once in an
+# empty folder, which gets its name only when the command succeeded.
+make_part() {
+  local part_name=$2 part_folder=$CACHE/parts/$2-$3 part_hint=$4
+  printf -v "$1" %s "$part_folder"
+  shift 4
+  [ -d "$part_folder" ] && return
+  takes_published || need_go
+  note "making $part_name${part_hint:+ ($part_hint)}"
+  rm -rf "$CACHE/parts/.$part_name" && mkdir -p "$CACHE/parts/.$part_name"
+  logged "$part_name" in_folder "$CACHE/parts/.$part_name" "$@"
+  find "$CACHE/parts" -maxdepth 1 -regex ".*/$part_name-[^-]*" -exec rm -rf {} +
+  mv "$CACHE/parts/.$part_name" "$part_folder"
 }
 
 in_folder() {
@@ -66,19 +71,19 @@ go_install() {
   GOBIN=$PWD CGO_ENABLED=0 go install -trimpath -ldflags "-s -w $1" "${@:2}"
 }
 
-# go_build FOLDER LDFLAGS: the program of one of this folder's modules, into the current folder
+# go_build FOLDER LDFLAGS: the program of a module below tests/cluster, into the current folder
 go_build() {
   local out=$PWD
   cd "$CLUSTER_DIR/$1" || return
-  CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w $2" -o "$out/$1" .
+  CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w $2" -o "$out/${1##*/}" .
 }
 
 k8s_key() {
-  key "$CLUSTER_DIR/k8s" "$KUBERNETES_VERSION"
+  key "$CLUSTER_DIR/offline/k8s" "$KUBERNETES_VERSION"
 }
 
 part_k8s() {
-  part k8s "$(k8s_key)" "Kubernetes $KUBERNETES_VERSION, 6 to 15 minutes" make_k8s
+  make_part k8s_part k8s "$(k8s_key)" "Kubernetes $KUBERNETES_VERSION, 6 to 15 minutes" make_k8s
 }
 
 make_k8s() {
@@ -87,11 +92,11 @@ make_k8s() {
     flags+=" -X $package.gitVersion=v$KUBERNETES_VERSION -X $package.gitTreeState=clean"
     flags+=" -X $package.gitMajor=$(cut -d. -f1 <<<"$KUBERNETES_VERSION") -X $package.gitMinor=$(cut -d. -f2 <<<"$KUBERNETES_VERSION")"
   done
-  go_build k8s "$flags"
+  go_build offline/k8s "$flags"
 }
 
 make_kind() {
-  if published; then
+  if takes_published; then
     download "https://github.com/kubernetes-sigs/kind/releases/download/v$KIND_VERSION/kind-linux-$(arch)" kind
   else
     go_install "" "sigs.k8s.io/kind@v$KIND_VERSION"
@@ -99,7 +104,7 @@ make_kind() {
 }
 
 make_helm() {
-  if published; then
+  if takes_published; then
     curl --fail --silent --show-error --location --retry 3 "https://get.helm.sh/helm-v$HELM_VERSION-linux-$(arch).tar.gz" |
       tar --extract --gzip --strip-components 1 "linux-$(arch)/helm"
   else
@@ -112,7 +117,7 @@ make_kubectl() {
 }
 
 make_cosign() {
-  if published; then
+  if takes_published; then
     download "https://github.com/sigstore/cosign/releases/download/v$COSIGN_VERSION/cosign-linux-$(arch)" cosign
   else
     go_install "" "github.com/sigstore/cosign/v3/cmd/cosign@v$COSIGN_VERSION"
@@ -121,7 +126,7 @@ make_cosign() {
 
 # As a requirement of a module of its own: go install takes no module that excludes versions of others.
 make_buildkit() {
-  if published; then
+  if takes_published; then
     curl --fail --silent --show-error --location --retry 3 \
       "https://github.com/moby/buildkit/releases/download/v$BUILDKIT_VERSION/buildkit-v$BUILDKIT_VERSION.linux-$(arch).tar.gz" |
       tar --extract --gzip --strip-components 1 bin/buildctl bin/buildkitd
@@ -152,7 +157,7 @@ download() {
   chmod +x "$2"
 }
 
-# link_tool NAME PROGRAM: renamed into place, since somebody may be running the old one
+# link_tool NAME PROGRAM: renamed into place, since the old program may be running
 link_tool() {
   mkdir -p "$CACHE/bin"
   ln -sf "$2" "$CACHE/bin/.$1"
@@ -161,17 +166,18 @@ link_tool() {
 
 # kind, helm and kubectl under $CACHE/bin: a path that stays when versions change
 ensure_tools() {
+  local k8s_part kind_part helm_part kubectl_part
   need curl:curl
-  part kind "$KIND_VERSION" "2 minutes where it must be built" make_kind
-  link_tool kind "$part/kind"
-  part helm "$HELM_VERSION" "3 minutes where it must be built" make_helm
-  link_tool helm "$part/helm"
-  if [ -d "$CACHE/parts/k8s-$(k8s_key)" ] || ! published; then
+  make_part kind_part kind "$KIND_VERSION" "2 minutes where it must be built" make_kind
+  link_tool kind "$kind_part/kind"
+  make_part helm_part helm "$HELM_VERSION" "3 minutes where it must be built" make_helm
+  link_tool helm "$helm_part/helm"
+  if [ -d "$CACHE/parts/k8s-$(k8s_key)" ] || ! takes_published; then
     part_k8s
-    link_tool kubectl "$part/k8s"
+    link_tool kubectl "$k8s_part/k8s"
   else
-    part kubectl "$KUBERNETES_VERSION" "" make_kubectl
-    link_tool kubectl "$part/kubectl"
+    make_part kubectl_part kubectl "$KUBERNETES_VERSION" "" make_kubectl
+    link_tool kubectl "$kubectl_part/kubectl"
   fi
   export PATH=$CACHE/bin:$PATH
 }

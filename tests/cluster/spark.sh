@@ -15,7 +15,7 @@ if [ -z "${SPARK_BASE_IMAGE:-}" ]; then
   lock
   ensure_spark_image
   SPARK_BASE_IMAGE=$REGISTRY/modelyard/spark:$SPARK_VERSION
-  push "$image" "$SPARK_BASE_IMAGE"
+  push "$spark_image" "$SPARK_BASE_IMAGE"
 fi
 echo "export SPARK_BASE_IMAGE=$SPARK_BASE_IMAGE" >"$RESULT/spark.env"
 echo "spark: $SPARK_BASE_IMAGE"

@@ -12,26 +12,26 @@ set -euo pipefail
 # from_module NAME VERSION PACKAGE: always built, since no program is published for each machine
 from_module() {
   [ -d "$CACHE/parts/$1-$2" ] || need_go
-  part "$1" "$2" "1 to 4 minutes" go_install "" "$3@v$2"
+  make_part tool_part "$1" "$2" "1 to 4 minutes" go_install "" "$3@v$2"
 }
 
 exec 3>&1 >&2
 lock
 case ${1:-} in
-  cosign) part cosign "$COSIGN_VERSION" "5 minutes where it must be built" make_cosign ;;
+  cosign) make_part tool_part cosign "$COSIGN_VERSION" "5 minutes where it must be built" make_cosign ;;
   registry) from_module registry "$REGISTRY_VERSION" github.com/distribution/distribution/v3/cmd/registry ;;
   crane) from_module crane "$CRANE_VERSION" github.com/google/go-containerregistry/cmd/crane ;;
-  buildctl | buildkitd) part buildkit "$BUILDKIT_VERSION" "3 minutes where it must be built" make_buildkit ;;
+  buildctl | buildkitd) make_part tool_part buildkit "$BUILDKIT_VERSION" "3 minutes where it must be built" make_buildkit ;;
   versitygw) from_module versitygw "$VERSITYGW_VERSION" github.com/versity/versitygw/cmd/versitygw ;;
   fake-gcs-server) from_module fake-gcs-server "$FAKE_GCS_SERVER_VERSION" github.com/fsouza/fake-gcs-server ;;
   health)
     need_go
-    part health "$(key "$CLUSTER_DIR/health")" "1 minute" go_build health ""
+    make_part tool_part health "$(key "$CLUSTER_DIR/health")" "1 minute" go_build health ""
     ;;
   azurite)
     need npm:npm
-    part azurite "$AZURITE_VERSION" "1 minute" make_azurite
+    make_part tool_part azurite "$AZURITE_VERSION" "1 minute" make_azurite
     ;;
   *) die "there is no program named '${1:-}'" ;;
 esac
-echo "$part/$1" >&3
+echo "$tool_part/$1" >&3

@@ -7,7 +7,7 @@ set -euo pipefail
 
 # shellcheck source=tests/cluster/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-for file in engine parts images node-image cluster existing; do
+for file in engine parts images offline/node-image cluster existing; do
   # shellcheck source=/dev/null
   . "$CLUSTER_DIR/$file.sh"
 done
@@ -26,7 +26,7 @@ write_env() {
       "REGISTRY_INTERNAL=$REGISTRY_CONTAINER:5000" \
       "REGISTRY_SCHEME=http" \
       "REGISTRY_CONTAINER=$REGISTRY_CONTAINER" \
-      "PYTHON_BASE_IMAGE=$PYTHON_IMAGE" \
+      "PYTHON_BASE_IMAGE=$PUSHED_PYTHON_IMAGE" \
       "KIND_CLUSTER_NAME=$CLUSTER_NAME" \
       "CONTROL_PLANE_CONTAINER=$NODE_CONTAINER" \
       "CLUSTER_NODES=$(wc -l <<<"$names")" \

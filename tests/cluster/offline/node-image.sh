@@ -1,41 +1,31 @@
 # shellcheck shell=bash
-# kind's node image: the published one, or one made of Go modules, Debian
-# packages and kind's own files. README.md says what had to be found out.
+# kind's node image without Docker Hub: made of Go modules, Debian packages and kind's own files. The pitfalls
+# are in ../README.md.
 
-ensure_node_image() {
-  if published; then
-    image=$KIND_NODE_IMAGE
-    has_image "$image" || {
-      note "pulling $image"
-      logged image-node docker pull "$image"
-    }
-    return
-  fi
+OFFLINE_DIR=$CLUSTER_DIR/offline
+
+# Sets node_image.
+build_node_image() {
+  local k8s_part coredns_part pause_part containerd_part rootfs_part iptables_part
   [ "$(id -u)" = 0 ] || die "building the node image needs root (it unpacks a Debian system); CLUSTER_IMAGES=published takes the published one."
   need mmdebstrap:mmdebstrap jq:jq
   part_k8s
-  k8s_part=$part
-  part coredns "$(key "$CLUSTER_DIR/coredns")" "1 minute" go_build coredns ""
-  coredns_part=$part
-  part pause "$(key "$CLUSTER_DIR/pause")" "" go_build_file pause
-  pause_part=$part
-  part containerd "$CONTAINERD_VERSION" "2 minutes" go_install "-X github.com/containerd/containerd/v2/version.Version=v$CONTAINERD_VERSION" \
+  make_part coredns_part coredns "$(key "$OFFLINE_DIR/coredns")" "1 minute" go_build offline/coredns ""
+  make_part pause_part pause "$(key "$OFFLINE_DIR/pause")" "" go_build_file pause
+  make_part containerd_part containerd "$CONTAINERD_VERSION" "2 minutes" go_install "-X github.com/containerd/containerd/v2/version.Version=v$CONTAINERD_VERSION" \
     "github.com/containerd/containerd/v2/cmd/"{containerd,containerd-shim-runc-v2,ctr}"@v$CONTAINERD_VERSION"
-  containerd_part=$part
-  part node-rootfs "$(key "$(declare -f node_rootfs debian)" "$DEBIAN_SUITE")" "1 minute" node_rootfs
-  rootfs_part=$part
-  part node-iptables "$(key "$(declare -f node_iptables debian)" "$DEBIAN_SUITE")" "" node_iptables
-  iptables_part=$part
-  image node "$KUBERNETES_VERSION-$(node_key)" "1 minute" node_from_parts
+  make_part rootfs_part node-rootfs "$(key "$(declare -f node_rootfs debian)" "$DEBIAN_SUITE")" "1 minute" node_rootfs
+  make_part iptables_part node-iptables "$(key "$(declare -f node_iptables debian)" "$DEBIAN_SUITE")" "" node_iptables
+  make_image node_image node "$KUBERNETES_VERSION-$(node_key)" "1 minute" node_from_parts
 }
 
 node_key() {
-  key "$CLUSTER_DIR/node" "$CLUSTER_DIR/node-image.sh" "${k8s_part##*/}" "${coredns_part##*/}" "${pause_part##*/}" \
+  key "$OFFLINE_DIR/node" "$OFFLINE_DIR/node-image.sh" "${k8s_part##*/}" "${coredns_part##*/}" "${pause_part##*/}" \
     "${containerd_part##*/}" "${rootfs_part##*/}" "${iptables_part##*/}" "$KIND_VERSION"
 }
 
 go_build_file() {
-  CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$1" "$CLUSTER_DIR/$1/main.go"
+  CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$1" "$OFFLINE_DIR/$1/main.go"
 }
 
 # What kind's own base image installs, and runc and the CNI plugins, which it
@@ -90,7 +80,7 @@ add_kind_files() {
   cp --recursive --no-preserve=mode,ownership --no-target-directory "$files/etc" rootfs/etc
   mkdir -p rootfs/kind/bin rootfs/kind/manifests rootfs/etc/kubernetes/manifests
   install -m 755 "$files"/kind/bin/* rootfs/kind/bin/
-  install -m 755 "$files"/usr/local/bin/* "$CLUSTER_DIR/node/entrypoint-unprivileged" rootfs/usr/local/bin/
+  install -m 755 "$files"/usr/local/bin/* "$OFFLINE_DIR/node/entrypoint-unprivileged" rootfs/usr/local/bin/
 
   find rootfs/lib/systemd/system/sysinit.target.wants/ -name systemd-tmpfiles-setup.service -delete
   rm -f rootfs/lib/systemd/system/{multi-user,local-fs,basic}.target.wants/* rootfs/$units/*.wants/* \
@@ -123,8 +113,8 @@ add_node_programs() {
 add_node_manifests() {
   # kind reads the version of Kubernetes from this file.
   printf 'v%s' "$KUBERNETES_VERSION" >rootfs/kind/version
-  cp "$CLUSTER_DIR/node/default-storage.yaml" rootfs/kind/manifests/
-  sed "s#@KUBE_PROXY_IMAGE@#$(system_image kube-proxy)#" "$CLUSTER_DIR/node/default-cni.yaml" >rootfs/kind/manifests/default-cni.yaml
+  cp "$OFFLINE_DIR/node/default-storage.yaml" rootfs/kind/manifests/
+  sed "s#@KUBE_PROXY_IMAGE@#$(system_image kube-proxy)#" "$OFFLINE_DIR/node/default-cni.yaml" >rootfs/kind/manifests/default-cni.yaml
 }
 
 # system_image NAME: the reference under which kubeadm asks for an image
