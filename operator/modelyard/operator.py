@@ -19,7 +19,7 @@ from modelyard import logs
 from modelyard.controller.controller import Controller
 from modelyard.digest_lookup import RegistryDigestLookup
 from modelyard.handlers import events, lifecycle  # noqa: F401 - their decorators register the handlers
-from modelyard.kube.client import Client
+from modelyard.kube.kubeconfig import connect
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.event_recorder import EventRecorder
@@ -51,7 +51,7 @@ async def _operate(settings: OperatorSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    client = await Client.from_environment()
+    client = await connect()
     registry = RegistryDigestLookup(settings)
     ctx = Context(
         settings=settings,

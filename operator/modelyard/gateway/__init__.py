@@ -1,4 +1,4 @@
-"""The REST API of 2017 over the cluster's own objects.
+"""The REST API of 2017 over the custom resources of the cluster.
 
-Stateless, and without rights: each call is passed to the API server with the caller's own token.
+The gateway is stateless and has no rights: it sends each call to the API server with the caller's own token.
 """

@@ -1,7 +1,8 @@
-"""The application: routes, errors, docs, health."""
+"""The ASGI application: routes, error responses, docs and probes."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -13,29 +14,27 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from modelyard.gateway import docs
-from modelyard.gateway.cluster import Cluster
-from modelyard.gateway.errors import ApiError, from_kube, invalid
-from modelyard.gateway.middleware import Envelope
-from modelyard.gateway.request_context import (
-    API_VERSIONS,
-    Parts,
-)
+from modelyard.gateway.errors import ApiError, from_kube, validation_error
+from modelyard.gateway.middleware import GatewayMiddleware
+from modelyard.gateway.registration import Sleep
+from modelyard.gateway.request_context import API_VERSIONS, AppState
 from modelyard.gateway.routes import deployments, images, keys, manifests, models, operations, services
 from modelyard.gateway.settings import GatewaySettings
+from modelyard.kube.client import Client
 from modelyard.kube.errors import KubeError
 
 _ROUTES: Final = (models, manifests, images, services, keys, deployments, operations)
-# What the framework says by itself; its 400 is of a body that it cannot read.
+# Codes for the errors that the framework raises; its 400 means a body that it cannot decode.
 _CODES: Final = {400: "InvalidJson", 404: "RouteNotFound", 405: "MethodNotAllowed"}
 
 
-def application(settings: GatewaySettings, cluster: Cluster) -> ASGIApp:
-    """The gateway as an ASGI application; it closes the cluster's connections when it ends."""
+def application(settings: GatewaySettings, client: Client, sleep: Sleep = asyncio.sleep) -> ASGIApp:
+    """Return the gateway as an ASGI application, which closes the client's connections when it ends."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        await cluster.close()
+        await client.close()
 
     app = FastAPI(
         title="Modelyard",
@@ -47,16 +46,16 @@ def application(settings: GatewaySettings, cluster: Cluster) -> ASGIApp:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.state.parts = Parts(settings, cluster)
+    app.state.gateway = AppState(settings, client, sleep)
     for module in _ROUTES:
         app.include_router(module.routes)
-    _answer_errors(app)
-    _answer_probes(app, cluster)
+    _add_error_handlers(app)
+    _add_probes(app, client)
     docs.serve(app)
-    return Envelope(app)
+    return GatewayMiddleware(app)
 
 
-def _answer_errors(app: FastAPI) -> None:
+def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(ApiError)
     async def api(_: Request, error: ApiError) -> Response:
         return _response(error)
@@ -67,22 +66,22 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def validation(_: Request, error: RequestValidationError) -> Response:
-        return _response(invalid(error.errors()))
+        return _response(validation_error(error.errors()))
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, __: Exception) -> Response:
-        message = "something went wrong here; the log names the request by this answer's x-ms-request-id"
+        message = "the gateway failed: report the x-ms-request-id of this response, which the log has too"
         return _response(ApiError(500, "InternalError", message))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         code = _CODES.get(error.status_code, "InvalidRequest")
-        headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+        headers = {"Allow": _allowed_methods(request)} if error.status_code == 405 else error.headers
         return _response(ApiError(error.status_code, code, error.detail, headers=headers))
 
 
-def _allowed(request: Request) -> str:
-    """The methods of all routes of a path; the framework knows those of the first one."""
+def _allowed_methods(request: Request) -> str:
+    """Return the methods of all routes of a path; the framework returns those of the first route only."""
     methods: set[str] = set()
     for route in (route for module in _ROUTES for route in module.routes.routes):
         if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
@@ -99,16 +98,16 @@ def _response(error: ApiError) -> Response:
     )
 
 
-def _answer_probes(app: FastAPI, cluster: Cluster) -> None:
+def _add_probes(app: FastAPI, client: Client) -> None:
     @app.get("/healthz", include_in_schema=False)
     async def healthy() -> Response:
         return Response("ok", media_type="text/plain")
 
     @app.get("/readyz", include_in_schema=False)
     async def ready() -> Response:
-        answers = await cluster.ready()
+        responds = await client.responds()
         return Response(
-            "ok" if answers else "the API server does not answer",
-            200 if answers else 503,
+            "ok" if responds else "the API server does not respond",
+            200 if responds else 503,
             media_type="text/plain",
         )

@@ -1,8 +1,7 @@
-"""The log of a build, followed until the build has ended."""
+"""The log of a build, streamed until the build ends."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
@@ -12,59 +11,64 @@ from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import Revision
 from modelyard.gateway.errors import from_kube
 from modelyard.gateway.operation_status import operation_status
-from modelyard.gateway.request_context import Exchange
+from modelyard.gateway.request_context import RequestContext
 from modelyard.kube.errors import KubeError, Unavailable
 from modelyard.kube.types import CONFIG_MAPS, REVISIONS
 
-_PAUSE: Final = 1.5  # seconds between looks; the operator writes every three
-_LONGEST: Final = 3600.0  # seconds that one answer may take
-_OVERLAP: Final = 1000  # characters by which a log that has lost its beginning is joined to what was sent
+_POLL_SECONDS: Final = 1.5  # the operator writes the log every three seconds
+_MAX_STREAM_SECONDS: Final = 3600.0
+_OVERLAP: Final = 1000  # characters that must match to join a shortened log to the text already sent
 
 
-class Look(NamedTuple):
-    """A build at one moment."""
+class LogSnapshot(NamedTuple):
+    """The state of a build's log at one moment."""
 
     ended: bool
     log: str
-    message: str = ""  # how it goes, while there is no log
+    message: str = ""  # the progress of the build, while there is no log
 
 
-async def look(call: Exchange, version: Revision) -> Look:
-    """How a build goes, and its log as it is kept; KubeError."""
-    # In this order: the log is complete before the record says that the build has ended.
-    record = await call.caller.find(REVISIONS, version.name)
-    current = Revision.read(record) if record else None
+async def read_log(context: RequestContext, version: Revision) -> LogSnapshot:
+    """Read the stored log of a build, or its progress while there is no log. Raises KubeError."""
+    client, namespace = context.client, context.namespace
+    # In this order, because the operator completes the log before it records the end of the build.
+    body = await client.get_or_none(REVISIONS, namespace, version.name)
+    current = Revision.read(body) if body else None
     if current is None:
-        return Look(ended=True, log="")
-    kept = await call.caller.find(CONFIG_MAPS, log_name(version.key.name, version.version))
-    log = str((kept or {}).get("data", {}).get("log", ""))
+        return LogSnapshot(ended=True, log="")
+    config_map = await client.get_or_none(CONFIG_MAPS, namespace, log_name(version.key.name, version.version))
+    log = str((config_map or {}).get("data", {}).get("log", ""))
     if log or current.state:
-        return Look(current.state is not None, log)
-    owner = await call.caller.find(CUSTOM_RESOURCES[version.key.kind], version.key.name)
-    now = operation_status(current, owner)
-    return Look(now.state.ended, log, now.message)
+        return LogSnapshot(current.state is not None, log)
+    owner = await client.get_or_none(CUSTOM_RESOURCES[version.key.kind], namespace, version.key.name)
+    status = operation_status(current, owner)
+    return LogSnapshot(status.state.ended, log, status.message)
 
 
-async def follow(call: Exchange, version: Revision, first: Look) -> AsyncIterator[str]:
-    """What a log has and what comes, after how the build goes until there is one.
+async def stream_log(
+    context: RequestContext,
+    version: Revision,
+    first: LogSnapshot,
+) -> AsyncIterator[str]:
+    """Yield the progress of a build until there is a log, then the log as it grows.
 
-    Ends with the build, and when the log cannot be read any more, which is said then.
+    The stream ends with the build, after an hour, or with the message of an error if the log cannot be read.
     """
-    end = time.monotonic() + _LONGEST
-    seen, sent, told = first, "", ""
+    end = time.monotonic() + _MAX_STREAM_SECONDS
+    snapshot, sent_log, sent_message = first, "", ""
     while True:
-        if seen.log:
-            if piece := news(sent, seen.log):
-                yield piece
-            sent = seen.log
-        elif seen.message not in {"", told}:
-            yield f"{seen.message}\n"
-            told = seen.message
-        if seen.ended or time.monotonic() > end:
+        if snapshot.log:
+            if text := new_text(sent_log, snapshot.log):
+                yield text
+            sent_log = snapshot.log
+        elif snapshot.message not in {"", sent_message}:
+            yield f"{snapshot.message}\n"
+            sent_message = snapshot.message
+        if snapshot.ended or time.monotonic() > end:
             return
-        await asyncio.sleep(_PAUSE)
+        await context.state.sleep(_POLL_SECONDS)
         try:
-            seen = await look(call, version)
+            snapshot = await read_log(context, version)
         except Unavailable:
             continue
         except KubeError as error:
@@ -72,13 +76,14 @@ async def follow(call: Exchange, version: Revision, first: Look) -> AsyncIterato
             return
 
 
-def news(sent: str, log: str) -> str:
-    """What a log has beyond what was sent of it.
+def new_text(sent: str, log: str) -> str:
+    """Return the part of a log that follows the text already sent.
 
-    A long log is kept from its end, and that of a second attempt takes the place of the first one's.
+    The operator cuts off the beginning of a long log, and replaces the log of a first attempt by the log of
+    the second.
     """
     if log.startswith(sent):
         return log[len(sent) :]
     last = sent[-_OVERLAP:]
-    place = log.find(last)
-    return log[place + len(last) :] if place >= 0 else log
+    position = log.find(last)
+    return log[position + len(last) :] if position >= 0 else log

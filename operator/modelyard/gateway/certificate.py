@@ -1,36 +1,42 @@
-"""The gateway's certificate, which is renewed while the process lives: cert-manager does so now and then."""
+"""The renewal of the gateway's certificate while the gateway runs: cert-manager replaces the files."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import ssl
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
 _LOG: Final = logging.getLogger(__name__)
-_PAUSE: Final = 30.0  # seconds between looks; the kubelet needs a minute to bring a Secret's news
+_POLL_SECONDS: Final = 30.0  # the kubelet takes about a minute to update a mounted Secret
 
 
-async def renew(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
-    """Load the certificate again whenever its files change, for connections from then on.
+async def renew(
+    context: ssl.SSLContext,
+    certificate: Path,
+    key: Path,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Load the certificate for new connections whenever its files change. Runs until it is cancelled.
 
-    Files that cannot be used are left for the next look: one of the two may have still to come.
+    Files that do not match are loaded at a later poll, since the second file may still be the old one.
     """
-    loaded = _content(certificate, key)
+    loaded = _read(certificate, key)
     while True:
-        await asyncio.sleep(_PAUSE)
+        await sleep(_POLL_SECONDS)
         try:
-            found = _content(certificate, key)
-            if found != loaded:
-                # A pair that does not fit would leave the context without a key.
+            current = _read(certificate, key)
+            if current != loaded:
+                # Load into a new context first: files that do not match would leave the old one without a key.
                 ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
                 context.load_cert_chain(certificate, key)
-                loaded = found
-                _LOG.info("the certificate %s was renewed", certificate)
-        except OSError as error:  # ssl.SSLError is one
-            _LOG.warning("the renewed certificate %s cannot be used: %s", certificate, error)
+                loaded = current
+                _LOG.info("loaded the renewed certificate %s", certificate)
+        except OSError as error:  # ssl.SSLError is a subclass
+            _LOG.warning("cannot load the renewed certificate %s: %s", certificate, error)
 
 
-def _content(*files: Path) -> list[bytes]:
+def _read(*files: Path) -> list[bytes]:
     return [file.read_bytes() for file in files]

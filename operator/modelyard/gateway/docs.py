@@ -1,6 +1,6 @@
-"""The OpenAPI document and the interactive docs, with nothing from elsewhere.
+"""The OpenAPI document and the interactive docs, with no file from another server.
 
-The document is of OpenAPI 3.1, which Swagger UI reads from its version 5 on.
+The document is OpenAPI 3.1, which Swagger UI supports from version 5 on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FILES: Final = "/docs/files"
 
 
 def serve(app: FastAPI) -> None:
-    """Serve the docs' page at /docs, with the files of the package."""
+    """Serve the page of the docs at /docs, with the files of the package fastapi-offline."""
     static = str(files("fastapi_offline") / "static")
     app.mount(_FILES, StaticFiles(directory=static), name="swagger-ui")
 

@@ -1,4 +1,4 @@
-"""Errors of the API: always an ErrorResponse with a code that tells what to do."""
+"""Errors of the REST API. Each response is an ErrorResponse with a stable code."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from modelyard.api.status import ErrorDetail, ErrorResponse
 from modelyard.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, Unavailable
 
 UNAUTHORIZED: Final = {"WWW-Authenticate": "Bearer"}
-_RETRY_SECONDS: Final = 1
-# The API server begins with the value that it refuses, which may carry a credential.
+_RETRY_AFTER_SECONDS: Final = 1
+# The API server's messages begin with the invalid value, which may contain a credential.
 _VALUE: Final = re.compile(r'^Invalid value: ("(\\.|[^"\\])*"|[{\[].*[}\]]|[^:]*): ', re.DOTALL)
 
 
 class ApiError(Exception):
-    """An answer that is not success."""
+    """An error response."""
 
     def __init__(
         self,
@@ -34,22 +34,22 @@ class ApiError(Exception):
 
 
 def bad_request(code: str, message: str, *details: ErrorDetail) -> ApiError:
-    """400: the same request will be refused again."""
+    """Return a 400: the client must change the request before it sends it again."""
     return ApiError(400, code, message, details)
 
 
 def not_found(kind: str, id_: str) -> ApiError:
-    """404 of a thing that is asked for by its id."""
+    """Return a 404 for the id of an object of a kind."""
     return ApiError(404, f"{kind}NotFound", f"there is no {kind.lower()} with the id {id_[:300]!r}")
 
 
-def later(code: str, message: str, seconds: float = _RETRY_SECONDS) -> ApiError:
-    """503: worth another try."""
+def unavailable(code: str, message: str, seconds: float = _RETRY_AFTER_SECONDS) -> ApiError:
+    """Return a 503 with Retry-After: the client may send the same request again."""
     return ApiError(503, code, message, headers={"Retry-After": str(math.ceil(seconds))})
 
 
 def from_kube(error: KubeError) -> ApiError:
-    """What the API server answered, in this API's words."""
+    """Convert an error of the API server."""
     match error:
         case NotFound():
             return ApiError(404, "NotFound", error.message)
@@ -58,20 +58,22 @@ def from_kube(error: KubeError) -> ApiError:
         case Conflict():
             return ApiError(409, "Conflict", f"{error.message}; try again")
         case Unavailable():
-            return _unavailable(error)
+            return _from_unavailable(error)
         case _:
-            return _refused(error)
+            return _from_rejected(error)
 
 
-def _unavailable(error: Unavailable) -> ApiError:
-    seconds = error.retry_after or _RETRY_SECONDS
+def _from_unavailable(error: Unavailable) -> ApiError:
+    seconds = error.retry_after or _RETRY_AFTER_SECONDS
     if error.status == 429:
         headers = {"Retry-After": str(math.ceil(seconds))}
-        return ApiError(429, "TooManyRequests", "the cluster asks for a pause", headers=headers)
-    return later("Unavailable", error.message, seconds)
+        message = "the API server has too many requests: try again after Retry-After seconds"
+        return ApiError(429, "TooManyRequests", message, headers=headers)
+    message = error.message if error.status else "the API server does not respond: try again"
+    return unavailable("Unavailable", message, seconds)
 
 
-def _refused(error: KubeError) -> ApiError:
+def _from_rejected(error: KubeError) -> ApiError:
     match error.status:
         case 410:
             return bad_request("InvalidSkipToken", "the $skipToken has expired: begin at the first page")
@@ -84,7 +86,7 @@ def _refused(error: KubeError) -> ApiError:
             return ApiError(413, "RequestTooLarge", error.message)
     causes = (error.body.get("details") or {}).get("causes") or ()
     details = [
-        ErrorDetail(code=cause.get("reason", "Invalid"), message=_sentence(cause))
+        ErrorDetail(code=cause.get("reason", "Invalid"), message=_cause_message(cause))
         for cause in causes
         if isinstance(cause, dict)
     ]
@@ -92,32 +94,35 @@ def _refused(error: KubeError) -> ApiError:
     return ApiError(400, "InvalidRequest", message, details)
 
 
-def _sentence(cause: Mapping[str, Any]) -> str:
+def _cause_message(cause: Mapping[str, Any]) -> str:
     field = str(cause.get("field", "")).removeprefix("spec.")
-    text = str(cause.get("message", "is not valid"))
-    text = _VALUE.sub("", text)
+    text = _VALUE.sub("", str(cause.get("message", "is not valid")))
     return f"{field}: {text}" if field and field != "spec" else text
 
 
-def invalid(errors: Sequence[Mapping[str, Any]]) -> ApiError:
-    """400 with a detail for each field; what was sent is never repeated: it may carry credentials."""
+def validation_error(errors: Sequence[Mapping[str, Any]]) -> ApiError:
+    """Return a 400 with a detail for each invalid field.
+
+    It never repeats a value of the request, which may contain a credential.
+    """
     for error in errors:
         if tuple(error["loc"]) == ("query", "api-version"):
             return bad_request("MissingApiVersion", "the query parameter api-version is missing")
         if error["type"] == "json_invalid":
-            return bad_request(
-                "InvalidJson", f"the body is not JSON: {error.get('ctx', {}).get('error', '')}"
-            )
-    details = [ErrorDetail(code=_code(error), message=_where(error) + error["msg"]) for error in errors]
+            reason = error.get("ctx", {}).get("error", "")
+            return bad_request("InvalidJson", f"the body is not JSON: {reason}")
+    details = [
+        ErrorDetail(
+            code="Missing" if error["type"] == "missing" else "Invalid",
+            message=_field_prefix(error) + error["msg"],
+        )
+        for error in errors
+    ]
     message = "; ".join(detail.message for detail in details)
     return bad_request("InvalidRequest", message, *details)
 
 
-def _code(error: Mapping[str, Any]) -> str:
-    return "Missing" if error["type"] == "missing" else "Invalid"
-
-
-def _where(error: Mapping[str, Any]) -> str:
+def _field_prefix(error: Mapping[str, Any]) -> str:
     field = str((error.get("ctx") or {}).get("field", ""))
     parts = [str(part) for part in error["loc"] if part not in {"body", "query", "path"}]
     path = ".".join(parts) + field if parts else field.removeprefix(".")

@@ -1,6 +1,6 @@
-"""Kubernetes to wire: what clients get, from versions and objects.
+"""The bodies of responses, from revisions and objects of the cluster.
 
-A description is there even when it is empty: clients of the time read it of everything.
+An empty description is included, because clients of 2017 read the description of everything.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from modelyard.api.status import State
 from modelyard.gateway.operation_status import OperationStatus
 from modelyard.kube.types import Json
 
-_CONFIGURATION: Final = (
+_CONFIGURATION_FIELDS: Final = (
     "numReplicas",
     "autoScaler",
     "containerResourceReservation",
@@ -26,109 +26,116 @@ _CONFIGURATION: Final = (
 _BUILD_LOG: Final = "BuildLog"
 
 
-def _given(**fields: Any) -> Json:
+def _without_none(**fields: Any) -> Json:
     return {key: value for key, value in fields.items() if value is not None}
 
 
 def _content(version: Revision) -> Json:
-    said = {key: value for key, value in version.data.items() if key != REGISTRATION}
-    return {
-        "id": version.id, **said, **version.about, "name": version.display_name, "version": version.version,
-    }  # fmt: skip
+    """Return the fields of a version's spec, its description and tags, id, display name and number."""
+    content = {key: value for key, value in version.data.items() if key != REGISTRATION}
+    return (
+        {"id": version.id}
+        | content
+        | version.about
+        | {"name": version.display_name, "version": version.version}
+    )
 
 
 def model(version: Revision) -> Json:
-    """Model."""
+    """Return the Model of a version."""
     defaults = {"unpack": False, "tags": [], "description": ""}
     return defaults | _content(version) | {"createdAt": version.created}
 
 
 def manifest(version: Revision) -> Json:
-    """Manifest."""
+    """Return the Manifest of a version."""
     defaults = {"description": "", "modelIds": [], "modelType": "Registered", "webserviceType": "Realtime"}
     return defaults | _content(version) | {"createdTime": version.created}
 
 
-def image(version: Revision, now: OperationStatus, built_from: Revision | None, log_uri: str) -> Json:
-    """Image; `built_from` is its manifest, None when that is gone."""
-    return _given(
+def image(version: Revision, status: OperationStatus, built_from: Revision | None, log_uri: str) -> Json:
+    """Return the Image of a version; `built_from` is its manifest, None if that was deleted."""
+    return _without_none(
         id=version.id,
         name=version.display_name,
         version=version.version,
         description=version.about.get("description", ""),
         computeResourceId=version.data.get("computeResourceId"),
         createdTime=version.created,
-        creationState=str(now.state),
-        error=now.error,
-        imageBuildLogUri=log_uri if _has_log(version, now) else None,
+        creationState=str(status.state),
+        error=status.error,
+        imageBuildLogUri=log_uri if _has_log(version, status) else None,
         imageLocation=version.location,
         imageType=version.data.get("imageType"),
         manifest=manifest(built_from) if built_from else None,
     )
 
 
-def _has_log(version: Revision, now: OperationStatus) -> bool:
-    """An image that was found in the registry has no build, and so no log."""
-    return version.has_build_log or not now.state.ended
+def _has_log(version: Revision, status: OperationStatus) -> bool:
+    """Return whether a version has a log: an image that was already in the registry has no build."""
+    return version.has_build_log or not status.state.ended
 
 
-def service(body: Json, served: Json | None, built_from: Revision | None, models: Iterable[Revision]) -> Json:
-    """ServiceResponse of a Service; `served` is its image as the wire has it."""
+def service(
+    body: Json, image_body: Json | None, built_from: Revision | None, models: Iterable[Revision]
+) -> Json:
+    """Return the ServiceResponse of a Service; `image_body` is the Image that it serves."""
     spec, status, metadata = body["spec"], body.get("status") or {}, body["metadata"]
-    return {
-        "computeResource": spec.get("computeResource") or {"type": "Cluster"},
-        **{field: spec[field] for field in _CONFIGURATION if field in spec},
-        **_given(
-            id=metadata["name"],
-            name=spec.get("name", metadata["name"]),
-            state=status.get("state", str(State.NOT_STARTED)),
-            error=status.get("error"),
-            scoringUri=status.get("scoringUri"),
-            createdAt=metadata["creationTimestamp"],
-            updatedAt=status.get("createdTime", metadata["creationTimestamp"]),
-            image=served,
-            manifest=manifest(built_from) if built_from else None,
-        ),
-        "models": [model(version) for version in models],
-    }
+    response: Json = {"computeResource": spec.get("computeResource") or {"type": "Cluster"}}
+    response |= {field: spec[field] for field in _CONFIGURATION_FIELDS if field in spec}
+    response |= _without_none(
+        id=metadata["name"],
+        name=spec.get("name", metadata["name"]),
+        state=status.get("state", str(State.NOT_STARTED)),
+        error=status.get("error"),
+        scoringUri=status.get("scoringUri"),
+        createdAt=metadata["creationTimestamp"],
+        updatedAt=status.get("createdTime", metadata["creationTimestamp"]),
+        image=image_body,
+        manifest=manifest(built_from) if built_from else None,
+    )
+    response["models"] = [model(version) for version in models]
+    return response
 
 
-def deployment(version: Revision, state: State, following: Revision | None) -> Json:
-    """Deployment: a version of a Service, until the next one."""
-    return _given(
+def deployment(version: Revision, state: State, successor: Revision | None) -> Json:
+    """Return the Deployment of a version of a Service, which expires when its successor is created."""
+    return _without_none(
         id=version.name,
         serviceName=version.display_name,
         imageId=version.data.get("imageId"),
         createdAt=version.created,
-        expiredAt=following.created if following else None,
+        expiredAt=successor.created if successor else None,
         status=str(state),
     )
 
 
-def operation(version: Revision, now: OperationStatus, location: str, log_uri: str | None) -> Json:
-    """AsyncOperationStatus; clients print the first detail of a failed build as its log's place."""
-    error = now.error
+def operation(version: Revision, status: OperationStatus, location: str, log_uri: str | None) -> Json:
+    """Return the AsyncOperationStatus of a version.
+
+    The first detail of a failed build is the URL of its log: clients of 2017 print that detail.
+    """
+    error = status.error
     if error and log_uri and version.kind is IMAGE and version.has_build_log:
-        place = {"code": _BUILD_LOG, "message": log_uri}
-        error = error | {"details": [place, *error.get("details", ())]}
-    return _given(
+        log_detail = {"code": _BUILD_LOG, "message": log_uri}
+        error = error | {"details": [log_detail, *error.get("details", ())]}
+    return _without_none(
         id=version.name,
         operationType=version.kind.name,
-        state=str(now.state),
+        state=str(status.state),
         createdTime=version.created,
-        endTime=now.ended,
+        endTime=status.ended,
         error=error,
         resourceLocation=location,
     )
 
 
 def pending_operation(kind: str, id_: str, body: Json, location: str) -> Json:
-    """AsyncOperationStatus of a version that the operator has still to record."""
-    created = body["metadata"]["creationTimestamp"]
-    return _given(
+    """Return the AsyncOperationStatus of a version that the operator has yet to record."""
+    return _without_none(
         id=id_,
         operationType=kind,
         state=str(State.NOT_STARTED),
-        createdTime=created,
+        createdTime=body["metadata"]["creationTimestamp"],
         resourceLocation=location,
     )

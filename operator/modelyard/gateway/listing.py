@@ -1,4 +1,4 @@
-"""Listings: filters by names and ids, a page, and its link."""
+"""Lists: filters by name and id, one page, and the link to the next page."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from modelyard.api.names import VersionReference, parse_version_reference
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import Revision
 from modelyard.gateway import paging
-from modelyard.gateway.name_mapping import meanings
-from modelyard.gateway.request_context import Exchange
+from modelyard.gateway.name_mapping import possible_references
+from modelyard.gateway.request_context import RequestContext
 from modelyard.kube.types import Json
 
 Count = Annotated[
@@ -22,96 +22,101 @@ Count = Annotated[
 ]
 SkipToken = Annotated[str | None, Query(alias="$skipToken", description="Where the page begins.")]
 Filter = Annotated[str | None, Query(max_length=300)]
-_AT_ONCE: Final = 8  # reads of one call that are under way together
-_CHUNK: Final = 500
+_CONCURRENT_READS: Final = 8  # of one call
 
 T = TypeVar("T")
 U = TypeVar("U")
 
 
-async def named(call: Exchange, kind: Kind, text: str) -> tuple[VersionReference, ...]:
-    """What a name, an id or a display name means in this account."""
-    references = meanings(kind, text)
+async def resolve_filter(context: RequestContext, kind: Kind, text: str) -> tuple[VersionReference, ...]:
+    """Return what the text of a filter may refer to in the account: an id, a name or a display name."""
+    client, namespace, resource = context.client, context.namespace, CUSTOM_RESOURCES[kind.name]
+    references = possible_references(kind, text)
     for reference in references:
-        if await call.caller.find(CUSTOM_RESOURCES[kind.name], reference.name):
+        if await client.get_or_none(resource, namespace, reference.name):
             return references
-    at: str | None = None
+    token: str | None = None
     while True:
-        page = await call.caller.page(CUSTOM_RESOURCES[kind.name], _CHUNK, at)
-        found = [body["metadata"]["name"] for body in page.items if body["spec"].get("name") == text]
-        references += tuple(VersionReference(name, None) for name in found)
-        if page.next is None:
+        page = await client.list_page(resource, namespace, paging.CHUNK, token)
+        names = [body["metadata"]["name"] for body in page.items if body["spec"].get("name") == text]
+        references += tuple(VersionReference(name, None) for name in names)
+        token = page.continue_token
+        if token is None:
             return references
-        at = page.next
 
 
-def any_of(references: Iterable[VersionReference], name: str, version: int | None) -> bool:
-    """Whether a name and its version are among what a filter means."""
+def is_referenced(references: Iterable[VersionReference], name: str, version: int | None) -> bool:
+    """Return whether a version of a name is among the references of a filter."""
     return any(reference.name == name and reference.version in {None, version} for reference in references)
 
 
 def refers(references: Iterable[VersionReference] | None, ids: Iterable[str]) -> bool:
-    """Whether one of these ids is what a filter means; any is when there is no filter."""
+    """Return whether one of these ids is among the references of a filter, or there is no filter."""
     if references is None:
         return True
-    wanted = tuple(references)
-    return any(any_of(wanted, *parse_version_reference(id_)) for id_ in ids)
+    filtered = tuple(references)
+    return any(is_referenced(filtered, *parse_version_reference(id_)) for id_ in ids)
 
 
-async def versions(
-    call: Exchange,
+async def list_revisions(
+    context: RequestContext,
     kind: Kind,
     count: int,
     token: str | None,
     *,
     filters: Mapping[str, str | None],
     name: str | None = None,
-    keep: Callable[[Revision], bool] | None = None,
+    matches: Callable[[Revision], bool] | None = None,
 ) -> tuple[list[Revision], Json]:
-    """A page of versions, and its link as a part of the answer; `filters` are those of the query."""
-    of = paging.listing(call.caller.namespace, kind.plural, filters)
-    cursor = paging.decode(token, of)
-    references = await named(call, kind, name) if name is not None else None
+    """Return a page of revisions, and the response's `nextLink` if there is a next page.
+
+    `filters` are the parameters of the query, which the link repeats; `name` and `matches` apply them.
+    """
+    listing_id = paging.listing_id(context.namespace, kind.plural, filters)
+    cursor = paging.decode(token, listing_id)
+    references = await resolve_filter(context, kind, name) if name is not None else None
     names = tuple(reference.name for reference in references or ())
 
-    def chosen(body: Json) -> Revision | None:
+    def select(body: Json) -> Revision | None:
         version = Revision.read(body)
-        if version is None or (keep and not keep(version)):
+        if version is None or (matches and not matches(version)):
             return None
-        named_so = references is None or any_of(references, version.key.name, version.version)
-        return version if named_so else None
+        if references is not None and not is_referenced(references, version.key.name, version.version):
+            return None
+        return version
 
-    found, following = await paging.collect(
-        lambda limit, at: call.versions_page(kind, names, limit, at),
-        chosen,
+    found, next_cursor = await paging.collect(
+        lambda limit, at: context.revisions_page(kind, names, limit, at),
+        select,
         count,
         cursor,
-        filtered=keep is not None or references is not None,
+        filtered=matches is not None or references is not None,
     )
-    return found, link(call, kind, of, following, count, filters)
+    return found, next_link(context, kind, listing_id, next_cursor, count, filters)
 
 
-def link(
-    call: Exchange,
+def next_link(
+    context: RequestContext,
     kind: Kind,
-    of: str,
-    following: paging.Cursor | None,
+    listing_id: str,
+    cursor: paging.Cursor | None,
     count: int,
     filters: Mapping[str, str | None],
 ) -> Json:
-    """`nextLink` as a part of the answer: absent on the last page."""
-    if following is None:
+    """Return an object with `nextLink`, or an empty one on the last page."""
+    if cursor is None:
         return {}
-    query = paging.query_of({**filters, "count": count, "$skipToken": paging.encode(following, of)})
-    return {"nextLink": call.link(kind.plural, **query)}
+    parameters = {**filters, "count": str(count), "$skipToken": paging.encode(cursor, listing_id)}
+    query = {key: value for key, value in parameters.items() if value is not None}
+    return {"nextLink": context.link(kind.plural, **query)}
 
 
-async def each(items: Iterable[T], make: Callable[[T], Awaitable[U]]) -> list[U]:
-    """What `make` makes of each item, in order, a few at once."""
-    slots = asyncio.Semaphore(_AT_ONCE)
+async def map_concurrently(items: Iterable[T], convert: Callable[[T], Awaitable[U]]) -> list[U]:
+    """Return the converted items in their order; eight conversions run at a time."""
+    slots = asyncio.Semaphore(_CONCURRENT_READS)
 
-    async def one(item: T) -> U:
+    async def convert_one(item: T) -> U:
         async with slots:
-            return await make(item)
+            return await convert(item)
 
-    return list(await asyncio.gather(*(one(item) for item in items)))
+    return list(await asyncio.gather(*(convert_one(item) for item in items)))

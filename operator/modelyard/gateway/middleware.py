@@ -1,6 +1,6 @@
-"""What surrounds every exchange: request ids, the kind and size of bodies, one line of log.
+"""Request ids, the media type and size of bodies, and one line of log for each request.
 
-The line has no query, no header and no body: urls carry credentials.
+The line has no query, no header and no body: URLs contain credentials.
 """
 
 from __future__ import annotations
@@ -21,59 +21,64 @@ from modelyard.gateway.errors import ApiError
 _LOG: Final = logging.getLogger(__name__)
 REQUEST_ID: Final = "x-ms-request-id"
 CLIENT_REQUEST_ID: Final = "x-ms-client-request-id"
-MAX_BODY: Final = 2 * 1024 * 1024  # bytes; etcd takes less
+MAX_BODY: Final = 2 * 1024 * 1024  # bytes; etcd accepts less
 _ECHOED: Final = re.compile(r"[\x21-\x7e]{1,128}")
-_QUIET: Final = {"/healthz", "/readyz"}
+_UNLOGGED_PATHS: Final = {"/healthz", "/readyz"}
 _JSON_TYPES: Final = {"application/json", "text/json"}
 
 
-class Envelope:
-    """The outermost part of the application; what it lets escape was answered, and is logged here."""
+class GatewayMiddleware:
+    """The outermost part of the application.
+
+    An exception that reaches it has already a response, and is logged here.
+    """
 
     def __init__(self, app: ASGIApp):
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = time.perf_counter()
+        started = time.perf_counter()
         headers = Headers(scope=scope)
         request_id = str(uuid.uuid4())
-        said = headers.get(CLIENT_REQUEST_ID, "")
-        client_id = said if _ECHOED.fullmatch(said) else request_id
+        client_id = headers.get(CLIENT_REQUEST_ID, "")
+        if not _ECHOED.fullmatch(client_id):
+            client_id = request_id
         status = 0
 
-        async def answer(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                own = MutableHeaders(scope=message)
-                own[REQUEST_ID] = request_id
-                own[CLIENT_REQUEST_ID] = client_id
-                own.setdefault("cache-control", "no-store")
+                response_headers = MutableHeaders(scope=message)
+                response_headers[REQUEST_ID] = request_id
+                response_headers[CLIENT_REQUEST_ID] = client_id
+                response_headers.setdefault("cache-control", "no-store")
             await send(message)
 
         try:
-            if refused := _refusal(scope["method"], headers):
-                await send_error(refused, answer)
+            if error := _check_headers(scope["method"], headers):
+                await send_error(error, send_with_headers)
             else:
-                await self._app(scope, _bounded(receive), answer)
+                await self._app(scope, _limited(receive), send_with_headers)
         except _TooLargeError:
-            await send_error(_too_large(), answer)
+            await send_error(_too_large(), send_with_headers)
         except Exception as error:
             frames = "".join(traceback.format_tb(error.__traceback__))
-            # The message may repeat what was sent.
+            # The message of the exception may contain a part of the request.
             _LOG.error("request %s failed: %s\n%s", request_id, type(error).__name__, frames)
         finally:
-            if scope["path"] not in _QUIET:
+            if scope["path"] not in _UNLOGGED_PATHS:
                 _LOG.info(
                     "request",
                     extra={
                         "method": scope["method"],
                         "path": scope["path"],
                         "status": status,
-                        "milliseconds": round((time.perf_counter() - begun) * 1000, 1),
+                        "milliseconds": round((time.perf_counter() - started) * 1000, 1),
                         "requestId": request_id,
                         "clientRequestId": client_id,
                     },
@@ -81,18 +86,19 @@ class Envelope:
 
 
 class _TooLargeError(Exception):
-    """More came than is taken."""
+    """A body without Content-Length is longer than MAX_BODY."""
 
 
 def _too_large() -> ApiError:
     return ApiError(
         413,
         "RequestTooLarge",
-        f"a body may have {MAX_BODY} bytes: put large files where a url can fetch them",
+        f"the body has more than {MAX_BODY} bytes: put a large file at a URL and send the URL",
     )
 
 
-def _refusal(method: str, headers: Headers) -> ApiError | None:
+def _check_headers(method: str, headers: Headers) -> ApiError | None:
+    """Return the error of a request whose body is too long or not JSON, None if its headers are valid."""
     if method not in {"POST", "PUT"}:
         return None
     length = headers.get("content-length", "0")
@@ -105,10 +111,10 @@ def _refusal(method: str, headers: Headers) -> ApiError | None:
     return None
 
 
-def _bounded(receive: Receive) -> Receive:
+def _limited(receive: Receive) -> Receive:
     size = 0
 
-    async def bounded() -> Message:
+    async def receive_limited() -> Message:
         nonlocal size
         message = await receive()
         size += len(message.get("body", b""))
@@ -116,11 +122,11 @@ def _bounded(receive: Receive) -> Receive:
             raise _TooLargeError
         return message
 
-    return bounded
+    return receive_limited
 
 
 async def send_error(error: ApiError, send: Send) -> None:
-    """An ErrorResponse."""
+    """Send the ErrorResponse of an error."""
     body = orjson.dumps(error.response.to_json())
     headers = {"content-type": "application/json", "content-length": str(len(body)), **error.headers}
     raw = [(key.lower().encode(), value.encode()) for key, value in headers.items()]

@@ -1,7 +1,8 @@
-"""Names and ids: what clients send, and what Kubernetes takes.
+"""Names of objects for the display names and ids of clients.
 
-A display name that Kubernetes takes is the object's name. Any other, such as `Model_1.pkl`, becomes what is
-left of it and a short hash, so that names that differ stay different; the object keeps it in spec.name.
+A display name that Kubernetes accepts is the object's name. Any other, such as `Model_1.pkl`, is reduced to
+the accepted characters, with a short hash so that two display names never share an object. The object has the
+display name in spec.name.
 """
 
 from __future__ import annotations
@@ -17,36 +18,37 @@ from modelyard.api.names import MAX_NAME, VersionReference, is_object_name
 _DNS_LABEL: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _OTHERS: Final = re.compile(r"[^a-z0-9]+")
 _ID: Final = re.compile(r"(.+):([1-9][0-9]{0,8})", re.DOTALL)
-_HASH: Final = 8  # hexadecimal digits
+_HASH_DIGITS: Final = 8
 
 
-def fits(kind: Kind, name: str) -> bool:
-    """Whether Kubernetes takes a name for an object of this kind."""
-    label = kind is not SERVICE or _DNS_LABEL.fullmatch(name) is not None
-    return label and is_object_name(name) and len(name) <= MAX_NAME
+def is_valid_name(kind: Kind, name: str) -> bool:
+    """Return whether Kubernetes accepts a name for an object of this kind."""
+    if kind is SERVICE and not _DNS_LABEL.fullmatch(name):
+        return False
+    return is_object_name(name) and len(name) <= MAX_NAME
 
 
 def object_name(kind: Kind, name: str) -> str:
-    """The object's name for a display name; the same for the same, always."""
-    if fits(kind, name):
+    """Return the object's name for a display name. The result depends on nothing else."""
+    if is_valid_name(kind, name):
         return name
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    rest = _OTHERS.sub("-", plain).strip("-")
-    readable = rest if rest[:1].isalpha() else f"{kind.singular}-{rest}".strip("-")
-    digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH]
-    return f"{readable[: MAX_NAME - _HASH - 1].rstrip('-')}-{digest}"
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    reduced = _OTHERS.sub("-", ascii_name).strip("-")
+    readable = reduced if reduced[:1].isalpha() else f"{kind.singular}-{reduced}".strip("-")
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH_DIGITS]
+    return f"{readable[: MAX_NAME - _HASH_DIGITS - 1].rstrip('-')}-{digest}"
 
 
 def parse_id(kind: Kind, text: str) -> VersionReference:
-    """`name:version`, or `name`; the name may be the display name."""
+    """Parse `name:version` or `name`, where the name may be a display name."""
     match = _ID.fullmatch(text)
     if match is None:
         return VersionReference(object_name(kind, text), None)
     return VersionReference(object_name(kind, match[1]), int(match[2]))
 
 
-def meanings(kind: Kind, text: str) -> tuple[VersionReference, ...]:
-    """What a name filter may mean: all versions of a name, or one version by its id."""
-    whole = VersionReference(object_name(kind, text), None)
-    parsed = parse_id(kind, text)
-    return (whole,) if parsed == whole else (whole, parsed)
+def possible_references(kind: Kind, text: str) -> tuple[VersionReference, ...]:
+    """Return what a filter may refer to: all versions of a name and, for an id, one version."""
+    by_name = VersionReference(object_name(kind, text), None)
+    by_id = parse_id(kind, text)
+    return (by_name,) if by_id == by_name else (by_name, by_id)

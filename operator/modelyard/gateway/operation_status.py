@@ -1,4 +1,4 @@
-"""The status of an operation: from the ControllerRevision after its end, from the object's status before."""
+"""The status of an operation: from the revision after its end, from the object's status before."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from modelyard.kube.types import Json
 
 
 def revision_selector(kind: Kind, names: tuple[str, ...] = ()) -> str:
-    """The label selector of a kind's versions, or of those of some objects."""
+    """Return the label selector of all revisions of a kind, or of those of some objects."""
     label = f"{GROUP}/{kind.singular}"
     return f"{label} in ({','.join(sorted(set(names)))})" if names else label
 
 
 @dataclass(frozen=True)
 class OperationStatus:
-    """How an operation goes."""
+    """The state of an operation, its error, its end (RFC 3339) and its progress in words."""
 
     state: State
     error: Json | None = None
@@ -29,12 +29,12 @@ class OperationStatus:
 
 
 def operation_status(version: Revision, owner: Json | None) -> OperationStatus:
-    """From the record when the operation has ended, from its object's status before."""
+    """Return the status of a version's operation; `owner` is the object, None if it was deleted."""
     if version.state:
         return OperationStatus(version.state, version.error, version.ended)
     status: dict[str, Any] = (owner or {}).get("status") or {}
-    same = owner is not None and owner["metadata"]["uid"] == version.owner_uid
-    if not same or status.get("version") != version.version:
+    is_owner = owner is not None and owner["metadata"]["uid"] == version.owner_uid
+    if not is_owner or status.get("version") != version.version:
         return OperationStatus(State.NOT_STARTED)
     ready: Json = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), {})
     state = State(status.get("state", State.NOT_STARTED))

@@ -1,15 +1,16 @@
-"""One more version, recorded for certain: however many clients ask at once, none is lost, none comes twice.
+"""The registration of one more version: of any number of concurrent requests none is lost or recorded twice.
 
-The operator records what it finds in an object, so what one client writes there must be recorded before the
-next client overwrites it. Each request has a mark, which is a part of the version. A writer
+The operator records the spec that it finds in an object, so the spec of one client must be recorded before
+the next client overwrites it. Each request has a token, which becomes a part of the version. A writer
 
-1. waits until what is in the object is recorded (its status names a record with the object's mark),
-2. writes on the condition that nobody has written since (resourceVersion),
-3. waits until there is a record with its own mark, and answers with that.
+1. waits until the object's spec is recorded: the object's status names a revision with the object's token,
+2. writes on the condition that the object's resourceVersion is unchanged,
+3. waits for the revision with its own token, which is the result.
 
-If somebody else, kubectl say, has overwritten it before it was recorded, the writer looks whether it was
-recorded after all, and begins anew when not. Clients that may write Models need no right to write records. A
-gateway that is killed at any of these points leaves at most one version.
+If another writer, such as kubectl, overwrites the object before it was recorded, the writer looks for a
+revision with its own token, and starts again if there is none. Clients that may write Models thus need no
+right to write ControllerRevisions. A gateway that is killed at any of these points leaves at most one
+version.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakValueDictionary
@@ -28,107 +29,119 @@ from modelyard.api.names import REGISTRATION
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import Revision
 from modelyard.api.status import State
-from modelyard.gateway.cluster import Caller
-from modelyard.gateway.errors import ApiError, later
+from modelyard.backoff import Backoff
+from modelyard.gateway.errors import ApiError, unavailable
+from modelyard.kube.client import Client
 from modelyard.kube.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from modelyard.kube.merge import replacement
-from modelyard.kube.types import REVISIONS, Json
+from modelyard.kube.types import REVISIONS, ApiResource, Json
 
 _PREFIX: Final = "rest"
-_FIRST_PAUSE: Final = 0.03  # seconds between looks at an object, growing
-_LONGEST_PAUSE: Final = 0.4
-_ANSWERED: Final = 30.0  # seconds: whoever wrote a mark that is older has had his answer
+_POLL: Final = Backoff(first_seconds=0.03, most_seconds=0.25)
+_MAX_RESPONSE_SECONDS: Final = 30.0  # after this age of a token, its client has a response
+_NOT_RECORDED_RETRY_SECONDS: Final = 5
 
 Change = Callable[[Json | None], Json]
-"""The new spec from the present one, None when there is no object; it may raise ApiError."""
+"""Returns the new spec from the current one, None if there is no object. It may raise ApiError."""
+Sleep = Callable[[float], Awaitable[None]]
+"""Waits for some seconds."""
 
 
-class Turns:
-    """Those who write the same object through this process queue up instead of running into conflicts."""
+class KeyedLock:
+    """A lock for each object: writers of one object wait for each other instead of running into conflicts."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
 
     def of(self, namespace: str, kind: Kind, name: str) -> asyncio.Lock:
-        """The lock of one object."""
+        """Return the lock of one object."""
         return self._locks.setdefault((namespace, kind.name, name), asyncio.Lock())
 
 
-def new_mark() -> str:
-    """The mark of one request: unique, and with its time."""
+def new_request_token() -> str:
+    """Return the token of one request, which is unique and contains the time."""
     return f"{_PREFIX}.{int(time.time())}.{uuid.uuid4().hex}"
 
 
-def mark_of(body: Json) -> str | None:
-    """The mark that an object carries."""
-    mark: str | None = (body["metadata"].get("annotations") or {}).get(REGISTRATION)
-    return mark
+def request_token_of(body: Json) -> str | None:
+    """Return the token of the request that wrote an object last, None if another client wrote it."""
+    token: str | None = (body["metadata"].get("annotations") or {}).get(REGISTRATION)
+    return token
 
 
-def marked(name: str, mark: str, spec: Json) -> Json:
-    """A new object."""
-    return {"metadata": {"name": name, "annotations": {REGISTRATION: mark}}, "spec": spec}
+def new_object(name: str, request_token: str, spec: Json) -> Json:
+    """Return the body of a new object, without apiVersion and kind."""
+    return {"metadata": {"name": name, "annotations": {REGISTRATION: request_token}}, "spec": spec}
 
 
 @dataclass
 class Registration:
-    """One request to make a version of one object."""
+    """A request to make a version of one object."""
 
-    caller: Caller
+    client: Client
+    namespace: str
     kind: Kind
     name: str
     change: Change
-    patience: float  # seconds
-    mark: str = field(default_factory=new_mark)
-    _wrote_after: int | None = None  # the newest version there was when it was first written
+    timeout_seconds: float
+    sleep: Sleep = asyncio.sleep
+    request_token: str = field(default_factory=new_request_token)
+    _written_after: int | None = None  # the newest version at the first write, None before that write
 
-    async def run(self, turns: Turns) -> Revision:
-        """The version of this very request.
+    async def run(self, lock: KeyedLock) -> Revision:
+        """Return the version of this request.
 
-        ApiError 503 when the operator has not recorded it in time, or its turn did not come; what `change`
-        raises; KubeError.
+        Raises ApiError 503 if the operator does not record the version, or other writers keep the object
+        busy, until the timeout. Errors of `change` and KubeError pass through.
         """
         try:
-            async with asyncio.timeout(self.patience), turns.of(self.caller.namespace, self.kind, self.name):
+            async with (
+                asyncio.timeout(self.timeout_seconds),
+                lock.of(self.namespace, self.kind, self.name),
+            ):
                 return await self._run()
         except TimeoutError:
-            raise self._late() from None
+            raise self._timeout_error() from None
+
+    @property
+    def _resource(self) -> ApiResource:
+        return CUSTOM_RESOURCES[self.kind.name]
 
     async def _run(self) -> Revision:
-        pause = _FIRST_PAUSE
+        polls = 0
         while True:
             try:
                 if version := await self._step():
                     return version
             except Unavailable as error:
-                if error.status == 429 and self._wrote_after is None:
+                if error.status == 429 and self._written_after is None:
                     raise
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.3, _LONGEST_PAUSE)
+            polls += 1
+            await self.sleep(_POLL.seconds(polls))
 
     async def _step(self) -> Revision | None:
-        body = await self.caller.find(CUSTOM_RESOURCES[self.kind.name], self.name)
+        body = await self.client.get_or_none(self._resource, self.namespace, self.name)
         if body is None:
             await self._create()
             return None
         newest = await self._newest(body)
-        if newest and newest.registration == self.mark:
+        if newest and newest.registration == self.request_token:
             return newest
-        if mark_of(body) == self.mark or not self._may_follow(body, newest):
+        if request_token_of(body) == self.request_token or not self._may_overwrite(body, newest):
             return None
         number = newest.version if newest else 0
-        if self._wrote_after is not None:
-            earlier = await self._recorded(body["metadata"]["uid"], number)
+        if self._written_after is not None:
+            earlier = await self._find_own(body["metadata"]["uid"], number)
             if earlier:
                 return earlier
         await self._overwrite(body, number)
         return None
 
     async def _create(self) -> None:
-        spec = self.change(None)
-        self._wrote_after = 0
+        body = new_object(self.name, self.request_token, self.change(None))
+        self._written_after = 0
         try:
-            await self.caller.create(CUSTOM_RESOURCES[self.kind.name], marked(self.name, self.mark, spec))
+            await self.client.create(self._resource, self.namespace, self._resource.header() | body)
         except AlreadyExists:
             return
 
@@ -136,59 +149,62 @@ class Registration:
         patch = {
             "metadata": {
                 "resourceVersion": body["metadata"]["resourceVersion"],
-                "annotations": {REGISTRATION: self.mark},
+                "annotations": {REGISTRATION: self.request_token},
             },
             "spec": replacement(body["spec"], self.change(body["spec"])),
         }
-        if self._wrote_after is None:
-            self._wrote_after = newest
+        if self._written_after is None:
+            self._written_after = newest
         try:
-            await self.caller.merge(CUSTOM_RESOURCES[self.kind.name], self.name, patch)
+            await self.client.patch(self._resource, self.namespace, self.name, patch)
         except (Conflict, NotFound):
             return
 
-    def _may_follow(self, body: Json, newest: Revision | None) -> bool:
-        """Whether what the object says is recorded, or is nothing that anybody waits for."""
+    def _may_overwrite(self, body: Json, newest: Revision | None) -> bool:
+        """Return whether the object's spec is recorded, or no client waits for its recording."""
         status = body.get("status") or {}
         if status.get("observedGeneration") != body["metadata"].get("generation"):
             return False
-        if newest and newest.registration == mark_of(body):
+        token = request_token_of(body)
+        if newest and newest.registration == token:
             return True
-        return status.get("state") == State.NOT_STARTED and _is_answered(mark_of(body))
+        return status.get("state") == State.NOT_STARTED and _is_answered(token)
 
     async def _newest(self, body: Json) -> Revision | None:
-        """The version that the object's status names, if it is of this object and not of a deleted one."""
+        """Return the version that the object's status names, None if it is of a deleted object."""
         name = (body.get("status") or {}).get("operationId")
-        record = await self.caller.find(REVISIONS, name) if name else None
-        version = Revision.read(record) if record else None
+        version = await self._revision(name) if name else None
         return version if version and version.owner_uid == body["metadata"]["uid"] else None
 
-    async def _recorded(self, uid: str, newest: int) -> Revision | None:
-        """A version with the mark of this request, though somebody else's came after it."""
-        for number in range(newest, self._wrote_after or 0, -1):
-            name = revision_name(self.kind.name, self.name, number)
-            record = await self.caller.find(REVISIONS, name)
-            version = Revision.read(record) if record else None
-            if version and version.owner_uid == uid and version.registration == self.mark:
+    async def _find_own(self, uid: str, newest: int) -> Revision | None:
+        """Return the version of this request if the operator recorded it before another writer's."""
+        for number in range(newest, self._written_after or 0, -1):
+            version = await self._revision(revision_name(self.kind.name, self.name, number))
+            if version and version.owner_uid == uid and version.registration == self.request_token:
                 return version
         return None
 
-    def _late(self) -> ApiError:
-        if self._wrote_after is None:
-            return later(
-                "Busy", f"{self.kind.name} {self.name} is being written by others; nothing was registered"
+    async def _revision(self, name: str) -> Revision | None:
+        body = await self.client.get_or_none(REVISIONS, self.namespace, name)
+        return Revision.read(body) if body else None
+
+    def _timeout_error(self) -> ApiError:
+        if self._written_after is None:
+            message = (
+                f"other clients are writing {self.kind.name} {self.name}: nothing was registered, try again"
             )
-        return later(
+            return unavailable("Busy", message)
+        return unavailable(
             "NotRecorded",
             f"{self.kind.name} {self.name} is written, but the operator has not recorded a version of it yet:"
-            " look whether it is listed before sending it again",
-            5,
+            " check whether the version is listed before you send the request again",
+            _NOT_RECORDED_RETRY_SECONDS,
         )
 
 
-def _is_answered(mark: str | None) -> bool:
-    """Whether no client waits for this mark any more."""
-    parts = (mark or "").split(".")
+def _is_answered(token: str | None) -> bool:
+    """Return whether the client of a request has its response."""
+    parts = (token or "").split(".")
     if parts[0] != _PREFIX or len(parts) != 3 or not parts[1].isdigit():
         return True
-    return time.time() - int(parts[1]) > _ANSWERED
+    return time.time() - int(parts[1]) > _MAX_RESPONSE_SECONDS

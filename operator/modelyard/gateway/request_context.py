@@ -1,7 +1,8 @@
-"""What each call begins with: api-version, token, account."""
+"""The context of a request: api-version, the caller's token, and the account."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections import OrderedDict
@@ -19,158 +20,171 @@ from modelyard.api.labels import revision_name
 from modelyard.api.names import GROUP, is_object_name, parse_version_reference
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import Revision
-from modelyard.gateway.cluster import Caller, Cluster, Page
 from modelyard.gateway.errors import UNAUTHORIZED, ApiError, bad_request
 from modelyard.gateway.operation_status import OperationStatus, operation_status, revision_selector
-from modelyard.gateway.registration import Turns
+from modelyard.gateway.registration import KeyedLock, Sleep
 from modelyard.gateway.settings import GatewaySettings
+from modelyard.kube.client import Client, Page
 from modelyard.kube.errors import NotFound, Rejected
-from modelyard.kube.types import REVISIONS, Json
+from modelyard.kube.types import NAMESPACES, REVISIONS, ApiResource, Json
 
 API_VERSIONS: Final = ("2017-09-01-preview",)
-SUBSCRIPTION: Final = f"{GROUP}/subscription"  # labels of a namespace
-RESOURCE_GROUP: Final = f"{GROUP}/resource-group"
+SUBSCRIPTION: Final = f"{GROUP}/subscription"  # label of a namespace
+RESOURCE_GROUP: Final = f"{GROUP}/resource-group"  # label of a namespace
 _MAX_NAMESPACE: Final = 63
-_REMEMBERED: Final = 1024  # accounts of callers whose labels are known
-_REMEMBER_SECONDS: Final = 30
+_MAX_CACHED_CALLERS: Final = 1024
+_CACHE_SECONDS: Final = 30
 
-bearer = HTTPBearer(auto_error=False, description="A token that the cluster's API server takes.")
+bearer = HTTPBearer(auto_error=False, description="A token that the cluster's API server accepts.")
 
 
-class Accounts:
-    """Labels of namespaces as their callers may see them, remembered for moments."""
+class AccountLabels:
+    """The labels of namespaces, as each caller may read them, cached for 30 seconds."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[bytes, tuple[float, Mapping[str, str]]] = OrderedDict()
+        self._cache: OrderedDict[bytes, tuple[float, Mapping[str, str]]] = OrderedDict()
 
-    async def labels(self, caller: Caller) -> Mapping[str, str]:
-        """Labels of the account; none when the caller may not read the namespace.
+    async def get(self, client: Client, token: str, namespace: str) -> Mapping[str, str]:
+        """Return the labels of a namespace, none if the caller may not read the namespace.
 
-        They only say whether the path names the right account: what the caller may do in it, the API server
-        decides at each call. NotFound when there is no such namespace.
+        The labels only tell whether the path names the right account. The API server decides on each call
+        what the caller may do. Raises NotFound if there is no such namespace.
         """
-        key = hashlib.sha256(f"{caller.namespace} {caller.token}".encode()).digest()
-        known = self._known.get(key)
-        if known and known[0] > time.monotonic():
-            return known[1]
+        key = hashlib.sha256(f"{namespace} {token}".encode()).digest()
+        cached = self._cache.get(key)
+        if cached and cached[0] > time.monotonic():
+            return cached[1]
         try:
-            body = await caller.account()
+            body = await client.get(NAMESPACES, None, namespace)
         except Rejected as error:
             if error.status != 403:
                 raise
             body = {"metadata": {}}
         labels = body["metadata"].get("labels") or {}
-        self._known[key] = (time.monotonic() + _REMEMBER_SECONDS, labels)
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        self._cache[key] = (time.monotonic() + _CACHE_SECONDS, labels)
+        if len(self._cache) > _MAX_CACHED_CALLERS:
+            self._cache.popitem(last=False)
         return labels
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What all calls of this process share."""
+class AppState:
+    """The objects that all requests of this process share."""
 
     settings: GatewaySettings
-    cluster: Cluster
-    turns: Turns = field(default_factory=Turns)
-    accounts: Accounts = field(default_factory=Accounts)
+    client: Client  # without credentials
+    sleep: Sleep = asyncio.sleep
+    lock: KeyedLock = field(default_factory=KeyedLock)
+    account_labels: AccountLabels = field(default_factory=AccountLabels)
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """One call, by one caller, to one account."""
+class RequestContext:
+    """A request of one caller to one account."""
 
-    parts: Parts
-    caller: Caller
+    state: AppState
+    client: Client  # with the caller's token
+    namespace: str  # of the account
     account_url: str
     api_version: str
-    _versions: dict[str, Revision | None] = field(default_factory=dict)
+    _revisions: dict[str, Revision | None] = field(default_factory=dict)
 
     def link(self, *path: str, **query: str) -> str:
-        """An absolute URL below the account."""
+        """Return an absolute URL below the account."""
         tail = "/".join(quote(part, safe=":") for part in path)
         return f"{self.account_url}/{tail}?{urlencode({'api-version': self.api_version, **query})}"
 
     def location(self, *path: str) -> str:
-        """The same without a query: clients take its last segment for an id."""
+        """Return an absolute URL without a query: clients use its last segment as an id."""
         return self.link(*path).partition("?")[0]
 
     def log_uri(self, version: Revision) -> str:
-        """Where the log of an image's build is."""
+        """Return the URL of the log of an image's build."""
         return self.link("images", version.id, "log")
 
-    async def version(self, kind: Kind, id_: str) -> Revision | None:
-        """The version of an id that the cluster has given, `name:version`; read once in a call."""
-        reference = parse_version_reference(id_)
-        name = revision_name(kind.name, reference.name, reference.version or 0)
-        return await self.record(name) if reference.version else None
+    async def get_or_none(self, resource: ApiResource, name: str) -> Json | None:
+        """Return an object of the account, None if there is none."""
+        return await self.client.get_or_none(resource, self.namespace, name)
 
-    async def record(self, name: str) -> Revision | None:
-        """The version that a record of this name holds."""
-        if name not in self._versions:
-            body = await self.caller.find(REVISIONS, name) if is_object_name(name) else None
-            self._versions[name] = Revision.read(body) if body else None
-        return self._versions[name]
+    async def version(self, kind: Kind, id_: str) -> Revision | None:
+        """Return the version of an id `name:version`, None if there is none. A request reads it once."""
+        reference = parse_version_reference(id_)
+        if not reference.version:
+            return None
+        return await self.revision(revision_name(kind.name, reference.name, reference.version))
+
+    async def revision(self, name: str) -> Revision | None:
+        """Return the revision of a ControllerRevision's name, None if there is none."""
+        if name not in self._revisions:
+            body = await self.get_or_none(REVISIONS, name) if is_object_name(name) else None
+            self._revisions[name] = Revision.read(body) if body else None
+        return self._revisions[name]
 
     async def operation_status(self, version: Revision) -> OperationStatus:
-        """How the operation of a version goes."""
+        """Return the status of a version's operation."""
         owner = None
         if version.state is None:
-            owner = await self.caller.find(CUSTOM_RESOURCES[version.key.kind], version.key.name)
+            owner = await self.get_or_none(CUSTOM_RESOURCES[version.key.kind], version.key.name)
         return operation_status(version, owner)
 
-    async def versions_page(self, kind: Kind, names: tuple[str, ...], limit: int, at: str | None) -> Page:
-        """A page of the records of a kind, or of some objects of it."""
-        return await self.caller.page(REVISIONS, limit, at, revision_selector(kind, names))
+    async def revisions_page(
+        self, kind: Kind, names: tuple[str, ...], limit: int, continue_token: str | None
+    ) -> Page:
+        """Return a page of the ControllerRevisions of a kind, or of some of its objects."""
+        return await self.client.list_page(
+            REVISIONS, self.namespace, limit, continue_token, revision_selector(kind, names)
+        )
 
     async def manifest_of(self, image: Revision) -> Revision | None:
-        """What an image is built from."""
+        """Return the manifest of an image, None if it was deleted."""
         return await self.version(MANIFEST, str(image.data.get("manifestId", "")))
 
     async def image_of(self, service: Json) -> Revision | None:
-        """What a Service serves, or will serve at first."""
-        serves = (service.get("status") or {}).get("imageId") or service["spec"]["imageId"]
-        return await self.version(IMAGE, serves)
+        """Return the image that a Service serves or, before its first rollout, will serve."""
+        image_id = (service.get("status") or {}).get("imageId") or service["spec"]["imageId"]
+        return await self.version(IMAGE, image_id)
 
 
 class AccountRoute(APIRoute):
-    """A route below an account: who calls is known before what he sends is read.
+    """A route below an account, which authenticates the caller before it reads the request's body.
 
-    A body takes many times its size in memory, and may not be had by everybody.
+    A parsed body takes many times its size in memory, which an unknown caller must not be able to use.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of the route."""
         handle = super().get_route_handler()
 
-        async def admitted(request: Request) -> Response:
-            await _admit(request)
+        async def authenticate_and_handle(request: Request) -> Response:
+            await _authenticate(request)
             return await handle(request)
 
-        return admitted
+        return authenticate_and_handle
 
 
-async def _admit(request: Request) -> None:
-    """Find the caller and the account's labels, for `exchange`.
+async def _authenticate(request: Request) -> None:
+    """Store the caller's client and the account's labels in the request's state, for `request_context`.
 
-    ApiError 401 without a token, 404 when there is no such account; KubeError.
+    Raises ApiError 401 without a token, ApiError 404 if there is no such account, and KubeError.
     """
     credentials = await bearer(request)
-    if credentials is None or not credentials.credentials.isascii():
+    token = credentials.credentials if credentials else ""
+    if not token.isascii() or not token.isprintable() or not token:
         message = "send a header Authorization: Bearer <token>"
         raise ApiError(401, "Unauthorized", message, headers=UNAUTHORIZED)
     account = request.path_params["accountName"]
     if not is_object_name(account) or len(account) > _MAX_NAMESPACE or "." in account:
-        raise _no_account(account)
-    parts: Parts = request.app.state.parts
-    caller = Caller(parts.cluster, credentials.credentials, account)
+        raise _account_not_found(account)
+    state: AppState = request.app.state.gateway
+    client = state.client.with_token(token)
     try:
-        request.state.labels = await parts.accounts.labels(caller)
+        request.state.labels = await state.account_labels.get(client, token, account)
     except NotFound:
-        raise _no_account(account) from None
-    request.state.caller = caller
+        raise _account_not_found(account) from None
+    request.state.client = client
 
 
-async def exchange(
+async def request_context(
     request: Request,
     subscription: Annotated[str, Path(alias="subscriptionId", description="Id of the subscription.")],
     resource_group: Annotated[str, Path(alias="resourceGroupName", description="Resource group.")],
@@ -179,27 +193,31 @@ async def exchange(
         str,
         Query(
             alias="api-version",
-            description="Revision of this API.",
+            description="Version of this API.",
             json_schema_extra={"enum": [*API_VERSIONS]},
         ),
     ],
-) -> Exchange:
-    """The call, when it is one that can be passed on."""
+) -> RequestContext:
+    """Return the context of a request to an existing account.
+
+    Raises ApiError 400 for an unknown api-version, and ApiError 404 if the account's labels name another
+    subscription or resource group.
+    """
     if api_version not in API_VERSIONS:
-        known = ", ".join(API_VERSIONS)
-        raise bad_request("UnknownApiVersion", f"the api-version is not one of {known}")
-    for label, said in ((SUBSCRIPTION, subscription), (RESOURCE_GROUP, resource_group)):
-        if request.state.labels.get(label, said).casefold() != said.casefold():
-            raise _no_account(account)
-    parts: Parts = request.app.state.parts
-    base = (parts.settings.public_url or str(request.base_url)).rstrip("/")
+        raise bad_request("UnknownApiVersion", f"the api-version is not one of {', '.join(API_VERSIONS)}")
+    for label, value in ((SUBSCRIPTION, subscription), (RESOURCE_GROUP, resource_group)):
+        if request.state.labels.get(label, value).casefold() != value.casefold():
+            raise _account_not_found(account)
+    state: AppState = request.app.state.gateway
+    base = (state.settings.public_url or str(request.base_url)).rstrip("/")
     path = f"/subscriptions/{quote(subscription, safe='')}/resourceGroups/{quote(resource_group, safe='')}"
-    return Exchange(parts, request.state.caller, f"{base}/api{path}/accounts/{account}", api_version)
+    account_url = f"{base}/api{path}/accounts/{account}"
+    return RequestContext(state, request.state.client, account, account_url, api_version)
 
 
-def _no_account(name: str) -> ApiError:
+def _account_not_found(name: str) -> ApiError:
     message = f"there is no account {name[:100]!r} in this subscription and resource group"
     return ApiError(404, "AccountNotFound", message)
 
 
-Call = Annotated[Exchange, Depends(exchange)]
+Context = Annotated[RequestContext, Depends(request_context)]

@@ -6,21 +6,22 @@ import asyncio
 import socket
 import sys
 from pathlib import Path
+from typing import Final
 
 import uvicorn
 from pydantic import ValidationError
 
 from modelyard import logs
+from modelyard.gateway.api_server import connect
 from modelyard.gateway.app import application
 from modelyard.gateway.certificate import renew
-from modelyard.gateway.cluster import Cluster
 from modelyard.gateway.settings import CONFIG_VARIABLE, load
 
-_DRAIN_SECONDS = 25  # for calls under way when it is told to stop
+_DRAIN_SECONDS: Final = 25  # for requests in flight after SIGTERM
 
 
 def run() -> int:
-    """Serve until SIGTERM or SIGINT; 0, or 2 when the configuration is not usable."""
+    """Serve until SIGTERM or SIGINT; return 0, or 2 if the configuration is not valid."""
     try:
         settings = load()
     except (OSError, ValidationError) as error:
@@ -28,7 +29,7 @@ def run() -> int:
         return 2
     logs.configure(settings.log_level, settings.log_format)
     config = uvicorn.Config(
-        application(settings, Cluster(settings)),
+        application(settings, connect(settings)),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
@@ -45,15 +46,15 @@ def run() -> int:
 
 
 class _Server(uvicorn.Server):
-    """Serves a certificate that is renewed from then on."""
+    """A server that loads a renewed certificate without a restart."""
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         config = self.config
         config.load()
-        renewing = None
+        renewal = None
         if config.ssl and config.ssl_certfile and config.ssl_keyfile:
             files = Path(config.ssl_certfile), Path(config.ssl_keyfile)
-            renewing = asyncio.create_task(renew(config.ssl, *files))
+            renewal = asyncio.create_task(renew(config.ssl, *files))
         await super().serve(sockets)
-        if renewing:
-            renewing.cancel()
+        if renewal:
+            renewal.cancel()

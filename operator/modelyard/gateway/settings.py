@@ -1,4 +1,4 @@
-"""The gateway's configuration: one YAML file, written by the chart, checked here."""
+"""The gateway's configuration: a YAML file that the chart writes."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ CONFIG_VARIABLE: Final = "MODELYARD_GATEWAY_CONFIG"
 
 
 class GatewaySettings(BaseModel):
-    """All of it; times in seconds."""
+    """The settings of a gateway."""
 
     model_config = ConfigDict(
         frozen=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, extra="forbid"
     )
 
     api_server: str = "https://kubernetes.default.svc"
-    ca_path: str | None = None  # PEM of the API server's authority; the system's by default
-    insecure: bool = False  # whether any certificate of the API server is taken: for tests
+    ca_path: str | None = None  # PEM file of the API server's authority; None: those that the system trusts
+    insecure: bool = False  # accept any certificate of the API server, for tests
     host: str = "0.0.0.0"  # noqa: S104 (a pod's own network)
     port: int = 8443
     tls_certificate_path: str | None = None
     tls_key_path: str | None = None
-    public_url: str | None = None  # what links begin with; what the caller asked for by default
-    patience_seconds: Annotated[float, Field(gt=0)] = 18  # clients of the time give up after 20
+    public_url: str | None = None  # the start of links; None: the URL of the request
+    registration_timeout_seconds: Annotated[float, Field(gt=0)] = 18  # clients of 2017 time out after 20
     log_format: str = "json"
     log_level: str = "INFO"
 
 
 def load() -> GatewaySettings:
-    """Settings from the file that MODELYARD_GATEWAY_CONFIG names, defaults without it.
+    """Return the settings of the file that MODELYARD_GATEWAY_CONFIG names, the defaults without a file.
 
-    Raises pydantic.ValidationError, which names the field, and OSError.
+    Raises OSError, and pydantic.ValidationError, which names the field.
     """
     path = os.environ.get(CONFIG_VARIABLE)
     return GatewaySettings.model_validate(

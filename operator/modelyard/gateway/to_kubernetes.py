@@ -1,4 +1,4 @@
-"""Wire to Kubernetes: the specs of our objects from what clients send."""
+"""The specs of custom resources, from the bodies of requests."""
 
 from __future__ import annotations
 
@@ -10,57 +10,60 @@ from modelyard.gateway import schemas
 from modelyard.gateway.name_mapping import parse_id
 from modelyard.kube.types import Json
 
-_GIVEN_BY_US: Final = {"id", "version", "created_at", "created_time"}
+_READ_ONLY: Final = {"id", "version", "created_at", "created_time"}
 
 
 def reference(kind: Kind, text: str) -> str:
-    """The reference that an id of a client means."""
+    """Return the reference of an id in a request."""
     return str(parse_id(kind, text))
 
 
 def model_spec(model: schemas.Model) -> Json:
-    """The spec of a Model."""
-    return _said(model)
+    """Return the spec of a Model."""
+    return _request_fields(model)
 
 
 def manifest_spec(manifest: schemas.Manifest) -> Json:
-    """The spec of a Manifest."""
-    return _said(manifest) | {"modelIds": [reference(MODEL, id_) for id_ in manifest.model_ids]}
+    """Return the spec of a Manifest."""
+    return _request_fields(manifest) | {"modelIds": [reference(MODEL, id_) for id_ in manifest.model_ids]}
 
 
 def image_spec(request: schemas.ImageRequest) -> Json:
-    """The spec of an Image."""
-    return _said(request) | {"manifestId": reference(MANIFEST, request.manifest_id)}
+    """Return the spec of an Image."""
+    return _request_fields(request) | {"manifestId": reference(MANIFEST, request.manifest_id)}
 
 
 def service_spec(request: schemas.ServiceCreateRequest) -> Json:
-    """The spec of a new Service."""
-    return _said(request) | {"imageId": reference(IMAGE, request.image_id)}
+    """Return the spec of a new Service."""
+    return _request_fields(request) | {"imageId": reference(IMAGE, request.image_id)}
 
 
-def updated_service_spec(present: Json, request: schemas.ServiceUpdateRequest) -> Json:
-    """The spec of a Service with what the request names, down to single fields of what it has parts of.
+def updated_service_spec(current: Json, request: schemas.ServiceUpdateRequest) -> Json:
+    """Return the spec of a Service after an update.
 
-    A way of scaling replaces the other one.
+    Of a field with parts, only the parts in the request change. A fixed number of replicas replaces the
+    autoscaler, and an enabled autoscaler replaces the fixed number.
     """
-    said = _said(request)
+    changes = _request_fields(request)
     if request.image_id:
-        said["imageId"] = reference(IMAGE, request.image_id)
-    kept = dict(present)
+        changes["imageId"] = reference(IMAGE, request.image_id)
+    updated = dict(current)
     if request.num_replicas is not None:
-        kept.pop("autoScaler", None)
+        updated.pop("autoScaler", None)
     if request.auto_scaler and request.auto_scaler.autoscale_enabled:
-        kept.pop("numReplicas", None)
-    return kept | {field: _with(kept.get(field), value) for field, value in said.items()}
+        updated.pop("numReplicas", None)
+    for field, value in changes.items():
+        updated[field] = _merged(updated.get(field), value)
+    return updated
 
 
-def _with(present: Any, said: Any) -> Any:
-    return present | said if isinstance(present, dict) and isinstance(said, dict) else said
+def _merged(current: Any, change: Any) -> Any:
+    return current | change if isinstance(current, dict) and isinstance(change, dict) else change
 
 
-def _said(request: ApiType) -> Json:
-    """What a client sent and is not ours to give; what it left out has its default later."""
-    said: Json = request.model_dump(
-        mode="json", by_alias=True, exclude_none=True, exclude_unset=True, exclude=_GIVEN_BY_US
+def _request_fields(request: ApiType) -> Json:
+    """Return the fields in a request that a client may set. The operator applies defaults of the others."""
+    fields: Json = request.model_dump(
+        mode="json", by_alias=True, exclude_none=True, exclude_unset=True, exclude=_READ_ONLY
     )
-    return said
+    return fields

@@ -12,9 +12,9 @@ import orjson
 
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.image_gc.usage import Usage, find_usage
-from modelyard.kube.client import Client
 from modelyard.kube.errors import AlreadyExists
 from modelyard.kube.interface import KubeClient
+from modelyard.kube.kubeconfig import connect
 from modelyard.kube.types import (
     CONFIG_MAPS,
     CRON_JOBS,
@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def _connection() -> AsyncIterator[KubeClient]:
-    client = await Client.from_environment()
+    client = await connect()
     try:
         yield client
     finally:

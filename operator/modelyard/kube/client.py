@@ -1,23 +1,24 @@
-"""The client: raw JSON in and out, with retries, pages and watches. Answers to writes are metadata only.
+"""The Kubernetes client: raw JSON in and out, with retries, pages and watches.
 
-The generated classes of kubernetes.aio cost a decoded object several times what the request costs, and its
-aiohttp three times what the transport beside this file costs; its configuration and authentication are used.
+The generated classes of kubernetes.aio take several times the CPU time of the request to decode an object.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, Final
+import copy
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Self
 
 import orjson
-from kubernetes.aio import config
-from kubernetes.aio.client import Configuration
 
-from modelyard.kube.errors import KubeError, NotFound, Unavailable, from_status
-from modelyard.kube.transport import JSON, Answer, Request, Transport, TransportError
+from modelyard.backoff import Backoff
+from modelyard.kube.errors import Forbidden, Gone, KubeError, NotFound, Unavailable, from_status
+from modelyard.kube.startup import StartupCheck
+from modelyard.kube.transport import JSON, Request, Response, Transport, TransportError
 from modelyard.kube.types import PODS, ApiResource, Json
 from modelyard.metrics import API_WRITES
 
@@ -25,101 +26,206 @@ METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
-_TRIES: Final = 4
-_BACKOFF: Final = 0.2  # seconds before the second try; doubled each time, with jitter
-_LONGEST_WAIT: Final = 5.0  # seconds, whatever Retry-After says: the queue waits longer than that
-_PAGE: Final = 500  # objects
-# A watch ends by itself after this many seconds; an idle one brings a bookmark every minute.
+_PAGE_OBJECTS: Final = 500
+# The API server ends a watch after this time; it sends a bookmark on an idle watch each minute.
 _WATCH_SECONDS: Final = 240
+_STARTUP_PAUSE_SECONDS: Final = 0.3
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Which requests are repeated after Unavailable, how often, and after which waits."""
+
+    attempts: int
+    backoff: Backoff
+    writes: bool = True  # repeat writes, too
+    responses: bool = True  # repeat after a 429 or 5xx, too, and not only without a response
+
+    def allows(self, request: Request, error: Unavailable, failures: int) -> bool:
+        """Return whether a request that failed `failures` times is repeated."""
+        if failures >= self.attempts:
+            return False
+        return (self.writes or request.method == "GET") and (self.responses or not error.status)
+
+
+# Every write of the operator names its object: a repeated one that got through ends in AlreadyExists or in no
+# change. The wait is short, since the work queue waits longer than five seconds by itself.
+OPERATOR_RETRIES: Final = RetryPolicy(
+    attempts=4, backoff=Backoff(first_seconds=0.3, most_seconds=5.0, jitter=0.5)
+)
+
+
+class Page(NamedTuple):
+    """Some objects of a collection, and the token of the next page, None on the last page."""
+
+    items: list[Json]
+    continue_token: str | None
 
 
 class Client:
-    """One connection pool to one API server."""
+    """A client of one API server.
 
-    def __init__(self, configuration: Configuration):
-        self._transport = Transport(configuration)
+    It sends the credentials of the transport, or with `with_token` those of a caller. Methods raise a
+    KubeError if the API server does not accept a call, and Unavailable if it does not respond.
+    """
 
-    @classmethod
-    async def from_environment(cls) -> Client:
-        """A client of the pod's service account, or of KUBECONFIG outside a cluster."""
-        configuration = Configuration()
-        try:
-            config.load_incluster_config(client_configuration=configuration)
-        except config.ConfigException:
-            await config.load_kube_config(client_configuration=configuration)
-        return cls(configuration)
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        retries: RetryPolicy = OPERATOR_RETRIES,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ):
+        self._transport = transport
+        self._retries = retries
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._token: str | None = None
+        self._startup = StartupCheck(transport)
+
+    def with_token(self, token: str) -> Self:
+        """Return a view with the bearer token of a caller, over the same connections.
+
+        The view repeats a request that RBAC denies while the API server is starting.
+        """
+        view = copy.copy(self)
+        view._token = token
+        return view
 
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.close()
 
-    async def get(self, resource: ApiResource, namespace: str, name: str) -> Json:
-        """An object; NotFound when there is none."""
+    async def responds(self) -> bool:
+        """Return whether the API server responds at all, be it with an error."""
+        try:
+            await self._transport.send(Request("GET", "/version"))
+        except TransportError:
+            return False
+        return True
+
+    async def get(self, resource: ApiResource, namespace: str | None, name: str) -> Json:
+        """Return an object. Raises NotFound if there is none."""
         return await self._json(Request("GET", resource.path(namespace, name)))
 
-    async def get_or_none(self, resource: ApiResource, namespace: str, name: str) -> Json | None:
-        """An object, or None."""
+    async def get_or_none(self, resource: ApiResource, namespace: str | None, name: str) -> Json | None:
+        """Return an object, None if there is none."""
         try:
             return await self.get(resource, namespace, name)
         except NotFound:
             return None
 
     async def list_all(self, resource: ApiResource, namespace: str | None, **query: str) -> list[Json]:
-        """All objects, page by page."""
+        """Return all objects of a namespace, or of all namespaces."""
         items, _ = await self.list_with_resource_version(resource, namespace, **query)
         return items
 
     async def list_with_resource_version(
         self, resource: ApiResource, namespace: str | None, accept: str = JSON, **query: str
     ) -> tuple[list[Json], str]:
-        """All objects, and the resourceVersion to watch from."""
-        items: list[Json] = []
-        page: Json = {}
-        while True:
-            step = query | {"limit": str(_PAGE)} | ({"continue": token} if (token := _next(page)) else {})
-            page = await self._json(Request("GET", resource.path(namespace), step, accept=accept))
-            items.extend(page["items"] or ())  # an empty list of metadata is null
-            if not _next(page):
-                return items, page["metadata"]["resourceVersion"]
+        """Return all objects, and the resourceVersion from which a watch can start.
 
-    async def create(self, resource: ApiResource, namespace: str, body: Json) -> Json:
-        """POST an object; its metadata. AlreadyExists when the name is taken."""
+        Raises Gone if the API server has forgotten the collection before the last page.
+        """
+        items: list[Json] = []
+        first = query | {"limit": str(_PAGE_OBJECTS)}
+        request = Request("GET", resource.path(namespace), first, accept=accept)
+        while True:
+            body = await self._json(request)
+            page = _page(body)
+            items.extend(page.items)
+            if page.continue_token is None:
+                return items, body["metadata"]["resourceVersion"]
+            request = request._replace(query=first | {"continue": page.continue_token})
+
+    async def list_page(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        limit: int,
+        continue_token: str | None = None,
+        selector: str | None = None,
+    ) -> Page:
+        """Return a page of at most `limit` objects, in the order of their names.
+
+        The pages of one listing show the collection at the time of the first page for as long as the API
+        server remembers it (minutes), then the current one. In both cases an object that is there all the
+        time comes exactly once. Raises Rejected if the token is not one of this collection.
+        """
+        query = {"limit": str(limit)}
+        if selector:
+            query["labelSelector"] = selector
+        if continue_token:
+            query["continue"] = continue_token
+        request = Request("GET", resource.path(namespace), query)
+        try:
+            return _page(await self._json(request))
+        except Gone as error:
+            # https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+            inconsistent = error.body.get("metadata", {}).get("continue")
+            if not inconsistent:
+                raise
+            return _page(await self._json(request._replace(query=query | {"continue": inconsistent})))
+
+    async def create(
+        self, resource: ApiResource, namespace: str, body: Json, *, accept: str = METADATA_ONLY
+    ) -> Json:
+        """Create an object and return its metadata. Raises AlreadyExists if the name is taken."""
         API_WRITES.labels("create", resource.qualified).inc()
-        return await self._json(Request("POST", resource.path(namespace), body=body, accept=METADATA_ONLY))
+        return await self._json(Request("POST", resource.path(namespace), body=body, accept=accept))
 
     async def patch(
-        self, resource: ApiResource, namespace: str, name: str, patch: Json, subresource: str | None = None
+        self,
+        resource: ApiResource,
+        namespace: str,
+        name: str,
+        patch: Json,
+        subresource: str | None = None,
+        *,
+        accept: str = METADATA_ONLY,
     ) -> Json:
-        """JSON merge patch (RFC 7386) of an object or its subresource; the object's metadata."""
-        API_WRITES.labels("patch", resource.qualified).inc()
-        return await self._json(
-            Request(
-                "PATCH",
-                resource.path(namespace, name, subresource),
-                body=patch,
-                content_type=MERGE_PATCH,
-                accept=METADATA_ONLY,
-            )
-        )
+        """Apply a JSON merge patch (RFC 7386) to an object or a subresource and return the object's metadata.
 
-    async def delete(self, resource: ApiResource, namespace: str, name: str, uid: str | None = None) -> None:
-        """Delete an object, and what it owns in the background; nothing when it is not there."""
+        With `accept=JSON` it returns the whole object. Raises Conflict if the patch has a resourceVersion
+        that is not the current one.
+        """
+        API_WRITES.labels("patch", resource.qualified).inc()
+        path = resource.path(namespace, name, subresource)
+        return await self._json(Request("PATCH", path, body=patch, content_type=MERGE_PATCH, accept=accept))
+
+    async def delete(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        name: str,
+        uid: str | None = None,
+        *,
+        missing_ok: bool = True,
+    ) -> None:
+        """Delete an object and, in the background, its dependents.
+
+        Raises NotFound if there is no such object, unless `missing_ok`.
+        """
         API_WRITES.labels("delete", resource.qualified).inc()
         options: Json = {"propagationPolicy": "Background"}
         if uid:
             options["preconditions"] = {"uid": uid}
-        with contextlib.suppress(NotFound):
+        try:
             await self._json(Request("DELETE", resource.path(namespace, name), body=options))
+        except NotFound:
+            if not missing_ok:
+                raise
 
     async def log(self, namespace: str, pod: str, **query: str) -> str:
-        """The log of a pod's container, as text."""
-        text = await self._bytes(Request("GET", PODS.path(namespace, pod, "log"), query))
+        """Return the log of a pod's container."""
+        text = await self._body(Request("GET", PODS.path(namespace, pod, "log"), query))
         return text.decode(errors="replace")
 
     async def log_lines(self, namespace: str, pod: str, **query: str) -> AsyncGenerator[str, None]:
-        """The lines of a container's log as it writes them, until it ends.
+        """Yield the lines of a container's log until the container ends.
 
-        Unavailable when the connection breaks, or no line comes for 90 s.
+        Raises Unavailable if the connection breaks, or no line comes for 90 s.
         """
         request = Request("GET", PODS.path(namespace, pod, "log"), query | {"follow": "true"})
         async with self._lines(request, f"the log of {pod}") as lines:
@@ -129,9 +235,10 @@ class Client:
     async def watch(
         self, resource: ApiResource, namespace: str | None, version: str, accept: str = JSON, **query: str
     ) -> AsyncIterator[Json]:
-        """Events from a resourceVersion on, bookmarks included, until the server ends the watch.
+        """Yield the events after a resourceVersion, with bookmarks, until the API server ends the watch.
 
-        Gone when the version has expired; Unavailable when the connection breaks or falls silent.
+        Raises Gone if the resourceVersion has expired, and Unavailable if the connection breaks or is silent
+        for 90 s.
         """
         query |= {
             "watch": "1",
@@ -148,55 +255,71 @@ class Client:
                 yield event
 
     @contextlib.asynccontextmanager
-    async def _lines(self, request: Request, what: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The lines of an answer as they come. Unavailable, which names `what`, when they break off."""
+    async def _lines(self, request: Request, stream: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Yield an iterator of a response's lines. Raises Unavailable if the connection breaks."""
         try:
-            async with self._transport.stream(request) as answer:
-                if isinstance(answer, Answer):
-                    raise _error(answer)
-                yield answer
+            async with self._transport.stream(request._replace(token=self._token)) as response:
+                if isinstance(response, Response):
+                    raise _error(response)
+                yield response
         except TransportError as error:
-            raise Unavailable(f"{what} broke: {error}") from error
+            raise Unavailable(f"{stream} broke: {error}") from error
 
     async def _json(self, request: Request) -> Json:
-        """The answer, decoded."""
-        answer: Json = orjson.loads(await self._bytes(request))
-        return answer
+        """Return the decoded body of a successful response."""
+        body: Json = orjson.loads(await self._body(request))
+        return body
 
-    async def _bytes(self, request: Request) -> bytes:
-        """The answer as it comes, after further tries of what may pass by itself."""
-        # Each write names its object: repeating one that got through ends in AlreadyExists or no change.
-        wait = _BACKOFF
-        for attempt in range(_TRIES):
+    async def _body(self, request: Request) -> bytes:
+        """Return the body of a successful response, after retries if necessary."""
+        failures = 0
+        while True:
             try:
-                return await self._once(request)
+                return await self._send(request)
             except Unavailable as error:
-                if attempt == _TRIES - 1:
+                failures += 1
+                if not self._retries.allows(request, error, failures):
                     raise
-                wanted = error.retry_after or wait * random.uniform(0.5, 1.5)  # noqa: S311
-            await asyncio.sleep(min(wanted, _LONGEST_WAIT))
-            wait *= 2
-        raise AssertionError("unreachable")
+                wait = self._retries.backoff.seconds(failures, error.retry_after)
+            await self._sleep(wait)
 
-    async def _once(self, request: Request) -> bytes:
-        """The body of an answer that is success; KubeError when it is not."""
+    async def _send(self, request: Request) -> bytes:
+        """Send a request, and repeat a caller's request that an API server denies while it is starting."""
+        if self._token is None:
+            return await self._send_once(request)
+        request = request._replace(token=self._token)
+        first_sent = self._monotonic()
+        is_final = False
+        while True:
+            try:
+                return await self._send_once(request)
+            except Forbidden:
+                if is_final:
+                    raise
+            # The API server may have become ready after the denial: the next response is final.
+            is_final = not await self._startup.is_starting(self._monotonic() - first_sent)
+            if not is_final:
+                await self._sleep(_STARTUP_PAUSE_SECONDS)
+
+    async def _send_once(self, request: Request) -> bytes:
         try:
-            answer = await self._transport.send(request)
+            response = await self._transport.send(request)
         except TransportError as error:
-            message = f"{request.method} {request.path}: the API server did not answer: {error}"
+            message = f"{request.method} {request.path}: the API server did not respond: {error}"
             raise Unavailable(message) from error
-        if answer.status >= 400:
-            raise _error(answer)
-        return answer.body
+        if not response.is_success:
+            raise _error(response)
+        return response.body
 
 
-def _next(page: Json) -> str:
-    return str(page.get("metadata", {}).get("continue", ""))
+def _page(body: Json) -> Page:
+    # An empty list of metadata has null items.
+    return Page(body["items"] or [], body["metadata"].get("continue") or None)
 
 
-def _error(answer: Answer) -> KubeError:
+def _error(response: Response) -> KubeError:
     try:
-        body: Any = orjson.loads(answer.body)
+        body: Any = orjson.loads(response.body)
     except orjson.JSONDecodeError:
-        body = {"message": answer.body.decode(errors="replace")[:500]}
-    return from_status(answer.status, body if isinstance(body, dict) else {}, answer.retry_after)
+        body = {"message": response.body.decode(errors="replace")[:500]}
+    return from_status(response.status, body if isinstance(body, dict) else {}, response.retry_after)

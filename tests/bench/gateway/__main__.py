@@ -25,6 +25,7 @@ from modelyard.api.owners import Owner
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.client import Client
 from modelyard.kube.errors import AlreadyExists
+from modelyard.kube.kubeconfig import connect
 from modelyard.kube.types import REVISIONS
 from modelyard.resources.revision import controller_revision
 
@@ -78,7 +79,7 @@ async def pages(http: aiohttp.ClientSession, url: str, size: int = 100) -> list[
 
 async def bench(gateway: str, token: str, namespace: str, arguments: argparse.Namespace) -> None:
     """All of it, in a namespace that the caller removes."""
-    client = await Client.from_environment()
+    client = await connect()
     root = f"{gateway}/api/subscriptions/-/resourceGroups/-/accounts/{namespace}/models"
     calls, in_flight = arguments.calls, arguments.in_flight
     async with aiohttp.ClientSession(

@@ -25,6 +25,7 @@ from tests.support.cluster import Kubectl
 from modelyard.api.kinds import SERVICE
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.client import Client
+from modelyard.kube.kubeconfig import connect
 from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, REVISIONS, SECRETS, Json
 
 SIZES: Final = tuple(int(size) for size in os.environ.get("SIZES", "100,1000,3000").split(","))
@@ -161,7 +162,7 @@ async def idle(size: int) -> float:
 
 async def main() -> None:
     """All sizes, the largest last; then idle; then one Service's whole life."""
-    client = await Client.from_environment()
+    client = await connect()
     runs = []
     async with floor_services():
         for size in SIZES:

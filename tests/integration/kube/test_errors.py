@@ -9,8 +9,8 @@ from typing import Final
 import pytest
 from tests.support.cluster import Kubectl, eventually
 
-from modelyard.kube.client import Client
 from modelyard.kube.errors import NamespaceTerminating
+from modelyard.kube.kubeconfig import connect
 from modelyard.kube.types import SECRETS, Json
 
 HOLDER: Final[Json] = {
@@ -38,7 +38,7 @@ def _phase(kubectl: Kubectl) -> str:
 
 
 async def test_nothing_can_be_made_in_a_namespace_that_is_being_deleted(going: Kubectl) -> None:
-    client = await Client.from_environment()
+    client = await connect()
     try:
         with pytest.raises(NamespaceTerminating, match="being terminated"):
             await client.create(SECRETS, going.namespace, SECRETS.header() | {"metadata": {"name": "late"}})

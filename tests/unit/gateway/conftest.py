@@ -1,61 +1,76 @@
-"""The gateway over an operator in a cluster in memory."""
+"""The gateway over an operator and an API server in memory."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
-from tests.unit.gateway.api_server import FakeHttpApiServer
+from tests.unit.gateway.fake_transport import FakeTransport
 from tests.unit.operator_harness import OperatorHarness
 
+from modelyard.gateway.api_server import RETRIES
 from modelyard.gateway.app import application
-from modelyard.gateway.request_context import (
-    API_VERSIONS,
-    RESOURCE_GROUP,
-    SUBSCRIPTION,
-)
+from modelyard.gateway.request_context import API_VERSIONS, RESOURCE_GROUP, SUBSCRIPTION
 from modelyard.gateway.settings import GatewaySettings
+from modelyard.kube.client import Client
 
 ROOT = "http://gateway/api/subscriptions/s/resourceGroups/g/accounts/default"
 
 
-class Api:
-    """The API as the holder of a token sees it, beside an operator that works."""
+class Waits:
+    """Waits of the gateway that take no time. After `timeout_after` of them a registration times out."""
 
-    def __init__(self, harness: OperatorHarness, server: FakeHttpApiServer, http: httpx.AsyncClient):
+    def __init__(self) -> None:
+        self.timeout_after: int | None = None
+        self.seconds: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        if self.timeout_after is not None and len(self.seconds) > self.timeout_after:
+            self.seconds.clear()
+            raise TimeoutError
+        await asyncio.sleep(0)
+
+
+class Api:
+    """The REST API for the holder of a token, with the operator and the API server behind it."""
+
+    def __init__(self, harness: OperatorHarness, server: FakeTransport):
         self.harness = harness
         self.server = server
-        self.http = http
+        self.waits = Waits()
+        self.client = Client(server, retries=RETRIES, sleep=self.waits.sleep)
+        app = application(GatewaySettings(insecure=True), self.client, self.waits.sleep)
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), timeout=10)
 
     async def __call__(
-        self, method: str, path: str, status: int, token: str = "editor", **given: Any
+        self, method: str, path: str, status: int, token: str = "editor", **options: Any
     ) -> httpx.Response:
-        params = {"api-version": API_VERSIONS[0]} | given.pop("params", {})
-        headers = {"Authorization": f"Bearer {token}"} | given.pop("headers", {})
-        answer = await self.http.request(method, ROOT + path, params=params, headers=headers, **given)
-        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
-        return answer
+        params = {"api-version": API_VERSIONS[0]} | options.pop("params", {})
+        headers = {"Authorization": f"Bearer {token}"} | options.pop("headers", {})
+        response = await self.http.request(method, ROOT + path, params=params, headers=headers, **options)
+        assert response.status_code == status, f"{method} {path}: {response.status_code} {response.text}"
+        return response
 
     async def get(self, path: str, **params: Any) -> Any:
         return (await self("GET", path, 200, params=params)).json()
 
     async def post(self, path: str, body: Any, status: int = 200) -> Any:
-        answer = await self("POST", path, status, json=body)
+        response = await self("POST", path, status, json=body)
         if status == 202:
-            return f"/operations/{answer.headers['Operation-Location'].rsplit('/', 1)[1]}"
-        return answer.json()
+            return f"/operations/{response.headers['Operation-Location'].rsplit('/', 1)[1]}"
+        return response.json()
 
 
 @pytest.fixture
 async def api(harness: OperatorHarness) -> AsyncIterator[Api]:
-    """Somebody with the role edit, beside an operator."""
-    server = FakeHttpApiServer(harness.cluster, {SUBSCRIPTION: "s", RESOURCE_GROUP: "g"})
-    app = application(GatewaySettings(insecure=True, patience_seconds=5), server)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), timeout=10) as http:
-        yield Api(harness, server, http)
-    await server.close()
+    """The REST API for a caller with the role edit."""
+    api = Api(harness, FakeTransport(harness.cluster, {SUBSCRIPTION: "s", RESOURCE_GROUP: "g"}))
+    async with api.http:
+        yield api
 
 
 def model(name: str = "m", **fields: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A certificate that is renewed is served without a restart."""
+"""A renewed certificate, which the gateway serves without a restart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import trustme
 
-from modelyard.gateway import certificate
 from modelyard.gateway.certificate import renew
 
 AUTHORITY = trustme.CA()
@@ -21,19 +20,19 @@ class Served:
 
     def __init__(self, folder: Path):
         self.certificate, self.key = folder / "tls.crt", folder / "tls.key"
-        self.put()
+        self.replace()
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.context.load_cert_chain(self.certificate, self.key)
         self.port = 0
 
-    def put(self) -> None:
-        """A new certificate."""
+    def replace(self) -> None:
+        """Write the files of a new certificate."""
         issued = AUTHORITY.issue_cert("localhost")
         issued.cert_chain_pems[0].write_to_path(self.certificate)
         issued.private_key_pem.write_to_path(self.key)
 
-    async def seen(self) -> bytes:
-        """The certificate that a client sees."""
+    async def certificate_of_handshake(self) -> bytes:
+        """Connect, and return the certificate of the server."""
         trusting = ssl.create_default_context()
         AUTHORITY.configure_trust(trusting)
         _, writer = await asyncio.open_connection("localhost", self.port, ssl=trusting)
@@ -44,43 +43,48 @@ class Served:
 
 
 @pytest.fixture
-async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
-    monkeypatch.setattr(certificate, "_PAUSE", 0)
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    polls: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        polls.append(seconds)
+        await asyncio.sleep(0)
+
     served = Served(tmp_path)
     server = await asyncio.start_server(lambda _, writer: writer.close(), "localhost", ssl=served.context)
     served.port = server.sockets[0].getsockname()[1]
-    renewing = asyncio.create_task(renew(served.context, served.certificate, served.key))
+    renewal = asyncio.create_task(renew(served.context, served.certificate, served.key, sleep))
     await asyncio.sleep(0)
     yield served
-    renewing.cancel()
+    renewal.cancel()
     server.close()
 
 
-async def eventually_other_than(served: Served, before: bytes) -> bytes:
+async def wait_for_another(served: Served, before: bytes) -> bytes:
     async with asyncio.timeout(30):
-        while (found := await served.seen()) == before:
+        while (found := await served.certificate_of_handshake()) == before:
             await asyncio.sleep(0)
     return found
 
 
-async def test_a_renewed_certificate_is_served(served: Served) -> None:
-    before = await served.seen()
-    assert await served.seen() == before
-    served.put()
-    assert await eventually_other_than(served, before) != before
+async def test_renewed_certificate_is_served(served: Served) -> None:
+    before = await served.certificate_of_handshake()
+    assert await served.certificate_of_handshake() == before
+    served.replace()
+    assert await wait_for_another(served, before) != before
 
 
 @pytest.mark.parametrize(
-    "content", [b"half of it", AUTHORITY.cert_pem.bytes()], ids=["broken", "of another key"]
+    "content", [b"a part of it", AUTHORITY.cert_pem.bytes()], ids=["broken", "of another key"]
 )
-async def test_one_that_cannot_be_used_leaves_the_old_one(
+async def test_invalid_certificate_leaves_the_old_one_in_use(
     served: Served, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:
-    before = await served.seen()
+    before = await served.certificate_of_handshake()
     served.certificate.write_bytes(content)
     async with asyncio.timeout(30):
-        while "cannot be used" not in caplog.text:
+        while "cannot load" not in caplog.text:
             await asyncio.sleep(0)
-    assert await served.seen() == before
-    served.put()
-    assert await eventually_other_than(served, before) != before
+    assert await served.certificate_of_handshake() == before
+    served.replace()
+    assert await wait_for_another(served, before) != before

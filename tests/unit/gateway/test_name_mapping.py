@@ -1,4 +1,4 @@
-"""Display names become names that Kubernetes takes, and ids are read back."""
+"""Object names of display names, and the parsing of ids."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pytest
 from modelyard.api.kinds import KINDS, MODEL, SERVICE, Kind
 from modelyard.api.names import VersionReference
 from modelyard.gateway.name_mapping import (
-    fits,
-    meanings,
+    is_valid_name,
     object_name,
     parse_id,
+    possible_references,
 )
 
 ODD = [
@@ -32,12 +32,12 @@ ODD = [
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 @pytest.mark.parametrize("name", ODD)
-def test_every_name_becomes_one_that_fits(kind: Kind, name: str) -> None:
-    assert fits(kind, object_name(kind, name))
+def test_object_name_of_any_display_name_is_valid(kind: Kind, name: str) -> None:
+    assert is_valid_name(kind, object_name(kind, name))
     assert object_name(kind, name) == object_name(kind, name)
 
 
-def test_names_that_differ_stay_different() -> None:
+def test_different_display_names_have_different_object_names() -> None:
     names = [*ODD, "model_1.pkl", "Model-1.pkl", "Model_1_pkl", "b" * 300, "a" * 299]
     assert len({object_name(SERVICE, name) for name in names}) == len(names)
 
@@ -45,11 +45,11 @@ def test_names_that_differ_stay_different() -> None:
 @pytest.mark.parametrize(
     ("kind", "name"), [(MODEL, "a.b"), (MODEL, "1"), (SERVICE, "a-b"), (MODEL, "a" * 63)]
 )
-def test_what_fits_stays(kind: Kind, name: str) -> None:
+def test_valid_display_name_is_the_object_name(kind: Kind, name: str) -> None:
     assert object_name(kind, name) == name
 
 
-def test_what_it_looks_like() -> None:
+def test_object_name_resembles_the_display_name() -> None:
     assert object_name(MODEL, "Model_1.pkl").startswith("model-1-pkl-")
     assert object_name(SERVICE, "9 lives").startswith("service-9-lives-")
 
@@ -62,11 +62,11 @@ def test_what_it_looks_like() -> None:
         ("a.b:12", VersionReference("a.b", 12)),
     ],
 )
-def test_ids(text: str, reference: VersionReference) -> None:
+def test_id_is_parsed_into_a_reference(text: str, reference: VersionReference) -> None:
     assert parse_id(MODEL, text) == reference
-    assert reference in meanings(MODEL, text)
+    assert reference in possible_references(MODEL, text)
 
 
 @pytest.mark.parametrize("text", ["m:0", "m:01", "m:-1", "m:", ":1", "m:9999999999", "m:1:"])
-def test_what_is_no_id_is_a_name(text: str) -> None:
+def test_text_that_is_not_an_id_is_a_name(text: str) -> None:
     assert parse_id(MODEL, text).version is None

@@ -1,4 +1,4 @@
-"""The whole path, and each state of an operation."""
+"""The path from a model to a service, and the states of operations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def built(api: Api) -> Any:
     return await api.get("/images/m:1")
 
 
-async def test_the_whole_path(api: Api, built: Any) -> None:
+async def test_model_is_served(api: Api, built: Any) -> None:
     assert built["imageLocation"].startswith("localhost:5000/modelyard/default/m@sha256:")
     operation = await api.post("/services", service("My Service", built["id"], numReplicas=1), 202)
     await api.harness.play()
@@ -40,7 +40,7 @@ async def test_the_whole_path(api: Api, built: Any) -> None:
     assert found["scoringUri"].endswith("/score")
 
 
-async def test_a_newer_image_cancels(api: Api, built: Any) -> None:
+async def test_newer_image_cancels_the_build(api: Api, built: Any) -> None:
     body = manifest("m", targetRuntime={"runtimeType": "Python", "properties": {"pipRequirements": "a"}})
     made = await api.post("/manifests", body)
     second = await api.post("/images", image("m", made["id"]), 202)
@@ -52,7 +52,7 @@ async def test_a_newer_image_cancels(api: Api, built: Any) -> None:
     assert [item["version"] for item in (await api.get("/images", name="m"))["value"]] == [1, 2, 3]
 
 
-async def test_a_failed_build(api: Api) -> None:
+async def test_failed_build_names_its_log(api: Api) -> None:
     error = BuildError(code="PipFailed", step="Build", message="no such package")
     api.harness.outcome = lambda _: BuildResult(error=error)
     made = await api.post("/manifests", manifest())
@@ -66,7 +66,7 @@ async def test_a_failed_build(api: Api) -> None:
     assert (log.status_code, log.text[:6]) == (200, "log of")
 
 
-async def test_a_service_needs_a_built_image(api: Api) -> None:
+async def test_service_needs_a_built_image(api: Api) -> None:
     made = await api.post(
         "/manifests", manifest(targetRuntime={"runtimeType": "SparkPython", "properties": {}})
     )
@@ -77,8 +77,8 @@ async def test_a_service_needs_a_built_image(api: Api) -> None:
     ] == "ImageNotFound"
 
 
-async def test_what_clients_of_the_time_print(api: Api, built: Any) -> None:
-    """Their lists read the description of everything, and the image of a service that waits as well."""
+async def test_bodies_have_the_fields_that_clients_of_2017_print(api: Api, built: Any) -> None:
+    """The lists of those clients read the description of everything, and the image of a waiting service."""
     await api.harness.stop()
     await api.post("/services", service(), 202)
     (waiting,) = (await api.get("/services"))["value"]
@@ -87,13 +87,13 @@ async def test_what_clients_of_the_time_print(api: Api, built: Any) -> None:
         assert thing["description"] == ""
 
 
-async def test_a_service_is_changed(api: Api, built: Any) -> None:
+async def test_service_update_makes_a_version(api: Api, built: Any) -> None:
     await api.post("/services", service(numReplicas=2), 202)
     assert (await api("POST", "/services", 409, json=service())).json()["code"] == "NameTaken"
     await api.harness.play()
     scaler = {"autoscaleEnabled": True, "minReplicas": 1, "maxReplicas": 3}
-    answer = await api("PUT", "/services/m", 202, json={"autoScaler": scaler})
-    assert answer.headers["Operation-Location"].endswith("/operations/service-m-2")
+    response = await api("PUT", "/services/m", 202, json={"autoScaler": scaler})
+    assert response.headers["Operation-Location"].endswith("/operations/service-m-2")
     await api.harness.play()
     found = await api.get("/services/m")
     assert found["autoScaler"] == scaler
@@ -104,8 +104,8 @@ async def test_a_service_is_changed(api: Api, built: Any) -> None:
     assert await api.get("/deployments/service-m-2") == second
 
 
-async def test_an_update_changes_what_it_names(api: Api, built: Any) -> None:
-    """Clients of the time send single fields: the memory stays when they ask for more CPU."""
+async def test_service_update_keeps_fields_that_it_does_not_contain(api: Api, built: Any) -> None:
+    """Clients of 2017 send single fields: an update of the CPU keeps the memory."""
     scaler = {"autoscaleEnabled": True, "minReplicas": 2, "maxReplicas": 3}
     reservation = {"cpu": "20m", "memory": "64Mi"}
     body = service(autoScaler=scaler, containerResourceReservation=reservation)
@@ -126,29 +126,29 @@ async def test_an_update_changes_what_it_names(api: Api, built: Any) -> None:
 
 
 @pytest.mark.parametrize("field", ["autoScaler", "containerResourceReservation"])
-async def test_what_a_client_leaves_empty(api: Api, built: Any, field: str) -> None:
+async def test_empty_part_of_a_service_is_accepted(api: Api, built: Any, field: str) -> None:
     operation = await api.post("/services", service(**{field: {}}), 202)
     await api.harness.play()
     assert (await api.get(operation))["state"] == "Succeeded"
 
 
 @pytest.mark.parametrize("written", [True, False])
-async def test_a_service_whose_answer_is_lost(api: Api, built: Any, written: bool) -> None:
-    """It is looked for: who asks again would be told that the name is taken."""
+async def test_created_service_is_found_after_a_lost_response(api: Api, built: Any, written: bool) -> None:
+    """A client that sends the request again would get 409 NameTaken."""
 
     def lose(method: str, path: str) -> None:
         if method == "POST":
             raise Unavailable("the connection broke")
 
     if written:
-        api.server.lost = lose
+        api.server.after = lose
         await api.post("/services", service(), 202)
     else:
-        api.server.fault = lose
+        api.server.before = lose
         assert (await api("POST", "/services", 503, json=service())).json()["code"] == "Unavailable"
 
 
-async def test_keys(api: Api, built: Any) -> None:
+async def test_keys_are_replaced_one_by_one_or_together(api: Api, built: Any) -> None:
     assert (await api("GET", "/services/m/keys", 404)).json()["code"] == "ServiceNotFound"
     await api.post("/services", service(), 202)
     await api.harness.play()
@@ -161,7 +161,7 @@ async def test_keys(api: Api, built: Any) -> None:
     await api("GET", "/services/m/keys", 403, token="viewer")
 
 
-async def test_deleted_and_made_again(api: Api, built: Any) -> None:
+async def test_deleted_service_is_created_again(api: Api, built: Any) -> None:
     first = await api.post("/services", service(), 202)
     await api.harness.play()
     await api("DELETE", "/services/m", 200)
@@ -173,7 +173,7 @@ async def test_deleted_and_made_again(api: Api, built: Any) -> None:
     assert (await api.get(again))["state"] == "Succeeded"
 
 
-async def test_filters_of_services(api: Api, built: Any) -> None:
+async def test_filters_select_services(api: Api, built: Any) -> None:
     await api.post("/services", service("S 1"), 202)
     await api.harness.play()
     for filters in (

@@ -1,4 +1,4 @@
-"""Pages: each costs the same, and a listing whose snapshot has gone goes on."""
+"""Pages of lists: their cost, and a list whose snapshot has expired."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COUNT = 100
 
 
 async def _fill(api: Api, versions: int) -> None:
-    """A model with that many versions, recorded as the operator records them."""
+    """Make a model with `versions` versions, recorded as the operator records them."""
     await api.post("/models", model())
     uid = api.harness.cluster.all(REVISIONS)[0]["metadata"]["ownerReferences"][0]["uid"]
     for number in range(2, versions + 1):
@@ -29,42 +29,41 @@ async def _fill(api: Api, versions: int) -> None:
 
 async def _follow(api: Api, page: Any) -> Any:
     headers = {"Authorization": "Bearer editor"}
-    answer = await api.http.get(page["nextLink"], headers=headers)
-    assert answer.status_code == httpx.codes.OK, answer.text
-    return answer.json()
+    response = await api.http.get(page["nextLink"], headers=headers)
+    assert response.status_code == httpx.codes.OK, response.text
+    return response.json()
 
 
-async def test_a_page_costs_one_call_wherever_it_is(api: Api) -> None:
+async def test_page_costs_one_call_anywhere_in_the_list(api: Api) -> None:
     await _fill(api, 1000)
     page = await api.get("/models", count=_COUNT)
-    seen = [item["id"] for item in page["value"]]
+    ids = [item["id"] for item in page["value"]]
     while "nextLink" in page:
-        api.server.sent.clear()
+        api.server.requests.clear()
         page = await _follow(api, page)
-        seen += [item["id"] for item in page["value"]]
+        ids += [item["id"] for item in page["value"]]
         assert len(page["value"]) == _COUNT
-        assert len(api.server.sent) == 1
-    assert len(seen) == len(set(seen)) == 1000
+        assert len(api.server.requests) == 1
+    assert len(ids) == len(set(ids)) == 1000
 
 
-async def test_a_snapshot_that_has_gone(api: Api) -> None:
-    """The API server no longer knows the collection as it was: the listing goes on with what there is."""
+async def test_list_continues_after_its_snapshot_has_expired(api: Api) -> None:
     await _fill(api, 30)
     page = await api.get("/models", count=10)
-    seen = [item["id"] for item in page["value"]]
-    gone = 0
+    ids = [item["id"] for item in page["value"]]
+    expired = 0
 
-    def forget(method: str, path: str) -> None:
-        nonlocal gone
-        if path.endswith(f"/{REVISIONS.plural}") and not gone:
-            gone += 1
-            after = f"model-{seen[-1].replace(':', '-')}"
+    def expire(method: str, path: str) -> None:
+        nonlocal expired
+        if path.endswith(f"/{REVISIONS.plural}") and not expired:
+            expired += 1
+            after = f"model-{ids[-1].replace(':', '-')}"
             resumed = "c" + base64.b64encode(after.encode()).decode()
             raise Gone("the continue token is too old", status=410, body={"metadata": {"continue": resumed}})
 
-    api.server.fault = forget
+    api.server.before = expire
     while "nextLink" in page:
         page = await _follow(api, page)
-        seen += [item["id"] for item in page["value"]]
-    assert gone == 1
-    assert len(seen) == len(set(seen)) == 30
+        ids += [item["id"] for item in page["value"]]
+    assert expired == 1
+    assert len(ids) == len(set(ids)) == 30

@@ -1,4 +1,4 @@
-"""Many clients, one name: each gets a version of its own, whatever happens in between."""
+"""Many clients that register one name: each gets a version of its own, in spite of faults."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from modelyard.kube.errors import Unavailable
 from modelyard.kube.types import REVISIONS
 
 
-async def test_twenty_at_once(api: Api) -> None:
-    answers = await asyncio.gather(*(api.post("/models", model(url=f"https://h/{n}")) for n in range(20)))
-    assert sorted(answer["version"] for answer in answers) == list(range(1, 21))
-    assert [answer["url"] for answer in answers] == [f"https://h/{n}" for n in range(20)]
+async def test_concurrent_registrations_get_versions_of_their_own(api: Api) -> None:
+    responses = await asyncio.gather(*(api.post("/models", model(url=f"https://h/{n}")) for n in range(20)))
+    assert sorted(response["version"] for response in responses) == list(range(1, 21))
+    assert [response["url"] for response in responses] == [f"https://h/{n}" for n in range(20)]
     assert len(api.harness.cluster.all(REVISIONS)) == 20
 
 
-async def test_somebody_else_writes_in_between(api: Api) -> None:
-    """kubectl overwrites what was registered before the operator has seen it."""
+async def test_registration_survives_other_writers(api: Api) -> None:
+    """kubectl overwrites the object before the operator has recorded it."""
     await api.post("/models", model())
     times = 0
 
@@ -36,17 +36,16 @@ async def test_somebody_else_writes_in_between(api: Api) -> None:
                 {"metadata": {"annotations": {REGISTRATION: None}}, "spec": {"url": f"https://k/{times}"}},
             )  # fmt: skip
 
-    api.server.lost = overwrite
-    answer = await api.post("/models", model(url="https://h/2"))
-    assert answer["url"] == "https://h/2"
+    api.server.after = overwrite
+    response = await api.post("/models", model(url="https://h/2"))
+    assert response["url"] == "https://h/2"
     urls = [body["data"]["url"] for body in api.harness.cluster.all(REVISIONS)]
     assert urls.count("https://h/2") == 1
     assert times
 
 
 @pytest.mark.parametrize("verb", ["POST", "PATCH"])
-async def test_an_answer_that_is_lost(api: Api, verb: str) -> None:
-    """The write got through, its answer did not: it is not written again."""
+async def test_write_with_a_lost_response_is_not_repeated(api: Api, verb: str) -> None:
     if verb == "PATCH":
         await api.post("/models", model())
     lost = 0
@@ -57,15 +56,15 @@ async def test_an_answer_that_is_lost(api: Api, verb: str) -> None:
             lost += 1
             raise Unavailable("the connection broke")
 
-    api.server.lost = lose
-    answer = await api.post("/models", model(url="https://h/2"))
+    api.server.after = lose
+    response = await api.post("/models", model(url="https://h/2"))
     assert lost == 1
-    assert answer["version"] == (2 if verb == "PATCH" else 1)
-    assert len(api.harness.cluster.all(REVISIONS)) == answer["version"]
+    assert response["version"] == (2 if verb == "PATCH" else 1)
+    assert len(api.harness.cluster.all(REVISIONS)) == response["version"]
 
 
-async def test_a_gateway_that_is_killed(api: Api) -> None:
-    """At any point of a POST: at most one version, and the next client goes on."""
+async def test_killed_gateway_leaves_at_most_one_version(api: Api) -> None:
+    """The gateway is killed after each of the first twelve calls of a POST."""
     for point in range(12):
         calls = 0
 
@@ -75,7 +74,7 @@ async def test_a_gateway_that_is_killed(api: Api) -> None:
             if calls > point:
                 raise asyncio.CancelledError
 
-        api.server.fault = kill
+        api.server.before = kill
         url = f"https://h/{point}"
         with contextlib.suppress(asyncio.CancelledError, httpx.HTTPError):
             await api.http.post(
@@ -84,27 +83,29 @@ async def test_a_gateway_that_is_killed(api: Api) -> None:
                 headers={"Authorization": "Bearer editor"},
                 json=model(url=url),
             )
-        api.server.fault = lambda method, path: None
+        api.server.before = lambda method, path: None
         last = await api.post("/models", model(url="https://h/last"))
         urls = [body["data"]["url"] for body in api.harness.cluster.all(REVISIONS)]
         assert urls.count(url) <= 1
         assert last["version"] == len(urls)
 
 
-async def test_an_operator_that_is_away(api: Api) -> None:
+async def test_registration_without_an_operator_times_out(api: Api) -> None:
     await api.harness.stop()
-    answer = await api("POST", "/models", 503, json=model())
-    assert answer.json()["code"] == "NotRecorded"
-    assert answer.headers["Retry-After"]
+    api.waits.timeout_after = 20
+    response = await api("POST", "/models", 503, json=model())
+    assert response.json()["code"] == "NotRecorded"
+    assert response.headers["Retry-After"]
     busy = await api("POST", "/models", 503, json=model(url="https://h/2"))
     assert busy.json()["code"] == "Busy"
+    api.waits.timeout_after = None
     await api.harness.start()
     await api.harness.settle()
     assert [item["url"] for item in (await api.get("/models"))["value"]] == ["https://h/1"]
     assert (await api.post("/models", model(url="https://h/2")))["version"] == 2
 
 
-async def test_a_name_with_another_display_name(api: Api) -> None:
+async def test_name_of_an_object_with_another_display_name_is_taken(api: Api) -> None:
     api.harness.cluster.apply(
         {
             "kind": "Model",
@@ -113,5 +114,5 @@ async def test_a_name_with_another_display_name(api: Api) -> None:
         }
     )
     await api.harness.settle()
-    answer = await api("POST", "/models", 409, json=model())
-    assert answer.json()["code"] == "NameTaken"
+    response = await api("POST", "/models", 409, json=model())
+    assert response.json()["code"] == "NameTaken"

@@ -1,9 +1,8 @@
-"""The client against a small HTTP server: retries, errors, pages, watches, tokens."""
+"""The client against an HTTP server: retries, errors, pages, watches, tokens."""
 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -11,11 +10,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from kubernetes.aio.client import Configuration
 
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.kube import transport
-from modelyard.kube.client import MERGE_PATCH, METADATA_ONLY, Client
+from modelyard.backoff import Backoff
+from modelyard.kube.client import MERGE_PATCH, METADATA_ONLY, Client, Page, RetryPolicy
+from modelyard.kube.config import ServerConfig
 from modelyard.kube.errors import (
     AlreadyExists,
     Conflict,
@@ -28,18 +27,20 @@ from modelyard.kube.errors import (
     Unavailable,
     from_status,
 )
+from modelyard.kube.pyreqwest_transport import PyreqwestTransport, Timeouts
+from modelyard.kube.transport import JSON
 from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, SECRETS
 
-Answer = Callable[[web.Request], Any]
+Handler = Callable[[web.Request], Any]
 OBJECT = {"metadata": {"name": "a", "resourceVersion": "7"}}
 
 
 @dataclass
 class Server:
-    """Answers with what is queued, the last answer again and again."""
+    """Handles requests with the handlers in the queue, the last one again and again."""
 
     url: str = ""
-    answers: list[Answer] = field(default_factory=list)
+    handlers: list[Handler] = field(default_factory=list)
     requests: list[web.Request] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
@@ -47,16 +48,17 @@ class Server:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
         self.bodies.append(await request.read())
-        answer = (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])(request)
-        response: web.StreamResponse = await answer if asyncio.iscoroutine(answer) else answer
+        handler = self.handlers.pop(0) if len(self.handlers) > 1 else self.handlers[0]
+        result = handler(request)
+        response: web.StreamResponse = await result if asyncio.iscoroutine(result) else result
         return response
 
 
-def ok(body: Any = OBJECT) -> Answer:
+def ok(body: Any = OBJECT) -> Handler:
     return lambda request: web.json_response(body)
 
 
-def error(status: int, reason: str = "", message: str = "why", **headers: str) -> Answer:
+def error(status: int, reason: str = "", message: str = "why", **headers: str) -> Handler:
     body = {"kind": "Status", "reason": reason, "message": message}
     return lambda request: web.json_response(body, status=status, headers=headers)
 
@@ -67,8 +69,8 @@ def hang_up(request: web.Request) -> web.Response:
     return web.Response()
 
 
-def stream(*events: Any, broken: bool = False) -> Answer:
-    async def answer(request: web.Request) -> web.StreamResponse:
+def stream(*events: Any, broken: bool = False) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         for event in events:
@@ -79,11 +81,11 @@ def stream(*events: Any, broken: bool = False) -> Answer:
             request.transport.close()
         return response
 
-    return answer
+    return handle
 
 
 @pytest.fixture
-async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
+async def server() -> AsyncIterator[Server]:
     server = Server()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
@@ -92,29 +94,35 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    sleep = asyncio.sleep
-
-    async def wait(seconds: float) -> None:
-        server.waits.append(seconds)
-        await sleep(0)
-
-    monkeypatch.setattr("modelyard.kube.client.asyncio.sleep", wait)
     yield server
     await runner.cleanup()
 
 
 @pytest.fixture
 async def client(server: Server) -> AsyncIterator[Client]:
-    client = Client(Configuration(host=server.url))
+    client = client_of(server)
     yield client
     await client.close()
 
 
-# one request
+def client_of(server: Server, *, timeouts: Timeouts | None = None, **options: Any) -> Client:
+    """Return a client whose waits take no time."""
+
+    async def sleep(seconds: float) -> None:
+        server.waits.append(seconds)
+
+    transport = PyreqwestTransport(
+        ServerConfig(server.url, authorization=operator_authorization), user_agent="test", timeouts=timeouts
+    )
+    return Client(transport, sleep=sleep, **options)
 
 
-async def test_requests_as_the_api_server_wants_them(server: Server, client: Client) -> None:
-    server.answers = [ok()]
+async def operator_authorization() -> str:
+    return "Bearer operator"
+
+
+async def test_requests_follow_the_api_conventions(server: Server, client: Client) -> None:
+    server.handlers = [ok()]
     await client.get(SECRETS, "default", "a")
     await client.create(DEPLOYMENTS, "default", OBJECT)
     await client.patch(CUSTOM_RESOURCES["Model"], "default", "a", {"status": {}}, subresource="status")
@@ -128,7 +136,7 @@ async def test_requests_as_the_api_server_wants_them(server: Server, client: Cli
         ("GET", "/api/v1/namespaces/default/pods/p/log?container=build"),
     ]
     assert [r.headers["Accept"] for r in server.requests[1:3]] == [METADATA_ONLY] * 2
-    assert {r.headers["User-Agent"] for r in server.requests} == {"modelyard"}
+    assert {r.headers["User-Agent"] for r in server.requests} == {"test"}
     assert server.requests[2].headers["Content-Type"] == MERGE_PATCH
     assert json.loads(server.bodies[3]) == {
         "propagationPolicy": "Background",
@@ -150,10 +158,10 @@ async def test_requests_as_the_api_server_wants_them(server: Server, client: Cli
         (422, "Invalid", Rejected),
     ],
 )
-async def test_what_is_answered_for_good_is_not_asked_again(
+async def test_permanent_error_is_not_retried(
     server: Server, client: Client, status: int, reason: str, expected: type[KubeError]
 ) -> None:
-    server.answers = [error(status, reason)]
+    server.handlers = [error(status, reason)]
     with pytest.raises(KubeError, match="why") as caught:
         await client.get(SECRETS, "default", "a")
     assert type(caught.value) is expected
@@ -161,15 +169,17 @@ async def test_what_is_answered_for_good_is_not_asked_again(
     assert len(server.requests) == 1
 
 
-async def test_what_is_not_there(server: Server, client: Client) -> None:
-    server.answers = [error(404)]
+async def test_missing_object_is_none_and_its_deletion_succeeds(server: Server, client: Client) -> None:
+    server.handlers = [error(404)]
     assert await client.get_or_none(SECRETS, "default", "a") is None
     await client.delete(SECRETS, "default", "a")
 
 
 @pytest.mark.parametrize("failure", [error(503), error(429), error(500)], ids=["503", "429", "500"])
-async def test_a_failure_that_passes(server: Server, client: Client, failure: Answer) -> None:
-    server.answers = [failure, failure, ok()]
+async def test_transient_failure_is_retried_after_growing_waits(
+    server: Server, client: Client, failure: Handler
+) -> None:
+    server.handlers = [failure, failure, ok()]
     assert await client.get(SECRETS, "default", "a") == OBJECT
     assert len(server.requests) == 3
     assert 0.1 <= server.waits[0] <= 0.3
@@ -177,53 +187,143 @@ async def test_a_failure_that_passes(server: Server, client: Client, failure: An
 
 
 @pytest.mark.parametrize(("header", "wait"), [("2", 2.0), ("60", 5.0), ("0", None), ("soon", None)])
-async def test_it_waits_as_it_is_asked_to(
+async def test_retry_after_is_obeyed_up_to_five_seconds(
     server: Server, client: Client, header: str, wait: float | None
 ) -> None:
-    server.answers = [error(429, **{"Retry-After": header}), ok()]
+    server.handlers = [error(429, **{"Retry-After": header}), ok()]
     await client.get(SECRETS, "default", "a")
     assert server.waits == [pytest.approx(0.2, abs=0.1) if wait is None else wait]
 
 
 @pytest.mark.parametrize("failure", [error(503, message="etcd is away"), hang_up], ids=["503", "hang up"])
-async def test_it_gives_up(server: Server, client: Client, failure: Answer) -> None:
-    server.answers = [failure]
-    with pytest.raises(Unavailable, match=r"etcd is away|did not answer"):
+async def test_transient_failure_is_raised_after_four_attempts(
+    server: Server, client: Client, failure: Handler
+) -> None:
+    server.handlers = [failure]
+    with pytest.raises(Unavailable, match=r"etcd is away|did not respond"):
         await client.create(SECRETS, "default", OBJECT)
     assert len(server.requests) == 4
 
 
-async def test_an_answer_that_is_no_status(server: Server, client: Client) -> None:
-    server.answers = [lambda request: web.Response(status=403, text="<html>a proxy</html>")]
+async def test_error_body_that_is_not_json_becomes_the_message(server: Server, client: Client) -> None:
+    server.handlers = [lambda request: web.Response(status=403, text="<html>a proxy</html>")]
     with pytest.raises(Rejected, match="a proxy"):
         await client.get(SECRETS, "default", "a")
 
 
-def test_an_error_without_words() -> None:
+def test_error_without_a_message_names_its_status() -> None:
     assert str(from_status(502, {}, None)) == "the API server answered 502"
 
 
-async def test_the_token_is_asked_for_each_time(server: Server) -> None:
-    configuration = Configuration(host=server.url, api_key_prefix={"BearerToken": "Bearer"})
-    tokens = iter(["one", "two"])
+async def test_transport_authenticates_and_a_caller_replaces_its_token(
+    server: Server, client: Client
+) -> None:
+    server.handlers = [ok()]
+    await client.get(SECRETS, "default", "a")
+    await client.with_token("t").get(SECRETS, "default", "a")
+    await client.get(SECRETS, "default", "a")
+    tokens = [request.headers["Authorization"] for request in server.requests]
+    assert tokens == ["Bearer operator", "Bearer t", "Bearer operator"]
 
-    async def refresh(configuration: Configuration) -> None:
-        configuration.api_key["BearerToken"] = next(tokens)
 
-    configuration.refresh_api_key_hook = refresh  # type: ignore[assignment]
-    client = Client(configuration)
-    server.answers = [ok()]
-    for _ in range(2):
-        await client.get(SECRETS, "default", "a")
-    assert [r.headers["Authorization"] for r in server.requests] == ["Bearer one", "Bearer two"]
+async def test_writes_return_metadata_or_on_request_the_object(server: Server, client: Client) -> None:
+    server.handlers = [ok()]
+    await client.patch(SECRETS, "default", "a", {})
+    await client.patch(SECRETS, "default", "a", {}, accept=JSON)
+    assert [request.headers["Accept"] for request in server.requests] == [METADATA_ONLY, JSON]
+
+
+async def test_deletion_of_a_missing_object_raises_on_request(server: Server, client: Client) -> None:
+    server.handlers = [error(404)]
+    with pytest.raises(NotFound):
+        await client.delete(SECRETS, "default", "a", missing_ok=False)
+
+
+@pytest.mark.parametrize(
+    ("method", "failure", "requests"),
+    [("get", hang_up, 3), ("get", error(503), 1), ("get", error(429), 1), ("create", hang_up, 1)],
+    ids=["read without response", "read with 503", "read with 429", "write without response"],
+)
+async def test_retry_policy_can_exclude_writes_and_responses(
+    server: Server, method: str, failure: Handler, requests: int
+) -> None:
+    backoff = Backoff(first_seconds=0.3, most_seconds=0.6)
+    policy = RetryPolicy(attempts=3, backoff=backoff, writes=False, responses=False)
+    client = client_of(server, retries=policy)
+    server.handlers = [failure]
+    with pytest.raises(Unavailable):
+        await (
+            client.get(SECRETS, "default", "a") if method == "get" else client.create(SECRETS, "a", OBJECT)
+        )
+    assert len(server.requests) == requests
+    assert server.waits == [0.3, 0.6][: requests - 1]
     await client.close()
 
 
-# many objects
+DENIED = error(403, "Forbidden", 'secrets "a" is forbidden: User "u" cannot get resource "secrets"')
 
 
-async def test_lists_come_page_by_page(server: Server, client: Client) -> None:
-    server.answers = [
+async def test_caller_denied_by_a_starting_api_server_is_retried(server: Server, client: Client) -> None:
+    not_ready = error(500)
+    server.handlers = [DENIED, not_ready, DENIED, not_ready, DENIED, ok(), ok()]
+    assert await client.with_token("t").get(SECRETS, "default", "a") == OBJECT
+    assert [request.path for request in server.requests[1::2]] == ["/readyz"] * 3
+    assert server.waits == [0.3, 0.3]
+
+
+async def test_caller_denied_by_a_ready_api_server_is_denied(server: Server, client: Client) -> None:
+    server.handlers = [DENIED, ok(), DENIED]
+    with pytest.raises(Forbidden):
+        await client.with_token("t").get(SECRETS, "default", "a")
+    assert [request.path for request in server.requests].count("/readyz") == 1
+
+
+async def test_operator_denied_by_rbac_is_denied_at_once(server: Server, client: Client) -> None:
+    server.handlers = [DENIED]
+    with pytest.raises(Forbidden):
+        await client.get(SECRETS, "default", "a")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("handler", "responds"), [(ok(), True), (error(403), True), (hang_up, False)])
+async def test_api_server_responds(server: Server, client: Client, handler: Handler, responds: bool) -> None:
+    server.handlers = [handler]
+    assert await client.responds() is responds
+
+
+async def test_redirect_is_an_error(server: Server, client: Client) -> None:
+    server.handlers = [error(302, Location="http://elsewhere")]
+    with pytest.raises(Rejected):
+        await client.get(SECRETS, "default", "a")
+
+
+async def test_list_page_returns_the_token_of_the_next_page(server: Server, client: Client) -> None:
+    server.handlers = [
+        ok({"metadata": {"continue": "more"}, "items": [OBJECT]}), ok({"metadata": {}, "items": None}),
+    ]  # fmt: skip
+    assert await client.list_page(SECRETS, "default", 1, selector="a") == Page([OBJECT], "more")
+    assert await client.list_page(SECRETS, "default", 1, "more") == Page([], None)
+    queries = [dict(request.query) for request in server.requests]
+    assert queries == [{"limit": "1", "labelSelector": "a"}, {"limit": "1", "continue": "more"}]
+
+
+async def test_list_page_continues_after_an_expired_token(server: Server, client: Client) -> None:
+    expired = {"reason": "Expired", "message": "too old", "metadata": {"continue": "later"}}
+    server.handlers = [
+        lambda request: web.json_response(expired, status=410), ok({"metadata": {}, "items": [OBJECT]}),
+    ]  # fmt: skip
+    assert await client.list_page(SECRETS, "default", 1, "old") == Page([OBJECT], None)
+    assert [request.query["continue"] for request in server.requests] == ["old", "later"]
+
+
+async def test_list_page_without_a_later_token_raises_gone(server: Server, client: Client) -> None:
+    server.handlers = [error(410, "Expired")]
+    with pytest.raises(Gone):
+        await client.list_page(SECRETS, "default", 1, "old")
+
+
+async def test_list_is_read_page_by_page(server: Server, client: Client) -> None:
+    server.handlers = [
         ok({"metadata": {"continue": "more", "resourceVersion": "5"}, "items": [{"n": 1}, {"n": 2}]}),
         ok({"metadata": {"resourceVersion": "5"}, "items": [{"n": 3}]}),
     ]
@@ -236,8 +336,8 @@ async def test_lists_come_page_by_page(server: Server, client: Client) -> None:
     ]
 
 
-async def test_an_empty_list_of_metadata_is_null(server: Server, client: Client) -> None:
-    server.answers = [ok({"metadata": {"resourceVersion": "5"}, "items": None})]
+async def test_empty_list_of_metadata_has_null_items(server: Server, client: Client) -> None:
+    server.handlers = [ok({"metadata": {"resourceVersion": "5"}, "items": None})]
     assert await client.list_all(SECRETS, "default") == []
 
 
@@ -245,14 +345,14 @@ def event(type_: str, version: int, **more: Any) -> dict[str, Any]:
     return {"type": type_, "object": {"metadata": {"resourceVersion": str(version)}} | more}
 
 
-async def heard(client: Client) -> list[str]:
+async def event_types(client: Client) -> list[str]:
     return [event["type"] async for event in client.watch(SECRETS, None, "5", labelSelector="a=b")]
 
 
-async def test_a_watch_tells_until_the_server_ends_it(server: Server, client: Client) -> None:
-    large = "x" * 700_000  # a record may carry this much
-    server.answers = [stream(event("ADDED", 6), event("MODIFIED", 7, data=large), event("BOOKMARK", 8))]
-    assert await heard(client) == ["ADDED", "MODIFIED", "BOOKMARK"]
+async def test_watch_yields_events_until_the_server_ends_it(server: Server, client: Client) -> None:
+    large = "x" * 700_000  # a ControllerRevision may have this size
+    server.handlers = [stream(event("ADDED", 6), event("MODIFIED", 7, data=large), event("BOOKMARK", 8))]
+    assert await event_types(client) == ["ADDED", "MODIFIED", "BOOKMARK"]
     query = dict(server.requests[0].query)
     assert query.pop("timeoutSeconds")
     assert query == {
@@ -263,25 +363,25 @@ async def test_a_watch_tells_until_the_server_ends_it(server: Server, client: Cl
     }
 
 
-async def test_an_event_is_told_when_it_comes(server: Server, client: Client) -> None:
-    told = asyncio.Event()
+async def test_watch_yields_an_event_at_once(server: Server, client: Client) -> None:
+    was_read = asyncio.Event()
 
-    async def answer(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         await response.write(json.dumps(event("ADDED", 6)).encode() + b"\n")
-        await told.wait()
+        await was_read.wait()
         return response
 
-    server.answers = [answer]
+    server.handlers = [handle]
     watch = client.watch(SECRETS, None, "5")
     assert (await asyncio.wait_for(anext(watch), 10))["type"] == "ADDED"
-    told.set()
+    was_read.set()
     assert [event async for event in watch] == []
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("handler", "expected"),
     [
         (stream({"type": "ERROR", "object": {"code": 410, "message": "too old"}}), Gone),
         (stream({"type": "ERROR", "object": {"code": 500, "message": "oops"}}), Unavailable),
@@ -294,54 +394,50 @@ async def test_an_event_is_told_when_it_comes(server: Server, client: Client) ->
     ],
     ids=["410 inside", "500 inside", "no code", "410", "403", "429", "hang up", "half a line"],
 )
-async def test_a_watch_that_fails(
-    server: Server, client: Client, answer: Answer, expected: type[KubeError]
+async def test_failed_watch_raises(
+    server: Server, client: Client, handler: Handler, expected: type[KubeError]
 ) -> None:
-    server.answers = [answer]
+    server.handlers = [handler]
     with pytest.raises(expected):
-        await heard(client)
+        await event_types(client)
 
 
-async def test_a_watch_that_falls_silent(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_SILENCE", dt.timedelta(seconds=0.05))
-    client = Client(Configuration(host=server.url))
+async def test_silent_watch_raises_unavailable(server: Server) -> None:
+    client = client_of(server, timeouts=Timeouts(idle_seconds=0.05))
     silence = asyncio.Event()
 
-    async def answer(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         await silence.wait()
         return response
 
-    server.answers = [answer]
+    server.handlers = [handle]
     with pytest.raises(Unavailable, match="the watch of secrets broke"):
-        await heard(client)
+        await event_types(client)
     silence.set()
     await client.close()
-
-
-# logs
 
 
 async def log_of(client: Client) -> list[str]:
     return [line async for line in client.log_lines("default", "p", container="c")]
 
 
-async def test_a_log_is_told_line_by_line_while_it_is_written(server: Server, client: Client) -> None:
-    told = asyncio.Event()
+async def test_log_is_read_line_by_line_while_it_is_written(server: Server, client: Client) -> None:
+    was_read = asyncio.Event()
 
-    async def answer(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         await response.write(b"one\ntw\xff")
-        await told.wait()
+        await was_read.wait()
         await response.write(b"\n")
         return response
 
-    server.answers = [answer]
+    server.handlers = [handle]
     lines = client.log_lines("default", "p", container="c")
     assert await asyncio.wait_for(anext(lines), 10) == "one"
-    told.set()
+    was_read.set()
     assert [line async for line in lines] == ["tw\N{REPLACEMENT CHARACTER}"]
     (request,) = server.requests
     assert request.path == "/api/v1/namespaces/default/pods/p/log"
@@ -349,12 +445,12 @@ async def test_a_log_is_told_line_by_line_while_it_is_written(server: Server, cl
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"), [(error(404), NotFound), (error(400), Rejected), (hang_up, Unavailable)]
+    ("handler", "expected"), [(error(404), NotFound), (error(400), Rejected), (hang_up, Unavailable)]
 )
-async def test_a_log_that_cannot_be_followed(
-    server: Server, client: Client, answer: Answer, expected: type[KubeError]
+async def test_failed_log_raises(
+    server: Server, client: Client, handler: Handler, expected: type[KubeError]
 ) -> None:
-    server.answers = [answer]
+    server.handlers = [handler]
     with pytest.raises(expected):
         await log_of(client)
 
@@ -366,11 +462,11 @@ async def test_a_log_that_cannot_be_followed(
         ('pods "m" is forbidden: exceeded quota: q, requested: pods=1', Rejected),
     ],
 )
-def test_what_rbac_denies_and_what_a_quota_refuses(message: str, expected: type[KubeError]) -> None:
+def test_denial_of_rbac_differs_from_a_denied_quota(message: str, expected: type[KubeError]) -> None:
     assert type(from_status(403, {"reason": "Forbidden", "message": message}, None)) is expected
 
 
-def test_what_a_namespace_refuses_that_is_being_deleted() -> None:
+def test_creation_in_a_terminating_namespace_has_its_own_error() -> None:
     message = "unable to create new content in namespace n because it is being terminated"
     causes = [
         {"reason": "NamespaceTerminating", "field": "metadata.namespace", "message": "n is terminating"}

@@ -1,1 +1,1 @@
-"""The routes of the API, a module for each thing."""
+"""The routes of the REST API, one module for each resource."""

@@ -1,4 +1,4 @@
-"""Images, and the logs of their builds."""
+"""The routes of images and of the logs of their builds."""
 
 from __future__ import annotations
 
@@ -7,26 +7,21 @@ from fastapi.responses import StreamingResponse
 
 from modelyard.api.kinds import IMAGE, MANIFEST
 from modelyard.api.revision import Revision
-from modelyard.gateway import (
-    from_kubernetes,
-    schemas,
-    to_kubernetes,
+from modelyard.gateway import from_kubernetes, schemas, to_kubernetes
+from modelyard.gateway.build_log import read_log, stream_log
+from modelyard.gateway.listing import (
+    Count,
+    Filter,
+    SkipToken,
+    list_revisions,
+    map_concurrently,
+    refers,
+    resolve_filter,
 )
-from modelyard.gateway.build_log import follow, look
-from modelyard.gateway.listing import Count, Filter, SkipToken, each, named, refers, versions
 from modelyard.gateway.paging import DEFAULT_COUNT
-from modelyard.gateway.request_context import (
-    Call,
-    Exchange,
-)
-from modelyard.gateway.routes.registered import by_id, register, require
-from modelyard.gateway.routes.responses import (
-    ACCEPTED,
-    accepted,
-    json,
-    router,
-    shows,
-)
+from modelyard.gateway.request_context import Context, RequestContext
+from modelyard.gateway.routes.responses import ACCEPTED, accepted, json, ok_response, router
+from modelyard.gateway.routes.versioned import get_version, register, require_registered
 from modelyard.kube.types import Json
 
 routes = router("images")
@@ -35,17 +30,17 @@ routes = router("images")
 @routes.post(
     "/images", responses=ACCEPTED, status_code=202, response_class=Response, operation_id="createImage"
 )
-async def create_image(call: Call, request: schemas.ImageRequest) -> Response:
+async def create_image(context: Context, request: schemas.ImageRequest) -> Response:
     """Build an image of a manifest; the same name again makes its next version."""
     spec = to_kubernetes.image_spec(request)
-    await require(call, MANIFEST, [spec["manifestId"]])
-    version = await register(call, IMAGE, request.name, spec)
-    return accepted(call.location("operations", version.name))
+    await require_registered(context, MANIFEST, [spec["manifestId"]])
+    version = await register(context, IMAGE, request.name, spec)
+    return accepted(context.location("operations", version.name))
 
 
-@routes.get("/images", responses=shows(schemas.PaginatedImageList), operation_id="queryImages")
+@routes.get("/images", responses=ok_response(schemas.PaginatedImageList), operation_id="queryImages")
 async def query_images(
-    call: Call,
+    context: Context,
     name: Filter = None,
     manifestId: Filter = None,  # noqa: N803 (the API's name)
     manifestName: Filter = None,  # noqa: N803
@@ -54,41 +49,54 @@ async def query_images(
 ) -> Response:
     """List the versions of all images, or those of a manifest."""
     filters = {"name": name, "manifestId": manifestId, "manifestName": manifestName}
-    wanted = [await named(call, MANIFEST, text) for text in (manifestId, manifestName) if text is not None]
+    manifest_filters = [
+        await resolve_filter(context, MANIFEST, text)
+        for text in (manifestId, manifestName)
+        if text is not None
+    ]
 
-    def keep(version: Revision) -> bool:
-        return all(refers(manifests, [version.data["manifestId"]]) for manifests in wanted)
+    def matches(version: Revision) -> bool:
+        return all(refers(manifests, [version.data["manifestId"]]) for manifests in manifest_filters)
 
-    found, link = await versions(
-        call, IMAGE, count, skip_token, name=name, keep=keep if wanted else None, filters=filters
+    found, link = await list_revisions(
+        context,
+        IMAGE,
+        count,
+        skip_token,
+        name=name,
+        matches=matches if manifest_filters else None,
+        filters=filters,
     )
-    return json({"value": await each(found, lambda version: image_view(call, version)), **link})
+    value = await map_concurrently(found, lambda version: image_body(context, version))
+    return json({"value": value, **link})
 
 
-@routes.get("/images/{id}", responses=shows(schemas.Image), operation_id="getImage")
-async def get_image(call: Call, id: str) -> Response:  # noqa: A002 (the API's name)
-    """A version of an image."""
-    return json(await image_view(call, await by_id(call, IMAGE, id)))
+@routes.get("/images/{id}", responses=ok_response(schemas.Image), operation_id="getImage")
+async def get_image(context: Context, id: str) -> Response:  # noqa: A002 (the API's name)
+    """Get a version of an image."""
+    return json(await image_body(context, await get_version(context, IMAGE, id)))
 
 
 @routes.get(
     "/images/{id}/log",
     response_class=Response,
     responses={
-        200: {"content": {"text/plain": {}}, "description": "The log; it goes on while the build does."}
+        200: {
+            "content": {"text/plain": {}},
+            "description": "The log; the response ends when the build ends.",
+        }
     },
     operation_id="getImageBuildLog",
 )
-async def get_image_build_log(call: Call, id: str) -> Response:  # noqa: A002 (the API's name)
-    """The log of a build: where an image's imageBuildLogUri leads."""
-    version = await by_id(call, IMAGE, id)
-    log = follow(call, version, await look(call, version))
+async def get_image_build_log(context: Context, id: str) -> Response:  # noqa: A002 (the API's name)
+    """Get the log of a build, at the URL that an image has as imageBuildLogUri."""
+    version = await get_version(context, IMAGE, id)
+    log = stream_log(context, version, await read_log(context, version))
     return StreamingResponse(log, media_type="text/plain; charset=utf-8")
 
 
-async def image_view(call: Exchange, version: Revision) -> Json:
-    """Image."""
-    built_from = await call.manifest_of(version)
-    return from_kubernetes.image(
-        version, await call.operation_status(version), built_from, call.log_uri(version)
-    )
+async def image_body(context: RequestContext, version: Revision) -> Json:
+    """Return the Image of a version."""
+    built_from = await context.manifest_of(version)
+    status = await context.operation_status(version)
+    return from_kubernetes.image(version, status, built_from, context.log_uri(version))

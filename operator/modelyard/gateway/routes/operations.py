@@ -1,4 +1,4 @@
-"""Operations: how the making of an image or a service goes."""
+"""The routes of operations: the build of an image, the rollout of a service."""
 
 from __future__ import annotations
 
@@ -9,55 +9,44 @@ from fastapi import Response
 from modelyard.api.kinds import IMAGE, KINDS_BY_NAME, SERVICE
 from modelyard.api.labels import parse_revision_name
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.api.revision import Revision
-from modelyard.gateway import (
-    from_kubernetes,
-    schemas,
-)
+from modelyard.gateway import from_kubernetes, schemas
 from modelyard.gateway.errors import not_found
-from modelyard.gateway.request_context import (
-    Call,
-    Exchange,
-)
-from modelyard.gateway.routes.responses import (
-    json,
-    router,
-    shows,
-)
+from modelyard.gateway.request_context import Context, RequestContext
+from modelyard.gateway.routes.responses import json, ok_response, router
 
 routes = router("operations")
 _KINDS: Final = {IMAGE.name, SERVICE.name}
 
 
-@routes.get("/operations/{id}", responses=shows(schemas.AsyncOperationStatus), operation_id="getOperation")
-async def get_operation(call: Call, id: str) -> Response:  # noqa: A002 (the API's name)
-    """How an operation goes; those of old versions stay readable."""
-    named = parse_revision_name(id)
-    if named is None or named.kind not in _KINDS:
+@routes.get(
+    "/operations/{id}", responses=ok_response(schemas.AsyncOperationStatus), operation_id="getOperation"
+)
+async def get_operation(context: Context, id: str) -> Response:  # noqa: A002 (the API's name)
+    """Get the status of an operation; those of old versions stay readable."""
+    name = parse_revision_name(id)
+    if name is None or name.kind not in _KINDS:
         raise not_found("Operation", id)
-    version = await call.record(id)
-    body = await call.caller.find(CUSTOM_RESOURCES[named.kind], named.name) if named.version == 1 else None
+    version = await context.revision(id)
+    body = None
+    if name.version == 1:
+        body = await context.get_or_none(CUSTOM_RESOURCES[name.kind], name.name)
     uid = body["metadata"]["uid"] if body else None
     if body and (version is None or version.owner_uid != uid):
-        # Not recorded yet; a record that is there is of a deleted object of the same name.
-        location = _location(call, named.kind, named.name, 1)
-        return json(from_kubernetes.pending_operation(named.kind, id, body, location))
+        # The operator has yet to record the version. An existing revision is of a deleted object.
+        location = _location(context, name.kind, name.name, 1)
+        return json(from_kubernetes.pending_operation(name.kind, id, body, location))
     if version is None:
         raise not_found("Operation", id)
     return json(
         from_kubernetes.operation(
             version,
-            await call.operation_status(version),
-            _location(call, named.kind, named.name, named.version),
-            _log_uri(call, version),
+            await context.operation_status(version),
+            _location(context, name.kind, name.name, name.version),
+            context.log_uri(version) if version.kind is IMAGE else None,
         )
     )
 
 
-def _location(call: Exchange, kind: str, name: str, version: int) -> str:
+def _location(context: RequestContext, kind: str, name: str, version: int) -> str:
     plural = KINDS_BY_NAME[kind].plural
-    return call.location(plural, name if kind == SERVICE.name else f"{name}:{version}")
-
-
-def _log_uri(call: Exchange, version: Revision) -> str | None:
-    return call.log_uri(version) if version.kind is IMAGE else None
+    return context.location(plural, name if kind == SERVICE.name else f"{name}:{version}")

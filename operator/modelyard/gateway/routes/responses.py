@@ -1,4 +1,4 @@
-"""What routes answer, and how the document describes it."""
+"""Responses of routes, and their description in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import orjson
 from fastapi import APIRouter, Depends, Response
 
 from modelyard.api.status import ErrorResponse
-from modelyard.gateway.request_context import (
-    AccountRoute,
-    bearer,
-)
+from modelyard.gateway.request_context import AccountRoute, bearer
 from modelyard.kube.types import Json
 
 PREFIX: Final = (
@@ -19,17 +16,17 @@ PREFIX: Final = (
 )
 OPERATION_LOCATION: Final = "Operation-Location"
 _REQUEST_IDS: Final = {
-    "x-ms-request-id": {"description": "Id of this exchange.", "schema": {"type": "string"}},
+    "x-ms-request-id": {"description": "Id of this request.", "schema": {"type": "string"}},
     "x-ms-client-request-id": {
-        "description": "The client's own id of it, or the same.", "schema": {"type": "string"},
+        "description": "The client's own id of the request, or the same.", "schema": {"type": "string"},
     },
 }  # fmt: skip
-_OTHERWISE: Final[dict[int | str, dict[str, Any]]] = {
+_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     "default": {"model": ErrorResponse, "description": "Why the call failed.", "headers": _REQUEST_IDS}
 }
 ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
     202: {
-        "description": "The URL of the operation, which says how it goes.",
+        "description": "The operation has begun; its URL returns its state.",
         "headers": {
             OPERATION_LOCATION: {
                 "description": "URL of the operation.", "schema": {"type": "string", "format": "uri"},
@@ -40,26 +37,26 @@ ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
 
 
 def router(tag: str) -> APIRouter:
-    """A router below the account whose routes may all fail with an ErrorResponse."""
+    """Return a router below the account, whose routes may fail with an ErrorResponse."""
     return APIRouter(
         prefix=PREFIX,
         tags=[tag],
-        responses=_OTHERWISE,
+        responses=_ERRORS,
         route_class=AccountRoute,
-        dependencies=[Depends(bearer)],  # for the document; the route itself looks at it
+        dependencies=[Depends(bearer)],  # for the OpenAPI document: AccountRoute checks the token
     )
 
 
-def shows(type_: object, description: str = "Success.") -> dict[int | str, dict[str, Any]]:
-    """The documentation of a 200."""
+def ok_response(type_: object, description: str = "Success.") -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI description of a 200."""
     return {200: {"model": type_, "description": description}}
 
 
 def json(body: Json | list[Json], status: int = 200) -> Response:
-    """A JSON answer."""
+    """Return a JSON response."""
     return Response(orjson.dumps(body), status, media_type="application/json")
 
 
 def accepted(location: str) -> Response:
-    """202 with the URL of the operation."""
+    """Return a 202 with the URL of the operation."""
     return Response(status_code=202, headers={OPERATION_LOCATION: location})

@@ -1,47 +1,40 @@
-"""Services."""
+"""The routes of services."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Query, Response
 
 from modelyard.api.kinds import IMAGE, MANIFEST, MODEL, SERVICE
 from modelyard.api.labels import revision_name
+from modelyard.api.names import VersionReference
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.status import ErrorResponse
-from modelyard.gateway import (
-    from_kubernetes,
-    paging,
-    schemas,
-    to_kubernetes,
-)
+from modelyard.gateway import from_kubernetes, paging, schemas, to_kubernetes
 from modelyard.gateway.errors import ApiError, not_found
-from modelyard.gateway.listing import Count, Filter, SkipToken, any_of, each, link, named, refers
-from modelyard.gateway.name_mapping import (
-    object_name,
-    parse_id,
+from modelyard.gateway.listing import (
+    Count,
+    Filter,
+    SkipToken,
+    is_referenced,
+    map_concurrently,
+    next_link,
+    refers,
+    resolve_filter,
 )
+from modelyard.gateway.name_mapping import object_name, parse_id
 from modelyard.gateway.paging import DEFAULT_COUNT
-from modelyard.gateway.registration import Registration, mark_of, marked, new_mark
-from modelyard.gateway.request_context import (
-    Call,
-    Exchange,
-)
-from modelyard.gateway.routes.images import image_view
-from modelyard.gateway.routes.registered import require
-from modelyard.gateway.routes.responses import (
-    ACCEPTED,
-    accepted,
-    json,
-    router,
-    shows,
-)
+from modelyard.gateway.registration import new_object, new_request_token, request_token_of
+from modelyard.gateway.request_context import Context, RequestContext
+from modelyard.gateway.routes.images import image_body
+from modelyard.gateway.routes.responses import ACCEPTED, accepted, json, ok_response, router
+from modelyard.gateway.routes.versioned import register_change, require_registered
 from modelyard.kube.errors import AlreadyExists, NotFound, Unavailable
 from modelyard.kube.types import Json
 
 routes = router("services")
-_SERVICES = CUSTOM_RESOURCES[SERVICE.name]
+_SERVICES: Final = CUSTOM_RESOURCES[SERVICE.name]
 
 
 @routes.post(
@@ -51,26 +44,27 @@ _SERVICES = CUSTOM_RESOURCES[SERVICE.name]
     response_class=Response,
     operation_id="createService",
 )
-async def create_service(call: Call, request: schemas.ServiceCreateRequest) -> Response:
+async def create_service(context: Context, request: schemas.ServiceCreateRequest) -> Response:
     """Serve a built image under a new name."""
     spec = to_kubernetes.service_spec(request)
-    await _require_built(call, spec["imageId"])
-    name, mark = object_name(SERVICE, request.name), new_mark()
+    await _require_built(context, spec["imageId"])
+    name, request_token = object_name(SERVICE, request.name), new_request_token()
+    body = _SERVICES.header() | new_object(name, request_token, spec)
     try:
-        await call.caller.create(_SERVICES, marked(name, mark, spec))
+        await context.client.create(_SERVICES, context.namespace, body)
     except AlreadyExists:
         message = f"there is a service with the name {request.name!r}: update it, or choose another name"
         raise ApiError(409, "NameTaken", message) from None
-    except Unavailable:  # perhaps only the answer was lost
-        there = await call.caller.find(_SERVICES, name)
-        if there is None or mark_of(there) != mark:
+    except Unavailable:  # the service may exist, if only the response was lost
+        created = await context.get_or_none(_SERVICES, name)
+        if created is None or request_token_of(created) != request_token:
             raise
-    return accepted(call.location("operations", revision_name(SERVICE.name, name, 1)))
+    return accepted(context.location("operations", revision_name(SERVICE.name, name, 1)))
 
 
-@routes.get("/services", responses=shows(schemas.PaginatedServiceList), operation_id="queryServices")
+@routes.get("/services", responses=ok_response(schemas.PaginatedServiceList), operation_id="queryServices")
 async def query_services(
-    call: Call,
+    context: Context,
     service_name: Annotated[Filter, Query(alias="serviceName")] = None,
     model_id: Annotated[Filter, Query(alias="modelId")] = None,
     model_name: Annotated[Filter, Query(alias="modelName")] = None,
@@ -91,11 +85,11 @@ async def query_services(
         "imageId": image_id,
         "computeResourceId": compute_resource_id,
     }
-    of = paging.listing(call.caller.namespace, SERVICE.plural, filters)
-    cursor = paging.decode(skip_token, of)
-    named_so = None if service_name is None else await named(call, SERVICE, service_name)
+    listing_id = paging.listing_id(context.namespace, SERVICE.plural, filters)
+    cursor = paging.decode(skip_token, listing_id)
+    names = None if service_name is None else await resolve_filter(context, SERVICE, service_name)
     uses = [
-        (field, await named(call, kind, text))
+        (field, await resolve_filter(context, kind, text))
         for field, kind, text in (
             ("modelIds", MODEL, model_id),
             ("modelIds", MODEL, model_name),
@@ -106,30 +100,46 @@ async def query_services(
         if text is not None
     ]
 
-    def keep(body: Json) -> Json | None:
-        compute = (body["spec"].get("computeResource") or {}).get("id")
-        if compute_resource_id is not None and compute != compute_resource_id:
-            return None
-        version = (body.get("status") or {}).get("version")
-        if named_so is not None and not any_of(named_so, body["metadata"]["name"], version):
-            return None
-        return body if all(refers(wanted, _ids(body, field)) for field, wanted in uses) else None
+    def select(body: Json) -> Json | None:
+        return body if _matches(body, compute_resource_id, names, uses) else None
 
-    found, following = await paging.collect(
-        lambda limit, at: call.caller.page(_SERVICES, limit, at),
-        keep,
+    found, next_cursor = await paging.collect(
+        lambda limit, token: context.client.list_page(_SERVICES, context.namespace, limit, token),
+        select,
         count,
         cursor,
         filtered=any(value is not None for value in filters.values()),
     )
-    value = await each(found, lambda body: _view(call, body))
-    return json({"value": value, **link(call, SERVICE, of, following, count, filters)})
+    value = await map_concurrently(found, lambda body: _body(context, body))
+    link = next_link(context, SERVICE, listing_id, next_cursor, count, filters)
+    return json({"value": value, **link})
 
 
-@routes.get("/services/{id}", responses=shows(schemas.ServiceResponse), operation_id="getService")
-async def get_service(call: Call, id: str) -> Response:  # noqa: A002 (the API's name)
-    """A service."""
-    return json(await _view(call, await find_service(call, id)))
+def _matches(
+    body: Json,
+    compute_resource_id: str | None,
+    names: tuple[VersionReference, ...] | None,
+    uses: list[tuple[str, tuple[VersionReference, ...]]],
+) -> bool:
+    """Return whether a Service passes the filters of a list."""
+    status = body.get("status") or {}
+    compute = (body["spec"].get("computeResource") or {}).get("id")
+    if compute_resource_id is not None and compute != compute_resource_id:
+        return False
+    if names is not None and not is_referenced(names, body["metadata"]["name"], status.get("version")):
+        return False
+    return all(refers(references, _ids(status, field)) for field, references in uses)
+
+
+def _ids(status: Json, field: str) -> list[str]:
+    value = status.get(field) or []
+    return [value] if isinstance(value, str) else value
+
+
+@routes.get("/services/{id}", responses=ok_response(schemas.ServiceResponse), operation_id="getService")
+async def get_service(context: Context, id: str) -> Response:  # noqa: A002 (the API's name)
+    """Get a service."""
+    return json(await _body(context, await get_service_object(context, id)))
 
 
 @routes.put(
@@ -139,72 +149,67 @@ async def get_service(call: Call, id: str) -> Response:  # noqa: A002 (the API's
     response_class=Response,
     operation_id="updateService",
 )
-async def update_service(call: Call, id: str, request: schemas.ServiceUpdateRequest) -> Response:  # noqa: A002
-    """Change a service; what the request does not name stays."""
-    name = (await find_service(call, id))["metadata"]["name"]
+async def update_service(context: Context, id: str, request: schemas.ServiceUpdateRequest) -> Response:  # noqa: A002
+    """Change the fields of a service that the request contains."""
+    name = (await get_service_object(context, id))["metadata"]["name"]
     if request.image_id is not None:
-        await _require_built(call, to_kubernetes.reference(IMAGE, request.image_id))
+        await _require_built(context, to_kubernetes.reference(IMAGE, request.image_id))
 
-    def change(present: Json | None) -> Json:
-        if present is None:
+    def change(current: Json | None) -> Json:
+        if current is None:
             raise not_found(SERVICE.name, id)
-        return to_kubernetes.updated_service_spec(present, request)
+        return to_kubernetes.updated_service_spec(current, request)
 
-    patience = call.parts.settings.patience_seconds
-    version = await Registration(call.caller, SERVICE, name, change, patience).run(call.parts.turns)
-    return accepted(call.location("operations", version.name))
+    version = await register_change(context, SERVICE, name, change)
+    return accepted(context.location("operations", version.name))
 
 
 @routes.delete(
     "/services/{id}",
     responses={
-        200: {"description": "It is deleted."},
+        200: {"description": "The service is deleted."},
         204: {"description": "There is no such service."},
     },
     response_class=Response,
     operation_id="deleteService",
 )
-async def delete_service(call: Call, id: str) -> Response:  # noqa: A002 (the API's name)
+async def delete_service(context: Context, id: str) -> Response:  # noqa: A002 (the API's name)
     """Delete a service, its replicas and its keys."""
+    name = object_name(SERVICE, id)
     try:
-        await call.caller.delete(_SERVICES, object_name(SERVICE, id))
+        await context.client.delete(_SERVICES, context.namespace, name, missing_ok=False)
     except NotFound:
         return Response(status_code=204)
     return Response(status_code=200)
 
 
-async def find_service(call: Exchange, id_: str) -> Json:
-    """The Service with an id; ApiError 404 when there is none."""
-    body = await call.caller.find(_SERVICES, object_name(SERVICE, id_))
+async def get_service_object(context: RequestContext, id_: str) -> Json:
+    """Return the Service of an id. Raises ApiError 404 if there is none."""
+    body = await context.get_or_none(_SERVICES, object_name(SERVICE, id_))
     if body is None:
         raise not_found(SERVICE.name, id_)
     return body
 
 
-async def _require_built(call: Exchange, image_id: str) -> None:
-    """ApiError when an image is not registered (400), or cannot be served (409)."""
-    await require(call, IMAGE, [image_id])
+async def _require_built(context: RequestContext, image_id: str) -> None:
+    """Raise ApiError 400 if an image is not registered, and ApiError 409 if it is not built."""
+    await require_registered(context, IMAGE, [image_id])
     reference = parse_id(IMAGE, image_id)
-    image = await call.version(IMAGE, image_id) if reference.version else None
+    image = await context.version(IMAGE, image_id) if reference.version else None
     if image is None or image.location:
-        return  # a name without a version follows whatever is built
-    now = await call.operation_status(image)
+        return  # a reference without a version follows the newest version that is built
+    status = await context.operation_status(image)
     raise ApiError(
         409,
         "ImageNotReady",
-        f"image {image_id} is {now.state}: a service needs one whose operation has Succeeded",
+        f"the build of image {image_id} is in the state {status.state}: wait until it has Succeeded",
     )
 
 
-def _ids(body: Json, field: str) -> list[str]:
-    value = (body.get("status") or {}).get(field) or []
-    return [value] if isinstance(value, str) else value
-
-
-async def _view(call: Exchange, body: Json) -> Json:
-    image = await call.image_of(body)
-    served = await image_view(call, image) if image else None
-    built_from = await call.manifest_of(image) if image else None
-    ids = built_from.data.get("modelIds", ()) if built_from else ()
-    models = [version for id_ in ids if (version := await call.version(MODEL, id_))]
-    return from_kubernetes.service(body, served, built_from, models)
+async def _body(context: RequestContext, service: Json) -> Json:
+    image = await context.image_of(service)
+    served = await image_body(context, image) if image else None
+    built_from = await context.manifest_of(image) if image else None
+    model_ids = built_from.data.get("modelIds", ()) if built_from else ()
+    models = [version for id_ in model_ids if (version := await context.version(MODEL, id_))]
+    return from_kubernetes.service(service, served, built_from, models)
