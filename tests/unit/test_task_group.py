@@ -34,17 +34,17 @@ def test_join_raises_the_first_error_at_once() -> None:
 
 
 def test_running_task_is_cancelled_when_the_group_exits() -> None:
-    begun = threading.Event()
+    started = threading.Event()
     future: Future[None]
 
     def work() -> None:
-        begun.set()
+        started.set()
         while True:
             tasks.check()
 
     with pytest.raises(KeyboardInterrupt), TaskGroup() as tasks:
         future = tasks.start(work)
-        begun.wait(10)
+        started.wait(10)
         raise KeyboardInterrupt
     assert isinstance(future.exception(0), TaskCancelledError)
 

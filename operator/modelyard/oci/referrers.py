@@ -2,9 +2,10 @@
 
 Registries without the referrers API of the specification's version 1.1 need an index under a tag that derives
 from the digest. The client that pushes a referrer updates this index:
-https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema. Two clients that
-push referrers of one manifest to such a registry at the same time can lose one of them: the API has no
-conditional update.
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema.
+
+Such a registry has no conditional update. If two clients push referrers of one manifest at the same time, one
+referrer may get lost.
 """
 
 from __future__ import annotations

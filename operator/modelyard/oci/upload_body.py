@@ -26,7 +26,7 @@ class Blob:
 
 
 class ContentError(Exception):
-    """Wraps an error of the content, to tell it from errors of the registry that receives the content.
+    """Wraps an error of the content, to distinguish it from errors of the receiving registry.
 
     The content may be a blob of another registry, whose errors have the same types.
     """

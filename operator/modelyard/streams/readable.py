@@ -1,8 +1,8 @@
 """Content that can be read again from any offset.
 
 An upload or a download that breaks continues at the byte where it stopped, instead of at the start. The
-reader opens the same content again, at an offset. Everything that is uploaded has this shape: blobs of
-another registry, files of a source, tars that are generated while they are read, and their gzip form.
+reader opens the same content again, at an offset. All uploaded content has this shape: blobs of another
+registry, files of a source, and tars that are generated while they are read.
 
     for chunk in content.open(offset):  # no chunk if the offset is the end of the content
         connection.send(chunk)

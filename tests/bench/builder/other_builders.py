@@ -29,9 +29,9 @@ ask="curl --fail --silent --show-error"
 go="$ask --output /dev/null --write-out %header{location}"
 mkfifo "$3"
 sha256sum <"$3" >"$4" &
-begun=$($go --request POST "$2")
+upload=$($go --request POST "$2")
 sent=$($ask "$1" | tee "$3" | $go --request PATCH --header Content-Type:application/octet-stream \
-  --upload-file - "$begun")
+  --upload-file - "$upload")
 wait
 read -r digest _ <"$4"
 $ask --request PUT "$sent&digest=sha256:$digest"

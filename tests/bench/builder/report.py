@@ -75,8 +75,8 @@ def report(here: local.Figures, there: in_cluster.Figures) -> str:
 def _cells(seconds: local.Seconds, name: str) -> list[str]:
     if name not in seconds:
         return ["", ""]
-    taken = median(seconds[name])
+    duration = median(seconds[name])
     return [
-        f"{taken:.2f}",
-        "" if name == local.MODELYARD else f"{taken / median(seconds[local.MODELYARD]):.1f}",
+        f"{duration:.2f}",
+        "" if name == local.MODELYARD else f"{duration / median(seconds[local.MODELYARD]):.1f}",
     ]

@@ -80,14 +80,14 @@ def test_reading_thread_has_the_context_of_the_caller() -> None:
 
 
 def test_reading_starts_before_the_first_request() -> None:
-    begun = threading.Event()
+    started = threading.Event()
 
     def chunks() -> Iterator[bytes]:
-        begun.set()
+        started.set()
         yield b"first"
 
     with closing(Prefetcher(chunks())):
-        assert begun.wait(WAIT_SECONDS)
+        assert started.wait(WAIT_SECONDS)
 
 
 def test_exhausted_prefetcher_stays_exhausted() -> None:

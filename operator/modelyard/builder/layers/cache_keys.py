@@ -68,8 +68,8 @@ def conda_key(
 def model_key(owner: str, path: str, name: str | None, digest: str) -> str:
     """Return the key of the layer with a model at a path of the image.
 
-    `name` is the name of the model's file, None for the files of an archive. `owner` is the registry path of the
-    namespace. It keeps a user of another namespace from getting a model by its digest only.
+    `name` is the name of the model's file, None for the files of an archive. `owner` is the registry path of
+    the namespace. It keeps a user of another namespace from getting a model by its digest only.
     """
     return _key("model", owner, path, name, digest)
 

@@ -44,7 +44,7 @@ def _variables(base: BaseImage) -> dict[str, str]:
 
 def test_config_has_the_effect_of_the_dockerfile() -> None:
     """Each instruction of the Dockerfile's last stage has a field. Only the path of packages differs."""
-    base = _base({"Env": ["PATH=/bin", "PYTHONPATH=/theirs"], "Entrypoint": ["/entry"]})
+    base = _base({"Env": ["PATH=/bin", "PYTHONPATH=/of-base"], "Entrypoint": ["/entry"]})
     config = _config(base)["config"]
     text = dockerfile("base:1", CONTENT, ca_bundle=False, pip_conf=False).split("FROM base:1\n")[1]
     instructions: dict[str, list[str]] = {}
@@ -61,7 +61,7 @@ def test_config_has_the_effect_of_the_dockerfile() -> None:
     variables: dict[str, str] = {}
     for pair in shlex.split(" ".join(instructions["ENV"])):
         name, value = pair.split("=", 1)
-        variables[name] = value.replace("$PATH", "/bin").replace("${PYTHONPATH:+:$PYTHONPATH}", ":/theirs")
+        variables[name] = value.replace("$PATH", "/bin").replace("${PYTHONPATH:+:$PYTHONPATH}", ":/of-base")
     assert _variables(base) == variables | {"PYTHONUSERBASE": "/opt/modelyard/environment"}
 
 
