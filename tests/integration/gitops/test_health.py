@@ -94,13 +94,13 @@ async def rollout_is_overdue(harness: OperatorHarness) -> None:
         "reason": "ProgressDeadlineExceeded",
         "message": "late",
     }
-    harness.cluster.patch(DEPLOYMENTS, "default", "m", {"status": {"conditions": [overdue]}}, "status")
+    harness.cluster.change(DEPLOYMENTS, "default", "m", {"status": {"conditions": [overdue]}}, "status")
     await harness.settle()
 
 
 async def pods_fail_later(harness: OperatorHarness) -> None:
     status = {"availableReplicas": 0, "readyReplicas": 0}
-    harness.cluster.patch(DEPLOYMENTS, "default", "m", {"status": status}, "status")
+    harness.cluster.change(DEPLOYMENTS, "default", "m", {"status": status}, "status")
     await harness.settle()
 
 

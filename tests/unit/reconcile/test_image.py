@@ -1,4 +1,4 @@
-"""Builds: found, run, failed, tried again, cancelled."""
+"""Images: their builds are found, run, fail, are retried and cancelled."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def jobs(harness: OperatorHarness) -> list[str]:
 
 
 async def start_build(harness: OperatorHarness) -> None:
-    """Apply everything; the build has begun and does not end by itself."""
+    """Apply the sample objects. The build starts, and ends only if the test ends it."""
     harness.apply(*sample_objects())
     await harness.settle()
     assert harness.said("Image") == ("m:1", "Running", "Building")
@@ -394,7 +394,7 @@ async def test_builder_is_the_requested_one_or_the_default(
 
 
 def _claims(harness: OperatorHarness) -> list[str]:
-    """Those that the only build mounts."""
+    """Return the claims that the only build mounts."""
     (job,) = harness.cluster.all(JOBS)
     volumes = job["spec"]["template"]["spec"]["volumes"]
     mounted = (volume.get("persistentVolumeClaim") for volume in volumes)
@@ -505,7 +505,7 @@ async def test_build_waits_for_a_missing_secret(harness: OperatorHarness) -> Non
 async def test_credentials_are_written_to_secrets_only(
     harness: OperatorHarness, outcome: Callable[[BuildRequest], BuildResult]
 ) -> None:
-    """Nothing that was ever written has them but Secrets: no status, event, record, log or Job."""
+    """No status, event, revision, log or Job that was ever written has the credentials."""
     asked: list[BuildRequest] = []
     harness.outcome = lambda request: (asked.append(request), outcome(request))[1]
     secret = base64.b64encode(b"s3cr3t").decode()

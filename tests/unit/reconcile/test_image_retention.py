@@ -1,4 +1,4 @@
-"""Versions that give their images up, and get them back."""
+"""Released images, and those that are found or rebuilt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from modelyard.settings import BuildSettings, OperatorSettings, RegistrySettings
 
 @pytest.fixture
 async def harness() -> AsyncIterator[OperatorHarness]:
-    """An operator that keeps the images of two versions, with four versions built and the last one served."""
+    """An operator that retains two images, with four versions built and the last one served."""
     harness = OperatorHarness(
         OperatorSettings(registry=RegistrySettings(keep_versions=2), build=BuildSettings(attempts=2))
     )

@@ -1,4 +1,4 @@
-"""A version is not ready before what follows it has noticed."""
+"""The readiness gate: an object is not ready before its dependents follow its newest version."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SECOND = Revision(Key("Model", "default", "m"), 2, "u", 1, "", {}, {})
 REGISTERED = Outcome(State.SUCCEEDED, "Registered", "m:2 is registered", SECOND)
 
 
-def dependent(refers: str, speaks_of: str, ready: str = "True", **metadata: Any) -> Json:
+def dependent(refers: str, in_status: str, ready: str = "True", **metadata: Any) -> Json:
     named = {"name": "f", "namespace": "default", "uid": "v", "generation": 1, "resourceVersion": "5"}
-    status = {"modelIds": [speaks_of], "conditions": [{"type": "Ready", "status": ready}]}
+    status = {"modelIds": [in_status], "conditions": [{"type": "Ready", "status": ready}]}
     return manifest(modelIds=[refers]) | {"metadata": named | metadata, "status": status}
 
 
@@ -50,7 +50,7 @@ def test_object_is_not_ready_while_a_dependent_lags() -> None:
         dependent("m", "m:1", ready="False"),
         dependent("m", "m:1", deletionTimestamp="2026-01-01T00:00:00Z"),
     ],
-    ids=["has followed", "is pinned", "follows another", "is not ready itself", "is going"],
+    ids=["followed", "pinned", "follows another Model", "not ready", "being deleted"],
 )
 def test_object_is_ready_despite_this_dependent(body: Json) -> None:
     assert gated(body) == REGISTERED

@@ -1,4 +1,4 @@
-"""Versions: one per content, never one twice."""
+"""Versions: one for each change of content, recorded once."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_operator_killed_between_two_versions_goes_on(serving: OperatorHar
 async def test_version_of_another_writer_is_accepted_or_superseded(
     harness: OperatorHarness, content: str, version: int
 ) -> None:
-    """Another operator was faster: its record counts, and what differs from it is the next version."""
+    """The revision of a faster operator is accepted; other content becomes the next version."""
 
     def overtake(_: int, call: Call) -> None:
         if call == Call("create", "controllerrevisions", "model-m-1"):

@@ -1,4 +1,4 @@
-"""Services: rolled, scaled, guarded, and what is said when they are not."""
+"""Services: rollout, scaling, access keys, and the status of failures."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def replicas(harness: OperatorHarness) -> int:
 
 
 def scale(harness: OperatorHarness, count: int) -> None:
-    """What an autoscaler does."""
+    """Set the replicas of the Deployment, as an autoscaler does."""
     harness.cluster.change(DEPLOYMENTS, "default", "m", {"spec": {"replicas": count}})
 
 
 def sent_replicas(harness: OperatorHarness) -> list[Any]:
-    """What the operator's patches of the Deployment said of replicas, in order of its generations."""
+    """Return the different `replicas` of the Deployment, in the order of its generations."""
     specs = [e.body["spec"]["replicas"] for e in harness.cluster.history if e.resource == DEPLOYMENTS]
     return [count for count, before in zip(specs, [None, *specs], strict=False) if count != before]
 
@@ -66,7 +66,7 @@ def container(state: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"containerStatuses": [{"name": "scoring", "image": "i@sha256:1", "state": state, **more}]}
 
 
-# rolling
+# rollout
 
 
 async def test_changed_model_rolls_the_service(serving: OperatorHarness) -> None:
@@ -241,7 +241,7 @@ async def test_condition_reports_that_scaling_to_zero_is_not_supported(harness: 
     assert harness.condition("Service", "ScalesToZero")["status"] == "False"
 
 
-# children that others touch
+# children
 
 
 async def test_removed_key_is_replaced_and_the_other_stays(serving: OperatorHarness) -> None:
@@ -274,7 +274,7 @@ async def test_rejected_request_fails_the_service_and_is_retried(serving: Operat
     assert serving.said("Service") == ("m:2", "Succeeded", "Serving")
 
 
-# rollouts that fail
+# failed rollouts
 
 BACKING_OFF = container({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}})
 PULLING = container({"waiting": {"reason": "ErrImagePull", "message": "no such image"}})

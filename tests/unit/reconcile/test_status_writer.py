@@ -1,4 +1,4 @@
-"""Status: one patch, conditions as kstatus reads them, events on changes of state only."""
+"""The status: one patch for each change, conditions by kstatus, events on a change of state only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything together: any order, any interleaving, any call that fails, and a kill at any of them."""
+"""The whole operator: any order and interleaving of events, failed calls, and a kill at any call."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CHILDREN = (DEPLOYMENTS, CORE_SERVICES, AUTOSCALERS, DISRUPTION_BUDGETS, SECRETS
 
 
 def snapshot(harness: OperatorHarness) -> dict[str, Any]:
-    """All that a user sees, without what differs from run to run."""
+    """Return the statuses, children and revisions, without fields that differ between runs."""
     seen: dict[str, Any] = {}
     for kind in KINDS:
         status = dict(harness.status(kind))
@@ -62,7 +62,7 @@ def snapshot(harness: OperatorHarness) -> dict[str, Any]:
 
 
 async def expected() -> dict[str, Any]:
-    """What one apply of everything leads to."""
+    """Return the snapshot after one apply of the sample objects."""
     harness = OperatorHarness()
     await harness.start()
     harness.apply(*sample_objects())
@@ -151,14 +151,14 @@ async def test_deleted_objects_leave_nothing_behind(serving: OperatorHarness) ->
     assert serving.cache.objects.keys() == []
 
 
-# the same life, disturbed
+# faults
 
 
-_MAY_GET_LOST = {"list", "watch", "log"}  # a reflector's business; a build's log is kept if it can be
+_MAY_GET_LOST = {"list", "watch", "log"}  # reflectors retry; the log of a build is stored with best effort
 
 
 async def life(harness: OperatorHarness) -> None:
-    """Everything is applied, then the model changes, then the Service is fixed to three replicas."""
+    """Apply the sample objects, change the Model, then set the Service to three replicas."""
     if not harness.cluster.all(CUSTOM_RESOURCES["Model"]):
         harness.apply(*sample_objects())
     await harness.play()
@@ -245,7 +245,7 @@ async def test_any_call_that_fails_once_ends_in_the_same_state(point: str) -> No
 
 @pytest.mark.parametrize("seed", range(60))
 async def test_last_of_edits_at_any_moment_is_served(seed: int) -> None:
-    """Whatever the interleaving of edits, watches and calls, the last edit is what is served."""
+    """The Service serves the last edit after any interleaving of edits, watches and calls."""
     schedule = random.Random(seed)
     harness = OperatorHarness(OperatorSettings(workers=schedule.randint(1, 4)), schedule)
     await harness.start()

@@ -1,4 +1,4 @@
-"""The children of a Service, as they are made."""
+"""Builders of the children of a Service."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def container(body: Json) -> Json:
     return found
 
 
-def test_pods_are_confined() -> None:
+def test_pods_run_without_privileges() -> None:
     pod = deployment()["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["runAsUser"] > 0
@@ -41,7 +41,7 @@ def test_pods_are_confined() -> None:
     }
 
 
-def test_a_roll_loses_no_request() -> None:
+def test_rollout_starts_new_pods_before_it_stops_old_ones() -> None:
     body = deployment(ScoringSettings(pre_stop_seconds=7, drain_seconds=40))
     pod = body["spec"]["template"]["spec"]
     assert body["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
@@ -52,7 +52,7 @@ def test_a_roll_loses_no_request() -> None:
     assert {"name": "MODELYARD_MEMORY_BYTES", "valueFrom": reserved} in container(body)["env"]
 
 
-def test_probes() -> None:
+def test_pod_has_readiness_and_liveness_probes() -> None:
     found = container(deployment(ScoringSettings(progress_deadline_seconds=90)))
     assert {name: found[name]["httpGet"]["path"] for name in found if name.endswith("Probe")} == {
         "readinessProbe": "/ready",
@@ -61,13 +61,13 @@ def test_probes() -> None:
     assert {"name": "MODELYARD_INIT_SECONDS", "value": "90"} in found["env"]
 
 
-def test_the_servers_limits_are_the_charts() -> None:
+def test_server_gets_the_limits_of_the_chart() -> None:
     variables = container(deployment(ScoringSettings(scoring_timeout_ms=3000, workers=2)))["env"]
     assert {"name": "SCORING_TIMEOUT_MS", "value": "3000"} in variables
     assert {"name": "MODELYARD_WORKERS", "value": "2"} in variables
 
 
-def test_the_image_is_pinned() -> None:
+def test_image_is_pinned_by_digest() -> None:
     assert container(deployment())["image"] == IMAGE
 
 
@@ -81,7 +81,7 @@ def test_the_image_is_pinned() -> None:
         ({"autoScaler": {"autoscaleEnabled": False}}, None),
     ],
 )
-def test_replicas_are_said_only_when_they_are_fixed(spec: dict[str, Any], replicas: int | None) -> None:
+def test_deployment_has_replicas_only_if_they_are_fixed(spec: dict[str, Any], replicas: int | None) -> None:
     assert deployment(**spec)["spec"].get("replicas") == replicas
 
 
@@ -93,18 +93,18 @@ def test_replicas_are_said_only_when_they_are_fixed(spec: dict[str, Any], replic
         ({"cpu": "0.5", "memory": "2G"}, {"cpu": "0.5", "memory": "2G"}),
     ],
 )
-def test_reservations_are_requests(reserved: dict[str, Any], requests: dict[str, str]) -> None:
+def test_reservation_becomes_resource_requests(reserved: dict[str, Any], requests: dict[str, str]) -> None:
     body = deployment(containerResourceReservation=reserved)
     assert container(body)["resources"] == {"requests": requests}
 
 
-def test_concurrency_and_pull_secrets_reach_the_pod() -> None:
+def test_pod_has_concurrency_and_pull_secrets() -> None:
     body = deployment(ScoringSettings(image_pull_secrets=("a", "b")), maxConcurrentRequestsPerContainer=9)
     assert {"name": "MODELYARD_MAX_CONCURRENT_REQUESTS", "value": "9"} in container(body)["env"]
     assert body["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}]
 
 
-def test_the_same_makes_the_same_and_only_what_pods_have_rolls_them() -> None:
+def test_template_hash_changes_only_with_the_pod_template() -> None:
     first = deployment(numReplicas=1)
     assert fingerprint(first) == fingerprint(deployment(numReplicas=1))
     assert serving.template_hash(first) == serving.template_hash(deployment(numReplicas=2))
@@ -112,7 +112,7 @@ def test_the_same_makes_the_same_and_only_what_pods_have_rolls_them() -> None:
     assert serving.template_hash(first) != serving.template_hash(deployment(image=IMAGE[:-1] + "b"))
 
 
-def test_selectors_find_the_pods() -> None:
+def test_selectors_match_the_pods() -> None:
     body = deployment()
     pod_labels = body["spec"]["template"]["metadata"]["labels"]
     selectors = [
@@ -124,7 +124,7 @@ def test_selectors_find_the_pods() -> None:
         assert selector.items() <= pod_labels.items()
 
 
-def test_every_child_is_owned_and_labelled() -> None:
+def test_every_child_has_owner_and_labels() -> None:
     spec = ServiceSpec(image_id="m")
     children = [
         deployment(),
@@ -157,7 +157,9 @@ def test_every_child_is_owned_and_labelled() -> None:
     ],
     ids=str,
 )
-def test_the_autoscaler(scaler: dict[str, Any], least: int, most: int, target: int, period: int) -> None:
+def test_autoscaler_has_bounds_target_and_period(
+    scaler: dict[str, Any], least: int, most: int, target: int, period: int
+) -> None:
     spec = serving.autoscaler(OWNER, ServiceSpec.model_validate({"imageId": "m", "autoScaler": scaler}))[
         "spec"
     ]
@@ -168,7 +170,7 @@ def test_the_autoscaler(scaler: dict[str, Any], least: int, most: int, target: i
     assert {policy["periodSeconds"] for policy in policies} == {period}
 
 
-def test_the_uri_has_the_clusters_domain() -> None:
+def test_scoring_uri_has_the_cluster_domain() -> None:
     uri = serving.scoring_uri("m", "team", ScoringSettings(cluster_domain="corp.internal"))
     assert uri == "http://m.team.svc.corp.internal/score"
 
@@ -194,7 +196,7 @@ AZURE = {
         (False, "http://c:4318", "azure", []),
     ],
 )
-def test_traces_go_where_the_chart_says_when_they_are_asked_for(
+def test_traces_go_to_the_destinations_of_the_chart(
     asked: bool, collector: str | None, secret: str | None, told: list[Json]
 ) -> None:
     settings = ScoringSettings(otlp_endpoint=collector, app_insights_secret=secret)
@@ -203,7 +205,7 @@ def test_traces_go_where_the_chart_says_when_they_are_asked_for(
     assert [one for one in variables if one["name"].startswith(prefixes)] == told
 
 
-def test_the_key_of_the_connection_string_can_be_named() -> None:
+def test_key_of_the_connection_string_can_be_set() -> None:
     settings = ScoringSettings(app_insights_secret="azure", app_insights_secret_key="other")
     (one,) = (
         variable["valueFrom"]["secretKeyRef"]

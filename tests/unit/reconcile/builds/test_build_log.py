@@ -1,4 +1,4 @@
-"""The log of a build while it grows: kept when it has news, told in the status, written rarely."""
+"""The log of a build: copied to a ConfigMap when it changes, at most once per poll."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "image-m-1-log"
 
 
 def put_pod(harness: OperatorHarness, state: Json) -> str:
-    """The name of a pod of the build that runs, in this state."""
+    """Create a pod of the running build in this state; return its name."""
     (job,) = jobs(harness)
     name = f"{job}-running"
     metadata = {"name": name, "labels": {"batch.kubernetes.io/job-name": job}}
@@ -31,7 +31,7 @@ def put_pod(harness: OperatorHarness, state: Json) -> str:
 
 
 async def start_logging_build(harness: OperatorHarness, log: str) -> str:
-    """A build that has begun and has said this; the name of its pod."""
+    """Start a build whose pod has this log; return the name of the pod."""
     await start_build(harness)
     name = put_pod(harness, {"running": {}})
     harness.cluster.logs[name] = log

@@ -1,4 +1,4 @@
-"""What is told of a build at work: how far it is, or what keeps it from beginning."""
+"""The progress of a running build, or the reason why it does not start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOG = "[Fetch] model m:1: https://h/1\n[Push] model m:1: 40 MiB of 100 MiB\n"
 
 @pytest.fixture
 async def building(harness: OperatorHarness) -> OperatorHarness:
-    """A build has begun; nobody runs its Job."""
+    """An operator with a started build whose Job has no pod."""
     harness.apply(*sample_objects())
     await harness.settle()
     return harness
@@ -45,7 +45,7 @@ def warn(harness: OperatorHarness, resource: str, name: str, note: str) -> None:
 
 
 async def next_progress(harness: OperatorHarness) -> str | None:
-    """The progress at the next look."""
+    """Return the progress in the status after the next poll."""
     await harness.play(seconds=6, alone=True)
     progress: str | None = harness.status("Image").get("progress")
     return progress
