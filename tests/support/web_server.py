@@ -13,7 +13,7 @@ from typing import Any
 
 
 class QuietServer(ThreadingHTTPServer):
-    """Says nothing of clients that hang up."""
+    """Does not log connections that clients close."""
 
     daemon_threads = True
 
@@ -23,31 +23,35 @@ class QuietServer(ThreadingHTTPServer):
 
 
 @dataclass
-class Answer:
+class Response:
+    """The response of the server to one request."""
+
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     drop_after: int | None = None
-    """Bytes of the body after which the connection breaks."""
+    """Bytes of the body after which the server closes the connection."""
     chunked: bool = False
-    """Sent as one chunk, with no length in front of all of it."""
+    """True to send the body as one chunk, without a Content-Length."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
+    """A request that the server has received. Names of headers are in lower case."""
+
     method: str
     path: str
     headers: dict[str, str]
 
 
 class WebServer:
-    """`answer` takes what was asked; everything asked is kept in `asked`."""
+    """Responds with the result of `respond`, and appends each request to `requests`."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self.asked: list[Asked] = []
-        self.answer: Callable[[Asked], Answer] = lambda _: Answer(404)
+        self.requests: list[Request] = []
+        self.respond: Callable[[Request], Response] = lambda _: Response(404)
         self.reads_after_seconds = 0.0
-        """How long a body has to wait."""
+        """Seconds before the server reads the body of a request."""
         self._server = QuietServer(("127.0.0.1", 0), self._handler())
         self._scheme = "https" if tls else "http"
         if tls:
@@ -75,28 +79,28 @@ class WebServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                asked = Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()})
-                server.asked.append(asked)
-                answer = server.answer(asked)
-                self.send_response(answer.status)
+                request = Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()})
+                server.requests.append(request)
+                response = server.respond(request)
+                self.send_response(response.status)
                 length = (
                     {"Transfer-Encoding": "chunked"}
-                    if answer.chunked
-                    else {"Content-Length": str(len(answer.body))}
+                    if response.chunked
+                    else {"Content-Length": str(len(response.body))}
                 )
-                for name, value in (length | answer.headers).items():
+                for name, value in (length | response.headers).items():
                     if value:
                         self.send_header(name, value)
                 self.end_headers()
                 if self.command == "HEAD":
                     return
                 body = (
-                    b"%x\r\n%s\r\n0\r\n\r\n" % (len(answer.body), answer.body)
-                    if answer.chunked
-                    else answer.body
+                    b"%x\r\n%s\r\n0\r\n\r\n" % (len(response.body), response.body)
+                    if response.chunked
+                    else response.body
                 )
-                self.wfile.write(body[: answer.drop_after])
-                self.close_connection = self.close_connection or answer.drop_after is not None
+                self.wfile.write(body[: response.drop_after])
+                self.close_connection = self.close_connection or response.drop_after is not None
 
             do_HEAD = do_DELETE = do_GET
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.web_server import (
-    Answer,
+    Response,
     WebServer,
 )
 
@@ -64,8 +64,8 @@ FILES = {
 
 class Assembler:
     def __init__(self, web: WebServer, folder: Path, retry: Retry) -> None:
-        web.answer = lambda request: (
-            Answer(body=FILES[request.path]) if request.path in FILES else Answer(404)
+        web.respond = lambda request: (
+            Response(body=FILES[request.path]) if request.path in FILES else Response(404)
         )
         self.url = web.url
         self.folder = folder

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.web_server import (
-    Answer,
+    Response,
     WebServer,
 )
 
@@ -143,7 +143,7 @@ def test_defect_of_the_builder_is_reported_without_secrets(
 def test_secrets_are_in_neither_log_nor_result(
     build_job: BuildJob, web: WebServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    web.answer = lambda _: Answer(403)
+    web.respond = lambda _: Response(403)
     credentials = {"username": "model", "password": "s3cret", "header.X": "0ther"}
     source = Source(url=f"{web.url}/m?sig=sas-t0ken", credentials=credentials)
     request = REQUEST.model_copy(update={"models": (ModelInput(name="m", version=1, source=source),)})
@@ -192,7 +192,7 @@ def test_files_of_an_earlier_attempt_are_removed(build_job: BuildJob) -> None:
 
 
 def test_sigterm_stops_the_build_and_empties_the_workspace(tmp_path: Path, web: WebServer) -> None:
-    web.answer = lambda _: time.sleep(60) or Answer()  # type: ignore[func-returns-value]
+    web.respond = lambda _: time.sleep(60) or Response()  # type: ignore[func-returns-value]
     source = Source(url=f"{web.url}/m")
     request = REQUEST.model_copy(
         update={"builder": BuilderKind.DOCKER, "models": (ModelInput(name="m", version=1, source=source),)}
@@ -207,7 +207,7 @@ def test_sigterm_stops_the_build_and_empties_the_workspace(tmp_path: Path, web: 
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.PIPE) as process:
         begun = time.monotonic()
-        while not web.asked:
+        while not web.requests:
             assert process.poll() is None
             assert time.monotonic() < begun + 30
             time.sleep(0.01)

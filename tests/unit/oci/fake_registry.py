@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         if refusal:
             self.registry.calls.append(call)
             status, headers = refusal
-            self._answer(status, {"Connection": "close"} | headers)
+            self._respond(status, {"Connection": "close"} | headers)
             return
         url = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
                 handle(call, query, **found.groupdict())
                 return
         self.registry.calls.append(call)
-        self._answer(404)
+        self._respond(404)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
 
@@ -115,14 +115,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "POST":
             self._start(query, repository)
         elif session not in self.registry.sessions:
-            self._answer(404)
+            self._respond(404)
         elif self.command == "PATCH":
             self._append(body, repository, session, breaks=limit is not None)
         elif self.command == "PUT":
             self._commit(body, repository, session, query["digest"])
         elif self.command == "DELETE":
             del self.registry.sessions[session]
-            self._answer(204)
+            self._respond(204)
         else:
             self._session(204, session, repository)
 
@@ -132,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._session(202, self.registry.new_session(), repository)
         else:
             self.registry.blobs[repository, query["mount"]] = blob
-            self._answer(201)
+            self._respond(201)
 
     def _append(self, body: bytes, repository: str, session: str, *, breaks: bool) -> None:
         received = self.registry.sessions[session]
@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
             content_range
             and content_range != f"{len(received)}-{len(received) + int(self.headers['Content-Length']) - 1}"
         ):
-            self._answer(416)
+            self._respond(416)
             return
         received += body
         if not breaks:
@@ -154,43 +154,43 @@ class _Handler(BaseHTTPRequestHandler):
     def _commit(self, body: bytes, repository: str, session: str, digest: str) -> None:
         content = bytes(self.registry.sessions[session]) + body
         if digest != digest_of(content):
-            self._answer(400, body=_error("DIGEST_INVALID", "provided digest did not match"))
+            self._respond(400, body=_error("DIGEST_INVALID", "provided digest did not match"))
             return
         del self.registry.sessions[session]
         self.registry.blobs[repository, digest] = content
-        self._answer(201)
+        self._respond(201)
 
     def _session(self, status: int, session: str, repository: str) -> None:
         size = len(self.registry.sessions[session])
         location = f"/v2/{repository}/blobs/uploads/{session}?state={size}"
-        self._answer(status, {"Location": location, "Range": f"0-{max(0, size - 1)}"})
+        self._respond(status, {"Location": location, "Range": f"0-{max(0, size - 1)}"})
 
     def _blob(self, call: Call, _query: dict[str, str], repository: str, digest: str) -> None:
         self.registry.calls.append(call)
         blob = self.registry.blobs.get((repository, digest))
-        self._answer(404) if blob is None else self._answer(200, body=blob)
+        self._respond(404) if blob is None else self._respond(200, body=blob)
 
     def _manifest(self, call: Call, _query: dict[str, str], repository: str, name: str) -> None:
         body = self._read()
         registry = self.registry
         registry.calls.append(Call(call.method, call.path, call.headers, len(body)))
         if self.command == "PUT" and registry.missing_blob_status and not self._has_blobs(repository, body):
-            self._answer(
+            self._respond(
                 registry.missing_blob_status, body=_error("MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
             )
         elif self.command == "PUT":
             registry.manifests[repository, name] = registry.manifests[repository, digest_of(body)] = body
             listed = registry.lists_referrers and "subject" in json.loads(body)
-            self._answer(201, {"OCI-Subject": "yes"} if listed else {})
+            self._respond(201, {"OCI-Subject": "yes"} if listed else {})
         elif self.command == "DELETE" and not registry.deletion_enabled:
-            self._answer(405)
+            self._respond(405)
         elif (repository, name) not in registry.manifests:
-            self._answer(404)
+            self._respond(404)
         elif self.command == "DELETE":
             del registry.manifests[repository, name]
-            self._answer(202)
+            self._respond(202)
         else:
-            self._answer(200, body=registry.manifests[repository, name])
+            self._respond(200, body=registry.manifests[repository, name])
 
     def _has_blobs(self, repository: str, body: bytes) -> bool:
         manifest = json.loads(body)
@@ -211,7 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return body
 
-    def _answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
+    def _respond(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
         with contextlib.suppress(ConnectionError):  # the client may have hung up
             self.send_response(status)
             for name, value in ({"Content-Length": str(len(body))} | (headers or {})).items():

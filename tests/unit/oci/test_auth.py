@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.support.web_server import (
-    Answer,
-    Asked,
+    Request,
+    Response,
     WebServer,
 )
 
@@ -27,7 +27,7 @@ from modelyard.oci.registry_config import (
 from modelyard.retry import Retry
 
 DIGEST = "sha256:" + "a" * 64
-FOUND = Answer(headers={"Docker-Content-Digest": DIGEST})
+FOUND = Response(headers={"Docker-Content-Digest": DIGEST})
 BASIC = "Basic " + base64.b64encode(b"me:s3cret").decode()
 
 
@@ -43,14 +43,14 @@ def _config(folder: Path, host: str) -> Path:
 
 
 def test_basic_credentials_follow_a_challenge(web: WebServer, retry: Retry, tmp_path: Path) -> None:
-    def answer(asked: Asked) -> Answer:
-        if asked.headers.get("authorization") == BASIC:
+    def answer(request: Request) -> Response:
+        if request.headers.get("authorization") == BASIC:
             return FOUND
-        return Answer(401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+        return Response(401, headers={"WWW-Authenticate": 'Basic realm="x"'})
 
-    web.answer = answer
+    web.respond = answer
     assert _resolve(web, retry, RegistryAccess(config=_config(tmp_path, web.address))) == DIGEST
-    assert "authorization" not in web.asked[0].headers
+    assert "authorization" not in web.requests[0].headers
 
 
 def test_bearer_token_is_requested_once(
@@ -60,20 +60,20 @@ def test_bearer_token_is_requested_once(
         f'Bearer realm="{other_web.url}/token?x=1",service="registry",scope="repository:models/x:pull"'
     )
 
-    def answer(asked: Asked) -> Answer:
-        if asked.headers.get("authorization") == "Bearer t0ken":
+    def answer(request: Request) -> Response:
+        if request.headers.get("authorization") == "Bearer t0ken":
             return FOUND
-        return Answer(401, headers={"WWW-Authenticate": challenge})
+        return Response(401, headers={"WWW-Authenticate": challenge})
 
-    web.answer = answer
-    other_web.answer = lambda _: Answer(body=b'{"token": "t0ken"}')
+    web.respond = answer
+    other_web.respond = lambda _: Response(body=b'{"token": "t0ken"}')
     with RegistryClient(RegistryAccess(config=_config(tmp_path, web.address)), retry=retry) as registry:
         assert registry.resolve(f"{web.address}/models/x:1") == DIGEST
         assert registry.resolve(f"{web.address}/models/x:2") == DIGEST
-    assert [asked.path for asked in other_web.asked] == [
+    assert [request.path for request in other_web.requests] == [
         "/token?x=1&scope=repository%3Amodels%2Fx%3Apull&service=registry"
     ]
-    assert other_web.asked[0].headers["authorization"] == BASIC
+    assert other_web.requests[0].headers["authorization"] == BASIC
 
 
 @pytest.mark.parametrize(
@@ -85,21 +85,23 @@ def test_error_of_the_token_service_is_raised(
     web: WebServer, other_web: WebServer, retry: Retry, status: int, error: type[Exception]
 ) -> None:
     challenge = f'Bearer realm="{other_web.url}/token"'
-    web.answer = lambda _: Answer(401, headers={"WWW-Authenticate": challenge})
-    other_web.answer = lambda _: Answer(status)
+    web.respond = lambda _: Response(401, headers={"WWW-Authenticate": challenge})
+    other_web.respond = lambda _: Response(status)
     with pytest.raises(error):
         _resolve(web, retry)
 
 
 def test_response_without_a_token_is_refused(web: WebServer, other_web: WebServer, retry: Retry) -> None:
-    web.answer = lambda _: Answer(401, headers={"WWW-Authenticate": f'Bearer realm="{other_web.url}/token"'})
-    other_web.answer = lambda _: Answer(body=b"{}")
+    web.respond = lambda _: Response(
+        401, headers={"WWW-Authenticate": f'Bearer realm="{other_web.url}/token"'}
+    )
+    other_web.respond = lambda _: Response(body=b"{}")
     with pytest.raises(RegistryRefusedError, match=f"token service of {web.address} contains no token"):
         _resolve(web, retry)
 
 
 def test_realm_that_is_not_http_is_refused(web: WebServer, retry: Retry) -> None:
-    web.answer = lambda _: Answer(401, headers={"WWW-Authenticate": 'Bearer realm="file:///etc/passwd"'})
+    web.respond = lambda _: Response(401, headers={"WWW-Authenticate": 'Bearer realm="file:///etc/passwd"'})
     with pytest.raises(RegistryRefusedError, match="token service with an unsafe address"):
         _resolve(web, retry)
 
@@ -107,17 +109,17 @@ def test_realm_that_is_not_http_is_refused(web: WebServer, retry: Retry) -> None
 def test_redirect_to_another_host_sends_no_credentials(
     web: WebServer, other_web: WebServer, retry: Retry
 ) -> None:
-    def answer(asked: Asked) -> Answer:
-        if "authorization" not in asked.headers:
-            return Answer(401, headers={"WWW-Authenticate": "Basic"})
-        return Answer(307, headers={"Location": f"{other_web.url}/store"})
+    def answer(request: Request) -> Response:
+        if "authorization" not in request.headers:
+            return Response(401, headers={"WWW-Authenticate": "Basic"})
+        return Response(307, headers={"Location": f"{other_web.url}/store"})
 
-    web.answer = answer
-    other_web.answer = lambda _: Answer(body=b"blob")
+    web.respond = answer
+    other_web.respond = lambda _: Response(body=b"blob")
     reference = Reference(web.address, "x")
     with (
         RegistryClient(RegistryAccess(), credential=Credential("me", "s3cret"), retry=retry) as registry,
         registry.open_blob(reference, DIGEST) as response,
     ):
         assert response.read() == b"blob"
-    assert "authorization" not in other_web.asked[0].headers
+    assert "authorization" not in other_web.requests[0].headers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.support.web_server import (
-    Answer,
+    Response,
     WebServer,
 )
 from tests.unit.oci.conftest import (
@@ -40,6 +40,6 @@ def test_has_blob_is_true_for_an_uploaded_blob_only(
 
 
 def test_blob_with_another_digest_than_requested_is_refused(web: WebServer, registry: RegistryClient) -> None:
-    web.answer = lambda _: Answer(body=b"{}")
+    web.respond = lambda _: Response(body=b"{}")
     with pytest.raises(RegistryRefusedError, match=f"has the digest {digest_of(b'{}')}"):
         registry.blob_bytes(Reference(web.address, "x"), DIGEST)

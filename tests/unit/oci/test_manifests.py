@@ -7,7 +7,7 @@ import json
 
 import pytest
 from tests.support.web_server import (
-    Answer,
+    Response,
     WebServer,
 )
 from tests.unit.oci.fake_registry import (
@@ -26,13 +26,15 @@ IMAGE = digest_of(MANIFEST)
 
 
 def test_resolve_requests_only_the_headers(web: WebServer, registry: RegistryClient) -> None:
-    web.answer = lambda _: Answer(headers={"Docker-Content-Digest": DIGEST})
+    web.respond = lambda _: Response(headers={"Docker-Content-Digest": DIGEST})
     assert registry.resolve(f"{web.address}/models/x:1") == DIGEST
-    assert [(asked.method, asked.path) for asked in web.asked] == [("HEAD", "/v2/models/x/manifests/1")]
+    assert [(request.method, request.path) for request in web.requests] == [
+        ("HEAD", "/v2/models/x/manifests/1")
+    ]
 
 
 def test_resolve_computes_a_digest_that_the_headers_lack(web: WebServer, registry: RegistryClient) -> None:
-    web.answer = lambda _: Answer(body=b"{}")
+    web.respond = lambda _: Response(body=b"{}")
     assert registry.resolve(f"{web.address}/models/x:1") == "sha256:" + hashlib.sha256(b"{}").hexdigest()
 
 
@@ -43,7 +45,7 @@ def test_missing_image_resolves_to_none(web: WebServer, registry: RegistryClient
 def test_manifest_with_another_digest_than_requested_is_refused(
     web: WebServer, registry: RegistryClient
 ) -> None:
-    web.answer = lambda _: Answer(body=b"{}")
+    web.respond = lambda _: Response(body=b"{}")
     with pytest.raises(RegistryRefusedError, match="digest"):
         registry.manifest(Reference(web.address, "x", digest=DIGEST))
 
@@ -52,7 +54,7 @@ def test_manifest_with_another_digest_than_requested_is_refused(
 def test_manifest_that_is_not_a_json_object_is_refused(
     web: WebServer, registry: RegistryClient, body: bytes
 ) -> None:
-    web.answer = lambda _: Answer(body=body)
+    web.respond = lambda _: Response(body=body)
     with pytest.raises(RegistryRefusedError, match="is not a JSON object"):
         registry.manifest(Reference(web.address, "x", "1"))
 

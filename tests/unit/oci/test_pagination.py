@@ -6,8 +6,8 @@ import json
 
 import pytest
 from tests.support.web_server import (
-    Answer,
-    Asked,
+    Request,
+    Response,
     WebServer,
 )
 
@@ -17,13 +17,13 @@ from modelyard.oci.reference import Reference
 
 
 def test_tags_of_all_pages_are_listed(web: WebServer, registry: RegistryClient) -> None:
-    def answer(asked: Asked) -> Answer:
-        if "last=" in asked.path:
-            return Answer(body=json.dumps({"tags": ["3"]}).encode())
+    def answer(request: Request) -> Response:
+        if "last=" in request.path:
+            return Response(body=json.dumps({"tags": ["3"]}).encode())
         link = '</v2/models/x/tags/list?last=2&n=2>; rel="next"'
-        return Answer(body=json.dumps({"tags": ["1", "2"]}).encode(), headers={"Link": link})
+        return Response(body=json.dumps({"tags": ["1", "2"]}).encode(), headers={"Link": link})
 
-    web.answer = answer
+    web.respond = answer
     assert list(registry.tags(Reference(web.address, "models/x"))) == ["1", "2", "3"]
 
 
@@ -32,15 +32,15 @@ def test_missing_repository_has_no_tags(web: WebServer, registry: RegistryClient
 
 
 def test_repositories_are_listed(web: WebServer, registry: RegistryClient) -> None:
-    web.answer = lambda _: Answer(body=json.dumps({"repositories": ["a", "b/c"]}).encode())
+    web.respond = lambda _: Response(body=json.dumps({"repositories": ["a", "b/c"]}).encode())
     assert list(registry.repositories(web.address)) == ["a", "b/c"]
-    assert [asked.path for asked in web.asked] == ["/v2/_catalog"]
+    assert [request.path for request in web.requests] == ["/v2/_catalog"]
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>"])
 def test_page_that_is_not_a_json_object_is_refused(
     web: WebServer, registry: RegistryClient, body: bytes
 ) -> None:
-    web.answer = lambda _: Answer(body=body)
+    web.respond = lambda _: Response(body=body)
     with pytest.raises(RegistryRefusedError, match="is not a JSON object"):
         list(registry.tags(Reference(web.address, "models/x")))

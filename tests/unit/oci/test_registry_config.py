@@ -6,7 +6,7 @@ import json
 
 import pytest
 from tests.support.web_server import (
-    Answer,
+    Response,
     WebServer,
 )
 
@@ -33,7 +33,7 @@ def test_only_insecure_and_loopback_registries_use_plain_http() -> None:
 
 
 def test_client_connects_to_the_alias(web: WebServer, retry: Retry) -> None:
-    web.answer = lambda _: Answer(headers={"Docker-Content-Digest": DIGEST})
+    web.respond = lambda _: Response(headers={"Docker-Content-Digest": DIGEST})
     with RegistryClient(RegistryAccess(aliases={"hub.example": web.address}), retry=retry) as registry:
         assert registry.resolve("hub.example/x:1") == DIGEST
 

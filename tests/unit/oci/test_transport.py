@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.support.web_server import (
-    Answer,
+    Response,
     WebServer,
 )
 
@@ -24,12 +24,12 @@ def test_request_is_retried_until_the_registry_recovers(
 ) -> None:
     answers = iter(
         [
-            Answer(503),
-            Answer(429, headers={"Retry-After": "7"}),
-            Answer(headers={"Docker-Content-Digest": DIGEST}),
+            Response(503),
+            Response(429, headers={"Retry-After": "7"}),
+            Response(headers={"Docker-Content-Digest": DIGEST}),
         ]
     )
-    web.answer = lambda _: next(answers)
+    web.respond = lambda _: next(answers)
     assert registry.resolve(f"{web.address}/models/x:1") == DIGEST
     assert waits == [0.5, 7.0]
 
@@ -49,7 +49,7 @@ def test_unreachable_registry_is_a_transient_error(retry: Retry, waits: list[flo
 def test_forbidden_request_is_not_retried(
     web: WebServer, registry: RegistryClient, waits: list[float], status: int
 ) -> None:
-    web.answer = lambda _: Answer(status)
+    web.respond = lambda _: Response(status)
     with pytest.raises(RegistryForbiddenError, match=f"{web.address} answers {status}"):
         registry.resolve(f"{web.address}/models/x:1")
     assert waits == []

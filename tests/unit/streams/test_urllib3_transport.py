@@ -10,7 +10,7 @@ import httpx
 import pytest
 import trustme
 from tests.support.web_server import (
-    Answer,
+    Response,
     WebServer,
 )
 
@@ -30,30 +30,30 @@ def client() -> Iterator[httpx.Client]:
 
 
 def test_request_and_response_arrive_unchanged(client: httpx.Client, web: WebServer) -> None:
-    web.answer = lambda _: Answer(418, b"short and stout", {"X-Kind": "teapot"})
+    web.respond = lambda _: Response(418, b"short and stout", {"X-Kind": "teapot"})
     answer = client.get(f"{web.url}/a%2Fb?c=d%20e", headers={"X-Asked": "yes"})
     assert (answer.status_code, answer.reason_phrase) == (418, "I'm a Teapot")
     assert (answer.text, answer.headers["x-kind"]) == ("short and stout", "teapot")
-    (asked,) = web.asked
-    assert (asked.method, asked.path) == ("GET", "/a%2Fb?c=d%20e")
-    assert asked.headers["x-asked"] == "yes"
-    assert "content-length" not in asked.headers
-    assert asked.headers["host"] == web.address
+    (request,) = web.requests
+    assert (request.method, request.path) == ("GET", "/a%2Fb?c=d%20e")
+    assert request.headers["x-asked"] == "yes"
+    assert "content-length" not in request.headers
+    assert request.headers["host"] == web.address
 
 
 def test_body_of_unknown_length_is_sent_chunked(client: httpx.Client, web: WebServer) -> None:
-    web.answer = lambda _: Answer(200, b"x" * 3_000_000, chunked=True)
+    web.respond = lambda _: Response(200, b"x" * 3_000_000, chunked=True)
     answer = client.post(web.url, content=iter(_CHUNKS))
     assert answer.content == b"x" * 3_000_000
-    assert web.asked[0].headers["transfer-encoding"] == "chunked"
+    assert web.requests[0].headers["transfer-encoding"] == "chunked"
 
 
 def test_body_of_known_length_is_sent_with_content_length(client: httpx.Client, web: WebServer) -> None:
-    web.answer = lambda _: Answer()
+    web.respond = lambda _: Response()
     length = {"Content-Length": "100001"}
     assert client.post(web.url, content=iter(_CHUNKS), headers=length).status_code == 200
-    assert web.asked[0].headers["content-length"] == "100001"
-    assert "transfer-encoding" not in web.asked[0].headers
+    assert web.requests[0].headers["content-length"] == "100001"
+    assert "transfer-encoding" not in web.requests[0].headers
 
 
 @pytest.mark.parametrize("length", ["100000", "100002"])
@@ -72,7 +72,7 @@ def test_error_of_the_body_is_raised_unchanged(client: httpx.Client, web: WebSer
 
 
 def test_broken_response_yields_its_bytes_before_the_error(client: httpx.Client, web: WebServer) -> None:
-    web.answer = lambda _: Answer(200, b"x" * 10, drop_after=4)
+    web.respond = lambda _: Response(200, b"x" * 10, drop_after=4)
     seen = b""
     with pytest.raises(httpx.TransportError), client.stream("GET", web.url) as answer:
         for chunk in answer.iter_raw():
@@ -87,7 +87,7 @@ def test_refused_connection_has_the_message_of_the_system(client: httpx.Client) 
 
 def test_connect_timeout_does_not_apply_to_sending(client: httpx.Client, web: WebServer) -> None:
     """urllib3 itself applies the connect timeout to each chunk that it sends."""
-    web.answer = lambda _: Answer()
+    web.respond = lambda _: Response()
     web.reads_after_seconds = 0.5
     body = iter([b"x" * 30_000_000])
     assert client.post(web.url, content=body, timeout=httpx.Timeout(30, connect=0.2)).status_code == 200
@@ -98,7 +98,7 @@ def test_certificate_of_the_server_is_verified(client: httpx.Client) -> None:
     settings = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(settings)
     server = WebServer(settings)
-    server.answer = lambda _: Answer(200, b"trusted")
+    server.respond = lambda _: Response(200, b"trusted")
     try:
         for trusted in (authority, other):
             context = ssl.create_default_context()
@@ -116,16 +116,16 @@ def test_certificate_of_the_server_is_verified(client: httpx.Client) -> None:
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
 def test_proxy_of_the_environment_is_used(web: WebServer, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, f"http://me:p%40ss@{web.address}")
-    web.answer = lambda _: Answer(200, b"by the proxy")
+    web.respond = lambda _: Response(200, b"by the proxy")
     with httpx.Client(transport=Urllib3Transport(_no_tls)) as client:
         assert client.get("http://elsewhere.example/file").text == "by the proxy"
-    assert web.asked[0].path == "http://elsewhere.example/file"
-    assert web.asked[0].headers["proxy-authorization"] == "Basic bWU6cEBzcw=="
+    assert web.requests[0].path == "http://elsewhere.example/file"
+    assert web.requests[0].headers["proxy-authorization"] == "Basic bWU6cEBzcw=="
 
 
 def test_no_proxy_hosts_are_connected_directly(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,.svc")
-    web.answer = lambda _: Answer(200, b"directly")
+    web.respond = lambda _: Response(200, b"directly")
     with httpx.Client(transport=Urllib3Transport(_no_tls)) as client:
         assert client.get(web.url).text == "directly"

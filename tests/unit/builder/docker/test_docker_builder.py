@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from tests.support.web_server import (
-    Answer,
-    Asked,
+    Request,
+    Response,
     WebServer,
 )
 from tests.unit.oci.fake_registry import FakeRegistry, digest_of
@@ -70,8 +70,8 @@ class Engine:
     """Answers /build with `build_answer` and each /push with the next of `push_answers`."""
 
     def __init__(self, web: WebServer, folder: Path, retry: Retry) -> None:
-        self.build_answer: list[dict[str, object]] | Answer = BUILT
-        self.push_answers: list[list[dict[str, object]] | Answer] = [PUSHED]
+        self.build_answer: list[dict[str, object]] | Response = BUILT
+        self.push_answers: list[list[dict[str, object]] | Response] = [PUSHED]
         self.base_digests = [f"r.example/base@{BASE_DIGEST}"]
         self.out = io.StringIO()
         self.log = BuildLog(self.out)
@@ -83,26 +83,26 @@ class Engine:
             attests=False,
         )
         self.workspace = folder
-        web.answer = self._answer
+        web.respond = self._respond
 
     def publish(self, request: BuildRequest = REQUEST) -> str:
         return self.builder.publish(request, self.workspace, FetchContext(), self.log)
 
-    def _answer(self, asked: Asked) -> Answer:
-        if asked.path == "/version":
-            return Answer(body=b'{"ApiVersion": "1.41"}')
-        if "/containers/create" in asked.path:
-            return Answer(201, b'{"Id": "c1"}')
-        if "/archive?" in asked.path:
-            return Answer(404, b'{"message": "no such folder"}')
-        if "/images/" in asked.path and asked.path.endswith("/json"):
-            return Answer(body=json.dumps({"Id": BASE_ID, "RepoDigests": self.base_digests}).encode())
-        if "/tag?" in asked.path or asked.method == "DELETE":
-            return Answer(201 if asked.method == "POST" else 200, b"[]")
-        answer = self.build_answer if "/build" in asked.path else self.push_answers.pop(0)
-        if isinstance(answer, Answer):
+    def _respond(self, request: Request) -> Response:
+        if request.path == "/version":
+            return Response(body=b'{"ApiVersion": "1.41"}')
+        if "/containers/create" in request.path:
+            return Response(201, b'{"Id": "c1"}')
+        if "/archive?" in request.path:
+            return Response(404, b'{"message": "no such folder"}')
+        if "/images/" in request.path and request.path.endswith("/json"):
+            return Response(body=json.dumps({"Id": BASE_ID, "RepoDigests": self.base_digests}).encode())
+        if "/tag?" in request.path or request.method == "DELETE":
+            return Response(201 if request.method == "POST" else 200, b"[]")
+        answer = self.build_answer if "/build" in request.path else self.push_answers.pop(0)
+        if isinstance(answer, Response):
             return answer
-        return Answer(body=b"\r\n".join(json.dumps(message).encode() for message in answer), chunked=True)
+        return Response(body=b"\r\n".join(json.dumps(message).encode() for message in answer), chunked=True)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def engine(web: WebServer, tmp_path: Path, retry: Retry) -> Engine:
 
 def test_build_returns_the_digest_that_the_engine_pushed(engine: Engine, web: WebServer) -> None:
     assert engine.publish() == DIGEST
-    requests = {request.path.partition("?")[0]: request.path for request in web.asked}
+    requests = {request.path.partition("?")[0]: request.path for request in web.requests}
     build = requests["/v1.41/build"]
     assert "t=r.example%2Fx%3At" in build
     assert "networkmode=host" in build
@@ -152,7 +152,9 @@ def test_attested_build_gets_its_tag_after_its_documents(
     base = BASE_DIGEST if has_digest else BASE_ID
     assert [base.removeprefix("sha256:").encode() in statement for statement in statements] == [True]
     removed = [
-        (asked.method, asked.path.partition("?")[0]) for asked in web.asked if asked.method == "DELETE"
+        (request.method, request.path.partition("?")[0])
+        for request in web.requests
+        if request.method == "DELETE"
     ]
     assert removed == [
         ("DELETE", f"/v1.41/images/{registry.address}/x:t-unattested"),
@@ -214,9 +216,9 @@ PIP_FAILED = [
     [
         (PIP_FAILED, [], PipFailedError, Step.BUILD),
         (BUILT[:2], [], EngineUnavailableError, Step.BUILD),
-        (Answer(400, b'{"message": "dockerfile parse error"}'), [], BuildStepFailedError, Step.BUILD),
+        (Response(400, b'{"message": "dockerfile parse error"}'), [], BuildStepFailedError, Step.BUILD),
         (
-            Answer(body=b'{"stream": "x"}' * 100, drop_after=100, chunked=True),
+            Response(body=b'{"stream": "x"}' * 100, drop_after=100, chunked=True),
             [],
             EngineUnavailableError,
             Step.BUILD,
@@ -224,7 +226,12 @@ PIP_FAILED = [
         (BUILT, [REFUSED] * 4, RegistryUnavailableError, Step.PUSH),
         (BUILT, [[{"error": "denied: requested access"}]], RegistryForbiddenError, Step.PUSH),
         (BUILT, [PUSHED[:1]], BuildStepFailedError, Step.PUSH),
-        (BUILT, [Answer(500, b'{"message": "connection refused"}')] * 4, RegistryUnavailableError, Step.PUSH),
+        (
+            BUILT,
+            [Response(500, b'{"message": "connection refused"}')] * 4,
+            RegistryUnavailableError,
+            Step.PUSH,
+        ),
     ],
     ids=["pip", "no image", "refused", "engine dies", "registry down", "denied", "no digest", "push refused"],
 )

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tests.support.web_server import (
-    Answer,
-    Asked,
+    Request,
+    Response,
     WebServer,
 )
 
@@ -26,10 +26,10 @@ class Index:
         self.url = f"{web.url}/simple"
         self.authorization: str | None = None
         """The Authorization header that the index requires."""
-        self.failure: Answer | None = None
+        self.failure: Response | None = None
         """The answer to every request, if not None."""
         self._files: dict[str, bytes] = {}
-        web.answer = self._answer
+        web.respond = self._respond
 
     def wheel(
         self,
@@ -78,19 +78,21 @@ class Index:
         self._files[file] = content
         return f"{self.url}/files/{file}"
 
-    def _answer(self, asked: Asked) -> Answer:
+    def _respond(self, request: Request) -> Response:
         if self.failure is not None:
             return self.failure
-        if self.authorization is not None and asked.headers.get("authorization") != self.authorization:
-            return Answer(401, headers={"WWW-Authenticate": "Basic realm=index"})
-        folder, _, file = asked.path.removeprefix("/simple/").partition("?")[0].rstrip("/").rpartition("/")
+        if self.authorization is not None and request.headers.get("authorization") != self.authorization:
+            return Response(401, headers={"WWW-Authenticate": "Basic realm=index"})
+        folder, _, file = request.path.removeprefix("/simple/").partition("?")[0].rstrip("/").rpartition("/")
         if folder == "files":
-            return Answer(body=self._files[file]) if file in self._files else Answer(404)
+            return Response(body=self._files[file]) if file in self._files else Response(404)
         found = [name for name in self._files if name.partition("-")[0].replace("_", "-") == file]
         links = "".join(
             f'<a href="{self.url}/files/{name}#sha256={self.digest(name)}">{name}</a>\n' for name in found
         )
-        return Answer(body=links.encode(), headers={"Content-Type": "text/html"}) if found else Answer(404)
+        return (
+            Response(body=links.encode(), headers={"Content-Type": "text/html"}) if found else Response(404)
+        )
 
 
 def _record(content: Mapping[str, str]) -> str:

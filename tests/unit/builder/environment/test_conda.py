@@ -18,8 +18,8 @@ import pytest
 import trustme
 from tests.support.conda import PREFIX, CondaPackage, write_channel
 from tests.support.web_server import (
-    Answer,
-    Asked,
+    Request,
+    Response,
     WebServer,
 )
 
@@ -102,11 +102,11 @@ def channel_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def channel(web: WebServer, channel_folder: Path) -> str:
     """The URL of a channel that serves the files of the folder."""
 
-    def answer(asked: Asked) -> Answer:
-        file = channel_folder / asked.path.removeprefix("/channel/")
-        return Answer(body=file.read_bytes()) if file.is_file() else Answer(404)
+    def answer(request: Request) -> Response:
+        file = channel_folder / request.path.removeprefix("/channel/")
+        return Response(body=file.read_bytes()) if file.is_file() else Response(404)
 
-    web.answer = answer
+    web.respond = answer
     return f"{web.url}/channel"
 
 
@@ -215,20 +215,20 @@ def test_mirror_replaces_a_channel(conda: Conda) -> None:
 def test_channel_of_a_dependency_is_searched(conda: Conda, tmp_path: Path, other_web: WebServer) -> None:
     other = tmp_path / "other"
     write_channel(other, [CondaPackage("extra", "1.0")])
-    other_web.answer = lambda asked: (
-        Answer(body=(other / asked.path[1:]).read_bytes())
-        if (other / asked.path[1:]).is_file()
-        else Answer(404)
+    other_web.respond = lambda request: (
+        Response(body=(other / request.path[1:]).read_bytes())
+        if (other / request.path[1:]).is_file()
+        else Response(404)
     )
     tree = conda("python=3.12", f"{other_web.url}::extra")
     assert (tree / "conda-meta/extra-1.0-0.json").is_file()
 
 
 def test_credentials_of_a_channel_are_sent(conda: Conda, web: WebServer, tmp_path: Path) -> None:
-    served = web.answer
+    served = web.respond
     expected = "Basic " + base64.b64encode(b"me:s3cret").decode()
-    web.answer = lambda asked: (
-        served(asked) if asked.headers.get("authorization") == expected else Answer(401)
+    web.respond = lambda request: (
+        served(request) if request.headers.get("authorization") == expected else Response(401)
     )
     with pytest.raises(CondaFailedError, match=r"answers 401: .*build\.conda\.secretName"):
         conda("python=3.12")
@@ -279,12 +279,12 @@ def test_python_version_property_counts_if_the_file_names_no_python(conda: Conda
 @pytest.mark.parametrize(
     ("answer", "error", "pattern"),
     [
-        (Answer(404), CondaFailedError, "answers 404: correct the name of the channel"),
-        (Answer(403), CondaFailedError, "answers 403: set its credentials"),
-        (Answer(503), PackageIndexUnavailableError, "answers 503"),
-        (Answer(429), PackageIndexUnavailableError, "answers 429"),
+        (Response(404), CondaFailedError, "answers 404: correct the name of the channel"),
+        (Response(403), CondaFailedError, "answers 403: set its credentials"),
+        (Response(503), PackageIndexUnavailableError, "answers 503"),
+        (Response(429), PackageIndexUnavailableError, "answers 429"),
         (
-            Answer(200, b"{", drop_after=0, headers={"Content-Length": "5"}),
+            Response(200, b"{", drop_after=0, headers={"Content-Length": "5"}),
             PackageIndexUnavailableError,
             "answer",
         ),
@@ -292,9 +292,9 @@ def test_python_version_property_counts_if_the_file_names_no_python(conda: Conda
     ids=["absent", "forbidden", "down", "busy", "drops"],
 )
 def test_failing_channel_has_its_error(
-    conda: Conda, web: WebServer, answer: Answer, error: type[BuildFailedError], pattern: str
+    conda: Conda, web: WebServer, answer: Response, error: type[BuildFailedError], pattern: str
 ) -> None:
-    web.answer = lambda _: answer
+    web.respond = lambda _: answer
     with pytest.raises(error, match=pattern) as caught:
         conda("python")
     assert caught.value.transient == (error is PackageIndexUnavailableError)
@@ -306,13 +306,13 @@ def test_unreachable_channel_is_named_by_its_address(conda: Conda) -> None:
 
 
 def test_package_with_another_hash_is_refused(conda: Conda, web: WebServer) -> None:
-    served = web.answer
+    served = web.respond
 
-    def damaged(asked: Asked) -> Answer:
-        answer = served(asked)
-        return Answer(body=answer.body[:-10] + bytes(10)) if asked.path.endswith(".bz2") else answer
+    def damaged(request: Request) -> Response:
+        answer = served(request)
+        return Response(body=answer.body[:-10] + bytes(10)) if request.path.endswith(".bz2") else answer
 
-    web.answer = damaged
+    web.respond = damaged
     with pytest.raises(CondaFailedError, match="python-3"):
         conda("python")
 
@@ -345,7 +345,7 @@ def test_denied_channel_is_not_contacted(
     settings = CondaSettings(mirrors={"http://platform.invalid": channel_folder.as_uri()}, policy=ALL_DENIED)
     with pytest.raises(SourceDeniedError, match=r"condaEnvFile: 127\.0\.0\.1 leads to"):
         _install(conda, file, settings)
-    assert not web.asked
+    assert not web.requests
 
 
 def test_allowed_channel_is_used(conda: Conda) -> None:
@@ -353,7 +353,7 @@ def test_allowed_channel_is_used(conda: Conda) -> None:
 
 
 def test_redirect_of_a_channel_to_a_denied_address_is_refused(conda: Conda, web: WebServer) -> None:
-    web.answer = lambda asked: Answer(302, headers={"Location": f"http://127.0.0.2:1{asked.path}"})
+    web.respond = lambda request: Response(302, headers={"Location": f"http://127.0.0.2:1{request.path}"})
     with pytest.raises(SourceDeniedError, match=r"127\.0\.0\.2"):
         _install(conda, CondaFile(("python=3.12",), (conda.channel,)), CondaSettings(policy=ONLY_HERE))
 
@@ -380,10 +380,10 @@ def test_certificate_of_a_private_ca_needs_the_ca_bundle(
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("127.0.0.1").configure_cert(tls)
     server = WebServer(tls)
-    server.answer = lambda asked: (
-        Answer(body=(channel_folder / asked.path[1:]).read_bytes())
-        if (channel_folder / asked.path[1:]).is_file()
-        else Answer(404)
+    server.respond = lambda request: (
+        Response(body=(channel_folder / request.path[1:]).read_bytes())
+        if (channel_folder / request.path[1:]).is_file()
+        else Response(404)
     )
     settings = CondaSettings(channels=(server.url,), retries=0)
     try:

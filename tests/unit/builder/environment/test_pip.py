@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import trustme
 from tests.support.web_server import (
-    Answer,
+    Response,
     WebServer,
 )
 from tests.unit.builder.environment.conftest import (
@@ -241,18 +241,18 @@ def test_failure_names_the_package(
 @pytest.mark.parametrize(
     ("failure", "error"),
     [
-        (Answer(503), PackageIndexUnavailableError),
-        (Answer(429), PackageIndexUnavailableError),
-        (Answer(403), PackageIndexForbiddenError),
+        (Response(503), PackageIndexUnavailableError),
+        (Response(429), PackageIndexUnavailableError),
+        (Response(403), PackageIndexForbiddenError),
         (
-            Answer(body=b"x" * 100, headers={"Content-Type": "text/html"}, drop_after=1),
+            Response(body=b"x" * 100, headers={"Content-Type": "text/html"}, drop_after=1),
             PackageIndexUnavailableError,
         ),
     ],
     ids=["down", "overloaded", "forbidden", "broken"],
 )
 def test_failing_index_is_named_by_its_address(
-    index: Index, installer: Installer, failure: Answer, error: type[BuildFailedError]
+    index: Index, installer: Installer, failure: Response, error: type[BuildFailedError]
 ) -> None:
     index.failure = failure
     with pytest.raises(error) as caught:

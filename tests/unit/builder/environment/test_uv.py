@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.web_server import Answer, WebServer
+from tests.support.web_server import Response, WebServer
 from tests.unit.builder.environment.conftest import HERE, PLATFORM, Installer
 from tests.unit.builder.environment.index import Index
 
@@ -59,7 +59,7 @@ def test_message_about_an_invalid_line_has_its_error(installer: Installer, text:
 def test_status_of_a_proxy_or_a_server_has_its_error(
     installer: Installer, web: WebServer, status: int, error: type[BuildFailedError]
 ) -> None:
-    web.answer = lambda _: Answer(status)
+    web.respond = lambda _: Response(status)
     installer.pip_conf = f"[global]\nretries = 0\nproxy = {web.url}\n"
     with pytest.raises(error) as caught:
         _install(installer, "x @ http://wheels.example/x-1.0-py3-none-any.whl")

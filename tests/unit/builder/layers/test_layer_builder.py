@@ -12,7 +12,7 @@ import threading
 import zipfile
 
 import pytest
-from tests.support.web_server import Answer
+from tests.support.web_server import Response
 from tests.unit.builder.layers.conftest import (
     BASE_LAYER,
     Builds,
@@ -49,7 +49,9 @@ MODEL = bytes(range(256)) * 5000
 @pytest.fixture(autouse=True)
 def _models(builds: Builds) -> None:
     files = {"/model.bin": MODEL, "/other.bin": b"other", "/model.zip": _zip()}
-    builds.web.answer = lambda asked: Answer(body=files[asked.path]) if asked.path in files else Answer(404)
+    builds.web.respond = lambda request: (
+        Response(body=files[request.path]) if request.path in files else Response(404)
+    )
 
 
 def _zip() -> bytes:
@@ -113,7 +115,7 @@ def test_diff_ids_have_the_order_of_the_layers(builds: Builds) -> None:
 def test_weights_after_a_long_text_are_not_compressed(builds: Builds) -> None:
     """A safetensors file begins with text, which is no sample of its weights."""
     weights = b" " * 200_000 + random.Random(1).randbytes(2_000_000)
-    builds.web.answer = lambda _: Answer(body=weights)
+    builds.web.respond = lambda _: Response(body=weights)
     digest = builds.publish(builds.request(builds.model()))
     assert builds.manifest(digest)["layers"][-1]["mediaType"] == "application/vnd.oci.image.layer.v1.tar"
 
@@ -179,9 +181,9 @@ def test_config_of_cache_entries_is_sent_once(builds: Builds, fake: FakeRegistry
 def test_model_with_a_cached_digest_is_not_fetched(builds: Builds) -> None:
     model = builds.model(digest=digest_of(MODEL))
     builds.publish(builds.request(model))
-    asked = len(builds.web.asked)
+    before = len(builds.web.requests)
     digest = builds.publish(builds.request(model, image="ns/other", pip_requirements="numpy"))
-    assert len(builds.web.asked) == asked
+    assert len(builds.web.requests) == before
     layer = builds.manifest("t")["layers"][-1]
     assert builds.manifest(digest, "ns/other")["layers"][-1] == layer
 
@@ -190,9 +192,9 @@ def test_unpacked_model_with_a_cached_digest_is_not_fetched(builds: Builds) -> N
     model = builds.model("/model.zip", unpack=True)
     digest = builds.publish(builds.request(model))
     assert builds.files(digest)["var/azureml-models/m/deep/a"] == b"1"
-    asked = len(builds.web.asked)
+    before = len(builds.web.requests)
     builds.publish(builds.request(builds.model("/model.zip", unpack=True, digest=digest_of(_zip()))))
-    assert len(builds.web.asked) == asked
+    assert len(builds.web.requests) == before
 
 
 def test_digest_does_not_give_access_to_a_model_of_another_namespace(builds: Builds) -> None:
@@ -263,17 +265,17 @@ def test_broken_upload_is_resumed(builds: Builds, fake: FakeRegistry) -> None:
 def test_broken_download_is_resumed(builds: Builds) -> None:
     broken = [True]
 
-    def answer(asked):
-        start = int(asked.headers.get("range", "bytes=0-")[6:].partition("-")[0])
+    def answer(request):
+        start = int(request.headers.get("range", "bytes=0-")[6:].partition("-")[0])
         etag = {"ETag": '"1"'}
         if broken.pop() if broken else False:
-            return Answer(body=MODEL, headers=etag, drop_after=1_100_000)
+            return Response(body=MODEL, headers=etag, drop_after=1_100_000)
         if start:
             where = {"Content-Range": f"bytes {start}-{len(MODEL) - 1}/{len(MODEL)}"}
-            return Answer(206, MODEL[start:], etag | where)
-        return Answer(body=MODEL, headers=etag)
+            return Response(206, MODEL[start:], etag | where)
+        return Response(body=MODEL, headers=etag)
 
-    builds.web.answer = answer
+    builds.web.respond = answer
     digest = builds.publish(builds.request(builds.model(digest=digest_of(MODEL))))
     assert builds.files(digest)["var/azureml-models/m/model.bin"] == MODEL
 
@@ -281,7 +283,7 @@ def test_broken_download_is_resumed(builds: Builds) -> None:
 def test_terminated_build_cancels_its_uploads(
     builds: Builds, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    builds.web.answer = lambda _: Answer(body=bytes(50_000_000))
+    builds.web.respond = lambda _: Response(body=bytes(50_000_000))
     upload_started = threading.Event()
     fake.refuse = lambda call: upload_started.set() if call.method == "POST" else None
 
@@ -345,8 +347,8 @@ def test_attestations_are_attached_to_the_image(builds: Builds) -> None:
 
 def test_credentials_of_a_source_are_not_pushed_or_logged(builds: Builds, fake: FakeRegistry) -> None:
     login = base64.b64encode(b"me:s3cret").decode()
-    builds.web.answer = lambda asked: (
-        Answer(body=MODEL) if asked.headers.get("authorization") == f"Basic {login}" else Answer(401)
+    builds.web.respond = lambda request: (
+        Response(body=MODEL) if request.headers.get("authorization") == f"Basic {login}" else Response(401)
     )
     model = builds.model("/model.bin?sig=s1gned", credentials={"username": "me", "password": "s3cret"})
     digest = builds.publish(builds.request(model))

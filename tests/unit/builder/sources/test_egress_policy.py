@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.web_server import (
-    Answer,
+    Response,
     WebServer,
 )
 
@@ -33,11 +33,11 @@ def test_denied_address_is_not_connected_to(web: WebServer, tmp_path: Path, host
     url = f"{web.url}/file".replace("127.0.0.1", host)
     with pytest.raises(SourceDeniedError):
         _fetch(url, tmp_path, LOOPBACK)
-    assert not web.asked
+    assert not web.requests
 
 
 def test_allowed_network_is_an_exception_from_denied_ones(web: WebServer, tmp_path: Path) -> None:
-    web.answer = lambda _: Answer(200, b"here")
+    web.respond = lambda _: Response(200, b"here")
     assert (
         _fetch(f"{web.url}/file", tmp_path, LOOPBACK | {BuildVariable.FETCH_ALLOWED_NETWORKS: "127.0.0.1/32"})
         == b"here"

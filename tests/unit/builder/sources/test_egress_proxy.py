@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 import trustme
 from tests.support.web_server import (
-    Answer,
+    Response,
     WebServer,
 )
 from tests.unit.builder.environment.index import Index
@@ -95,7 +95,7 @@ def test_denied_address_is_not_connected_to(
     filled = lines.format(url=other.url, wheel=other.wheel("direct"), port=port)
     with pytest.raises(SourceDeniedError, match=r"pipRequirements: (127\.0\.0\.1|localhost) leads to"):
         installer(filled, ALL_DENIED)
-    assert not other_web.asked
+    assert not other_web.requests
 
 
 def test_allowed_addresses_are_connected_to(installer: Installer, other: Index) -> None:
@@ -104,14 +104,16 @@ def test_allowed_addresses_are_connected_to(installer: Installer, other: Index) 
 
 
 def test_redirect_to_a_denied_address_is_an_error(installer: Installer, other_web: WebServer) -> None:
-    other_web.answer = lambda asked: Answer(302, headers={"Location": f"http://{ELSEWHERE}:1{asked.path}"})
+    other_web.respond = lambda request: Response(
+        302, headers={"Location": f"http://{ELSEWHERE}:1{request.path}"}
+    )
     with pytest.raises(SourceDeniedError, match=ELSEWHERE):
         installer(f"--index-url {other_web.url}/simple\ntheirs", ONLY_HERE)
 
 
 def test_link_of_an_index_to_a_denied_address_is_an_error(installer: Installer, other_web: WebServer) -> None:
     link = f'<a href="http://{ELSEWHERE}:1/theirs-1.0-py3-none-any.whl">theirs-1.0-py3-none-any.whl</a>'
-    other_web.answer = lambda _: Answer(body=link.encode(), headers={"Content-Type": "text/html"})
+    other_web.respond = lambda _: Response(body=link.encode(), headers={"Content-Type": "text/html"})
     with pytest.raises(SourceDeniedError, match=ELSEWHERE):
         installer(f"--index-url {other_web.url}/simple\ntheirs", ONLY_HERE)
 
@@ -147,7 +149,7 @@ def test_tls_is_tunnelled(tmp_path: Path, installer: Installer, secure_web: WebS
     installer.ca_bundle = tmp_path / "ca.pem"
     with pytest.raises(SourceDeniedError):
         installer(f"--index-url {index.url}\ntheirs", ALL_DENIED)
-    assert not secure_web.asked
+    assert not secure_web.requests
     assert "theirs" in installer(f"--index-url {index.url}\ntheirs", ONLY_HERE)
 
 

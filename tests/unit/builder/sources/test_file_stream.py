@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 from tests.support.web_server import (
-    Answer,
-    Asked,
+    Request,
+    Response,
     WebServer,
 )
 
@@ -61,31 +61,31 @@ class Server:
         self.body = body
         self.etag = etag
 
-    def __call__(self, asked: Asked) -> Answer:
+    def __call__(self, request: Request) -> Response:
         drop = self.breaks.pop(0) if self.breaks else None
         headers = {"ETag": self.etag} if self.etag else {}
-        if "range" not in asked.headers or asked.headers.get("if-range") != self.etag:
-            return Answer(body=self.body, headers=headers, drop_after=drop)
-        start = int(asked.headers["range"].removeprefix("bytes=").removesuffix("-"))
+        if "range" not in request.headers or request.headers.get("if-range") != self.etag:
+            return Response(body=self.body, headers=headers, drop_after=drop)
+        start = int(request.headers["range"].removeprefix("bytes=").removesuffix("-"))
         size = len(self.body)
         headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
-        return Answer(206, self.body[start:], headers, drop_after=drop)
+        return Response(206, self.body[start:], headers, drop_after=drop)
 
 
 def test_stream_has_name_size_and_digest(web: WebServer, opened: Open) -> None:
-    web.answer = Server()
+    web.respond = Server()
     with opened(f"{web.url}/model.pkl", digest=DIGEST) as stream:
         assert (stream.name, stream.size) == ("model.pkl", len(BODY))
         assert _read(stream) == BODY
         assert stream.digest == DIGEST
-    assert len(web.asked) == 1
+    assert len(web.requests) == 1
 
 
 def test_stream_resumes_after_each_interruption(web: WebServer, opened: Open, waits: list[float]) -> None:
     """Ten interruptions with progress exceed the attempts without progress, and are no error."""
-    web.answer = Server(*[100_000] * 10)
+    web.respond = Server(*[100_000] * 10)
     assert _read(opened(f"{web.url}/m", digest=DIGEST)) == BODY
-    assert [asked.headers.get("range") for asked in web.asked[:3]] == [
+    assert [request.headers.get("range") for request in web.requests[:3]] == [
         None,
         "bytes=100000-",
         "bytes=200000-",
@@ -94,12 +94,12 @@ def test_stream_resumes_after_each_interruption(web: WebServer, opened: Open, wa
 
 
 def test_file_of_a_server_without_ranges_is_reread_from_the_start(web: WebServer, opened: Open) -> None:
-    web.answer = Server(2_000_000, etag=None)
+    web.respond = Server(2_000_000, etag=None)
     assert _read(opened(f"{web.url}/m", digest=DIGEST)) == BODY
 
 
 def test_stream_can_be_opened_at_earlier_offsets(web: WebServer, opened: Open) -> None:
-    web.answer = Server()
+    web.respond = Server()
     stream = opened(f"{web.url}/m", digest=DIGEST)
     start = stream.open(0)
     next(start)
@@ -114,32 +114,32 @@ def test_stream_can_be_opened_at_earlier_offsets(web: WebServer, opened: Open) -
 def test_file_that_changes_is_an_error(web: WebServer, opened: Open, body: bytes) -> None:
     first = Server(2_000_000, etag=None)
     second = Server(body=body, etag=None)
-    web.answer = lambda asked: first(asked) if first.breaks else second(asked)
+    web.respond = lambda request: first(request) if first.breaks else second(request)
     stream = opened(f"{web.url}/m")
     with pytest.raises(SourceChangedError, match="m changed during its download"):
         _read(stream)
 
 
 def test_response_that_ends_early_is_an_error(web: WebServer, opened: Open) -> None:
-    web.answer = Server(*[0] * 4)
+    web.respond = Server(*[0] * 4)
     with pytest.raises(SourceUnavailableError):
         _read(opened(f"{web.url}/m"))
 
 
 def test_other_digest_is_an_error(web: WebServer, opened: Open) -> None:
-    web.answer = Server(body=b"other")
+    web.respond = Server(body=b"other")
     with pytest.raises(DigestMismatchError, match=f"not {DIGEST}"):
         _read(opened(f"{web.url}/m", digest=DIGEST))
 
 
 def test_file_beyond_the_limit_is_not_read(web: WebServer, opened: Open) -> None:
-    web.answer = Server()
+    web.respond = Server()
     with pytest.raises(SourceTooLargeError, match="more than the 1000 bytes"):
         opened(f"{web.url}/m", limit_bytes=1000)
 
 
 def test_archive_and_file_of_unknown_size_are_no_streams(web: WebServer, opened: Open) -> None:
-    web.answer = lambda _: Answer(body=BODY, chunked=True)
+    web.respond = lambda _: Response(body=BODY, chunked=True)
     assert opened(f"{web.url}/m") is None
     assert opened(f"{web.url}/m.zip", unpack=True) is None
 
@@ -159,7 +159,7 @@ def test_policy_applies_to_connections_of_the_source_only(
             BuildVariable.FETCH_ALLOWED_NETWORKS: "127.0.0.1/32",
         }
     )
-    web.answer = Server(1_500_000)
+    web.respond = Server(1_500_000)
     context = FetchContext(retry=retry, policy=policy)
     with open_stream(Source(url=f"{web.url}/m"), name="m", limit_bytes=2**30, context=context) as stream:
         chunks = stream.open(0)
@@ -167,7 +167,7 @@ def test_policy_applies_to_connections_of_the_source_only(
         with socket.create_server(("127.0.0.2", 0)) as server, socket.create_connection(server.getsockname()):
             pass
         assert sum(map(len, chunks)) == len(BODY) - len(first)
-        web.answer = lambda _: Answer(302, headers={"Location": "http://127.0.0.2:1/"})
+        web.respond = lambda _: Response(302, headers={"Location": "http://127.0.0.2:1/"})
         with pytest.raises(SourceDeniedError):
             _read(stream, 1)
 

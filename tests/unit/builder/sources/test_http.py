@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.support.web_server import (
-    Answer,
-    Asked,
+    Request,
+    Response,
     WebServer,
 )
 from tests.unit.builder.sources.fetcher import Fetcher
@@ -31,16 +31,16 @@ DIGEST = "sha256:" + hashlib.sha256(BODY).hexdigest()
 
 
 def test_file_is_fetched_with_its_query(web: WebServer, fetcher: Fetcher, tmp_path: Path) -> None:
-    web.answer = lambda _: Answer(body=BODY)
+    web.respond = lambda _: Response(body=BODY)
     fetched = fetcher(f"{web.url}/models/my%20model.pkl?sig=s3cret", digest=DIGEST)
     assert fetched == FetchedFile(tmp_path / "my model.pkl", "my model.pkl", len(BODY), DIGEST)
     assert fetched.path.read_bytes() == BODY
-    assert web.asked[0].path == "/models/my%20model.pkl?sig=s3cret"
+    assert web.requests[0].path == "/models/my%20model.pkl?sig=s3cret"
     assert fetcher.log == [f"my model.pkl: 1 MiB, {DIGEST}"]
 
 
 def test_url_without_a_file_name_gets_the_given_name(web: WebServer, fetcher: Fetcher) -> None:
-    web.answer = lambda _: Answer(body=b"x")
+    web.respond = lambda _: Response(body=b"x")
     assert fetcher(web.url).name == "named"
 
 
@@ -60,18 +60,18 @@ def test_url_without_a_file_name_gets_the_given_name(web: WebServer, fetcher: Fe
 def test_status_of_the_server_becomes_a_source_error(
     web: WebServer, fetcher: Fetcher, status: int, error: type[SourceError], tries: int
 ) -> None:
-    web.answer = lambda _: Answer(status)
+    web.respond = lambda _: Response(status)
     with pytest.raises(error, match=f"/model.pkl.* answers {status}") as failure:
         fetcher(f"{web.url}/model.pkl?sig=s3cret")
     assert "s3cret" not in str(failure.value) + "".join(fetcher.log)
-    assert len(web.asked) == tries
+    assert len(web.requests) == tries
 
 
 def test_overloaded_server_is_retried_after_its_retry_after(
     web: WebServer, fetcher: Fetcher, waits: list[float]
 ) -> None:
-    answers = iter([Answer(500), Answer(503, headers={"Retry-After": "5"}), Answer(body=BODY)])
-    web.answer = lambda _: next(answers)
+    answers = iter([Response(500), Response(503, headers={"Retry-After": "5"}), Response(body=BODY)])
+    web.respond = lambda _: next(answers)
     assert fetcher(f"{web.url}/m").digest == DIGEST
     assert waits == [0.5, 5.0]
     assert "trying again in 5 s" in fetcher.log[1]
@@ -91,20 +91,20 @@ class InterruptingServer:
         self.ranges = ranges
         self.answers: list[int] = []
 
-    def __call__(self, asked: Asked) -> Answer:
-        answer = self._answer(asked)
+    def __call__(self, request: Request) -> Response:
+        answer = self._respond(request)
         self.answers.append(answer.status)
         return answer
 
-    def _answer(self, asked: Asked) -> Answer:
+    def _respond(self, request: Request) -> Response:
         etag = self.etags.pop(0)
         headers = {"ETag": etag} if etag else {}
-        if not (self.ranges and "range" in asked.headers and asked.headers.get("if-range") == etag):
+        if not (self.ranges and "range" in request.headers and request.headers.get("if-range") == etag):
             drop = len(BODY) // 2 if self.etags else None
-            return Answer(body=BODY, headers=headers, drop_after=drop)
-        start = int(asked.headers["range"].removeprefix("bytes=").removesuffix("-"))
+            return Response(body=BODY, headers=headers, drop_after=drop)
+        start = int(request.headers["range"].removeprefix("bytes=").removesuffix("-"))
         headers["Content-Range"] = f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"
-        return Answer(206, BODY[start:], headers)
+        return Response(206, BODY[start:], headers)
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,9 @@ class InterruptingServer:
 def test_interrupted_download(
     web: WebServer, fetcher: Fetcher, server: InterruptingServer, sends_range: bool, answers: list[int]
 ) -> None:
-    web.answer = server
+    web.respond = server
     assert fetcher(f"{web.url}/m", digest=DIGEST).path.read_bytes() == BODY
-    first, second = (asked.headers.get("range") for asked in web.asked)
+    first, second = (request.headers.get("range") for request in web.requests)
     assert first is None
     assert second == (f"bytes={len(BODY) // 2}-" if sends_range else None)
     assert server.answers == answers
@@ -140,31 +140,31 @@ def test_interrupted_download(
 def test_wrong_range_restarts_the_download(web: WebServer, fetcher: Fetcher) -> None:
     answers = iter(
         [
-            Answer(body=BODY, headers={"ETag": '"a"'}, drop_after=1000),
-            Answer(206, BODY[5:], {"ETag": '"a"', "Content-Range": "bytes 5-9/10"}),
-            Answer(body=BODY),
+            Response(body=BODY, headers={"ETag": '"a"'}, drop_after=1000),
+            Response(206, BODY[5:], {"ETag": '"a"', "Content-Range": "bytes 5-9/10"}),
+            Response(body=BODY),
         ]
     )
-    web.answer = lambda _: next(answers)
+    web.respond = lambda _: next(answers)
     assert fetcher(f"{web.url}/m", digest=DIGEST).size == len(BODY)
 
 
 def test_download_that_never_progresses_fails(web: WebServer, fetcher: Fetcher) -> None:
-    web.answer = lambda _: Answer(body=BODY, drop_after=10)
+    web.respond = lambda _: Response(body=BODY, drop_after=10)
     with pytest.raises(SourceUnavailableError):
         fetcher(f"{web.url}/m")
-    assert len(web.asked) == 4
+    assert len(web.requests) == 4
 
 
 def test_other_digest_is_an_error(web: WebServer, fetcher: Fetcher) -> None:
-    web.answer = lambda _: Answer(body=b"other")
+    web.respond = lambda _: Response(body=b"other")
     with pytest.raises(DigestMismatchError, match=f"not {DIGEST}"):
         fetcher(f"{web.url}/m", digest=DIGEST)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": "", "Connection": "close"}])
 def test_file_beyond_the_limit_is_an_error(web: WebServer, fetcher: Fetcher, headers: dict[str, str]) -> None:
-    web.answer = lambda _: Answer(body=BODY, headers=headers)
+    web.respond = lambda _: Response(body=BODY, headers=headers)
     with pytest.raises(SourceTooLargeError, match="more than the 1000 bytes"):
         fetcher(f"{web.url}/m", limit_bytes=1000)
 
@@ -190,24 +190,24 @@ def test_credentials_are_not_sent_to_another_origin(
     value: str,
 ) -> None:
     moved = {
-        "/m": Answer(302, headers={"Location": "/n"}),
-        "/n": Answer(307, headers={"Location": other_web.url}),
+        "/m": Response(302, headers={"Location": "/n"}),
+        "/n": Response(307, headers={"Location": other_web.url}),
     }
-    web.answer = lambda asked: moved[asked.path]
-    other_web.answer = lambda _: Answer(body=b"x")
+    web.respond = lambda request: moved[request.path]
+    other_web.respond = lambda _: Response(body=b"x")
     assert fetcher(f"{web.url}/m", credentials=credentials).size == 1
-    assert [asked.headers.get(header) for asked in web.asked] == [value, value]
-    assert header not in other_web.asked[0].headers
+    assert [request.headers.get(header) for request in web.requests] == [value, value]
+    assert header not in other_web.requests[0].headers
 
 
 def test_user_of_the_url_is_not_sent_to_another_origin(
     web: WebServer, other_web: WebServer, fetcher: Fetcher
 ) -> None:
-    web.answer = lambda _: Answer(302, headers={"Location": f"{other_web.url}/x"})
+    web.respond = lambda _: Response(302, headers={"Location": f"{other_web.url}/x"})
     with pytest.raises(SourceNotFoundError) as failure:
         fetcher(f"http://me:s3cret@{web.address}/m")
-    assert web.asked[0].headers["authorization"] == BASIC
-    assert "authorization" not in other_web.asked[0].headers
+    assert web.requests[0].headers["authorization"] == BASIC
+    assert "authorization" not in other_web.requests[0].headers
     assert "s3cret" not in str(failure.value)
 
 
@@ -223,15 +223,15 @@ def test_unusable_credentials_are_invalid(fetcher: Fetcher, credentials: dict[st
 
 
 def test_redirects_are_limited(web: WebServer, fetcher: Fetcher) -> None:
-    web.answer = lambda _: Answer(302, headers={"Location": "/again"})
+    web.respond = lambda _: Response(302, headers={"Location": "/again"})
     with pytest.raises(SourceRefusedError, match="more than 5 times"):
         fetcher(f"{web.url}/m")
-    assert len(web.asked) == 6
+    assert len(web.requests) == 6
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "oci://r/x"])
 def test_redirect_to_another_scheme_is_an_error(web: WebServer, fetcher: Fetcher, target: str) -> None:
-    web.answer = lambda _: Answer(302, headers={"Location": target})
+    web.respond = lambda _: Response(302, headers={"Location": target})
     with pytest.raises(SourceRefusedError, match=r"not an http\(s\) url"):
         fetcher(f"{web.url}/m")
 

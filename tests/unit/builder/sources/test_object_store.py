@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from tests.support.web_server import (
-    Answer,
-    Asked,
+    Request,
+    Response,
     WebServer,
 )
 from tests.unit.builder.sources.fetcher import Fetcher, digest_of
@@ -28,38 +28,38 @@ def _s3(web: WebServer, **more: str) -> dict[str, object]:
 
 
 def test_s3_object_is_fetched_with_its_credentials(web: WebServer, fetcher: Fetcher) -> None:
-    web.answer = lambda _: Answer(body=b"12345", headers=S3_HEADERS)
+    web.respond = lambda _: Response(body=b"12345", headers=S3_HEADERS)
     fetched = fetcher(**_s3(web), digest=digest_of(b"12345"))
     assert (fetched.name, fetched.size) == ("model a.pkl", 5)
-    assert web.asked[0].path == "/bucket/folder/model%20a.pkl"
-    assert "me/" in web.asked[0].headers["authorization"]
+    assert web.requests[0].path == "/bucket/folder/model%20a.pkl"
+    assert "me/" in web.requests[0].headers["authorization"]
 
 
 def test_s3_request_without_a_secret_is_anonymous(web: WebServer, fetcher: Fetcher) -> None:
-    web.answer = lambda _: Answer(body=b"12345", headers=S3_HEADERS)
+    web.respond = lambda _: Response(body=b"12345", headers=S3_HEADERS)
     fetcher(url="s3://bucket/m", credentials={"AWS_ENDPOINT_URL": web.url})
-    assert "authorization" not in web.asked[0].headers
+    assert "authorization" not in web.requests[0].headers
 
 
 def test_azure_blob_is_fetched_with_its_sas_key(web: WebServer, fetcher: Fetcher) -> None:
-    web.answer = lambda _: Answer(body=b"12345", headers=S3_HEADERS)
+    web.respond = lambda _: Response(body=b"12345", headers=S3_HEADERS)
     credentials = {"AZURE_ENDPOINT": web.url, "AZURE_STORAGE_SAS_KEY": "sv=1&sig=s3cret"}
     url = "abfss://container@account.dfs.core.windows.net/deep/m.pkl"
     assert fetcher(url=url, credentials=credentials).name == "m.pkl"
-    assert web.asked[0].path.endswith("container/deep/m.pkl?sv=1&sig=s3cret")
+    assert web.requests[0].path.endswith("container/deep/m.pkl?sv=1&sig=s3cret")
 
 
 def test_interrupted_object_is_resumed(web: WebServer, fetcher: Fetcher) -> None:
     body = b"0123456789" * 1_000_000
 
-    def answer(asked: Asked) -> Answer:
-        if "range" not in asked.headers:
-            return Answer(body=body, headers=S3_HEADERS, drop_after=8_000_000)
-        start = int(asked.headers["range"].removeprefix("bytes=").partition("-")[0])
+    def answer(request: Request) -> Response:
+        if "range" not in request.headers:
+            return Response(body=body, headers=S3_HEADERS, drop_after=8_000_000)
+        start = int(request.headers["range"].removeprefix("bytes=").partition("-")[0])
         content_range = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"}
-        return Answer(206, body[start:], S3_HEADERS | content_range)
+        return Response(206, body[start:], S3_HEADERS | content_range)
 
-    web.answer = answer
+    web.respond = answer
     assert fetcher(**_s3(web)).digest == digest_of(body)
 
 
@@ -75,7 +75,7 @@ def test_interrupted_object_is_resumed(web: WebServer, fetcher: Fetcher) -> None
 def test_store_error_becomes_a_source_error(
     web: WebServer, fetcher: Fetcher, status: int, error: type[SourceError]
 ) -> None:
-    web.answer = lambda _: Answer(status)
+    web.respond = lambda _: Response(status)
     with pytest.raises(error, match=r"s3://bucket/folder/model%20a.pkl") as failure:
         fetcher(**_s3(web))
     assert "s3cret" not in str(failure.value)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 from tests.support.web_server import (
-    Answer,
-    Asked,
+    Request,
+    Response,
     WebServer,
 )
 from tests.unit.builder.sources.fetcher import Fetcher, digest_of
@@ -40,7 +40,9 @@ def _artifact(*layers: dict[str, object], **manifest: object) -> bytes:
 
 def _serve(web: WebServer, manifest: bytes, *blobs: bytes) -> None:
     paths = {"/v2/models/x/manifests/1": manifest} | {f"/v2/models/x/blobs/{digest_of(b)}": b for b in blobs}
-    web.answer = lambda asked: Answer(body=paths[asked.path]) if asked.path in paths else Answer(404)
+    web.respond = lambda request: (
+        Response(body=paths[request.path]) if request.path in paths else Response(404)
+    )
 
 
 def _oci(web: WebServer) -> str:
@@ -107,25 +109,25 @@ def test_unusable_artifact_is_an_error(
 def test_interrupted_blob_is_resumed(web: WebServer, fetcher: Fetcher) -> None:
     body = b"0123456789" * 100_000
     _serve(web, _artifact(_layer(body, "m")))
-    manifest = web.answer
+    manifest = web.respond
 
-    def answer(asked: Asked) -> Answer:
-        if "/blobs/" not in asked.path:
-            return manifest(asked)
-        if "range" not in asked.headers:
-            return Answer(body=body, drop_after=500_000)
-        start = int(asked.headers["range"].removeprefix("bytes=").partition("-")[0])
-        return Answer(206, body[start:], {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"})
+    def answer(request: Request) -> Response:
+        if "/blobs/" not in request.path:
+            return manifest(request)
+        if "range" not in request.headers:
+            return Response(body=body, drop_after=500_000)
+        start = int(request.headers["range"].removeprefix("bytes=").partition("-")[0])
+        return Response(206, body[start:], {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"})
 
-    web.answer = answer
+    web.respond = answer
     assert fetcher(url=_oci(web)).digest == digest_of(body)
-    assert len(web.asked) == 3
+    assert len(web.requests) == 3
 
 
 def test_blob_with_another_digest_is_an_error(web: WebServer, fetcher: Fetcher) -> None:
     _serve(web, _artifact(_layer(b"12345", "m")))
-    manifest = web.answer
-    web.answer = lambda asked: Answer(body=b"other") if "/blobs/" in asked.path else manifest(asked)
+    manifest = web.respond
+    web.respond = lambda request: Response(body=b"other") if "/blobs/" in request.path else manifest(request)
     with pytest.raises(DigestMismatchError):
         fetcher(url=_oci(web))
 
@@ -142,7 +144,7 @@ def test_blob_with_another_digest_is_an_error(web: WebServer, fetcher: Fetcher) 
 def test_registry_error_becomes_a_source_error(
     web: WebServer, fetcher: Fetcher, status: int, error: type[SourceError]
 ) -> None:
-    web.answer = lambda _: Answer(status)
+    web.respond = lambda _: Response(status)
     with pytest.raises(error):
         fetcher(url=_oci(web))
 
@@ -159,14 +161,14 @@ def test_credentials_are_sent_to_the_registry(
     web: WebServer, fetcher: Fetcher, credentials: dict[str, str]
 ) -> None:
     _serve(web, _artifact(_layer(b"1", "m")), b"1")
-    served = web.answer
+    served = web.respond
 
-    def answer(asked: Asked) -> Answer:
-        if asked.headers.get("authorization") in {"Basic bWU6czNjcmV0", "Bearer s3cret"}:
-            return served(asked)
-        return Answer(401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+    def answer(request: Request) -> Response:
+        if request.headers.get("authorization") in {"Basic bWU6czNjcmV0", "Bearer s3cret"}:
+            return served(request)
+        return Response(401, headers={"WWW-Authenticate": 'Basic realm="x"'})
 
-    web.answer = answer
+    web.respond = answer
     filled = {key: value.replace("ADDRESS", web.address) for key, value in credentials.items()}
     assert fetcher(url=_oci(web), credentials=filled).size == 1
     with pytest.raises(SourceForbiddenError):
