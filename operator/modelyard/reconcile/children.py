@@ -1,8 +1,8 @@
 """Children: created by POST, changed by merge patches, and left alone if they belong to another owner.
 
 A patch has only the fields that differ (JSON merge patch, RFC 7386). Server-side apply does not work after a
-POST: the fields of the POST stay owned by an `Update` entry of managedFields, so a later apply that omits a
-field does not remove it. An apply that omits `replicas`, to leave them to the autoscaler, after an apply that
+POST: an `Update` entry of managedFields still owns the fields of the POST. A later apply that omits a field
+therefore does not remove it. An apply that omits `replicas`, to leave them to the autoscaler, after an apply that
 had them would reset the Deployment to 1 replica.
 https://kubernetes.io/docs/reference/using-api/server-side-apply/#migration-between-client-side-and-server-side-apply
 """
@@ -42,8 +42,8 @@ async def create_or_patch(
 ) -> Json | None:
     """Create a child, or patch the fields that differ; return the live object if it was read, else None.
 
-    `build` returns the desired object. It must depend only on the owner's spec and on `inputs`, and is called
-    only if one of them changed or the child is out of sync: building unchanged children took half of the time
+    `build` returns the desired object. It must depend only on the owner's spec and on `inputs`. It is called
+    only if one of them changed or the child is out of sync. Building unchanged children took half of the time
     of a reconcile. The fields of `on_create` are added when the child is created, and never patched.
 
     Raises NameTaken if an object of another owner has the name. Raises Conflict while a child of a deleted

@@ -1,7 +1,7 @@
 """Readiness gate: an object is not Ready before its dependents follow its newest version.
 
 GitOps tools wait until every object of a change is Ready. Without the gate they would find all objects Ready
-right after a change: the Model has its new version, and the Service still reports success for the old one.
+right after a change. The Model has its new version, and the Service still reports success for the old one.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ async def test_retry_delay_doubles_up_to_a_bound(queue: WorkQueue) -> None:
 
 @pytest.mark.parametrize("seed", range(50))
 async def test_no_added_key_is_lost_and_none_is_in_work_twice_at_once(seed: int) -> None:
-    """A worker that starts after a key was added works on what was added."""
+    """Each addition of a key is followed by a run that starts after it."""
     rng = random.Random(seed)
     keys = [Key("Model", "default", name) for name in "abc"]
     queue = WorkQueue()

@@ -1,8 +1,8 @@
 """The operator's cache of the cluster, in memory: custom resources, revisions, children and build Jobs.
 
-Watches fill the cache, and each write stores its response, so that an older event that arrives later is
-ignored (client-go's informers compare resource versions in the same way). The cache is the only shared state
-of the process; only code on the event loop may touch it.
+Watches fill the cache, and each write stores its response. An older event that arrives later is ignored, by
+its resource version. The cache is the only shared state of the process; only code on the event loop may touch
+it.
 """
 
 from __future__ import annotations

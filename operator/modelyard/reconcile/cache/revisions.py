@@ -54,7 +54,7 @@ class RevisionCache:
         return key
 
     def get(self, key: Key, version: int) -> Revision | None:
-        """Return one version of an object, of whatever UID, None if it is not in the cluster."""
+        """Return one version of an object, None without it. Its owner may be a deleted object of that name."""
         return self._revisions.get(key, {}).get(version)
 
     def newest(self, key: Key) -> Revision | None:
