@@ -50,8 +50,8 @@ by("send").onclick = async () => {
     const request = {method: "POST", body: by("body").value}
     request.headers = {"Content-Type": "application/json", ...headers()}
     const answer = await fetch("score", request)
-    const words = await answer.text()
-    by("answer").textContent = `${answer.status}, ${Math.round(performance.now() - started)} ms\\n${words}`
+    const text = await answer.text()
+    by("answer").textContent = `${answer.status}, ${Math.round(performance.now() - started)} ms\\n${text}`
   } catch (error) { by("answer").textContent = String(error) }
 }
 load()

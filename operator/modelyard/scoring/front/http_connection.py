@@ -3,8 +3,7 @@
 Own code instead of uvicorn's. uvicorn gives each request a task and a chain of awaits, which costs two thirds
 of the throughput (docs/scoring.md). It also has no limits for slow clients, headers or refused bodies.
 
-A connection reads requests and answers them in order, one at a time. `ConnectionState` is the part of a request that
-it reads:
+A connection reads requests and answers them in order, one at a time. `ConnectionState` is the part that it reads:
 
     state     event                                                      next state
     --------  ---------------------------------------------------------  ----------
@@ -21,7 +20,7 @@ it reads:
     CLOSING   client closes, CLOSING_SECONDS pass, or too many bytes     (the transport closes)
 
     IDLE, HEAD, BODY   input goes to the parser
-    REFUSING           input is dropped: its meaning is lost
+    REFUSING           the transport does not read; input that still comes is dropped
     CLOSING            the write side is closed; input is dropped, and counted
 
 `Flow` is the flow control of the input: the transport reads in OPEN only.
@@ -29,6 +28,7 @@ it reads:
     flow       event                                                     next flow
     ---------  --------------------------------------------------------  ---------
     OPEN       more than PIPELINED_REQUESTS wait for their turn          FULL
+               the connection becomes REFUSING, earlier requests run     FULL
                a response that throttles is written, no request waits    THROTTLED
     FULL       few enough wait again                                     OPEN
                a response that throttles is written, no request waits    THROTTLED
@@ -295,6 +295,9 @@ class HttpConnection(asyncio.Protocol):
         if request not in self._requests:
             self._requests.append(request)
         self._advance()
+        if self._state is _REFUSING and self._flow is _OPEN:  # earlier requests still run
+            self._flow = _FULL
+            self._transport.pause_reading()
 
     # --- flow control
 
@@ -312,8 +315,9 @@ class HttpConnection(asyncio.Protocol):
             self._reopen()
 
     def _reopen(self) -> None:
-        """Read again if few enough requests wait."""
-        if len(self._requests) <= PIPELINED_REQUESTS and not self._transport.is_closing():
+        """Read again if few enough requests wait, and the input can be parsed."""
+        is_room = len(self._requests) <= PIPELINED_REQUESTS
+        if is_room and self._state is not _REFUSING and not self._transport.is_closing():
             self._flow = _OPEN
             self._transport.resume_reading()
 

@@ -181,11 +181,11 @@ def test_malformed_input_is_refused_after_earlier_responses_and_ends_the_connect
     application.answers_at_once = False
     connection.data_received(GET + b"\x16\x03\x01")
     connection.data_received(GET)
-    assert transport.written == b""
+    assert (transport.written, transport.reads) == (b"", False)
 
     connection.respond(application.dispatched[0], text_response(200, "ok"))
 
-    assert (transport.statuses, transport.end) == ([200, 400], "eof")
+    assert (transport.statuses, transport.end, transport.reads) == ([200, 400], "eof", True)
     assert application.released == 2
 
 
