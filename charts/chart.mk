@@ -1,6 +1,5 @@
 # The image and the chart: make image, make install, make uninstall.
 CHART_SCRIPTS := $(dir $(lastword $(MAKEFILE_LIST)))
-UV ?= uv
 
 .PHONY: image install uninstall chart-docs
 
