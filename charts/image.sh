@@ -26,7 +26,7 @@ hash=$({
 } | sha256sum | cut -c1-12)
 image=$REGISTRY_PUSH/modelyard/modelyard:$($UV version --short)-$hash
 
-# After the hash: settings of this machine do not change what the image is.
+# After the hash: the settings of this machine are no part of the image.
 mkdir "$CONTEXT/host"
 ca=$(host_ca_bundle)
 cat "${ca:-/dev/null}" >"$CONTEXT/host/ca.crt"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs the chart, or upgrades it, into the cluster of KUBECONFIG with the image that image.sh has pushed.
-# Arguments go to helm, such as --set workers=4. Environment, as `make cluster` writes it to .cluster/env:
+# Arguments such as --set workers=4 go to helm. Environment, as `make cluster` writes it to .cluster/env:
 #   REGISTRY_PUSH, REGISTRY_INTERNAL  the registry as the engine and nodes, and as pods see it
 #   REGISTRY_SCHEME                   http or https
 #   PYTHON_BASE_IMAGE                 base image of Python 3.11 for users' images; Docker Hub's by default
-# The namespace gets the Pod Security level `restricted`: all that the release runs keeps to it.
-# Builds get this machine's CA bundle and pip settings: what it needs to reach package indexes, they need too.
+# The namespace gets the Pod Security level `restricted`, which all pods of the release meet.
+# Builds get this machine's CA bundle and pip settings, since they need the same to reach package indexes.
 set -euo pipefail
 # shellcheck source=charts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -44,11 +44,11 @@ kubectl label namespace "$namespace" --overwrite pod-security.kubernetes.io/enfo
 apply secret generic build-pip --from-file=pip.conf=<(host_pip_conf)
 [ -z "$(host_ca_bundle)" ] || apply configmap build-ca --from-file=ca.crt="$(host_ca_bundle)"
 
-# One call at a time, so that what is pending now was interrupted: helm would refuse every later call.
+# With one call at a time, a pending release is one that was interrupted. helm would refuse every later call.
 exec 9>build/install.lock
 flock 9
 kubectl --namespace "$namespace" delete secret >/dev/null 2>&1 \
   --selector 'owner=helm,name=modelyard,status in (pending-install,pending-upgrade,pending-rollback)'
-# CRDs may be there from elsewhere, such as tests that apply them without the chart: the chart takes them over.
+# The chart takes over CRDs of another owner, such as those that tests apply without the chart.
 helm upgrade --install modelyard charts/modelyard --namespace "$namespace" --values <(values) \
   --take-ownership --force-conflicts --wait --timeout 5m "$@"

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Shared by image.sh and install.sh: the cluster they work for, and what of this machine's settings builds need.
+# Shared by image.sh and install.sh: the cluster, and the settings of this machine that builds need.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
-# What the caller has set counts; else the cluster of `make cluster`.
+# Without variables of the caller: the cluster of `make cluster`.
 if [ -z "${REGISTRY_PUSH:-}" ] && [ -e .cluster/env ]; then
   # shellcheck source=/dev/null
   . .cluster/env
@@ -25,7 +25,7 @@ need_variables() {
   done
 }
 
-# The CA bundle that this machine was told to use instead of its own, if any.
+# host_ca_bundle: the CA bundle that this machine uses in place of its own, if any
 host_ca_bundle() {
   local file
   for file in "${PIP_CERT:-}" "${SSL_CERT_FILE:-}"; do
@@ -36,7 +36,7 @@ host_ca_bundle() {
   done
 }
 
-# pip's settings on this machine as a pip.conf: those that mean the same elsewhere (no paths).
+# host_pip_conf: pip's settings on this machine as a pip.conf, without those that name paths
 host_pip_conf() {
   echo "[global]"
   PIP_DISABLE_PIP_VERSION_CHECK=1 python3 -m pip config list 2>/dev/null |

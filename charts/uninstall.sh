@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes away what install.sh has made. CRDs and the objects of users stay (crds.keep).
+# Removes the release and the namespace that install.sh has made. CRDs and the objects of users stay (crds.keep).
 set -euo pipefail
 # shellcheck source=charts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

@@ -1,4 +1,4 @@
-"""`make chart-docs`: the README's table of values, from the `# --` comments of values.yaml."""
+"""Write the table of values in the chart's README from the `# --` comments of values.yaml (`make chart-docs`)."""
 
 from __future__ import annotations
 

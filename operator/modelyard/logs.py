@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, or plain text for a terminal."""
+"""Structured logs: one JSON object on each line, or plain text for a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 
 def configure(level: str, form: str) -> None:
-    """Send all logs to stderr at `level`; `form` is json or text."""
+    """Send all log records of `level` and above to stderr, in the form json or text."""
     handler = logging.StreamHandler(sys.stderr)
     plain = "%(asctime)s %(levelname)s %(name)s %(message)s"
     handler.setFormatter(
@@ -18,8 +18,8 @@ def configure(level: str, form: str) -> None:
         else logging.Formatter(plain)
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Each object that comes or goes would be a line of the framework's.
+    # kopf logs a line for each object that appears or disappears.
     logging.getLogger("kopf").setLevel(logging.WARNING)
-    # And each probe of the kubelet, and each request to the registry.
+    # These log a line for each probe of the kubelet, and for each request to the registry.
     for name in ("aiohttp.access", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
