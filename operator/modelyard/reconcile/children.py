@@ -2,7 +2,7 @@
 
 A patch has only the fields that differ (JSON merge patch, RFC 7386). Server-side apply does not work after a
 POST: an `Update` entry of managedFields still owns the fields of the POST. A later apply that omits a field
-therefore does not remove it. An apply that omits `replicas`, to leave them to the autoscaler, after an apply that
+therefore does not remove it. An apply that omits `replicas`, to leave them to the autoscaler, after one that
 had them would reset the Deployment to 1 replica.
 https://kubernetes.io/docs/reference/using-api/server-side-apply/#migration-between-client-side-and-server-side-apply
 """

@@ -1,9 +1,8 @@
 """Versions: each change of an object's content is recorded once, as an immutable ControllerRevision.
 
 While a version is the newest, the object's status has the state of its operation. Later the annotations of
-the ControllerRevision have the final state. For a Model, Manifest or Image they are written when the operation
-ends. For a Service they are written when the next version supersedes it, so a new Service costs one write
-less.
+the ControllerRevision have the final state. For a Model, Manifest or Image it is written when the operation
+ends. For a Service it is written when the next version supersedes it, so a new Service costs one write less.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class RevisionCache:
         return key
 
     def get(self, key: Key, version: int) -> Revision | None:
-        """Return one version of an object, None without it. Its owner may be a deleted object of that name."""
+        """Return one version of an object, else None. Its owner may be a deleted object of that name."""
         return self._revisions.get(key, {}).get(version)
 
     def newest(self, key: Key) -> Revision | None:
