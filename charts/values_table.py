@@ -1,4 +1,4 @@
-"""Write the table of values in the chart's README from the `# --` comments of values.yaml (`make chart-docs`)."""
+"""Write the table of values in the README of the chart from the `# --` comments of values.yaml."""
 
 from __future__ import annotations
 
