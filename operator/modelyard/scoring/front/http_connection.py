@@ -3,7 +3,7 @@
 Own code instead of uvicorn's. uvicorn gives each request a task and a chain of awaits, which costs two thirds
 of the throughput (docs/scoring.md). It also has no limits for slow clients, headers or refused bodies.
 
-A connection reads requests and answers them in order, one at a time. `ConnectionState` is the part that it reads:
+A connection reads requests and answers them in order, one at a time. `ConnectionState` is the part it reads:
 
     state     event                                                      next state
     --------  ---------------------------------------------------------  ----------
