@@ -15,7 +15,8 @@ from typing import Final, Self, TypeVar
 
 T = TypeVar("T")
 
-_MAX_RUNNING: Final = 4  # two uploads saturate most networks, more than four only wait for each other
+MAX_RUNNING: Final = 4
+"""Tasks that run at the same time. Two uploads saturate most networks: more tasks only wait for each other."""
 _CANCEL_SECONDS: Final = 5.0
 """Time that tasks get to cancel their uploads in the registry, well within the grace period of a pod."""
 
@@ -34,7 +35,7 @@ class TaskGroup:
     def __init__(self) -> None:
         self._futures: list[Future[object]] = []
         self._exited = threading.Event()
-        self._slots = threading.Semaphore(_MAX_RUNNING)
+        self._slots = threading.Semaphore(MAX_RUNNING)
 
     def __enter__(self) -> Self:
         return self

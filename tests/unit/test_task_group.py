@@ -8,6 +8,7 @@ from concurrent.futures import Future
 import pytest
 
 from modelyard.task_group import (
+    MAX_RUNNING,
     TaskCancelledError,
     TaskGroup,
 )
@@ -50,12 +51,19 @@ def test_running_task_is_cancelled_when_the_group_exits() -> None:
 
 
 def test_waiting_task_does_not_start_after_the_group_exits() -> None:
-    release, cancelled = threading.Event(), threading.Event()
+    running, cancelled = threading.Semaphore(0), threading.Event()
+
+    def work() -> None:
+        running.release()
+        while True:
+            tasks.check()
+
     with pytest.raises(KeyboardInterrupt), TaskGroup() as tasks:
-        for _ in range(10):
-            tasks.start(lambda: release.wait(10))
-        late = tasks.start(lambda: None, on_cancel=cancelled.set)
-        threading.Timer(0.01, release.set).start()
+        for _ in range(MAX_RUNNING):
+            tasks.start(work)
+        for _ in range(MAX_RUNNING):
+            assert running.acquire(timeout=10)
+        waiting = tasks.start(lambda: None, on_cancel=cancelled.set)
         raise KeyboardInterrupt
-    assert isinstance(late.exception(0), TaskCancelledError)
+    assert isinstance(waiting.exception(0), TaskCancelledError)
     assert cancelled.is_set()

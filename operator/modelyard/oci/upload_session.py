@@ -40,6 +40,8 @@ _RANGE: Final = re.compile(r"(?:bytes=)?0-(\d+)")
 class SessionLostError(RegistryError):
     """The registry no longer has the upload, or has other bytes of it than the client sent."""
 
+    code = "RegistryUnavailable"
+
 
 class UploadSession:
     """A context manager for one upload. On exit, it cancels an upload that is not committed."""
