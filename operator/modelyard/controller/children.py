@@ -89,7 +89,7 @@ class ChildWatches:
         seconds: dict[str, int] = {}
         for reflector in self.reflectors:
             name = reflector.resource.qualified
-            seconds[name] = max(round(reflector.silence), seconds.get(name, 0))
+            seconds[name] = max(round(reflector.seconds_since_event), seconds.get(name, 0))
         return seconds
 
     def on_child(self, resource: ApiResource, body: Json, deleted: bool) -> None:

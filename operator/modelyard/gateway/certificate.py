@@ -29,7 +29,7 @@ async def renew(
         try:
             current = _read(certificate, key)
             if current != loaded:
-                # Load into a new context first: files that do not match would leave the old one without a key.
+                # Load into a new context first: files that do not match would leave the old one keyless.
                 ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
                 context.load_cert_chain(certificate, key)
                 loaded = current

@@ -1,1 +1,1 @@
-"""The Kubernetes API as the operator needs it: few calls, raw JSON, bounded time and retries."""
+"""A small client of the Kubernetes API: raw JSON, bounded time and retries. It knows no kind of Modelyard."""

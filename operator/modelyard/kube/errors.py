@@ -1,14 +1,14 @@
-"""What the API server can answer besides what was asked for.
+"""Errors of the API server's responses.
 
 KubeError
 ├── NotFound        404
 ├── AlreadyExists   409 on a create
-├── Conflict        409 on a change
-├── Refused         400, 401, 403, 405, 413, 422: the same request will be refused again
-│   ├── Denied      401, 403 of RBAC: perhaps not, a moment after the API server's start
-│   └── Terminating 403: the namespace is being deleted, with all that is in it
-├── Gone            410: the watch's resourceVersion has expired
-└── Unavailable     429, 5xx, no connection, no answer in time: worth another try
+├── Conflict        409 on an update
+├── Rejected        400, 401, 403, 405, 413, 422: the same request will be rejected again
+│   ├── Forbidden   401, and 403 of RBAC: may pass soon after the start of the API server
+│   └── NamespaceTerminating  403: the namespace and everything in it is being deleted
+├── Gone            410: the resourceVersion or the continue token has expired
+└── Unavailable     429, 5xx, no connection, no response in time: the same request may succeed later
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-_TERMINATING: Final = "NamespaceTerminating"  # a cause: k8s.io/api/core/v1, NamespaceTerminatingCause
+_TERMINATING: Final = (
+    "NamespaceTerminating"  # cause of a Status: k8s.io/api/core/v1, NamespaceTerminatingCause
+)
 _RBAC: Final = re.compile(r'is forbidden: User ".*" cannot ')
 
 
 class KubeError(Exception):
-    """An answer of the API server that is not success; `reason` is metav1.Status's."""
+    """An error response of the API server. `reason` and `body` are those of its metav1.Status.
+
+    `status` is the HTTP status, 0 without a response; `retry_after` is in seconds.
+    """
 
     def __init__(
         self,
@@ -37,7 +42,7 @@ class KubeError(Exception):
         self.status = status
         self.reason = reason
         self.retry_after = retry_after
-        self.body = body or {}  # the whole metav1.Status
+        self.body = body or {}
 
 
 class NotFound(KubeError):
@@ -45,53 +50,53 @@ class NotFound(KubeError):
 
 
 class AlreadyExists(KubeError):
-    """An object of that name exists."""
+    """An object of the same name exists."""
 
 
 class Conflict(KubeError):
-    """The object changed in between."""
+    """The object has changed since it was read."""
 
 
 class Rejected(KubeError):
-    """The request is not allowed or not valid."""
+    """The request is not valid or not allowed."""
 
 
 class Forbidden(Rejected):
-    """RBAC says no; an API server that has just started does so too, until it has read the rules."""
+    """RBAC denies the request. A starting API server denies all requests until it has read the rules."""
 
 
 class NamespaceTerminating(Rejected):
-    """Nothing can be created in a namespace that is being deleted."""
+    """The namespace is being deleted, so no object can be created in it."""
 
 
 class Gone(KubeError):
-    """The resourceVersion is too old to watch from."""
+    """The resourceVersion of a watch, or the continue token of a list, has expired."""
 
 
 class Unavailable(KubeError):
-    """The API server did not answer, or asked to come back later."""
+    """The API server did not respond, or cannot handle the request now."""
 
 
 def from_status(status: int, body: dict[str, Any], retry_after: float | None) -> KubeError:
-    """The error of an HTTP status and a metav1.Status body."""
+    """Return the error of an HTTP status and a metav1.Status."""
     reason = str(body.get("reason", ""))
     message = str(body.get("message", "")) or f"the API server answered {status}"
-    chosen: type[KubeError]
+    error_class: type[KubeError]
     if status == 404:
-        chosen = NotFound
+        error_class = NotFound
     elif status == 409:
-        chosen = AlreadyExists if reason == "AlreadyExists" else Conflict
+        error_class = AlreadyExists if reason == "AlreadyExists" else Conflict
     elif status == 410:
-        chosen = Gone
+        error_class = Gone
     elif status == 429 or status >= 500:
-        chosen = Unavailable
+        error_class = Unavailable
     elif status == 403 and _TERMINATING in _causes(body):
-        chosen = NamespaceTerminating
+        error_class = NamespaceTerminating
     elif status == 401 or (status == 403 and _RBAC.search(message)):
-        chosen = Forbidden
+        error_class = Forbidden
     else:
-        chosen = Rejected
-    return chosen(message, status=status, reason=reason, retry_after=retry_after, body=body)
+        error_class = Rejected
+    return error_class(message, status=status, reason=reason, retry_after=retry_after, body=body)
 
 
 def _causes(body: dict[str, Any]) -> set[str]:

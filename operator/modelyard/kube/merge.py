@@ -1,4 +1,4 @@
-"""What has to change so that a live object says what is wanted: pure functions over JSON."""
+"""Comparison of live and desired objects, and merge patches: pure functions over JSON."""
 
 from __future__ import annotations
 
@@ -11,55 +11,58 @@ from modelyard.kube.quantity import parse_quantity
 from modelyard.kube.types import Json
 
 
-def fingerprint(wanted: Json) -> str:
-    """A short hash of a wanted object, kept on the child: equal hashes need no comparison."""
-    return hashlib.sha256(orjson.dumps(wanted, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+def fingerprint(desired: Json) -> str:
+    """Return a short hash of a desired object. The child stores it: equal hashes need no comparison."""
+    return hashlib.sha256(orjson.dumps(desired, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
-def covers(live: Any, wanted: Any) -> bool:
-    """Whether a live value says all that is wanted; what the API server or others added does not count."""
-    if isinstance(wanted, dict):
-        return isinstance(live, dict) and all(covers(live.get(key), value) for key, value in wanted.items())
-    if isinstance(wanted, list):
-        if not wanted and live is None:
-            return True  # the API server leaves out lists that are empty
+def covers(live: Any, desired: Any) -> bool:
+    """Return whether a live value has all of a desired value; fields that others added do not count."""
+    if isinstance(desired, dict):
+        return isinstance(live, dict) and all(covers(live.get(key), value) for key, value in desired.items())
+    if isinstance(desired, list):
+        if not desired and live is None:
+            return True  # the API server omits empty lists
         return (
             isinstance(live, list)
-            and len(live) == len(wanted)
-            and all(covers(have, want) for have, want in zip(live, wanted, strict=True))
+            and len(live) == len(desired)
+            and all(covers(current, value) for current, value in zip(live, desired, strict=True))
         )
-    return bool(live == wanted) or _same_quantity(live, wanted)
+    return bool(live == desired) or _same_quantity(live, desired)
 
 
-def _same_quantity(live: Any, wanted: Any) -> bool:
+def _same_quantity(live: Any, desired: Any) -> bool:
     # The API server writes quantities in its own canonical form: 0.1 becomes 100m.
-    if not isinstance(live, str) or not isinstance(wanted, str | int) or isinstance(wanted, bool):
+    if not isinstance(live, str) or not isinstance(desired, str | int) or isinstance(desired, bool):
         return False
-    quantity = parse_quantity(wanted)
+    quantity = parse_quantity(desired)
     return quantity is not None and quantity == parse_quantity(live)
 
 
-def changes(live: Json, wanted: Json) -> Json:
-    """The merge patch (RFC 7386) that makes `live` cover `wanted`; empty when it does. Lists go whole."""
+def changes(live: Json, desired: Json) -> Json:
+    """Return the merge patch (RFC 7386) that makes `live` cover `desired`, empty if it does already.
+
+    A list is replaced as a whole.
+    """
     patch: Json = {}
-    for key, want in wanted.items():
-        have = live.get(key)
-        if isinstance(want, dict) and isinstance(have, dict):
-            if nested := changes(have, want):
+    for key, value in desired.items():
+        current = live.get(key)
+        if isinstance(value, dict) and isinstance(current, dict):
+            if nested := changes(current, value):
                 patch[key] = nested
-        elif not covers(have, want):
-            patch[key] = want
+        elif not covers(current, value):
+            patch[key] = value
     return patch
 
 
 def replacement(old: Json, new: Json) -> Json:
-    """The merge patch that turns `old` into exactly `new`; empty when they are equal."""
+    """Return the merge patch (RFC 7386) that turns `old` into exactly `new`, empty if they are equal."""
     patch: Json = {key: None for key in old if key not in new}
     for key, value in new.items():
-        have = old.get(key)
-        if isinstance(value, dict) and isinstance(have, dict):
-            if nested := replacement(have, value):
+        current = old.get(key)
+        if isinstance(value, dict) and isinstance(current, dict):
+            if nested := replacement(current, value):
                 patch[key] = nested
-        elif key not in old or have != value:
+        elif key not in old or current != value:
             patch[key] = value
     return patch

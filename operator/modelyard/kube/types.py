@@ -1,4 +1,4 @@
-"""The resources the operator touches, and where the API server keeps them."""
+"""Resources of the Kubernetes API and their URL paths."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class ApiResource:
-    """A resource of the API server."""
+    """A resource of the Kubernetes API."""
 
     api_version: str
     kind: str
     plural: str
 
     def path(self, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
-        """The URL path of a collection, an object or its subresource."""
+        """Return the URL path of a collection, an object or a subresource."""
         root = "/apis/" if "/" in self.api_version else "/api/"
         scope = f"/namespaces/{namespace}" if namespace else ""
         tail = "".join(f"/{part}" for part in (name, subresource) if part)
@@ -26,7 +26,7 @@ class ApiResource:
 
     @cached_property
     def qualified(self) -> str:
-        """plural.group, or plural in the core group: `services` alone would be two kinds."""
+        """Return plural.group, or plural in the core group. `services` alone would mean two resources."""
         group, slash, _ = self.api_version.partition("/")
         return f"{self.plural}.{group}" if slash else self.plural
 

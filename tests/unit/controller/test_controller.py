@@ -35,7 +35,7 @@ from modelyard.settings import OperatorSettings
 def silent(controller: Controller, plural: str, seconds: float) -> None:
     """One watch of a resource has not been heard for a while."""
     watch = next(r for r in controller.children.reflectors if r.resource.plural == plural)
-    watch.last_contact -= seconds
+    watch.last_event -= seconds
 
 
 # health

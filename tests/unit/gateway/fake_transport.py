@@ -1,7 +1,7 @@
 """The HTTP interface of the API server in memory, below the real Kubernetes client.
 
 FakeApiServer stands for the client in the operator's tests, where the schedule of calls is simulated. The
-gateway's tests need the requests that the client sends: tokens, paths, status codes, Retry-After. So this fake
+gateway's tests need the client's requests: tokens, paths, status codes, Retry-After. So this fake
 has no objects of its own: it converts requests into calls of a FakeApiServer.
 """
 

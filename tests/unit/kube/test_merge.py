@@ -30,33 +30,33 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(request.param)
 
 
-def test_a_replacement_makes_one_the_other(rng: random.Random) -> None:
+def test_replacement_turns_the_old_object_into_the_new(rng: random.Random) -> None:
     old, new = document(rng), document(rng)
-    kept = copy.deepcopy((old, new))
+    copies = copy.deepcopy((old, new))
     assert merge_patch(old, replacement(old, new)) == new
     assert replacement(new, copy.deepcopy(new)) == {}
-    assert (old, new) == kept
+    assert (old, new) == copies
 
 
-def test_changes_make_the_live_object_cover_what_is_wanted(rng: random.Random) -> None:
-    live, wanted = document(rng), document(rng)
-    patch = changes(live, wanted)
+def test_changes_make_the_live_object_cover_the_desired_one(rng: random.Random) -> None:
+    live, desired = document(rng), document(rng)
+    patch = changes(live, desired)
     patched = merge_patch(live, patch)
-    assert covers(patched, wanted)
-    assert changes(patched, wanted) == {}
-    assert (patch == {}) == covers(live, wanted)
+    assert covers(patched, desired)
+    assert changes(patched, desired) == {}
+    assert (patch == {}) == covers(live, desired)
     assert live.keys() <= patched.keys()
 
 
-def test_what_others_add_is_covered_and_kept(rng: random.Random) -> None:
-    wanted = document(rng)
-    live = merge_patch(wanted, {"added": 1})
-    assert covers(live, wanted)
-    assert merge_patch(live, changes(live, wanted)) == live
+def test_fields_of_others_are_covered_and_preserved(rng: random.Random) -> None:
+    desired = document(rng)
+    live = merge_patch(desired, {"added": 1})
+    assert covers(live, desired)
+    assert merge_patch(live, changes(live, desired)) == live
 
 
 @pytest.mark.parametrize(
-    ("live", "wanted", "covered"),
+    ("live", "desired", "covered"),
     [
         ("100m", "0.1", True),
         ("1", 1, True),
@@ -76,13 +76,13 @@ def test_what_others_add_is_covered_and_kept(rng: random.Random) -> None:
         ("a", {"a": 1}, False),
     ],
 )
-def test_covers(live: Any, wanted: Any, covered: bool) -> None:
-    assert covers(live, wanted) is covered
-    assert (changes({"x": live}, {"x": wanted}) == {}) is covered
+def test_live_value_covers_the_desired_one(live: Any, desired: Any, covered: bool) -> None:
+    assert covers(live, desired) is covered
+    assert (changes({"x": live}, {"x": desired}) == {}) is covered
 
 
 @pytest.mark.parametrize(
-    ("live", "wanted", "patch"),
+    ("live", "desired", "patch"),
     [
         ({}, {"a": {"b": 1}}, {"a": {"b": 1}}),
         ({"a": {"c": 1}}, {"a": {"b": 1}}, {"a": {"b": 1}}),
@@ -90,11 +90,11 @@ def test_covers(live: Any, wanted: Any, covered: bool) -> None:
         ({"a": 1, "b": 1}, {"a": 1}, {}),
     ],
 )
-def test_changes_are_as_small_as_lists_allow(live: Any, wanted: Any, patch: Any) -> None:
-    assert changes(live, wanted) == patch
+def test_changes_replace_whole_lists_and_single_fields(live: Any, desired: Any, patch: Any) -> None:
+    assert changes(live, desired) == patch
 
 
-def test_a_fingerprint_follows_content_not_order() -> None:
+def test_fingerprint_depends_on_content_not_on_order() -> None:
     assert fingerprint({"a": 1, "b": [1]}) == fingerprint({"b": [1], "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": "1"})
     assert fingerprint({"a": 1}) == "015abd7f5cc57a2d"

@@ -1,4 +1,4 @@
-"""A watch that stays alive: news, what went while it was away, an API server that is down."""
+"""A watch that stays alive: changes, deletions while it was away, an API server that is down."""
 
 from __future__ import annotations
 
@@ -21,54 +21,52 @@ LABELS = {"of": "us"}
 
 
 class Watched:
-    """A reflector of Secrets and what it told."""
+    """A reflector of Secrets, and the changes that it emitted."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.cluster = FakeApiServer(Clock())
-        self.told: list[tuple[str, bool]] = []
+        self.emitted: list[tuple[str, bool]] = []
         self.bodies: list[Json] = []
         self.seconds = 0.0
         self.waits: list[float] = []
         self.reflector = Reflector(
             self.cluster,
             SECRETS,
-            self._hear,
+            self._handle,
             selector="of=us",
             metadata_only=True,
             monotonic=lambda: self.seconds,
+            sleep=self._wait,
         )
-        self._sleep = asyncio.sleep
-        monkeypatch.setattr("modelyard.kube.reflector.asyncio.sleep", self._wait)
 
-    def _hear(self, _: ApiResource, body: Json, deleted: bool) -> None:
-        self.told.append((body["metadata"]["name"], deleted))
+    def _handle(self, _: ApiResource, body: Json, deleted: bool) -> None:
+        self.emitted.append((body["metadata"]["name"], deleted))
         self.bodies.append(body)
 
     async def _wait(self, seconds: float) -> None:
-        if seconds:
-            self.waits.append(seconds)
-        await self._sleep(0)
+        self.waits.append(seconds)
+        await asyncio.sleep(0)
 
     def put(self, name: str, **labels: str) -> None:
         body = {"metadata": {"name": name, "labels": labels or LABELS}, "data": {"key": "secret"}}
         self.cluster.put(SECRETS, "default", body)
 
-    async def rest(self) -> list[tuple[str, bool]]:
-        """What was told since the last time."""
+    async def settle(self) -> list[tuple[str, bool]]:
+        """Return the changes emitted since the last call."""
         for _ in range(60):
-            await self._sleep(0)
-        told, self.told = self.told, []
-        return told
+            await asyncio.sleep(0)
+        emitted, self.emitted = self.emitted, []
+        return emitted
 
 
 @pytest.fixture
-async def watched(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watched]:
-    watched = Watched(monkeypatch)
+async def watched() -> AsyncIterator[Watched]:
+    watched = Watched()
     watched.put("a")
     watched.put("b")
     task = asyncio.create_task(watched.reflector.run())
     await asyncio.wait_for(watched.reflector.synced.wait(), 5)
-    assert await watched.rest() == [("a", False), ("b", False)]
+    assert await watched.settle() == [("a", False), ("b", False)]
     yield watched
     assert not task.done()
     task.cancel()
@@ -85,49 +83,49 @@ def failing(*errors: Exception, verb: str = "watch") -> Callable[[int, Call], No
     return fault
 
 
-async def test_changes_are_told_and_only_metadata_is_seen(watched: Watched) -> None:
+async def test_reflector_emits_changes_with_metadata_only(watched: Watched) -> None:
     watched.put("c")
     watched.put("foreign", of="others")
     watched.cluster.remove(SECRETS, "default", "a")
-    assert await watched.rest() == [("c", False), ("a", True)]
+    assert await watched.settle() == [("c", False), ("a", True)]
     assert all("data" not in body for body in watched.bodies)
 
 
-async def test_a_watch_that_ends_goes_on_where_it_was(watched: Watched) -> None:
+async def test_ended_watch_continues_after_its_last_event(watched: Watched) -> None:
     watched.cluster.hang_up()
     watched.put("c")
-    assert await watched.rest() == [("c", False)]
+    assert await watched.settle() == [("c", False)]
     assert [call.verb for call in watched.cluster.calls] == ["list", "watch", "watch"]
 
 
-async def test_an_expired_version_is_listed_again_and_what_went_is_told(watched: Watched) -> None:
+async def test_expired_version_is_listed_again_with_deletions(watched: Watched) -> None:
     watched.cluster.hang_up()
     watched.cluster.remove(SECRETS, "default", "a")
     watched.put("c")
     watched.cluster.compact()
-    assert await watched.rest() == [("b", False), ("c", False), ("a", True)]
+    assert await watched.settle() == [("b", False), ("c", False), ("a", True)]
     watched.put("d")
-    assert await watched.rest() == [("d", False)]
+    assert await watched.settle() == [("d", False)]
 
 
 @pytest.mark.parametrize("error", [Unavailable("down"), Rejected("no right to watch")], ids=repr)
-async def test_while_it_fails_it_waits_longer_each_time(watched: Watched, error: Exception) -> None:
+async def test_waits_grow_while_the_watch_fails(watched: Watched, error: Exception) -> None:
     watched.cluster.fault = failing(*[error] * 9)
     watched.cluster.hang_up()
     watched.put("c")
-    assert await watched.rest() == [("c", False)]
+    assert await watched.settle() == [("c", False)]
     bounds = [min(0.5 * 2**n, 30) for n in range(9)]
     assert len(watched.waits) == 9
     assert all(bound / 2 <= wait <= bound for wait, bound in zip(watched.waits, bounds, strict=True))
 
 
-async def test_a_watch_that_breaks_after_it_worked_waits_as_for_a_first_failure(
+async def test_watch_that_breaks_after_an_event_waits_as_after_a_first_failure(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = watched.cluster.watch
 
-    async def breaks(*given: Any, **named: Any) -> AsyncIterator[Json]:
-        async for event in plain(*given, **named):
+    async def breaks(*args: Any, **options: Any) -> AsyncIterator[Json]:
+        async for event in plain(*args, **options):
             yield event
             raise Unavailable("connection reset")
 
@@ -136,37 +134,37 @@ async def test_a_watch_that_breaks_after_it_worked_waits_as_for_a_first_failure(
     for number in range(4):
         watched.seconds += 60
         watched.put(f"c{number}")
-        await watched.rest()
+        await watched.settle()
     assert len(watched.waits) == 4
     assert max(watched.waits) <= 0.5
 
 
-async def test_after_a_failed_list_it_lists_again(watched: Watched) -> None:
+async def test_failed_list_is_repeated(watched: Watched) -> None:
     watched.cluster.fault = failing(Unavailable("down"), verb="list")
     watched.cluster.compact()
     watched.put("c")
     watched.cluster.compact()
     watched.cluster.hang_up()
-    assert ("c", False) in await watched.rest()
+    assert ("c", False) in await watched.settle()
     assert len(watched.waits) == 1
 
 
-async def test_a_version_that_expires_while_watching(watched: Watched) -> None:
+async def test_version_that_expires_during_a_watch_is_listed_again(watched: Watched) -> None:
     watched.cluster.fault = failing(Gone("too old"))
     watched.cluster.hang_up()
     watched.put("c")
-    assert ("c", False) in await watched.rest()
+    assert ("c", False) in await watched.settle()
     assert watched.waits == []
 
 
-async def test_silence_is_counted_from_the_last_word(watched: Watched) -> None:
+async def test_seconds_since_event_count_from_the_last_event(watched: Watched) -> None:
     watched.seconds = 100
-    assert watched.reflector.silence == 100
+    assert watched.reflector.seconds_since_event == 100
     watched.put("c")
-    await watched.rest()
-    assert watched.reflector.silence == 0
+    await watched.settle()
+    assert watched.reflector.seconds_since_event == 0
     watched.seconds = 150
     watched.cluster.fault = failing(*[Unavailable("down")] * 3)
     watched.cluster.hang_up()
-    await watched.rest()
-    assert watched.reflector.silence == 0
+    await watched.settle()
+    assert watched.reflector.seconds_since_event == 0
