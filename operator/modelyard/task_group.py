@@ -16,7 +16,7 @@ from typing import Final, Self, TypeVar
 T = TypeVar("T")
 
 MAX_RUNNING: Final = 4
-"""Tasks that run at the same time. Two uploads saturate most networks: more tasks only wait for each other."""
+"""Tasks that run at the same time. Two uploads saturate most networks, so more tasks would only wait."""
 _CANCEL_SECONDS: Final = 5.0
 """Time that tasks get to cancel their uploads in the registry, well within the grace period of a pod."""
 
