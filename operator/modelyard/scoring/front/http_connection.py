@@ -28,10 +28,10 @@ A connection reads requests and answers them in order, one at a time. `Connectio
     flow       event                                                     next flow
     ---------  --------------------------------------------------------  ---------
     OPEN       more than PIPELINED_REQUESTS wait for their turn          FULL
-               the connection becomes REFUSING, earlier requests run     FULL
-               a response that throttles is written, no request waits    THROTTLED
+               input is refused while earlier requests run               FULL
+               a throttling response, and no request waits               THROTTLED
     FULL       few enough wait again                                     OPEN
-               a response that throttles is written, no request waits    THROTTLED
+               a throttling response, and no request waits               THROTTLED
     THROTTLED  the application calls resume_reading()                    OPEN
     any        the connection becomes CLOSING                            OPEN
 """
