@@ -57,6 +57,10 @@ Memory = Annotated[
 ]
 
 
+Replicas = Annotated[int, Field(ge=0, le=10000), INTEGER]
+ConcurrentRequests = Annotated[int, Field(ge=1, le=10000), INTEGER]
+
+
 class AutoScaler(ApiType):
     """Settings of the HorizontalPodAutoscaler of a Service."""
 
@@ -155,14 +159,14 @@ class ServiceSpec(ApiType):
     """Image to serve: `name` follows the newest built version, `name:version` pins one version."""
     compute_resource: ComputeResource | None = None
     """Accepted for clients of the 2017 API and ignored: the Service runs in this cluster."""
-    num_replicas: Annotated[int, Field(ge=0, le=10000), INTEGER] | None = None
+    num_replicas: Replicas | None = None
     """Fixed number of replicas; 0 runs no replica. If numReplicas is not set, the autoscaler sets the number.
     If the autoscaler is disabled too, the Deployment starts with 1 replica and then keeps its number."""
     auto_scaler: AutoScaler | None = None
     """Settings of the HorizontalPodAutoscaler."""
     container_resource_reservation: ContainerResourceReservation | None = None
     """Resource requests of each replica."""
-    max_concurrent_requests_per_container: Annotated[int, Field(ge=1, le=10000), INTEGER] = 1
+    max_concurrent_requests_per_container: ConcurrentRequests = 1
     """Maximum number of requests that one replica scores at the same time. Default: 1. Further requests wait
     in a queue, and get HTTP 503 if the wait would be too long."""
     app_insights_enabled: Boolean = False

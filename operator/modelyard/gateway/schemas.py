@@ -1,4 +1,4 @@
-"""The definitions of the API. Those that a client sends are checked; those that it gets are documented."""
+"""The bodies of the REST API. Bodies of requests are validated, bodies of responses are documented."""
 
 from __future__ import annotations
 
@@ -7,41 +7,42 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from modelyard.api.base import INTEGER, ApiType, Boolean
-from modelyard.api.image import ImageType
+from modelyard.api.base import ApiType, Boolean
+from modelyard.api.image import ImageSpec, ImageType
 from modelyard.api.manifest import ManifestSpec
 from modelyard.api.model import ModelSpec
 from modelyard.api.names import DisplayName
 from modelyard.api.service import (
     AutoScaler,
     ComputeResource,
+    ConcurrentRequests,
     ContainerResourceReservation,
     ModelDataCollection,
+    Replicas,
     ServiceSpec,
 )
 from modelyard.api.status import ErrorResponse, State
 
 Id = Annotated[str, Field(min_length=1, max_length=300)]
-Text = Annotated[str, Field(max_length=4096)]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time", "readOnly": True})]
 READ_ONLY: Final = Field(json_schema_extra={"readOnly": True})
 
 
 class Model(ModelSpec):
-    """A model: a file and where it is. The same name again registers the next version."""
+    """A model: a file at a URL. The same name again registers the next version."""
 
     name: DisplayName
     """Name of the model."""
     id: Annotated[str | None, READ_ONLY] = None
     """Id of this version."""
     version: Annotated[int | None, READ_ONLY] = None
-    """Revision, given by the service."""
+    """Version, assigned by the service."""
     created_at: Annotated[Moment | None, READ_ONLY] = None
-    """When it was registered (UTC)."""
+    """Time of the registration (UTC)."""
 
 
 class Manifest(ManifestSpec):
-    """Models, a driver and the runtime they need."""
+    """Models, a driver and their runtime."""
 
     name: DisplayName
     """Name of the manifest."""
@@ -50,68 +51,67 @@ class Manifest(ManifestSpec):
     id: Annotated[str | None, READ_ONLY] = None
     """Id of this version."""
     version: Annotated[int | None, READ_ONLY] = None
-    """Revision, given by the service."""
+    """Version, assigned by the service."""
     created_time: Annotated[Moment | None, READ_ONLY] = None
-    """When it was created (UTC)."""
+    """Time of the creation (UTC)."""
 
 
-class ImageRequest(ApiType):
+class ImageRequest(ImageSpec):
     """A request to build an image."""
 
     name: DisplayName
     """Name of the image."""
     manifest_id: Id
     """Id of the manifest to build."""
-    image_type: ImageType
-    """Docker."""
     compute_resource_id: Annotated[str, Field(max_length=255)]
-    """Id of the environment; this cluster builds, whatever it says."""
-    description: Text | None = None
-    """What the image is for."""
+    """Id of the environment; the image is built in this cluster for any value."""
 
 
 class Image(ApiType):
-    """An image, and how its build goes."""
+    """An image and the state of its build."""
 
     id: str | None = None
     """Id of this version."""
     name: str | None = None
     """Name of the image."""
     version: int | None = None
-    """Revision, given by the service."""
+    """Version, assigned by the service."""
     description: str | None = None
-    """What the image is for."""
+    """Purpose of the image, for people."""
     compute_resource_id: str | None = None
-    """Id of the environment, as it was sent."""
+    """Id of the environment in the request."""
     created_time: Moment | None = None
-    """When it was created (UTC)."""
+    """Time of the creation (UTC)."""
     creation_state: State | None = None
     """State of the build."""
     error: ErrorResponse | None = None
-    """Why the build failed."""
+    """Error of a failed build."""
     image_build_log_uri: str | None = None
-    """Where the build's log is; it opens with the same token."""
+    """URL of the build's log; it accepts the same token."""
     image_location: str | None = None
-    """Where the image is in the registry, pinned by digest."""
+    """Reference of the image in the registry, pinned by digest."""
     image_type: ImageType | None = None
     """Docker."""
     manifest: Manifest | None = None
-    """What it is built from."""
+    """Manifest of the image."""
 
 
 class ServiceConfiguration(ApiType):
-    """How a service runs."""
+    """The configuration of a service.
+
+    Its fields are those of ServiceSpec, without defaults: an update changes only the fields in the request.
+    """
 
     rules = ServiceSpec.rules
 
-    num_replicas: Annotated[int, Field(ge=0, le=10000), INTEGER] | None = None
+    num_replicas: Replicas | None = None
     """Fixed number of replicas; not together with an enabled autoscaler."""
     auto_scaler: AutoScaler | None = None
-    """How the number of replicas follows the load."""
+    """Settings of the autoscaler."""
     container_resource_reservation: ContainerResourceReservation | None = None
-    """What each replica reserves."""
-    max_concurrent_requests_per_container: Annotated[int, Field(ge=1, le=10000), INTEGER] | None = None
-    """Requests that one replica scores at once."""
+    """CPU and memory that each replica reserves."""
+    max_concurrent_requests_per_container: ConcurrentRequests | None = None
+    """Requests that one replica scores at the same time."""
     app_insights_enabled: Boolean | None = None
     """Export a trace of each request to the installation's collector, if it has one."""
     data_collection: ModelDataCollection | None = None
@@ -126,18 +126,18 @@ class ServiceCreateRequest(ServiceConfiguration):
     image_id: Id
     """Id of the image to serve."""
     compute_resource: ComputeResource
-    """Where it runs; this cluster serves, whatever it says."""
+    """Compute resource; the service runs in this cluster for any value."""
 
 
 class ServiceUpdateRequest(ServiceConfiguration):
-    """A request to update a service; what it does not name stays."""
+    """A request to update a service; fields that it does not contain stay as they are."""
 
     image_id: Id | None = None
     """Id of the image to serve."""
 
 
 class ServiceResponse(ServiceConfiguration):
-    """A service, and how it runs."""
+    """A service, its configuration and its state."""
 
     id: str | None = None
     """Id of the service."""
@@ -146,25 +146,25 @@ class ServiceResponse(ServiceConfiguration):
     state: State | None = None
     """State of its newest operation."""
     error: ErrorResponse | None = None
-    """Why that failed."""
+    """Error of a failed operation."""
     scoring_uri: str | None = None
-    """Where to POST requests."""
+    """URL to which clients POST scoring requests."""
     created_at: Moment | None = None
-    """When it was created (UTC)."""
+    """Time of the creation (UTC)."""
     updated_at: Moment | None = None
-    """When it was last updated (UTC)."""
+    """Time of the latest update (UTC)."""
     image: Image | None = None
-    """What it serves."""
+    """Image that the service runs."""
     manifest: Manifest | None = None
-    """What that is built from."""
+    """Manifest of that image."""
     models: tuple[Model, ...] | None = None
-    """The models of that."""
+    """Models of that manifest."""
     compute_resource: ComputeResource
-    """Where it runs."""
+    """Compute resource of the service."""
 
 
 class KeyType(StrEnum):
-    """Which key."""
+    """The primary or the secondary key."""
 
     PRIMARY = "Primary"
     SECONDARY = "Secondary"
@@ -174,11 +174,11 @@ class ServiceRegenerateKeyRequest(ApiType):
     """A request to replace a key."""
 
     key_type: KeyType | None = None
-    """Which key to replace; both without it."""
+    """Key to replace; both keys are replaced without it."""
 
 
 class AuthKeys(ApiType):
-    """The keys of a service; each opens it."""
+    """The keys of a service; scoring requests need one of them."""
 
     primary_key: str | None = None
     """The primary key."""
@@ -196,37 +196,37 @@ class Deployment(ApiType):
     image_id: str | None = None
     """Id of its image."""
     created_at: Moment | None = None
-    """When it was created (UTC)."""
+    """Time of the creation (UTC)."""
     expired_at: Moment | None = None
-    """When the next one followed (UTC)."""
+    """Creation time of the next deployment (UTC)."""
     status: str | None = None
     """State of the deployment."""
 
 
 class OperationType(StrEnum):
-    """What an operation makes."""
+    """The kind of object of an operation."""
 
     IMAGE = "Image"
     SERVICE = "Service"
 
 
 class AsyncOperationStatus(ApiType):
-    """How an operation goes."""
+    """The status of an operation."""
 
     id: str | None = None
     """Id of the operation."""
     operation_type: OperationType | None = None
-    """What it makes."""
+    """Kind of the object: Image or Service."""
     state: State | None = None
-    """How it goes."""
+    """State of the operation."""
     created_time: Moment | None = None
-    """When it was asked for (UTC)."""
+    """Start of the operation (UTC)."""
     end_time: Moment | None = None
-    """When it ended (UTC)."""
+    """End of the operation (UTC)."""
     error: ErrorResponse | None = None
-    """Why it failed."""
+    """Error of a failed operation."""
     resource_location: str | None = None
-    """Where the image or the service is."""
+    """URL of the image or the service."""
 
 
 class PaginatedModelList(ApiType):
