@@ -1,13 +1,13 @@
 """The registration of one more version: of any number of concurrent requests none is lost or recorded twice.
 
-The operator records the spec that it finds in an object, so the spec of one client must be recorded before
-the next client overwrites it. Each request has a token, which becomes a part of the version. A writer
+The operator records the spec that it finds in an object. The spec of one client must therefore be recorded
+before the next client overwrites it. Each request has a token, which becomes a part of the version. A writer
 
 1. waits until the object's spec is recorded: the object's status names a revision with the object's token,
 2. writes on the condition that the object's resourceVersion is unchanged,
 3. waits for the revision with its own token, which is the result.
 
-If another writer, such as kubectl, overwrites the object before it was recorded, the writer looks for a
+Another writer, such as kubectl, may overwrite the object before it was recorded. Then the writer looks for a
 revision with its own token, and starts again if there is none. Clients that may write Models thus need no
 right to write ControllerRevisions. A gateway that is killed at any of these points leaves at most one
 version.

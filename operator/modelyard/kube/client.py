@@ -49,7 +49,7 @@ class RetryPolicy:
 
 
 # Every write of the operator names its object: a repeated one that got through ends in AlreadyExists or in no
-# change. The wait is short, since the work queue waits longer than five seconds by itself.
+# change. Waits are at most five seconds, since the work queue then retries the object with longer waits.
 OPERATOR_RETRIES: Final = RetryPolicy(
     attempts=4, backoff=Backoff(first_seconds=0.3, most_seconds=5.0, jitter=0.5)
 )
@@ -149,9 +149,9 @@ class Client:
     ) -> Page:
         """Return a page of at most `limit` objects, in the order of their names.
 
-        The pages of one listing show the collection at the time of the first page for as long as the API
-        server remembers it (minutes), then the current one. In both cases an object that is there all the
-        time comes exactly once. Raises Rejected if the token is not one of this collection.
+        The pages show the collection at the time of the first page. After some minutes the API server
+        forgets it, and further pages show the current collection. An object that exists all the time comes
+        exactly once. Raises Rejected if the token is not one of this collection.
         """
         query = {"limit": str(limit)}
         if selector:

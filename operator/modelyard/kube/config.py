@@ -1,4 +1,4 @@
-"""Where an API server is, how to trust it, and the credentials that a client sends."""
+"""Address, TLS settings and credentials of an API server."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """HTTP to one API server with pyreqwest, which takes a third of aiohttp's CPU time for a request.
 
-The CPU time of requests is most of what a reconcile costs.
+Most of the CPU time of a reconcile is spent on requests.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ _UNITS: Final = {
 def parse_quantity(quantity: str | int) -> Decimal | None:
     """Return the value of a quantity in its base unit (cores, bytes), None if the text is not a quantity.
 
-    `kubernetes.utils.parse_quantity` accepts `NaN` and `1_0`, which an API server rejects, and importing it
-    loads the whole `kubernetes` package: 1.5 s that `api/`, which needs quantities too, does not have to pay.
+    `kubernetes.utils.parse_quantity` accepts `NaN` and `1_0`, which an API server rejects. Its import loads
+    the whole `kubernetes` package and takes 1.5 s; `api/` needs quantities, too, but not that package.
     """
     match = QUANTITY.fullmatch(str(quantity))
     if match is None:

@@ -24,8 +24,8 @@ class StartupCheck:
     async def is_starting(self, seconds: float) -> bool:
         """Return whether a request that was first denied `seconds` ago may still be allowed.
 
-        A ready API server's denial is final. The check allows 6 s to an API server that is not ready or
-        denies /readyz too, and 1.5 s if an earlier start never ended for /readyz: such a server may hide it.
+        The denial of a ready API server is final. The limit is 6 s for an API server that is not ready, or
+        denies /readyz, too. It is 1.5 s after /readyz was denied for longer than 6 s: the server may hide it.
         """
         try:
             response = await self._transport.send(Request("GET", "/readyz"))

@@ -1,4 +1,4 @@
-"""What models, manifests and images have in common: registration by name, and versions by id."""
+"""Registration by name and versions by id, for models, manifests and images."""
 
 from __future__ import annotations
 
