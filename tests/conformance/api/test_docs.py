@@ -42,7 +42,7 @@ def _reachable(command: str) -> str:
 
 
 @pytest.mark.skipif("GATEWAY_URL" in os.environ, reason="the commands are for the installed gateway")
-def test_the_tour(base_url: str, tmp_path: Path) -> None:
+def test_tour_of_the_docs_leads_to_an_answer(base_url: str, tmp_path: Path) -> None:
     (tmp_path / "tls.crt").write_text(trusted(base_url) or "", encoding="utf-8")
     account = f"{_ACCOUNT}-{uuid.uuid4().hex[:8]}"
     script = "\n".join(["trap 'kill $(jobs -p)' EXIT", *map(_reachable, _commands())])

@@ -26,7 +26,7 @@ def document(api: Api, base_url: str) -> Any:
     return api.http.get(f"{base_url}/openapi.json").raise_for_status().json()
 
 
-def test_docs_need_nothing_from_elsewhere(api: Api, base_url: str, document: Any) -> None:
+def test_docs_page_needs_no_other_server(api: Api, base_url: str, document: Any) -> None:
     page = api.http.get(f"{base_url}/docs").raise_for_status().text
     assert "https://" not in page
     files = {
@@ -39,7 +39,7 @@ def test_docs_need_nothing_from_elsewhere(api: Api, base_url: str, document: Any
     assert "isOAS31" in files["swagger-ui-bundle.js"], "Swagger UI before 5 shows no OpenAPI 3.1"
 
 
-def test_the_same_routes(document: Any) -> None:
+def test_document_has_the_routes_of_the_reference(document: Any) -> None:
     served = {
         f"{method.upper()} {path.removeprefix(BASE)}"
         for path, item in document["paths"].items()
@@ -49,7 +49,7 @@ def test_the_same_routes(document: Any) -> None:
 
 
 @pytest.mark.parametrize("route", [*ROUTES, *BEYOND], ids=lambda route: route.name)
-def test_a_route(document: Any, route: Route) -> None:
+def test_route_matches_the_reference(document: Any, route: Route) -> None:
     operation = document["paths"][BASE + route.path][route.method.lower()]
     common = {"subscriptionId", "resourceGroupName", "accountName", "api-version"}
     beyond = BEYOND_PARAMETERS.get(route.name, ())
@@ -71,7 +71,7 @@ def test_a_route(document: Any, route: Route) -> None:
     ("definition", "field"), [(name, field) for name, fields in DEFINITIONS.items() for field in fields],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )  # fmt: skip
-def test_a_field(document: Any, definition: str, field: Field) -> None:
+def test_field_matches_the_reference(document: Any, definition: str, field: Field) -> None:
     schema = document["components"]["schemas"][definition]
     described = _plain(schema["properties"][field.name])
     if field.required:

@@ -27,7 +27,7 @@ def _path(route: Route) -> str:
 
 
 @_EVERY
-def test_no_token(api: Api, route: Route) -> None:
+def test_call_without_a_token_is_unauthorized(api: Api, route: Route) -> None:
     body = {"json": {}} if route.body else {}
     answer = api(route.method, _path(route), 401, headers={"Authorization": ""}, **body)
     assert answer.json()["code"] == "Unauthorized"
@@ -38,13 +38,15 @@ def test_no_token(api: Api, route: Route) -> None:
 @pytest.mark.parametrize(
     ("params", "code"), [({"api-version": "2016-01-01"}, "UnknownApiVersion"), ({}, "MissingApiVersion")]
 )
-def test_api_version(api: Api, route: Route, params: dict[str, str], code: str) -> None:
+def test_api_version_is_required_and_checked(
+    api: Api, route: Route, params: dict[str, str], code: str
+) -> None:
     answer = api.http.request(route.method, api.root + _path(route), params=params, json={"name": "x"})
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
 @_EVERY
-def test_a_token_that_nobody_gave(caller: Callable[..., Api], route: Route) -> None:
+def test_invalid_token_is_unauthorized(caller: Callable[..., Api], route: Route) -> None:
     body = {"json": _body(route)} if route.body else {}
     assert (
         caller(token="nobody-gave-this")(route.method, _path(route), 401, **body).json()["code"]
@@ -53,7 +55,7 @@ def test_a_token_that_nobody_gave(caller: Callable[..., Api], route: Route) -> N
 
 
 @_EVERY
-def test_no_right(caller: Callable[..., Api], route: Route) -> None:
+def test_call_without_the_right_is_forbidden(caller: Callable[..., Api], route: Route) -> None:
     body = {"json": _body(route)} if route.body else {}
     assert caller("nobody")(route.method, _path(route), 403, **body).json()["code"] == "Forbidden"
 
@@ -82,7 +84,7 @@ def _body(route: Route) -> object:
         ("a%2Fb", RESOURCE_GROUP, SUBSCRIPTION),
     ],
 )
-def test_another_account(
+def test_unknown_account_is_not_found(
     caller: Callable[..., Api], account: Kubectl, namespace: str | None, group: str, subscription: str
 ) -> None:
     path = f"/subscriptions/{subscription}/resourceGroups/{group}/accounts/{namespace or account.namespace}"
@@ -91,7 +93,7 @@ def test_another_account(
     assert answer.json()["code"] in {"AccountNotFound", "RouteNotFound", "Forbidden"}
 
 
-def test_a_resource_group_in_another_case(caller: Callable[..., Api], account: Kubectl) -> None:
+def test_resource_group_is_compared_without_case(caller: Callable[..., Api], account: Kubectl) -> None:
     path = f"/subscriptions/{SUBSCRIPTION.upper()}/resourceGroups/{RESOURCE_GROUP.upper()}"
     caller(path=f"{path}/accounts/{account.namespace}").get("/models")
 
@@ -108,7 +110,7 @@ def test_a_resource_group_in_another_case(caller: Callable[..., Api], account: K
         ("name", "a/b", "Invalid"),
     ],
 )
-def test_details_for_each_field(api: Api, name: str, field: str, value: object, code: str) -> None:
+def test_invalid_body_has_details(api: Api, name: str, field: str, value: object, code: str) -> None:
     body = {key: item for key, item in {**model(name), field: value}.items() if item is not None}
     error = api("POST", "/models", 400, json=body).json()
     assert error["code"] == "InvalidRequest"
@@ -117,23 +119,23 @@ def test_details_for_each_field(api: Api, name: str, field: str, value: object, 
     ]
 
 
-def test_two_fields_two_details(api: Api) -> None:
+def test_two_invalid_fields_have_two_details(api: Api) -> None:
     error = api("POST", "/models", 400, json={"url": "data:,1"}).json()
     assert {detail["message"].partition(":")[0] for detail in error["details"]} == {"name", "mimeType"}
 
 
-def test_what_was_sent_is_not_repeated(api: Api, name: str) -> None:
+def test_error_does_not_repeat_the_request(api: Api, name: str) -> None:
     answer = api("POST", "/models", 400, json=model(name, url="ftp://h/m?sig=SECRET"))
     assert "SECRET" not in answer.text
 
 
-def test_not_json(api: Api) -> None:
+def test_body_that_is_not_json_is_rejected(api: Api) -> None:
     headers = {"Content-Type": "application/json"}
     assert api("POST", "/models", 400, content=b"{", headers=headers).json()["code"] == "InvalidJson"
     assert api("POST", "/models", 400, headers=headers).json()["code"] == "InvalidRequest"
 
 
-def test_another_media_type(api: Api) -> None:
+def test_other_media_type_is_rejected(api: Api) -> None:
     answer = api(
         "POST",
         "/models",
@@ -144,18 +146,18 @@ def test_another_media_type(api: Api) -> None:
     assert answer.json()["code"] == "UnsupportedMediaType"
 
 
-def test_too_large(api: Api, name: str) -> None:
+def test_large_body_is_rejected(api: Api, name: str) -> None:
     answer = api("POST", "/models", 413, json=model(name, description="x" * 3_000_000))
     assert answer.json()["code"] == "RequestTooLarge"
 
 
-def test_another_method(api: Api) -> None:
+def test_other_method_is_not_allowed(api: Api) -> None:
     answer = api("PATCH", "/models", 405)
     assert answer.json()["code"] == "MethodNotAllowed"
     assert "GET" in answer.headers["Allow"]
 
 
-def test_another_route(api: Api) -> None:
+def test_unknown_route_is_not_found(api: Api) -> None:
     assert api("GET", "/nothing", 404).json()["code"] == "RouteNotFound"
 
 
@@ -174,11 +176,11 @@ def test_another_route(api: Api) -> None:
         ("/operations/model-nothing-1", "OperationNotFound"),
     ],
 )
-def test_no_such_thing(api: Api, path: str, code: str) -> None:
+def test_unknown_id_is_not_found(api: Api, path: str, code: str) -> None:
     assert api("GET", path, 404).json()["code"] == code
 
 
-def test_request_ids(api: Api) -> None:
+def test_responses_have_request_ids(api: Api) -> None:
     given = api("GET", "/models", 200, headers={"x-ms-client-request-id": "mine-1"})
     assert given.headers["x-ms-client-request-id"] == "mine-1"
     own = api("GET", "/models", 200)

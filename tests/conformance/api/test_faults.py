@@ -102,7 +102,7 @@ def _crash_for(seconds: float) -> int:
     return crashes
 
 
-def test_nothing_is_lost_and_nothing_comes_twice(
+def test_crashes_lose_and_duplicate_no_registration(
     api: Api, account: Kubectl, built: Any, base_url: str, clients: Clients, caller: Callable[..., Api]
 ) -> None:
     path = api.root.removeprefix(base_url)

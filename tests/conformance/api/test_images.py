@@ -15,7 +15,7 @@ from tests.support.cluster import Kubectl, eventually
 from tests.support.files import Files
 
 
-def test_built(api: Api, built: Any) -> None:
+def test_image_is_built(api: Api, built: Any) -> None:
     assert built["creationState"] == "Succeeded"
     assert "@sha256:" in built["imageLocation"]
     assert built["manifest"]["modelIds"]
@@ -35,9 +35,7 @@ def _running(api: Api, operation: str) -> Any:
     return api.get(f"/images/{api.get(operation)['resourceLocation'].rsplit('/', 1)[1]}")
 
 
-def test_its_log_streams_while_it_is_built_and_stays(
-    api: Api, account: Kubectl, slow: Any, name: str
-) -> None:
+def test_build_log_streams_and_stays(api: Api, account: Kubectl, slow: Any, name: str) -> None:
     operation = api.post("/images", image(name, slow["id"]), 202)
     running = _running(api, operation)
     text, seen_running = "", False
@@ -57,7 +55,7 @@ def test_its_log_streams_while_it_is_built_and_stays(
     assert text.endswith(_read(api, built["imageBuildLogUri"]))
 
 
-def test_a_newer_one_cancels_it(api: Api, slow: Any, name: str) -> None:
+def test_newer_image_cancels_the_build(api: Api, slow: Any, name: str) -> None:
     first = api.post("/images", image(name, slow["id"]), 202)
     superseded = _running(api, first)
     eventually(lambda: "[Fetch]" in _so_far(api, superseded), 60, "its log has begun")
@@ -75,7 +73,7 @@ def _so_far(api: Api, image: Any) -> str:
         return next(pieces)
 
 
-def test_waits_then_is_cancelled(api: Api, account: Kubectl, name: str) -> None:
+def test_waiting_image_is_cancelled(api: Api, account: Kubectl, name: str) -> None:
     registered = api.post(
         "/models", model(name, url="https://example.com/m", secretRef={"name": "not-there"})
     )
@@ -93,7 +91,7 @@ def test_waits_then_is_cancelled(api: Api, account: Kubectl, name: str) -> None:
     eventually(lambda: api("GET", first).status_code == 404, 60, f"{first} goes with its image")
 
 
-def test_a_runtime_that_is_not_there(api: Api, name: str) -> None:
+def test_unavailable_runtime_fails(api: Api, name: str) -> None:
     made = api.post("/manifests", manifest(name, runtime="SparkPython"))
     ended = api.finished(api.post("/images", image(name, made["id"]), 202), 20)
     assert (ended["state"], ended["error"]["code"]) == ("Failed", "RuntimeNotSupported")
@@ -101,7 +99,7 @@ def test_a_runtime_that_is_not_there(api: Api, name: str) -> None:
     assert (broken["creationState"], broken["error"]) == ("Failed", ended["error"])
 
 
-def test_a_failed_build_says_where_its_log_is(api: Api, name: str) -> None:
+def test_failed_build_names_its_log(api: Api, name: str) -> None:
     body = manifest(name)
     body["targetRuntime"]["properties"] = {"pipRequirements": "no-such-package-of-anybody==1.0"}
     made = api.post("/manifests", body)
@@ -120,7 +118,7 @@ def test_a_failed_build_says_where_its_log_is(api: Api, name: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["model", "asset", "pipRequirements", "condaEnvFile"])
-def test_where_downloads_may_not_go(api: Api, name: str, what: str) -> None:
+def test_download_from_a_denied_address_fails(api: Api, name: str, what: str) -> None:
     """As the chart's build.sources says by default: not to a machine's credentials."""
     url = "http://169.254.169.254/latest/meta-data/iam"
     registered = api.post("/models", model(name, url=url if what == "model" else "data:,42"))
@@ -141,7 +139,7 @@ def _read(api: Api, uri: str) -> str:
     return answer.text
 
 
-def test_filters(api: Api, built: Any) -> None:
+def test_filters_select_images(api: Api, built: Any) -> None:
     manifest_id = built["manifest"]["id"]
     for filters in (
         {"manifestId": manifest_id},
@@ -154,9 +152,9 @@ def test_filters(api: Api, built: Any) -> None:
 
 
 @pytest.mark.parametrize("manifest_id", ["nothing", "nothing:1"])
-def test_the_manifest_must_be_registered(api: Api, name: str, manifest_id: str) -> None:
+def test_image_needs_a_registered_manifest(api: Api, name: str, manifest_id: str) -> None:
     assert api("POST", "/images", 400, json=image(name, manifest_id)).json()["code"] == "ManifestNotFound"
 
 
-def test_a_log_needs_the_token(api: Api, built: Any) -> None:
+def test_build_log_needs_a_token(api: Api, built: Any) -> None:
     api("GET", f"/images/{built['id']}/log", 401, headers={"Authorization": ""})

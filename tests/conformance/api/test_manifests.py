@@ -9,7 +9,7 @@ from tests.conformance.api.conftest import (
 )
 
 
-def test_comes_back_as_sent(api: Api, name: str) -> None:
+def test_manifest_is_returned_as_sent(api: Api, name: str) -> None:
     registered = api.post("/models", model(name))
     sent = manifest(
         name, registered["id"], description="d", modelType="Registered", webserviceType="Realtime",
@@ -24,14 +24,14 @@ def test_comes_back_as_sent(api: Api, name: str) -> None:
     assert api.get(f"/manifests/{made['id']}") == made
 
 
-def test_models_must_be_registered(api: Api, name: str) -> None:
+def test_manifest_needs_registered_models(api: Api, name: str) -> None:
     answer = api("POST", "/manifests", 400, json=manifest(name, "nothing:1", "nothing:2"))
     assert answer.json()["code"] == "ModelNotFound"
     assert len(answer.json()["details"]) == 2
     assert api.all("/manifests", manifestName=name) == []
 
 
-def test_filters(api: Api, name: str) -> None:
+def test_filters_select_manifests(api: Api, name: str) -> None:
     first, second = (api.post("/models", model(name, url=f"data:,{number}")) for number in range(2))
     old, new = (api.post("/manifests", manifest(name, item["id"])) for item in (first, second))
     other = api.post("/manifests", manifest(f"{name}2", first["id"]))
@@ -42,7 +42,7 @@ def test_filters(api: Api, name: str) -> None:
     assert api.all("/manifests", modelId=first["id"], manifestName=f"{name}2") == [other]
 
 
-def test_a_model_by_its_display_name(api: Api, name: str) -> None:
+def test_manifest_accepts_a_display_name_of_a_model(api: Api, name: str) -> None:
     registered = api.post("/models", model(name))
     made = api.post("/manifests", manifest(name, f"{name}:1"))
     assert made["modelIds"] == [registered["id"]]

@@ -15,7 +15,7 @@ from tests.conformance.api.conftest import (
 from tests.support.cluster import Kubectl
 
 
-def test_comes_back_as_sent(api: Api, name: str) -> None:
+def test_model_is_returned_as_sent(api: Api, name: str) -> None:
     sent = model(name, unpack=False, tags=["a", "b"], description="for people")
     registered = api.post("/models", sent)
     assert sent.items() <= registered.items()
@@ -26,14 +26,14 @@ def test_comes_back_as_sent(api: Api, name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["Model_1.pkl", "UPPER", "Modell für Größe", "模型", "n" * 200, "a", "1.0", "x y:2", "-"]
 )
-def test_names_that_kubernetes_refuses(api: Api, name: str) -> None:
+def test_names_that_kubernetes_rejects_are_accepted(api: Api, name: str) -> None:
     registered = api.post("/models", model(name))
     assert registered["name"] == name
     assert [item["name"] for item in api.all("/models", name=name)] == [name]
     assert api.all("/models", name=registered["id"]) == [registered]
 
 
-def test_old_versions_stay(api: Api, name: str) -> None:
+def test_old_versions_of_a_model_stay(api: Api, name: str) -> None:
     versions = [
         api.post("/models", model(name, tags=[str(number)], description=str(number))) for number in range(3)
     ]
@@ -42,7 +42,7 @@ def test_old_versions_stay(api: Api, name: str) -> None:
     assert [api.get(f"/models/{item['id']}") for item in versions] == versions
 
 
-def test_a_filter_by_tag(api: Api, name: str) -> None:
+def test_tag_filter_selects_models(api: Api, name: str) -> None:
     tag = uuid.uuid4().hex
     registered = api.post("/models", model(name, tags=[tag, "other"]))
     api.post("/models", model(name))
@@ -52,7 +52,7 @@ def test_a_filter_by_tag(api: Api, name: str) -> None:
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same content", "other content"])
-def test_twenty_at_once(
+def test_concurrent_registrations_get_versions_of_their_own(
     api: Api, caller: Callable[..., Api], replicas: list[str], name: str, same: bool
 ) -> None:
     """By turns through each replica: they know nothing of each other."""
@@ -66,7 +66,7 @@ def test_twenty_at_once(
     assert listed == {answer["id"]: answer for answer in answers}
 
 
-def test_kubectl_sees_it_and_rest_sees_kubectl(api: Api, account: Kubectl, name: str) -> None:
+def test_models_are_visible_to_kubectl_and_to_the_rest_api(api: Api, account: Kubectl, name: str) -> None:
     registered = api.post("/models", model(name))
     spec = account.get("model.modelyard.dev", registered["id"].partition(":")[0])["spec"]
     assert (spec["name"], spec["url"]) == (name, registered["url"])
@@ -82,7 +82,7 @@ def test_kubectl_sees_it_and_rest_sees_kubectl(api: Api, account: Kubectl, name:
     assert api.all("/models", name=applied) == [found] == api.all("/models", name=f"{name} applied")
 
 
-def test_a_viewer_reads(caller: Callable[..., Api], api: Api, name: str) -> None:
+def test_viewer_reads_models(caller: Callable[..., Api], api: Api, name: str) -> None:
     registered = api.post("/models", model(name))
     viewer = caller("viewer")
     assert viewer.get(f"/models/{registered['id']}") == registered

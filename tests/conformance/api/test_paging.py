@@ -32,14 +32,14 @@ def _follow(api: Api, page: Any) -> Any:
 
 @pytest.mark.parametrize("path", ["/models", "/manifests", "/images", "/services"])
 @pytest.mark.parametrize("count", [1, 2, 3, 1000])
-def test_all_come_once(api: Api, prefix: str, path: str, count: int) -> None:
+def test_each_item_comes_exactly_once(api: Api, prefix: str, path: str, count: int) -> None:
     whole = [item["id"] for item in api.get(path, count=1000)["value"]]
     assert [item["id"] for item in api.all(path, count=count)] == whole
     assert len(api.get(path, count=count)["value"]) == min(count, len(whole))
 
 
 @pytest.mark.parametrize("filters", [{}, {"tag": "PREFIX"}])
-def test_stable_while_objects_are_added(api: Api, prefix: str, filters: dict[str, str]) -> None:
+def test_pages_are_stable_while_objects_are_added(api: Api, prefix: str, filters: dict[str, str]) -> None:
     filters = dict.fromkeys(filters, prefix)
     before = [item["id"] for item in api.all("/models", **filters)]
     page = api.get("/models", count=3, **filters)
@@ -53,7 +53,7 @@ def test_stable_while_objects_are_added(api: Api, prefix: str, filters: dict[str
     assert [id_ for id_ in seen if id_ in set(before)] == before
 
 
-def test_the_last_page_has_no_link(api: Api, prefix: str) -> None:
+def test_last_page_has_no_link(api: Api, prefix: str) -> None:
     assert "nextLink" not in api.get("/models", tag=prefix, count=1000)
     page = api.get("/models", count=1)
     assert set(page) == {"value", "nextLink"}
@@ -67,18 +67,18 @@ def test_count_is_bounded(api: Api, count: str) -> None:
 
 @pytest.mark.parametrize("token", ["", "x", "!!!", "WzEsMl0", "é", "e30", "x" * 9000])
 @pytest.mark.parametrize("path", ["/models", "/manifests", "/images", "/services"])
-def test_a_bad_token(api: Api, path: str, token: str) -> None:
+def test_invalid_skip_token_is_rejected(api: Api, path: str, token: str) -> None:
     assert api("GET", path, 400, params={"$skipToken": token}).json()["code"] == "InvalidSkipToken"
 
 
-def test_a_token_of_another_listing(api: Api, prefix: str) -> None:
+def test_skip_token_of_another_list_is_rejected(api: Api, prefix: str) -> None:
     token = api.http.build_request("GET", api.get("/models", count=1)["nextLink"]).url.params["$skipToken"]
     for path, filters in (("/manifests", {}), ("/models", {"tag": prefix})):
         answer = api("GET", path, 400, params={"$skipToken": token, **filters})
         assert answer.json()["code"] == "InvalidSkipToken"
 
 
-def test_a_token_made_up(api: Api) -> None:
+def test_forged_skip_token_is_rejected(api: Api) -> None:
     """Of the right form, with what the API server refuses."""
     link = api.http.build_request("GET", api.get("/models", count=1)["nextLink"]).url
     token = link.params["$skipToken"]

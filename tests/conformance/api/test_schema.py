@@ -21,7 +21,7 @@ _NOT_CHECKED = "positive_data_acceptance"
 _WORKERS = "1"
 
 
-def test_the_document_is_kept(account: Kubectl, base_url: str, tmp_path: Path) -> None:
+def test_gateway_conforms_to_its_document(account: Kubectl, base_url: str, tmp_path: Path) -> None:
     parameters = {
         "path.subscriptionId": SUBSCRIPTION,
         "path.resourceGroupName": RESOURCE_GROUP,

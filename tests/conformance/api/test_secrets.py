@@ -47,7 +47,7 @@ def _texts(account: Kubectl) -> Iterator[tuple[str, str]]:
             yield f"log of {name}", kubectl("logs", name, "--all-containers", "--tail=-1")
 
 
-def test_nothing_secret_is_told(
+def test_secrets_are_in_no_response_or_log(
     api: Api, account: Kubectl, served: Any, files: Files, name: str, signature: str
 ) -> None:
     keys = api.get(f"/services/{served['id']}/keys")
@@ -74,7 +74,7 @@ def test_nothing_secret_is_told(
         assert [place for place, text in told if secret in text] == []
 
 
-def test_the_gateway_itself_may_do_nothing(account: Kubectl) -> None:
+def test_gateway_has_no_rights_of_its_own(account: Kubectl) -> None:
     name = f"system:serviceaccount:{SYSTEM.namespace}:modelyard-gateway"
     for verb, kind in (("get", "models.modelyard.dev"), ("list", "controllerrevisions"), ("get", "secrets")):
         for kubectl in (account, SYSTEM):

@@ -20,7 +20,7 @@ def _score(account: Kubectl, id_: str, key: str) -> httpx.Response:
         return httpx.post(f"{url}/score", json={}, headers={"Authorization": f"Bearer {key}"})
 
 
-def test_scores(api: Api, account: Kubectl, served: Any) -> None:
+def test_service_scores(api: Api, account: Kubectl, served: Any) -> None:
     assert served["state"] == "Succeeded"
     assert served["scoringUri"].endswith("/score")
     assert [item["name"] for item in served["models"]] == ["Answer 42.txt"]
@@ -31,7 +31,7 @@ def test_scores(api: Api, account: Kubectl, served: Any) -> None:
 
 
 @pytest.mark.parametrize("action", ["keys", "regenerateKeys"])
-def test_keys(api: Api, account: Kubectl, served: Any, action: str) -> None:
+def test_keys_are_read_and_replaced(api: Api, account: Kubectl, served: Any, action: str) -> None:
     before = api.get(f"/services/{served['id']}/keys")
     after = api.post(f"/services/{served['id']}/{action}", {"keyType": "Primary"})
     assert after["primaryKey"] != before["primaryKey"]
@@ -52,7 +52,7 @@ def test_keys_need_their_own_right(caller: Callable[..., Api], served: Any) -> N
     viewer("POST", f"/services/{served['id']}/keys", 403, json={"keyType": "Primary"})
 
 
-def test_filters(api: Api, served: Any) -> None:
+def test_filters_select_services(api: Api, served: Any) -> None:
     used, built_from = served["models"][0], served["manifest"]
     for filters in (
         {"serviceName": "Answers"},
@@ -69,12 +69,12 @@ def test_filters(api: Api, served: Any) -> None:
     assert api.all("/services", computeResourceId="elsewhere") == []
 
 
-def test_its_name_is_taken(api: Api, served: Any) -> None:
+def test_name_of_an_existing_service_is_taken(api: Api, served: Any) -> None:
     answer = api("POST", "/services", 409, json=service("Answers", served["image"]["id"]))
     assert answer.json()["code"] == "NameTaken"
 
 
-def test_update_and_history(api: Api, served: Any) -> None:
+def test_update_makes_a_deployment(api: Api, served: Any) -> None:
     path = f"/services/{served['id']}"
     before = api.all("/services", serviceName="Answers")[0]
     scaler = {
@@ -109,7 +109,7 @@ def test_update_and_history(api: Api, served: Any) -> None:
     assert api.get(f"/operations/{history[0]['id']}")["state"] in {"Succeeded", "Cancelled"}
 
 
-def test_pages_of_one(api: Api, served: Any, name: str) -> None:
+def test_pages_of_one_service_are_linked(api: Api, served: Any, name: str) -> None:
     scaler = {"autoscaleEnabled": True, "minReplicas": 1, "maxReplicas": 1}
     small = {"cpu": "10m", "memory": "64Mi"}
     body = service(name, served["image"]["id"], autoScaler=scaler, containerResourceReservation=small)
@@ -121,7 +121,7 @@ def test_pages_of_one(api: Api, served: Any, name: str) -> None:
     api("DELETE", f"/services/{id_}", 200)
 
 
-def test_kubectl_sees_it(account: Kubectl, served: Any) -> None:
+def test_service_is_visible_to_kubectl(account: Kubectl, served: Any) -> None:
     body = account.get("service.modelyard.dev", served["id"])
     assert body["spec"]["name"] == "Answers"
 
@@ -141,19 +141,19 @@ def test_kubectl_sees_it(account: Kubectl, served: Any) -> None:
     ],
     ids=json.dumps,
 )
-def test_refused(api: Api, name: str, fields: Any, what: str) -> None:
+def test_invalid_service_is_rejected(api: Api, name: str, fields: Any, what: str) -> None:
     answer = api("POST", "/services", 400, json={**service(name, "x:1"), **fields})
     assert any(detail["message"].startswith(what) for detail in answer.json()["details"]), answer.text
 
 
-def test_what_is_not_there(api: Api) -> None:
+def test_missing_service_is_not_found(api: Api) -> None:
     api("PUT", "/services/nothing", 404, json={"numReplicas": 1})
     api("DELETE", "/services/nothing", 204)
     for path in ("", "/keys"):
         assert api("GET", f"/services/nothing{path}", 404).json()["code"] == "ServiceNotFound"
 
 
-def test_fails_and_is_deleted(api: Api, served: Any, name: str) -> None:
+def test_failed_service_is_deleted(api: Api, served: Any, name: str) -> None:
     huge = {"cpu": "9k", "memory": "64Mi"}
     body = service(name, served["image"]["id"], numReplicas=1, containerResourceReservation=huge)
     operation = api.post("/services", body, 202)

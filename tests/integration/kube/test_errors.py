@@ -1,4 +1,4 @@
-"""What a real API server answers, by the names that the operator has for it."""
+"""Errors of a real API server."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ HOLDER: Final[Json] = {
 
 
 @pytest.fixture
-def going(kubeconfig: object) -> Iterator[Kubectl]:
-    """kubectl in a namespace that is being deleted, and cannot go before the test ends."""
+def terminating(kubeconfig: object) -> Iterator[Kubectl]:
+    """kubectl in a namespace that is being deleted, with a finalizer until the test ends."""
     kubectl = Kubectl(f"going-{uuid.uuid4().hex[:8]}")
     kubectl("create", "namespace", kubectl.namespace)
     kubectl.apply(HOLDER)
@@ -37,10 +37,12 @@ def _phase(kubectl: Kubectl) -> str:
     return phase
 
 
-async def test_nothing_can_be_made_in_a_namespace_that_is_being_deleted(going: Kubectl) -> None:
+async def test_creation_in_a_terminating_namespace_is_rejected(terminating: Kubectl) -> None:
     client = await connect()
     try:
         with pytest.raises(NamespaceTerminating, match="being terminated"):
-            await client.create(SECRETS, going.namespace, SECRETS.header() | {"metadata": {"name": "late"}})
+            await client.create(
+                SECRETS, terminating.namespace, SECRETS.header() | {"metadata": {"name": "late"}}
+            )
     finally:
         await client.close()
