@@ -40,7 +40,7 @@ def run() -> int:
         return 2
     logs.configure(settings.log_level, settings.log_format)
     start_http_server(settings.metrics_port)
-    gc.freeze()  # what was imported stays
+    gc.freeze()  # imported modules are never garbage
     gc.set_threshold(_YOUNG)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_operate(settings))

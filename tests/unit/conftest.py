@@ -28,7 +28,7 @@ async def serving(harness: OperatorHarness) -> OperatorHarness:
     """An operator in whose cluster everything named m is served."""
     harness.apply(*sample_objects())
     await harness.play()
-    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
     return harness
 
 

@@ -1,8 +1,7 @@
-"""An API server in memory behind the methods of modelyard.kube.client.Client, and a registry.
+"""An API server in memory behind the methods of modelyard.kube.interface.KubeClient, and a registry.
 
-It keeps what decides whether an operator is right: resourceVersions, generations, uids, the status
-subresource, merge patches, defaults, owner references, watches that lag behind, calls that fail or never
-come back.
+It behaves like the real one where an operator depends on it: resourceVersions, generations, uids, the status
+subresource, merge patches, defaults and owner references. Watches lag behind. Calls fail or never return.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Killed(BaseException):
 
 
 class Call(NamedTuple):
-    """A request of the operator's."""
+    """A request of the operator."""
 
     verb: str
     resource: str
@@ -46,7 +45,7 @@ class Call(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A change that watches tell."""
+    """A change that watches report."""
 
     version: int
     resource: ApiResource
@@ -56,7 +55,7 @@ class Event(NamedTuple):
 
 @dataclass(eq=False)
 class _Watcher:
-    """How far a watch has told the history."""
+    """The position of a watch in the history."""
 
     position: int
     open: bool = True
@@ -80,7 +79,7 @@ class FakeApiServer:
     oldest_version: int = 0
     _watchers: list[_Watcher] = field(default_factory=list)
 
-    # what the operator calls
+    # calls of the operator
 
     async def get(self, resource: ApiResource, namespace: str, name: str) -> Json:
         async with self._called("get", resource, name):
@@ -138,7 +137,7 @@ class FakeApiServer:
             return self.logs[pod]
 
     async def log_lines(self, namespace: str, pod: str, **query: str) -> AsyncGenerator[str, None]:
-        """What there is of a log; its container has ended then."""
+        """Yield the lines of a log; its container has ended."""
         log = await self.log(namespace, pod)
         for line in log.splitlines()[-int(query.get("tailLines", 0)) :]:
             yield line
@@ -161,7 +160,7 @@ class FakeApiServer:
                 yield {"type": event.type, "object": _shown(event.body, accept == METADATA_ONLY)}
 
     async def follow(self, version: int) -> AsyncIterator[Event]:
-        """Every event after a version, until the cluster hangs up."""
+        """Yield every event after a version, until the cluster hangs up."""
         start = next((at for at, event in enumerate(self.history) if event.version > version), None)
         watcher = _Watcher(len(self.history) if start is None else start)
         self._watchers.append(watcher)
@@ -176,28 +175,28 @@ class FakeApiServer:
             self._watchers.remove(watcher)
 
     @property
-    def told(self) -> bool:
-        """Whether every watch has told everything."""
+    def all_delivered(self) -> bool:
+        """Return whether every watch has reported every event."""
         return all(watcher.position == len(self.history) for watcher in self._watchers)
 
     @property
     def writes(self) -> list[Call]:
-        """What the operator wrote."""
+        """Return the writes of the operator."""
         return [call for call in self.calls if call.verb in WRITES]
 
     @property
     def created(self) -> Counter[tuple[str, str]]:
-        """How often the operator created what, but for events."""
+        """Count the objects that the operator created, by resource and name, without events."""
         return Counter(
             (call.resource, call.name)
             for call in self.calls
             if call.verb == "create" and call.resource != EVENTS.plural
         )
 
-    # what everybody else does: nothing of it is counted or fails by injection
+    # changes by others: none is counted, and none fails by injection
 
     def apply(self, body: Json, namespace: str = "default") -> Json:
-        """One of our objects, as `kubectl apply` writes it."""
+        """Write a custom object as `kubectl apply` does."""
         resource, name = CUSTOM_RESOURCES[body["kind"]], body["metadata"]["name"]
         known = self.objects.get(self._key(resource, namespace, name))
         if known is None:
@@ -206,7 +205,7 @@ class FakeApiServer:
         return self.change(resource, namespace, name, {**body, "spec": body["spec"] | gone})
 
     def put(self, resource: ApiResource, namespace: str, body: Json) -> Json:
-        """A new object."""
+        """Create an object."""
         key = self._key(resource, namespace, body["metadata"]["name"])
         if key in self.objects:
             raise AlreadyExists(f"{resource.plural} {key[2]!r} already exists", reason="AlreadyExists")
@@ -228,7 +227,7 @@ class FakeApiServer:
     def change(
         self, resource: ApiResource, namespace: str, name: str, patch: Json, subresource: str | None = None
     ) -> Json:
-        """RFC 7386; what changes nothing makes no event."""
+        """Apply a merge patch (RFC 7386); a patch without effect makes no event."""
         body = self._at(resource, namespace, name)
         version = patch.get("metadata", {}).get("resourceVersion")
         if version not in {None, body["metadata"]["resourceVersion"]}:
@@ -246,31 +245,31 @@ class FakeApiServer:
         self._commit(resource, "MODIFIED", after)
         return after
 
-    def remove(self, resource: ApiResource, namespace: str, name: str, *, told: bool = True) -> None:
-        """An object goes, and what it owns; unless `told`, the watch of its resource does not tell yet."""
-        if (body := self.objects.pop(self._key(resource, namespace, name), None)) and told:
+    def remove(self, resource: ApiResource, namespace: str, name: str, *, reported: bool = True) -> None:
+        """Delete an object and its dependents; unless `reported`, its own watch misses the deletion."""
+        if (body := self.objects.pop(self._key(resource, namespace, name), None)) and reported:
             self._commit(resource, "DELETED", body)
         if self.collects:
             self._collect()
 
     def hang_up(self) -> None:
-        """Every watch ends."""
+        """End every watch."""
         for watcher in self._watchers:
             watcher.open = False
 
     def compact(self) -> None:
-        """Forget the history: watches of older versions are gone."""
+        """Drop the history: a watch from an older version gets 410 Gone."""
         self.oldest_version = self.version
 
     def at(self, resource: ApiResource, name: str, namespace: str = "default") -> Json:
-        """An object as it is."""
+        """Return the live object."""
         return self._at(resource, namespace, name)
 
     def all(self, resource: ApiResource) -> list[Json]:
-        """All objects of a resource."""
+        """Return all objects of a resource."""
         return [body for (kept, _, _), body in self.objects.items() if kept == resource]
 
-    # inside
+    # internals
 
     @contextlib.asynccontextmanager
     async def _called(
@@ -315,7 +314,7 @@ class FakeApiServer:
 
 
 class FakeDigestLookup:
-    """Digests by reference."""
+    """A registry that knows digests by reference."""
 
     def __init__(self) -> None:
         self.images: dict[str, str] = {}
@@ -331,7 +330,7 @@ class FakeDigestLookup:
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """RFC 7386."""
+    """Return the target after a merge patch (RFC 7386)."""
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
     merged = dict(target) if isinstance(target, dict) else {}
@@ -344,7 +343,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def _defaulted(resource: ApiResource, body: Json) -> Json:
-    """What the API server writes differently: lists that are empty are left out, quantities are canonical."""
+    """Return an object as the API server writes it: without empty lists, with canonical quantities."""
     if resource in CUSTOM_RESOURCES.values():
         return body
     if resource == DEPLOYMENTS:

@@ -1,4 +1,4 @@
-"""The whole controller against the fake cluster, with a kubelet, a builder and a clock of its own."""
+"""The whole operator over the fake API server, with a kubelet, a builder and a clock."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from modelyard.settings import OperatorSettings
 
 SYSTEM: Final = "modelyard-system"
 _NO_RESYNC: Final = 1e9  # seconds: longer than any test moves its clock
-_ROUNDS: Final = 20_000  # of the event loop, until a test that never comes to rest is given up
+_ROUNDS: Final = 20_000  # turns of the event loop before a test that never settles fails
 
 
 class OperatorHarness:
-    """A cluster with an operator that can be killed and started again."""
+    """A cluster with an operator that tests can kill and start again."""
 
     def __init__(self, settings: OperatorSettings | None = None, schedule: random.Random | None = None):
         self.clock = Clock()
@@ -60,7 +60,7 @@ class OperatorHarness:
     # the operator
 
     async def start(self) -> None:
-        """A new process: nothing is remembered."""
+        """Start a new process with an empty cache and queue."""
         self.cluster.dead = False
         self.queue = WorkQueue(self.clock)
         self.cache = Cache()
@@ -91,20 +91,22 @@ class OperatorHarness:
         await self.controller.stop()
 
     async def settle(self) -> None:
-        """Run until there is nothing left to do now; Killed when the process ended."""
+        """Run until no work is left now. Raises Killed if the process ended."""
         quiet = 0
         for _ in range(_ROUNDS):
             await asyncio.sleep(0)
             if self.cluster.dead:
                 raise Killed
-            quiet = quiet + 1 if self.queue.idle and self.cluster.told else 0
+            quiet = quiet + 1 if self.queue.idle and self.cluster.all_delivered else 0
             if quiet > 10:
                 return
-        raise AssertionError(f"no rest after {self.cluster.calls[-20:]}")
+        raise AssertionError(f"not settled after {self.cluster.calls[-20:]}")
 
     async def play(self, seconds: float = 300, *, alone: bool = False) -> None:
-        """Settle, let pods and builds go on unless `alone`, and let time pass, until nothing happens within
-        `seconds`."""
+        """Settle and move the clock until nothing is due within `seconds`.
+
+        Pods and builds proceed, unless `alone`.
+        """
         end = self.clock() + dt.timedelta(seconds=seconds)
         while True:
             await self.settle()
@@ -118,7 +120,7 @@ class OperatorHarness:
     # the cluster's other controllers
 
     def step(self) -> bool:
-        """Let builds end and pods come up; whether anything changed."""
+        """End builds and start pods; return whether anything changed."""
         before = len(self.cluster.history)
         for job in self.cluster.all(JOBS):
             if "status" not in job:
@@ -128,7 +130,7 @@ class OperatorHarness:
         return len(self.cluster.history) > before
 
     def roll(self, name: str, namespace: str = "default", *, ready: bool = True) -> None:
-        """A Deployment's controller and kubelet; pods that are there stay, new ones come up if `ready`."""
+        """Roll a Deployment: its pods stay, new pods become ready if `ready`."""
         body = self.cluster.at(DEPLOYMENTS, name, namespace)
         wanted, before = body["spec"]["replicas"], body.get("status", {})
         template = body["spec"]["template"]
@@ -160,7 +162,7 @@ class OperatorHarness:
         )
 
     def end(self, job: str, terminated: Json | None, reason: str = "PodFailurePolicy") -> None:
-        """A build Job ends, with a pod that left `terminated`, or without a pod."""
+        """End a build Job, with a pod whose state is `terminated`, or without a pod."""
         if terminated is not None:
             self.end_pod(job, terminated)
         good = terminated is not None and terminated.get("exitCode") == 0
@@ -168,17 +170,17 @@ class OperatorHarness:
         self.cluster.change(JOBS, SYSTEM, job, {"status": {"conditions": [condition]}}, "status")
 
     def start_pod(self, job: str, log: str) -> None:
-        """The pod of a build Job runs, and has written a log so far."""
+        """Run the pod of a build Job, with a log."""
         self._put_pod(job, {"running": {}}, log)
 
     def end_pod(self, job: str, terminated: Json) -> None:
-        """The pod of a build Job ends, which the Job has still to say."""
+        """End the pod of a build Job before the Job reports the end."""
         self._put_pod(job, {"terminated": terminated}, f"log of {job}\n")
 
     def _put_pod(self, job: str, state: Json, log: str) -> None:
         pod = f"{job}-x"
         if any(body["metadata"]["name"] == pod for body in self.cluster.all(PODS)):
-            self.cluster.remove(PODS, SYSTEM, pod)  # of a Job of that name that was deleted
+            self.cluster.remove(PODS, SYSTEM, pod)  # left by a deleted Job of the same name
         template = self.cluster.at(JOBS, job, SYSTEM)["spec"]["template"]["metadata"]
         metadata = {"name": pod, "labels": {**template["labels"], labels.JOB_NAME: job}}
         self.cluster.put(PODS, SYSTEM, {**PODS.header(), "metadata": metadata})
@@ -187,11 +189,11 @@ class OperatorHarness:
         self.cluster.change(PODS, SYSTEM, pod, {"status": status}, "status")
 
     def request(self, job: str) -> BuildRequest:
-        """What a build Job was asked."""
+        """Return the request of a build Job."""
         packed = self.cluster.at(SECRETS, job, SYSTEM)["data"][REQUEST_FILE]
         return BuildRequest.model_validate_json(gzip.decompress(base64.b64decode(packed)))
 
-    # what a user does and sees
+    # the user
 
     def apply(self, *bodies: Json) -> None:
         for body in bodies:
@@ -205,8 +207,8 @@ class OperatorHarness:
         status: Json = self.cluster.at(CUSTOM_RESOURCES[kind], name).get("status", {})
         return status
 
-    def said(self, kind: str, name: str = "m") -> tuple[str, str, str]:
-        """id, state and the reason of Ready."""
+    def summary(self, kind: str, name: str = "m") -> tuple[str, str, str]:
+        """Return id, state and the reason of Ready."""
         status = self.status(kind, name)
         return status.get("id", ""), status["state"], self.condition(kind, "Ready", name)["reason"]
 
@@ -214,8 +216,8 @@ class OperatorHarness:
         found: Json = next(c for c in self.status(kind, name)["conditions"] if c["type"] == type_)
         return found
 
-    def record(self, kind: str, version: int, name: str = "m") -> Json:
-        """Annotations of a version's record, without their prefix."""
+    def revision_annotations(self, kind: str, version: int, name: str = "m") -> Json:
+        """Return the annotations of a revision, without their prefix."""
         body = self.cluster.at(REVISIONS, labels.revision_name(kind, name, version))
         return {
             key.removeprefix("modelyard.dev/"): value
@@ -223,14 +225,14 @@ class OperatorHarness:
         }
 
     def events(self, reason: str) -> int:
-        """How many events were posted for a reason."""
+        """Return the number of events that were posted with a reason."""
         return sum(
             event.type == "ADDED" and event.body.get("reason") == reason for event in self.cluster.history
         )
 
 
 def succeed(request: BuildRequest) -> BuildResult:
-    """The digest follows the tag, which is the hash of the inputs."""
+    """Return a digest that is a function of the tag, which is the hash of the inputs."""
     return BuildResult(digest="sha256:" + hashlib.sha256(request.tag.encode()).hexdigest())
 
 

@@ -113,8 +113,8 @@ class ChildWatches:
             return
         for dependent in cache.objects.dependents(revision.key):
             queue.add(dependent)
-        # The worker that creates a revision goes on by itself. One whose writer was killed, or did not
-        # get the answer, needs another reconcile.
+        # The worker that creates a revision continues. A revision whose writer was killed, or got no answer,
+        # needs another reconcile.
         if not cache.pending_writes.is_creating(REVISIONS, revision.key.namespace, revision.name):
             queue.add(revision.key)
 

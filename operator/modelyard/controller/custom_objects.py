@@ -79,7 +79,7 @@ class CustomObjects:
     async def compare_after_lists(self) -> None:
         """Compare all kinds after each list of kopf, for as long as the process runs.
 
-        All kinds: what broke one watch may have broken the others, and a list without objects makes no event.
+        All kinds: a fault of one watch may have hit the others, and a list without objects makes no event.
         """
         while True:
             await self._listed.wait()
@@ -112,11 +112,11 @@ class CustomObjects:
             if key.kind == kind and key not in live:
                 self._refetch(key)
         for key, version in live.items():
-            item = self._ctx.cache.objects.get(key)
-            if item and item.resource_version >= version:
+            obj = self._ctx.cache.objects.get(key)
+            if obj and obj.resource_version >= version:
                 continue
             self._late.setdefault(kind, self._ctx.now())
-            if item:
+            if obj:
                 self._refetch(key)
 
     def _refetch(self, key: Key) -> None:

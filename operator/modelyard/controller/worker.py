@@ -71,32 +71,32 @@ class Worker:
 
     async def reconcile(self, key: Key) -> float | None:
         """Reconcile one object; return the seconds until its next reconcile, or None to wait for an event."""
-        item = await self.current(key)
-        if item is None or item.deleting:
+        obj = await self.current(key)
+        if obj is None or obj.deleting:
             if key.kind == IMAGE.name:
                 await image.cancel_builds(self._ctx, key)
             return None
         try:
-            outcome = await self._outcome(item)
+            outcome = await self._outcome(obj)
         except NamespaceTerminating:
             return None  # the object is deleted with its namespace, and nothing can be created there
         outcome = gate_readiness(self._ctx.cache, outcome)
-        await write_status(self._ctx, item, outcome)
+        await write_status(self._ctx, obj, outcome)
         return outcome.requeue_after
 
-    async def _outcome(self, item: CustomObject) -> Outcome:
+    async def _outcome(self, obj: CustomObject) -> Outcome:
         """Return the reconciler's outcome; errors of the user or the cluster become a failed outcome."""
-        key, cache = item.key, self._ctx.cache
+        key, cache = obj.key, self._ctx.cache
         try:
-            return await _RECONCILERS[key.kind](self._ctx, item)
+            return await _RECONCILERS[key.kind](self._ctx, obj)
         except NamespaceTerminating:
             raise
         except ValidationError as error:
             return failed(
-                "InvalidSpec", _sentence(error), cache.revisions.newest(key), **previous_fields(item)
+                "InvalidSpec", _sentence(error), cache.revisions.newest(key), **previous_fields(obj)
             )
         except NameTaken as error:
-            return name_taken(error, cache.revisions.newest(key), **previous_fields(item))
+            return name_taken(error, cache.revisions.newest(key), **previous_fields(obj))
         except Rejected as error:
             if isinstance(error, Forbidden) and self._ctx.queue.failures(key) < _FINAL_DENIAL:
                 raise
@@ -105,7 +105,7 @@ class Worker:
                 f"the API server rejected a request for this object: {error.message}",
                 cache.revisions.newest(key),
                 requeue_after=_REJECTED_RETRY,
-                **previous_fields(item),
+                **previous_fields(obj),
             )
 
     async def current(self, key: Key) -> CustomObject | None:
@@ -115,11 +115,11 @@ class Worker:
         child would be created, and garbage-collected, once more.
         """
         cache = self._ctx.cache
-        item = cache.objects.get(key)
-        if item is None or not item.needs_refetch:
-            return item
+        obj = cache.objects.get(key)
+        if obj is None or not obj.needs_refetch:
+            return obj
         live = await self._ctx.client.get_or_none(CUSTOM_RESOURCES[key.kind], key.namespace, key.name)
-        item.needs_refetch = False
+        obj.needs_refetch = False
         if cache.objects.get(key) is None:
             return None  # the watch reported the deletion during the request, and reports it only once
         if live:

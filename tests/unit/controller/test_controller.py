@@ -77,7 +77,7 @@ async def test_a_watch_that_is_deaf_in_one_namespace(two_namespaces: OperatorHar
 async def test_only_the_named_namespaces_are_seen(two_namespaces: OperatorHarness) -> None:
     two_namespaces.apply(*sample_objects())
     await two_namespaces.play()
-    assert two_namespaces.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert two_namespaces.summary("Service") == ("m:1", "Succeeded", "Serving")
     await two_namespaces.stop()
     two_namespaces.cluster.apply(model("n"), "elsewhere")
     await two_namespaces.start()
@@ -106,7 +106,7 @@ async def test_nothing_is_written_before_everything_is_known(serving: OperatorHa
     listed = {call.resource for call in calls[:first] if call.verb == "list"}
     assert listed == {call.resource for call in calls if call.verb == "list"}
     assert listed >= {resource.plural for resource in (*CUSTOM_RESOURCES.values(), DEPLOYMENTS, AUTOSCALERS)}
-    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert serving.summary("Service") == ("m:1", "Succeeded", "Serving")
 
 
 async def test_a_watch_that_breaks_down_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ async def test_a_bug_is_counted_and_tried_again(
     assert counter._value.get() - before == 3  # at once, after 0.2 s, after 0.6 s
     harness.cluster.fault = lambda number, call: None
     await harness.play()
-    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
     assert "a bug" in caplog.text
 
 
@@ -157,7 +157,7 @@ async def test_an_api_server_that_is_away_is_no_error(
     assert max(record.levelno for record in caplog.records) == logging.WARNING
     harness.cluster.fault = lambda number, call: None
     await harness.play()
-    assert harness.said("Model") == ("m:1", "Succeeded", "Registered")
+    assert harness.summary("Model") == ("m:1", "Succeeded", "Registered")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ async def test_a_spec_that_passed_an_older_schema(
     before = serving.status(kind)
     serving.change(kind, **spec)
     await serving.play()
-    assert serving.said(kind) == ("m:1", "Failed", "InvalidSpec")
+    assert serving.summary(kind) == ("m:1", "Failed", "InvalidSpec")
     assert message in serving.condition(kind, "Ready")["message"]
     changed = {"state", "error", "conditions", "observedGeneration", "creationState"}
     after = serving.status(kind)
@@ -199,7 +199,7 @@ async def test_a_record_that_is_told_before_its_answer_comes_is_news_to_others_o
         await serving.settle()
 
 
-async def test_what_is_refused_is_tried_again_after_a_while(harness: OperatorHarness) -> None:
+async def test_rejected_request_is_tried_again_after_a_minute(harness: OperatorHarness) -> None:
     def refuse(_: int, call: Call) -> None:
         if call == Call("create", "controllerrevisions", "model-m-1"):
             raise Rejected("no right", status=403, reason="Forbidden")
@@ -207,10 +207,10 @@ async def test_what_is_refused_is_tried_again_after_a_while(harness: OperatorHar
     harness.cluster.fault = refuse
     harness.apply(model())
     await harness.play(seconds=5)
-    assert harness.said("Model") == ("", "Failed", "Forbidden")
+    assert harness.summary("Model") == ("", "Failed", "Forbidden")
     harness.cluster.fault = lambda number, call: None
     await harness.play(seconds=61)
-    assert harness.said("Model") == ("m:1", "Succeeded", "Registered")
+    assert harness.summary("Model") == ("m:1", "Succeeded", "Registered")
 
 
 async def test_a_denial_is_believed_when_it_stays(harness: OperatorHarness) -> None:
@@ -226,7 +226,7 @@ async def test_a_denial_is_believed_when_it_stays(harness: OperatorHarness) -> N
     harness.cluster.fault = deny
     harness.apply(model())
     await harness.play(seconds=20)
-    assert harness.said("Model") == ("m:1", "Succeeded", "Registered")
+    assert harness.summary("Model") == ("m:1", "Succeeded", "Registered")
     assert harness.events("Forbidden") == 0
     assert RECONCILE_ERRORS.labels(kind="Model")._value.get() == errors
     left[0] = 1000
@@ -234,7 +234,7 @@ async def test_a_denial_is_believed_when_it_stays(harness: OperatorHarness) -> N
     await harness.play(seconds=20)
     harness.apply(model())
     await harness.play(seconds=100)
-    assert harness.said("Model") == ("", "Failed", "Forbidden")
+    assert harness.summary("Model") == ("", "Failed", "Forbidden")
 
 
 async def test_a_namespace_that_is_being_deleted_is_left_alone(serving: OperatorHarness) -> None:
@@ -249,7 +249,7 @@ async def test_a_namespace_that_is_being_deleted_is_left_alone(serving: Operator
     before = len(serving.cluster.writes)
     await serving.play(seconds=300)
     assert serving.cluster.writes[before:] == [Call("create", "secrets", "m-keys")]
-    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert serving.summary("Service") == ("m:1", "Succeeded", "Serving")
 
 
 # resync
@@ -286,8 +286,8 @@ async def test_resync_fetches_only_children_without_a_watch(resyncing: OperatorH
 
 @pytest.mark.parametrize("kind", CUSTOM_RESOURCES)
 async def test_an_object_that_went_without_a_word_is_let_go(serving: OperatorHarness, kind: str) -> None:
-    """What it left behind is told before it is."""
-    serving.cluster.remove(CUSTOM_RESOURCES[kind], "default", "m", told=False)
+    """The deletions of the children are reported before that of the object."""
+    serving.cluster.remove(CUSTOM_RESOURCES[kind], "default", "m", reported=False)
     before = len(serving.cluster.writes)
     await serving.play()
     assert serving.cache.objects.get(Key(kind, "default", "m")) is None
@@ -313,15 +313,15 @@ async def test_an_object_whose_end_is_told_while_it_is_looked_at_stays_gone(
     assert serving.cache.objects.get(key) is None
 
 
-async def test_what_finds_no_place_any_more_is_looked_at(serving: OperatorHarness) -> None:
+async def test_object_of_a_deleted_namespace_is_fetched_and_dropped(serving: OperatorHarness) -> None:
     """The namespace has gone, and the watch was away."""
 
     def gone(_: int, call: Call) -> None:
         if call.verb == "create":
             raise NotFound('namespaces "default" not found', status=404)
 
-    serving.cluster.remove(REVISIONS, "default", "model-m-1", told=False)
-    serving.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m", told=False)
+    serving.cluster.remove(REVISIONS, "default", "model-m-1", reported=False)
+    serving.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m", reported=False)
     serving.cache.revisions.delete({"metadata": {"namespace": "default", "name": "model-m-1"}})
     serving.cluster.fault = gone
     serving.queue.add(Key("Model", "default", "m"))
@@ -341,7 +341,7 @@ async def test_a_service_of_another_name_is_none_of_the_secrets_business(serving
     serving.cluster.remove(DEPLOYMENTS, "default", "m-keys")
     await serving.play()
     assert serving.cluster.at(DEPLOYMENTS, "m-keys")
-    assert serving.said("Service", "m-keys") == ("m-keys:1", "Succeeded", "Serving")
+    assert serving.summary("Service", "m-keys") == ("m-keys:1", "Succeeded", "Serving")
     serving.cluster.remove(CUSTOM_RESOURCES["Service"], "default", "m-keys")
     await serving.play()
-    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert serving.summary("Service") == ("m:1", "Succeeded", "Serving")

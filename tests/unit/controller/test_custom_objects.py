@@ -46,7 +46,7 @@ async def test_deletion_during_a_gap_of_the_watch_is_found_after_the_next_list(
     """Orphaned revisions: no event of a child leads to the deleted object."""
     serving.cluster.collects = False
     serving.cluster.hang_up()
-    serving.cluster.remove(CUSTOM_RESOURCES[kind], "default", "m", told=False)
+    serving.cluster.remove(CUSTOM_RESOURCES[kind], "default", "m", reported=False)
     serving.apply(model("another"))
     serving.cluster.compact()
     await serving.play()
@@ -60,7 +60,7 @@ async def test_deletion_of_the_only_object_during_a_gap_is_found_by_the_resync()
     harness.apply(model())
     await harness.play(seconds=5)
     harness.cluster.collects = False
-    harness.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m", told=False)
+    harness.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m", reported=False)
     await harness.play(seconds=5)
     assert harness.cache.objects.get(KEY) is not None
     await harness.play(seconds=700)
@@ -71,7 +71,7 @@ async def test_deletion_of_the_only_object_during_a_gap_is_found_by_the_resync()
 async def test_recreation_during_a_gap_registers_the_new_object(serving: OperatorHarness) -> None:
     before = serving.cluster.at(CUSTOM_RESOURCES["Model"], "m")["metadata"]["uid"]
     serving.cluster.hang_up()
-    serving.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m", told=False)
+    serving.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m", reported=False)
     serving.apply(model(url="https://h/other"))
     serving.cluster.compact()
     await serving.play()
@@ -100,7 +100,7 @@ async def test_late_deletion_of_an_older_object_changes_nothing(serving: Operato
     serving.controller.observe(MODEL, "DELETED", old)
     await serving.play()
     assert serving.cache.objects.get(KEY) is not None
-    assert serving.said("Model") == ("m:1", "Succeeded", "Registered")
+    assert serving.summary("Model") == ("m:1", "Succeeded", "Registered")
 
 
 async def test_liveness_fails_when_kopf_does_not_report_a_change(serving: OperatorHarness) -> None:
@@ -120,7 +120,7 @@ async def test_comparison_repairs_a_change_that_kopf_missed(serving: OperatorHar
     serving.change("Model", url="https://h/2")
     await serving.controller.custom_objects.compare("Model")
     await serving.play(seconds=1)
-    assert serving.said("Model") == ("m:2", "Succeeded", "Registered")
+    assert serving.summary("Model") == ("m:2", "Succeeded", "Registered")
 
 
 async def test_failed_comparison_waits_for_the_next_one(

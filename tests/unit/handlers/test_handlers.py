@@ -240,7 +240,7 @@ async def test_handler_passes_each_event_of_its_kind_to_the_controller(kind: Kin
 
 
 async def test_list_after_an_expired_watch_reports_no_deletion(running: Running) -> None:
-    """The reason for the controller's comparison, and what tests/unit/fake_kopf.py does, too."""
+    """This is the reason for the comparison in the controller; tests/unit/fake_kopf.py behaves the same."""
     server = ScriptedApiServer(KINDS[0], [["a", "b"], ["a"]], [[("ERROR", "")]])
     await running.start(server)
     found = await running.next_events(3)

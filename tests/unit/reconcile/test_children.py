@@ -39,7 +39,7 @@ async def test_deleted_child_is_created_again(serving: OperatorHarness, resource
     serving.cluster.remove(resource, "default", name)
     await serving.play()
     assert exists(serving, resource, name)
-    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert serving.summary("Service") == ("m:1", "Succeeded", "Serving")
 
 
 async def test_children_are_built_only_after_a_change_of_their_inputs(
@@ -87,12 +87,12 @@ async def test_taken_name_fails_the_service_until_it_is_free(
     foreign = harness.cluster.put(resource, "default", {"metadata": {"name": name}, "spec": {}})
     harness.apply(*sample_objects())
     await harness.play(seconds=60)
-    assert harness.said("Service") == ("m:1", "Failed", "NameTaken")
+    assert harness.summary("Service") == ("m:1", "Failed", "NameTaken")
     assert f"{resource.kind} {name}" in harness.condition("Service", "Ready")["message"]
     assert harness.cluster.at(resource, name) == foreign
     harness.cluster.remove(resource, "default", name)
     await harness.play(seconds=60)
-    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
 
 
 async def test_service_waits_for_the_children_of_a_deleted_service(serving: OperatorHarness) -> None:
@@ -105,5 +105,5 @@ async def test_service_waits_for_the_children_of_a_deleted_service(serving: Oper
     serving.cluster.collects = True
     serving.cluster.remove(PODS, "default", "none")
     await serving.play()
-    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert serving.summary("Service") == ("m:1", "Succeeded", "Serving")
     assert serving.cluster.at(DEPLOYMENTS, "m")["metadata"]["ownerReferences"][0]["uid"] == uid

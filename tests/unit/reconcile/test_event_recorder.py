@@ -21,4 +21,4 @@ async def test_event_that_is_rejected_is_dropped(harness: OperatorHarness) -> No
     harness.cluster.fault = refuse
     harness.apply(*sample_objects())
     await harness.play()
-    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")

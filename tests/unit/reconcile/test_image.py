@@ -60,7 +60,7 @@ async def start_build(harness: OperatorHarness) -> None:
     """Apply the sample objects. The build starts, and ends only if the test ends it."""
     harness.apply(*sample_objects())
     await harness.settle()
-    assert harness.said("Image") == ("m:1", "Running", "Building")
+    assert harness.summary("Image") == ("m:1", "Running", "Building")
 
 
 async def test_build_succeeds_with_its_log_and_location(harness: OperatorHarness) -> None:
@@ -85,7 +85,7 @@ async def test_build_ends_with_its_pod_before_the_job_is_complete(harness: Opera
     harness.end_pod(job, {"exitCode": 0, "message": result.model_dump_json(by_alias=True)})
     harness.cluster.change(JOBS, SYSTEM, job, {"status": {"active": 1}}, "status")
     await harness.settle()
-    assert harness.said("Image") == ("m:1", "Succeeded", "Built")
+    assert harness.summary("Image") == ("m:1", "Succeeded", "Built")
     assert harness.status("Image")["imageLocation"].endswith(str(result.digest))
     condition = {"type": "Complete", "status": "True"}
     writes = len(harness.cluster.writes)
@@ -105,7 +105,7 @@ async def test_build_ends_when_log_and_registry_report_the_push(harness: Operato
     harness.registry.images[f"{request.repository}:{request.tag}"] = digest
     harness.start_pod(job, f"[Fetch] model m:1\n{PUSHED}\n")
     await harness.settle()
-    assert harness.said("Image") == ("m:1", "Succeeded", "Built")
+    assert harness.summary("Image") == ("m:1", "Succeeded", "Built")
     assert harness.status("Image")["imageLocation"].endswith(digest)
     log = harness.cluster.at(CONFIG_MAPS, "image-m-1-log")["data"]["log"]
     assert log.splitlines()[-1] == PUSHED
@@ -126,12 +126,12 @@ async def test_push_in_the_log_needs_confirmation_by_the_registry(
     harness.registry.error = error
     harness.start_pod(job, f"[Fetch] model m:1\n{PUSHED}\n")
     await harness.settle()
-    assert harness.said("Image") == ("m:1", "Running", "Building")
+    assert harness.summary("Image") == ("m:1", "Running", "Building")
     harness.registry.error = None
     result = succeed(harness.request(job))
     harness.end(job, {"exitCode": 0, "message": result.model_dump_json(by_alias=True)})
     await harness.settle()
-    assert harness.said("Image") == ("m:1", "Succeeded", "Built")
+    assert harness.summary("Image") == ("m:1", "Succeeded", "Built")
     assert harness.events("Building") == harness.events("Built") == 1
 
 
@@ -140,7 +140,7 @@ async def test_log_without_push_changes_nothing(harness: OperatorHarness) -> Non
     asked = harness.registry.asked
     harness.start_pod(jobs(harness)[0], "[Build] Installing collected packages: six\n")
     await harness.settle()
-    assert harness.said("Image") == ("m:1", "Running", "Building")
+    assert harness.summary("Image") == ("m:1", "Running", "Building")
     assert harness.registry.asked == asked
 
 
@@ -148,7 +148,7 @@ async def test_failed_build_reports_the_error_of_the_builder(harness: OperatorHa
     harness.outcome = failing("PipFailed")
     harness.apply(*sample_objects())
     await harness.play(seconds=36000)
-    assert harness.said("Image") == ("m:1", "Failed", "PipFailed")
+    assert harness.summary("Image") == ("m:1", "Failed", "PipFailed")
     assert harness.status("Image")["error"] == {
         "code": "PipFailed",
         "message": "Build: why",
@@ -158,7 +158,7 @@ async def test_failed_build_reports_the_error_of_the_builder(harness: OperatorHa
     assert harness.status("Image")["imageBuildLogUri"].endswith("/image-m-1-log")
     assert harness.condition("Image", "Stalled")["status"] == "True"
     assert harness.builds == harness.events("PipFailed") == 1
-    assert harness.said("Service") == ("", "NotStarted", "ImageFailed")
+    assert harness.summary("Service") == ("", "NotStarted", "ImageFailed")
 
 
 async def test_transient_failure_is_retried_after_doubling_waits(harness: OperatorHarness) -> None:
@@ -172,16 +172,16 @@ async def test_transient_failure_is_retried_after_doubling_waits(harness: Operat
     harness.outcome = outcome
     harness.apply(*sample_objects())
     await harness.play()
-    assert harness.said("Image") == ("m:1", "Succeeded", "Built")
+    assert harness.summary("Image") == ("m:1", "Succeeded", "Built")
     assert [round((b - a).total_seconds()) for a, b in itertools.pairwise(began)] == [20, 40]
-    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
 
 
 async def test_failed_image_with_pending_retry_is_not_stalled(harness: OperatorHarness) -> None:
     harness.outcome = failing("RegistryUnavailable", transient=True)
     harness.apply(*sample_objects())
     await harness.play(seconds=5)
-    assert harness.said("Image") == ("m:1", "Failed", "RegistryUnavailable")
+    assert harness.summary("Image") == ("m:1", "Failed", "RegistryUnavailable")
     assert harness.condition("Image", "Stalled")["status"] == "False"
     assert "attempt 1 of 20" in harness.condition("Image", "Ready")["message"]
 
@@ -199,7 +199,7 @@ async def test_permanent_failure_after_a_transient_one_ends_the_retries(harness:
     harness.outcome = in_turn(*outcomes)
     harness.apply(*sample_objects())
     await harness.play(seconds=36000)
-    assert harness.said("Image") == ("m:1", "Failed", "PipFailed")
+    assert harness.summary("Image") == ("m:1", "Failed", "PipFailed")
     assert harness.condition("Image", "Stalled")["status"] == "True"
     assert harness.builds == 2
 
@@ -214,7 +214,7 @@ async def test_pending_retry_survives_a_restart(harness: OperatorHarness) -> Non
     await harness.play(seconds=5)
     assert harness.builds == 1
     await harness.play()
-    assert harness.said("Image") == ("m:1", "Succeeded", "Built")
+    assert harness.summary("Image") == ("m:1", "Succeeded", "Built")
     assert harness.builds == 2
 
 
@@ -234,7 +234,7 @@ async def test_job_that_ends_without_result_fails_the_build(
     await start_build(harness)
     harness.end(jobs(harness)[0], terminated, reason)
     await harness.settle()
-    assert harness.said("Image") == ("m:1", "Failed", code)
+    assert harness.summary("Image") == ("m:1", "Failed", code)
     assert (harness.condition("Image", "Stalled")["status"] == "False") is again
     assert harness.status("Image")["error"]["message"]
 
@@ -246,7 +246,7 @@ async def test_evicted_build_names_the_chart_value_to_raise(harness: OperatorHar
     said = 'Usage of EmptyDir volume "workspace" exceeds the limit "20Gi". '
     harness.cluster.at(PODS, f"{job}-x", SYSTEM)["status"] |= {"reason": "Evicted", "message": said}
     await harness.settle()
-    assert harness.said("Image") == ("m:1", "Failed", "BuildEvicted")
+    assert harness.summary("Image") == ("m:1", "Failed", "BuildEvicted")
     assert harness.condition("Image", "Stalled")["status"] == "True"
     assert harness.status("Image")["error"]["message"] == (
         f"the node ended the build: {said[:-2]}: raise the chart's build.workspaceSize"
@@ -260,11 +260,11 @@ async def test_registry_error_fails_the_build(
     harness.registry.error = error
     harness.apply(*sample_objects())
     await harness.play(seconds=5)
-    assert harness.said("Image") == ("m:1", "Failed", error.code)
+    assert harness.summary("Image") == ("m:1", "Failed", error.code)
     assert jobs(harness) == []
     harness.registry.error = None
     await harness.play()
-    assert harness.said("Image")[1] == ("Succeeded" if error.transient else "Failed")
+    assert harness.summary("Image")[1] == ("Succeeded" if error.transient else "Failed")
 
 
 async def test_rejected_job_fails_the_build(harness: OperatorHarness) -> None:
@@ -275,7 +275,7 @@ async def test_rejected_job_fails_the_build(harness: OperatorHarness) -> None:
     harness.cluster.fault = refuse
     harness.apply(*sample_objects())
     await harness.play()
-    assert harness.said("Image") == ("m:1", "Failed", "BuildRefused")
+    assert harness.summary("Image") == ("m:1", "Failed", "BuildRefused")
 
 
 async def test_deleted_job_is_created_again(harness: OperatorHarness) -> None:
@@ -285,7 +285,7 @@ async def test_deleted_job_is_created_again(harness: OperatorHarness) -> None:
     await harness.settle()
     assert jobs(harness) == [job]
     await harness.play()
-    assert harness.said("Image") == ("m:1", "Succeeded", "Built")
+    assert harness.summary("Image") == ("m:1", "Succeeded", "Built")
 
 
 async def test_newer_version_cancels_the_running_build(harness: OperatorHarness) -> None:
@@ -293,12 +293,12 @@ async def test_newer_version_cancels_the_running_build(harness: OperatorHarness)
     (old,) = jobs(harness)
     harness.change("Model", url="https://h/2")
     await harness.settle()
-    assert harness.said("Image") == ("m:2", "Running", "Building")
+    assert harness.summary("Image") == ("m:2", "Running", "Building")
     assert old not in jobs(harness)
-    assert harness.record("Image", 1)["state"] == "Cancelled"
+    assert harness.revision_annotations("Image", 1)["state"] == "Cancelled"
     assert harness.events("Cancelled") == 1
     await harness.play()
-    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
     assert harness.status("Service")["imageId"] == "m:2"
     assert harness.builds == 1
 
@@ -335,7 +335,7 @@ async def test_revert_reuses_the_image_of_the_old_content(
     harness.change("Model", url="https://h/1")
     await harness.play()
     assert harness.status("Image")["imageLocation"] == first
-    assert harness.said("Image")[0] == harness.said("Model")[0] == "m:3"
+    assert harness.summary("Image")[0] == harness.summary("Model")[0] == "m:3"
     assert harness.status("Service")["imageId"] == "m:3"
     assert harness.builds == 2
 
@@ -343,7 +343,7 @@ async def test_revert_reuses_the_image_of_the_old_content(
 async def test_new_registration_builds_again(serving: OperatorHarness) -> None:
     serving.apply(model() | {"metadata": {"name": "m", "annotations": {REGISTRATION: "again"}}})
     await serving.play()
-    assert serving.said("Image") == ("m:2", "Succeeded", "Built")
+    assert serving.summary("Image") == ("m:2", "Succeeded", "Built")
     assert serving.builds == 2
 
 
@@ -360,12 +360,12 @@ async def test_runtime_that_is_not_offered_fails_the_build(
 ) -> None:
     harness.apply(model(), manifest(targetRuntime=runtime), image())
     await harness.play()
-    assert harness.said("Image") == ("m:1", "Failed", code)
+    assert harness.summary("Image") == ("m:1", "Failed", code)
     assert jobs(harness) == []
     mended = {"pythonVersion": "3.12", "builder": None}
     harness.change("Manifest", targetRuntime={"runtimeType": "Python", "properties": mended})
     await harness.play()
-    assert harness.said("Image") == ("m:2", "Succeeded", "Built")
+    assert harness.summary("Image") == ("m:2", "Succeeded", "Built")
 
 
 @pytest.mark.parametrize(
@@ -434,7 +434,7 @@ async def test_claim_that_the_namespace_may_not_read_fails_the_build(
 ) -> None:
     with_claims.apply(model(url=f"pvc://{claim}/m.pkl"), manifest(), image())
     await with_claims.play()
-    assert with_claims.said("Image") == ("m:1", "Failed", "ClaimNotOffered")
+    assert with_claims.summary("Image") == ("m:1", "Failed", "ClaimNotOffered")
     assert jobs(with_claims) == []
     message = with_claims.status("Image")["error"]["message"]
     assert f"the claim {claim!r} is not offered to namespace default, which may read own, shared" in message
@@ -442,7 +442,7 @@ async def test_claim_that_the_namespace_may_not_read_fails_the_build(
     assert "build.sources.claims" in message
     with_claims.change("Model", url="pvc://shared/m.pkl")
     await with_claims.play()
-    assert with_claims.said("Image") == ("m:2", "Succeeded", "Built")
+    assert with_claims.summary("Image") == ("m:2", "Succeeded", "Built")
 
 
 async def test_conda_environment_may_have_any_python_version(harness: OperatorHarness) -> None:
@@ -493,11 +493,11 @@ async def test_python_version_defaults_to_an_offered_one() -> None:
 async def test_build_waits_for_a_missing_secret(harness: OperatorHarness) -> None:
     harness.apply(model(secretRef={"name": "store"}), *sample_objects()[1:])
     await harness.play(seconds=60)
-    assert harness.said("Image") == ("m:1", "NotStarted", "SecretNotFound")
+    assert harness.summary("Image") == ("m:1", "NotStarted", "SecretNotFound")
     assert "store" in harness.condition("Image", "Ready")["message"]
     harness.cluster.put(SECRETS, "default", {"metadata": {"name": "store"}, "data": {"token": "czNjcjN0"}})
     await harness.play(seconds=20)
-    assert harness.said("Image")[1] == "Succeeded"
+    assert harness.summary("Image")[1] == "Succeeded"
     assert harness.request(jobs(harness)[0]).models[0].source.credentials == {"token": "s3cr3t"}
 
 
@@ -524,7 +524,7 @@ async def test_secret_deleted_during_the_build_changes_nothing(harness: Operator
     await harness.settle()
     harness.cluster.remove(SECRETS, "default", "store")
     await harness.play(seconds=200, alone=True)
-    assert harness.said("Image") == ("m:1", "Running", "Building")
+    assert harness.summary("Image") == ("m:1", "Running", "Building")
 
 
 async def test_models_have_the_order_and_versions_of_the_manifest(harness: OperatorHarness) -> None:
@@ -552,7 +552,7 @@ async def test_pinned_manifest_is_not_followed(harness: OperatorHarness) -> None
     await harness.play()
     harness.change("Model", url="https://h/2")
     await harness.play()
-    assert harness.said("Manifest")[0] == "m:2"
+    assert harness.summary("Manifest")[0] == "m:2"
     assert harness.status("Image")["manifestId"] == "m:1"
     assert harness.builds == 1
 
@@ -560,11 +560,11 @@ async def test_pinned_manifest_is_not_followed(harness: OperatorHarness) -> None
 async def test_image_waits_for_a_pinned_version_that_does_not_exist(harness: OperatorHarness) -> None:
     harness.apply(model(), manifest(), image(manifestId="m:2"))
     await harness.play()
-    assert harness.said("Image") == ("", "NotStarted", "ManifestNotFound")
+    assert harness.summary("Image") == ("", "NotStarted", "ManifestNotFound")
     assert "newest version is 1" in harness.condition("Image", "Ready")["message"]
     harness.change("Model", url="https://h/2")
     await harness.play()
-    assert harness.said("Image") == ("m:1", "Succeeded", "Built")
+    assert harness.summary("Image") == ("m:1", "Succeeded", "Built")
 
 
 async def test_build_waits_for_a_model_deleted_before_it(harness: OperatorHarness) -> None:
@@ -573,10 +573,10 @@ async def test_build_waits_for_a_model_deleted_before_it(harness: OperatorHarnes
     harness.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "m")
     harness.apply(image())
     await harness.play(seconds=5)
-    assert harness.said("Image") == ("m:1", "NotStarted", "ModelNotFound")
+    assert harness.summary("Image") == ("m:1", "NotStarted", "ModelNotFound")
     harness.apply(model())
     await harness.play(seconds=20)
-    assert harness.said("Image") == ("m:1", "Succeeded", "Built")
+    assert harness.summary("Image") == ("m:1", "Succeeded", "Built")
 
 
 async def test_log_does_not_overwrite_a_config_map_of_another_owner(harness: OperatorHarness) -> None:
@@ -584,6 +584,6 @@ async def test_log_does_not_overwrite_a_config_map_of_another_owner(harness: Ope
     await harness.cluster.create(CONFIG_MAPS, "default", notes)
     harness.apply(*sample_objects())
     await harness.play()
-    assert harness.said("Image") == ("m:1", "Succeeded", "Built")
+    assert harness.summary("Image") == ("m:1", "Succeeded", "Built")
     assert harness.cluster.at(CONFIG_MAPS, "image-m-1-log")["data"] == {"log": "mine"}
     assert "imageBuildLogUri" not in harness.status("Image")

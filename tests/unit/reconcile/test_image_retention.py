@@ -33,14 +33,16 @@ async def harness() -> AsyncIterator[OperatorHarness]:
 
 def versions_with_image(harness: OperatorHarness, newest: int = 4) -> set[int]:
     versions = range(1, newest + 1)
-    return {version for version in versions if "image-location" in harness.record("Image", version)}
+    return {
+        version for version in versions if "image-location" in harness.revision_annotations("Image", version)
+    }
 
 
 async def test_newest_versions_keep_their_images(harness: OperatorHarness) -> None:
     await harness.play(seconds=1000)
     assert versions_with_image(harness) == {3, 4}
-    assert harness.record("Image", 1)["state"] == "Succeeded"
-    assert harness.said("Image") == ("m:4", "Succeeded", "Built")
+    assert harness.revision_annotations("Image", 1)["state"] == "Succeeded"
+    assert harness.summary("Image") == ("m:4", "Succeeded", "Built")
 
 
 async def test_all_versions_keep_their_images_by_default() -> None:
@@ -75,10 +77,13 @@ async def test_service_moved_back_to_a_released_image_gets_it_rebuilt(harness: O
     harness.change("Service", imageId="m:1")
     await harness.play()
     assert harness.builds == builds + 1
-    assert harness.said("Service") == ("m:5", "Succeeded", "Serving")
-    assert harness.status("Service")["imageLocation"] == harness.record("Image", 1)["image-location"]
-    assert "image-given-up" not in harness.record("Image", 1)
-    assert harness.said("Image") == ("m:4", "Succeeded", "Built")
+    assert harness.summary("Service") == ("m:5", "Succeeded", "Serving")
+    assert (
+        harness.status("Service")["imageLocation"]
+        == harness.revision_annotations("Image", 1)["image-location"]
+    )
+    assert "image-given-up" not in harness.revision_annotations("Image", 1)
+    assert harness.summary("Image") == ("m:4", "Succeeded", "Built")
 
 
 async def test_released_image_still_in_the_registry_is_found(harness: OperatorHarness) -> None:
@@ -87,7 +92,7 @@ async def test_released_image_still_in_the_registry_is_found(harness: OperatorHa
     harness.change("Service", imageId="m:1")
     await harness.play()
     assert harness.builds == builds
-    assert harness.said("Service") == ("m:5", "Succeeded", "Serving")
+    assert harness.summary("Service") == ("m:5", "Succeeded", "Serving")
 
 
 async def test_failed_rebuild_is_reported(harness: OperatorHarness) -> None:
@@ -98,8 +103,8 @@ async def test_failed_rebuild_is_reported(harness: OperatorHarness) -> None:
     harness.change("Service", imageId="m:1")
     await harness.play(seconds=36000)
     assert harness.builds == builds + 1
-    assert harness.said("Service") == ("m:4", "NotStarted", "ImageFailed")
-    assert harness.said("Image") == ("m:4", "Succeeded", "Built")
+    assert harness.summary("Service") == ("m:4", "NotStarted", "ImageFailed")
+    assert harness.summary("Image") == ("m:4", "Succeeded", "Built")
 
 
 async def test_transient_failure_of_a_rebuild_is_retried(harness: OperatorHarness) -> None:
@@ -110,4 +115,4 @@ async def test_transient_failure_of_a_rebuild_is_retried(harness: OperatorHarnes
     harness.change("Service", imageId="m:1")
     await harness.play(seconds=36000)
     assert harness.builds == builds + 2
-    assert harness.said("Service") == ("m:4", "NotStarted", "ImageFailed")
+    assert harness.summary("Service") == ("m:4", "NotStarted", "ImageFailed")

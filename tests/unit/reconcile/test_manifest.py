@@ -20,4 +20,4 @@ async def test_change_of_manifest_content_creates_a_version(
 ) -> None:
     serving.change("Manifest", **changes)
     await serving.play()
-    assert serving.said("Manifest")[0] == f"m:{version}"
+    assert serving.summary("Manifest")[0] == f"m:{version}"

@@ -54,7 +54,7 @@ async def test_change_of_content_creates_a_version(
     await harness.play()
     harness.apply(changed)
     await harness.play()
-    assert harness.said("Model") == (f"m:{version}", "Succeeded", "Registered")
+    assert harness.summary("Model") == (f"m:{version}", "Succeeded", "Registered")
     assert names(harness) == [f"model-m-{number}" for number in range(1, version + 1)]
     body = harness.cluster.at(CUSTOM_RESOURCES["Model"], "m")
     assert harness.status("Model")["observedGeneration"] == body["metadata"]["generation"]
@@ -66,14 +66,14 @@ async def test_revert_creates_a_version_with_the_old_content(harness: OperatorHa
         await harness.play()
     first, second, third = (harness.cluster.at(REVISIONS, f"model-m-{n}") for n in (1, 2, 3))
     assert first["data"] == third["data"] != second["data"]
-    assert harness.said("Model")[0] == "m:3"
+    assert harness.summary("Model")[0] == "m:3"
 
 
 async def test_each_new_registration_creates_a_version(harness: OperatorHarness) -> None:
     for value in ("1", "2", "2", "1"):
         harness.apply(registration(value))
         await harness.play()
-    assert harness.said("Model")[0] == "m:3"
+    assert harness.summary("Model")[0] == "m:3"
 
 
 async def test_revision_has_its_owner_and_the_state_of_its_operation(harness: OperatorHarness) -> None:
@@ -84,7 +84,7 @@ async def test_revision_has_its_owner_and_the_state_of_its_operation(harness: Op
     assert owner["uid"] == harness.cluster.at(CUSTOM_RESOURCES["Model"], "m")["metadata"]["uid"]
     assert body["revision"] == 1
     assert body["data"] == {"url": "https://h/1", "mimeType": "application/octet-stream"}
-    assert harness.record("Model", 1) == {"state": "Succeeded", "ended": "2026-01-01T00:00:00Z"}
+    assert harness.revision_annotations("Model", 1) == {"state": "Succeeded", "ended": "2026-01-01T00:00:00Z"}
     assert harness.status("Model")["operationId"] == "model-m-1"
 
 
@@ -99,11 +99,11 @@ async def test_operator_killed_between_two_versions_goes_on(serving: OperatorHar
     with pytest.raises(Killed):
         await serving.play()
     await serving.stop()
-    assert serving.record("Service", 1)["state"] == "Succeeded"
+    assert serving.revision_annotations("Service", 1)["state"] == "Succeeded"
     serving.cluster.fault = lambda number, call: None
     await serving.start()
     await serving.play()
-    assert serving.said("Service") == ("m:2", "Succeeded", "Serving")
+    assert serving.summary("Service") == ("m:2", "Succeeded", "Serving")
 
 
 @pytest.mark.parametrize(("content", "version"), [("https://h/1", 1), ("https://h/other", 2)])
@@ -125,7 +125,7 @@ async def test_version_of_another_writer_is_accepted_or_superseded(
     harness.cluster.fault = overtake
     harness.apply(model())
     await harness.play()
-    assert harness.said("Model")[0] == f"m:{version}"
+    assert harness.summary("Model")[0] == f"m:{version}"
     assert harness.cluster.at(REVISIONS, f"model-m-{version}")["data"]["url"] == "https://h/1"
 
 
@@ -139,7 +139,7 @@ async def test_revision_of_a_deleted_object_delays_its_successor(harness: Operat
     assert harness.status("Model") == UNOBSERVED_STATUS
     harness.cluster.remove(REVISIONS, "default", "model-m-1")
     await harness.play()
-    assert harness.said("Model")[0] == "m:1"
+    assert harness.summary("Model")[0] == "m:1"
     assert harness.cluster.at(REVISIONS, "model-m-1")["data"]["url"] == "https://h/2"
 
 
@@ -152,7 +152,7 @@ async def test_pinned_reference_skips_versions_of_a_deleted_object(harness: Oper
     harness.cluster.remove(REVISIONS, "default", "model-m-1")
     harness.apply(model(url="https://h/3"), manifest(modelIds=["m:2"]))
     await harness.play()
-    assert harness.said("Manifest") == ("", "NotStarted", "ModelNotFound")
+    assert harness.summary("Manifest") == ("", "NotStarted", "ModelNotFound")
 
 
 async def test_deleted_revision_is_created_again(harness: OperatorHarness) -> None:

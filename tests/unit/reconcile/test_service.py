@@ -73,14 +73,14 @@ async def test_changed_model_rolls_the_service(serving: OperatorHarness) -> None
     first = serving.status("Service")["imageLocation"]
     serving.change("Model", url="https://h/2")
     await serving.settle()
-    assert serving.said("Service") == ("m:1", "Running", "ImageNotReady")
+    assert serving.summary("Service") == ("m:1", "Running", "ImageNotReady")
     assert serving.condition("Service", "Available")["status"] == "True"
     await serving.play()
     status = serving.status("Service")
-    assert serving.said("Service") == ("m:2", "Succeeded", "Serving")
+    assert serving.summary("Service") == ("m:2", "Succeeded", "Serving")
     assert (status["imageId"], status["manifestId"], status["modelIds"]) == ("m:2", "m:2", ["m:2"])
     assert status["imageLocation"] != first
-    assert serving.record("Service", 1)["state"] == "Succeeded"
+    assert serving.revision_annotations("Service", 1)["state"] == "Succeeded"
 
 
 async def test_pinned_image_is_not_followed(harness: OperatorHarness) -> None:
@@ -88,8 +88,8 @@ async def test_pinned_image_is_not_followed(harness: OperatorHarness) -> None:
     await harness.play()
     harness.change("Model", url="https://h/2")
     await harness.play()
-    assert harness.said("Image")[0] == "m:2"
-    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert harness.summary("Image")[0] == "m:2"
+    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
     assert harness.status("Service")["imageId"] == "m:1"
 
 
@@ -98,15 +98,15 @@ async def test_service_waits_for_a_pinned_image_that_was_cancelled(harness: Oper
     await harness.settle()
     harness.change("Model", url="https://h/2")
     await harness.play()
-    assert harness.said("Service") == ("", "NotStarted", "ImageCancelled")
+    assert harness.summary("Service") == ("", "NotStarted", "ImageCancelled")
 
 
 async def test_failed_image_leaves_the_old_one_serving(serving: OperatorHarness) -> None:
     before = serving.cluster.at(DEPLOYMENTS, "m")["spec"]
     serving.change("Manifest", targetRuntime={"runtimeType": "SparkPython", "properties": {}})
     await serving.play()
-    assert serving.said("Image") == ("m:2", "Failed", "RuntimeNotSupported")
-    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert serving.summary("Image") == ("m:2", "Failed", "RuntimeNotSupported")
+    assert serving.summary("Service") == ("m:1", "Succeeded", "Serving")
     assert "the build of Image m:2 failed" in serving.condition("Service", "Ready")["message"]
     assert serving.cluster.at(DEPLOYMENTS, "m")["spec"] == before
 
@@ -119,35 +119,35 @@ async def test_newer_image_follows_during_the_first_rollout(harness: OperatorHar
     await harness.settle()
     harness.roll("m")
     await harness.settle()
-    assert harness.said("Service") == ("m:1", "Running", "ImageNotReady")
+    assert harness.summary("Service") == ("m:1", "Running", "ImageNotReady")
     harness.serves = True
     await harness.play()
-    assert harness.said("Service") == ("m:2", "Succeeded", "Serving")
-    assert harness.record("Service", 1)["state"] == "Succeeded"
+    assert harness.summary("Service") == ("m:2", "Succeeded", "Serving")
+    assert harness.revision_annotations("Service", 1)["state"] == "Succeeded"
 
 
 async def test_superseded_rollout_is_cancelled(harness: OperatorHarness) -> None:
     harness.serves = False
     harness.apply(*sample_objects())
     await harness.play(seconds=3)
-    assert harness.said("Service") == ("m:1", "Running", "RollingOut")
+    assert harness.summary("Service") == ("m:1", "Running", "RollingOut")
     harness.change("Service", maxConcurrentRequestsPerContainer=2)
     await harness.settle()
-    assert harness.said("Service")[:2] == ("m:2", "Running")
-    assert harness.record("Service", 1)["state"] == "Cancelled"
+    assert harness.summary("Service")[:2] == ("m:2", "Running")
+    assert harness.revision_annotations("Service", 1)["state"] == "Cancelled"
 
 
 async def test_deleted_image_leaves_the_pods_serving(serving: OperatorHarness) -> None:
     serving.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
     await serving.play()
     status = serving.status("Service")
-    assert serving.said("Service") == ("m:1", "NotStarted", "ImageNotFound")
+    assert serving.summary("Service") == ("m:1", "NotStarted", "ImageNotFound")
     assert serving.condition("Service", "Available")["status"] == "True"
     assert (status["readyReplicas"], status["scoringUri"]) == (1, "http://m.default.svc.cluster.local/score")
-    assert serving.record("Service", 1)["state"] == "Succeeded"
+    assert serving.revision_annotations("Service", 1)["state"] == "Succeeded"
     serving.apply(image())
     await serving.play()
-    assert serving.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert serving.summary("Service") == ("m:1", "Succeeded", "Serving")
     assert serving.builds == 1
 
 
@@ -155,7 +155,7 @@ async def test_replicas_that_fail_after_the_rollout_start_no_operation(serving: 
     status = {"availableReplicas": 0, "readyReplicas": 0}
     serving.cluster.change(DEPLOYMENTS, "default", "m", {"status": status}, "status")
     await serving.settle()
-    assert serving.said("Service") == ("m:1", "Succeeded", "Unavailable")
+    assert serving.summary("Service") == ("m:1", "Succeeded", "Unavailable")
     assert [serving.condition("Service", type_)["status"] for type_ in ("Ready", "Available", "Stalled")] == [
         "False",
         "False",
@@ -185,7 +185,7 @@ async def test_children_depend_on_the_scaling(
         *sample_objects()[:3], service(**{key: value for key, value in spec.items() if value is not None})
     )
     await harness.play()
-    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
     assert exists(harness, AUTOSCALERS) is autoscaler
     assert exists(harness, DISRUPTION_BUDGETS) is budget
     assert replicas(harness) == harness.status("Service")["replicas"] == count
@@ -196,7 +196,7 @@ async def test_autoscaler_owns_the_replicas(serving: OperatorHarness) -> None:
     await serving.play()
     serving.change("Service", maxConcurrentRequestsPerContainer=4)
     await serving.play()
-    assert serving.said("Service") == ("m:2", "Succeeded", "Serving")
+    assert serving.summary("Service") == ("m:2", "Succeeded", "Serving")
     assert sent_replicas(serving) == [1, 5]
 
 
@@ -231,7 +231,7 @@ async def test_autoscaling_scales_the_service_from_zero(serving: OperatorHarness
     serving.change("Service", **AUTOSCALED)
     await serving.play()
     assert replicas(serving) == 2
-    assert serving.said("Service") == ("m:3", "Succeeded", "Serving")
+    assert serving.summary("Service") == ("m:3", "Succeeded", "Serving")
 
 
 async def test_condition_reports_that_scaling_to_zero_is_not_supported(harness: OperatorHarness) -> None:
@@ -265,13 +265,13 @@ async def test_rejected_request_fails_the_service_and_is_retried(serving: Operat
     serving.cluster.fault = refuse
     serving.change("Service", numReplicas=100)
     await serving.play(seconds=30)
-    assert serving.said("Service") == ("m:2", "Failed", "Forbidden")
+    assert serving.summary("Service") == ("m:2", "Failed", "Forbidden")
     assert "exceeded quota: pods" in serving.condition("Service", "Ready")["message"]
     assert serving.condition("Service", "Available")["status"] == "True"
     assert serving.status("Service")["scoringUri"]
     serving.cluster.fault = lambda number, call: None
     await serving.play()
-    assert serving.said("Service") == ("m:2", "Succeeded", "Serving")
+    assert serving.summary("Service") == ("m:2", "Succeeded", "Serving")
 
 
 # failed rollouts
@@ -304,14 +304,14 @@ async def test_rollout_reports_the_diagnosis_of_its_pods(
     add_pod(harness, pod)
     harness.cluster.logs["m-1"] = "ImportError: no module named x"
     await harness.play(seconds=10)
-    assert harness.said("Service") == said
+    assert harness.summary("Service") == said
     error = harness.status("Service").get("error", {})
     assert error.get("code") == (said[2] if said[1] == "Failed" else None)
     if said[2] == "ContainerCrashed":
         assert error["details"] == [{"code": "Log", "message": "ImportError: no module named x"}]
     harness.serves = True
     await harness.play()
-    assert harness.said("Service") == ("m:1", "Succeeded", "Serving")
+    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
     assert "error" not in harness.status("Service")
 
 
@@ -323,17 +323,17 @@ async def test_failed_rollout_leaves_old_pods_serving_until_the_next_version(
     await serving.play(seconds=3)
     add_pod(serving, CRASHED, "old", present=False)
     await serving.play(seconds=10)
-    assert serving.said("Service") == ("m:2", "Running", "RollingOut")
+    assert serving.summary("Service") == ("m:2", "Running", "RollingOut")
     add_pod(serving, CRASHED)
     await serving.play(seconds=30)
-    assert serving.said("Service") == ("m:2", "Failed", "ContainerCrashed")
+    assert serving.summary("Service") == ("m:2", "Failed", "ContainerCrashed")
     assert serving.condition("Service", "Available")["status"] == "True"
     serving.change("Service", maxConcurrentRequestsPerContainer=1)
     serving.serves = True
     await serving.play()
-    assert serving.said("Service") == ("m:3", "Succeeded", "Serving")
-    assert serving.record("Service", 2)["state"] == "Failed"
-    assert "ContainerCrashed" in serving.record("Service", 2)["error"]
+    assert serving.summary("Service") == ("m:3", "Succeeded", "Serving")
+    assert serving.revision_annotations("Service", 2)["state"] == "Failed"
+    assert "ContainerCrashed" in serving.revision_annotations("Service", 2)["error"]
 
 
 async def test_failed_rollout_stays_failed_while_its_pod_restarts(harness: OperatorHarness) -> None:
@@ -345,7 +345,7 @@ async def test_failed_rollout_stays_failed_while_its_pod_restarts(harness: Opera
     for status in (PULLING, BACKING_OFF, PULLING):
         harness.cluster.change(PODS, "default", "m-1", {"status": status})
         await harness.play(seconds=70)
-        assert harness.said("Service") == ("m:1", "Failed", "ImagePullFailed")
+        assert harness.summary("Service") == ("m:1", "Failed", "ImagePullFailed")
     assert harness.events("ImagePullFailed") == 1
 
 
@@ -361,7 +361,7 @@ async def test_rollout_fails_at_its_deadline(harness: OperatorHarness) -> None:
     }
     harness.cluster.change(DEPLOYMENTS, "default", "m", {"status": {"conditions": [late]}}, "status")
     await harness.settle()
-    assert harness.said("Service") == ("m:1", "Failed", "RolloutDeadlineExceeded")
+    assert harness.summary("Service") == ("m:1", "Failed", "RolloutDeadlineExceeded")
     assert harness.status("Service")["error"]["message"] == "too late"
 
 
@@ -386,4 +386,4 @@ async def test_replicas_stay_when_the_autoscaler_is_switched_off(
     await serving.play()
     assert not exists(serving, AUTOSCALERS)
     assert serving.cluster.at(DEPLOYMENTS, "m")["spec"]["replicas"] == 4
-    assert serving.said("Service") == ("m:2", "Succeeded", "Serving")
+    assert serving.summary("Service") == ("m:2", "Succeeded", "Serving")

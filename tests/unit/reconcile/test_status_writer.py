@@ -115,7 +115,7 @@ async def test_concurrent_edit_is_a_conflict_and_is_not_lost(harness: OperatorHa
     harness.cluster.fault = edit
     harness.apply(model())
     await harness.play()
-    assert harness.said("Model")[0] == "m:2"
+    assert harness.summary("Model")[0] == "m:2"
     assert harness.status("Model")["observedGeneration"] == 2
 
 

@@ -72,7 +72,7 @@ async def expected() -> dict[str, Any]:
 
 
 async def test_one_apply_ends_in_a_serving_service(serving: OperatorHarness) -> None:
-    assert [serving.said(kind) for kind in KINDS] == [
+    assert [serving.summary(kind) for kind in KINDS] == [
         ("m:1", "Succeeded", "Registered"),
         ("m:1", "Succeeded", "Created"),
         ("m:1", "Succeeded", "Built"),
@@ -129,7 +129,7 @@ async def test_writes_of_a_new_service_with_an_autoscaler(serving: OperatorHarne
     before = len(serving.cluster.writes)
     serving.apply(service("n"))
     await serving.play()
-    assert serving.said("Service", "n") == ("n:1", "Succeeded", "Serving")
+    assert serving.summary("Service", "n") == ("n:1", "Succeeded", "Serving")
     assert Counter(
         (call.verb, call.resource, call.subresource) for call in serving.cluster.writes[before:]
     ) == {
@@ -179,7 +179,9 @@ async def undisturbed() -> OperatorHarness:
 
 async def test_undisturbed_life_records_each_version() -> None:
     harness = await undisturbed()
-    assert [harness.said(kind)[:2] for kind in KINDS] == [("m:2", "Succeeded")] * 3 + [("m:3", "Succeeded")]
+    assert [harness.summary(kind)[:2] for kind in KINDS] == [("m:2", "Succeeded")] * 3 + [
+        ("m:3", "Succeeded")
+    ]
     assert harness.builds == 2
     states = {name: seen[1] for name, seen in snapshot(harness).items() if isinstance(seen, tuple)}
     assert states == {

@@ -45,10 +45,10 @@ def stored_log(harness: OperatorHarness) -> str:
 
 async def test_log_is_stored_while_the_build_runs(harness: OperatorHarness) -> None:
     name = await start_logging_build(harness, "[Fetch] model m:1: https://h/1\n")
-    assert harness.said("Image") == ("m:1", "Running", "Building")
+    assert harness.summary("Image") == ("m:1", "Running", "Building")
     assert stored_log(harness) == "[Fetch] model m:1: https://h/1\n"
     assert harness.status("Image")["imageBuildLogUri"] == CONFIG_MAPS.path("default", NAME)
-    assert harness.record("Image", 1)["build-log"] == NAME
+    assert harness.revision_annotations("Image", 1)["build-log"] == NAME
     harness.cluster.logs[name] += "[Push] model m:1: 40 MiB of 100 MiB\n"
     await harness.play(POLL_SECONDS + 1, alone=True)
     assert stored_log(harness).endswith("[Push] model m:1: 40 MiB of 100 MiB\n")
@@ -88,8 +88,8 @@ async def test_log_of_a_cancelled_build_stays(harness: OperatorHarness) -> None:
     await start_logging_build(harness, "[Fetch] model m:1: https://h/1\n")
     harness.change("Model", url="https://h/2")
     await harness.settle()
-    assert harness.record("Image", 1)["state"] == "Cancelled"
-    assert harness.record("Image", 1)["build-log"] == NAME
+    assert harness.revision_annotations("Image", 1)["state"] == "Cancelled"
+    assert harness.revision_annotations("Image", 1)["build-log"] == NAME
     assert stored_log(harness)
 
 
@@ -118,7 +118,7 @@ async def test_rejected_log_does_not_fail_the_build(harness: OperatorHarness) ->
     harness.cluster.fault = fault
     await start_logging_build(harness, "[Fetch] a\n")
     await harness.play()
-    assert harness.said("Image") == ("m:1", "Succeeded", "Built")
+    assert harness.summary("Image") == ("m:1", "Succeeded", "Built")
     with pytest.raises(NotFound):
         harness.cluster.at(CONFIG_MAPS, NAME)
     assert "imageBuildLogUri" not in harness.status("Image")

@@ -54,7 +54,7 @@ async def next_progress(harness: OperatorHarness) -> str | None:
 async def test_progress_has_the_step_and_its_bytes(building: OperatorHarness) -> None:
     building.cluster.logs[start_pod(building, phase="Running")] = LOG
     assert await next_progress(building) == "Push, model m:1: 40 MiB of 100 MiB"
-    assert building.said("Image") == ("m:1", "Running", "Building")
+    assert building.summary("Image") == ("m:1", "Running", "Building")
 
 
 async def test_progress_is_removed_at_the_end_of_the_build(building: OperatorHarness) -> None:
@@ -63,7 +63,7 @@ async def test_progress_is_removed_at_the_end_of_the_build(building: OperatorHar
     (job,) = building.cluster.all(JOBS)
     building.cluster.remove(PODS, SYSTEM, f"{job['metadata']['name']}-x")
     await building.play()
-    assert building.said("Image") == ("m:1", "Succeeded", "Built")
+    assert building.summary("Image") == ("m:1", "Succeeded", "Built")
     assert "progress" not in building.status("Image")
 
 
@@ -112,4 +112,4 @@ async def test_failed_read_of_pods_does_not_fail_the_build(building: OperatorHar
 
     building.cluster.fault = refuse
     assert await next_progress(building) is None
-    assert building.said("Image") == ("m:1", "Running", "Building")
+    assert building.summary("Image") == ("m:1", "Running", "Building")
