@@ -109,7 +109,7 @@ def test_update_makes_a_deployment(api: Api, served: Any) -> None:
     assert api.get(f"/operations/{history[0]['id']}")["state"] in {"Succeeded", "Cancelled"}
 
 
-def test_pages_of_one_service_are_linked(api: Api, served: Any, name: str) -> None:
+def test_pages_of_one_item_list_all_services(api: Api, served: Any, name: str) -> None:
     scaler = {"autoscaleEnabled": True, "minReplicas": 1, "maxReplicas": 1}
     small = {"cpu": "10m", "memory": "64Mi"}
     body = service(name, served["image"]["id"], autoScaler=scaler, containerResourceReservation=small)
