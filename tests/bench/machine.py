@@ -1,4 +1,4 @@
-"""What figures were measured on, for the head of a table."""
+"""The machine of a measurement, for the head of a table."""
 
 import os
 import platform

@@ -1,8 +1,8 @@
 """Reads and creates through the gateway beside the API server's own, and pages of many models.
 
-`GATEWAY_URL` names the gateway, otherwise it is the installed one. KUBECONFIG leads to the cluster. As many
-versions as `--models` says are recorded as the operator would record them, for pages at the beginning, in the
-middle and at the end.
+`GATEWAY_URL` names the gateway, otherwise it is the installed one. KUBECONFIG leads to the cluster. The
+bench records `--models` versions as the operator would, for pages at the beginning, in the middle and
+at the end.
 """
 
 from __future__ import annotations

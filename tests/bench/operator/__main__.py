@@ -1,8 +1,8 @@
 """`make bench-operator`: N Services of one built image, from apply to all children and status written.
 
-Each size is made in parts, in turn with no operator, by one process that POSTs the same objects (the floor),
-and with the operator: so the machine's moods meet both. Figures of the operator are its own metrics. Ratios
-last, figures do not.
+Each size is made in parts, so that changes of the machine's speed meet both sides. One part has no operator:
+one process POSTs the same objects (the floor). The next part has the operator and reads its metrics.
+Compare ratios: figures change with the machine.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Run:
 
 
 def services(first: int, count: int) -> list[Json]:
-    """Services with no replicas: what is measured is the operator and the API server, not the kubelet."""
+    """Return Services with no replicas, which load the operator and the API server, not the kubelet."""
     return [
         {
             **CUSTOM_RESOURCES[SERVICE.name].header(),

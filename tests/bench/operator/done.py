@@ -36,7 +36,7 @@ class Done:
             self._heard.set()
 
     async def reach(self, count: int) -> None:
-        """Wait until so many have come to their end; children come before it."""
+        """Wait until `count` Services are done, and thus their children."""
         limit = 60 + count
         deadline = time.monotonic() + limit
         while len(self._names) < count:

@@ -1,7 +1,7 @@
 """The floor: one process that POSTs the objects of N Services, with no operator.
 
-They are the same objects: the user's Service, what the operator makes for it, its status and its event. The
-Services are of a copy of our CRD in another group, so that the operator does not see them.
+The objects are the same: the user's Service, the children that the operator makes, its status and its event.
+The Services are of a copy of the CRD in another group, so that the operator does not see them.
 """
 
 from __future__ import annotations

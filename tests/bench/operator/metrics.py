@@ -16,12 +16,12 @@ class Metrics(NamedTuple):
 
     @property
     def writes(self) -> float:
-        """All writes."""
+        """The number of writes to all resources."""
         return sum(self.writes_by_resource.values())
 
 
 def operator_metrics() -> Metrics:
-    """What the operator says of itself now."""
+    """Return the present metrics of the operator."""
     samples = operator.operator_metrics()
     writes: dict[str, float] = {}
     for (name, labels), value in samples.items():
