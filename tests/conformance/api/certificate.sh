@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A certificate for the gateway of a test cluster, kept in a Secret; the one that is there stays.
+# Create a Secret with a certificate for the gateway of a test cluster, unless the Secret exists.
 set -euo pipefail
 namespace=modelyard-system
 name=modelyard-gateway

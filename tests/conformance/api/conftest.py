@@ -1,7 +1,7 @@
-"""The gateway under test, its callers, and the table of what was seen.
+"""Fixtures: the gateway under test, clients of it, and the rows of the reference that tests cover.
 
-By default it is the one that the chart installed, through a port-forward. `GATEWAY_URL` names another one;
-KUBECONFIG must lead to its cluster. Callers are ServiceAccounts of a namespace of this run's own.
+The tests call the gateway that the chart installed, through a port-forward. `GATEWAY_URL` names another one,
+whose cluster KUBECONFIG must name. Clients have the tokens of ServiceAccounts in a namespace of this run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.conformance.api.reference import (
     API_VERSION,
     rows,
 )
-from tests.conformance.api.seen import Seen
+from tests.conformance.api.reference_checker import ReferenceChecker
 from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl, port_forward
 from tests.support.files import Files
 from tests.support.operator import SYSTEM
@@ -31,38 +31,42 @@ GATEWAY_PODS: Final = "app.kubernetes.io/name=modelyard-gateway"
 SUBSCRIPTION: Final = "5f08d643-1910-4a38-a7c7-84a39d4f42e0"
 RESOURCE_GROUP: Final = "Research"
 _ROLES: Final = {"editor": "edit", "viewer": "view"}
-_SEEN: Final = Seen()
+_CHECKER: Final = ReferenceChecker()
 _POLL_SECONDS: Final = 0.5
 _BUILD_SECONDS: Final = 600
-_LAST: Final = ("test_faults.py", "test_rows.py")
+_LAST_FILES: Final = ("test_faults.py", "test_rows.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """These tests need the whole cluster; faults disturb others, and the table needs all that can be seen."""
+    """Mark the tests as e2e and sort them.
+
+    Faults come after tests that they would disturb. Rows come last, because all tests cover rows.
+    """
     here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
     for item in here:
         item.add_marker(pytest.mark.e2e)
-    items.sort(key=lambda item: _LAST.index(item.path.name) if item.path.name in _LAST else -1)
+    items.sort(key=lambda item: _LAST_FILES.index(item.path.name) if item.path.name in _LAST_FILES else -1)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """The very last word: how much of the reference was seen to work."""
+    """Print how many rows the reference has, and how many of them passed, in the last line."""
     result = yield
-    wanted = set(rows())
-    session.config.get_terminal_writer().line(f"rows={len(wanted)} passed={len(wanted & _SEEN.rows)}")
+    expected = set(rows())
+    passed = expected & _CHECKER.covered_rows
+    session.config.get_terminal_writer().line(f"rows={len(expected)} passed={len(passed)}")
     return result
 
 
 @pytest.fixture(scope="session")
-def seen() -> Seen:
-    """What was seen so far."""
-    return _SEEN
+def checker() -> ReferenceChecker:
+    """The checker, with the rows that earlier tests cover."""
+    return _CHECKER
 
 
 @pytest.fixture(scope="session")
 def account() -> Iterator[Kubectl]:
-    """A namespace with the labels of an account, and kubectl in it."""
+    """Kubectl in a namespace with the labels of an account."""
     name = f"api-{uuid.uuid4().hex[:8]}"
     kubectl = Kubectl(name)
     kubectl("create", "namespace", name)
@@ -70,7 +74,7 @@ def account() -> Iterator[Kubectl]:
         "label", "namespace", name,
         f"modelyard.dev/subscription={SUBSCRIPTION}", f"modelyard.dev/resource-group={RESOURCE_GROUP}",
     )  # fmt: skip
-    for caller in ("editor", "viewer", "nobody"):
+    for caller in ("editor", "viewer", "no-role"):
         kubectl("create", "serviceaccount", caller)
     for caller, role in _ROLES.items():
         kubectl("create", "rolebinding", caller, f"--clusterrole={role}", f"--serviceaccount={name}:{caller}")
@@ -80,7 +84,7 @@ def account() -> Iterator[Kubectl]:
 
 @pytest.fixture(scope="session")
 def base_url() -> Iterator[str]:
-    """Where the gateway is."""
+    """The URL of the gateway."""
     if url := os.environ.get("GATEWAY_URL"):
         yield url
         return
@@ -90,7 +94,7 @@ def base_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def replicas(base_url: str) -> Iterator[list[str]]:
-    """Where each replica of it is; of one that GATEWAY_URL names, that alone."""
+    """The URL of each replica of the gateway; only GATEWAY_URL if that is set."""
     if "GATEWAY_URL" in os.environ:
         yield [base_url]
         return
@@ -101,7 +105,7 @@ def replicas(base_url: str) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def forwarded(target: str = "", port: int = 443) -> Iterator[str]:
-    """The installed gateway's URL, through one of its pods, while the context lasts."""
+    """Forward a port to the installed gateway during the context, and yield the URL."""
     service = f"service/{os.environ.get('GATEWAY_SERVICE', 'modelyard-gateway')}"
     with port_forward(OPERATOR_NAMESPACE, target or service, port) as url:
         yield url.replace("http://127.0.0.1", "https://localhost")
@@ -115,42 +119,42 @@ def files(account: Kubectl) -> Files:
 
 @dataclass(frozen=True)
 class Api:
-    """The API as one caller sees it; every exchange is checked and ticked off."""
+    """A client of the API with one token. The checker reads each response."""
 
     http: httpx.Client
     root: str
 
-    def __call__(self, method: str, path: str, status: int | None = None, **given: Any) -> httpx.Response:
-        """A call below the account; AssertionError when the status is another one than was expected."""
-        params = {"api-version": API_VERSION} | given.pop("params", {})
-        answer = self.http.request(method, self.root + path, params=params, **given)
-        assert status is None or answer.status_code == status, f"{method} {path}: {answer.text}"
-        return answer
+    def __call__(self, method: str, path: str, status: int | None = None, **options: Any) -> httpx.Response:
+        """Call a path below the account. Raises AssertionError if the response has another status."""
+        params = {"api-version": API_VERSION} | options.pop("params", {})
+        response = self.http.request(method, self.root + path, params=params, **options)
+        assert status is None or response.status_code == status, f"{method} {path}: {response.text}"
+        return response
 
     def get(self, path: str, **params: str | int) -> Any:
-        """The body of a 200."""
+        """Return the body of a response, which must have the status 200."""
         return self("GET", path, 200, params=params).json()
 
     def post(self, path: str, body: Any, status: int = 200) -> Any:
-        """The body of an answer to a POST; for a 202 the path of its operation."""
-        answer = self("POST", path, status, json=body)
+        """Return the body of the response to a POST, or the path of the operation if the status is 202."""
+        response = self("POST", path, status, json=body)
         if status == 202:
-            return self.operation_of(answer)
-        return answer.json()
+            return self.operation_of(response)
+        return response.json()
 
-    def operation_of(self, answer: httpx.Response) -> str:
-        """The path of an operation: clients use the last segment of its location."""
-        return f"/operations/{answer.headers['Operation-Location'].rsplit('/', 1)[1]}"
+    def operation_of(self, response: httpx.Response) -> str:
+        """Return the path of an operation. Clients use the last segment of Operation-Location."""
+        return f"/operations/{response.headers['Operation-Location'].rsplit('/', 1)[1]}"
 
     @contextlib.contextmanager
     def stream(self, uri: str) -> Iterator[Iterator[str]]:
-        """The pieces of an answer as they come."""
-        with self.http.stream("GET", uri, timeout=300) as answer:
-            assert answer.status_code == 200, answer.read()
-            yield answer.iter_text()
+        """Yield the parts of a response as they arrive."""
+        with self.http.stream("GET", uri, timeout=300) as response:
+            assert response.status_code == 200, response.read()
+            yield response.iter_text()
 
     def finished(self, operation: str, seconds: float = _BUILD_SECONDS) -> Any:
-        """An operation when it has ended."""
+        """Wait until an operation has ended, and return it."""
         end = time.monotonic() + seconds
         while True:
             now = self.get(operation)
@@ -160,26 +164,28 @@ class Api:
             time.sleep(_POLL_SECONDS)
 
     def all(self, path: str, **params: str | int) -> list[Any]:
-        """All items of a listing, by its links."""
+        """Return the items of all pages of a list."""
         page = self.get(path, **params)
         items = list(page["value"])
         while "nextLink" in page:
-            answer = self.http.get(page["nextLink"])
-            assert answer.status_code == 200, answer.text
-            page = answer.json()
+            response = self.http.get(page["nextLink"])
+            assert response.status_code == 200, response.text
+            page = response.json()
             items += page["value"]
         return items
 
 
 @pytest.fixture(scope="session")
-def caller(account: Kubectl, base_url: str, seen: Seen) -> Iterator[Callable[..., Api]]:
-    """Makes the API as a ServiceAccount of the account sees it, or as the holder of a token."""
+def caller(account: Kubectl, base_url: str, checker: ReferenceChecker) -> Iterator[Callable[..., Api]]:
+    """Create a client with the token of a ServiceAccount of the account, or with another token."""
     clients = []
 
-    def check(answer: httpx.Response) -> None:
-        if not answer.headers.get("content-type", "").startswith("text/plain"):  # it may go on for long
-            answer.read()
-        seen.exchange(answer)
+    def check(response: httpx.Response) -> None:
+        if not response.headers.get("content-type", "").startswith(
+            "text/plain"
+        ):  # the log of a running build, which is streamed
+            response.read()
+        checker.check(response)
 
     def make(
         name: str = "editor", token: str | None = None, path: str | None = None, url: str = base_url
@@ -203,7 +209,7 @@ def caller(account: Kubectl, base_url: str, seen: Seen) -> Iterator[Callable[...
 
 
 def trusted(base_url: str) -> str | None:
-    """The authority of the gateway's certificate, which the chart's Secret holds; None without TLS."""
+    """Return the authority of the gateway's certificate from the chart's Secret, None without TLS."""
     if not base_url.startswith("https"):
         return None
     name = os.environ.get("GATEWAY_TLS_SECRET", "modelyard-gateway-tls")
@@ -218,18 +224,18 @@ def _tls(base_url: str) -> ssl.SSLContext | bool:
 
 @pytest.fixture(scope="session")
 def api(caller: Callable[..., Api]) -> Api:
-    """The API as somebody with the role edit sees it."""
+    """A client with the role edit."""
     return caller()
 
 
 @pytest.fixture
 def name() -> str:
-    """A name of the test's own that Kubernetes would refuse."""
+    """A unique name that Kubernetes would reject."""
     return f"Thing_{uuid.uuid4().hex[:8]}.pkl"
 
 
 def model(name: str, **fields: Any) -> dict[str, Any]:
-    """A Model that needs no download."""
+    """Return a Model that needs no download."""
     return {"name": name, "url": "data:,42", "mimeType": "text/plain", **fields}
 
 
@@ -237,7 +243,7 @@ DRIVER: Final = "def init():\n    pass\n\n\ndef run(body):\n    return 42\n"
 
 
 def manifest(name: str, *model_ids: str, runtime: str = "Python", **fields: Any) -> dict[str, Any]:
-    """A Manifest with a small driver."""
+    """Return a Manifest with a small driver."""
     driver = "data:text/x-python," + DRIVER.replace("\n", "%0A").replace(" ", "%20")
     return {
         "name": name,
@@ -250,13 +256,13 @@ def manifest(name: str, *model_ids: str, runtime: str = "Python", **fields: Any)
 
 
 def image(name: str, manifest_id: str, **fields: Any) -> dict[str, Any]:
-    """An ImageRequest."""
+    """Return the body of an ImageRequest."""
     required = {"manifestId": manifest_id, "imageType": "Docker", "computeResourceId": "cluster"}
     return {"name": name, **required, **fields}
 
 
 def service(name: str, image_id: str, **fields: Any) -> dict[str, Any]:
-    """A ServiceCreateRequest."""
+    """Return the body of a ServiceCreateRequest."""
     return {
         "name": name, "imageId": image_id, "computeResource": {"id": "cluster", "type": "Cluster"}, **fields,
     }  # fmt: skip
@@ -264,7 +270,7 @@ def service(name: str, image_id: str, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def built(api: Api) -> Any:
-    """An Image that was built by REST alone."""
+    """An Image that is built by REST only."""
     registered = api.post("/models", model("Answer 42.txt", tags=["made", "here"], description="the answer"))
     made_from = api.post(
         "/manifests",
@@ -284,7 +290,7 @@ def built(api: Api) -> Any:
 
 @pytest.fixture(scope="session")
 def served(api: Api, built: Any) -> Any:
-    """A Service of it that was rolled out."""
+    """A Service of the built Image, after its rollout."""
     operation = api.post(
         "/services",
         service(

@@ -1,6 +1,6 @@
-"""Runs in a pod: clients that register models and create services until /tmp/stop is there.
+"""Clients that register models and create services until the file /tmp/stop exists, for a pod.
 
-A line of JSON tells of each call before it is sent, and one of its answer.
+The output has a line of JSON for each request before it is sent, and one for each response.
 """
 
 import asyncio
@@ -20,25 +20,30 @@ TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token").read_text(en
 MODELS = ("one", "Two.pkl", "three")
 
 
-def tell(**line: Any) -> None:
+def report(**line: Any) -> None:
+    """Print a line of JSON."""
     print(json.dumps(line), flush=True)
 
 
 async def call(http: httpx.AsyncClient, path: str, key: str, body: dict[str, Any]) -> None:
-    tell(sent=path, key=key)
-    with contextlib.suppress(httpx.HTTPError):  # its gateway was killed, say: nobody knows what became of it
-        answer = await http.post(f"{ROOT}/{path}", json=body)
-        operation = answer.headers.get("Operation-Location", "").rpartition("/")[2]
-        tell(answered=path, key=key, status=answer.status_code, text=answer.text, operation=operation)
+    """Send a request that `key` identifies, and report it."""
+    report(request=path, key=key)
+    # A gateway that is killed during a request leaves its outcome open.
+    with contextlib.suppress(httpx.HTTPError):
+        response = await http.post(f"{ROOT}/{path}", json=body)
+        operation = response.headers.get("Operation-Location", "").rpartition("/")[2]
+        report(response=path, key=key, status=response.status_code, text=response.text, operation=operation)
 
 
 async def register(http: httpx.AsyncClient) -> None:
+    """Register a version of a model, with a unique URL."""
     key = f"data:,{uuid.uuid4()}"
     body = {"name": random.choice(MODELS), "url": key, "mimeType": "text/plain"}
     await call(http, "models", key, body)
 
 
 async def create(http: httpx.AsyncClient) -> None:
+    """Create a service with a unique name, and wait a second."""
     key = f"s-{uuid.uuid4().hex[:12]}"
     body = {"name": key, "imageId": IMAGE, "numReplicas": 0, "computeResource": {"type": "Cluster"}}
     await call(http, "services", key, body)
@@ -46,7 +51,8 @@ async def create(http: httpx.AsyncClient) -> None:
 
 
 async def client(number: int) -> None:
-    # Connections of its own: one that is kept leads to the same replica for ever.
+    """Run a client: number 0 creates services, the others register models."""
+    # Each request has its own connection, because a kept connection leads to the same replica each time.
     async with httpx.AsyncClient(
         verify=ssl.create_default_context(cafile="/client/ca.crt"),
         headers={"Authorization": f"Bearer {TOKEN}"},
@@ -60,6 +66,7 @@ async def client(number: int) -> None:
 
 
 async def main() -> None:
+    """Run eight clients at the same time."""
     await asyncio.gather(*(client(number) for number in range(8)))
 
 

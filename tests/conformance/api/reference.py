@@ -1,6 +1,6 @@
-"""The reference of 2017 as data: every route, parameter, status, header, definition and field of it.
+"""The reference of 2017 as data: each route, parameter, status, header, definition and field.
 
-Written from the reference and not from the code, so that what the code forgets is missed here.
+This file is written from the reference, not from the code. So a part that the code lacks fails a test.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 BASE: Final = "/api/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/accounts/{accountName}"
 API_VERSION: Final = "2017-09-01-preview"
-# Of every route: in the path, in the query, in a header.
+# Parameters of every route, in the path, in the query and in a header.
 EVERYWHERE: Final = ("subscriptionId", "resourceGroupName", "accountName", "api-version", "Authorization")
 OPERATION_LOCATION: Final = "Operation-Location"
 _PAGED: Final = ("count", "$skipToken")
@@ -19,17 +19,18 @@ _PAGED: Final = ("count", "$skipToken")
 
 @dataclass(frozen=True)
 class Route:
-    """One route: its own parameters, the definition of its body, and of its answer for each status."""
+    """One route: its own parameters, the definition of its body, and one of the response for each status."""
 
     method: str
     path: str
-    answers: dict[int, str | None]
+    responses: dict[int, str | None]
     parameters: tuple[str, ...] = ()
     body: str | None = None
     headers: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
+        """Return the method and the path."""
         return f"{self.method} {self.path}"
 
 
@@ -64,19 +65,19 @@ ROUTES: Final = (
     Route("GET", "/deployments/{id}", {200: "Deployment"}, ("id",)),
     Route("GET", "/operations/{id}", {200: "AsyncOperationStatus"}, ("id",)),
 )  # fmt: skip
-# Not in the reference: what clients of the time call, where imageBuildLogUri leads, a filter that they use.
-BEYOND: Final = (
+# Additions to the reference: a route and a filter that clients of 2017 use, the route of imageBuildLogUri.
+ADDED_ROUTES: Final = (
     Route(
         "POST", "/services/{id}/regenerateKeys", {200: "AuthKeys"}, ("id",),
         body="ServiceRegenerateKeyRequest",
     ),
     Route("GET", "/images/{id}/log", {200: None}, ("id",)),
 )  # fmt: skip
-BEYOND_PARAMETERS: Final = {"GET /images": ("name",)}
+ADDED_PARAMETERS: Final = {"GET /images": ("name",)}
 
 
 class Field(NamedTuple):
-    """A field: `type` is string, integer, boolean, date-time, a definition, [item] or {string}."""
+    """A field. `type` is string, integer, boolean, date-time, a definition, [item] or {string}."""
 
     name: str
     type: str
@@ -87,18 +88,18 @@ class Field(NamedTuple):
 
 
 def _fields(text: str) -> tuple[Field, ...]:
-    """`name type [*] [r] [least..most]`, one a line."""
-    found = []
+    """Parse one field per line: `name type [*] [r] [least..most]`. `*` is required, `r` read-only."""
+    fields = []
     for line in filter(str.strip, text.splitlines()):
-        name, type_, *marks = line.split()
-        least, _, most = next((mark for mark in marks if ".." in mark), "..").partition("..")
-        found.append(
+        name, type_, *flags = line.split()
+        least, _, most = next((flag for flag in flags if ".." in flag), "..").partition("..")
+        fields.append(
             Field(
-                name, type_, "*" in marks, "r" in marks,
+                name, type_, "*" in flags, "r" in flags,
                 int(least) if least else None, int(most) if most else None,
             )
         )  # fmt: skip
-    return tuple(found)
+    return tuple(fields)
 
 
 ENUMS: Final = {
@@ -275,14 +276,14 @@ LISTS: Final = {"DeploymentList": "[Deployment]"}
 
 
 def rows() -> Iterator[str]:
-    """The name of everything that must be seen to work."""
-    for route in (*ROUTES, *BEYOND):
+    """Yield the name of each part of the reference that a test must cover."""
+    for route in (*ROUTES, *ADDED_ROUTES):
         yield f"route {route.name}"
-        for parameter in (*EVERYWHERE, *route.parameters, *BEYOND_PARAMETERS.get(route.name, ())):
+        for parameter in (*EVERYWHERE, *route.parameters, *ADDED_PARAMETERS.get(route.name, ())):
             yield f"parameter {route.name} {parameter}"
         if route.body:
             yield f"body {route.name} {route.body}"
-        for status in route.answers:
+        for status in route.responses:
             yield f"status {route.name} {status}"
         yield f"status {route.name} default"
         for header in route.headers:

@@ -1,4 +1,4 @@
-"""What docs/rest-api.md tells to type leads from nothing to an answer."""
+"""The commands of docs/rest-api.md: together they lead from a file to a response of a service."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def _free_port() -> str:
         return str(listener.getsockname()[1])
 
 
-def _reachable(command: str) -> str:
-    """The command; after one in the background people wait until it says that it listens."""
+def _wait_for_port(command: str) -> str:
+    """Return the command; after a port-forward in the background, wait until its port accepts connections."""
     port = re.search(r" (\d+):\d+ &$", command)
     if port is None:
         return command
@@ -45,7 +45,7 @@ def _reachable(command: str) -> str:
 def test_tour_of_the_docs_leads_to_an_answer(base_url: str, tmp_path: Path) -> None:
     (tmp_path / "tls.crt").write_text(trusted(base_url) or "", encoding="utf-8")
     account = f"{_ACCOUNT}-{uuid.uuid4().hex[:8]}"
-    script = "\n".join(["trap 'kill $(jobs -p)' EXIT", *map(_reachable, _commands())])
+    script = "\n".join(["trap 'kill $(jobs -p)' EXIT", *map(_wait_for_port, _commands())])
     script = re.sub(rf"\b{_ACCOUNT}\b", account, script)
     for port in _PORTS:
         script = script.replace(port, _free_port())

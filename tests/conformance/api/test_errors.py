@@ -1,4 +1,4 @@
-"""Errors: always an ErrorResponse, with a code that tells what to do."""
+"""Errors: each one is an ErrorResponse with a code that names the cause."""
 
 from __future__ import annotations
 
@@ -12,52 +12,49 @@ from tests.conformance.api.conftest import (
     model,
 )
 from tests.conformance.api.reference import (
-    BEYOND,
+    ADDED_ROUTES,
     ROUTES,
     Route,
 )
 from tests.support.cluster import Kubectl
 
-_EVERY = pytest.mark.parametrize("route", [*ROUTES, *BEYOND], ids=lambda route: route.name)
+_EVERY_ROUTE = pytest.mark.parametrize("route", [*ROUTES, *ADDED_ROUTES], ids=lambda route: route.name)
 
 
 def _path(route: Route) -> str:
-    record = {"/deployments/{id}": "service-nothing-1", "/operations/{id}": "image-nothing-1"}
-    return route.path.replace("{id}", record.get(route.path, "nothing:1"))
+    revisions = {"/deployments/{id}": "service-nothing-1", "/operations/{id}": "image-nothing-1"}
+    return route.path.replace("{id}", revisions.get(route.path, "nothing:1"))
 
 
-@_EVERY
+@_EVERY_ROUTE
 def test_call_without_a_token_is_unauthorized(api: Api, route: Route) -> None:
     body = {"json": {}} if route.body else {}
-    answer = api(route.method, _path(route), 401, headers={"Authorization": ""}, **body)
-    assert answer.json()["code"] == "Unauthorized"
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    response = api(route.method, _path(route), 401, headers={"Authorization": ""}, **body)
+    assert response.json()["code"] == "Unauthorized"
+    assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
-@_EVERY
+@_EVERY_ROUTE
 @pytest.mark.parametrize(
     ("params", "code"), [({"api-version": "2016-01-01"}, "UnknownApiVersion"), ({}, "MissingApiVersion")]
 )
 def test_api_version_is_required_and_checked(
     api: Api, route: Route, params: dict[str, str], code: str
 ) -> None:
-    answer = api.http.request(route.method, api.root + _path(route), params=params, json={"name": "x"})
-    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    response = api.http.request(route.method, api.root + _path(route), params=params, json={"name": "x"})
+    assert (response.status_code, response.json()["code"]) == (400, code)
 
 
-@_EVERY
+@_EVERY_ROUTE
 def test_invalid_token_is_unauthorized(caller: Callable[..., Api], route: Route) -> None:
     body = {"json": _body(route)} if route.body else {}
-    assert (
-        caller(token="nobody-gave-this")(route.method, _path(route), 401, **body).json()["code"]
-        == "Unauthorized"
-    )
+    assert caller(token="invalid")(route.method, _path(route), 401, **body).json()["code"] == "Unauthorized"
 
 
-@_EVERY
+@_EVERY_ROUTE
 def test_call_without_the_right_is_forbidden(caller: Callable[..., Api], route: Route) -> None:
     body = {"json": _body(route)} if route.body else {}
-    assert caller("nobody")(route.method, _path(route), 403, **body).json()["code"] == "Forbidden"
+    assert caller("no-role")(route.method, _path(route), 403, **body).json()["code"] == "Forbidden"
 
 
 def _body(route: Route) -> object:
@@ -88,9 +85,9 @@ def test_unknown_account_is_not_found(
     caller: Callable[..., Api], account: Kubectl, namespace: str | None, group: str, subscription: str
 ) -> None:
     path = f"/subscriptions/{subscription}/resourceGroups/{group}/accounts/{namespace or account.namespace}"
-    answer = caller(path=path)("GET", "/models")
-    assert answer.status_code in {403, 404}
-    assert answer.json()["code"] in {"AccountNotFound", "RouteNotFound", "Forbidden"}
+    response = caller(path=path)("GET", "/models")
+    assert response.status_code in {403, 404}
+    assert response.json()["code"] in {"AccountNotFound", "RouteNotFound", "Forbidden"}
 
 
 def test_resource_group_is_compared_without_case(caller: Callable[..., Api], account: Kubectl) -> None:
@@ -125,8 +122,8 @@ def test_two_invalid_fields_have_two_details(api: Api) -> None:
 
 
 def test_error_does_not_repeat_the_request(api: Api, name: str) -> None:
-    answer = api("POST", "/models", 400, json=model(name, url="ftp://h/m?sig=SECRET"))
-    assert "SECRET" not in answer.text
+    response = api("POST", "/models", 400, json=model(name, url="ftp://h/m?sig=SECRET"))
+    assert "SECRET" not in response.text
 
 
 def test_body_that_is_not_json_is_rejected(api: Api) -> None:
@@ -136,25 +133,25 @@ def test_body_that_is_not_json_is_rejected(api: Api) -> None:
 
 
 def test_other_media_type_is_rejected(api: Api) -> None:
-    answer = api(
+    response = api(
         "POST",
         "/models",
         415,
         content=b"name=x",
         headers={"Content-Type": "application/x-www-form-urlencoded"},
     )
-    assert answer.json()["code"] == "UnsupportedMediaType"
+    assert response.json()["code"] == "UnsupportedMediaType"
 
 
 def test_large_body_is_rejected(api: Api, name: str) -> None:
-    answer = api("POST", "/models", 413, json=model(name, description="x" * 3_000_000))
-    assert answer.json()["code"] == "RequestTooLarge"
+    response = api("POST", "/models", 413, json=model(name, description="x" * 3_000_000))
+    assert response.json()["code"] == "RequestTooLarge"
 
 
 def test_other_method_is_not_allowed(api: Api) -> None:
-    answer = api("PATCH", "/models", 405)
-    assert answer.json()["code"] == "MethodNotAllowed"
-    assert "GET" in answer.headers["Allow"]
+    response = api("PATCH", "/models", 405)
+    assert response.json()["code"] == "MethodNotAllowed"
+    assert "GET" in response.headers["Allow"]
 
 
 def test_unknown_route_is_not_found(api: Api) -> None:
@@ -181,9 +178,9 @@ def test_unknown_id_is_not_found(api: Api, path: str, code: str) -> None:
 
 
 def test_responses_have_request_ids(api: Api) -> None:
-    given = api("GET", "/models", 200, headers={"x-ms-client-request-id": "mine-1"})
-    assert given.headers["x-ms-client-request-id"] == "mine-1"
-    own = api("GET", "/models", 200)
-    assert own.headers["x-ms-request-id"] != given.headers["x-ms-request-id"]
-    odd = api("GET", "/nothing", 404, headers={"x-ms-client-request-id": "x" * 500})
-    assert odd.headers["x-ms-client-request-id"] == odd.headers["x-ms-request-id"]
+    client_id = api("GET", "/models", 200, headers={"x-ms-client-request-id": "mine-1"})
+    assert client_id.headers["x-ms-client-request-id"] == "mine-1"
+    generated = api("GET", "/models", 200)
+    assert generated.headers["x-ms-request-id"] != client_id.headers["x-ms-request-id"]
+    too_long = api("GET", "/nothing", 404, headers={"x-ms-client-request-id": "x" * 500})
+    assert too_long.headers["x-ms-client-request-id"] == too_long.headers["x-ms-request-id"]

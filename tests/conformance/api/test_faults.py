@@ -1,4 +1,4 @@
-"""Gateways, operator and API server crash at random points of creates: nothing is lost or comes twice."""
+"""Crashes of gateways, operator and API server at random points of creates lose and duplicate nothing."""
 
 from __future__ import annotations
 
@@ -23,21 +23,23 @@ from tests.support.operator import SYSTEM
 
 pytestmark = ours_to_break
 _SCRIPT: Final = Path(__file__).with_name("fault_client.py")
-_SECONDS: Final = 40.0  # of crashes before the API server's, and a quarter of them after it
-_API_SERVER_SECONDS: Final = 180.0  # the kubelet waits longer each time before it starts it again
-_GATEWAY_SECONDS: Final = 120.0  # scheduler and controllers crash with the API server, and wait as well
+_SECONDS: Final = 40.0  # of crashes before the crash of the API server; a quarter of them after it
+_API_SERVER_SECONDS: Final = 180.0  # the kubelet waits longer before each restart
+_GATEWAY_SECONDS: Final = (
+    120.0  # scheduler and controllers crash with the API server, and are restarted as late
+)
 _OPERATOR: Final = "app.kubernetes.io/name=modelyard"
 _POD: Final = "fault-client"
 
 
 class Clients:
-    """The pod of the clients, and what they told."""
+    """The pod of the clients, and their output."""
 
     def __init__(self, account: Kubectl):
         self._account = account
 
     def start(self, root: str, image_id: str, authority: str) -> None:
-        """Clients that call the gateway's Service with the token of `editor`."""
+        """Start clients that call the gateway's Service with the token of `editor`."""
         operator = SYSTEM.get("deployment", "modelyard")
         image = operator["spec"]["template"]["spec"]["containers"][0]["image"]
         files = {"client.py": _SCRIPT.read_text(encoding="utf-8"), "ca.crt": authority}
@@ -59,35 +61,35 @@ class Clients:
                 },
             },
         )  # fmt: skip
-        eventually(self.told, 60, "the clients' first line")
+        eventually(self.lines, 60, "the clients' first line")
 
     def stop(self) -> list[Json]:
-        """All that they told."""
+        """Stop the clients, and return all lines of their output."""
         self._account("exec", _POD, "--", "touch", "/tmp/stop")
         self._account("wait", f"pod/{_POD}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
-        return self.told()
+        return self.lines()
 
-    def told(self) -> list[Json]:
-        """The lines so far."""
-        with contextlib.suppress(RuntimeError):  # the container has still to begin
+    def lines(self) -> list[Json]:
+        """Return the lines of the output so far."""
+        with contextlib.suppress(RuntimeError):  # the container has not started yet
             return [json.loads(line) for line in self._account("logs", _POD).splitlines()]
         return []
 
     def remove(self) -> None:
-        """The pod and its script go."""
+        """Delete the pod and its script."""
         self._account("delete", "pod,configmap", _POD, "--ignore-not-found", "--wait=false")
 
 
 @pytest.fixture
 def clients(account: Kubectl) -> Iterator[Clients]:
-    """Clients in the cluster, where the gateway's Service spreads calls over its replicas."""
+    """Clients in the cluster, where the gateway's Service distributes requests to its replicas."""
     clients = Clients(account)
     yield clients
     clients.remove()
 
 
 def _crash_for(seconds: float) -> int:
-    """Crash a gateway or the operator now and then; how many crashed."""
+    """Crash a gateway or the operator every 0.5 to 4 seconds, and return the number of crashes."""
     end, crashes = time.monotonic() + seconds, 0
     while time.monotonic() < end:
         time.sleep(random.uniform(0.5, 4))
@@ -115,10 +117,10 @@ def test_crashes_lose_and_duplicate_no_registration(
     lines = clients.stop()
 
     assert crashes > 5
-    answered = [line for line in lines if "answered" in line]
-    strange = [line for line in answered if line["status"] not in {200, 202, 429, 503}]
-    assert not strange
-    ready = eventually(lambda: SYSTEM.ready_pods(GATEWAY_PODS), _GATEWAY_SECONDS, "a gateway takes calls")
+    responses = [line for line in lines if "response" in line]
+    unexpected = [line for line in responses if line["status"] not in {200, 202, 429, 503}]
+    assert not unexpected
+    ready = eventually(lambda: SYSTEM.ready_pods(GATEWAY_PODS), _GATEWAY_SECONDS, "a gateway is ready")
     with forwarded(f"pod/{ready[0]['metadata']['name']}", 8443) as url:
         later = caller(path=f"{path.removeprefix('/api')}", url=url)
         _check_models(later, lines)
@@ -131,15 +133,15 @@ def _is_up(account: Kubectl) -> bool:
     return False
 
 
-def _good(lines: list[Json], path: str) -> dict[str, Json]:
-    """Lines of what was answered with success, by key."""
+def _successes(lines: list[Json], path: str) -> dict[str, Json]:
+    """Return the lines of successful responses by key."""
     return {
-        line["key"]: line for line in lines if line.get("answered") == path and line["status"] in {200, 202}
+        line["key"]: line for line in lines if line.get("response") == path and line["status"] in {200, 202}
     }
 
 
 def _settled(api: Api, path: str) -> list[Any]:
-    """All items of a listing when nothing more comes."""
+    """Return all items of a list once it has not changed for three seconds."""
     before: list[Any] | None = None
     while before != (now := api.all(path)):
         before = now
@@ -148,19 +150,19 @@ def _settled(api: Api, path: str) -> list[Any]:
 
 
 def _check_models(api: Api, lines: list[Json]) -> None:
-    sent = {line["key"] for line in lines if line.get("sent") == "models"}
-    answered = [json.loads(line["text"]) for line in _good(lines, "models").values()]
+    sent = {line["key"] for line in lines if line.get("request") == "models"}
+    registered = [json.loads(line["text"]) for line in _successes(lines, "models").values()]
     listed = {item["id"]: item for item in _settled(api, "/models") if item["url"] in sent}
     urls = [item["url"] for item in listed.values()]
-    assert len(urls) == len(set(urls)), "one came twice"
-    assert all(listed.get(item["id"]) == item for item in answered), "one that was answered is lost"
-    assert len(answered) > 20
+    assert len(urls) == len(set(urls)), "a model is registered twice"
+    assert all(listed.get(item["id"]) == item for item in registered), "a registered model is lost"
+    assert len(registered) > 20
 
 
 def _check_services(api: Api, lines: list[Json]) -> None:
-    answered = _good(lines, "services")
-    assert len(answered) > 5
-    for name, line in answered.items():
+    created = _successes(lines, "services")
+    assert len(created) > 5
+    for name, line in created.items():
         ended = api.finished(f"/operations/{line['operation']}", 60)
         assert ended["state"] == "Succeeded", ended
         assert len(api.get("/deployments", serviceId=name)) == 1

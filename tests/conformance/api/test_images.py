@@ -1,4 +1,4 @@
-"""Images and the operations that build them: every state, the error, the log."""
+"""Images and the operations that build them: each state, the error, the log."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def test_image_is_built(api: Api, built: Any) -> None:
 
 @pytest.fixture
 def slow(api: Api, files: Files, name: str) -> Any:
-    """A manifest whose model takes its time to come."""
+    """A manifest with a model whose download takes 12 seconds."""
     registered = api.post("/models", model(name, url=files.url(f"slow/12/{name}")))
     return api.post("/manifests", manifest(name, registered["id"]))
 
 
 def _running(api: Api, operation: str) -> Any:
-    """The image of an operation once it is Running."""
-    eventually(lambda: api.get(operation)["state"] == "Running", 60, f"{operation} runs", every=0.2)
+    """Wait until an operation is Running, and return its image."""
+    eventually(lambda: api.get(operation)["state"] == "Running", 60, f"{operation} is Running", every=0.2)
     return api.get(f"/images/{api.get(operation)['resourceLocation'].rsplit('/', 1)[1]}")
 
 
-def test_build_log_streams_and_stays(api: Api, account: Kubectl, slow: Any, name: str) -> None:
+def test_build_log_is_streamed_and_kept(api: Api, account: Kubectl, slow: Any, name: str) -> None:
     operation = api.post("/images", image(name, slow["id"]), 202)
     running = _running(api, operation)
     text, seen_running = "", False
@@ -45,8 +45,8 @@ def test_build_log_streams_and_stays(api: Api, account: Kubectl, slow: Any, name
             if "[Fetch] model" in text and not seen_running:
                 assert api.get(operation)["state"] == "Running"
                 seen_running = True
-                told = account.get("img", running["id"].partition(":")[0])["status"]
-                assert told["imageBuildLogUri"].endswith("-log")
+                status = account.get("img", running["id"].partition(":")[0])["status"]
+                assert status["imageBuildLogUri"].endswith("-log")
     ended = api.finished(operation)
     assert (ended["state"], seen_running) == ("Succeeded", True)
     assert "[Push]" in text
@@ -58,7 +58,7 @@ def test_build_log_streams_and_stays(api: Api, account: Kubectl, slow: Any, name
 def test_newer_image_cancels_the_build(api: Api, slow: Any, name: str) -> None:
     first = api.post("/images", image(name, slow["id"]), 202)
     superseded = _running(api, first)
-    eventually(lambda: "[Fetch]" in _so_far(api, superseded), 60, "its log has begun")
+    eventually(lambda: "[Fetch]" in _so_far(api, superseded), 60, "the log has a line of the fetch")
     quick = api.post("/manifests", manifest(name, description="no model"))
     second = api.post("/images", image(name, quick["id"]), 202)
     assert api.finished(first, 20)["state"] == "Cancelled"
@@ -86,9 +86,9 @@ def test_waiting_image_is_cancelled(api: Api, account: Kubectl, name: str) -> No
     assert ended["createdTime"] <= ended["endTime"]
     id_ = ended["resourceLocation"].rsplit("/", 1)[1]
     assert api.get(f"/images/{id_}")["creationState"] == "Cancelled"
-    account("delete", "img", id_.partition(":")[0])  # who follows its log would wait for ever
-    # The record of the operation is collected soon after the image.
-    eventually(lambda: api("GET", first).status_code == 404, 60, f"{first} goes with its image")
+    account("delete", "img", id_.partition(":")[0])  # a reader of its log would wait without end
+    # The garbage collector deletes the ControllerRevision of the operation soon after the image.
+    eventually(lambda: api("GET", first).status_code == 404, 60, f"{first} is deleted with its image")
 
 
 def test_unavailable_runtime_fails(api: Api, name: str) -> None:
@@ -101,7 +101,7 @@ def test_unavailable_runtime_fails(api: Api, name: str) -> None:
 
 def test_failed_build_names_its_log(api: Api, name: str) -> None:
     body = manifest(name)
-    body["targetRuntime"]["properties"] = {"pipRequirements": "no-such-package-of-anybody==1.0"}
+    body["targetRuntime"]["properties"] = {"pipRequirements": "no-such-package-anywhere==1.0"}
     made = api.post("/manifests", body)
     operation = api.post("/images", image(name, made["id"]), 202)
     running = api.get(operation)
@@ -109,34 +109,34 @@ def test_failed_build_names_its_log(api: Api, name: str) -> None:
     lines = _read(api, api.get(f"/images/{id_}")["imageBuildLogUri"])
     ended = api.finished(operation)
     assert ended["state"] == "Failed"
-    assert "no-such-package-of-anybody" in lines
-    # Clients of the time print the first detail as the log's place when the error is theirs.
+    assert "no-such-package-anywhere" in lines
+    # Clients of 2017 print the first detail of a 4xx error as the address of the log.
     assert 400 <= ended["error"]["statusCode"] < 500
-    place = ended["error"]["details"][0]["message"]
-    assert place == api.get(f"/images/{id_}")["imageBuildLogUri"]
-    assert "no-such-package-of-anybody" in _read(api, place)
+    log_uri = ended["error"]["details"][0]["message"]
+    assert log_uri == api.get(f"/images/{id_}")["imageBuildLogUri"]
+    assert "no-such-package-anywhere" in _read(api, log_uri)
 
 
-@pytest.mark.parametrize("what", ["model", "asset", "pipRequirements", "condaEnvFile"])
-def test_download_from_a_denied_address_fails(api: Api, name: str, what: str) -> None:
-    """As the chart's build.sources says by default: not to a machine's credentials."""
+@pytest.mark.parametrize("field", ["model", "asset", "pipRequirements", "condaEnvFile"])
+def test_download_from_a_denied_address_fails(api: Api, name: str, field: str) -> None:
+    """The chart's build.sources denies the address of a machine's credentials by default."""
     url = "http://169.254.169.254/latest/meta-data/iam"
-    registered = api.post("/models", model(name, url=url if what == "model" else "data:,42"))
+    registered = api.post("/models", model(name, url=url if field == "model" else "data:,42"))
     body = manifest(name, registered["id"])
-    if what == "asset":
+    if field == "asset":
         body["assets"].append({"id": "more", "url": url})
-    if what in {"pipRequirements", "condaEnvFile"}:
-        body["targetRuntime"]["properties"] = {what: url}
+    if field in {"pipRequirements", "condaEnvFile"}:
+        body["targetRuntime"]["properties"] = {field: url}
     made = api.post("/manifests", body)
     ended = api.finished(api.post("/images", image(name, made["id"]), 202))
     assert (ended["state"], ended["error"]["code"]) == ("Failed", "SourceDenied")
 
 
 def _read(api: Api, uri: str) -> str:
-    answer = api.http.get(uri, timeout=300)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"].startswith("text/plain")
-    return answer.text
+    response = api.http.get(uri, timeout=300)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/plain")
+    return response.text
 
 
 def test_filters_select_images(api: Api, built: Any) -> None:

@@ -1,4 +1,4 @@
-"""Manifests: of registered models only."""
+"""Manifests: registered, listed, and accepted only with registered models."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def test_manifest_is_returned_as_sent(api: Api, name: str) -> None:
 
 
 def test_manifest_needs_registered_models(api: Api, name: str) -> None:
-    answer = api("POST", "/manifests", 400, json=manifest(name, "nothing:1", "nothing:2"))
-    assert answer.json()["code"] == "ModelNotFound"
-    assert len(answer.json()["details"]) == 2
+    response = api("POST", "/manifests", 400, json=manifest(name, "nothing:1", "nothing:2"))
+    assert response.json()["code"] == "ModelNotFound"
+    assert len(response.json()["details"]) == 2
     assert api.all("/manifests", manifestName=name) == []
 
 

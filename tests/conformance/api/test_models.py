@@ -48,22 +48,22 @@ def test_tag_filter_selects_models(api: Api, name: str) -> None:
     api.post("/models", model(name))
     assert api.all("/models", tag=tag) == [registered]
     assert api.all("/models", tag=tag, name=name) == [registered]
-    assert api.all("/models", tag="nobody's") == []
+    assert api.all("/models", tag="absent") == []
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same content", "other content"])
 def test_concurrent_registrations_get_versions_of_their_own(
     api: Api, caller: Callable[..., Api], replicas: list[str], name: str, same: bool
 ) -> None:
-    """By turns through each replica: they know nothing of each other."""
+    """The registrations alternate between the replicas, which share no state."""
     bodies = [model(name, url=f"data:,{0 if same else number}") for number in range(20)]
     apis = itertools.cycle([caller(url=url) for url in replicas])
     with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda body, one: one.post("/models", body), bodies, apis))
-    assert sorted(answer["version"] for answer in answers) == list(range(1, 21))
-    assert [answer["url"] for answer in answers] == [body["url"] for body in bodies]
+        responses = list(pool.map(lambda body, one: one.post("/models", body), bodies, apis))
+    assert sorted(response["version"] for response in responses) == list(range(1, 21))
+    assert [response["url"] for response in responses] == [body["url"] for body in bodies]
     listed = {item["id"]: item for item in api.all("/models", name=name)}
-    assert listed == {answer["id"]: answer for answer in answers}
+    assert listed == {response["id"]: response for response in responses}
 
 
 def test_models_are_visible_to_kubectl_and_to_the_rest_api(api: Api, account: Kubectl, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Pages: complete, stable while objects are added, bounded."""
+"""Pages of lists: complete, bounded, and stable while objects are added."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conformance.api.conftest import (
 
 @pytest.fixture(scope="module")
 def prefix(api: Api) -> str:
-    """Of seven models and manifests."""
+    """The prefix of the names of seven models and manifests."""
     prefix = f"page-{uuid.uuid4().hex[:8]}"
     for number in range(7):
         api.post("/models", model(f"{prefix}-{number}", tags=[prefix]))
@@ -32,7 +32,7 @@ def _follow(api: Api, page: Any) -> Any:
 
 @pytest.mark.parametrize("path", ["/models", "/manifests", "/images", "/services"])
 @pytest.mark.parametrize("count", [1, 2, 3, 1000])
-def test_each_item_comes_exactly_once(api: Api, prefix: str, path: str, count: int) -> None:
+def test_pages_list_each_item_exactly_once(api: Api, prefix: str, path: str, count: int) -> None:
     whole = [item["id"] for item in api.get(path, count=1000)["value"]]
     assert [item["id"] for item in api.all(path, count=count)] == whole
     assert len(api.get(path, count=count)["value"]) == min(count, len(whole))
@@ -74,15 +74,15 @@ def test_invalid_skip_token_is_rejected(api: Api, path: str, token: str) -> None
 def test_skip_token_of_another_list_is_rejected(api: Api, prefix: str) -> None:
     token = api.http.build_request("GET", api.get("/models", count=1)["nextLink"]).url.params["$skipToken"]
     for path, filters in (("/manifests", {}), ("/models", {"tag": prefix})):
-        answer = api("GET", path, 400, params={"$skipToken": token, **filters})
-        assert answer.json()["code"] == "InvalidSkipToken"
+        response = api("GET", path, 400, params={"$skipToken": token, **filters})
+        assert response.json()["code"] == "InvalidSkipToken"
 
 
 def test_forged_skip_token_is_rejected(api: Api) -> None:
-    """Of the right form, with what the API server refuses."""
+    """The token is valid for the gateway, but not for the API server."""
     link = api.http.build_request("GET", api.get("/models", count=1)["nextLink"]).url
     token = link.params["$skipToken"]
     form, listing, _, after = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     forged = base64.urlsafe_b64encode(json.dumps([form, listing, "bm90", after]).encode()).decode()
-    answer = api("GET", "/models", 400, params={"$skipToken": forged})
-    assert answer.json()["code"] == "InvalidSkipToken"
+    response = api("GET", "/models", 400, params={"$skipToken": forged})
+    assert response.json()["code"] == "InvalidSkipToken"

@@ -1,12 +1,12 @@
-"""The table: each row was seen to work in some exchange of the other tests."""
+"""The rows of the reference: a response of another test must cover each of them."""
 
 from __future__ import annotations
 
 import pytest
 from tests.conformance.api.reference import rows
-from tests.conformance.api.seen import Seen
+from tests.conformance.api.reference_checker import ReferenceChecker
 
 
 @pytest.mark.parametrize("row", [*rows()])
-def test_row(row: str, seen: Seen) -> None:
-    assert row in seen.rows
+def test_row_is_covered(row: str, checker: ReferenceChecker) -> None:
+    assert row in checker.covered_rows

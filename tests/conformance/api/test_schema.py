@@ -1,4 +1,4 @@
-"""schemathesis: what the OpenAPI document promises, the running gateway keeps."""
+"""Generated requests (schemathesis): the running gateway conforms to its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.conformance.api.conftest import (
 from tests.conformance.api.reference import API_VERSION
 from tests.support.cluster import Kubectl
 
-# Rules over several fields, and what must be registered, are more than a JSON schema says.
-_NOT_CHECKED = "positive_data_acceptance"
-# Hypothesis parses source, and CPython before 3.11.5 can do it in one thread only:
+# A JSON schema expresses neither rules over several fields nor the need for registered objects.
+_EXCLUDED_CHECK = "positive_data_acceptance"
+# Hypothesis parses source code, which CPython before 3.11.5 supports in one thread only:
 # https://github.com/python/cpython/issues/106905.
 _WORKERS = "1"
 
@@ -39,7 +39,7 @@ def test_gateway_conforms_to_its_document(account: Kubectl, base_url: str, tmp_p
             sys.executable, "-m", "schemathesis.cli", "--config-file", str(config),
             "run", f"{base_url}/openapi.json", "--header", f"Authorization: Bearer {token}",
             "--phases", "coverage,fuzzing", "--max-examples", "10", "--workers", _WORKERS,
-            "--request-timeout", "25", "--exclude-checks", _NOT_CHECKED, "--generation-deterministic",
+            "--request-timeout", "25", "--exclude-checks", _EXCLUDED_CHECK, "--generation-deterministic",
             *(("--tls-verify", str(authority)) if authority.stat().st_size else ()),
         ],
         capture_output=True, text=True, check=False, timeout=500, cwd=tmp_path,

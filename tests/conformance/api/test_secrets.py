@@ -1,4 +1,4 @@
-"""No token, key or signature of a URL is in any log, event, status or answer but the one that asks for it."""
+"""Tokens, keys and signatures of URLs are in no log, event, status or response except that of their route."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from tests.support.cluster import Kubectl
 from tests.support.files import Files
 from tests.support.operator import SYSTEM
 
-# Of our objects and of records: what was sent, for those who may read it.
-_GIVEN_BY_USERS: Final = {"spec", "data"}
+# Fields of custom resources and ControllerRevisions that repeat the URLs of users.
+_USER_FIELDS: Final = {"spec", "data"}
 _SCORING: Final = "modelyard.dev/service"
 
 
 @pytest.fixture
 def signature() -> str:
-    """What only the holder of a URL may know."""
+    """The secret part of a URL."""
     return f"sig{uuid.uuid4().hex}"
 
 
 def _texts(account: Kubectl) -> Iterator[tuple[str, str]]:
-    """Everything that is told of objects and builds, with where it is told."""
+    """Yield the name and the text of each object, event and log of the tests."""
     kinds = "models,manifests,images,services.modelyard.dev,controllerrevisions"
     for body in json.loads(account("get", kinds, "--output", "json"))["items"]:
-        told = {key: value for key, value in body.items() if key not in _GIVEN_BY_USERS}
-        yield f"{body['kind']} {body['metadata']['name']}", json.dumps(told)
+        operator_fields = {key: value for key, value in body.items() if key not in _USER_FIELDS}
+        yield f"{body['kind']} {body['metadata']['name']}", json.dumps(operator_fields)
     for kubectl, kinds in (
         (account, "configmaps,pods,deployments,services,events.events.k8s.io"),
         (SYSTEM, "configmaps,pods,jobs,deployments,events.events.k8s.io"),
@@ -54,29 +54,29 @@ def test_secrets_are_in_no_response_or_log(
     token = api.http.headers["Authorization"].removeprefix("Bearer ")
     good = files.url(f"content/{name}?sv=2017&sig={signature}")
     bad = files.url(f"nothing?sv=2017&sig={signature}")
-    answers = []
+    responses = []
     for url in (good, bad):
         sent = model(name, url=url)
         registered = api.post("/models", sent)
-        assert registered["url"] == url, "it comes back to those who may read models"
+        assert registered["url"] == url, "a reader of models may see the URL"
         body = manifest(name, registered["id"])
         made = api.post("/manifests", body)
         ended = api.finished(api.post("/images", image(name, made["id"]), 202))
         log = api("GET", f"/images/{ended['resourceLocation'].rsplit('/', 1)[1]}/log", 200).text
-        answers += [json.dumps(ended), log]
-    assert [json.loads(text)["state"] for text in answers[::2]] == ["Succeeded", "Failed"]
-    answers.append(api("POST", "/models", 400, json=model(name, url=f"ftp://h/?sig={signature}")).text)
-    answers.append(api("GET", "/models", 200, params={"tag": signature}).text)
+        responses += [json.dumps(ended), log]
+    assert [json.loads(text)["state"] for text in responses[::2]] == ["Succeeded", "Failed"]
+    responses.append(api("POST", "/models", 400, json=model(name, url=f"ftp://h/?sig={signature}")).text)
+    responses.append(api("GET", "/models", 200, params={"tag": signature}).text)
 
-    told = [*_texts(account), *((f"answer {number}", text) for number, text in enumerate(answers))]
-    assert {place.partition(" ")[0] for place, _ in told} >= {"Image", "Event", "ConfigMap", "log", "Job"}
+    texts = [*_texts(account), *((f"response {number}", text) for number, text in enumerate(responses))]
+    assert {place.partition(" ")[0] for place, _ in texts} >= {"Image", "Event", "ConfigMap", "log", "Job"}
     for secret in (signature, token, *keys.values()):
-        assert [place for place, text in told if secret in text] == []
+        assert [place for place, text in texts if secret in text] == []
 
 
 def test_gateway_has_no_rights_of_its_own(account: Kubectl) -> None:
     name = f"system:serviceaccount:{SYSTEM.namespace}:modelyard-gateway"
     for verb, kind in (("get", "models.modelyard.dev"), ("list", "controllerrevisions"), ("get", "secrets")):
         for kubectl in (account, SYSTEM):
-            with pytest.raises(RuntimeError, match=f"{name}: $"):  # a no, and no complaint
+            with pytest.raises(RuntimeError, match=f"{name}: $"):  # a denial without an error
                 kubectl("auth", "can-i", verb, kind, "--as", name)

@@ -1,4 +1,4 @@
-"""Services: created, scored, changed, scaled, their keys, their deployments, deleted."""
+"""Services: created, scored, updated, scaled and deleted, with their keys and deployments."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ def test_keys_are_read_and_replaced(api: Api, account: Kubectl, served: Any, act
     assert last["secondaryKey"] != after["secondaryKey"]
     assert api.get(f"/services/{served['id']}/keys") == last
     eventually(
-        lambda: _score(account, served["id"], last["primaryKey"]).status_code == 200, 120, "the key opens", 3
+        lambda: _score(account, served["id"], last["primaryKey"]).status_code == 200,
+        120,
+        "the new key is accepted",
+        3,
     )
 
 
@@ -70,8 +73,8 @@ def test_filters_select_services(api: Api, served: Any) -> None:
 
 
 def test_name_of_an_existing_service_is_taken(api: Api, served: Any) -> None:
-    answer = api("POST", "/services", 409, json=service("Answers", served["image"]["id"]))
-    assert answer.json()["code"] == "NameTaken"
+    response = api("POST", "/services", 409, json=service("Answers", served["image"]["id"]))
+    assert response.json()["code"] == "NameTaken"
 
 
 def test_update_makes_a_deployment(api: Api, served: Any) -> None:
@@ -127,7 +130,7 @@ def test_service_is_visible_to_kubectl(account: Kubectl, served: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "what"),
+    ("fields", "field"),
     [
         ({"numReplicas": 1, "autoScaler": {"autoscaleEnabled": True}}, "numReplicas"),
         ({"numReplicas": -1}, "numReplicas"),
@@ -141,9 +144,9 @@ def test_service_is_visible_to_kubectl(account: Kubectl, served: Any) -> None:
     ],
     ids=json.dumps,
 )
-def test_invalid_service_is_rejected(api: Api, name: str, fields: Any, what: str) -> None:
-    answer = api("POST", "/services", 400, json={**service(name, "x:1"), **fields})
-    assert any(detail["message"].startswith(what) for detail in answer.json()["details"]), answer.text
+def test_invalid_service_is_rejected(api: Api, name: str, fields: Any, field: str) -> None:
+    response = api("POST", "/services", 400, json={**service(name, "x:1"), **fields})
+    assert any(detail["message"].startswith(field) for detail in response.json()["details"]), response.text
 
 
 def test_missing_service_is_not_found(api: Api) -> None:
@@ -154,8 +157,8 @@ def test_missing_service_is_not_found(api: Api) -> None:
 
 
 def test_failed_service_is_deleted(api: Api, served: Any, name: str) -> None:
-    huge = {"cpu": "9k", "memory": "64Mi"}
-    body = service(name, served["image"]["id"], numReplicas=1, containerResourceReservation=huge)
+    too_large = {"cpu": "9k", "memory": "64Mi"}
+    body = service(name, served["image"]["id"], numReplicas=1, containerResourceReservation=too_large)
     operation = api.post("/services", body, 202)
     assert api.get(operation)["resourceLocation"].rsplit("/", 1)[1]
     ended = api.finished(operation)
@@ -163,5 +166,5 @@ def test_failed_service_is_deleted(api: Api, served: Any, name: str) -> None:
     id_ = ended["resourceLocation"].rsplit("/", 1)[1]
     assert api.get(f"/services/{id_}")["error"] == ended["error"]
     api("DELETE", f"/services/{id_}", 200)
-    eventually(lambda: api("GET", f"/services/{id_}").status_code == 404, 30, "it goes")
+    eventually(lambda: api("GET", f"/services/{id_}").status_code == 404, 30, "the service is deleted")
     api("DELETE", f"/services/{id_}", 204)
