@@ -6,5 +6,5 @@ _STARTED = time.monotonic()
 
 
 def say(text: str) -> None:
-    """A line with the time since the start."""
+    """Print a line with the seconds since the start."""
     print(f"[{time.monotonic() - _STARTED:6.1f} s] {text}", flush=True)

@@ -133,6 +133,7 @@ class Docker:
     name: str = "docker"
 
     def build(self, folder: Path, tag: str, *, no_cache: bool = False) -> None:
+        """Build and push with the Docker engine."""
         image = f"{self.registry.host}/{self.name}:{tag}"
         options = ["--no-cache"] if no_cache else []
         _run("docker", "build", "--quiet", "--network=host", *options, f"--tag={image}", str(folder))
@@ -160,6 +161,7 @@ class BuildKit:
     name: str = "buildkit"
 
     def build(self, folder: Path, tag: str, *, no_cache: bool = False) -> None:
+        """Build and push with buildctl."""
         image = f"{self.registry.host}/{self.name}:{tag}"
         push = f"type=image,name={image},push=true,registry.insecure=true,compression=uncompressed"
         context = [f"--local=context={folder}", f"--local=dockerfile={folder}"]

@@ -34,16 +34,16 @@ _MODELS = CUSTOM_RESOURCES["Model"]
 
 
 async def rate(count: int, in_flight: int, one: Callable[[int], Awaitable[object]]) -> float:
-    """Calls a second."""
+    """Return the calls per second, with `in_flight` calls at a time."""
     numbers = iter(range(count))
 
     async def work() -> None:
         for number in numbers:
             await one(number)
 
-    begun = time.perf_counter()
+    started = time.perf_counter()
     await asyncio.gather(*(work() for _ in range(in_flight)))
-    return count / (time.perf_counter() - begun)
+    return count / (time.perf_counter() - started)
 
 
 def _model(name: str) -> dict[str, object]:
@@ -52,33 +52,33 @@ def _model(name: str) -> dict[str, object]:
 
 
 async def fill(client: Client, namespace: str, count: int, in_flight: int) -> None:
-    """An object with that many versions, recorded as the operator records them."""
+    """Create a Model with `count` versions, recorded in the form of the operator."""
     owner_body = await client.create(_MODELS, namespace, _model("many"))
     owner = Owner("Model", "many", owner_body["metadata"]["uid"])
 
     async def record(number: int) -> None:
         data = {"url": f"https://example.com/{number}", "mimeType": "text/plain"}
-        with contextlib.suppress(AlreadyExists):  # of a call that was repeated
+        with contextlib.suppress(AlreadyExists):  # a repeated call
             await client.create(REVISIONS, namespace, controller_revision(owner, number + 2, data, {}))
 
     await rate(count, in_flight, record)
 
 
 async def pages(http: aiohttp.ClientSession, url: str, size: int = 100) -> list[float]:
-    """Milliseconds of each page."""
-    taken: list[float] = []
+    """Return the milliseconds of each page."""
+    durations: list[float] = []
     link: URL | None = URL(url).with_query(_QUERY | {"count": str(size)})
     while link:
-        begun = time.perf_counter()
-        async with http.get(link) as answer:
-            body = await answer.json()
-        taken.append((time.perf_counter() - begun) * 1000)
+        started = time.perf_counter()
+        async with http.get(link) as response:
+            body = await response.json()
+        durations.append((time.perf_counter() - started) * 1000)
         link = URL(body["nextLink"], encoded=True) if "nextLink" in body else None
-    return taken
+    return durations
 
 
 async def bench(gateway: str, token: str, namespace: str, arguments: argparse.Namespace) -> None:
-    """All of it, in a namespace that the caller removes."""
+    """Measure creates, reads and pages in a namespace that the caller deletes."""
     client = await connect()
     root = f"{gateway}/api/subscriptions/-/resourceGroups/-/accounts/{namespace}/models"
     calls, in_flight = arguments.calls, arguments.in_flight
@@ -91,32 +91,32 @@ async def bench(gateway: str, token: str, namespace: str, arguments: argparse.Na
 
         async def create(number: int) -> None:
             body = {"name": f"rest-{number}", "url": "https://example.com/m", "mimeType": "text/plain"}
-            async with http.post(root, params=_QUERY, json=body) as answer:
-                await answer.read()
+            async with http.post(root, params=_QUERY, json=body) as response:
+                await response.read()
 
         async def read(number: int) -> None:
             id_ = f"rest-{number % min(50, calls)}:1"
-            async with http.get(f"{root}/{id_}", params=_QUERY) as answer:
-                await answer.read()
+            async with http.get(f"{root}/{id_}", params=_QUERY) as response:
+                await response.read()
 
         creates = await rate(calls, in_flight, create)
         raw = await rate(calls, in_flight, lambda n: client.create(_MODELS, namespace, _model(f"raw-{n}")))
-        say(f"creates/s gateway={creates:.0f} api_server={raw:.0f} (the gateway waits until it is recorded)")
+        say(f"creates/s gateway={creates:.0f} api_server={raw:.0f} (gateway: until the version is recorded)")
         reads = await rate(calls * 4, in_flight, read)
         name = "model-rest-0-1"
         raw = await rate(calls * 4, in_flight, lambda _: client.get(REVISIONS, namespace, name))
         say(f"reads/s gateway={reads:.0f} api_server={raw:.0f}")
         await fill(client, namespace, arguments.models, in_flight)
-        taken = await pages(http, root)
-        third = len(taken) // 3
-        parts = (taken[:third], taken[third:-third], taken[-third:])
-        shown = " ".join(f"{statistics.median(part):.0f}" for part in parts if part)
-        say(f"pages of 100: {len(taken)}, median ms of the first, middle and last third: {shown}")
+        durations = await pages(http, root)
+        third = len(durations) // 3
+        parts = (durations[:third], durations[third:-third], durations[-third:])
+        medians = " ".join(f"{statistics.median(part):.0f}" for part in parts if part)
+        say(f"pages of 100: {len(durations)}, median ms of the first, middle and last third: {medians}")
     await client.close()
 
 
-def reachable(kubectl: Kubectl) -> contextlib.AbstractContextManager[str]:
-    """The installed gateway's URL: a node's port if it has one, else a port-forward, which is slow."""
+def installed_gateway(kubectl: Kubectl) -> contextlib.AbstractContextManager[str]:
+    """Return the URL of the installed gateway: its node port, or else a port-forward, which is slower."""
     spec = kubectl.get("service", "modelyard-gateway")["spec"]
     port = spec["ports"][0].get("nodePort")
     if port is None:
@@ -127,7 +127,7 @@ def reachable(kubectl: Kubectl) -> contextlib.AbstractContextManager[str]:
 
 
 def peak_memory(kubectl: Kubectl) -> list[int]:
-    """MiB that each gateway has taken at most."""
+    """Return the peak memory of each gateway, in MiB."""
     found = []
     for pod in kubectl.list("pods", "app.kubernetes.io/name=modelyard-gateway"):
         text = kubectl("exec", pod["metadata"]["name"], "--", "cat", "/proc/1/status")
@@ -136,7 +136,7 @@ def peak_memory(kubectl: Kubectl) -> list[int]:
 
 
 def main() -> None:
-    """Run it in a namespace of its own."""
+    """Run the benchmark in a new namespace."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=500)
     parser.add_argument("--in-flight", type=int, default=16)
@@ -155,11 +155,11 @@ def main() -> None:
         )
         token = kubectl("create", "token", "bench").strip()
         system = Kubectl(OPERATOR_NAMESPACE)
-        given = os.environ.get("GATEWAY_URL")
-        with contextlib.nullcontext(given) if given else reachable(system) as url:
-            gateway = url if given else url.replace("http:", "https:")
+        configured = os.environ.get("GATEWAY_URL")
+        with contextlib.nullcontext(configured) if configured else installed_gateway(system) as url:
+            gateway = url if configured else url.replace("http:", "https:")
             asyncio.run(bench(gateway, token, kubectl.namespace, arguments))
-        if not given:
+        if not configured:
             say(f"peak memory in MiB of each gateway: {peak_memory(system)}")
     finally:
         kubectl("delete", "namespace", kubectl.namespace, "--wait=false")

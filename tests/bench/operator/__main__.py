@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tests.bench.operator.done import Done
 from tests.bench.operator.floor import create_all, floor_services
 from tests.bench.operator.image import built_image
-from tests.bench.operator.lifecycle import writes_of_a_whole_life
+from tests.bench.operator.lifecycle import writes_of_a_lifecycle
 from tests.bench.operator.metrics import Metrics, operator_metrics
+from tests.bench.operator.succeeded_services import SucceededServices
 from tests.bench.progress import say
 from tests.support.cluster import Kubectl
 
@@ -31,18 +31,18 @@ from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, REVISIONS, SECRETS,
 SIZES: Final = tuple(int(size) for size in os.environ.get("SIZES", "100,1000,3000").split(","))
 IDLE_SECONDS: Final = int(os.environ.get("IDLE_SECONDS", "60"))
 IN_FLIGHT: Final = 16
-PART: Final = 250  # Services made at once
-LEAST_PARTS: Final = 3  # of a size that is a part itself
-SETTLE: Final = 3  # seconds after a part, in which controllers finish what it left them
+PART: Final = 250  # Services of one part
+LEAST_PARTS: Final = 3  # parts of a size that is not larger than one part
+SETTLE: Final = 3  # seconds after each part, in which controllers finish their work for it
 CHILDREN: Final = (REVISIONS, SECRETS, DEPLOYMENTS, CORE_SERVICES)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One size, with and without the operator."""
+    """The figures of one size, with and without the operator."""
 
     size: int
-    services: int  # made in all parts
+    services: int  # in all parts
     floor_seconds: float
     floor_cpu_seconds: float
     seconds: float
@@ -51,37 +51,40 @@ class Run:
 
     @property
     def services_per_s(self) -> float:
-        """The operator's rate."""
+        """Return the rate of the operator, in Services per second."""
         return self.services / self.seconds
 
     @property
     def floor_per_s(self) -> float:
-        """The floor's rate."""
+        """Return the rate of the floor, in Services per second."""
         return self.services / self.floor_seconds
 
     @property
     def ratio(self) -> float:
-        """The operator's rate against the floor's."""
+        """Return the rate of the operator relative to the floor."""
         return self.floor_seconds / self.seconds
 
     @property
     def cpu_ms(self) -> float:
-        """CPU time of the operator, in milliseconds a Service."""
+        """Return the CPU time of the operator, in milliseconds per Service."""
         return (self.after.cpu_seconds - self.before.cpu_seconds) / self.services * 1000
 
     @property
     def floor_cpu_ms(self) -> float:
-        """The same of the floor's process, which only asks: by it the machine of that moment is known."""
+        """Return the CPU time of the floor's process, in milliseconds per Service.
+
+        The process only sends requests, so the figure shows the speed of the machine during the run.
+        """
         return self.floor_cpu_seconds / self.services * 1000
 
     @property
     def writes(self) -> float:
-        """The operator's writes a Service."""
+        """Return the writes of the operator per Service."""
         return (self.after.writes - self.before.writes) / self.services
 
     @property
     def rss_mb(self) -> float:
-        """The operator's memory at the end."""
+        """Return the memory of the operator at the end, in MB."""
         return self.after.rss_bytes / 1e6
 
 
@@ -98,7 +101,7 @@ def services(first: int, count: int) -> list[Json]:
 
 
 async def in_parallel(bodies: list[Json], make: Callable[[Json], Awaitable[object]]) -> None:
-    """Make objects, IN_FLIGHT at a time."""
+    """Create objects, IN_FLIGHT at a time."""
     waiting = iter(bodies)
 
     async def one() -> None:
@@ -109,7 +112,7 @@ async def in_parallel(bodies: list[Json], make: Callable[[Json], Awaitable[objec
 
 
 async def measure(client: Client, size: int) -> Run:
-    """Floor and operator in turn, part by part."""
+    """Measure one size: for each part first the floor, then the operator."""
     floor, operated = f"bench-floor-{size}", f"bench-operator-{size}"
     Kubectl("default")("create", "namespace", floor)
     await built_image(client, operated)
@@ -117,7 +120,7 @@ async def measure(client: Client, size: int) -> Run:
     count = part * max(size // part, LEAST_PARTS)
     floor_seconds = floor_cpu_seconds = seconds = 0.0
     before = operator_metrics()
-    async with Done(client, operated) as done:
+    async with SucceededServices(client, operated) as succeeded:
         for first in range(0, count, part):
             bodies = services(first, part)
             started, cpu = time.monotonic(), time.process_time()
@@ -129,7 +132,7 @@ async def measure(client: Client, size: int) -> Run:
             await in_parallel(
                 bodies, lambda body: client.create(CUSTOM_RESOURCES[SERVICE.name], operated, body)
             )
-            await done.reach(first + part)
+            await succeeded.wait_for(first + part)
             seconds += time.monotonic() - started
             await asyncio.sleep(SETTLE)
     after = operator_metrics()
@@ -139,7 +142,7 @@ async def measure(client: Client, size: int) -> Run:
 
 
 async def check_children(client: Client, namespace: str, count: int) -> None:
-    """Every Service must have what it needs, or its rate says nothing."""
+    """Raise SystemExit if a Service lacks a child, because the rate would be invalid."""
     for resource in CHILDREN:
         children = await client.list_all(resource, namespace)
         found = sum("made-" in child["metadata"]["name"] for child in children)
@@ -148,7 +151,7 @@ async def check_children(client: Client, namespace: str, count: int) -> None:
 
 
 async def idle(size: int) -> float:
-    """Writes of the operator while nothing changes."""
+    """Return the number of writes of the operator while no object changes."""
     await asyncio.sleep(15)
     before = operator_metrics()
     say(f"idle for {IDLE_SECONDS} s at {size} Services")
@@ -161,7 +164,7 @@ async def idle(size: int) -> float:
 
 
 async def main() -> None:
-    """All sizes, the largest last; then idle; then one Service's whole life."""
+    """Measure all sizes, the idle operator, and the lifecycle of a Service."""
     client = await connect()
     runs = []
     async with floor_services():
@@ -170,21 +173,21 @@ async def main() -> None:
             say(
                 f"{size:>5} Services: {run.services_per_s:6.1f}/s, floor {run.floor_per_s:6.1f}/s,"
                 f" ratio {run.ratio:.2f}; {run.cpu_ms:.1f} ms CPU, floor {run.floor_cpu_ms:.1f} ms,"
-                f" and {run.writes:.2f} writes a Service; {run.rss_mb:.0f} MB"
+                f" and {run.writes:.2f} writes per Service; {run.rss_mb:.0f} MB"
             )
             runs.append(run)
             if size != SIZES[-1]:
                 Kubectl("default")("delete", "namespace", f"bench-operator-{size}", timeout=900)
         idle_writes = await idle(SIZES[-1])
         Kubectl("default")("delete", "namespace", f"bench-operator-{SIZES[-1]}", timeout=1800)
-    life = await writes_of_a_whole_life(client)
+    writes = await writes_of_a_lifecycle(client)
     say("writes of a Service with an autoscaler, from apply to serving: " + ", ".join(
-        f"{resource} {count:g}" for resource, count in sorted(life.items())
+        f"{resource} {count:g}" for resource, count in sorted(writes.items())
     ))  # fmt: skip
     await client.close()
     largest = runs[-1]
     print(
-        f"services_per_s={largest.services_per_s:.1f} writes_per_service={sum(life.values()):.2f}"
+        f"services_per_s={largest.services_per_s:.1f} writes_per_service={sum(writes.values()):.2f}"
         f" ratio_to_raw={largest.ratio:.2f} rss_mb_{largest.size}={largest.rss_mb:.0f}"
         f" idle_writes={idle_writes:g}"
     )

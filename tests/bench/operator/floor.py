@@ -46,7 +46,7 @@ _IMAGE: Final = "localhost:5001/modelyard/bench@sha256:" + "0" * 64
 
 @contextlib.asynccontextmanager
 async def floor_services() -> AsyncIterator[None]:
-    """The copy of the CRD, while the context lasts."""
+    """Create the copy of the CRD for the context."""
     crd = yaml.safe_load((ROOT / f"crds/{GROUP}_{SERVICE.plural}.yaml").read_text(encoding="utf-8"))
     names = crd["spec"]["names"]
     crd["metadata"]["name"] = f"{names['plural']}.{_GROUP}"
@@ -61,7 +61,7 @@ async def floor_services() -> AsyncIterator[None]:
 
 
 async def create_all(client: Client, namespace: str, body: Json) -> None:
-    """One Service with all that the operator would make of it, in the operator's order."""
+    """Create a Service and the objects that the operator would create for it, in the operator's order."""
     posted = body | _SERVICES.header()
     created = await client.create(_SERVICES, namespace, posted)
     item = CustomObject.read(SERVICE.name, posted | {"metadata": created["metadata"]})
@@ -76,24 +76,24 @@ async def create_all(client: Client, namespace: str, body: Json) -> None:
 def _children(item: CustomObject) -> list[tuple[ApiResource, Json]]:
     owner = Owner(SERVICE.name, item.key.name, item.uid)
     spec = ServiceSpec.model_validate(item.spec)
-    made = [
+    children = [
         (REVISIONS, controller_revision(owner, 1, {"imageId": "bench:1", "numReplicas": 0}, {})),
         (SECRETS, serving.keys(owner) | {"data": missing_keys({})}),
         (DEPLOYMENTS, serving.deployment(owner, spec, _IMAGE, ScoringSettings())),
         (CORE_SERVICES, serving.core_service(owner)),
     ]
-    for _, body in made:
+    for _, body in children:
         body["metadata"] |= {
             "ownerReferences": [owner_reference(owner) | {"apiVersion": _SERVICES.api_version}],
-            # Not the operator's: it would take them into its memory.
+            # Not the labels of the operator, which would put these objects into its cache.
             "labels": {"bench": "floor"},
         }
-    return made
+    return children
 
 
 def _outcome(item: CustomObject) -> Outcome:
-    """A Service's end, with all that its status has to say."""
-    record = Revision(item.key, 1, item.uid, 1, format_timestamp(dt.datetime.now(dt.UTC)), {}, {})
+    """Return the outcome of a Service that succeeded, with all fields of its status."""
+    revision = Revision(item.key, 1, item.uid, 1, format_timestamp(dt.datetime.now(dt.UTC)), {}, {})
     fields = {
         "scoringUri": serving.scoring_uri(item.key.name, item.key.namespace, ScoringSettings()),
         "replicas": 0,
@@ -104,5 +104,5 @@ def _outcome(item: CustomObject) -> Outcome:
     }
     available = {"Available": (False, "NoReplica", "no replica serves")}
     return Outcome(
-        State.SUCCEEDED, "Serving", "serving Image bench:1", record, fields=fields, conditions=available
+        State.SUCCEEDED, "Serving", "serving Image bench:1", revision, fields=fields, conditions=available
     )

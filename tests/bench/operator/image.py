@@ -1,4 +1,4 @@
-"""A built image to serve: the smallest driver, no model, no requirement."""
+"""A built image for the Services: a minimal driver without models and requirements."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SPECS: Final[dict[str, dict[str, Any]]] = {
 
 
 async def built_image(client: Client, namespace: str) -> None:
-    """An Image `bench` in a namespace, built or found; the namespace is made when it is not there."""
+    """Create a namespace with an Image `bench`, and wait until the Image is built."""
     kubectl = Kubectl(namespace)
     kubectl("create", "namespace", namespace)
     for kind, spec in _SPECS.items():

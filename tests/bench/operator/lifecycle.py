@@ -1,4 +1,4 @@
-"""Writes of Services with an autoscaler from apply to serving, real pods and all."""
+"""Writes of Services with an autoscaler and pods, from apply to serving."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _NAMESPACE: Final = "bench-life"
 _COUNT: Final = 10
 _SPEC: Final = {
     "imageId": "bench",
-    "autoScaler": {"autoscaleEnabled": True, "maxReplicas": 1},  # a second replica would be another story
+    "autoScaler": {"autoscaleEnabled": True, "maxReplicas": 1},  # a second replica would add writes
     "containerResourceReservation": {"cpu": "10m", "memory": "64Mi"},
 }
 
 
-async def writes_of_a_whole_life(client: Client) -> dict[str, float]:
-    """Writes a Service by resource."""
+async def writes_of_a_lifecycle(client: Client) -> dict[str, float]:
+    """Return the writes per Service by resource. Raises SystemExit on a timeout."""
     await built_image(client, _NAMESPACE)
     before = operator_metrics()
     for index in range(_COUNT):
@@ -39,7 +39,7 @@ async def writes_of_a_whole_life(client: Client) -> dict[str, float]:
             break
         await asyncio.sleep(1)
     else:
-        raise SystemExit("not every Service came to serve")
+        raise SystemExit("not every Service succeeded within 300 s")
     await asyncio.sleep(5)
     after = operator_metrics()
     Kubectl("default")("delete", "namespace", _NAMESPACE, timeout=600)

@@ -1,4 +1,4 @@
-"""The operator's own figures, read from its metrics endpoint."""
+"""Figures of the operator, read from its metrics endpoint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Metrics(NamedTuple):
 
     @property
     def writes(self) -> float:
-        """The number of writes to all resources."""
+        """Return the number of writes of all resources."""
         return sum(self.writes_by_resource.values())
 
 

@@ -29,14 +29,17 @@ LARGE = [index / 7 for index in range(5_500)]
 
 
 def as_data(numbers: list[float]) -> str:
+    """Return the body of a request to a driver."""
     return json.dumps({"data": numbers})
 
 
 def as_instances(numbers: list[float]) -> str:
+    """Return the body of a request of the V1 inference protocol."""
     return json.dumps({"instances": numbers})
 
 
 def as_v2(numbers: list[float]) -> str:
+    """Return the body of a request of the V2 inference protocol."""
     tensor = {"name": "x", "shape": [len(numbers)], "datatype": "FP64", "data": numbers}
     return json.dumps({"inputs": [tensor]})
 
@@ -110,7 +113,7 @@ SERVERS = (OURS, OURS_ORJSON, ECHO, AZMLINFSRV, *PEERS)
 
 
 def install(server: Server) -> Path:
-    """Install an environment with nothing but this server. Return its folder."""
+    """Install a virtual environment with only this server, and return its folder."""
     folder = BUILD / server.requirements
     pins = HERE / "requirements" / f"{server.requirements}.txt"
     record = folder / ".installed"
@@ -123,7 +126,7 @@ def install(server: Server) -> Path:
 
 
 def install_runtime() -> Path:
-    """Install the runtime as an image has it. Return its folder."""
+    """Install the scoring runtime in the form of an image, and return its folder."""
     runtime = BUILD / "runtime"
     if not (runtime / "httptools").exists():
         python = BUILD / OURS.requirements / "bin" / "python"
@@ -188,6 +191,7 @@ class Running:
 
     @property
     def url(self) -> str:
+        """Return the URL of the model."""
         return f"http://127.0.0.1:{self.port}{self.server.path}"
 
     def memory_mb(self) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Errors of a real API server."""
+"""Errors that a real API server returns, as the Kubernetes client raises them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from modelyard.kube.errors import NamespaceTerminating
 from modelyard.kube.kubeconfig import connect
 from modelyard.kube.types import SECRETS, Json
 
-HOLDER: Final[Json] = {
+FINALIZED: Final[Json] = {
     "apiVersion": "v1",
     "kind": "ConfigMap",
-    "metadata": {"name": "holder", "finalizers": ["example.com/held-by-a-test"]},
+    "metadata": {"name": "finalized", "finalizers": ["example.com/test"]},
 }
 
 
 @pytest.fixture
 def terminating(kubeconfig: object) -> Iterator[Kubectl]:
-    """kubectl in a namespace that is being deleted, with a finalizer until the test ends."""
-    kubectl = Kubectl(f"going-{uuid.uuid4().hex[:8]}")
+    """Kubectl in a namespace that a finalizer keeps in the phase Terminating until the test ends."""
+    kubectl = Kubectl(f"terminating-{uuid.uuid4().hex[:8]}")
     kubectl("create", "namespace", kubectl.namespace)
-    kubectl.apply(HOLDER)
+    kubectl.apply(FINALIZED)
     kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
-    eventually(lambda: _phase(kubectl) == "Terminating", 30, "the namespace is being deleted")
+    eventually(lambda: _phase(kubectl) == "Terminating", 30, "the namespace is Terminating")
     yield kubectl
-    kubectl.patch("configmap", "holder", {"metadata": {"finalizers": None}})
+    kubectl.patch("configmap", "finalized", {"metadata": {"finalizers": None}})
 
 
 def _phase(kubectl: Kubectl) -> str:

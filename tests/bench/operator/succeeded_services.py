@@ -1,4 +1,4 @@
-"""Services that have come to their end, heard from a watch: polling thousands would load the API server."""
+"""A watch of Services that succeed. Polling thousands of them would load the API server."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from modelyard.kube.reflector import Reflector
 from modelyard.kube.types import ApiResource, Json
 
 
-class Done:
-    """The Services of a namespace whose state is Succeeded, while the context lasts."""
+class SucceededServices:
+    """Context manager that watches which Services of a namespace have the state Succeeded."""
 
     def __init__(self, client: Client, namespace: str):
         self._names: set[str] = set()
-        self._heard = asyncio.Event()
-        self._reflector = Reflector(client, CUSTOM_RESOURCES[SERVICE.name], self._hear, namespace=namespace)
+        self._changed = asyncio.Event()
+        self._reflector = Reflector(
+            client, CUSTOM_RESOURCES[SERVICE.name], self._handle_event, namespace=namespace
+        )
 
     async def __aenter__(self) -> Self:
         self._watching = asyncio.create_task(self._reflector.run())
@@ -30,19 +32,19 @@ class Done:
         self._watching.cancel()
         await asyncio.wait({self._watching})
 
-    def _hear(self, _: ApiResource, body: Json, deleted: bool) -> None:
+    def _handle_event(self, _: ApiResource, body: Json, deleted: bool) -> None:
         if not deleted and body.get("status", {}).get("state") == "Succeeded":
             self._names.add(body["metadata"]["name"])
-            self._heard.set()
+            self._changed.set()
 
-    async def reach(self, count: int) -> None:
-        """Wait until `count` Services are done, and thus their children."""
+    async def wait_for(self, count: int) -> None:
+        """Wait until `count` Services have succeeded, and so have all children. Raises SystemExit on a timeout."""
         limit = 60 + count
         deadline = time.monotonic() + limit
         while len(self._names) < count:
-            self._heard.clear()
+            self._changed.clear()
             try:
-                await asyncio.wait_for(self._heard.wait(), deadline - time.monotonic())
+                await asyncio.wait_for(self._changed.wait(), deadline - time.monotonic())
             except TimeoutError:
-                ended = f"only {len(self._names)} of {count} Services came to their end in {limit} s"
-                raise SystemExit(ended) from None
+                message = f"only {len(self._names)} of {count} Services succeeded within {limit} s"
+                raise SystemExit(message) from None
