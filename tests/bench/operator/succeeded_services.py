@@ -38,7 +38,7 @@ class SucceededServices:
             self._changed.set()
 
     async def wait_for(self, count: int) -> None:
-        """Wait until `count` Services have succeeded, and so have all children. Raises SystemExit on a timeout."""
+        """Wait until `count` Services have succeeded. Raises SystemExit on a timeout."""
         limit = 60 + count
         deadline = time.monotonic() + limit
         while len(self._names) < count:
