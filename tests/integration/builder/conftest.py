@@ -1,4 +1,4 @@
-"""A Docker engine, a registry, and the process of the build Job as the cluster runs it."""
+"""A Docker engine, a registry, cosign, and the process of the build Job as the cluster runs it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from typing import Any, Final
 import docker
 import httpx
 import pytest
+from tests.support.programs import program
+from tests.support.registry_images import RegistryImages, registry_images
 
 from modelyard.builder.layers.tar_stream import tar_of
 from modelyard.contract.build_pod import BuildVariable
@@ -137,14 +139,45 @@ def engine(builds: Builds) -> Iterator[docker.DockerClient]:
     """The engine. Images of the test are removed after it; their layers stay as the build cache."""
     client = docker.DockerClient(base_url=builds.docker_host)
     yield client
-    remove_images(client, builds)
+    _remove_images(client, builds)
     client.close()
 
 
-def remove_images(client: docker.DockerClient, builds: Builds) -> None:
+def _remove_images(client: docker.DockerClient, builds: Builds) -> None:
     for image in client.images.list(filters={"label": "modelyard.dev/test=build"}):
         if any(builds.repository in name for name in image.tags):
             client.api.remove_image(image.id, force=True, noprune=True)
+
+
+@pytest.fixture
+def images(kubeconfig: Path) -> Iterator[RegistryImages]:
+    """Images in the registry of the local cluster, whose address `kubeconfig` puts into the environment."""
+    with registry_images() as images:
+        yield images
+
+
+@pytest.fixture(scope="session")
+def cosign(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run cosign in the folder of a new key pair. It connects to no service of Sigstore."""
+    folder = tmp_path_factory.mktemp("cosign")
+    environment = {**os.environ, "COSIGN_PASSWORD": "hunter2", "HOME": str(folder)}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [program("cosign"), *arguments]
+        return subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    generated = run("generate-key-pair")
+    assert generated.returncode == 0, generated.stderr
+    (folder / "cosign.password").write_text("hunter2")
+    return run
+
+
+@pytest.fixture
+def key_folder(cosign: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a key pair, with the file names of a Secret by `cosign generate-key-pair k8s://…`."""
+    return next(path.parent for path in tmp_path_factory.getbasetemp().glob("cosign*/cosign.key"))
 
 
 @pytest.fixture

@@ -13,10 +13,7 @@ import httpx
 import pytest
 import yaml
 from tests.integration.chart.tools import CHART, REQUIRED, runner
-from tests.integration.image_gc.conftest import (
-    Images,
-    descriptor,
-)
+from tests.support.registry_images import RegistryImages, descriptor
 
 from modelyard.api import labels
 from modelyard.api.owners import Owner
@@ -56,7 +53,7 @@ def kubeconfig_of_cleanup(
 
 
 @pytest.fixture
-def command(images: Images, namespace: str, kubeconfig_of_cleanup: Path, tmp_path: Path) -> Command:
+def command(images: RegistryImages, namespace: str, kubeconfig_of_cleanup: Path, tmp_path: Path) -> Command:
     """Run `modelyard images …` for the test's namespace and prefix, and return its output."""
     file = tmp_path / "settings.yaml"
     registry = {"push": images.host, "repository": images.prefix}
@@ -80,7 +77,7 @@ def command(images: Images, namespace: str, kubeconfig_of_cleanup: Path, tmp_pat
     return run
 
 
-def _location(images: Images, path: str, image: Descriptor) -> str:
+def _location(images: RegistryImages, path: str, image: Descriptor) -> str:
     return f"pull.example.com/{images.prefix}/{path}@{image['digest']}"
 
 
@@ -102,7 +99,7 @@ def _post(api: httpx.Client, path: str, body: dict[str, object]) -> None:
 
 
 def test_prune_deletes_unused_images_and_no_others(
-    images: Images, command: Command, api: httpx.Client, crds: None, namespace: str
+    images: RegistryImages, command: Command, api: httpx.Client, crds: None, namespace: str
 ) -> None:
     path = f"{namespace}/m"
     workload, recorded, tagged, unused = (images.push(path, name) for name in HASHES[:4])

@@ -10,10 +10,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from tests.integration.image_gc.conftest import (
-    Images,
-    descriptor,
-)
+from tests.support.registry_images import RegistryImages, descriptor
 
 from modelyard.builder.attestation.attach import attach
 from modelyard.builder.attestation.build_record import (
@@ -57,7 +54,7 @@ def _record(repository: str) -> BuildRecord:
     )
 
 
-def _publish(images: Images, signer: Signer | None) -> tuple[str, Descriptor]:
+def _publish(images: RegistryImages, signer: Signer | None) -> tuple[str, Descriptor]:
     """Publish an image as builds do: attach its attestations first, then tag it."""
     body = images.manifest("team/m")
     repository = images.repository("team/m")
@@ -68,11 +65,11 @@ def _publish(images: Images, signer: Signer | None) -> tuple[str, Descriptor]:
     return f"{repository.registry}/{repository.repository}:1", image
 
 
-def _referrers(images: Images, image: Descriptor, kind: str) -> list[Descriptor]:
+def _referrers(images: RegistryImages, image: Descriptor, kind: str) -> list[Descriptor]:
     return images.registry.referrers(images.repository("team/m"), image["digest"], kind)
 
 
-def test_bill_of_materials_and_provenance_are_referrers_of_the_image(images: Images) -> None:
+def test_bill_of_materials_and_provenance_are_referrers_of_the_image(images: RegistryImages) -> None:
     _, image = _publish(images, None)
     repository = images.repository("team/m")
     documents = []
@@ -85,7 +82,7 @@ def test_bill_of_materials_and_provenance_are_referrers_of_the_image(images: Ima
     assert f"sha256:{statement['subject'][0]['digest']['sha256']}" == image["digest"]
 
 
-def test_repeated_attach_adds_no_referrer(images: Images, key_folder: Path) -> None:
+def test_repeated_attach_adds_no_referrer(images: RegistryImages, key_folder: Path) -> None:
     signer = load_signer(key_folder)
     _, image = _publish(images, signer)
     repository = images.repository("team/m")
@@ -98,7 +95,7 @@ def test_repeated_attach_adds_no_referrer(images: Images, key_folder: Path) -> N
     assert {item["digest"] for item in after} == {item["digest"] for item in before}
 
 
-def test_cosign_verifies_the_signature(images: Images, cosign: Cosign, key_folder: Path) -> None:
+def test_cosign_verifies_the_signature(images: RegistryImages, cosign: Cosign, key_folder: Path) -> None:
     reference, image = _publish(images, load_signer(key_folder))
     verified = cosign("verify", *KEY, reference)
     assert verified.returncode == 0, verified.stderr
@@ -114,7 +111,7 @@ def test_cosign_verifies_the_signature(images: Images, cosign: Cosign, key_folde
     ],
 )
 def test_cosign_verifies_the_attestations(
-    images: Images, cosign: Cosign, key_folder: Path, kind: str, predicate: str, field: str
+    images: RegistryImages, cosign: Cosign, key_folder: Path, kind: str, predicate: str, field: str
 ) -> None:
     reference, image = _publish(images, load_signer(key_folder))
     verified = cosign("verify-attestation", *KEY, "--type", kind, reference)
@@ -131,7 +128,7 @@ def _another_key() -> KeySigner:
 
 @pytest.mark.parametrize("signer", [None, _another_key()], ids=["unsigned", "another key"])
 def test_cosign_refuses_an_image_without_a_signature_of_the_key(
-    images: Images, cosign: Cosign, signer: Signer | None
+    images: RegistryImages, cosign: Cosign, signer: Signer | None
 ) -> None:
     reference, _ = _publish(images, signer)
     refused = cosign("verify", *KEY, reference)
