@@ -30,7 +30,7 @@ from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
 
 _ANNOTATION: Final = "dev.modelyard.layer"
-"""Annotation of a cache entry with its CachedLayer as JSON."""
+"""Annotation of a cache entry with its CachedLayer as JSON, see `_encode`."""
 _EMPTY_CONFIG: Final = Document.encode(CONFIG_TYPE, {
     "architecture": "unknown", "os": "unknown", "rootfs": {"type": "layers", "diff_ids": []},
 })  # fmt: skip
@@ -99,9 +99,7 @@ class LayerCache:
     def _find(self, key: str) -> CachedLayer | None:
         try:
             manifest, _ = self._registry.manifest(self._cache.repository.tagged(key))
-            entry = json.loads(manifest["annotations"][_ANNOTATION])
-            packages = tuple(Package(**package) for package in entry["packages"])
-            return CachedLayer(Layer(**entry["layer"]), packages)
+            return _decode(manifest["annotations"][_ANNOTATION])
         except (RegistryNotFoundError, RegistryForbiddenError):
             return None  # some registries send 403 instead of 404
         except (KeyError, TypeError, ValueError):
@@ -115,7 +113,7 @@ class LayerCache:
                 "mediaType": OCI_MANIFEST,
                 "config": _EMPTY_CONFIG.descriptor,
                 "layers": [cached.layer.descriptor],
-                "annotations": {_ANNOTATION: json.dumps(asdict(cached), sort_keys=True)},
+                "annotations": {_ANNOTATION: _encode(cached)},
             },
         )
         repository = self._cache.repository
@@ -124,3 +122,27 @@ class LayerCache:
         except (RegistryNotFoundError, RegistryRefusedError):  # the first entry: the config is missing
             self._registry.upload_bytes(repository, _EMPTY_CONFIG.body)
             self._registry.put_manifest(repository, manifest.body, OCI_MANIFEST, tag=key)
+
+
+def _encode(cached: CachedLayer) -> str:
+    """Return a cached layer as JSON.
+
+    The names of the fields are those of release 0.1. With other names, an upgrade would find no entry, and
+    install the packages of each environment again in the versions of that day.
+    """
+    layer = asdict(cached.layer)
+    layer["holds"] = layer.pop("created_by")
+    packages = [asdict(package) for package in cached.packages]
+    return json.dumps({"layer": layer, "facts": {"packages": packages}}, sort_keys=True)
+
+
+def _decode(text: str) -> CachedLayer:
+    """Return the cached layer in a text of `_encode`.
+
+    Raises KeyError, TypeError or ValueError for other texts.
+    """
+    entry = json.loads(text)
+    layer = {**entry["layer"], "created_by": entry["layer"]["holds"]}
+    del layer["holds"]
+    packages = tuple(Package(**package) for package in entry["facts"].get("packages", ()))
+    return CachedLayer(Layer(**layer), packages)

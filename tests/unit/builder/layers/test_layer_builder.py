@@ -139,6 +139,24 @@ def test_second_image_with_the_same_environment_sends_only_its_driver(builds: Bu
     assert second["layers"][:3] == first["layers"][:3]
 
 
+def test_cache_entries_of_release_0_1_are_used(builds: Builds, fake: FakeRegistry) -> None:
+    """The literals are those of release 0.1: entries of the registry outlive an upgrade."""
+    builds.publish(builds.request(builds.model(), pip_requirements="numpy"))
+    entries = {key: json.loads(body) for key, body in fake.manifests.items() if "/layer__cache" in key[0]}
+    assert len(entries) >= 3
+    for key, manifest in entries.items():
+        entry = json.loads(manifest["annotations"]["dev.modelyard.layer"])
+        assert entry.keys() == {"layer", "facts"}
+        assert entry["layer"].keys() == {"media_type", "digest", "size", "diff_id", "holds"}
+        assert entry["facts"].keys() == {"packages"}
+        if not entry["facts"]["packages"]:
+            entry["facts"] = {}  # release 0.1 stored no packages for a model
+        manifest["annotations"]["dev.modelyard.layer"] = json.dumps(entry)
+        fake.manifests[key] = json.dumps(manifest).encode()
+    builds.publish(builds.request(builds.model(), image="ns/other", pip_requirements="numpy"))
+    assert sorted(builds.installed) == ["numpy", "runtime"]
+
+
 def test_other_requirements_or_registration_install_another_environment(builds: Builds) -> None:
     builds.publish(builds.request(pip_requirements="numpy"))
     builds.publish(builds.request(pip_requirements="numpy==2"))
