@@ -14,15 +14,20 @@ import pytest
 import yaml
 from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl, port_forward
 from tests.support.files import Files
-from tests.support.objects import BUSY, CRASHES, image, manifest, says, service
-from tests.support.status import until
+from tests.support.objects import BUSY_DRIVER, CRASHING_DRIVER, constant_driver, image, manifest, service
+from tests.support.status import wait_for_status
 
 FOLDER: Final = Path(__file__).parent
 VALUES: Final = FOLDER / "values.yaml"
 # In this order. Some tests read the operator's whole log and counters, or need the cluster at rest. They run
 # before the faults, which leave traces in both.
 LAST: Final = ("test_chart.py", "test_steady.py", "test_faults.py")
-DRIVERS: Final = {"one": says("one"), "two": says("two"), "broken": CRASHES, "busy": BUSY}
+DRIVERS: Final = {
+    "one": constant_driver("one"),
+    "two": constant_driver("two"),
+    "broken": CRASHING_DRIVER,
+    "busy": BUSY_DRIVER,
+}
 
 Score = Callable[..., httpx.Response]
 
@@ -86,7 +91,7 @@ def shared(namespace: Callable[[], Kubectl]) -> Kubectl:
     made = namespace()
     made.apply(*(item for name, driver in DRIVERS.items() for item in (manifest(name, driver), image(name))))
     for name in DRIVERS:
-        until(made, "img", name, 120, state="Succeeded")
+        wait_for_status(made, "img", name, 120, state="Succeeded")
     return made
 
 
@@ -119,7 +124,7 @@ def make_service(shared: Kubectl) -> Iterator[Callable[..., str]]:
         name = f"svc-{uuid.uuid4().hex[:6]}"
         made.append(name)
         shared.apply(service(name, image_id, **spec))
-        until(shared, "msvc", name, 60, state="Succeeded")
+        wait_for_status(shared, "msvc", name, 60, state="Succeeded")
         return name
 
     yield make

@@ -7,9 +7,18 @@ from typing import Final
 
 import httpx
 from tests.support.cluster import Json, Kubectl, eventually
-from tests.support.objects import FROM_MODEL, image, manifest, model, service
+from tests.support.objects import MODEL_DRIVER, image, manifest, model, service
 from tests.support.operator import build_jobs
-from tests.support.status import condition, events, history, location, operation, status, until, versions
+from tests.support.status import (
+    condition,
+    events,
+    history,
+    location,
+    operation,
+    status,
+    versions,
+    wait_for_status,
+)
 
 Score = Callable[..., httpx.Response]
 STATE: Final = "{.status.id} {.status.state}"
@@ -19,7 +28,7 @@ def parts(answer: str) -> list[Json]:
     """All four, in the order in which one needs the other."""
     return [
         model("echo", f"data:,{answer}"),
-        manifest("echo", FROM_MODEL, "echo"),
+        manifest("echo", MODEL_DRIVER, "echo"),
         image("echo"),
         service("echo", "echo"),
     ]
@@ -50,31 +59,33 @@ def test_status_names_the_missing_reference(kubectl: Kubectl) -> None:
     ]
     for object_, kind, reason, missing in waits:
         kubectl.apply(object_)
-        told = until(kubectl, kind, "echo", 10, state="NotStarted", also=lambda told: "conditions" in told)
+        told = wait_for_status(
+            kubectl, kind, "echo", 10, state="NotStarted", also=lambda told: "conditions" in told
+        )
         ready = condition(told, "Ready")
         assert (ready["status"], ready["reason"]) == ("False", reason)
         assert missing in ready["message"]
     kubectl.apply(model_)
     kubectl("wait", "msvc/echo", "--for=condition=Ready", "--timeout=60s", timeout=70)
     for kind in ("mdl", "mft", "img", "msvc"):
-        until(kubectl, kind, "echo", 1, state="Succeeded", id="echo:1")
+        wait_for_status(kubectl, kind, "echo", 1, state="Succeeded", id="echo:1")
 
 
 def test_new_model_rolls_out_and_its_revert_builds_nothing(kubectl: Kubectl, score: Score) -> None:
     pinned = image("pinned") | {"spec": {"manifestId": "echo:1", "imageType": "Docker"}}
     fixed = service("pinned", "echo:1")
     kubectl.apply(*parts("1"), pinned, fixed)
-    until(kubectl, "msvc", "echo", 60, state="Succeeded")
-    until(kubectl, "msvc", "pinned", 60, state="Succeeded")
+    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded")
+    wait_for_status(kubectl, "msvc", "pinned", 60, state="Succeeded")
 
     kubectl.patch("mdl", "echo", {"spec": {"url": "data:,2"}})
-    told = until(kubectl, "msvc", "echo", 60, state="Succeeded", version=2)
+    told = wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded", version=2)
     assert (told["modelIds"], told["manifestId"], told["imageId"]) == (["echo:2"], "echo:2", "echo:2")
     assert score(kubectl, "echo").json() == "2"
     assert location(kubectl, "echo", 1) != location(kubectl, "echo", 2)
 
     kubectl.patch("mdl", "echo", {"spec": {"url": "data:,1"}})
-    told = until(kubectl, "msvc", "echo", 60, state="Succeeded", version=3)
+    told = wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded", version=3)
     assert told["imageLocation"] == location(kubectl, "echo", 1) == location(kubectl, "echo", 3)
     assert score(kubectl, "echo").json() == "1"
     built = [
@@ -91,19 +102,21 @@ def test_new_model_rolls_out_and_its_revert_builds_nothing(kubectl: Kubectl, sco
 
 def test_registration_annotation_makes_a_version_of_the_same_content(kubectl: Kubectl) -> None:
     kubectl.apply(model("echo", "data:,1"))
-    until(kubectl, "mdl", "echo", 10, state="Succeeded", id="echo:1")
+    wait_for_status(kubectl, "mdl", "echo", 10, state="Succeeded", id="echo:1")
     kubectl("annotate", "mdl", "echo", "modelyard.dev/registration=again")
-    until(kubectl, "mdl", "echo", 10, state="Succeeded", id="echo:2")
+    wait_for_status(kubectl, "mdl", "echo", 10, state="Succeeded", id="echo:2")
     kubectl.patch("mdl", "echo", {"spec": {"description": "no part of a version", "tags": ["nor", "this"]}})
-    until(kubectl, "mdl", "echo", 10, observedGeneration=kubectl.get("mdl", "echo")["metadata"]["generation"])
+    wait_for_status(
+        kubectl, "mdl", "echo", 10, observedGeneration=kubectl.get("mdl", "echo")["metadata"]["generation"]
+    )
     assert versions(kubectl, "model", "echo") == [1, 2]
 
 
 def test_each_change_of_state_is_one_event(kubectl: Kubectl) -> None:
     kubectl.apply(*parts("1"))
-    until(kubectl, "msvc", "echo", 60, state="Succeeded", version=1)
+    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded", version=1)
     kubectl.patch("mdl", "echo", {"spec": {"url": "data:,2"}})
-    until(kubectl, "msvc", "echo", 60, state="Succeeded", version=2)
+    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded", version=2)
     assert operation(kubectl, "service", "echo", 1) == "Succeeded"
     assert {kind: events(kubectl, kind, "echo") for kind in ("Model", "Manifest", "Image", "Service")} == {
         "Model": ["Registered"] * 2,

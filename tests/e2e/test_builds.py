@@ -13,9 +13,9 @@ import httpx
 import pytest
 from tests.support.cluster import Json, Kubectl, eventually
 from tests.support.files import Files
-from tests.support.objects import FROM_MODEL, image, manifest, model, says, service
+from tests.support.objects import MODEL_DRIVER, constant_driver, image, manifest, model, service
 from tests.support.operator import SYSTEM, build_jobs
-from tests.support.status import condition, events, history, operation, until
+from tests.support.status import condition, events, history, operation, wait_for_status
 
 from modelyard.api.labels import JOB_NAME
 from modelyard.contract.build_progress import is_pushed_line
@@ -37,7 +37,7 @@ class Failing(NamedTuple):
 
 
 def _spark(_: Files) -> list[Json]:
-    spark = manifest("spark", says("never"))
+    spark = manifest("spark", constant_driver("never"))
     spark["spec"]["targetRuntime"]["runtimeType"] = "SparkPython"
     return [spark]
 
@@ -47,13 +47,13 @@ FAILING: Final = (
         "pip",
         "PackageNotFound",
         ("modelyard-no-such-package was not found",),
-        lambda _: [manifest("pip", says("never"), pipRequirements=NO_SUCH_PACKAGE)],
+        lambda _: [manifest("pip", constant_driver("never"), pipRequirements=NO_SUCH_PACKAGE)],
     ),
     Failing(
         "missing",
         "SourceNotFound",
         ("404", "/nowhere"),
-        lambda files: [model("missing", files.url("nowhere")), manifest("missing", FROM_MODEL, "missing")],
+        lambda files: [model("missing", files.url("nowhere")), manifest("missing", MODEL_DRIVER, "missing")],
     ),
     Failing(
         "digest",
@@ -61,7 +61,7 @@ FAILING: Final = (
         (WRONG_DIGEST,),
         lambda files: [
             model("digest", files.url("content/other"), digest=WRONG_DIGEST),
-            manifest("digest", FROM_MODEL, "digest"),
+            manifest("digest", MODEL_DRIVER, "digest"),
         ],
     ),
     Failing("spark", "RuntimeNotSupported", ("SparkPython", "build.sparkImages"), _spark, has_log=False),
@@ -79,7 +79,7 @@ def failed(namespace: Callable[[], Kubectl], files: Files) -> Kubectl:
 
 @pytest.mark.parametrize("failing", FAILING, ids=lambda failing: failing.name)
 def test_failed_build_has_the_expected_error(failed: Kubectl, failing: Failing) -> None:
-    told = until(failed, "img", failing.name, 60, state="Failed", creationState="Failed")
+    told = wait_for_status(failed, "img", failing.name, 60, state="Failed", creationState="Failed")
     assert told["error"]["code"] == failing.code
     assert told["error"]["statusCode"] == 400
     assert condition(told, "Ready")["status"] == "False"
@@ -97,18 +97,18 @@ def test_failed_build_has_the_expected_error(failed: Kubectl, failing: Failing) 
 
 
 def test_pip_error_names_the_package_and_has_the_last_log_lines(failed: Kubectl) -> None:
-    error = until(failed, "img", "pip", 60, state="Failed")["error"]
+    error = wait_for_status(failed, "img", "pip", 60, state="Failed")["error"]
     assert NO_SUCH_PACKAGE in error["message"]
     assert any(NO_SUCH_PACKAGE in detail["message"] for detail in error["details"])
 
 
 def test_failed_image_leaves_the_service_on_the_old_version(kubectl: Kubectl, score: Score) -> None:
-    kubectl.apply(manifest("echo", says("old")), image("echo"), service("echo", "echo"))
-    before = until(kubectl, "msvc", "echo", 60, state="Succeeded")
+    kubectl.apply(manifest("echo", constant_driver("old")), image("echo"), service("echo", "echo"))
+    before = wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded")
     with history(kubectl, "msvc", "echo", "{.status.conditions[?(@.type=='Available')].status}") as available:
-        kubectl.apply(manifest("echo", says("new"), pipRequirements=NO_SUCH_PACKAGE))
-        until(kubectl, "img", "echo", 60, state="Failed", version=2)
-        told = until(
+        kubectl.apply(manifest("echo", constant_driver("new"), pipRequirements=NO_SUCH_PACKAGE))
+        wait_for_status(kubectl, "img", "echo", 60, state="Failed", version=2)
+        told = wait_for_status(
             kubectl, "msvc", "echo", 10, state="Succeeded", version=1,
             also=lambda told: "echo:2 failed" in condition(told, "Ready")["message"],
         )  # fmt: skip
@@ -116,24 +116,28 @@ def test_failed_image_leaves_the_service_on_the_old_version(kubectl: Kubectl, sc
     assert condition(told, "Ready")["status"] == "True"
     assert told["imageLocation"] == before["imageLocation"]
     assert score(kubectl, "echo").json() == "old"
-    kubectl.apply(manifest("echo", says("mended")))
-    until(kubectl, "msvc", "echo", 60, state="Succeeded", imageId="echo:3")
+    kubectl.apply(manifest("echo", constant_driver("mended")))
+    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded", imageId="echo:3")
     assert score(kubectl, "echo").json() == "mended"
 
 
 def test_newer_version_cancels_the_build_of_an_older_one(kubectl: Kubectl, files: Files) -> None:
-    kubectl.apply(model("echo", files.url("slow/300/1")), manifest("echo", FROM_MODEL, "echo"), image("echo"))
-    until(kubectl, "img", "echo", 60, state="Running", version=1, also=lambda told: "progress" in told)
+    kubectl.apply(
+        model("echo", files.url("slow/300/1")), manifest("echo", MODEL_DRIVER, "echo"), image("echo")
+    )
+    wait_for_status(
+        kubectl, "img", "echo", 60, state="Running", version=1, also=lambda told: "progress" in told
+    )
     (first,) = build_jobs(kubectl.namespace, "echo")
     kubectl.patch("mdl", "echo", {"spec": {"url": files.url("content/2")}})
-    until(kubectl, "img", "echo", 60, state="Succeeded", version=2)
+    wait_for_status(kubectl, "img", "echo", 60, state="Succeeded", version=2)
     eventually(
         lambda: [job["metadata"]["uid"] for job in build_jobs(kubectl.namespace, "echo")].count(
             first["metadata"]["uid"]
         ) == 0,
         20, "the Job of version 1 is gone",
     )  # fmt: skip
-    assert "progress" not in until(kubectl, "img", "echo", 10, version=2)
+    assert "progress" not in wait_for_status(kubectl, "img", "echo", 10, version=2)
     assert operation(kubectl, "image", "echo", 1) == "Cancelled"
     assert operation(kubectl, "image", "echo", 2) == "Succeeded"
     assert "Cancelled" in events(kubectl, "Image", "echo")
@@ -155,7 +159,7 @@ def _is_over_before_its_pod(kubectl: Kubectl, files: Files, version: int) -> boo
 
 def test_build_ends_when_its_image_is_in_the_registry(kubectl: Kubectl, files: Files) -> None:
     """A kubelet looks for containers that ended once a second: now and then that is at once."""
-    kubectl.apply(manifest("echo", FROM_MODEL, "echo"), image("echo"))
+    kubectl.apply(manifest("echo", MODEL_DRIVER, "echo"), image("echo"))
     assert any(_is_over_before_its_pod(kubectl, files, version) for version in range(1, 6))
     log = kubectl("get", "--raw", kubectl.get("img", "echo")["status"]["imageBuildLogUri"])
     assert is_pushed_line(json.loads(log)["data"]["log"].splitlines()[-1])

@@ -8,9 +8,9 @@ from typing import Final
 import httpx
 from tests.support.cluster import Kubectl, eventually
 from tests.support.files import Files
-from tests.support.objects import FROM_MODEL, image, manifest, model, says, service
+from tests.support.objects import MODEL_DRIVER, constant_driver, image, manifest, model, service
 from tests.support.operator import SYSTEM
-from tests.support.status import condition, until
+from tests.support.status import condition, wait_for_status
 
 Score = Callable[..., httpx.Response]
 IMAGE: Final = "modelyard.dev/image"
@@ -42,13 +42,13 @@ def in_system(kubectl: Kubectl) -> list[str]:
 
 def test_deleted_objects_leave_no_children(kubectl: Kubectl, files: Files) -> None:
     kubectl.apply(
-        model("echo", files.url("content/1")), manifest("echo", FROM_MODEL, "echo"), image("echo"),
+        model("echo", files.url("content/1")), manifest("echo", MODEL_DRIVER, "echo"), image("echo"),
         service("echo", "echo", autoScaler=AUTOSCALED),
         # One more, deleted in the middle of its build.
-        model("slow", files.url("slow/300/1")), manifest("slow", FROM_MODEL, "slow"), image("slow"),
+        model("slow", files.url("slow/300/1")), manifest("slow", MODEL_DRIVER, "slow"), image("slow"),
     )  # fmt: skip
-    until(kubectl, "msvc", "echo", 60, state="Succeeded")
-    until(kubectl, "img", "slow", 10, state="Running")
+    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded")
+    wait_for_status(kubectl, "img", "slow", 10, state="Running")
     made = left(kubectl)
     for kind in ("deployment.apps", "service", "horizontalpodautoscaler.autoscaling", "secret", "configmap",
                  "poddisruptionbudget.policy", "controllerrevision.apps"):  # fmt: skip
@@ -66,12 +66,12 @@ def test_taken_name_is_reported_and_its_object_unchanged(kubectl: Kubectl, score
         lambda: kubectl.get("deployment", "echo")["status"].get("observedGeneration"), 20, "it is settled"
     )
     foreign = kubectl.get("deployment", "echo")
-    kubectl.apply(manifest("echo", says("mine")), image("echo"), service("echo", "echo"))
-    told = until(kubectl, "msvc", "echo", 60, state="Failed")
+    kubectl.apply(manifest("echo", constant_driver("mine")), image("echo"), service("echo", "echo"))
+    told = wait_for_status(kubectl, "msvc", "echo", 60, state="Failed")
     assert told["error"]["code"] == "NameTaken"
     assert "Deployment echo exists" in told["error"]["message"]
     assert condition(told, "Available")["status"] == "False"
     assert kubectl.get("deployment", "echo") == foreign
     kubectl("delete", "deployment", "echo")
-    until(kubectl, "msvc", "echo", 60, state="Succeeded")
+    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded")
     assert score(kubectl, "echo").json() == "mine"

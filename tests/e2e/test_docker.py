@@ -8,9 +8,9 @@ from typing import Final
 import httpx
 import pytest
 from tests.support.cluster import Kubectl
-from tests.support.objects import image, manifest, says, service
+from tests.support.objects import constant_driver, image, manifest, service
 from tests.support.operator import SYSTEM, build_jobs
-from tests.support.status import until
+from tests.support.status import wait_for_status
 
 Score = Callable[..., httpx.Response]
 LEVEL: Final = "pod-security.kubernetes.io/enforce"
@@ -31,13 +31,17 @@ def level() -> Iterator[str]:
 
 def test_image_that_needs_an_engine_is_built(level: str, kubectl: Kubectl, score: Score) -> None:
     assert level == "restricted"
-    kubectl.apply(manifest("echo", says("built"), builder="Docker"), image("echo"), service("echo", "echo"))
-    told = until(kubectl, "img", "echo", 60, also=lambda told: "PodSecurity" in told.get("progress", ""))
+    kubectl.apply(
+        manifest("echo", constant_driver("built"), builder="Docker"), image("echo"), service("echo", "echo")
+    )
+    told = wait_for_status(
+        kubectl, "img", "echo", 60, also=lambda told: "PodSecurity" in told.get("progress", "")
+    )
     assert told["state"] == "Running"
     assert "hostPath" in told["progress"]
     admit("privileged")
-    until(kubectl, "img", "echo", 180, state="Succeeded")
+    wait_for_status(kubectl, "img", "echo", 180, state="Succeeded")
     (job,) = build_jobs(kubectl.namespace, "echo")
     assert any("hostPath" in volume for volume in job["spec"]["template"]["spec"]["volumes"])
-    until(kubectl, "msvc", "echo", 60, state="Succeeded")
+    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded")
     assert score(kubectl, "echo").json() == "built"

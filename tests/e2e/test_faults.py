@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 
 import httpx
 from tests.support.cluster import Json, Kubectl, eventually
-from tests.support.faults import REGISTRY, crash_api_server, docker, ours_to_break
+from tests.support.faults import REGISTRY, crash_api_server, docker, needs_own_cluster
 from tests.support.files import Files
 from tests.support.load import Load
-from tests.support.objects import FROM_MODEL, image, manifest, model, says, service
+from tests.support.objects import MODEL_DRIVER, constant_driver, image, manifest, model, service
 from tests.support.operator import build_jobs, kill_operator, operator_pod, restarts
-from tests.support.status import condition, events, operation, until, versions
+from tests.support.status import condition, events, operation, versions, wait_for_status
 
 Make = Callable[..., str]
 Score = Callable[..., httpx.Response]
@@ -22,7 +22,7 @@ def slow(files: Files, seconds: int, answer: str) -> list[Json]:
     """All four; the build takes so long at least."""
     return [
         model("echo", files.url(f"slow/{seconds}/{answer}")),
-        manifest("echo", FROM_MODEL, "echo"),
+        manifest("echo", MODEL_DRIVER, "echo"),
         image("echo"),
         service("echo", "echo"),
     ]
@@ -30,10 +30,10 @@ def slow(files: Files, seconds: int, answer: str) -> list[Json]:
 
 def test_build_survives_the_kill_of_the_operator(kubectl: Kubectl, files: Files, score: Score) -> None:
     kubectl.apply(*slow(files, 6, "built"))
-    until(kubectl, "img", "echo", 20, state="Running")
+    wait_for_status(kubectl, "img", "echo", 20, state="Running")
     (before,) = eventually(lambda: build_jobs(kubectl.namespace, "echo"), 10, "a build Job")
     kill_operator()
-    until(kubectl, "msvc", "echo", 90, state="Succeeded")
+    wait_for_status(kubectl, "msvc", "echo", 90, state="Succeeded")
     (after,) = build_jobs(kubectl.namespace, "echo")
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     for kind in ("model", "manifest", "image", "service"):
@@ -46,9 +46,9 @@ def test_rollout_survives_the_kill_of_the_operator(shared: Kubectl, make_service
     name = make_service("one", numReplicas=2)
     with Load(shared, name, "{}", connections=4, per_second=100) as load:
         shared.patch("msvc", name, {"spec": {"imageId": "two"}})
-        until(shared, "msvc", name, 20, state="Running", version=2)
+        wait_for_status(shared, "msvc", name, 20, state="Running", version=2)
         kill_operator()
-        until(shared, "msvc", name, 90, state="Succeeded", version=2)
+        wait_for_status(shared, "msvc", name, 90, state="Succeeded", version=2)
         operator_pod()
         load.more(8)  # the old pods stop during these seconds
         ok, failed, errors = load.total()
@@ -69,31 +69,31 @@ def registry_down() -> Iterator[None]:
         docker("start", REGISTRY)
 
 
-@ours_to_break
+@needs_own_cluster
 def test_build_waits_for_the_registry(kubectl: Kubectl) -> None:
     with registry_down():
-        kubectl.apply(manifest("echo", says("at last")), image("echo"))
-        told = until(kubectl, "img", "echo", 60, state="Failed")
+        kubectl.apply(manifest("echo", constant_driver("at last")), image("echo"))
+        told = wait_for_status(kubectl, "img", "echo", 60, state="Failed")
         assert told["error"]["code"] == "RegistryUnavailable"
         assert told["error"]["statusCode"] == 503
         assert "tried again" in condition(told, "Ready")["message"]
         assert condition(told, "Stalled")["status"] == "False"
         assert condition(told, "Reconciling")["status"] == "True"
-    until(kubectl, "img", "echo", 90, state="Succeeded", version=1)
+    wait_for_status(kubectl, "img", "echo", 90, state="Succeeded", version=1)
 
 
-@ours_to_break
+@needs_own_cluster
 def test_build_survives_a_restart_of_the_api_server(kubectl: Kubectl, files: Files, score: Score) -> None:
     kubectl.apply(*slow(files, 8, "first"))
-    until(kubectl, "img", "echo", 20, state="Running")
+    wait_for_status(kubectl, "img", "echo", 20, state="Running")
     (before,) = eventually(lambda: build_jobs(kubectl.namespace, "echo"), 10, "a build Job")
     operator = restarts()
     crash_api_server(kubectl)
-    until(kubectl, "msvc", "echo", 180, despite=(RuntimeError,), state="Succeeded")
+    wait_for_status(kubectl, "msvc", "echo", 180, despite=(RuntimeError,), state="Succeeded")
     (after,) = build_jobs(kubectl.namespace, "echo")
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert score(kubectl, "echo").json() == "first"
     kubectl.patch("mdl", "echo", {"spec": {"url": files.url("content/second")}})
-    until(kubectl, "msvc", "echo", 60, state="Succeeded", version=2)
+    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded", version=2)
     assert score(kubectl, "echo").json() == "second"
     assert restarts() == operator

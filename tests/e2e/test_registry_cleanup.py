@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 import httpx
 import pytest
 from tests.support.cluster import Kubectl
-from tests.support.objects import image, manifest, says, service
+from tests.support.objects import constant_driver, image, manifest, service
 from tests.support.operator import SYSTEM
-from tests.support.status import location, until
+from tests.support.status import location, wait_for_status
 
 CRON_JOB: Final = "modelyard-cleanup"
 PREFIX: Final = "modelyard-e2e"  # registry.repository of values.yaml
@@ -46,12 +46,14 @@ class Images(NamedTuple):
 def images(namespace: Callable[[], Kubectl]) -> Images:
     kubectl = namespace()
     for name in ("echo", "pinned", "forgotten"):
-        kubectl.apply(manifest(name, says(f"{name} 1")), image(name))
+        kubectl.apply(manifest(name, constant_driver(f"{name} 1")), image(name))
     for name in ("echo", "pinned", "forgotten"):
-        until(kubectl, "img", name, 60, state="Succeeded")
-    kubectl.apply(manifest("echo", says("echo 2")), service("stays", "echo:1"), service("follows", "echo"))
-    until(kubectl, "msvc", "stays", 60, state="Succeeded", imageId="echo:1")
-    until(kubectl, "msvc", "follows", 60, state="Succeeded", imageId="echo:2")
+        wait_for_status(kubectl, "img", name, 60, state="Succeeded")
+    kubectl.apply(
+        manifest("echo", constant_driver("echo 2")), service("stays", "echo:1"), service("follows", "echo")
+    )
+    wait_for_status(kubectl, "msvc", "stays", 60, state="Succeeded", imageId="echo:1")
+    wait_for_status(kubectl, "msvc", "follows", 60, state="Succeeded", imageId="echo:2")
     pinned, forgotten = location(kubectl, "pinned", 1), location(kubectl, "forgotten", 1)
     kubectl("create", "deployment", "foreign", f"--image={pinned}", "--replicas=0")
     kubectl("delete", "img", "pinned", "forgotten")

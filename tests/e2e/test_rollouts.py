@@ -9,7 +9,7 @@ import pytest
 from tests.support.cluster import Kubectl
 from tests.support.load import Load
 from tests.support.objects import service
-from tests.support.status import condition, history, status, until, versions
+from tests.support.status import condition, history, status, versions, wait_for_status
 
 Score = Callable[..., httpx.Response]
 Make = Callable[..., str]
@@ -27,14 +27,14 @@ def crowded(shared: Kubectl) -> str:
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_no_request_fails_during_a_roll(shared: Kubectl, make_service: Make, replicas: int) -> None:
     name = make_service("one", numReplicas=replicas)
-    budget = shared.find("poddisruptionbudget", name)
+    budget = shared.get_or_none("poddisruptionbudget", name)
     assert (budget is not None) == (replicas > 1)
     with (
         history(shared, "deployment", name, "{.status.availableReplicas}") as available,
         Load(shared, name, "{}", connections=4, per_second=100) as load,
     ):
         shared.patch("msvc", name, {"spec": {"imageId": "two"}})
-        until(shared, "msvc", name, 60, state="Succeeded", version=2)
+        wait_for_status(shared, "msvc", name, 60, state="Succeeded", version=2)
         load.more(8)  # the old pods stop during these seconds
         ok, failed, errors = load.total()
         answers = load.seconds()[-1]["answers"]
@@ -49,7 +49,7 @@ def test_no_request_fails_when_a_replica_is_deleted(shared: Kubectl, make_servic
     with Load(shared, name, "{}", connections=4, per_second=100) as load:
         pod = shared.list("pods", f"modelyard.dev/service={name}")[0]["metadata"]["name"]
         shared("delete", "pod", pod, "--wait=true")
-        until(shared, "msvc", name, 30, state="Succeeded", readyReplicas=2)
+        wait_for_status(shared, "msvc", name, 30, state="Succeeded", readyReplicas=2)
         load.more(2)
         ok, failed, errors = load.total()
     assert (failed, errors) == (0, {})
@@ -62,7 +62,7 @@ def test_crashing_version_leaves_the_old_one_serving(
 ) -> None:
     name = make_service("one")
     shared.patch("msvc", name, {"spec": {"imageId": "broken"}})
-    told = until(shared, "msvc", name, 60, state="Failed", version=2)
+    told = wait_for_status(shared, "msvc", name, 60, state="Failed", version=2)
     error = told["error"]
     assert error["code"] == "ContainerCrashed"
     assert "init() failed" in error["message"]
@@ -71,23 +71,23 @@ def test_crashing_version_leaves_the_old_one_serving(
     assert condition(told, "Available")["status"] == "True"
     assert score(shared, name).json() == "one"
     shared.patch("msvc", name, {"spec": {"imageId": "two"}})
-    told = until(shared, "msvc", name, 60, state="Succeeded", version=3)
+    told = wait_for_status(shared, "msvc", name, 60, state="Succeeded", version=3)
     assert "error" not in told
     assert score(shared, name).json() == "two"
 
 
 def test_service_that_fits_on_no_node_reports_it(shared: Kubectl, crowded: str) -> None:
-    until(
+    wait_for_status(
         shared,
         "msvc",
         crowded,
         30,
         also=lambda told: "no room" in condition(told, "Ready").get("message", ""),
     )
-    told = until(shared, "msvc", crowded, 60, state="Failed")
+    told = wait_for_status(shared, "msvc", crowded, 60, state="Failed")
     assert told["error"]["code"] == "Unschedulable"
     assert "Insufficient cpu" in told["error"]["message"]
     assert condition(told, "Available")["status"] == "False"
     shared.patch("msvc", crowded, {"spec": {"containerResourceReservation": {"cpu": "10m"}}})
-    until(shared, "msvc", crowded, 60, state="Succeeded")
+    wait_for_status(shared, "msvc", crowded, 60, state="Succeeded")
     assert status(shared, "msvc", crowded)["readyReplicas"] == 1

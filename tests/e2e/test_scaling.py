@@ -10,7 +10,7 @@ import pytest
 from tests.support.cluster import Kubectl, eventually
 from tests.support.load import Load
 from tests.support.objects import service
-from tests.support.status import history, until
+from tests.support.status import history, wait_for_status
 
 Make = Callable[..., str]
 SCALER: Final = {"autoscaleEnabled": True, "targetUtilization": 70, "refreshPeriodInSeconds": 1}
@@ -22,9 +22,9 @@ def risen(shared: Kubectl) -> str:
     """A Service that load has brought from one replica to three; the load is over."""
     scaler = SCALER | {"minReplicas": 1, "maxReplicas": 3}
     shared.apply(service("busy", "busy", autoScaler=scaler, containerResourceReservation=RESERVED))
-    until(shared, "msvc", "busy", 60, state="Succeeded", replicas=1)
+    wait_for_status(shared, "msvc", "busy", 60, state="Succeeded", replicas=1)
     with Load(shared, "busy", "{}", connections=2, per_second=20) as load:
-        until(shared, "msvc", "busy", 120, replicas=3, readyReplicas=3)
+        wait_for_status(shared, "msvc", "busy", 120, replicas=3, readyReplicas=3)
         load.more(3)
         ok, failed, errors = load.total()
     assert (failed, errors) == (0, {})
@@ -33,7 +33,7 @@ def risen(shared: Kubectl) -> str:
 
 
 def test_load_adds_replicas(shared: Kubectl, risen: str) -> None:
-    told = until(shared, "msvc", risen, 1, replicas=3, readyReplicas=3)
+    told = wait_for_status(shared, "msvc", risen, 1, replicas=3, readyReplicas=3)
     assert (told["state"], told["version"]) == ("Succeeded", 1)  # scaling is no new version
 
 
@@ -42,20 +42,20 @@ def test_switch_between_fixed_and_autoscaled_drops_no_replica(shared: Kubectl, m
     with history(shared, "deployment", name, "{.spec.replicas}") as wanted:
         scaler = SCALER | {"minReplicas": 2, "maxReplicas": 4}
         shared.patch("msvc", name, {"spec": {"autoScaler": scaler, "numReplicas": None}})
-        until(shared, "msvc", name, 20, state="Succeeded", version=2)
+        wait_for_status(shared, "msvc", name, 20, state="Succeeded", version=2)
         assert set(wanted) == {"3"}  # for the autoscaler to lower, which it may do half a minute later
         eventually(
-            lambda: (shared.find("hpa", name) or {}).get("status", {}).get("desiredReplicas", 0) >= 2,
+            lambda: (shared.get_or_none("hpa", name) or {}).get("status", {}).get("desiredReplicas", 0) >= 2,
             60, "the autoscaler is in charge",
         )  # fmt: skip
         shared.patch("msvc", name, {"spec": {"autoScaler": None, "numReplicas": 4}})
-        until(shared, "msvc", name, 60, state="Succeeded", version=3, replicas=4, readyReplicas=4)
-        assert shared.find("hpa", name) is None
+        wait_for_status(shared, "msvc", name, 60, state="Succeeded", version=3, replicas=4, readyReplicas=4)
+        assert shared.get_or_none("hpa", name) is None
         time.sleep(11)  # two of the autoscaler's periods: it is gone, and sets nothing back
     assert {int(count) for count in wanted} <= {2, 3, 4}
     assert int(wanted[-1]) == 4
 
 
 def test_replicas_are_removed_after_the_load(shared: Kubectl, risen: str) -> None:
-    told = until(shared, "msvc", risen, 150, replicas=1, readyReplicas=1)
+    told = wait_for_status(shared, "msvc", risen, 150, replicas=1, readyReplicas=1)
     assert (told["state"], told["version"]) == ("Succeeded", 1)

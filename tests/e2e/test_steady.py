@@ -8,9 +8,9 @@ from typing import Final
 
 import pytest
 from tests.support.cluster import Kubectl, eventually
-from tests.support.objects import image, manifest, says, service
+from tests.support.objects import constant_driver, image, manifest, service
 from tests.support.operator import Samples, operator_metrics, operator_pod, samples
-from tests.support.status import until
+from tests.support.status import wait_for_status
 
 SECONDS: Final = 60
 WRITES: Final = {"POST", "PUT", "PATCH", "APPLY", "DELETE"}
@@ -54,7 +54,7 @@ def grown(before: dict[str, float], after: dict[str, float]) -> dict[str, float]
 @pytest.fixture
 def at_rest(shared: Kubectl, kubectl: Kubectl) -> Kubectl:
     """Objects in every state that lasts."""
-    spark = manifest("failed", says("never"))
+    spark = manifest("failed", constant_driver("never"))
     spark["spec"]["targetRuntime"]["runtimeType"] = "SparkPython"
     shared.apply(
         service("fixed", "one", numReplicas=2),
@@ -71,10 +71,10 @@ def at_rest(shared: Kubectl, kubectl: Kubectl) -> Kubectl:
         "crashing": "Failed",
         "crowded-out": "Failed",
     }.items():
-        until(shared, "msvc", name, 90, state=state)
-    until(kubectl, "img", "failed", 30, state="Failed")
+        wait_for_status(shared, "msvc", name, 90, state=state)
+    wait_for_status(kubectl, "img", "failed", 30, state="Failed")
     for name in ("waits", "waits-for-a-failed-one"):
-        until(kubectl, "msvc", name, 30, state="NotStarted")
+        wait_for_status(kubectl, "msvc", name, 30, state="NotStarted")
     return kubectl
 
 

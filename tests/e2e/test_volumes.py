@@ -10,9 +10,9 @@ import httpx
 import pytest
 from tests.support.cluster import OPERATOR_NAMESPACE, Json, Kubectl
 from tests.support.files import operator_image
-from tests.support.objects import FROM_MODEL, image, manifest, model, service
+from tests.support.objects import MODEL_DRIVER, image, manifest, model, service
 from tests.support.operator import SYSTEM, build_jobs
-from tests.support.status import until
+from tests.support.status import wait_for_status
 
 Score = Callable[..., httpx.Response]
 CLAIM: Final = "e2e-shared"  # of values.yaml
@@ -103,7 +103,7 @@ def failed(claim: None, namespace: Callable[[], Kubectl]) -> Iterator[Kubectl]:
     kubectl = namespace()
     for case in UNREADABLE:
         kubectl.apply(
-            model(case.name, case.url), manifest(case.name, FROM_MODEL, case.name), image(case.name)
+            model(case.name, case.url), manifest(case.name, MODEL_DRIVER, case.name), image(case.name)
         )
     yield kubectl
     kubectl("delete", "img", "--all")  # with the pods of their builds, which hold the claim
@@ -113,10 +113,10 @@ def test_model_on_a_claim_is_served(claim: None, kubectl: Kubectl, score: Score)
     level = SYSTEM.get("namespace", OPERATOR_NAMESPACE)["metadata"]["labels"]
     assert level["pod-security.kubernetes.io/enforce"] == "restricted"
     kubectl.apply(
-        model("echo", f"pvc://{CLAIM}/latest/model.txt"), manifest("echo", FROM_MODEL, "echo"),
+        model("echo", f"pvc://{CLAIM}/latest/model.txt"), manifest("echo", MODEL_DRIVER, "echo"),
         image("echo"), service("echo", "echo"),
     )  # fmt: skip
-    until(kubectl, "msvc", "echo", 90, state="Succeeded")
+    wait_for_status(kubectl, "msvc", "echo", 90, state="Succeeded")
     assert score(kubectl, "echo").json() == "weights"
     (job,) = build_jobs(kubectl.namespace, "echo")
     (mounted,) = (
@@ -127,7 +127,7 @@ def test_model_on_a_claim_is_served(claim: None, kubectl: Kubectl, score: Score)
 
 @pytest.mark.parametrize("case", UNREADABLE, ids=lambda case: case.name)
 def test_unreadable_url_fails_with_its_code(failed: Kubectl, case: Unreadable) -> None:
-    error = until(failed, "img", case.name, 90, state="Failed")["error"]
+    error = wait_for_status(failed, "img", case.name, 90, state="Failed")["error"]
     assert error["code"] == case.code
     assert case.says in error["message"]
     assert case.url in error["message"]
@@ -135,9 +135,9 @@ def test_unreadable_url_fails_with_its_code(failed: Kubectl, case: Unreadable) -
 
 def test_missing_claim_blocks_only_its_own_build(claim: None, kubectl: Kubectl, score: Score) -> None:
     for name, url in (("waits", "pvc://e2e-missing/model.txt"), ("echo", f"pvc://{CLAIM}/deep/model.txt")):
-        kubectl.apply(model(name, url), manifest(name, FROM_MODEL, name), image(name))
-    until(kubectl, "img", "echo", 60, state="Succeeded")
-    until(
+        kubectl.apply(model(name, url), manifest(name, MODEL_DRIVER, name), image(name))
+    wait_for_status(kubectl, "img", "echo", 60, state="Succeeded")
+    wait_for_status(
         kubectl, "img", "waits", 30, state="Running",
         also=lambda told: '"e2e-missing" not found' in told.get("progress", ""),
     )  # fmt: skip

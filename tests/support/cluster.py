@@ -47,7 +47,7 @@ class Kubectl:
         """Return an object by kind and name."""
         return json.loads(self("get", kind, name, "--output", "json"))
 
-    def find(self, kind: str, name: str) -> Json | None:
+    def get_or_none(self, kind: str, name: str) -> Json | None:
         """An object, or None."""
         text = self("get", kind, name, "--output", "json", "--ignore-not-found")
         return json.loads(text) if text.strip() else None

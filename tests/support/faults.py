@@ -11,7 +11,7 @@ from tests.support.cluster import Json, Kubectl, eventually
 
 NODE: Final = os.environ.get("CONTROL_PLANE_CONTAINER", "")
 REGISTRY: Final = os.environ.get("REGISTRY_CONTAINER", "")
-ours_to_break = pytest.mark.skipif(
+needs_own_cluster = pytest.mark.skipif(
     os.environ.get("CLUSTER_KIND") != "kind", reason="breaks only the cluster of `make cluster`"
 )
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tests.support.cluster import Json
 
-FROM_MODEL: Final = """\
+MODEL_DRIVER: Final = """\
 import os
 import pathlib
 
@@ -20,7 +20,7 @@ def init():
 def run(body):
     return answer
 """
-CRASHES: Final = """\
+CRASHING_DRIVER: Final = """\
 def init():
     raise RuntimeError("the weights are not what they seem")
 
@@ -28,7 +28,7 @@ def init():
 def run(body):
     return body
 """
-BUSY: Final = """\
+BUSY_DRIVER: Final = """\
 import time
 
 
@@ -44,7 +44,7 @@ def run(body):
 """
 
 
-def says(answer: str) -> str:
+def constant_driver(answer: str) -> str:
     """A driver with one answer."""
     return f"def init():\n    pass\n\n\ndef run(body):\n    return {answer!r}\n"
 

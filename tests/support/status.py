@@ -14,7 +14,7 @@ from tests.support.cluster import Json, Kubectl, eventually
 
 def status(kubectl: Kubectl, kind: str, name: str) -> Json:
     """The status of an object; empty while there is none."""
-    found: Json = (kubectl.find(kind, name) or {}).get("status", {})
+    found: Json = (kubectl.get_or_none(kind, name) or {}).get("status", {})
     return found
 
 
@@ -23,7 +23,7 @@ def condition(told: Json, type_: str) -> Json:
     return next((item for item in told.get("conditions", []) if item["type"] == type_), {})
 
 
-def until(
+def wait_for_status(
     kubectl: Kubectl,
     kind: str,
     name: str,

@@ -58,7 +58,7 @@ def _seconds(kubectl: Kubectl, name: str, objects: list[Json], kind: str) -> flo
     started = time.monotonic()
     kubectl.apply(*objects)
     eventually(
-        lambda: (kubectl.find("deployment", name) or {}).get("status", {}).get("availableReplicas"),
+        lambda: (kubectl.get_or_none("deployment", name) or {}).get("status", {}).get("availableReplicas"),
         120, f"a replica of {name}", every=0.1,
     )  # fmt: skip
     with port_forward(kubectl.namespace, f"service/{name}", 80) as url:

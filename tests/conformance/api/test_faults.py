@@ -18,10 +18,10 @@ from tests.conformance.api.conftest import (
     trusted,
 )
 from tests.support.cluster import OPERATOR_NAMESPACE, Json, Kubectl, eventually
-from tests.support.faults import crash, crash_api_server, ours_to_break
+from tests.support.faults import crash, crash_api_server, needs_own_cluster
 from tests.support.operator import SYSTEM
 
-pytestmark = ours_to_break
+pytestmark = needs_own_cluster
 _SCRIPT: Final = Path(__file__).with_name("fault_client.py")
 _SECONDS: Final = 40.0  # of crashes before the crash of the API server; a quarter of them after it
 _API_SERVER_SECONDS: Final = 180.0  # the kubelet waits longer before each restart
