@@ -50,7 +50,7 @@ def test_rollout_survives_the_kill_of_the_operator(shared: Kubectl, make_service
         kill_operator()
         wait_for_status(shared, "msvc", name, 90, state="Succeeded", version=2)
         operator_pod()
-        load.more(8)  # the old pods stop during these seconds
+        load.wait(8)  # the old pods stop during these seconds
         ok, failed, errors = load.total()
         answers = load.seconds()[-1]["answers"]
     assert (failed, errors) == (0, {})

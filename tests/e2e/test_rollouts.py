@@ -35,7 +35,7 @@ def test_no_request_fails_during_a_roll(shared: Kubectl, make_service: Make, rep
     ):
         shared.patch("msvc", name, {"spec": {"imageId": "two"}})
         wait_for_status(shared, "msvc", name, 60, state="Succeeded", version=2)
-        load.more(8)  # the old pods stop during these seconds
+        load.wait(8)  # the old pods stop during these seconds
         ok, failed, errors = load.total()
         answers = load.seconds()[-1]["answers"]
     assert (failed, errors) == (0, {})
@@ -50,7 +50,7 @@ def test_no_request_fails_when_a_replica_is_deleted(shared: Kubectl, make_servic
         pod = shared.list("pods", f"modelyard.dev/service={name}")[0]["metadata"]["name"]
         shared("delete", "pod", pod, "--wait=true")
         wait_for_status(shared, "msvc", name, 30, state="Succeeded", readyReplicas=2)
-        load.more(2)
+        load.wait(2)
         ok, failed, errors = load.total()
     assert (failed, errors) == (0, {})
     assert ok > 300

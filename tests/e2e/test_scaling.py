@@ -25,7 +25,7 @@ def risen(shared: Kubectl) -> str:
     wait_for_status(shared, "msvc", "busy", 60, state="Succeeded", replicas=1)
     with Load(shared, "busy", "{}", connections=2, per_second=20) as load:
         wait_for_status(shared, "msvc", "busy", 120, replicas=3, readyReplicas=3)
-        load.more(3)
+        load.wait(3)
         ok, failed, errors = load.total()
     assert (failed, errors) == (0, {})
     assert ok > 100

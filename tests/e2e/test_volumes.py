@@ -8,8 +8,7 @@ from typing import Final, NamedTuple
 
 import httpx
 import pytest
-from tests.support.cluster import OPERATOR_NAMESPACE, Json, Kubectl
-from tests.support.files import operator_image
+from tests.support.cluster import OPERATOR_NAMESPACE, Json, Kubectl, operator_image
 from tests.support.objects import MODEL_DRIVER, image, manifest, model, service
 from tests.support.operator import SYSTEM, build_jobs
 from tests.support.status import wait_for_status

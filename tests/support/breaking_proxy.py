@@ -1,4 +1,4 @@
-"""A way to a server that breaks: a proxy of bytes that hangs up."""
+"""A TCP proxy that closes connections after a number of bytes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import threading
 
 
 class BreakingProxy:
-    """Listens on `host`; hangs up on a connection that has carried, both ways, as many bytes as `breaks` has
-    next. With no more in the list, connections last.
+    """Forwards connections from `host` to `target`.
+
+    It closes a connection whose bytes, of both directions, reach the first number in `breaks`, and removes
+    that number. With an empty list it closes none.
     """
 
     def __init__(self, target: tuple[str, int], host: str = "127.0.0.1") -> None:
@@ -21,12 +23,13 @@ class BreakingProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self) -> None:
+        """Accept no further connections."""
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
 
-    def count(self, passed: int) -> bool:
-        """Return whether a connection breaks after `passed` bytes."""
+    def takes_break(self, passed: int) -> bool:
+        """Return True if a connection breaks after `passed` bytes, and remove that break."""
         if not self.breaks or passed < self.breaks[0]:
             return False
         del self.breaks[0]
@@ -54,11 +57,12 @@ class _Connection:
         self._passed = 0
 
     def pump(self, source: socket.socket, sink: socket.socket) -> None:
+        """Copy bytes from a socket to the other until the end or a break."""
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data)
                 self._passed += len(data)
-                if self._proxy.count(self._passed):
+                if self._proxy.takes_break(self._passed):
                     break
             else:
                 sink.shutdown(socket.SHUT_WR)

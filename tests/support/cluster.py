@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Kubectl:
-    """kubectl in one namespace; a failure shows what kubectl said."""
+    """Runs kubectl in one namespace. Raises RuntimeError with the standard error of kubectl if it fails."""
 
     def __init__(self, namespace: str):
         self.namespace = namespace
@@ -48,29 +48,29 @@ class Kubectl:
         return json.loads(self("get", kind, name, "--output", "json"))
 
     def get_or_none(self, kind: str, name: str) -> Json | None:
-        """An object, or None."""
+        """Return an object by kind and name, None if there is none."""
         text = self("get", kind, name, "--output", "json", "--ignore-not-found")
         return json.loads(text) if text.strip() else None
 
     def list(self, kind: str, selector: str = "") -> list[Json]:
-        """Objects of a kind."""
+        """Return the objects of a kind that match a label selector."""
         return json.loads(self("get", kind, "--output", "json", "--selector", selector))["items"]
 
     def ready_pods(self, selector: str) -> list[Json]:
-        """Pods that take calls and are not about to go."""
-        return [pod for pod in self.list("pods", selector) if _takes_calls(pod)]
+        """Return the pods that are ready and not being deleted."""
+        return [pod for pod in self.list("pods", selector) if _is_ready(pod)]
 
     def patch(self, kind: str, name: str, patch: Json) -> None:
-        """JSON merge patch of an object."""
+        """Apply a JSON merge patch to an object."""
         self("patch", kind, name, "--type", "merge", "--patch", json.dumps(patch))
 
     def secret(self, name: str) -> dict[str, str]:
-        """The decoded data of a Secret."""
+        """Return the decoded data of a Secret."""
         data = self.get("secret", name).get("data", {})
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
-def _takes_calls(pod: Json) -> bool:
+def _is_ready(pod: Json) -> bool:
     conditions = pod["status"].get("conditions", [])
     ready = {"Ready", "True"} in [{c["type"], c["status"]} for c in conditions]
     return ready and "deletionTimestamp" not in pod["metadata"]
@@ -80,16 +80,16 @@ def eventually(probe: Callable[[], T], seconds: float, what: str, every: float =
     """Return the first truthy result of `probe`; an AssertionError names the goal and the last result."""
     deadline = time.monotonic() + seconds
     while True:
-        answer = probe()
-        if answer:
-            return answer
+        result = probe()
+        if result:
+            return result
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {seconds:g} s; last: {answer!r}")
+            raise AssertionError(f"{what}: not within {seconds:g} s; last: {result!r}")
         time.sleep(every)
 
 
 def example(registry: str, **replacements: str) -> list[Json]:
-    """The example's four objects, as `kubectl kustomize` gives them; `registry` holds the model."""
+    """Return the four objects of the example from `kubectl kustomize`, with a model in `registry`."""
     text = subprocess.run(
         ["kubectl", "kustomize", str(EXAMPLE)], capture_output=True, text=True, check=True, timeout=30
     ).stdout
@@ -100,7 +100,7 @@ def example(registry: str, **replacements: str) -> list[Json]:
 
 @contextlib.contextmanager
 def port_forward(namespace: str, target: str, port: int) -> Iterator[str]:
-    """`http://127.0.0.1:<a free port>` that leads to a pod or a Service while the context lasts."""
+    """Forward a free port to a pod or a Service during the context, and yield `http://127.0.0.1:<port>`."""
     process = subprocess.Popen(
         ["kubectl", "--namespace", namespace, "port-forward", target, f":{port}"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -117,11 +117,11 @@ def port_forward(namespace: str, target: str, port: int) -> Iterator[str]:
 
 
 def operator_image() -> str:
-    """The image of the installed operator, and of its builds."""
+    """Return the image of the installed operator, which its builds run too."""
     operator = Kubectl(OPERATOR_NAMESPACE).get("deployment", "modelyard")
     return operator["spec"]["template"]["spec"]["containers"][0]["image"]
 
 
 def registry_inside() -> str:
-    """The registry as pods see it."""
+    """Return the address of the registry for pods."""
     return os.environ.get("REGISTRY_INTERNAL") or os.environ["REGISTRY_PUSH"]

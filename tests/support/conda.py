@@ -1,4 +1,4 @@
-"""A conda channel on the disk: packages made by hand, indexed as a real channel's are."""
+"""A conda channel in a folder: generated packages with the index of a real channel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PREFIX: Final = "/placeholder" + "_placehold" * 20
 
 @dataclass(frozen=True)
 class CondaPackage:
-    """`files` by their path below the prefix; of a pure Python package, below `site-packages`."""
+    """A package. Paths in `files` are below the prefix, of a pure Python package below `site-packages`."""
 
     name: str
     version: str
@@ -34,11 +34,12 @@ class CondaPackage:
 
     @property
     def is_pure(self) -> bool:
+        """Return True if the package contains Python files only."""
         return self.subdir == "noarch"
 
 
 def write_channel(folder: Path, packages: Sequence[CondaPackage]) -> None:
-    """Packages in the format of old, which the standard library can write, and their index."""
+    """Write packages and their index, in the older format (.tar.bz2) that the standard library supports."""
     for subdir in ("noarch", "linux-64"):
         (folder / subdir).mkdir(parents=True, exist_ok=True)
     for package in packages:
@@ -60,7 +61,7 @@ def _write(file: Path, package: CondaPackage) -> None:
 
 
 def _metadata(package: CondaPackage) -> dict[str, bytes]:
-    """Write the package: https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html."""
+    """Return the files below info/: https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html."""
     index = {
         "name": package.name,
         "version": package.version,

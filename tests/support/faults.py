@@ -1,4 +1,4 @@
-"""Breaking the cluster of `make cluster`: its processes end with no chance to say goodbye."""
+"""Faults of the cluster of `make cluster`: processes end without a clean shutdown."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tests.support.cluster import Json, Kubectl, eventually
 NODE: Final = os.environ.get("CONTROL_PLANE_CONTAINER", "")
 REGISTRY: Final = os.environ.get("REGISTRY_CONTAINER", "")
 needs_own_cluster = pytest.mark.skipif(
-    os.environ.get("CLUSTER_KIND") != "kind", reason="breaks only the cluster of `make cluster`"
+    os.environ.get("CLUSTER_KIND") != "kind", reason="the faults are only for the cluster of `make cluster`"
 )
 
 
 def docker(*arguments: str) -> None:
-    """The engine in whose containers the nodes run."""
+    """Run a command of the Docker engine, whose containers are the nodes."""
     subprocess.run(["docker", *arguments], check=True, capture_output=True, timeout=60)
 
 
-def answers(kubectl: Kubectl) -> bool:
-    """Return whether the API server answers /readyz."""
+def is_api_server_up(kubectl: Kubectl) -> bool:
+    """Return True if the API server answers /readyz."""
     try:
         kubectl("get", "--raw", "/readyz")
     except RuntimeError:
@@ -31,14 +31,17 @@ def answers(kubectl: Kubectl) -> bool:
 
 
 def crash_api_server(kubectl: Kubectl) -> None:
-    """End it; the kubelet starts it again. A SIGTERM would let it finish its requests for a minute."""
+    """Kill the API server, and wait until it is down. The kubelet restarts it.
+
+    After a SIGTERM it would complete requests for up to a minute.
+    """
     docker("exec", NODE, "pkill", "-KILL", "kube-apiserver")
-    eventually(lambda: not answers(kubectl), 20, "the API server is down", every=0.1)
+    eventually(lambda: not is_api_server_up(kubectl), 20, "the API server is down", every=0.1)
 
 
 def crash(kubectl: Kubectl, pod: Json) -> None:
-    """End the processes of a pod, then the pod: the kubelet would wait before it starts a container again."""
+    """Kill the processes of a pod, then delete the pod, because the kubelet delays restarts of containers."""
     name = pod["metadata"]["name"]
-    its = f"grep -lzsx HOSTNAME={name} /proc/[0-9]*/environ | cut -d/ -f3"
-    docker("exec", pod["spec"]["nodeName"], "sh", "-c", f"{its} | xargs --no-run-if-empty kill -KILL")
+    processes = f"grep -lzsx HOSTNAME={name} /proc/[0-9]*/environ | cut -d/ -f3"
+    docker("exec", pod["spec"]["nodeName"], "sh", "-c", f"{processes} | xargs --no-run-if-empty kill -KILL")
     kubectl("delete", "pod", name, "--grace-period=0", "--force", "--ignore-not-found")

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl
+from tests.support.cluster import Kubectl, operator_image
 
 _SCRIPT: Final = """\
 import http.server, time, urllib.parse
 
 class Files(http.server.BaseHTTPRequestHandler):
-    # /content/<text> gives the text, /slow/<seconds>/<text> takes its time, anything else is not there.
+    # The response of /content/<text> is the text, also of /slow/<seconds>/<text>, after a delay. Others: 404.
     def do_GET(self):
         match self.path.split("/")[1:]:
             case ["content", text]:
-                self.give(text)
+                self.respond(text)
             case ["slow", seconds, text]:
                 time.sleep(float(seconds))
-                self.give(text)
+                self.respond(text)
             case _:
                 self.send_error(404)
 
-    def give(self, text):
+    def respond(self, text):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(text.encode())
@@ -29,13 +29,6 @@ class Files(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("", 8000), Files).serve_forever()
 """
 _LABELS: Final = {"app": "files"}
-
-
-def operator_image() -> str:
-    """The operator's image, for pods of tests: nodes have it, and Python is in it."""
-    operator = Kubectl(OPERATOR_NAMESPACE).get("deployment", "modelyard")
-    image: str = operator["spec"]["template"]["spec"]["containers"][0]["image"]
-    return image
 
 
 class Files:
@@ -63,5 +56,5 @@ class Files:
         kubectl("wait", "pod/files", "--for=condition=Ready", "--timeout=60s", timeout=70)
 
     def url(self, path: str) -> str:
-        """The URL of a path for programs in the cluster."""
+        """Return the URL of a path for programs in the cluster."""
         return f"http://{self._host}/{path}"

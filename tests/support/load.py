@@ -1,4 +1,4 @@
-"""A load generator in the cluster: a pod of the operator's image that scores as fast as it is told to."""
+"""A load generator in the cluster: a pod of the operator's image that sends requests at a fixed rate."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ _SCRIPT: Final = Path(__file__).with_name("load_script.py")
 
 
 class Load:
-    """Requests against a Service from inside the cluster, counted each second, while the context lasts.
+    """Sends requests to a Service from a pod during the context, and counts them each second.
 
     `connections` keep-alive connections send one request at a time, for at most `seconds`. `per_second` is
-    the rate of all connections together; 0 is the maximum. `new_connections`: each request has its own.
+    the rate of all connections together; 0 means without a limit. With `new_connections`, each request has
+    its own connection.
     """
 
     def __init__(
@@ -71,20 +72,23 @@ class Load:
         self._kubectl("delete", "pod,configmap", self._name, "--wait=false")
 
     def seconds(self) -> list[dict[str, Any]]:
-        """One entry a second so far: ok, failed, errors by kind, median and p99 in milliseconds, answers,
-        and when each answer came first (Unix time)."""
+        """Return one entry for each second so far.
+
+        Its fields: ok, failed, errors by kind, p50_ms and p99_ms, answers, and first_at, the Unix time of the
+        first response with each text.
+        """
         if self._kubectl.get("pod", self._name)["status"]["phase"] == "Pending":
             return []
         lines = self._kubectl("logs", self._name).splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
-    def more(self, seconds: int) -> None:
+    def wait(self, seconds: int) -> None:
         """Wait for a number of further seconds of load."""
         end = len(self.seconds()) + seconds
         eventually(lambda: len(self.seconds()) >= end, seconds + 30, f"{seconds} more seconds of load")
 
     def total(self) -> tuple[int, int, dict[str, int]]:
-        """Answered with 200, failed, and the failures by kind, so far."""
+        """Return the number of responses with 200, of failures, and of failures by kind, so far."""
         ok = failed = 0
         errors: dict[str, int] = {}
         for second in self.seconds():

@@ -1,4 +1,4 @@
-"""Runs in the load pod: connections that score, one line of JSON a second."""
+"""The program of the load pod: it sends requests, and prints one line of JSON per second."""
 
 import asyncio
 import collections
@@ -20,6 +20,7 @@ class Second:
         self.first_at: dict[str, float] = {}
 
     def line(self) -> str:
+        """Return the figures as JSON."""
         times = sorted(self.times) or [0.0]
         return json.dumps(
             {
@@ -35,6 +36,7 @@ class Second:
 
 
 async def main() -> None:
+    """Send requests until the time is over or SIGTERM arrives."""
     connections, per_second = int(os.environ["CONNECTIONS"]), float(os.environ["PER_SECOND"])
     end = time.monotonic() + int(os.environ["SECONDS"])
     current = [Second()]
@@ -47,21 +49,21 @@ async def main() -> None:
             started = time.perf_counter()
             second = current[0]
             try:
-                async with session.post(os.environ["URL"], data=os.environ["BODY"]) as answer:
-                    text = await answer.text()
-                if answer.status == 200:
+                async with session.post(os.environ["URL"], data=os.environ["BODY"]) as response:
+                    text = await response.text()
+                if response.status == 200:
                     second.times.append(time.perf_counter() - started)
                     second.answers[text[:60]] += 1
                     second.first_at.setdefault(text[:60], time.time())
                 else:
-                    second.errors[str(answer.status)] += 1
+                    second.errors[str(response.status)] += 1
             except (aiohttp.ClientError, TimeoutError) as error:
                 second.errors[type(error).__name__] += 1
                 await asyncio.sleep(0.05)
             if pause:
                 await asyncio.sleep(max(0, pause - (time.perf_counter() - started)))
 
-    async def tell() -> None:
+    async def report() -> None:
         while True:
             await asyncio.sleep(1)
             done, current[0] = current[0], Second()
@@ -72,9 +74,9 @@ async def main() -> None:
     async with aiohttp.ClientSession(
         headers=headers, connector=connector, timeout=aiohttp.ClientTimeout(total=30)
     ) as session:
-        teller = asyncio.create_task(tell())
+        reporter = asyncio.create_task(report())
         await asyncio.gather(*(score(session) for _ in range(connections)))
-        teller.cancel()
+        reporter.cancel()
     print(current[0].line(), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The four objects in their smallest form, and the drivers that tests serve."""
+"""Minimal objects of the four kinds, and the drivers of their Services."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(body):
 
 
 def constant_driver(answer: str) -> str:
-    """A driver with one answer."""
+    """Return a driver whose every response is `answer`."""
     return f"def init():\n    pass\n\n\ndef run(body):\n    return {answer!r}\n"
 
 
@@ -55,7 +55,7 @@ def model(name: str, url: str, **spec: Any) -> Json:
 
 
 def manifest(name: str, driver: str, *models: str, **properties: str) -> Json:
-    """A Manifest with an inline driver."""
+    """Return a Manifest with an inline driver."""
     return _object(
         "Manifest",
         name,
@@ -69,12 +69,12 @@ def manifest(name: str, driver: str, *models: str, **properties: str) -> Json:
 
 
 def image(name: str) -> Json:
-    """An Image of the Manifest of the same name."""
+    """Return an Image of the Manifest of the same name."""
     return _object("Image", name, {"manifestId": name, "imageType": "Docker"})
 
 
 def service(name: str, image_id: str, **spec: Any) -> Json:
-    """A Service with one small replica, unless told otherwise."""
+    """Return a Service, by default with one small replica."""
     replicas = {} if "autoScaler" in spec else {"numReplicas": 1}
     small = {"cpu": "10m", "memory": "64Mi"}
     defaults = {"containerResourceReservation": small, "maxConcurrentRequestsPerContainer": 8}

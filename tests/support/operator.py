@@ -1,4 +1,4 @@
-"""The operator of the installed chart: its pod, its builds, its metrics."""
+"""The operator of the installed chart: its pod, its build Jobs and its metrics."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def operator_pod() -> Json:
-    """The operator's pod once there is one that is ready."""
+    """Return the operator's pod once it is ready."""
     return eventually(lambda: SYSTEM.ready_pods(_SELECTOR), 60, "the operator is ready")[0]
 
 
 def restarts() -> tuple[str, int]:
-    """The operator's pod and how often its container was started again."""
+    """Return the UID of the operator's pod, and the number of restarts of its containers."""
     pod = operator_pod()
     return pod["metadata"]["uid"], sum(item["restartCount"] for item in pod["status"]["containerStatuses"])
 
 
 def kill_operator() -> None:
-    """End the operator with no chance to say goodbye; Kubernetes starts another."""
+    """Kill the operator without a clean shutdown. Its Deployment creates another pod."""
     name = operator_pod()["metadata"]["name"]
     SYSTEM("delete", "pod", name, "--grace-period=0", "--force")
 
 
 def build_jobs(namespace: str, image: str) -> list[Json]:
-    """The build Jobs of an Image, oldest first."""
+    """Return the build Jobs of an Image, the oldest first."""
     found = [
         job
         for job in SYSTEM.list("jobs")
@@ -42,7 +42,7 @@ def build_jobs(namespace: str, image: str) -> list[Json]:
 
 
 def samples(text: str) -> Samples:
-    """(name, labels) → value of metrics in Prometheus' text format."""
+    """Parse metrics in Prometheus' text format. Returns the values by name and labels."""
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)

@@ -1,4 +1,4 @@
-"""Publishing a file as an OCI artifact, as `oras push` does."""
+"""A function that pushes a file as an OCI artifact, as `oras push` does."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ import oras.client
 
 
 def publish(file: Path, repository: str, tag: str) -> str:
-    """Push a file; its URL for pods is `oci://<registry inside>/<repository>:<tag>`.
-
-    Returns sha256:<digest of the file>.
-    """
+    """Push a file and return its digest. Its URL for pods is `oci://<registry inside>/<repository>:<tag>`."""
     insecure = os.environ.get("REGISTRY_SCHEME", "https") == "http"
     client = oras.client.OrasClient(insecure=insecure)
     target = f"{os.environ['REGISTRY_PUSH']}/{repository}:{tag}"

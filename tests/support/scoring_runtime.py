@@ -1,4 +1,4 @@
-"""The scoring runtime in a folder, as an image has it."""
+"""A copy of the scoring runtime in a folder, with the files that images contain."""
 
 import shutil
 from pathlib import Path

@@ -15,12 +15,13 @@ START_SECONDS: Final = 30
 
 
 def free_port(host: str = "127.0.0.1") -> int:
+    """Return a TCP port that no process uses."""
     with socket.create_server((host, 0)) as server:
         return int(server.getsockname()[1])
 
 
 class Server:
-    """A process that listens, a context; its output is in `log`."""
+    """Context manager that runs a server process. The file `log` has its output."""
 
     def __init__(
         self,
@@ -40,9 +41,11 @@ class Server:
 
     @property
     def address(self) -> str:
+        """Return the address as `host:port`."""
         return f"{self.host}:{self.port}"
 
     def start(self) -> Self:
+        """Start the process, and wait until it accepts connections."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 list(map(str, self._command)),
@@ -55,7 +58,7 @@ class Server:
         return self
 
     def kill(self) -> None:
-        """At once: it gets no chance to finish anything."""
+        """Kill the process with SIGKILL."""
         self._process.kill()
         self._process.wait()
 
@@ -76,9 +79,9 @@ class Server:
         return True
 
 
-def wait_until(ready: Callable[[], bool], complaint: Callable[[], str]) -> None:
-    """Fails with the complaint when it is not ready in time."""
+def wait_until(ready: Callable[[], bool], error_text: Callable[[], str]) -> None:
+    """Wait until `ready` returns True. Raises AssertionError with the text after START_SECONDS."""
     end = time.monotonic() + START_SECONDS
     while not ready():
-        assert time.monotonic() < end, complaint()
+        assert time.monotonic() < end, error_text()
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Status of objects: the present one and its changes."""
+"""The status of objects: its present value, waits for a value, and the history of changes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.support.cluster import Json, Kubectl, eventually
 
 
 def status(kubectl: Kubectl, kind: str, name: str) -> Json:
-    """The status of an object; empty while there is none."""
+    """Return the status of an object, empty if there is none."""
     found: Json = (kubectl.get_or_none(kind, name) or {}).get("status", {})
     return found
 
 
-def condition(told: Json, type_: str) -> Json:
-    """A condition of a status; empty when it is not there."""
-    return next((item for item in told.get("conditions", []) if item["type"] == type_), {})
+def condition(status: Json, type_: str) -> Json:
+    """Return a condition of a status, empty if there is none."""
+    return next((item for item in status.get("conditions", []) if item["type"] == type_), {})
 
 
 def wait_for_status(
@@ -29,49 +29,53 @@ def wait_for_status(
     name: str,
     seconds: float,
     *,
-    also: Callable[[Json], bool] = lambda told: True,
+    also: Callable[[Json], bool] = lambda status: True,
     despite: tuple[type[Exception], ...] = (),
-    **wanted: Any,
+    **expected: Any,
 ) -> Json:
-    """The status once its fields are as wanted; AssertionError with the last status."""
-    told: Json = {}
+    """Wait until the fields of a status have the expected values, and return the status.
+
+    `also` is a further condition; exceptions of the types `despite` do not end the wait. On a timeout it
+    raises AssertionError with the last status.
+    """
+    last: Json = {}
 
     def probe() -> bool:
         with contextlib.suppress(*despite):
-            now = status(kubectl, kind, name)
-            told.clear()
-            told.update(now)
-        return all(told.get(field) == value for field, value in wanted.items()) and also(told)
+            present = status(kubectl, kind, name)
+            last.clear()
+            last.update(present)
+        return all(last.get(field) == value for field, value in expected.items()) and also(last)
 
     try:
-        eventually(probe, seconds, f"{kind} {name} with {wanted}")
+        eventually(probe, seconds, f"{kind} {name} with {expected}")
     except AssertionError as error:
-        raise AssertionError(f"{error}\n{json.dumps(told, indent=2)}") from None
-    return told
+        raise AssertionError(f"{error}\n{json.dumps(last, indent=2)}") from None
+    return last
 
 
 def operation(kubectl: Kubectl, kind: str, name: str, version: int) -> str | None:
-    """State of the operation that the record of a version holds."""
+    """Return the state of a version's operation, None if there is none."""
     record = kubectl.get("controllerrevision", f"{kind}-{name}-{version}")
     state: str | None = record["metadata"].get("annotations", {}).get("modelyard.dev/state")
     return state
 
 
 def versions(kubectl: Kubectl, kind: str, name: str) -> list[int]:
-    """Versions that are recorded of an object."""
+    """Return the versions of an object that have a ControllerRevision."""
     records = kubectl.list("controllerrevisions", f"modelyard.dev/{kind}={name}")
     return sorted(record["revision"] for record in records)
 
 
 def location(kubectl: Kubectl, name: str, version: int) -> str:
-    """The image of a version, by digest."""
+    """Return the image location of a version, with its digest."""
     record = kubectl.get("controllerrevision", f"image-{name}-{version}")
     found: str = record["metadata"]["annotations"]["modelyard.dev/image-location"]
     return found
 
 
 def events(kubectl: Kubectl, kind: str, name: str) -> list[str]:
-    """Reasons of the operator's events on an object, oldest first."""
+    """Return the reasons of the operator's events about an object, the oldest first."""
     found = [
         item
         for item in kubectl.list("events.events.k8s.io")
@@ -83,7 +87,7 @@ def events(kubectl: Kubectl, kind: str, name: str) -> list[str]:
 
 @contextlib.contextmanager
 def history(kubectl: Kubectl, kind: str, name: str, template: str) -> Iterator[list[str]]:
-    """Record the value of a JSONPath at each change of an object, while the context lasts."""
+    """Record the value of a JSONPath at each change of an object during the context."""
     process = subprocess.Popen(
         [
             "kubectl", "--namespace", kubectl.namespace, "get", kind, "--watch",
@@ -91,16 +95,16 @@ def history(kubectl: Kubectl, kind: str, name: str, template: str) -> Iterator[l
         ],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    seen: list[str] = []
+    values: list[str] = []
 
     def read() -> None:
         assert process.stdout is not None
-        seen.extend(line.strip() for line in process.stdout)
+        values.extend(line.strip() for line in process.stdout)
 
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        yield seen
+        yield values
     finally:
         process.terminate()
         process.wait(timeout=10)

@@ -24,12 +24,12 @@ SERVICE: Final = "test-registry"
 
 
 class TokenServer:
-    """Grants each user what `rights` says, by the beginning of a repository's name, signed with the key."""
+    """Issues tokens, signed with the key, that contain the rights of each user."""
 
     def __init__(self, host: str, certificate: Certificate) -> None:
         self.users: dict[str, str] = {}
         self.rights: dict[str, dict[str, set[str]]] = {}
-        """user → beginning of a repository's name → actions."""
+        """Actions by user and by prefix of a repository's name."""
         self.granted: list[list[dict[str, object]]] = []
         self._key = serialization.load_pem_private_key(certificate.key.read_bytes(), None)
         self._chain = _der(certificate.certificate)
@@ -43,11 +43,13 @@ class TokenServer:
         self.url = f"https://{host}:{self._server.server_port}/token"
 
     def stop(self) -> None:
+        """Stop the server."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
 
-    def answer(self, authorization: str, scopes: list[str]) -> tuple[int, bytes]:
+    def respond(self, authorization: str, scopes: list[str]) -> tuple[int, bytes]:
+        """Return status and body of the response to a request for a token."""
         user, _, password = base64.b64decode(authorization.removeprefix("Basic ")).decode().partition(":")
         if user not in self.users or self.users[user] != password:
             return 401, b"{}"
@@ -89,7 +91,7 @@ class TokenServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 scopes = parse_qs(urlsplit(self.path).query).get("scope", [])
-                status, body = server.answer(self.headers.get("Authorization", ""), scopes)
+                status, body = server.respond(self.headers.get("Authorization", ""), scopes)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

@@ -1,4 +1,4 @@
-"""A real HTTP server in a thread; a function of the test answers the requests."""
+"""A real HTTP server in a thread, whose responses come from a function of the test."""
 
 from __future__ import annotations
 
@@ -61,13 +61,16 @@ class WebServer:
 
     @property
     def address(self) -> str:
+        """Return the address as `host:port`."""
         return f"127.0.0.1:{self._server.server_port}"
 
     @property
     def url(self) -> str:
+        """Return the URL of the server, without a path."""
         return f"{self._scheme}://{self.address}"
 
     def stop(self) -> None:
+        """Stop the server."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -60,7 +60,7 @@ def measure_rollouts(kubectl: Kubectl, folder: Path) -> Rollouts:
             durations.append(first - applied)
             say(f"apply of a changed 100 MB model to the first answer of its version: {durations[-1]:.1f} s")
             _wait_until_serving(kubectl, index + 2)
-            load.more(10)  # until the old replica is gone
+            load.wait(10)  # until the old replica is gone
         answered, failed, errors = load.total()
     if failed:
         say(f"{failed} requests failed: {errors}")
