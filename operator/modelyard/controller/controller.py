@@ -30,7 +30,8 @@ class Controller:
     async def start(self) -> None:
         """Fill the cache, then start the workers: no reconcile sees an incomplete state."""
         ctx = self._ctx
-        self._tasks = self.children.start()
+        # kopf calls this method again after an error. Watches of the first call still run.
+        self._tasks = self._tasks or self.children.start()
         await self.children.sync(self._tasks)
         await self.custom_objects.load()
         for key in [*ctx.cache.objects.keys(), *ctx.cache.build_jobs.images()]:

@@ -36,7 +36,7 @@ class CustomObjects:
     def __init__(self, ctx: Context):
         self._ctx = ctx
         self._listed = asyncio.Event()  # kopf has listed a kind since the last comparison
-        self._late: dict[str, dt.datetime] = {}  # kind → when a comparison found a change without an event
+        self._late: dict[Key, dt.datetime] = {}  # object → when a comparison found it changed
 
     async def load(self) -> None:
         """List all objects into the cache; try again while the API server or a CRD is missing."""
@@ -62,7 +62,8 @@ class CustomObjects:
 
     def observe(self, kind: Kind, event_type: str | None, body: Json) -> None:
         """Take one of kopf's events: `event_type` is ADDED, MODIFIED, DELETED, or None from a list."""
-        self._late.pop(kind.name, None)
+        metadata = body["metadata"]
+        self._late.pop(Key(kind.name, metadata["namespace"], metadata["name"]), None)
         if event_type is None:
             self._listed.set()
         if event_type == "DELETED":
@@ -111,11 +112,13 @@ class CustomObjects:
         for key in before:
             if key.kind == kind and key not in live:
                 self._refetch(key)
+        # kopf cannot report an object that was created and deleted while its watch was disconnected.
+        self._late = {key: since for key, since in self._late.items() if key.kind != kind or key in live}
         for key, version in live.items():
             obj = self._ctx.cache.objects.get(key)
             if obj and obj.resource_version >= version:
                 continue
-            self._late.setdefault(kind, self._ctx.now())
+            self._late.setdefault(key, self._ctx.now())
             if obj:
                 self._refetch(key)
 
@@ -125,6 +128,6 @@ class CustomObjects:
 
     def check(self) -> None:
         """Raise RuntimeError if kopf has not reported a change within 60 s."""
-        for kind, since in self._late.items():
+        for (kind, *_), since in self._late.items():
             if (self._ctx.now() - since).total_seconds() > _LATE_AFTER:
                 raise RuntimeError(f"kopf has not reported changes of {kind} objects for {_LATE_AFTER:g} s")

@@ -120,6 +120,26 @@ async def test_a_watch_that_breaks_down_ends_the_start(monkeypatch: pytest.Monke
     await harness.controller.stop()
 
 
+async def test_start_after_a_failed_start_keeps_the_watches(harness: OperatorHarness) -> None:
+    await harness.stop()
+    harness.apply(model())
+    failures = [Unavailable("away")]
+
+    def fail(_: int, call: Call) -> None:
+        if call == Call("list", AUTOSCALERS.plural) and failures:
+            raise failures.pop()
+
+    harness.cluster.fault = fail
+    with pytest.raises(Unavailable, match="away"):
+        await harness.start()
+    watches = set(harness.controller._tasks)
+    await harness.controller.start()
+    assert watches < set(harness.controller._tasks)
+    assert len(watches) == len(harness.controller.children.reflectors)
+    await harness.play()
+    assert harness.summary("Model") == ("m:1", "Succeeded", "Registered")
+
+
 # errors
 
 

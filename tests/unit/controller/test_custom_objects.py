@@ -35,7 +35,7 @@ async def test_start_waits_for_a_list_that_fails(harness: OperatorHarness) -> No
     harness.cluster.fault = lambda number, call: None
 
 
-async def _no_sleep(_: float) -> None:
+async def _no_sleep(seconds: float) -> None:
     return
 
 
@@ -112,6 +112,29 @@ async def test_liveness_fails_when_kopf_does_not_report_a_change(serving: Operat
     with pytest.raises(RuntimeError, match="kopf has not reported changes of Model objects for 60 s"):
         serving.controller.health()
     serving.controller.observe(MODEL, "MODIFIED", serving.cluster.at(CUSTOM_RESOURCES["Model"], "m"))
+    serving.controller.health()
+
+
+async def test_event_of_another_object_does_not_hide_a_missed_change(serving: OperatorHarness) -> None:
+    """One kind has one watch for each namespace: events of one say nothing about the others."""
+    await serving.kopf.stop()
+    serving.change("Model", url="https://h/2")
+    await serving.controller.custom_objects.compare("Model")
+    serving.controller.observe(MODEL, "ADDED", serving.cluster.apply(model("another")))
+    serving.clock.move(61)
+    with pytest.raises(RuntimeError, match="kopf has not reported changes of Model objects"):
+        serving.controller.health()
+
+
+async def test_liveness_forgets_an_object_that_was_created_and_deleted_without_an_event(
+    serving: OperatorHarness,
+) -> None:
+    await serving.kopf.stop()
+    serving.apply(model("brief"))
+    await serving.controller.custom_objects.compare("Model")
+    serving.cluster.remove(CUSTOM_RESOURCES["Model"], "default", "brief", reported=False)
+    await serving.controller.custom_objects.compare("Model")
+    serving.clock.move(61)
     serving.controller.health()
 
 

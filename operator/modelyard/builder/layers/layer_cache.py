@@ -127,8 +127,8 @@ class LayerCache:
 def _encode(cached: CachedLayer) -> str:
     """Return a cached layer as JSON.
 
-    The names of the fields are those of release 0.1. With other names, an upgrade would find no entry, and
-    install the packages of each environment again in the versions of that day.
+    The field names stay those of the first release. With other names, an upgrade would miss all entries, and
+    would install each environment again, with the versions of packages of that day.
     """
     layer = asdict(cached.layer)
     layer["holds"] = layer.pop("created_by")
