@@ -16,7 +16,7 @@ IN_USE, UNUSED = "a" * 64, "b" * 64
 
 
 class _Client(FakeGcRegistry):
-    """A registry client whose connection nothing has to close."""
+    """A registry client in memory, which is a context manager like the real one."""
 
     def __enter__(self) -> Self:
         return self
@@ -42,6 +42,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Client:
 
 
 def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str]]:
+    """Run `modelyard images`, and return its exit code and the lines of its output."""
     code = main(["images", *arguments])
     return code, capsys.readouterr().out.splitlines()
 

@@ -1,3 +1,5 @@
+"""The arguments of `modelyard images`: ages with a unit."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -16,7 +18,7 @@ def test_age_is_a_number_with_a_unit(text: str, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["7", "-1d", "1w", "1.5h", ""])
-def test_invalid_age_is_refused_with_examples(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_age_is_rejected_with_examples(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["images", "prune", f"--older-than={text}"])
     assert "is not an age such as 90s, 30m, 12h or 7d" in capsys.readouterr().err

@@ -23,13 +23,13 @@ def test_missing_package_is_named_with_its_extra(
     )
 
 
-def test_missing_module_of_modelyard_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_module_of_modelyard_raises_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "modelyard.gateway.server", None)
     with pytest.raises(ModuleNotFoundError):
         main(["gateway"])
 
 
-def test_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_option_prints_the_version_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["--version"])
     assert (exit_.value.code, capsys.readouterr().out) == (0, f"modelyard {version('modelyard')}\n")
