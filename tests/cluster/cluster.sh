@@ -1,15 +1,15 @@
 # shellcheck shell=bash
 # The kind cluster, its registry and its metrics.
 
-# A running cluster counts only if it answers and its nodes are ready: after a
-# restart of the engine the containers may be there, stopped or half alive.
+# A cluster is used only if it answers and its nodes are ready: after a restart of the
+# engine its containers may be stopped, or run without working.
 cluster_answers() {
   [ "$(docker inspect --format '{{.State.Running}}' "$NODE_CONTAINER" 2>/dev/null)" = true ] &&
     retry 30 node_kubectl get --raw /readyz &&
     node_kubectl wait --for condition=Ready nodes --all --timeout 60s >/dev/null 2>&1
 }
 
-# The control plane's own kubectl: needs nothing of this checkout.
+# The kubectl of the control plane needs no files of this checkout.
 node_kubectl() {
   docker exec "$NODE_CONTAINER" kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"
 }
@@ -28,7 +28,7 @@ ensure_cluster() {
   local node_image
   ensure_node_image
   if [ -n "$(node_containers)" ]; then
-    note "removing the nodes that are there"
+    note "removing the existing nodes"
     logged kind-delete run_kind delete cluster --name "$CLUSTER_NAME" --kubeconfig "$RESULT/kubeconfig"
   fi
   note "creating ${NODES:-1} node(s) of $node_image"
@@ -36,7 +36,7 @@ ensure_cluster() {
   logged kind-create run_kind create cluster --name "$CLUSTER_NAME" --config "$CACHE/kind.yaml" --kubeconfig "$RESULT/kubeconfig" --wait 180s
 }
 
-# Sets node_image: kind's published node image, or one built without it (offline/).
+# Sets node_image to kind's published node image, or to one built from parts (offline/).
 ensure_node_image() {
   if ! takes_published; then
     build_node_image
@@ -69,14 +69,14 @@ ensure_registry() {
     *)
       local registry_image
       ensure_registry_image
-      # Deletion is on since tests delete images; traces would go to a collector that is not there.
+      # Tests delete images, so deletion is on. Traces are off, because there is no collector.
       logged registry docker run --detach --name "$REGISTRY_CONTAINER" --restart always --network kind \
         --publish "127.0.0.1:${REGISTRY##*:}:5000" \
         --env REGISTRY_STORAGE_DELETE_ENABLED=true --env OTEL_TRACES_EXPORTER=none "$registry_image"
       ;;
   esac
   retry 30 curl --fail --silent "http://$REGISTRY/v2/" || die "the registry does not answer at $REGISTRY; see: docker logs $REGISTRY_CONTAINER"
-  # The same image name for the engine on the host and for every node's containerd.
+  # Images have the same name for the engine on the host and for containerd on each node.
   local node name
   for node in $(node_containers); do
     for name in "$REGISTRY" "$REGISTRY_CONTAINER:5000"; do
@@ -109,6 +109,6 @@ ensure_metrics() {
 wait_until_ready() {
   kubectl wait --for condition=Ready nodes --all --timeout 120s
   kubectl --namespace kube-system rollout status deployment/coredns --timeout 120s
-  # What was ready before a restart of the engine may only seem so; figures cannot.
+  # After a restart of the engine an old state Ready may be wrong, but metrics are always new.
   retry 180 kubectl top nodes
 }

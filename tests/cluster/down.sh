@@ -1,5 +1,5 @@
 #!/bin/bash
-# Takes down what up.sh started; "down.sh --caches" removes its caches as well.
+# Stops and removes everything that up.sh started. "down.sh --caches" also removes the caches.
 set -euo pipefail
 
 # shellcheck source=tests/cluster/lib.sh
@@ -13,7 +13,7 @@ remove_containers() {
   containers+=" $(docker ps --all --quiet --filter "name=^$REGISTRY_CONTAINER\$")"
   # shellcheck disable=SC2086 # a list
   [ "$containers" = " " ] || logged remove docker rm --force --volumes $containers
-  # Fails where another kind cluster uses the network, which then stays.
+  # Fails if another kind cluster uses the network, which then stays.
   docker network rm kind >/dev/null 2>&1 || true
   if [ "${1:-}" = --caches ]; then
     images=$(docker image ls --quiet --filter 'reference=modelyard/*' --filter "reference=$REGISTRY/modelyard/*" | sort -u)
@@ -22,7 +22,7 @@ remove_containers() {
   fi
 }
 
-# A checkout that never asked for the cluster has no say in ending it.
+# Only a checkout that has called up.sh stops the cluster.
 if [ -d "$RESULT" ] && ! grep -qs 'CLUSTER_KIND=existing' "$RESULT/env"; then
   lock
   echo "cluster: taking down $CLUSTER_NAME, $REGISTRY_CONTAINER and the Docker engine if it was started for them"

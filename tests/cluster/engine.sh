@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The Docker engine: uses the one that runs, else installs and starts one.
+# The Docker engine: a running one, or else one that is installed and started.
 
 ENGINE=$CACHE/engine
 SHIM_RUNTIME=no-sys-resource
@@ -16,10 +16,10 @@ ensure_engine() {
   if ! engine_answers; then
     need dockerd:docker.io iptables:iptables
     need docker:docker-cli # part of docker.io up to Debian 12
-    # Where services start upon installation it is up by now.
+    # On machines that start services upon installation, it runs now.
     retry 3 engine_answers || start_engine
   fi
-  # The command falls back to the classic builder only when told to.
+  # The command uses the classic builder only if DOCKER_BUILDKIT is 0.
   docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0
 }
 
@@ -27,7 +27,7 @@ start_engine() {
   [ "$(id -u)" = 0 ] || die "no Docker engine answers at $DOCKER_HOST; start one, or run as root to have it done."
   local runtime=()
   if ! has_sys_resource; then
-    # A copy: the engine must not depend on this checkout.
+    # A copy, because the engine must not depend on this checkout.
     install -D -m 755 "$CLUSTER_DIR/shims/runc-no-sys-resource" "$ENGINE/runc-no-sys-resource"
     runtime=(--add-runtime "$SHIM_RUNTIME=$ENGINE/runc-no-sys-resource" --default-runtime "$SHIM_RUNTIME")
   fi
@@ -36,7 +36,7 @@ start_engine() {
     note "waiting for the dockerd that is shutting down"
     retry 60 own_engine_ended || die "dockerd (process $(own_engine)) neither answers nor ends"
   fi
-  # After a crash or a restart of the machine the number may be another program's, and dockerd would refuse to start.
+  # After a crash or a restart of the machine, another program may have this number; dockerd would then not start.
   rm -f "$ENGINE/dockerd.pid"
   note "starting dockerd, log in $ENGINE/dockerd.log"
   setsid nohup dockerd --pidfile "$ENGINE/dockerd.pid" "${runtime[@]}" </dev/null >>"$ENGINE/dockerd.log" 2>&1 9>&- &
@@ -46,7 +46,7 @@ start_engine() {
   }
 }
 
-# Ends the engine if it is one that start_engine started.
+# Stops the engine if start_engine started it.
 stop_engine() {
   local pid
   pid=$(own_engine)
@@ -55,11 +55,11 @@ stop_engine() {
   retry 60 own_engine_ended || die "dockerd (process $pid) does not end"
 }
 
-# own_engine: the process number of the engine that start_engine started, if it lives
+# own_engine: prints the process number of the engine that start_engine started, if it runs
 own_engine() {
   local pid
   pid=$(cat "$ENGINE/dockerd.pid" 2>/dev/null || true)
-  # Z: it ended, but its parent has not yet taken notice.
+  # Z (zombie): the process has ended, but its parent has not collected it.
   if grep -qs '^Name:.dockerd$' "/proc/$pid/status" && ! grep -qs '^State:.Z' "/proc/$pid/status"; then
     echo "$pid"
   fi
@@ -69,7 +69,7 @@ own_engine_ended() {
   [ -z "$(own_engine)" ]
 }
 
-# run_kind ARGUMENT...: kind, with the docker shim where it is needed
+# run_kind ARGUMENT...: runs kind, with the docker shim on machines that need it
 run_kind() {
   local path=$PATH
   if ! has_sys_resource && [ "$(docker info --format '{{.DefaultRuntime}}')" != "$SHIM_RUNTIME" ]; then

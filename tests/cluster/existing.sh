@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# CLUSTER=existing: somebody's cluster and registry, only looked at.
+# CLUSTER=existing: checks a cluster and a registry of the user, and changes neither.
 
 use_existing() {
   local name scheme registry=${REGISTRY_PUSH:-}
@@ -10,7 +10,7 @@ use_existing() {
   done
   kubectl get --raw /readyz --request-timeout 10s >/dev/null 2>&1 || die "the API server of KUBECONFIG=$KUBECONFIG does not answer."
   for scheme in https http none; do
-    # Any answer will do: most registries ask for a login here.
+    # Any HTTP status is accepted, because most registries require a login here.
     curl --silent --max-time 10 --output /dev/null "$scheme://$registry/v2/" && break
   done
   [ $scheme != none ] || die "no registry answers at REGISTRY_PUSH=$registry."

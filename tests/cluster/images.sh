@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Container images without a builder: tar files and a list of them, for "docker
-# load" and "ctr images import". An image's key is part of its tag, so that an
-# image which is there already is the right one.
+# Container images without a builder: tar files with a manifest, for "docker load" and
+# "ctr images import". The tag of an image contains its key, a hash of its sources, so
+# that an existing image with the tag is up to date.
 
-# add_image FOLDER REFERENCE CONFIG LAYER.tar...: puts an image into an archive's
-# folder; CONFIG is the "config" of an image in JSON. Images may share layers.
+# add_image FOLDER REFERENCE CONFIG LAYER.tar...: adds an image to the folder of an archive.
+# CONFIG is the "config" of an image in JSON. Images may share layers.
 add_image() {
   local folder=$1 reference=$2 config=$3 layers=() layer id
   shift 3
@@ -32,8 +32,8 @@ layer_of() {
   tar --create --file "$2" --directory "$1" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner .
 }
 
-# load_program REFERENCE PROGRAM ENTRYPOINT [FILE PATH]: an image of one static
-# program, and one more file where it needs it
+# load_program REFERENCE PROGRAM ENTRYPOINT [FILE PATH]: loads an image of one static
+# program, with one more file if FILE is set
 load_program() {
   mkdir -p root/tmp
   install -m 755 "$2" root/
@@ -47,8 +47,8 @@ has_image() {
   docker image inspect "$1" >/dev/null 2>&1
 }
 
-# make_image VARIABLE NAME KEY HINT COMMAND...: sets VARIABLE to the image modelyard/NAME:KEY. Makes it by
-# COMMAND REFERENCE in an empty folder, unless the engine has it.
+# make_image VARIABLE NAME KEY HINT COMMAND...: sets VARIABLE to the image modelyard/NAME:KEY. Unless the
+# engine has the image, it runs COMMAND REFERENCE in an empty folder to make it.
 make_image() {
   local image_name=$2 reference=modelyard/$2:$3 image_hint=$4 folder=$CACHE/images/$2
   printf -v "$1" %s "$reference"
@@ -58,7 +58,7 @@ make_image() {
   rm -rf "$folder" && mkdir -p "$folder"
   logged "image-$image_name" in_folder "$folder" "$@" "$reference"
   rm -rf "$folder"
-  # Older ones, if no container uses them.
+  # Remove older images that no container uses.
   docker image ls --format '{{.Repository}}:{{.Tag}}' "modelyard/$image_name" | grep -vxF "$reference" | xargs -r docker image rm >/dev/null 2>&1 || true
 }
 
@@ -114,9 +114,9 @@ python_from_packages() {
 
 PYTHON_CONFIG='{"Cmd": ["python3"], "Env": ["PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin", "LANG=C.UTF-8"]}'
 
-# python_system FILE.tar [PACKAGES [OPTION...]]: a root file system with Python, and more
+# python_system FILE.tar [PACKAGES [OPTION...]]: makes a root file system with Python and further packages
 python_system() {
-  # pip may install beside Debian's own packages, as it may in Docker Hub's image.
+  # pip may install packages in addition to those of Debian, as in the image of Docker Hub.
   # shellcheck disable=SC2016 # the hooks' own "$1": the new root folder
   debian minbase "python3,python3-pip,python3-venv,ca-certificates${2:+,$2}" "$1" \
     --customize-hook='rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED' \
@@ -132,7 +132,7 @@ ensure_spark_image() {
 }
 
 spark_from_packages() {
-  # Java's packages want a folder for their manual; Spark asks for the name of the user of scoring containers.
+  # Java's packages need a folder for manuals. Spark needs a user name for the user ID of scoring containers.
   # shellcheck disable=SC2016 # the hooks' own "$1": the new root folder
   python_system layer.tar openjdk-17-jre-headless --essential-hook='mkdir -p "$1/usr/share/man/man1"' \
     --customize-hook='chroot "$1" useradd --uid 10001 --no-create-home spark'
@@ -143,8 +143,8 @@ spark_from_packages() {
   tar --create --directory image . | docker load
 }
 
-# debian VARIANT PACKAGES FILE.tar [OPTION...]: a root file system from Debian
-# packages; DEBIAN_MIRROR: where they come from, if not from deb.debian.org
+# debian VARIANT PACKAGES FILE.tar [OPTION...]: makes a root file system from Debian packages.
+# DEBIAN_MIRROR is their mirror; the default is deb.debian.org.
 debian() {
   mmdebstrap --variant="$1" --include="$2" "${@:4}" "$DEBIAN_SUITE" "$3" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"}
 }

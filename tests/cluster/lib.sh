@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Shared by up.sh and down.sh: where things are, how to say what happens.
+# Paths and functions for up.sh and down.sh.
 
 CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CHECKOUT=$(cd "$CLUSTER_DIR/../.." && pwd)
@@ -21,29 +21,29 @@ die() {
   exit 1
 }
 
-# note TEXT: one line under the current step
+# note TEXT: prints one line below the current step
 note() {
   printf '              %s\n' "$*"
 }
 
-# step I/N TEXT: a line with the time since the start
+# step I/N TEXT: prints a line with the time since the start
 step() {
   printf '%6s %3d:%02d  %s\n' "[$1]" $((SECONDS / 60)) $((SECONDS % 60)) "$2"
 }
 
-# One call at a time: held on file descriptor 9 until this process ends. What
-# outlives it (the Docker engine) must be started with 9>&-.
+# A lock, so that only one call runs at a time. File descriptor 9 holds it until this process ends.
+# Processes that outlive this one (the Docker engine) must be started with 9>&-.
 lock() {
   mkdir -p "$CACHE"
   exec 9>"$CACHE/lock"
   flock --nonblock 9 || {
-    echo "cluster: another call is at work, waiting for it"
+    echo "cluster: waiting for another call"
     flock 9
   }
 }
 
-# logged NAME COMMAND...: output into a file, whose end is shown if the command fails.
-# Not "command || die": bash ignores set -e in whatever stands before ||.
+# logged NAME COMMAND...: writes the output into a file, and prints its end if the command fails.
+# "command || die" would not work, because bash ignores set -e in a command before ||.
 logged() {
   failing_log=$CACHE/log/$1.log
   mkdir -p "$CACHE/log"
@@ -60,7 +60,7 @@ show_failing_log() {
 }
 trap show_failing_log EXIT
 
-# need COMMAND:PACKAGE...: installs the Debian packages of the commands that are missing
+# need COMMAND:PACKAGE...: installs the Debian packages of missing commands
 need() {
   local missing=() pair
   for pair in "$@"; do
@@ -68,7 +68,7 @@ need() {
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   if [ "$(id -u)" != 0 ] || ! [ -e /etc/debian_version ]; then
-    die "missing here: ${missing[*]} (Debian's names); install them, or run as root on Debian to have it done."
+    die "missing programs: ${missing[*]} (names of Debian packages); install them, or run as root on Debian."
   fi
   note "installing Debian packages: ${missing[*]}"
   # No recommended packages: docker.io's would mount control groups on the host.
@@ -76,7 +76,7 @@ need() {
   logged apt-install env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
 }
 
-# retry SECONDS COMMAND...: until it succeeds; fails after that many seconds
+# retry SECONDS COMMAND...: repeats a command until it succeeds; fails after SECONDS
 retry() {
   local end=$((SECONDS + $1))
   shift

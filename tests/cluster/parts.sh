@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# Programs, downloaded where they are published or built from their Go modules.
+# Programs, downloaded if their hosts answer, or built from their Go modules.
 
-# takes_published: are published images and programs taken, rather than built ones?
+# takes_published: succeeds if published images and programs are used, and not built ones
 takes_published() {
   choose_images
   [ "$CLUSTER_IMAGES" = published ]
 }
 
-# Sets CLUSTER_IMAGES, unless the caller has set it, to that of the running cluster. Without a cluster,
-# published images are taken where their hosts answer.
+# Sets CLUSTER_IMAGES, unless the caller has set it, to the value of the running cluster. Without a cluster,
+# published images are used if their hosts answer.
 choose_images() {
   CLUSTER_IMAGES=${CLUSTER_IMAGES:-$(images_of_cluster)}
   if [ -z "$CLUSTER_IMAGES" ]; then
@@ -17,11 +17,11 @@ choose_images() {
     for url in https://registry-1.docker.io/v2/ https://registry.k8s.io/v2/ https://dl.k8s.io/; do
       curl --silent --max-time 4 --output /dev/null "$url" || CLUSTER_IMAGES=built
     done
-    [ $CLUSTER_IMAGES = published ] || note "Docker Hub or registry.k8s.io is out of reach: building from Go modules and Debian packages"
+    [ $CLUSTER_IMAGES = published ] || note "Docker Hub or registry.k8s.io does not answer: building from Go modules and Debian packages"
   fi
 }
 
-# images_of_cluster: published, built, or nothing where there is no cluster
+# images_of_cluster: prints published, built, or nothing if there is no cluster
 images_of_cluster() {
   case $(docker inspect --format '{{.Config.Image}}' "$NODE_CONTAINER" 2>/dev/null) in
     modelyard/*) echo built ;;
@@ -29,7 +29,7 @@ images_of_cluster() {
   esac
 }
 
-# key FILE|TEXT...: short hash of the contents of files and folders and of the texts between them
+# key FILE|TEXT...: prints a short hash of texts and of the contents of files and folders
 key() {
   local item
   for item in "$@"; do
@@ -41,8 +41,8 @@ key() {
   done | sha256sum | cut -c1-12
 }
 
-# make_part VARIABLE NAME KEY HINT COMMAND...: sets VARIABLE to the folder of a part. Runs COMMAND once in an
-# empty folder, which gets its name only when the command succeeded.
+# make_part VARIABLE NAME KEY HINT COMMAND...: sets VARIABLE to the folder of a part. Unless the folder exists,
+# it runs COMMAND in an empty folder, and renames the folder if the command succeeds.
 make_part() {
   local part_name=$2 part_folder=$CACHE/parts/$2-$3 part_hint=$4
   printf -v "$1" %s "$part_folder"
@@ -63,15 +63,15 @@ in_folder() {
 }
 
 need_go() {
-  command -v go >/dev/null || die "building the cluster's parts needs Go 1.26 or newer (https://go.dev/dl), and there is none on PATH."
+  command -v go >/dev/null || die "the parts of the cluster need Go 1.26 or newer on PATH: install it from https://go.dev/dl."
 }
 
-# go_install LDFLAGS PACKAGE...: the programs of published modules, into the current folder
+# go_install LDFLAGS PACKAGE...: builds programs of published modules in the current folder
 go_install() {
   GOBIN=$PWD CGO_ENABLED=0 go install -trimpath -ldflags "-s -w $1" "${@:2}"
 }
 
-# go_build FOLDER LDFLAGS: the program of a module below tests/cluster, into the current folder
+# go_build FOLDER LDFLAGS: builds the program of a module below tests/cluster in the current folder
 go_build() {
   local out=$PWD
   cd "$CLUSTER_DIR/$1" || return
@@ -124,7 +124,7 @@ make_cosign() {
   fi
 }
 
-# As a requirement of a module of its own: go install takes no module that excludes versions of others.
+# A new module requires the program, because go install rejects modules that exclude versions of others.
 make_buildkit() {
   if takes_published; then
     curl --fail --silent --show-error --location --retry 3 \
@@ -137,13 +137,13 @@ make_buildkit() {
   fi
 }
 
-# Azure's own server of blobs, with what it needs.
+# Azure's blob server with its dependencies.
 make_azurite() {
   npm install --prefix . --omit=dev --no-audit --no-fund "azurite@$AZURITE_VERSION"
   ln -s node_modules/.bin/azurite-blob azurite
 }
 
-# arch: this machine's, in Go's and Debian's name
+# arch: prints the architecture of this machine with the name that Go and Debian use
 arch() {
   case $(uname -m) in
     x86_64) echo amd64 ;;
@@ -157,14 +157,14 @@ download() {
   chmod +x "$2"
 }
 
-# link_tool NAME PROGRAM: renamed into place, since the old program may be running
+# link_tool NAME PROGRAM: creates a link by a rename, because the old program may be running
 link_tool() {
   mkdir -p "$CACHE/bin"
   ln -sf "$2" "$CACHE/bin/.$1"
   mv -T "$CACHE/bin/.$1" "$CACHE/bin/$1"
 }
 
-# kind, helm and kubectl under $CACHE/bin: a path that stays when versions change
+# kind, helm and kubectl below $CACHE/bin, a path that does not depend on versions
 ensure_tools() {
   local k8s_part kind_part helm_part kubectl_part
   need curl:curl

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes the base image of SparkPython drivers, or finds it there, and pushes it to the local cluster's registry;
-# .cluster/spark.env names it. With SPARK_BASE_IMAGE, that one is taken as it is.
+# Builds the base image of SparkPython drivers unless it exists, and pushes it to the local cluster's registry.
+# .cluster/spark.env names the image. If SPARK_BASE_IMAGE is set, this image is used instead.
 set -euo pipefail
 
 # shellcheck source=tests/cluster/lib.sh

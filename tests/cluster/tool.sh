@@ -1,7 +1,7 @@
 #!/bin/bash
-# tool.sh NAME: prints the path of a program that only some tests run, after making it if it is not there.
+# tool.sh NAME: prints the path of a program that only some tests run, and builds it on first use.
 # NAME: cosign; crane (another registry, and a client); registry; azurite, fake-gcs-server, versitygw (stores);
-# buildctl, buildkitd (another builder); health (how GitOps tools read objects).
+# buildctl, buildkitd (another builder); health (computes the health of objects like GitOps tools).
 set -euo pipefail
 
 # shellcheck source=tests/cluster/lib.sh
@@ -9,7 +9,7 @@ set -euo pipefail
 # shellcheck source=tests/cluster/parts.sh
 . "$CLUSTER_DIR/parts.sh"
 
-# from_module NAME VERSION PACKAGE: always built, since no program is published for each machine
+# from_module NAME VERSION PACKAGE: always builds, because programs are not published for each architecture
 from_module() {
   [ -d "$CACHE/parts/$1-$2" ] || need_go
   make_part tool_part "$1" "$2" "1 to 4 minutes" go_install "" "$3@v$2"
@@ -32,6 +32,6 @@ case ${1:-} in
     need npm:npm
     make_part tool_part azurite "$AZURITE_VERSION" "1 minute" make_azurite
     ;;
-  *) die "there is no program named '${1:-}'" ;;
+  *) die "unknown program '${1:-}': see the names at the top of tests/cluster/tool.sh" ;;
 esac
 echo "$tool_part/$1" >&3

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Makes the local cluster, or finds it there; see README.md. Environment:
-#   CLUSTER=existing                take the cluster of KUBECONFIG and the registry REGISTRY_PUSH instead
+# Starts the local cluster unless it runs; see README.md. Environment:
+#   CLUSTER=existing                use the cluster of KUBECONFIG and the registry REGISTRY_PUSH instead
 #   NODES=3                         one control plane and two workers (default: one node)
-#   CLUSTER_IMAGES=published|built  do not find out whether Docker Hub is within reach
+#   CLUSTER_IMAGES=published|built  do not check whether Docker Hub answers
 set -euo pipefail
 
 # shellcheck source=tests/cluster/lib.sh
@@ -36,7 +36,7 @@ write_env() {
   mv "$RESULT/env.new" "$RESULT/env"
 }
 
-# The published node image comes with a pod network that enforces NetworkPolicy, ours does not.
+# The pod network of the published node image enforces NetworkPolicy; that of the built image does not.
 network_policy_enforced() {
   [ "$(images_of_cluster)" = published ] && echo 1 || echo 0
 }
