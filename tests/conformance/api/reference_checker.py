@@ -93,11 +93,11 @@ class ReferenceChecker:
         if type_.startswith("["):
             assert isinstance(value, list), f"{where}: {value!r} is not an array"
             for item in value:
-                self.value(type_[1:-1], item, where)
+                self._check_value(type_[1:-1], item, where)
         elif type_.startswith("{"):
             assert isinstance(value, dict), f"{where}: {value!r} is not a map"
             for item in value.values():
-                self.value(type_[1:-1], item, where)
+                self._check_value(type_[1:-1], item, where)
         elif type_ in ENUMS:
             assert value in ENUMS[type_], f"{where}: {value!r} is no {type_}"
             self.covered_rows.add(f"value {type_} {value}")
