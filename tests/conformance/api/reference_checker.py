@@ -99,7 +99,7 @@ class ReferenceChecker:
             for item in value.values():
                 self._check_value(type_[1:-1], item, where)
         elif type_ in ENUMS:
-            assert value in ENUMS[type_], f"{where}: {value!r} is no {type_}"
+            assert value in ENUMS[type_], f"{where}: {value!r} is not of type {type_}"
             self.covered_rows.add(f"value {type_} {value}")
         elif type_ == "date-time":
             assert dt.datetime.fromisoformat(value).tzinfo, f"{where}: {value!r} is not a date-time"
@@ -107,11 +107,11 @@ class ReferenceChecker:
             self._check_object(type_, value, where)
         else:
             kind = _PLAIN[type_]
-            assert isinstance(value, kind), f"{where}: {value!r} is no {type_}"
+            assert isinstance(value, kind), f"{where}: {value!r} is not of type {type_}"
             assert kind is not int or not isinstance(value, bool), f"{where}: {value!r} is not an integer"
 
     def _check_object(self, type_: str, value: Any, where: str) -> None:
-        assert isinstance(value, dict), f"{where}: {value!r} is no {type_}"
+        assert isinstance(value, dict), f"{where}: {value!r} is not of type {type_}"
         for field in DEFINITIONS[type_]:
             field_name = f"{where} {type_}.{field.name}"
             if field.name not in value:
