@@ -154,7 +154,9 @@ class ChildWatches:
 async def _until_synced(reflector: Reflector, task: asyncio.Task[None]) -> None:
     """Wait for the first list of a watch; raise the error that ended the watch before."""
     synced = asyncio.ensure_future(reflector.synced.wait())
-    await asyncio.wait({synced, task}, return_when=asyncio.FIRST_COMPLETED)
-    if task.done():
+    try:
+        await asyncio.wait({synced, task}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
         synced.cancel()
+    if task.done():
         task.result()

@@ -6,7 +6,7 @@ this module adds them:
 - Complete knowledge before the first reconcile: `load` lists all objects once before kopf starts to watch.
 - Deletions while a watch was disconnected: kopf lists again and reports the objects that exist, with the
   event type None, but no deletion. After such a list, and once in each resync, `compare` lists the metadata
-  of each kind. An object that is absent there, or newer there, is fetched before its next reconcile.
+  of each kind. An object whose presence or version differs there is fetched and queued.
 """
 
 from __future__ import annotations
@@ -106,9 +106,12 @@ class CustomObjects:
                     live[Key(kind, metadata["namespace"], metadata["name"])] = int(
                         metadata["resourceVersion"]
                     )
+            await self._apply(kind, before, live)
         except KubeError as error:
             _LOG.warning("comparison of %s: %s; the next resync compares again", kind, error)
-            return
+
+    async def _apply(self, kind: str, before: set[Key], live: dict[Key, int]) -> None:
+        """Queue the objects that differ; fetch those that are not in the cache. Raises KubeError."""
         for key in before:
             if key.kind == kind and key not in live:
                 self._refetch(key)
@@ -121,6 +124,10 @@ class CustomObjects:
             self._late.setdefault(key, self._ctx.now())
             if obj:
                 self._refetch(key)
+                continue
+            body = await self._ctx.client.get_or_none(CUSTOM_RESOURCES[kind], key.namespace, key.name)
+            if body and (added := self._ctx.cache.objects.put(kind, body)):
+                self._ctx.queue.add(added)
 
     def _refetch(self, key: Key) -> None:
         self._ctx.cache.objects.mark_stale(key)

@@ -41,7 +41,7 @@ def silent(controller: Controller, plural: str, seconds: float) -> None:
 # health
 
 
-async def test_healthy(harness: OperatorHarness) -> None:
+async def test_health_gives_the_seconds_since_the_last_event_of_each_watch(harness: OperatorHarness) -> None:
     assert harness.controller.health() == {
         "controllerrevisions.apps": 0,
         "deployments.apps": 0,
@@ -54,7 +54,7 @@ async def test_healthy(harness: OperatorHarness) -> None:
     assert harness.controller.health()["jobs.batch"] == 200
 
 
-async def test_a_deaf_watch(harness: OperatorHarness) -> None:
+async def test_stale_watch_fails_the_probe(harness: OperatorHarness) -> None:
     silent(harness.controller, "jobs", 301)
     with pytest.raises(RuntimeError, match=r"no event or bookmark of jobs\.batch"):
         harness.controller.health()
@@ -68,13 +68,13 @@ async def two_namespaces() -> AsyncIterator[OperatorHarness]:
     await harness.stop()
 
 
-async def test_a_watch_that_is_deaf_in_one_namespace(two_namespaces: OperatorHarness) -> None:
+async def test_watch_that_is_stale_in_one_namespace_fails_the_probe(two_namespaces: OperatorHarness) -> None:
     silent(two_namespaces.controller, "deployments", 301)
     with pytest.raises(RuntimeError, match=r"no event or bookmark of deployments\.apps"):
         two_namespaces.controller.health()
 
 
-async def test_only_the_named_namespaces_are_seen(two_namespaces: OperatorHarness) -> None:
+async def test_only_the_named_namespaces_are_watched(two_namespaces: OperatorHarness) -> None:
     two_namespaces.apply(*sample_objects())
     await two_namespaces.play()
     assert two_namespaces.summary("Service") == ("m:1", "Succeeded", "Serving")
@@ -85,7 +85,7 @@ async def test_only_the_named_namespaces_are_seen(two_namespaces: OperatorHarnes
     assert {key.namespace for key in known} == {"default"}
 
 
-async def test_a_dead_worker(harness: OperatorHarness) -> None:
+async def test_ended_worker_fails_the_probe(harness: OperatorHarness) -> None:
     harness.controller._tasks[-3].cancel()
     await asyncio.sleep(0)
     with pytest.raises(RuntimeError, match="has ended"):
@@ -95,7 +95,7 @@ async def test_a_dead_worker(harness: OperatorHarness) -> None:
 # start
 
 
-async def test_nothing_is_written_before_everything_is_known(serving: OperatorHarness) -> None:
+async def test_first_write_comes_after_all_first_lists(serving: OperatorHarness) -> None:
     await serving.stop()
     serving.cluster.remove(DEPLOYMENTS, "default", "m")
     before = len(serving.cluster.calls)
@@ -109,7 +109,7 @@ async def test_nothing_is_written_before_everything_is_known(serving: OperatorHa
     assert serving.summary("Service") == ("m:1", "Succeeded", "Serving")
 
 
-async def test_a_watch_that_breaks_down_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_error_of_a_watch_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     def fault(_: int, call: Call) -> None:
         raise TypeError("a bug")
 
@@ -143,7 +143,7 @@ async def test_start_after_a_failed_start_keeps_the_watches(harness: OperatorHar
 # errors
 
 
-async def test_a_bug_is_counted_and_tried_again(
+async def test_unexpected_error_is_counted_and_retried(
     harness: OperatorHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(number: int, call: Call) -> None:
@@ -162,7 +162,7 @@ async def test_a_bug_is_counted_and_tried_again(
     assert "a bug" in caplog.text
 
 
-async def test_an_api_server_that_is_away_is_no_error(
+async def test_absent_api_server_is_not_counted_as_an_error(
     harness: OperatorHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(number: int, call: Call) -> None:
@@ -188,7 +188,7 @@ async def test_an_api_server_that_is_away_is_no_error(
         ("Service", {"numReplicas": -1}, "spec.numReplicas: "),
     ],
 )
-async def test_a_spec_that_passed_an_older_schema(
+async def test_spec_of_an_older_schema_fails_with_its_field(
     serving: OperatorHarness, kind: str, spec: dict[str, Any], message: str
 ) -> None:
     before = serving.status(kind)
@@ -204,7 +204,7 @@ async def test_a_spec_that_passed_an_older_schema(
     assert after.get("creationState", "Failed") == "Failed"
 
 
-async def test_a_record_that_is_told_before_its_answer_comes_is_news_to_others_only(
+async def test_revision_reported_before_the_response_queues_only_dependents(
     serving: OperatorHarness,
 ) -> None:
     body = serving.cluster.at(REVISIONS, "model-m-1")
@@ -233,7 +233,7 @@ async def test_rejected_request_is_tried_again_after_a_minute(harness: OperatorH
     assert harness.summary("Model") == ("m:1", "Succeeded", "Registered")
 
 
-async def test_a_denial_is_believed_when_it_stays(harness: OperatorHarness) -> None:
+async def test_denial_is_final_after_eight_attempts(harness: OperatorHarness) -> None:
     """An API server that has just started denies everything until it has read the rules."""
     left = [5]
 
@@ -257,7 +257,7 @@ async def test_a_denial_is_believed_when_it_stays(harness: OperatorHarness) -> N
     assert harness.summary("Model") == ("", "Failed", "Forbidden")
 
 
-async def test_a_namespace_that_is_being_deleted_is_left_alone(serving: OperatorHarness) -> None:
+async def test_terminating_namespace_gets_no_retries(serving: OperatorHarness) -> None:
     """Its objects go one by one, and nothing can be made in it any more."""
 
     def refuse(_: int, call: Call) -> None:
@@ -305,7 +305,7 @@ async def test_resync_fetches_only_children_without_a_watch(resyncing: OperatorH
 
 
 @pytest.mark.parametrize("kind", CUSTOM_RESOURCES)
-async def test_an_object_that_went_without_a_word_is_let_go(serving: OperatorHarness, kind: str) -> None:
+async def test_object_whose_deletion_was_not_reported_is_dropped(serving: OperatorHarness, kind: str) -> None:
     """The deletions of the children are reported before that of the object."""
     serving.cluster.remove(CUSTOM_RESOURCES[kind], "default", "m", reported=False)
     before = len(serving.cluster.writes)
@@ -316,7 +316,7 @@ async def test_an_object_that_went_without_a_word_is_let_go(serving: OperatorHar
     assert kind not in owners
 
 
-async def test_an_object_whose_end_is_told_while_it_is_looked_at_stays_gone(
+async def test_deletion_reported_during_a_fetch_is_final(
     serving: OperatorHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = Key("Model", "default", "m")
@@ -354,7 +354,7 @@ def _owners(body: Json) -> list[Json]:
     return owners
 
 
-async def test_a_service_of_another_name_is_none_of_the_secrets_business(serving: OperatorHarness) -> None:
+async def test_deleted_secret_queues_only_its_own_service(serving: OperatorHarness) -> None:
     """The Secret m-keys belongs to m, the Deployment m-keys to m-keys."""
     serving.apply(service("m-keys"))
     await serving.play()

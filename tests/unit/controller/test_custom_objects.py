@@ -146,6 +146,14 @@ async def test_comparison_repairs_a_change_that_kopf_missed(serving: OperatorHar
     assert serving.summary("Model") == ("m:2", "Succeeded", "Registered")
 
 
+async def test_comparison_adds_an_object_that_kopf_missed(serving: OperatorHarness) -> None:
+    await serving.kopf.stop()
+    serving.apply(model("missed"))
+    await serving.controller.custom_objects.compare("Model")
+    await serving.play(seconds=1)
+    assert serving.summary("Model", "missed") == ("missed:1", "Succeeded", "Registered")
+
+
 async def test_failed_comparison_waits_for_the_next_one(
     serving: OperatorHarness, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -144,8 +144,9 @@ class ScriptedApiServer:
         if not watches:
             await self._ending.wait()
             return response
-        for type_, name in watches.pop(0):
-            body = {"code": 410, "reason": "Expired"} if type_ == "ERROR" else _body(name)
+        for event, name in watches.pop(0):
+            type_, _, code = event.partition(" ")
+            body = {"code": int(code), "reason": "Expired"} if code else _body(name)
             await response.write(json.dumps({"type": type_, "object": body}).encode() + b"\n")
         return response
 
@@ -164,7 +165,7 @@ class Running:
     def __init__(self, kubeconfig: Path) -> None:
         self.controller = RecordingController()
         self._kubeconfig = kubeconfig
-        self._stop_flag = threading.Event()
+        self._begun = threading.Event()
         self._operator: asyncio.Future[None] | None = None
         self._server: ScriptedApiServer | None = None
 
@@ -179,23 +180,30 @@ class Running:
             "users": [{"name": "u", "user": {"token": "t"}}],
         }
         self._kubeconfig.write_text(json.dumps(kubeconfig))
-        self._operator = asyncio.ensure_future(asyncio.to_thread(self._run))
+        self._operator = asyncio.ensure_future(asyncio.to_thread(asyncio.run, self._run()))
 
-    def _run(self) -> None:
-        asyncio.run(
-            kopf.operator(
-                memo=kopf.Memo(controller=self.controller),
-                standalone=True,
-                clusterwide=True,
-                stop_flag=self._stop_flag,
-            )
+    async def _run(self) -> None:
+        self._loop, self._stop_flag = asyncio.get_running_loop(), asyncio.Event()
+        self._begun.set()
+        await kopf.operator(
+            memo=kopf.Memo(controller=self.controller),
+            standalone=True,
+            clusterwide=True,
+            stop_flag=self._stop_flag,
         )
+
+    async def wait(self) -> None:
+        """Wait for the end of kopf; raises its error."""
+        operator, self._operator = self._operator, None
+        if operator:
+            await asyncio.wait_for(operator, 10)
 
     async def stop(self) -> None:
         """Stop kopf, then the API server."""
-        self._stop_flag.set()
         if self._operator:
-            await asyncio.wait_for(self._operator, 10)
+            self._begun.wait()
+            self._loop.call_soon_threadsafe(self._stop_flag.set)
+        await self.wait()
         if self._server:
             await self._server.stop()
 
@@ -241,7 +249,7 @@ async def test_handler_passes_each_event_of_its_kind_to_the_controller(kind: Kin
 
 async def test_list_after_an_expired_watch_reports_no_deletion(running: Running) -> None:
     """This is the reason for the comparison in the controller; tests/unit/fake_kopf.py behaves the same."""
-    server = ScriptedApiServer(KINDS[0], [["a", "b"], ["a"]], [[("ERROR", "")]])
+    server = ScriptedApiServer(KINDS[0], [["a", "b"], ["a"]], [[("ERROR 410", "")]])
     await running.start(server)
     found = await running.next_events(3)
     assert sorted(event.name for event in found) == ["a", "a", "b"]
@@ -256,6 +264,14 @@ async def test_denials_of_a_starting_api_server_do_not_end_the_operator(running:
     await running.start(server)
     assert await running.next_events(1) == [Event("Model", None, "a")]
     assert server.denials == 0
+
+
+async def test_unexpected_error_of_a_watch_ends_the_process(running: Running) -> None:
+    """kopf lists again after a 410 only. The kubelet starts the operator again after any other error."""
+    server = ScriptedApiServer(KINDS[0], [["a"]], [[("ERROR 500", "")]])
+    await running.start(server)
+    with pytest.raises(Exception, match="Error in the watch-stream"):
+        await running.wait()
 
 
 async def test_liveness_probe_fails_with_the_controller(running: Running) -> None:
