@@ -40,12 +40,13 @@ test-spark: $(VENV) cluster ## a Spark pipeline trained, built into an image and
 	@UV="$(UV)" $(CLUSTER_SCRIPTS)spark.sh
 	. .cluster/env && . .cluster/spark.env && $(RUN) pytest tests/integration/builder/test_spark.py
 
-lint: $(VENV) ## style, types, layers, dependencies, spelling, scripts, and the lock file
+lint: $(VENV) ## style, types, layers, dependencies, plain English, spelling, scripts, and the lock file
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
 	$(RUN) lint-imports
 	$(RUN) deptry operator
+	$(RUN) python -m tests.lint.prose
 	git ls-files -z | xargs -0 $(RUN) codespell
 	git grep -lzE '^(#!/.*sh$$|# shellcheck shell=)' | xargs -0 $(RUN) shellcheck --external-sources
 	$(UV) lock --check
