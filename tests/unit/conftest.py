@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -12,6 +13,11 @@ from tests.unit.operator_harness import (
 )
 
 from modelyard.retry import Retry
+
+# A forced switch of CPython's GIL waits for a condition variable without a timeout. glibc before 2.41 may lose
+# that wake-up (https://sourceware.org/bugzilla/show_bug.cgi?id=25847): on a loaded machine a thread that had
+# released the GIL once never continued. Forced switches are rare with this interval; the default is 0.005 s.
+sys.setswitchinterval(0.1)
 
 
 @pytest.fixture

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Iterator
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Final, Self
 
 _MAX_WAITING_CHUNKS: Final = 4
-_CHECK_SECONDS: Final = 5.0  # between two checks that the reading thread is alive
 
 
 class Prefetcher:
@@ -34,21 +33,12 @@ class Prefetcher:
         return self
 
     def __next__(self) -> bytes:
-        chunk = self._wait()
+        chunk = self._ready.get()
         if isinstance(chunk, bytes):
             self._free_places.release()
             return chunk
         self._ready.put(chunk)  # further calls raise the same error or StopIteration again
         raise chunk or StopIteration
-
-    def _wait(self) -> bytes | BaseException | None:
-        """Wait for the next chunk or the end. Raises RuntimeError if the thread ended without either."""
-        while True:
-            try:
-                return self._ready.get(timeout=_CHECK_SECONDS)
-            except Empty:
-                if not self._reader.is_alive() and self._ready.empty():
-                    raise RuntimeError("the thread that reads the source ended without a result") from None
 
     def close(self) -> None:
         """Stop reading. Waits for the chunk that is being read."""

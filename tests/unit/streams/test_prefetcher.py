@@ -9,7 +9,6 @@ from contextvars import ContextVar
 
 import pytest
 
-from modelyard.streams import prefetcher
 from modelyard.streams.prefetcher import Prefetcher
 
 WAIT_SECONDS = 30
@@ -95,12 +94,3 @@ def test_exhausted_prefetcher_stays_exhausted() -> None:
     prefetcher = Prefetcher(iter([b"only"]))
     assert list(prefetcher) == [b"only"]
     assert list(prefetcher) == []
-
-
-def test_reading_thread_that_ends_without_a_result_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefetcher, "_CHECK_SECONDS", 0.0)
-    monkeypatch.setattr(Prefetcher, "_read", lambda _: None)
-    with closing(Prefetcher(iter([b"a"]))) as chunks:
-        chunks._reader.join()
-        with pytest.raises(RuntimeError, match="ended without a result"):
-            next(chunks)
