@@ -14,9 +14,9 @@ from tests.unit.operator_harness import (
 
 from modelyard.retry import Retry
 
-# A forced switch of CPython's GIL waits for a condition variable without a timeout. glibc before 2.41 may lose
-# that wake-up (https://sourceware.org/bugzilla/show_bug.cgi?id=25847): on a loaded machine a thread that had
-# released the GIL once never continued. Forced switches are rare with this interval; the default is 0.005 s.
+# Keep forced switches of the GIL rare; the default interval is 0.005 s. CPython waits for a forced switch
+# on a condition variable without a timeout, and glibc before 2.41 may lose that wake-up:
+# https://sourceware.org/bugzilla/show_bug.cgi?id=25847. On a loaded machine one run stopped at such a wait.
 sys.setswitchinterval(0.1)
 
 
