@@ -22,7 +22,7 @@ def test_cpu_without_model_name_is_named_by_its_architecture(
     monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
 
-    assert " cores of aarch64, commit " in machine.words()
+    assert " cores of aarch64, commit " in machine.describe()
 
 
 @pytest.mark.parametrize(("worst", "code"), [(99.0, 0), (101.0, 1)])
