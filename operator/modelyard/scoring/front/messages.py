@@ -6,10 +6,9 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
-if TYPE_CHECKING:
-    from modelyard.scoring.front.telemetry import Span
+from modelyard.scoring.front.span import Span
 
 RETRY_AFTER: Final = b"retry-after: 1\r\n"
 """Header line, in seconds. Most requests take milliseconds, and a new replica is ready after few seconds."""

@@ -15,15 +15,13 @@ import random
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 from modelyard.scoring.contract import Variable
-
-if TYPE_CHECKING:
-    from modelyard.scoring.front.messages import HttpRequest
+from modelyard.scoring.front.messages import HttpRequest
+from modelyard.scoring.front.span import Span
 
 log = logging.getLogger(__name__)
 
@@ -38,26 +36,6 @@ SEND_SECONDS: Final = 10.0
 
 _SPAN_KIND_SERVER: Final = 2
 _STATUS_ERROR: Final = 2
-
-
-@dataclass(slots=True)
-class Span:
-    """The trace span of one scoring request."""
-
-    trace_id: str
-    span_id: str
-    parent_id: str
-    started_at: float
-    """time.time(), seconds since the epoch."""
-    request_id: str
-    method: str
-    status: int = 0
-    seconds: float = 0.0
-
-    @property
-    def traceparent(self) -> str:
-        """Return the header (W3C Trace Context) that makes this span the parent of the driver's spans."""
-        return f"00-{self.trace_id}-{self.span_id}-01"
 
 
 class Exporter:

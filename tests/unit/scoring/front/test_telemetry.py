@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from modelyard.scoring.front.telemetry import AzureMonitor, Span, parse_traceparent
+from modelyard.scoring.front.span import Span
+from modelyard.scoring.front.telemetry import AzureMonitor, parse_traceparent
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
