@@ -76,7 +76,7 @@ def test_build_waits_for_the_registry(kubectl: Kubectl) -> None:
         told = wait_for_status(kubectl, "img", "echo", 60, state="Failed")
         assert told["error"]["code"] == "RegistryUnavailable"
         assert told["error"]["statusCode"] == 503
-        assert "tried again" in condition(told, "Ready")["message"]
+        assert "the operator retries" in condition(told, "Ready")["message"]
         assert condition(told, "Stalled")["status"] == "False"
         assert condition(told, "Reconciling")["status"] == "True"
     wait_for_status(kubectl, "img", "echo", 90, state="Succeeded", version=1)

@@ -82,7 +82,7 @@ def test_service_that_fits_on_no_node_reports_it(shared: Kubectl, crowded: str) 
         "msvc",
         crowded,
         30,
-        also=lambda told: "no room" in condition(told, "Ready").get("message", ""),
+        also=lambda told: "no node has room" in condition(told, "Ready").get("message", ""),
     )
     told = wait_for_status(shared, "msvc", crowded, 60, state="Failed")
     assert told["error"]["code"] == "Unschedulable"
