@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import trustme
-from aiohttp import web
 
 from modelyard.kube.config import ServerConfig
 from modelyard.kube.pyreqwest_transport import PyreqwestTransport
@@ -23,26 +23,35 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
+class VersionHandler(BaseHTTPRequestHandler):
+    """Answers whether the client has sent a certificate."""
+
+    def do_GET(self) -> None:
+        assert isinstance(self.connection, ssl.SSLSocket)
+        body = str(bool(self.connection.getpeercert())).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Write no access log."""
+
+
 @pytest.fixture
-async def url(authority: trustme.CA) -> AsyncIterator[str]:
+def url(authority: trustme.CA) -> Iterator[str]:
+    """A server in a thread: asyncio leaves transports of failed handshakes to the garbage collector."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.configure_trust(context)
     context.verify_mode = ssl.CERT_OPTIONAL
-
-    async def has_certificate(request: web.Request) -> web.Response:
-        assert request.transport
-        return web.Response(text=str(bool(request.transport.get_extra_info("peercert"))))
-
-    app = web.Application()
-    app.router.add_get("/version", has_certificate)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    yield f"https://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
-    for _ in range(10):  # until the connections of failed handshakes are closed, too
-        await asyncio.sleep(0)
+    with ThreadingHTTPServer(("127.0.0.1", 0), VersionHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"https://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture
