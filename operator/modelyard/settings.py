@@ -125,7 +125,7 @@ class ScoringSettings(_Section):
     progress_deadline_seconds: Annotated[int, Field(ge=10)] = 600
     pre_stop_seconds: Annotated[int, Field(ge=0)] = 5  # until each kube-proxy has removed the pod
     drain_seconds: Annotated[int, Field(ge=1)] = 30
-    # Of one run(), in milliseconds; the default of azureml-inference-server-http.
+    # Milliseconds of one run(); the default of azureml-inference-server-http.
     scoring_timeout_ms: Annotated[int, Field(ge=1)] = 3_600_000
     workers: Annotated[int, Field(ge=1)] = 1  # worker processes with the driver in each pod
     run_as_user: int = USER_ID

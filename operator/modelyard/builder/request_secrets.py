@@ -11,7 +11,7 @@ from modelyard.contract.build_request import BuildRequest
 _PUBLIC_KEYS: Final = frozenset({"username", "AWS_REGION", "AWS_ENDPOINT_URL", "AZURE_ENDPOINT"})
 """Keys of a source's Secret whose values users need in error messages."""
 
-# Of a Google service account key, https://cloud.google.com/iam/docs/keys-create-delete,
+# Fields of a Google service account key, https://cloud.google.com/iam/docs/keys-create-delete,
 # and of a Docker config.json.
 _SECRET_JSON_KEYS: Final = frozenset(
     {"private_key", "private_key_id", "client_secret", "refresh_token"}
