@@ -17,6 +17,7 @@ from modelyard.api.base import ApiType
 from modelyard.api.kinds import Kind
 from modelyard.api.names import REGISTRATION, parse_version_reference
 from modelyard.api.owners import Owner
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import Revision
 from modelyard.api.status import ErrorResponse, State
 from modelyard.kube.errors import AlreadyExists, Conflict
@@ -58,14 +59,16 @@ async def ensure_revision(
     With `complete`, the operation succeeds as soon as the version is recorded.
 
     Raises NameTaken if an object of another owner has the name of the ControllerRevision. Raises Conflict if
-    a deleted object of the same name still owns it, or if another process recorded the version with other
-    content.
+    a deleted object of the same name still owns it, if another process recorded the version with other
+    content, or if the object has changed since it was cached.
     """
     newest = ctx.cache.revisions.newest(obj.key)
     if newest and newest.data == content:
         if newest.annotations.get(labels.ABOUT) != _about(obj).get(labels.ABOUT):
             await annotate(ctx, newest, {labels.ABOUT: None, **_about(obj)})
         return newest
+    if newest and newest.resource_version > obj.resource_version:
+        await _require_current(ctx, obj)
     if newest and newest.state is None:
         await close_operation(ctx, obj, newest)
     version = newest.version + 1 if newest else 1
@@ -86,6 +89,19 @@ async def ensure_revision(
     if revision is None or revision.data != content:
         raise Conflict(f"version {version} of {obj.key} was recorded with other content")
     return revision
+
+
+async def _require_current(ctx: Context, obj: CustomObject) -> None:
+    """Raise Conflict if the API server has a newer object than the cache; the cache gets the newer one.
+
+    Each resource has its own watch, so a version may arrive before the object that it was made of. Another
+    operator made it, for example one that is just being replaced. The cached object would then become a
+    version again.
+    """
+    live = await ctx.client.get(CUSTOM_RESOURCES[obj.key.kind], obj.key.namespace, obj.key.name)
+    if int(live["metadata"]["resourceVersion"]) > obj.resource_version:
+        ctx.cache.objects.put(obj.key.kind, live)
+        raise Conflict(f"{obj.key} has changed since it was cached")
 
 
 def _about(obj: CustomObject) -> dict[str, str]:

@@ -170,3 +170,38 @@ async def test_each_version_records_its_description_and_tags(harness: OperatorHa
     first, second = (harness.cluster.at(REVISIONS, f"model-m-{n}")["metadata"]["annotations"] for n in (1, 2))
     assert first[labels.ABOUT] == '{"description":"again"}'
     assert labels.ABOUT not in second
+
+
+async def test_cached_object_older_than_the_newest_version_creates_no_version(
+    harness: OperatorHarness,
+) -> None:
+    """Another operator recorded version 2, and its event arrives before that of the object."""
+    harness.apply(model())
+    await harness.play()
+    await harness.kopf.stop()
+    harness.change("Model", url="https://h/2")
+    changed = harness.cluster.at(CUSTOM_RESOURCES["Model"], "m")
+    content = {"url": "https://h/2", "mimeType": "application/octet-stream"}
+    owner = Owner("Model", "m", changed["metadata"]["uid"])
+    harness.cluster.put(REVISIONS, "default", controller_revision(owner, 2, content, {}))
+    await harness.play()
+    assert names(harness) == ["model-m-1", "model-m-2"]
+    assert harness.summary("Model") == ("m:2", "Succeeded", "Registered")
+
+
+async def test_object_changed_before_its_last_version_was_recorded_gets_the_next_one(
+    harness: OperatorHarness,
+) -> None:
+    """The change has a lower resourceVersion than version 1: one read shows that the object is current."""
+    changes = iter(["https://h/2"])
+
+    def change(_: int, call: Call) -> None:
+        if call == Call("create", "controllerrevisions", "model-m-1"):
+            for url in changes:
+                harness.change("Model", url=url)
+
+    harness.cluster.fault = change
+    harness.apply(model())
+    await harness.play()
+    assert names(harness) == ["model-m-1", "model-m-2"]
+    assert harness.summary("Model") == ("m:2", "Succeeded", "Registered")
