@@ -59,8 +59,8 @@ async def ensure_revision(
     With `complete`, the operation succeeds as soon as the version is recorded.
 
     Raises NameTaken if an object of another owner has the name of the ControllerRevision. Raises Conflict if
-    a deleted object of the same name still owns it, if another process recorded the version with other
-    content, or if the object has changed since it was cached.
+    a deleted object of the same name still owns it, or another process recorded the version with other
+    content. Raises Conflict, too, if the object has changed since it was cached.
     """
     newest = ctx.cache.revisions.newest(obj.key)
     if newest and newest.data == content:
