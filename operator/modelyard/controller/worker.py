@@ -54,9 +54,8 @@ class Worker:
                 seconds = await self.reconcile(key)
             except (Conflict, Forbidden, NotFound, Unavailable) as error:
                 if isinstance(error, NotFound):
-                    self._ctx.cache.objects.mark_stale(
-                        key
-                    )  # its namespace may be gone, and the object with it
+                    # Its namespace may be gone, and the object with it.
+                    self._ctx.cache.objects.mark_stale(key)
                 _LOG.warning("%s: %s; retrying in %.1f s", key, error, queue.retry(key))
             except Exception:
                 RECONCILE_ERRORS.labels(kind=key.kind).inc()
