@@ -11,6 +11,7 @@ from tests.unit.operator_harness import (
     OperatorHarness,
     sample_objects,
 )
+from tests.unit.removable_audit_hook import add_audit_hook
 
 from modelyard.retry import Retry
 
@@ -18,6 +19,7 @@ from modelyard.retry import Retry
 # on a condition variable without a timeout, and glibc before 2.41 may lose that wake-up:
 # https://sourceware.org/bugzilla/show_bug.cgi?id=25847. On a loaded machine one run stopped at such a wait.
 sys.setswitchinterval(0.1)
+sys.addaudithook = add_audit_hook
 
 
 @pytest.fixture

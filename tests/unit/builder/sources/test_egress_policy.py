@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,37 @@ def _fetch(url: str, folder: Path, environment: dict[str, str], **credentials: s
     context = FetchContext(policy=EgressPolicy.from_environment(environment))
     source = Source(url=url, credentials=credentials)
     return fetch(source, folder, name="file", limit_bytes=1000, context=context).path.read_bytes()
+
+
+# Connects with each of socket's two methods and prints the class of each error.
+CONNECT = """
+import ipaddress, socket, sys
+from modelyard.builder.sources.egress_policy import EgressPolicy
+{prepare}
+port = int(sys.argv[1])
+denied = EgressPolicy(denied=(ipaddress.ip_network("127.0.0.0/8"),))
+for policy in (denied, EgressPolicy()):
+    for method in ("connect", "connect_ex"):
+        with policy.connecting(), socket.socket() as connection:
+            try:
+                print(getattr(connection, method)(("127.0.0.1", port)))
+            except Exception as error:
+                print(type(error).__name__, connection.fileno())
+"""
+REMOVABLE = "from tests.unit.removable_audit_hook import add_audit_hook; sys.addaudithook = add_audit_hook"
+
+
+def _connect_in_a_process(web: WebServer, prepare: str) -> list[str]:
+    command = [sys.executable, "-c", CONNECT.format(prepare=prepare), web.url.rpartition(":")[2]]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
+
+
+def test_audit_hook_of_python_stops_a_connection(web: WebServer) -> None:
+    assert _connect_in_a_process(web, "") == ["SourceDeniedError -1"] * 2 + ["None", "0"]
+
+
+def test_removable_audit_hook_stops_the_same_connections_as_the_hook_of_python(web: WebServer) -> None:
+    assert _connect_in_a_process(web, REMOVABLE) == _connect_in_a_process(web, "")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
