@@ -1,8 +1,9 @@
 """Audit hooks that a test process can have while coverage measures its threads.
 
-Before CPython 3.12 only one thread at a time can install a trace function. Another
-thread gets a RuntimeError: https://github.com/python/cpython/issues/98257. Without audit hooks in Python no thread can get in between.
-`sys.addaudithook` has no counterpart that removes a hook, so one hook endangers all later tests.
+Before CPython 3.12 only one thread at a time can install a trace function. Another thread gets a
+RuntimeError: https://github.com/python/cpython/issues/98257. Without audit hooks in Python no thread can
+get in between. `sys.addaudithook` has no counterpart that removes a hook, so one hook endangers all later
+tests.
 """
 
 from __future__ import annotations
