@@ -20,7 +20,7 @@ from modelyard.reconcile.builds import build_log, lifecycle
 from modelyard.reconcile.builds.failures import Failure
 from modelyard.reconcile.builds.request import NotOfferedError, base_image, builder
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.objects import CustomObject
+from modelyard.reconcile.objects import BuildJob, CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.revisions import Missing
 from modelyard.reconcile.timestamps import parse_timestamp
@@ -32,6 +32,7 @@ _MAX_RETRY_SECONDS: Final = 600.0  # between two attempts of a build
 
 async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
     """Resolve the Manifest, record the version, cancel builds of older versions, advance the build."""
+    await _cancel_of_deleted_image(ctx, obj)
     outcome = await _phases(ctx, obj)
     return dataclasses.replace(outcome, fields={**_fields(outcome.revision), **outcome.fields})
 
@@ -85,9 +86,23 @@ async def _cancel(ctx: Context, key: Key, keep: Revision | None) -> None:
     for job in ctx.cache.build_jobs.of_image(key):
         is_old = keep is None or job.version != keep.version
         if is_old or (job.attempt <= _attempts(keep) and not (job.complete or job.failed)):
-            _LOG.info("cancelling build %s of %s", job.name, key)
-            await ctx.client.delete(JOBS, ctx.settings.namespace, job.name, uid=job.uid)
-            ctx.cache.build_jobs.delete(job.name)
+            await _delete_job(ctx, job)
+
+
+async def _cancel_of_deleted_image(ctx: Context, obj: CustomObject) -> None:
+    """Delete the build Jobs of a deleted Image of the same name.
+
+    The operator may first see both the deletion and the new Image in one look, for example after a restart.
+    """
+    for job in ctx.cache.build_jobs.of_image(obj.key):
+        if job.name != labels.job_name(obj.uid, job.version, job.attempt):
+            await _delete_job(ctx, job)
+
+
+async def _delete_job(ctx: Context, job: BuildJob) -> None:
+    _LOG.info("cancelling build %s of %s", job.name, job.image)
+    await ctx.client.delete(JOBS, ctx.settings.namespace, job.name, uid=job.uid)
+    ctx.cache.build_jobs.delete(job.name)
 
 
 async def _build(ctx: Context, obj: CustomObject, revision: Revision, manifest: Revision) -> Outcome:

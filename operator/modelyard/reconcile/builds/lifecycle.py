@@ -111,10 +111,14 @@ async def _job_state(ctx: Context, obj: CustomObject, revision: Revision, job: B
 
 
 def _find_job(ctx: Context, revision: Revision, attempt: int) -> BuildJob | None:
-    for job in ctx.cache.build_jobs.of_image(revision.key):
-        if job.version == revision.version and job.attempt == attempt:
-            return job
-    return None
+    """Return the Job of a build attempt, else None.
+
+    A deleted Image of the same name may have left a Job of the same version and attempt. Only the Job's name
+    differs, since it contains the UID of the Image.
+    """
+    name = labels.job_name(revision.owner_uid, revision.version, attempt)
+    jobs = ctx.cache.build_jobs.of_image(revision.key)
+    return next((job for job in jobs if job.name == name), None)
 
 
 async def _tag_by_inputs(ctx: Context, request: BuildRequest) -> BuildRequest:
