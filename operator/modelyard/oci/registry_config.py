@@ -9,13 +9,13 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
-from modelyard.oci.errors import RegistryForbiddenError
+from modelyard.oci.errors import RegistryForbiddenError, RegistryUnavailableError
 
 _HUB: Final = "docker.io"
 _HUB_API: Final = "registry-1.docker.io"
@@ -56,7 +56,10 @@ class RegistryAccess:
     A Docker engine and a pod may have different addresses of the same registry.
     """
     ca_bundle: Path | None = None
-    """PEM file of the trusted CA certificates, those of the system by default."""
+    """PEM file of the trusted CA certificates, those of the system by default.
+
+    A changed file is read again, because the kubelet replaces it when the ConfigMap changes.
+    """
 
     def base_url(self, registry: str) -> str:
         """Return the URL of a registry's API, without a path, for the registry's name in images."""
@@ -79,7 +82,10 @@ class RegistryAccess:
             ) from None
 
     def tls(self) -> ssl.SSLContext:
-        """Return the TLS context for all connections to registries."""
+        """Return the TLS context for all connections to registries.
+
+        Raises RegistryUnavailableError if the CA bundle cannot be read or parsed.
+        """
         return tls_context(self.ca_bundle)
 
 
@@ -107,10 +113,28 @@ def _credential(entry: dict[str, Any]) -> Credential:
     return Credential(username, password)
 
 
-@cache
 def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
     """Return a context that verifies against the bundle, by default like httpx (SSL_CERT_FILE, then certifi).
 
     All clients of a process share one context: to load the CA certificates takes as long as a dozen requests.
+    The context is another one after the file has changed. Raises RegistryUnavailableError if the file cannot
+    be read or parsed: the kubelet may replace it at this moment.
     """
-    return ssl.create_default_context(cafile=str(ca_bundle)) if ca_bundle else httpx.create_ssl_context()
+    if ca_bundle is None:
+        return _system_context()
+    try:
+        return _bundle_context(ca_bundle, ca_bundle.stat().st_mtime_ns)
+    except OSError as error:  # ssl.SSLError is an OSError
+        reason = error.strerror or type(error).__name__
+        raise RegistryUnavailableError(f"the CA bundle {ca_bundle} cannot be read: {reason}") from None
+
+
+@cache
+def _system_context() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
+@lru_cache(maxsize=4)
+def _bundle_context(ca_bundle: Path, modified_ns: int) -> ssl.SSLContext:
+    """Return the context of a bundle; `modified_ns` is part of the key of the cache only."""
+    return ssl.create_default_context(cafile=str(ca_bundle))

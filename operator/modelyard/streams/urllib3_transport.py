@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
@@ -25,17 +25,25 @@ _SEND_SECONDS: Final = 30.0
 """Timeout to send one chunk. urllib3 would apply the much shorter connect timeout to sending too."""
 
 
+class _Manager(NamedTuple):
+    """The connection pools of one scheme and proxy, and the TLS context of their connections."""
+
+    tls: ssl.SSLContext | None
+    pools: urllib3.PoolManager
+
+
 class Urllib3Transport(httpx.BaseTransport):
     """A thread-safe transport. It follows HTTP_PROXY, HTTPS_PROXY and NO_PROXY in upper or lower case."""
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
-        """`tls` is called for the first TLS connection only.
+        """`tls` is called for each request with TLS. Another context than before closes the idle connections.
 
-        To load the CA certificates takes as long as ten requests.
+        So `tls` can follow a rotated CA bundle. It must be fast: to load the CA certificates takes as long as
+        ten requests.
         """
         self._tls = tls
         self._proxies = getproxies()
-        self._managers: dict[tuple[str, str | None], urllib3.PoolManager] = {}
+        self._managers: dict[tuple[str, str | None], _Manager] = {}
         self._managers_lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -67,17 +75,19 @@ class Urllib3Transport(httpx.BaseTransport):
     def close(self) -> None:
         """Close all connections."""
         for manager in self._managers.values():
-            manager.clear()
+            manager.pools.clear()
 
     def _manager(self, url: httpx.URL) -> urllib3.PoolManager:
         proxy = self._proxy(url)
+        needs_tls = "https" in {url.scheme, httpx.URL(proxy or "").scheme}
+        tls = self._tls() if needs_tls else None
         with self._managers_lock:
             manager = self._managers.get((url.scheme, proxy))
-            if manager is None:
-                needs_tls = "https" in {url.scheme, httpx.URL(proxy or "").scheme}
-                manager = _new_manager(proxy, self._tls() if needs_tls else None)
-                self._managers[url.scheme, proxy] = manager
-        return manager
+            if manager is None or manager.tls is not tls:
+                if manager is not None:
+                    manager.pools.clear()
+                manager = self._managers[url.scheme, proxy] = _Manager(tls, _new_manager(proxy, tls))
+        return manager.pools
 
     def _proxy(self, url: httpx.URL) -> str | None:
         """Return the URL of the proxy for a request, None for a direct connection."""

@@ -113,6 +113,28 @@ def test_certificate_of_the_server_is_verified(client: httpx.Client) -> None:
         server.stop()
 
 
+def test_new_tls_context_replaces_idle_connections() -> None:
+    authority, other = trustme.CA(), trustme.CA()
+    settings = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(settings)
+    server = WebServer(settings)
+    server.respond = lambda _: Response(200, b"trusted")
+    contexts = []
+    for trusted in (authority, other):
+        contexts.append(ssl.create_default_context())
+        trusted.configure_trust(contexts[-1])
+    try:
+        with httpx.Client(transport=Urllib3Transport(lambda: contexts[0])) as client:
+            assert client.get(server.url).text == "trusted"
+            contexts.reverse()
+            with pytest.raises(httpx.TransportError, match="CERTIFICATE_VERIFY_FAILED"):
+                client.get(server.url)
+            contexts.reverse()
+            assert client.get(server.url).text == "trusted"
+    finally:
+        server.stop()
+
+
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
 def test_proxy_of_the_environment_is_used(web: WebServer, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, f"http://me:p%40ss@{web.address}")
