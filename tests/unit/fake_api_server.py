@@ -7,6 +7,7 @@ subresource, merge patches, defaults and owner references. Watches lag behind. C
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import copy
 import datetime as dt
@@ -23,10 +24,11 @@ from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.coded_error import CodedError
 from modelyard.kube.client import METADATA_LIST, METADATA_ONLY
 from modelyard.kube.errors import AlreadyExists, Conflict, Gone, NotFound, Rejected
-from modelyard.kube.types import DEPLOYMENTS, EVENTS, PODS, REVISIONS, ApiResource, Json
+from modelyard.kube.types import DEPLOYMENTS, EVENTS, PODS, REVISIONS, SECRETS, ApiResource, Json
 
 Key = tuple[ApiResource, str, str]  # with namespace and name
 
+_MAX_SECRET_BYTES: Final = 1024 * 1024
 WRITES: Final = {"create", "patch", "delete"}
 _UNITS: Final = {"cpu": {"0.5": "500m", "2000m": "2"}, "memory": {"1024Mi": "1Gi"}}
 
@@ -209,6 +211,8 @@ class FakeApiServer:
         key = self._key(resource, namespace, body["metadata"]["name"])
         if key in self.objects:
             raise AlreadyExists(f"{resource.plural} {key[2]!r} already exists", reason="AlreadyExists")
+        if resource == SECRETS:
+            _require_secret_fits(body)
         body = _defaulted(resource, copy.deepcopy(body))
         if resource in CUSTOM_RESOURCES.values():
             body["status"] = dict(UNOBSERVED_STATUS)
@@ -340,6 +344,13 @@ def merge_patch(target: Any, patch: Any) -> Any:
         else:
             merged[key] = merge_patch(merged.get(key), value)
     return merged
+
+
+def _require_secret_fits(body: Json) -> None:
+    """Raise the error of the real API server for a Secret whose data has more than 1 MiB."""
+    size = sum(len(base64.b64decode(value)) for value in body.get("data", {}).values())
+    if size > _MAX_SECRET_BYTES:
+        raise Rejected("data: Too long: may not be more than 1048576 bytes", status=422, reason="Invalid")
 
 
 def _defaulted(resource: ApiResource, body: Json) -> Json:

@@ -52,10 +52,13 @@ def build_job(build: BuildAttempt, settings: OperatorSettings) -> Json:
     }
 
 
-def request_secret(build: BuildAttempt, job_uid: str, request: BuildRequest) -> Json:
-    """Return the Secret with the request, which contains credentials. It is deleted with its Job."""
-    text = request.model_dump_json(by_alias=True, exclude_defaults=True).encode()
-    compressed = base64.b64encode(gzip.compress(text, mtime=0)).decode()
+def packed_request(request: BuildRequest) -> bytes:
+    """Return a build request as compressed JSON."""
+    return gzip.compress(request.model_dump_json(by_alias=True, exclude_defaults=True).encode(), mtime=0)
+
+
+def request_secret(build: BuildAttempt, job_uid: str, packed: bytes) -> Json:
+    """Return the Secret with a packed request, which contains credentials. It is deleted with its Job."""
     return {
         **SECRETS.header(),
         "metadata": {
@@ -65,7 +68,7 @@ def request_secret(build: BuildAttempt, job_uid: str, request: BuildRequest) -> 
         },
         "type": "modelyard.dev/build-request",
         "immutable": True,
-        "data": {REQUEST_FILE: compressed},
+        "data": {REQUEST_FILE: base64.b64encode(packed).decode()},
     }
 
 

@@ -288,6 +288,25 @@ async def test_deleted_job_is_created_again(harness: OperatorHarness) -> None:
     assert harness.summary("Image") == ("m:1", "Succeeded", "Built")
 
 
+async def test_job_created_again_gets_its_own_request(harness: OperatorHarness) -> None:
+    """The Secret of the deleted Job outlives its Job: the garbage collector is late."""
+    await start_build(harness)
+    (job,) = jobs(harness)
+    first_uid = harness.cluster.at(JOBS, job, SYSTEM)["metadata"]["uid"]
+    harness.cluster.collects = False
+    harness.cluster.remove(JOBS, SYSTEM, job)
+    await harness.play(seconds=4, alone=True)
+    second_uid = harness.cluster.at(JOBS, job, SYSTEM)["metadata"]["uid"]
+    assert second_uid != first_uid
+    harness.cluster.remove(SECRETS, SYSTEM, job)
+    harness.cluster.collects = True
+    await harness.play(seconds=30, alone=True)
+    (owner,) = harness.cluster.at(SECRETS, job, SYSTEM)["metadata"]["ownerReferences"]
+    assert owner["uid"] == second_uid
+    await harness.play()
+    assert harness.summary("Image") == ("m:1", "Succeeded", "Built")
+
+
 async def test_newer_version_cancels_the_running_build(harness: OperatorHarness) -> None:
     await start_build(harness)
     (old,) = jobs(harness)

@@ -11,7 +11,7 @@ from modelyard.contract.build_request import (
     BuildRequest,
     Source,
 )
-from modelyard.resources.build_job import build_job, request_secret
+from modelyard.resources.build_job import build_job, packed_request, request_secret
 from modelyard.resources.build_pod import BuildAttempt
 from modelyard.settings import OperatorSettings
 
@@ -52,9 +52,9 @@ def test_job_fails_at_an_explained_failure_and_replaces_a_lost_pod() -> None:
 
 
 def test_secret_of_the_request_is_owned_by_its_job() -> None:
-    secret = request_secret(BUILD, "uid", REQUEST)
+    secret = request_secret(BUILD, "uid", packed_request(REQUEST))
     (owner,) = secret["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["name"], owner["uid"]) == ("Job", BUILD.name, "uid")
     compressed = base64.b64decode(secret["data"]["request.json.gz"])
     assert BuildRequest.model_validate_json(gzip.decompress(compressed)) == REQUEST
-    assert secret == request_secret(BUILD, "uid", REQUEST)
+    assert packed_request(REQUEST) == packed_request(REQUEST)

@@ -30,9 +30,14 @@ def failure_of_refusal(error: NotOfferedError) -> Failure:
     return Failure(_response(error.code, str(error)))
 
 
-def failure_of_rejected_job(message: str) -> Failure:
-    """Return the failure for a Job that the API server rejected with this message."""
-    return Failure(_response("BuildRefused", f"the API server rejected the build Job: {message}"))
+def failure_of_size(message: str) -> Failure:
+    """Return the failure for a request that no Secret can hold."""
+    return Failure(_response("BuildRequestTooLarge", message, status=413))
+
+
+def failure_of_rejected_object(kind: str, message: str) -> Failure:
+    """Return the failure for a build's object that the API server rejected with this message."""
+    return Failure(_response("BuildRefused", f"the API server rejected the build's {kind}: {message}"))
 
 
 def failure_of_result(error: BuildError) -> Failure:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import logging
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -14,7 +13,7 @@ from modelyard.api.revision import Revision
 from modelyard.coded_error import CodedError
 from modelyard.contract.build_request import BuildRequest
 from modelyard.contract.scoring_runtime import runtime_version
-from modelyard.kube.errors import AlreadyExists, Forbidden, Rejected
+from modelyard.kube.errors import AlreadyExists, Conflict, Forbidden, Rejected
 from modelyard.kube.types import JOBS, SECRETS, Json
 from modelyard.metrics import BUILDS
 from modelyard.oci.reference import parse_reference
@@ -23,8 +22,9 @@ from modelyard.reconcile.builds.failures import (
     Failure,
     failure_of_error,
     failure_of_refusal,
-    failure_of_rejected_job,
+    failure_of_rejected_object,
     failure_of_result,
+    failure_of_size,
     failure_without_result,
 )
 from modelyard.reconcile.builds.input_hash import input_hash
@@ -36,9 +36,10 @@ from modelyard.reconcile.builds.request import (
     claims_of,
     secrets_of,
 )
+from modelyard.reconcile.builds.request_size import size_problem
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import BuildJob, CustomObject
-from modelyard.resources.build_job import build_job, request_secret
+from modelyard.resources.build_job import build_job, packed_request, request_secret
 from modelyard.resources.build_pod import BuildAttempt
 
 _LOG: Final = logging.getLogger(__name__)
@@ -144,6 +145,9 @@ async def _start(
         claims = claims_of(request, namespace, ctx.settings)
     except NotOfferedError as error:
         return failure_of_refusal(error)
+    packed = packed_request(request)
+    if problem := size_problem(request, packed):
+        return failure_of_size(problem)
     job = labels.job_name(obj.uid, revision.version, attempt)
     reference = f"{request.repository}:{request.tag}"
     build = BuildAttempt(
@@ -156,9 +160,17 @@ async def _start(
     except Forbidden:
         raise
     except Rejected as error:
-        return failure_of_rejected_job(error.message)
+        return failure_of_rejected_object("Job", error.message)
     ctx.cache.build_jobs.put(created)
-    await _create_request(ctx, build, created["metadata"]["uid"], request)
+    uid = created["metadata"]["uid"]
+    try:
+        await _create_request(ctx, build, uid, packed)
+    except Forbidden:
+        raise
+    except Rejected as error:
+        await ctx.client.delete(JOBS, ctx.settings.namespace, build.name, uid=uid)
+        ctx.cache.build_jobs.delete(build.name)
+        return failure_of_rejected_object("Secret", error.message)
     _LOG.info("build %s of %s started", build.name, revision.id)
     await ctx.recorder.record(obj, "Building", f"building {revision.id}, attempt {attempt}")
     return _running(ctx, revision, build.name)
@@ -169,20 +181,34 @@ def _running(ctx: Context, revision: Revision, job: str, progress: str | None = 
 
 
 async def _has_request(ctx: Context, job: BuildJob) -> bool:
-    """Return True if the Secret with the request of a Job exists, as it does once the build was observed."""
+    """Return True if the Secret with the request of a Job exists, as it does once the build was observed.
+
+    A Secret of a deleted Job of the same name, which the garbage collector has yet to delete, does not count.
+    """
     if ctx.cache.build_jobs.snapshot(job.name):
         return True
-    return await ctx.client.get_or_none(SECRETS, ctx.settings.namespace, job.name) is not None
+    secret = await ctx.client.get_or_none(SECRETS, ctx.settings.namespace, job.name)
+    return secret is not None and _is_owned_by(secret, job.uid)
 
 
-async def _create_request(ctx: Context, build: BuildAttempt, job_uid: str, request: BuildRequest) -> None:
+def _is_owned_by(secret: Json, job_uid: str) -> bool:
+    return any(owner["uid"] == job_uid for owner in secret["metadata"].get("ownerReferences", ()))
+
+
+async def _create_request(ctx: Context, build: BuildAttempt, job_uid: str, packed: bytes) -> None:
     """Create the Secret with the request of a Job, owned by the Job so that it is deleted with it.
 
     The pod starts once the Secret exists. An operator that was killed between the two creations creates the
-    Secret at the next reconcile.
+    Secret at the next reconcile. Raises Rejected if the API server rejects the Secret. Raises Conflict while
+    the Secret of a deleted Job of the same name exists: the garbage collector deletes it within seconds.
     """
-    with contextlib.suppress(AlreadyExists):
-        await ctx.client.create(SECRETS, ctx.settings.namespace, request_secret(build, job_uid, request))
+    namespace = ctx.settings.namespace
+    try:
+        await ctx.client.create(SECRETS, namespace, request_secret(build, job_uid, packed))
+    except AlreadyExists:
+        present = await ctx.client.get(SECRETS, namespace, build.name)
+        if not _is_owned_by(present, job_uid):
+            raise Conflict(f"Secret {build.name} of a deleted Job of the same name still exists") from None
 
 
 async def _read_credentials(ctx: Context, namespace: str, names: list[str]) -> Credentials | Waiting:

@@ -24,6 +24,8 @@ class BuildJobCache:
         cached = self._get(job.name)
         if cached and cached.uid == job.uid:
             job = job._replace(complete=job.complete or cached.complete, pushed=cached.pushed)
+        else:
+            self._snapshots.pop(job.name, None)
         return self._store(job)
 
     def mark_complete(self, name: str) -> Key | None:

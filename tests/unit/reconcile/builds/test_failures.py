@@ -15,7 +15,7 @@ from modelyard.reconcile.builds.failures import (
     Failure,
     failure_of_error,
     failure_of_refusal,
-    failure_of_rejected_job,
+    failure_of_rejected_object,
     failure_of_result,
     failure_without_result,
 )
@@ -69,9 +69,9 @@ def test_refusal_has_the_code_of_its_cause() -> None:
 
 
 def test_rejected_job_has_the_message_of_the_api_server() -> None:
-    failure = failure_of_rejected_job("exceeded quota: pods=1")
+    failure = failure_of_rejected_object("Job", "exceeded quota: pods=1")
     assert summary(failure) == ("BuildRefused", 400, False)
-    assert failure.error.message == "the API server rejected the build Job: exceeded quota: pods=1"
+    assert failure.error.message == "the API server rejected the build's Job: exceeded quota: pods=1"
 
 
 @pytest.mark.parametrize(("transient", "status"), [(False, 400), (True, 503)])
