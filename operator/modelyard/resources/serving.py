@@ -86,7 +86,7 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSetti
                         "failureThreshold": 6,
                     },
                     # Endpoints must drop the pod before the server gets SIGTERM and stops listening.
-                    "lifecycle": {"preStop": {"sleep": {"seconds": scoring.pre_stop_seconds}}},
+                    **_pre_stop(scoring.pre_stop_seconds),
                     "securityContext": {
                         "allowPrivilegeEscalation": False,
                         "readOnlyRootFilesystem": True,
@@ -110,6 +110,14 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSetti
 
 
 def _environment(owner: Owner, spec: ServiceSpec, scoring: ScoringSettings) -> list[Json]:
+def _pre_stop(seconds: int) -> Json:
+    """Return the hook that delays SIGTERM, empty for 0 seconds, which Kubernetes before 1.33 refuses.
+
+    https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/#hook-handler-implementations
+    """
+    return {"lifecycle": {"preStop": {"sleep": {"seconds": seconds}}}} if seconds else {}
+
+
     """Return the container's environment variables."""
     values = {
         Variable.PORT: PORT,

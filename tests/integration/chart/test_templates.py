@@ -142,6 +142,12 @@ def test_default_values_equal_the_defaults_of_the_settings(render: Render) -> No
     assert rendered == OperatorSettings().model_dump()
 
 
+def test_chart_refuses_a_kubernetes_version_without_pre_stop_sleep(render: Render) -> None:
+    render("--kube-version", "1.30.0")
+    with pytest.raises(CommandError, match="kubeVersion"):
+        render("--kube-version", "1.29.9")
+
+
 def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
     values = {
         "fullnameOverride": "yard",

@@ -52,6 +52,15 @@ def test_rollout_starts_new_pods_before_it_stops_old_ones() -> None:
     assert {"name": "MODELYARD_MEMORY_BYTES", "valueFrom": reserved} in container(body)["env"]
 
 
+def test_pre_stop_hook_is_left_out_for_zero_seconds() -> None:
+    assert "lifecycle" not in container(deployment(ScoringSettings(pre_stop_seconds=0)))
+
+
+def test_budget_lets_a_drain_evict_replicas_that_are_not_ready() -> None:
+    budget = serving.disruption_budget(OWNER)["spec"]
+    assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+
+
 def test_pod_has_readiness_and_liveness_probes() -> None:
     found = container(deployment(ScoringSettings(progress_deadline_seconds=90)))
     assert {name: found[name]["httpGet"]["path"] for name in found if name.endswith("Probe")} == {
