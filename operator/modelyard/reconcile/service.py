@@ -137,10 +137,24 @@ async def _write_children(ctx: Context, obj: CustomObject, spec: ServiceSpec, im
     await create_or_patch(ctx, obj, CORE_SERVICES, name, lambda: serving.core_service(owner))
     if spec.autoscales:
         await create_or_patch(ctx, obj, AUTOSCALERS, name, lambda: serving.autoscaler(owner, spec))
-    if spec.min_replicas > 1:
+    if _needs_budget(ctx, obj, spec):
         await create_or_patch(ctx, obj, DISRUPTION_BUDGETS, name, lambda: serving.disruption_budget(owner))
     else:
         await ensure_absent(ctx, obj, DISRUPTION_BUDGETS, name)
+
+def _needs_budget(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> bool:
+    """Return True if the Service has, or has had, more than one replica with its present scaling.
+
+    A budget of maxUnavailable 1 never blocks the eviction of a single replica. So a Service with
+    minReplicas 1 gets its budget with the second replica, and keeps it when the autoscaler scales down.
+    """
+    if spec.min_replicas > 1:
+        return True
+    if not spec.autoscales or spec.scaling.effective_max == 1:
+        return False
+    exists = ctx.cache.children.get(DISRUPTION_BUDGETS, obj.key.namespace, obj.key.name) is not None
+    return exists or _rollout_status(ctx, obj).desired > 1
+
 
 
 async def _scale_from_zero(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> None:

@@ -225,11 +225,19 @@ def autoscaler(owner: Owner, spec: ServiceSpec) -> Json:
 
 
 def disruption_budget(owner: Owner) -> Json:
-    """Return the PodDisruptionBudget: a node drain evicts one replica at a time."""
+    """Return the PodDisruptionBudget: a node drain evicts one ready replica at a time.
+
+    A replica that is not ready may always be evicted. Otherwise two broken replicas would block a drain.
+    https://kubernetes.io/docs/tasks/run-application/configure-pdb/#unhealthy-pod-eviction-policy
+    """
     return {
         **DISRUPTION_BUDGETS.header(),
         "metadata": metadata(owner, owner.name),
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels.selector_of(owner.name)}},
+        "spec": {
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": labels.selector_of(owner.name)},
+        },
     }
 
 

@@ -225,6 +225,26 @@ async def test_autoscaler_is_deleted_before_replicas_are_fixed(serving: Operator
 
 
 async def test_autoscaling_scales_the_service_from_zero(serving: OperatorHarness) -> None:
+async def test_budget_comes_with_the_second_replica_and_stays(serving: OperatorHarness) -> None:
+    assert not exists(serving, DISRUPTION_BUDGETS)
+    for count in (2, 1):
+        scale(serving, count)
+        await serving.play()
+        assert exists(serving, DISRUPTION_BUDGETS)
+    serving.change("Service", autoScaler={"maxReplicas": 1})
+    await serving.play()
+    assert not exists(serving, DISRUPTION_BUDGETS)
+
+
+async def test_paused_deployment_is_resumed(serving: OperatorHarness) -> None:
+    serving.cluster.change(DEPLOYMENTS, "default", "m", {"spec": {"paused": True}})
+    await serving.play()
+    assert "paused" not in serving.cluster.at(DEPLOYMENTS, "m")["spec"]
+    before = len(serving.cluster.writes)
+    await serving.play()
+    assert serving.cluster.writes[before:] == []
+
+
     serving.change("Service", numReplicas=0)
     await serving.play()
     assert replicas(serving) == 0

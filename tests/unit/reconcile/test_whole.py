@@ -300,7 +300,10 @@ def _is_consistent(harness: OperatorHarness) -> None:
     assert deployment["template"]["spec"]["containers"][0]["image"] == status["Image"]["imageLocation"]
     fixed = harness.cluster.at(CUSTOM_RESOURCES["Service"], "m")["spec"].get("numReplicas")
     assert (AUTOSCALERS, "default", "m") in harness.cluster.objects or fixed
+    has_budget = (DISRUPTION_BUDGETS, "default", "m") in harness.cluster.objects
     if fixed:
         assert deployment["replicas"] == fixed
         assert (AUTOSCALERS, "default", "m") not in harness.cluster.objects
-    assert ((DISRUPTION_BUDGETS, "default", "m") in harness.cluster.objects) == ((fixed or 1) > 1)
+        assert has_budget == (fixed > 1)
+    else:
+        assert has_budget or deployment["replicas"] == 1
