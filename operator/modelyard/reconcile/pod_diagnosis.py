@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from modelyard.contract import build_pod
 from modelyard.kube.types import Json
+from modelyard.reconcile.timestamps import parse_timestamp
+from modelyard.resources.serving import CONTAINER
 
 # Reasons of a waiting container, set by the kubelet: pkg/kubelet/images/types.go, kuberuntime_container.go
 _IMAGE_PULL: Final = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 _CONFIGURATION: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _CRASH: Final = "CrashLoopBackOff"
 _DRIVER_EXIT: Final = 3  # exit code of the scoring runtime if the driver's import or init() fails
+_OWN_CONTAINERS: Final = {CONTAINER, build_pod.CONTAINER}  # others are added by mutating webhooks
+_MAX_RESTARTS: Final = 1  # one restart may have a transient cause
 
 
 class Diagnosis(NamedTuple):
@@ -21,40 +28,101 @@ class Diagnosis(NamedTuple):
     pod: str
     terminal: bool  # the pod does not recover without a change of the Service or the cluster
     crashed: bool = False  # the log of the previous container has the cause
+    container: str = CONTAINER
 
 
-def diagnose_pods(pods: list[Json]) -> Diagnosis | None:
-    """Return the first terminal diagnosis of the pods, else the first of any kind, else None."""
-    diagnoses = [diagnosis for pod in pods if (diagnosis := _diagnose(pod))]
+def diagnose_pods(pods: list[Json], since: dt.datetime | None = None) -> Diagnosis | None:
+    """Return the first terminal diagnosis of the pods, else the first of any kind, else None.
+
+    `since` is the creation time of the version's record, None if the pods belong to one version only. A pod
+    that is ready or is being deleted has no diagnosis. A restart before `since` belongs to an older version.
+    """
+    diagnoses = [diagnosis for pod in pods if (diagnosis := _diagnose(pod, since))]
     return max(diagnoses, key=lambda diagnosis: diagnosis.terminal, default=None)
 
 
-def _diagnose(pod: Json) -> Diagnosis | None:
-    name = pod["metadata"]["name"]
-    status = pod.get("status", {})
-    for container in status.get("containerStatuses", ()):
-        waiting = container["state"].get("waiting", {})
-        reason, detail = waiting.get("reason", ""), waiting.get("message", "")
-        if reason in _IMAGE_PULL:
-            message = f"pod {name} cannot pull {container['image']}: {detail or reason}"
-            # The kubelet retries a pull once before it backs off; the first failure may be transient.
-            return Diagnosis("ImagePullFailed", message, name, terminal=reason != "ErrImagePull")
-        if reason in _CONFIGURATION:
-            message = f"pod {name} cannot start: {detail or reason}"
-            return Diagnosis("ContainerNotStarted", message, name, terminal=True)
-        ended = container.get("lastState", {}).get("terminated") or container["state"].get("terminated")
-        if ended and (reason == _CRASH or container.get("restartCount", 0) > 1):
-            return Diagnosis("ContainerCrashed", _crash(name, ended), name, terminal=True, crashed=True)
-    for condition in status.get("conditions", ()):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            message = f"no node has room for pod {name}: {condition.get('message', '')}"
-            return Diagnosis("Unschedulable", message, name, terminal=False)
+def _diagnose(pod: Json, since: dt.datetime | None) -> Diagnosis | None:
+    metadata, status = pod["metadata"], pod.get("status", {})
+    if "deletionTimestamp" in metadata or _find_condition(status, "Ready", "True"):
+        return None
+    if status.get("phase") == "Failed":
+        return _diagnose_ended(pod, since)
+    for container in _unready_containers(status):
+        if diagnosis := _diagnose_container(pod, container, since):
+            return diagnosis
+    if condition := _find_condition(status, "PodScheduled", "False"):
+        message = f"no node has room for pod {metadata['name']}: {condition.get('message', '')}"
+        return Diagnosis("Unschedulable", message, metadata["name"], terminal=False)
     return None
 
 
-def _crash(name: str, ended: Json) -> str:
-    if ended.get("reason") == "OOMKilled":
-        return f"pod {name} ran out of memory: raise containerResourceReservation.memory"
-    if ended["exitCode"] == _DRIVER_EXIT:
-        return f"pod {name}: importing the driver or its init() failed; details has the end of the log"
-    return f"pod {name} ended with exit code {ended['exitCode']}; details has the end of its log"
+def _find_condition(status: Json, type_: str, value: str) -> Json | None:
+    """Return the pod's condition of this type if it has this value, else None."""
+    conditions = status.get("conditions", ())
+    return next((one for one in conditions if (one["type"], one["status"]) == (type_, value)), None)
+
+
+def _diagnose_ended(pod: Json, since: dt.datetime | None) -> Diagnosis | None:
+    """Return the diagnosis of a pod that was evicted, or that the kubelet rejected.
+
+    The ReplicaSet replaces such a pod. The pod itself stays until the pod garbage collector deletes it.
+    """
+    if not _is_new(pod, since):
+        return None
+    name, status = pod["metadata"]["name"], pod["status"]
+    reason = status.get("reason", "PodFailed")
+    message = f"pod {name} ended with reason {reason}: {status.get('message', '')}"
+    return Diagnosis("PodFailed", message, name, terminal=False)
+
+
+def _is_new(pod: Json, since: dt.datetime | None) -> bool:
+    return since is None or parse_timestamp(pod["metadata"]["creationTimestamp"]) >= since
+
+
+def _unready_containers(status: Json) -> Iterator[Json]:
+    """Yield the status of each init container and container that is not ready.
+
+    A pod of a Service has an init container only if a mutating webhook adds it, e.g. for a service mesh.
+    """
+    for statuses in ("initContainerStatuses", "containerStatuses"):
+        yield from (container for container in status.get(statuses, ()) if not container.get("ready"))
+
+
+def _diagnose_container(pod: Json, container: Json, since: dt.datetime | None) -> Diagnosis | None:
+    name = pod["metadata"]["name"]
+    subject = f"pod {name}"
+    if container["name"] not in _OWN_CONTAINERS:
+        subject = f"container {container['name']} of {subject}"
+    waiting = container["state"].get("waiting", {})
+    reason, detail = waiting.get("reason", ""), waiting.get("message", "")
+    if reason in _IMAGE_PULL:
+        message = f"{subject} cannot pull {container['image']}: {detail or reason}"
+        # The kubelet retries a pull once before it backs off; the first failure may be transient.
+        return Diagnosis("ImagePullFailed", message, name, terminal=reason != "ErrImagePull")
+    if reason in _CONFIGURATION:
+        message = f"{subject} cannot start: {detail or reason}"
+        return Diagnosis("ContainerNotStarted", message, name, terminal=True)
+    ended = container.get("lastState", {}).get("terminated") or container["state"].get("terminated")
+    if ended and (reason == _CRASH or _restarts_too_often(container, ended, since)):
+        # An older pod that runs again may become ready, since some of its restarts belong to older versions.
+        terminal = reason == _CRASH or _is_new(pod, since)
+        message = _describe_crash(subject, container["name"], ended)
+        return Diagnosis(
+            "ContainerCrashed", message, name, terminal, crashed=True, container=container["name"]
+        )
+    return None
+
+
+def _restarts_too_often(container: Json, ended: Json, since: dt.datetime | None) -> bool:
+    if container.get("restartCount", 0) <= _MAX_RESTARTS:
+        return False
+    finished = ended.get("finishedAt")  # null if the kubelet has lost the container
+    return since is None or (finished is not None and parse_timestamp(finished) >= since)
+
+
+def _describe_crash(subject: str, container: str, ended: Json) -> str:
+    if ended.get("reason") == "OOMKilled" and container == CONTAINER:
+        return f"{subject} ran out of memory: raise containerResourceReservation.memory"
+    if ended["exitCode"] == _DRIVER_EXIT and container == CONTAINER:
+        return f"{subject}: importing the driver or its init() failed; details has the end of the log"
+    return f"{subject} ended with exit code {ended['exitCode']}; details has the end of its log"

@@ -31,7 +31,6 @@ from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject, RolloutStatus
 from modelyard.reconcile.outcome import Condition, Outcome, failed, name_taken, waiting
 from modelyard.reconcile.pod_diagnosis import Diagnosis, diagnose_pods
-from modelyard.reconcile.references import has_same_content
 from modelyard.reconcile.revisions import Missing
 from modelyard.reconcile.rollout import RolloutAssessment, assess_rollout
 from modelyard.reconcile.timestamps import parse_timestamp
@@ -196,7 +195,9 @@ async def _rollout_outcome(
 ) -> Outcome:
     """Return the outcome of a rollout that is not complete."""
     age = (ctx.now() - parse_timestamp(revision.created)).total_seconds()
-    diagnosis = await _diagnose(ctx, obj, spec, image) if age >= _DIAGNOSIS_AFTER_SECONDS else None
+    diagnosis = None
+    if age >= _DIAGNOSIS_AFTER_SECONDS:
+        diagnosis = await _diagnose(ctx, obj, spec, revision, image)
     if diagnosis and _failed_before(obj, revision, diagnosis):
         # A restarted container passes through states that are not terminal, before it crashes again.
         diagnosis = diagnosis._replace(terminal=True)
@@ -281,13 +282,16 @@ def _conditions(spec: ServiceSpec, rollout: RolloutStatus) -> dict[str, Conditio
     return conditions
 
 
-async def _diagnose(ctx: Context, obj: CustomObject, spec: ServiceSpec, image: str) -> Diagnosis | None:
+async def _diagnose(
+    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, image: str
+) -> Diagnosis | None:
     """Diagnose the pods of the Deployment's present template."""
     selector = ",".join(f"{key}={value}" for key, value in labels.selector_of(obj.key.name).items())
     pods = await ctx.client.list_all(PODS, obj.key.namespace, labelSelector=selector)
     deployment = serving.deployment(revisions.as_owner(obj), spec, image, ctx.settings.scoring)
     template_hash = serving.template_hash(deployment)
-    return diagnose_pods([pod for pod in pods if _has_template(pod, template_hash)])
+    present = [pod for pod in pods if _has_template(pod, template_hash)]
+    return diagnose_pods(present, parse_timestamp(revision.created))
 
 
 def _has_template(pod: Json, template_hash: str) -> bool:
@@ -304,19 +308,23 @@ async def _error(
         reported = obj.status.get("error", {})
         if reported.get("message") == assessment.message and reported.get("details"):
             return ErrorResponse.model_validate(reported)
-        log = await _last_log(ctx, obj.key.namespace, diagnosis.pod)
+        log = await _last_log(ctx, obj.key.namespace, diagnosis)
         details = [ErrorDetail(code="Log", message=log)] if log else ()
     return ErrorResponse(
         code=assessment.reason, message=assessment.message, status_code=500, details=tuple(details)
     )
 
 
-async def _last_log(ctx: Context, namespace: str, pod: str) -> str:
+async def _last_log(ctx: Context, namespace: str, diagnosis: Diagnosis) -> str:
     """Return the last lines of the crashed container's log, of the present one if there is no other."""
     for previous in ("true", "false"):
         try:
             return await ctx.client.log(
-                namespace, pod, container=serving.CONTAINER, tailLines=str(_LOG_LINES), previous=previous
+                namespace,
+                diagnosis.pod,
+                container=diagnosis.container,
+                tailLines=str(_LOG_LINES),
+                previous=previous,
             )
         except KubeError:
             continue

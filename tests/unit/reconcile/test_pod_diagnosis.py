@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -82,3 +83,75 @@ def test_diagnosis_of_pods(
     diagnosis = diagnose_pods(pods)
     assert (diagnosis and diagnosis.code, diagnosis and diagnosis.terminal) == (code, terminal)
     assert words in (diagnosis.message if diagnosis else "")
+
+
+RECORDED = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
+BEFORE, AFTER = "2026-01-01T11:59:59Z", "2026-01-01T12:00:00Z"
+READY = ({"type": "Ready", "status": "True"},)
+
+
+def restarted_pod(created: str, finished: str | None, **more: Any) -> dict[str, Any]:
+    """Return a pod whose container runs after two restarts."""
+    ended = crashed_container(1)
+    ended["terminated"]["finishedAt"] = finished
+    found = pod(**{"state": {"running": {}}, "lastState": ended, "restartCount": 2} | more)
+    found["metadata"]["creationTimestamp"] = created
+    return found
+
+
+@pytest.mark.parametrize(
+    ("subject", "terminal"),
+    [
+        (restarted_pod(AFTER, AFTER), True),
+        (restarted_pod(BEFORE, AFTER), False),
+        (restarted_pod(BEFORE, BEFORE), None),
+        (restarted_pod(BEFORE, None), None),
+        (restarted_pod(BEFORE, AFTER, restartCount=1), None),
+        (restarted_pod(BEFORE, BEFORE, state=waiting_container("CrashLoopBackOff")), True),
+        (restarted_pod(AFTER, AFTER, conditions=READY), None),
+        (restarted_pod(AFTER, AFTER, ready=True), None),
+    ],
+)
+def test_restarts_before_the_record_are_no_failure(subject: dict[str, Any], terminal: bool | None) -> None:
+    diagnosis = diagnose_pods([subject], RECORDED)
+    assert (diagnosis and diagnosis.terminal) is terminal
+
+
+def test_pod_that_is_being_deleted_has_no_diagnosis() -> None:
+    deleted = pod(state=waiting_container("CrashLoopBackOff"), lastState=crashed_container(3))
+    deleted["metadata"]["deletionTimestamp"] = AFTER
+    assert diagnose_pods([deleted], RECORDED) is None
+
+
+def test_injected_container_that_fails_is_named() -> None:
+    proxy = {
+        "name": "proxy-init",
+        "image": "proxy:1",
+        "state": waiting_container("ImagePullBackOff", "denied"),
+    }
+    subject = pod(state=waiting_container("PodInitializing"))
+    subject["status"]["initContainerStatuses"] = [{"name": "done", "ready": True, "state": {}}, proxy]
+    diagnosis = diagnose_pods([subject], RECORDED)
+    assert diagnosis is not None
+    assert diagnosis.message == "container proxy-init of pod p cannot pull proxy:1: denied"
+
+
+def test_crash_of_an_injected_container_leads_to_its_log() -> None:
+    waiting = waiting_container("CrashLoopBackOff")
+    subject = pod(state={"running": {}}, ready=False)
+    subject["status"]["initContainerStatuses"] = [
+        {"name": "proxy", "state": waiting, "lastState": crashed_container(3)}
+    ]
+    diagnosis = diagnose_pods([subject], RECORDED)
+    assert diagnosis is not None
+    assert (diagnosis.container, diagnosis.crashed) == ("proxy", True)
+    assert "exit code 3" in diagnosis.message
+
+
+@pytest.mark.parametrize(("created", "code"), [(AFTER, "PodFailed"), (BEFORE, None)])
+def test_evicted_pod_is_reported_until_the_next_version(created: str, code: str | None) -> None:
+    status = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
+    subject = {"metadata": {"name": "p", "creationTimestamp": created}, "status": status}
+    diagnosis = diagnose_pods([subject], RECORDED)
+    assert (diagnosis and diagnosis.code) == code
+    assert diagnosis is None or (not diagnosis.terminal and "low on resource" in diagnosis.message)
