@@ -77,6 +77,8 @@ class RolloutStatus(NamedTuple):
     ready: int = 0
     available: int = 0
     overdue: str = ""  # message of the condition Progressing once progressDeadlineSeconds have passed
+    refused: str = ""  # message of the condition ReplicaFailure: the reason why a pod cannot be created
+    paused: bool = False
 
     @classmethod
     def read(cls, body: Json) -> Self:
@@ -90,15 +92,19 @@ class RolloutStatus(NamedTuple):
             updated=status.get("updatedReplicas", 0),
             ready=status.get("readyReplicas", 0),
             available=status.get("availableReplicas", 0),
-            overdue=_overdue(status),
+            # Other reasons of Progressing change during a rollout, and would start needless reconciles.
+            overdue=_condition_message(status, "Progressing", _DEADLINE_EXCEEDED),
+            # The Deployment controller removes the condition once its ReplicaSets can create all pods.
+            refused=_condition_message(status, "ReplicaFailure"),
+            paused=body["spec"].get("paused", False),
         )
 
 
-def _overdue(status: Json) -> str:
-    # Other reasons of the condition change during a rollout; each change would start a needless reconcile.
+def _condition_message(status: Json, type_: str, reason: str | None = None) -> str:
+    """Return the message of a Deployment's condition, an empty string without one of this type and reason."""
     for condition in status.get("conditions", ()):
-        if condition["type"] == "Progressing" and condition.get("reason") == _DEADLINE_EXCEEDED:
-            return condition.get("message") or _DEADLINE_EXCEEDED
+        if condition["type"] == type_ and reason in {None, condition.get("reason")}:
+            return condition.get("message") or condition.get("reason") or type_
     return ""
 
 

@@ -32,7 +32,7 @@ from modelyard.reconcile.objects import CustomObject, RolloutStatus
 from modelyard.reconcile.outcome import Condition, Outcome, failed, name_taken, waiting
 from modelyard.reconcile.pod_diagnosis import Diagnosis, diagnose_pods
 from modelyard.reconcile.revisions import Missing
-from modelyard.reconcile.rollout import RolloutAssessment, assess_rollout
+from modelyard.reconcile.rollout import REFUSED, RolloutAssessment, assess_rollout
 from modelyard.reconcile.timestamps import parse_timestamp
 from modelyard.resources import serving
 
@@ -67,7 +67,7 @@ async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Outcome
     if isinstance(image, Outcome):
         return image
     content = revisions.content_of(spec, obj, imageId=image.id)
-    revision = await revisions.ensure_revision(ctx, obj, content, references=[image])
+    revision = await revisions.ensure_revision(ctx, obj, content)
     location = str(image.location)
     try:
         await _write_children(ctx, obj, spec, location)
@@ -141,6 +141,7 @@ async def _write_children(ctx: Context, obj: CustomObject, spec: ServiceSpec, im
     else:
         await ensure_absent(ctx, obj, DISRUPTION_BUDGETS, name)
 
+
 def _needs_budget(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> bool:
     """Return True if the Service has, or has had, more than one replica with its present scaling.
 
@@ -153,7 +154,6 @@ def _needs_budget(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> bool:
         return False
     exists = ctx.cache.children.get(DISRUPTION_BUDGETS, obj.key.namespace, obj.key.name) is not None
     return exists or _rollout_status(ctx, obj).desired > 1
-
 
 
 async def _scale_from_zero(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> None:
@@ -247,8 +247,6 @@ def _fields(
     """Return the status fields of Services: scoring URI, replicas, and the ids that the version serves."""
     image_id = revision.data["imageId"]
     image = _find_revision(ctx, IMAGE.name, revision.key.namespace, image_id)
-    if image and not has_same_content(revision, [image_id], image):
-        image = None  # the Image was deleted and created again; the Service runs the image of the deleted one
     manifest_id = image.data["manifestId"] if image else None
     manifest = (
         _find_revision(ctx, MANIFEST.name, revision.key.namespace, manifest_id) if manifest_id else None
@@ -273,6 +271,9 @@ def _conditions(spec: ServiceSpec, rollout: RolloutStatus) -> dict[str, Conditio
     conditions: dict[str, Condition] = {"Available": (False, "NoReplica", "no replica serves")}
     if rollout.available > 0:
         conditions["Available"] = (True, "ReplicaAvailable", "at least one replica serves")
+    if rollout.refused:
+        # An autoscaled Service may be Ready with fewer replicas than its autoscaler asks for.
+        conditions["ReplicaFailure"] = (True, REFUSED, rollout.refused)
     if spec.autoscales and spec.scaling.effective_min == 0:
         conditions["ScalesToZero"] = (
             False,

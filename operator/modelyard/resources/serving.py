@@ -34,6 +34,7 @@ def deployment(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSett
         "selector": {"matchLabels": labels.selector_of(owner.name)},
         "revisionHistoryLimit": 2,
         "progressDeadlineSeconds": scoring.progress_deadline_seconds,
+        "paused": None,  # absent: `kubectl rollout pause` would hold back every later version
         # A new pod must be ready before an old one is deleted, so that no request is lost.
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
         "template": template,
@@ -109,7 +110,6 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSetti
     }
 
 
-def _environment(owner: Owner, spec: ServiceSpec, scoring: ScoringSettings) -> list[Json]:
 def _pre_stop(seconds: int) -> Json:
     """Return the hook that delays SIGTERM, empty for 0 seconds, which Kubernetes before 1.33 refuses.
 
@@ -118,6 +118,7 @@ def _pre_stop(seconds: int) -> Json:
     return {"lifecycle": {"preStop": {"sleep": {"seconds": seconds}}}} if seconds else {}
 
 
+def _environment(owner: Owner, spec: ServiceSpec, scoring: ScoringSettings) -> list[Json]:
     """Return the container's environment variables."""
     values = {
         Variable.PORT: PORT,

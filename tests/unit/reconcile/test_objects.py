@@ -40,6 +40,16 @@ def test_rollout_status_has_the_message_of_an_exceeded_deadline_only() -> None:
     assert overdue == "it is ProgressDeadlineExceeded"
 
 
+def test_rollout_status_has_the_refusal_of_pods_and_the_pause() -> None:
+    body = deployment(1)
+    assert (RolloutStatus.read(body).refused, RolloutStatus.read(body).paused) == ("", False)
+    body["status"]["conditions"].append(
+        {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}
+    )
+    body["spec"]["paused"] = True
+    assert (RolloutStatus.read(body).refused, RolloutStatus.read(body).paused) == ("exceeded quota", True)
+
+
 def test_child_without_status_takes_the_status_of_the_cached_child() -> None:
     cached = Child.read(OWNER, deployment(1, available=1), None)
     assert cached.rollout.available == 1

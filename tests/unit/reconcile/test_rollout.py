@@ -14,6 +14,7 @@ NONE = ServiceSpec(image_id="m", num_replicas=0)
 AUTOSCALED = ServiceSpec(image_id="m")
 DONE = RolloutStatus(generation=3, observed=3, desired=2, replicas=2, updated=2, ready=2, available=2)
 LATE = DONE._replace(available=1, overdue="too late")
+REFUSED = DONE._replace(available=1, refused='pods "m-1" is forbidden: exceeded quota')
 TERMINAL = Diagnosis("ImagePullFailed", "no image", "p", terminal=True)
 SLOW = Diagnosis("Unschedulable", "no room", "p", terminal=False)
 
@@ -35,6 +36,11 @@ SLOW = Diagnosis("Unschedulable", "no room", "p", terminal=False)
         (LATE, FIXED, None, (False, True, "RolloutDeadlineExceeded")),
         (LATE, FIXED, SLOW, (False, True, "Unschedulable")),
         (LATE._replace(observed=2), FIXED, None, (False, False, "RollingOut")),
+        (REFUSED, FIXED, None, (False, False, "ReplicasRefused")),
+        (REFUSED, FIXED, SLOW, (False, False, "ReplicasRefused")),
+        (REFUSED, FIXED, TERMINAL, (False, True, "ImagePullFailed")),
+        (REFUSED._replace(overdue="too late"), FIXED, None, (False, True, "ReplicasRefused")),
+        (DONE._replace(updated=1, paused=True), FIXED, None, (False, False, "RolloutPaused")),
         (RolloutStatus(), FIXED, None, (False, False, "RollingOut")),
         (RolloutStatus(), NONE, None, (False, False, "RollingOut")),
         (RolloutStatus(generation=1, observed=1), NONE, None, (True, False, "Serving")),

@@ -56,6 +56,7 @@ def sent_replicas(harness: OperatorHarness) -> list[Any]:
 def add_pod(
     harness: OperatorHarness, status: dict[str, Any], name: str = "m-1", *, present: bool = True
 ) -> None:
+    """Create a pod of the Deployment's present template, or of an older one."""
     mark = template_hash(harness.cluster.at(DEPLOYMENTS, "m"))
     annotations = {labels.TEMPLATE_HASH: mark if present else "an older one"}
     metadata = {"name": name, "labels": labels.selector_of("m"), "annotations": annotations}
@@ -224,7 +225,6 @@ async def test_autoscaler_is_deleted_before_replicas_are_fixed(serving: Operator
     assert ("patch", "deployments") not in writes[:last_delete]
 
 
-async def test_autoscaling_scales_the_service_from_zero(serving: OperatorHarness) -> None:
 async def test_budget_comes_with_the_second_replica_and_stays(serving: OperatorHarness) -> None:
     assert not exists(serving, DISRUPTION_BUDGETS)
     for count in (2, 1):
@@ -245,6 +245,7 @@ async def test_paused_deployment_is_resumed(serving: OperatorHarness) -> None:
     assert serving.cluster.writes[before:] == []
 
 
+async def test_autoscaling_scales_the_service_from_zero(serving: OperatorHarness) -> None:
     serving.change("Service", numReplicas=0)
     await serving.play()
     assert replicas(serving) == 0
@@ -367,6 +368,48 @@ async def test_failed_rollout_stays_failed_while_its_pod_restarts(harness: Opera
         await harness.play(seconds=70)
         assert harness.summary("Service") == ("m:1", "Failed", "ImagePullFailed")
     assert harness.events("ImagePullFailed") == 1
+
+
+async def test_scaling_ignores_the_restarts_of_a_ready_replica(serving: OperatorHarness) -> None:
+    ended = {"terminated": {"exitCode": 0, "finishedAt": "2025-12-31T00:00:00Z"}}
+    restarted = container({"running": {}}, lastState=ended, restartCount=2)
+    add_pod(serving, restarted | {"conditions": [{"type": "Ready", "status": "True"}]})
+    serving.serves = False
+    serving.change("Service", numReplicas=2)
+    await serving.play(seconds=10)
+    assert serving.summary("Service") == ("m:2", "Running", "RollingOut")
+    assert serving.events("ContainerCrashed") == 0
+
+
+QUOTA = {
+    "type": "ReplicaFailure",
+    "status": "True",
+    "reason": "FailedCreate",
+    "message": 'pods "m-1" is forbidden: exceeded quota: pods, requested: pods=1, limited: pods=1',
+}
+
+
+async def test_refused_pods_are_reported_at_once(harness: OperatorHarness) -> None:
+    harness.serves = False
+    harness.apply(*sample_objects())
+    await harness.play(seconds=2)
+    harness.cluster.change(DEPLOYMENTS, "default", "m", {"status": {"conditions": [QUOTA]}}, "status")
+    await harness.settle()
+    assert harness.summary("Service") == ("m:1", "Running", "ReplicasRefused")
+    assert QUOTA["message"] in harness.condition("Service", "Ready")["message"]
+    assert harness.condition("Service", "Stalled")["status"] == "False"
+    harness.serves = True
+    await harness.play()
+    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
+
+
+async def test_service_that_serves_reports_refused_pods(serving: OperatorHarness) -> None:
+    serving.cluster.change(DEPLOYMENTS, "default", "m", {"status": {"conditions": [QUOTA]}}, "status")
+    await serving.settle()
+    assert serving.summary("Service") == ("m:1", "Succeeded", "Serving")
+    assert serving.condition("Service", "ReplicaFailure")["message"] == QUOTA["message"]
+    await serving.play()
+    assert all(one["type"] != "ReplicaFailure" for one in serving.status("Service")["conditions"])
 
 
 async def test_rollout_fails_at_its_deadline(harness: OperatorHarness) -> None:
