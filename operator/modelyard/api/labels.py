@@ -36,6 +36,7 @@ IMAGE_RELEASED: Final = (
     f"{GROUP}/image-given-up"  # its image was released; a Service that needs it gets it built again
 )
 BUILD_LOG: Final = f"{GROUP}/build-log"
+REFERENCED: Final = f"{GROUP}/referenced-content"  # hashes of the content that the version's ids refer to
 ABOUT: Final = f"{GROUP}/about"  # description and tags of the version, as JSON
 
 # On a build Job:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import orjson
 
@@ -13,6 +14,14 @@ from modelyard.api.names import GROUP, REGISTRATION
 from modelyard.api.owners import owner_of
 from modelyard.api.status import State
 from modelyard.kube.types import Json, Key
+
+
+def content_hash(data: Any) -> str:
+    """Return the hash of JSON content as 32 hexadecimal digits.
+
+    ControllerRevisions store it, so every release must compute the same hash.
+    """
+    return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 
 @dataclass(slots=True)
@@ -98,6 +107,14 @@ class Revision:
     def location(self) -> str | None:
         """Return the reference, pinned by digest, of the image that this version built."""
         return self.annotations.get(labels.IMAGE_LOCATION)
+
+    @property
+    def referenced(self) -> str | None:
+        """Return the hashes of the content that this version's references had, None if not recorded.
+
+        Releases up to 0.2.0 did not record them.
+        """
+        return self.annotations.get(labels.REFERENCED)
 
     @property
     def has_build_log(self) -> bool:

@@ -22,6 +22,7 @@ from modelyard.reconcile.builds.request import NotOfferedError, base_image, buil
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import BuildJob, CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, waiting
+from modelyard.reconcile.references import has_same_content
 from modelyard.reconcile.revisions import Missing
 from modelyard.reconcile.timestamps import parse_timestamp
 
@@ -43,7 +44,7 @@ async def _phases(ctx: Context, obj: CustomObject) -> Outcome:
     if isinstance(manifest, Missing):
         return waiting("ManifestNotFound", manifest.message, ctx.cache.revisions.newest(obj.key))
     content = revisions.content_of(spec, obj, manifestId=manifest.id)
-    revision = await revisions.ensure_revision(ctx, obj, content)
+    revision = await revisions.ensure_revision(ctx, obj, content, references=[manifest])
     finished = _finished_outcome(ctx, revision)
     missing = image_retention.missing_image(ctx, obj) if finished else None
     await _cancel(ctx, obj.key, keep=missing or revision)
@@ -65,7 +66,7 @@ def _finished_outcome(ctx: Context, revision: Revision) -> Outcome | None:
 async def _rebuild(ctx: Context, obj: CustomObject, missing: Revision, finished: Outcome) -> Outcome:
     """Build the released image of an older version again; the status stays that of the newest version."""
     manifest = revisions.resolve(ctx, MANIFEST, obj.key.namespace, missing.data["manifestId"])
-    if isinstance(manifest, Missing):
+    if isinstance(manifest, Missing) or not has_same_content(missing, [manifest.id], manifest):
         return finished
     outcome = _finished_outcome(ctx, missing) or await _build(ctx, obj, missing, manifest)
     waits = [seconds for seconds in (finished.requeue_after, outcome.requeue_after) if seconds is not None]
@@ -108,12 +109,9 @@ async def _delete_job(ctx: Context, job: BuildJob) -> None:
 async def _build(ctx: Context, obj: CustomObject, revision: Revision, manifest: Revision) -> Outcome:
     if (refusal := _not_offered(ctx, manifest)) is not None:
         return await _record_failure(ctx, revision, refusal, attempt=1)
-    models: dict[str, Revision] = {}
-    for id_ in manifest.data["modelIds"]:
-        model = revisions.resolve(ctx, MODEL, obj.key.namespace, id_)
-        if isinstance(model, Missing):
-            return waiting("ModelNotFound", model.message, revision, requeue_after=_RECHECK_SECONDS)
-        models[id_] = model
+    models = _models(ctx, obj, manifest)
+    if isinstance(models, lifecycle.Waiting):
+        return waiting(models.reason, models.message, revision, requeue_after=_RECHECK_SECONDS)
     attempt = _attempts(revision) + 1
     state = await lifecycle.advance(
         ctx, obj, revision, manifest.data, {id_: model.data for id_, model in models.items()}, attempt
@@ -134,6 +132,25 @@ async def _build(ctx: Context, obj: CustomObject, revision: Revision, manifest: 
     annotations = {labels.IMAGE_LOCATION: state.location, labels.IMAGE_RELEASED: None}
     await _end_build(ctx, revision, State.SUCCEEDED, annotations)
     return _succeeded(revision)
+
+
+def _models(ctx: Context, obj: CustomObject, manifest: Revision) -> dict[str, Revision] | lifecycle.Waiting:
+    """Return the versions of the Models of a Manifest by id."""
+    models: dict[str, Revision] = {}
+    ids = manifest.data["modelIds"]
+    for id_ in ids:
+        model = revisions.resolve(ctx, MODEL, obj.key.namespace, id_)
+        if isinstance(model, Missing):
+            return lifecycle.Waiting("ModelNotFound", model.message)
+        if not has_same_content(manifest, ids, model):
+            # A Manifest that follows the Model by name gets a new version next, and this Image with it.
+            message = (
+                f"Model {id_} was deleted and created again with other content than Manifest {manifest.id}"
+                " refers to: refer to a newer version of the Manifest"
+            )
+            return lifecycle.Waiting("ModelReplaced", message)
+        models[id_] = model
+    return models
 
 
 def _not_offered(ctx: Context, manifest: Revision) -> Failure | None:

@@ -15,19 +15,19 @@ from modelyard.reconcile.revisions import Missing
 async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
     """Resolve the Models of a Manifest and record its version."""
     spec = ManifestSpec.model_validate(obj.spec)
-    model_ids, missing = [], []
+    models, missing = [], []
     for reference in spec.model_ids:
         model = revisions.resolve(ctx, MODEL, obj.key.namespace, reference)
         if isinstance(model, Missing):
             missing.append(model.message)
         else:
-            model_ids.append(model.id)
+            models.append(model)
     if missing:
         newest = ctx.cache.revisions.newest(obj.key)
         fields = _fields(newest.data) if newest else {}
         return waiting("ModelNotFound", "; ".join(missing), newest, fields=fields)
-    content = revisions.content_of(spec, obj, modelIds=model_ids)
-    revision = await revisions.ensure_revision(ctx, obj, content, complete=True)
+    content = revisions.content_of(spec, obj, modelIds=[model.id for model in models])
+    revision = await revisions.ensure_revision(ctx, obj, content, references=models, complete=True)
     return Outcome(
         State.SUCCEEDED, "Created", f"{revision.id} is created", revision, fields=_fields(revision.data)
     )

@@ -9,19 +9,36 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
+from modelyard.api.revision import Revision
 from modelyard.api.status import State
 from modelyard.reconcile.cache import Cache
+from modelyard.reconcile.cache.objects import ids_in_status
+from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome
+from modelyard.reconcile.references import has_same_content
 
 _RECHECK_SECONDS: Final = 1.0
 
 
 def gate_readiness(cache: Cache, outcome: Outcome) -> Outcome:
-    """Return the outcome, not ready while a ready dependent still names an older version in its status."""
-    if outcome.revision is None or outcome.state is not State.SUCCEEDED:
+    """Return the outcome, not ready while a ready dependent still runs on other content.
+
+    Its status names an older version, or its newest version was recorded when the id had other content.
+    """
+    revision = outcome.revision
+    if revision is None or outcome.state is not State.SUCCEEDED:
         return outcome
-    lagging = cache.objects.lagging_dependents(outcome.revision)
-    if not lagging:
+    followers = cache.objects.ready_followers(revision)
+    lagging = next((obj.key for obj in followers if _lags(cache, obj, revision)), None)
+    if lagging is None:
         return outcome
-    message = f"{outcome.message}; {lagging[0].kind} {lagging[0].name} has yet to follow"
+    message = f"{outcome.message}; {lagging.kind} {lagging.name} has yet to follow"
     return dataclasses.replace(outcome, message=message, ready=False, requeue_after=_RECHECK_SECONDS)
+
+
+def _lags(cache: Cache, follower: CustomObject, revision: Revision) -> bool:
+    ids = ids_in_status(follower)
+    if revision.id not in ids:
+        return True
+    newest = cache.revisions.newest(follower.key)
+    return newest is not None and not has_same_content(newest, ids, revision)

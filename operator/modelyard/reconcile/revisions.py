@@ -7,7 +7,7 @@ ends. For a Service it is written when the next version supersedes it, so a new 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -25,6 +25,7 @@ from modelyard.kube.types import REVISIONS, Json, Key
 from modelyard.reconcile.children import check_owner
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
+from modelyard.reconcile.references import hash_of_referenced, is_same_content
 from modelyard.reconcile.timestamps import format_timestamp
 from modelyard.resources.revision import controller_revision
 
@@ -52,10 +53,17 @@ def content_of(spec: ApiType, obj: CustomObject, **resolved: Any) -> Json:
 
 
 async def ensure_revision(
-    ctx: Context, obj: CustomObject, content: Json, *, complete: bool = False
+    ctx: Context,
+    obj: CustomObject,
+    content: Json,
+    *,
+    references: Iterable[Revision] = (),
+    complete: bool = False,
 ) -> Revision:
     """Return the newest version if it has this content, otherwise create the next version.
 
+    `references` are the versions that the ids in the content stand for. A version whose ids stood for other
+    content counts as a version of other content.
     With `complete`, the operation succeeds as soon as the version is recorded.
 
     Raises NameTaken if an object of another owner has the name of the ControllerRevision. Raises Conflict if
@@ -63,16 +71,17 @@ async def ensure_revision(
     content. Raises Conflict, too, if the object has changed since it was cached.
     """
     newest = ctx.cache.revisions.newest(obj.key)
-    if newest and newest.data == content:
-        if newest.annotations.get(labels.ABOUT) != _about(obj).get(labels.ABOUT):
-            await annotate(ctx, newest, {labels.ABOUT: None, **_about(obj)})
+    annotations = _about(obj)
+    if referenced := hash_of_referenced(references):
+        annotations[labels.REFERENCED] = referenced
+    if newest and newest.data == content and is_same_content(newest.referenced, referenced):
+        await _update_annotations(ctx, newest, annotations)
         return newest
     if newest and newest.resource_version > obj.resource_version:
         await _require_current(ctx, obj)
     if newest and newest.state is None:
         await close_operation(ctx, obj, newest)
     version = newest.version + 1 if newest else 1
-    annotations = _about(obj)
     if complete:
         annotations |= {labels.STATE: State.SUCCEEDED, labels.ENDED: format_timestamp(ctx.now())}
     body = controller_revision(as_owner(obj), version, content, annotations)
@@ -86,9 +95,29 @@ async def ensure_revision(
     for dependent in ctx.cache.objects.dependents(obj.key):
         ctx.queue.add(dependent)
     revision = ctx.cache.revisions.get(obj.key, version)
-    if revision is None or revision.data != content:
+    if revision is None or revision.data != content or not is_same_content(revision.referenced, referenced):
         raise Conflict(f"version {version} of {obj.key} was recorded with other content")
     return revision
+
+
+async def _update_annotations(ctx: Context, newest: Revision, annotations: dict[str, str]) -> None:
+    """Write the description, the tags and the hashes of references to the newest version, if they differ.
+
+    Hashes differ without another content if a release up to 0.2.0 recorded the version, or a version that it
+    refers to. The dependents then record the hashes, too.
+    """
+    fields = (labels.ABOUT, labels.REFERENCED)
+    changed = {
+        field: annotations.get(field)
+        for field in fields
+        if newest.annotations.get(field) != annotations.get(field)
+    }
+    if not changed:
+        return
+    await annotate(ctx, newest, changed)
+    if labels.REFERENCED in changed:
+        for dependent in ctx.cache.objects.dependents(newest.key):
+            ctx.queue.add(dependent)
 
 
 async def _require_current(ctx: Context, obj: CustomObject) -> None:

@@ -31,6 +31,7 @@ from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject, RolloutStatus
 from modelyard.reconcile.outcome import Condition, Outcome, failed, name_taken, waiting
 from modelyard.reconcile.pod_diagnosis import Diagnosis, diagnose_pods
+from modelyard.reconcile.references import has_same_content
 from modelyard.reconcile.revisions import Missing
 from modelyard.reconcile.rollout import REFUSED, RolloutAssessment, assess_rollout
 from modelyard.reconcile.timestamps import parse_timestamp
@@ -67,7 +68,7 @@ async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Outcome
     if isinstance(image, Outcome):
         return image
     content = revisions.content_of(spec, obj, imageId=image.id)
-    revision = await revisions.ensure_revision(ctx, obj, content)
+    revision = await revisions.ensure_revision(ctx, obj, content, references=[image])
     location = str(image.location)
     try:
         await _write_children(ctx, obj, spec, location)
@@ -247,6 +248,8 @@ def _fields(
     """Return the status fields of Services: scoring URI, replicas, and the ids that the version serves."""
     image_id = revision.data["imageId"]
     image = _find_revision(ctx, IMAGE.name, revision.key.namespace, image_id)
+    if image and not has_same_content(revision, [image_id], image):
+        image = None  # the Image was deleted and created again; the Service runs the image of the deleted one
     manifest_id = image.data["manifestId"] if image else None
     manifest = (
         _find_revision(ctx, MANIFEST.name, revision.key.namespace, manifest_id) if manifest_id else None

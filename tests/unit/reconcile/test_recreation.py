@@ -8,12 +8,15 @@ from tests.unit.operator_harness import (
     OperatorHarness,
     image,
     manifest,
+    model,
     sample_objects,
 )
 
+from modelyard.api import labels
 from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.contract.build_request import BuildRequest
 from modelyard.kube.errors import Unavailable
-from modelyard.kube.types import JOBS
+from modelyard.kube.types import DEPLOYMENTS, JOBS, REVISIONS
 
 
 def remove(harness: OperatorHarness, kind: str) -> None:
@@ -74,3 +77,170 @@ async def test_running_job_of_a_deleted_image_is_cancelled_while_the_new_one_wai
     await harness.play(alone=True)
     assert harness.summary("Image")[1:] == ("NotStarted", "ManifestNotFound")
     assert job_names(harness) == []
+
+
+def served_image(harness: OperatorHarness) -> str:
+    containers = harness.cluster.at(DEPLOYMENTS, "m")["spec"]["template"]["spec"]["containers"]
+    return str(containers[0]["image"])
+
+
+def newest_request(harness: OperatorHarness) -> BuildRequest:
+    newest = max(harness.cluster.all(JOBS), key=lambda job: int(job["metadata"]["resourceVersion"]))
+    return harness.request(newest["metadata"]["name"])
+
+
+def ids(harness: OperatorHarness) -> list[str]:
+    return [harness.status(kind)["id"] for kind in ("Model", "Manifest", "Image", "Service")]
+
+
+def is_everything_ready(harness: OperatorHarness) -> bool:
+    kinds = ("Model", "Manifest", "Image", "Service")
+    return all(harness.condition(kind, "Ready")["status"] == "True" for kind in kinds)
+
+
+async def test_recreated_model_with_other_content_is_served(serving: OperatorHarness) -> None:
+    before = served_image(serving)
+    remove(serving, "Model")
+    await serving.play()
+    serving.apply(model(url="https://h/other"))
+    await serving.play()
+    assert ids(serving) == ["m:1", "m:2", "m:2", "m:2"]
+    assert newest_request(serving).models[0].source.url == "https://h/other"
+    assert served_image(serving) == serving.status("Image")["imageLocation"] != before
+    assert is_everything_ready(serving)
+
+
+async def test_recreated_manifest_with_another_driver_is_served(serving: OperatorHarness) -> None:
+    before = served_image(serving)
+    remove(serving, "Manifest")
+    serving.apply(manifest(assets=[{"id": "driver", "content": "def run(body): return 'other'"}]))
+    await serving.play()
+    assert ids(serving) == ["m:1", "m:1", "m:2", "m:2"]
+    assert served_image(serving) == serving.status("Image")["imageLocation"] != before
+
+
+async def test_recreated_image_of_another_manifest_makes_a_version_of_the_service(
+    serving: OperatorHarness,
+) -> None:
+    before = served_image(serving)
+    recreate_image_of_other_manifest(serving)
+    await serving.play()
+    assert ids(serving) == ["m:1", "m:1", "m:1", "m:2"]
+    assert served_image(serving) == serving.status("Image")["imageLocation"] != before
+
+
+async def test_models_and_manifest_recreated_while_the_operator_is_away_are_served(
+    serving: OperatorHarness,
+) -> None:
+    """The Manifest's own content is equal; only its Model differs."""
+    before = served_image(serving)
+    await serving.stop()
+    remove(serving, "Model")
+    remove(serving, "Manifest")
+    serving.apply(model(url="https://h/other"), manifest())
+    await serving.start()
+    await serving.play()
+    assert ids(serving) == ["m:1", "m:1", "m:2", "m:2"]
+    assert newest_request(serving).models[0].source.url == "https://h/other"
+    assert served_image(serving) == serving.status("Image")["imageLocation"] != before
+
+
+@pytest.mark.parametrize("kinds", [["Model"], ["Manifest"], ["Image"], ["Model", "Manifest", "Image"]])
+async def test_recreated_objects_of_equal_content_change_nothing(
+    serving: OperatorHarness, kinds: list[str]
+) -> None:
+    before = served_image(serving)
+    for kind in kinds:
+        remove(serving, kind)
+    await serving.play()
+    serving.apply(*(body for body in sample_objects() if body["kind"] in kinds))
+    await serving.play()
+    assert ids(serving) == ["m:1"] * 4
+    assert serving.builds == 1
+    assert served_image(serving) == before
+    assert is_everything_ready(serving)
+
+
+async def test_pinned_version_of_other_content_is_served(serving: OperatorHarness) -> None:
+    serving.change("Model", url="https://h/2")
+    serving.change("Manifest", modelIds=["m:2"])
+    await serving.play()
+    before = served_image(serving)
+    remove(serving, "Model")
+    serving.apply(model(url="https://h/other-1"))
+    await serving.play()
+    assert serving.summary("Manifest")[1:] == ("NotStarted", "ModelNotFound")
+    serving.change("Model", url="https://h/other-2")
+    await serving.play()
+    assert serving.status("Manifest")["modelIds"] == ["m:2"]
+    assert newest_request(serving).models[0].source.url == "https://h/other-2"
+    assert served_image(serving) == serving.status("Image")["imageLocation"] != before
+    assert is_everything_ready(serving)
+
+
+async def test_image_is_never_built_of_a_manifest_version_whose_model_was_replaced(
+    harness: OperatorHarness,
+) -> None:
+    harness.apply(model(), manifest())
+    await harness.play()
+    remove(harness, "Model")
+    harness.apply(model(url="https://h/other"))
+    await harness.play()
+    assert harness.status("Manifest")["id"] == "m:2"
+    harness.apply(image(manifestId="m:1"))
+    await harness.play()
+    assert harness.summary("Image") == ("m:1", "NotStarted", "ModelReplaced")
+    assert harness.builds == 0
+    assert "Model m:1" in harness.condition("Image", "Ready")["message"]
+
+
+async def test_recreated_object_is_not_ready_before_its_dependents_follow(serving: OperatorHarness) -> None:
+    """GitOps tools wait for the Model only, for example with `dependsOn`."""
+    remove(serving, "Model")
+    serving.apply(model(url="https://h/other"))
+    seen: list[tuple[str, str]] = []
+
+    def look(_: int, call: Call) -> None:
+        status = serving.status("Model")
+        if status.get("observedGeneration") == 1 and serving.condition("Model", "Ready")["status"] == "True":
+            seen.append((serving.status("Manifest")["id"], serving.condition("Manifest", "Ready")["status"]))
+
+    serving.cluster.fault = look
+    await serving.play()
+    assert seen
+    assert ("m:1", "True") not in seen
+
+
+@pytest.fixture
+async def upgraded(serving: OperatorHarness) -> OperatorHarness:
+    """An operator over objects of a release that recorded no hashes of references."""
+    await serving.stop()
+    for body in serving.cluster.all(REVISIONS):
+        patch = {"metadata": {"annotations": {labels.REFERENCED: None}}}
+        serving.cluster.change(REVISIONS, "default", body["metadata"]["name"], patch)
+    await serving.start()
+    await serving.play()
+    return serving
+
+
+async def test_upgrade_records_hashes_and_creates_no_version(upgraded: OperatorHarness) -> None:
+    assert ids(upgraded) == ["m:1"] * 4
+    assert upgraded.builds == 1
+    for kind in ("Manifest", "Image", "Service"):
+        assert upgraded.revision_annotations(kind, 1)["referenced-content"]
+    before = len(upgraded.cluster.writes)
+    await upgraded.stop()
+    await upgraded.start()
+    await upgraded.play()
+    assert upgraded.cluster.writes[before:] == []
+
+
+async def test_recreation_after_an_upgrade_is_served(upgraded: OperatorHarness) -> None:
+    before = served_image(upgraded)
+    await upgraded.stop()
+    remove(upgraded, "Model")
+    remove(upgraded, "Manifest")
+    upgraded.apply(model(url="https://h/other"), manifest())
+    await upgraded.start()
+    await upgraded.play()
+    assert served_image(upgraded) == upgraded.status("Image")["imageLocation"] != before

@@ -79,10 +79,10 @@ class ObjectCache:
         """Return the keys of the objects that refer to an object by name."""
         return set(self._dependents.get(key, ()))
 
-    def lagging_dependents(self, revision: Revision) -> list[Key]:
-        """Return the ready objects that follow the newest revision, but whose status names an older one."""
-        dependents = (self._objects[key] for key in self.dependents(revision.key))
-        return sorted(obj.key for obj in dependents if _lags(obj, revision))
+    def ready_followers(self, revision: Revision) -> list[CustomObject]:
+        """Return the ready objects that follow the newest revision, or refer to it by its id, by key."""
+        dependents = (self._objects[key] for key in sorted(self.dependents(revision.key)))
+        return [obj for obj in dependents if _is_ready_follower(obj, revision)]
 
     def _calls_for_reconcile(self, cached: CustomObject, obj: CustomObject) -> bool:
         if cached.uid != obj.uid or cached.generation != obj.generation:
@@ -112,11 +112,18 @@ def _references(obj: CustomObject) -> set[Key]:
     return {Key(kind, obj.key.namespace, name) for name in names}
 
 
-def _lags(obj: CustomObject, revision: Revision) -> bool:
+def ids_in_status(obj: CustomObject) -> list[str]:
+    """Return the ids of the versions that an object's status refers to."""
     _, field = _REFERENCES[obj.key.kind]
-    if revision.key.name not in _as_list(obj.spec.get(field)):
-        return False  # the reference names a fixed version (`name:version`)
-    return obj.ready and not obj.deleting and revision.id not in _as_list(obj.status.get(field))
+    return _as_list(obj.status.get(field))
+
+
+def _is_ready_follower(obj: CustomObject, revision: Revision) -> bool:
+    _, field = _REFERENCES[obj.key.kind]
+    references = _as_list(obj.spec.get(field))
+    # A reference to another fixed version (`name:version`) does not follow.
+    is_follower = revision.key.name in references or revision.id in references
+    return is_follower and obj.ready and not obj.deleting
 
 
 def _as_list(value: str | list[str] | None) -> list[str]:
