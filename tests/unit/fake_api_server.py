@@ -1,7 +1,8 @@
 """An API server in memory behind the methods of modelyard.kube.interface.KubeClient, and a registry.
 
 It behaves like the real one where an operator depends on it: resourceVersions, generations, uids, the status
-subresource, merge patches, defaults and owner references. Watches lag behind. Calls fail or never return.
+subresource, merge patches, defaults and owner references. The bytes of `data` of a ControllerRevision are
+immutable. Watches lag behind. Calls fail or never return.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import contextlib
 import copy
 import datetime as dt
+import json
 import random
 import uuid
 from collections import Counter
@@ -19,17 +21,21 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from modelyard.api.crd import UNOBSERVED_STATUS
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.coded_error import CodedError
+from modelyard.kube.canonical import canonical_json
 from modelyard.kube.client import METADATA_LIST, METADATA_ONLY
-from modelyard.kube.errors import AlreadyExists, Conflict, Gone, NotFound, Rejected
+from modelyard.kube.errors import AlreadyExists, Conflict, Gone, Immutable, NotFound, Rejected
+from modelyard.kube.transport import Encoder
 from modelyard.kube.types import DEPLOYMENTS, EVENTS, PODS, REVISIONS, SECRETS, ApiResource, Json
 
 Key = tuple[ApiResource, str, str]  # with namespace and name
 
 _MAX_SECRET_BYTES: Final = 1024 * 1024
-WRITES: Final = {"create", "patch", "delete"}
+WRITES: Final = {"create", "patch", "update", "delete"}
 _UNITS: Final = {"cpu": {"0.5": "500m", "2000m": "2"}, "memory": {"1024Mi": "1Gi"}}
 
 
@@ -80,6 +86,7 @@ class FakeApiServer:
     version: int = 100
     oldest_version: int = 0
     _watchers: list[_Watcher] = field(default_factory=list)
+    _data: dict[str, bytes] = field(default_factory=dict)  # uid of a ControllerRevision → its data as sent
 
     # calls of the operator
 
@@ -124,6 +131,18 @@ class FakeApiServer:
     ) -> Json:
         async with self._called("patch", resource, name, subresource or ""):
             return _shown(self.change(resource, namespace, name, patch, subresource), metadata_only=True)
+
+    async def update(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        name: str,
+        body: Json,
+        *,
+        encode: Encoder = canonical_json,
+    ) -> Json:
+        async with self._called("update", resource, name):
+            return _shown(self.replace(resource, namespace, name, body, encode), metadata_only=True)
 
     async def delete(self, resource: ApiResource, namespace: str, name: str, uid: str | None = None) -> None:
         async with self._called("delete", resource, name):
@@ -206,8 +225,10 @@ class FakeApiServer:
         gone = {key: None for key in known["spec"] if key not in body["spec"]}
         return self.change(resource, namespace, name, {**body, "spec": body["spec"] | gone})
 
-    def put(self, resource: ApiResource, namespace: str, body: Json) -> Json:
-        """Create an object."""
+    def put(
+        self, resource: ApiResource, namespace: str, body: Json, encode: Encoder = canonical_json
+    ) -> Json:
+        """Create an object; `encode` makes the bytes of the request."""
         key = self._key(resource, namespace, body["metadata"]["name"])
         if key in self.objects:
             raise AlreadyExists(f"{resource.plural} {key[2]!r} already exists", reason="AlreadyExists")
@@ -223,6 +244,9 @@ class FakeApiServer:
             "creationTimestamp": self.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         self.objects[key] = body
+        if resource == REVISIONS:
+            self._data[body["metadata"]["uid"]] = encode(body["data"])
+            body["data"] = orjson.loads(encode(body["data"]))  # in the order of the keys as sent
         self._commit(resource, "ADDED", body)
         if self.collects:
             self._collect()
@@ -241,13 +265,39 @@ class FakeApiServer:
         elif resource in CUSTOM_RESOURCES.values():
             patch = {part: value for part, value in patch.items() if part != "status"}
         after = _defaulted(resource, merge_patch(body, patch))
-        if after == body:
-            return body
-        if after.get("spec") != body.get("spec"):
-            after["metadata"]["generation"] += 1
-        self.objects[self._key(resource, namespace, name)] = after
-        self._commit(resource, "MODIFIED", after)
-        return after
+        if resource == REVISIONS:
+            data = self._data[body["metadata"]["uid"]]
+            self._check_data(body, go_json(after["data"]) if "data" in patch else html_escaped(data))
+        return self._store(resource, body, after)
+
+    def replace(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        name: str,
+        body: Json,
+        encode: Encoder = canonical_json,
+    ) -> Json:
+        """Replace an object; `encode` makes the bytes of the request."""
+        before = self._at(resource, namespace, name)
+        if body["metadata"].get("resourceVersion") not in {None, before["metadata"]["resourceVersion"]}:
+            raise Conflict("the object has been modified", status=409, reason="Conflict")
+        if resource == REVISIONS:
+            self._check_data(before, encode(body["data"]))
+        return self._store(resource, before, _defaulted(resource, copy.deepcopy(body)))
+
+    def write_legacy_data(self, body: Json) -> None:
+        """Let a ControllerRevision have been created by release 0.2.0: unsorted keys, no escapes."""
+        key = self._key(REVISIONS, body["metadata"]["namespace"], body["metadata"]["name"])
+        self.objects[key] = body
+        self._data[body["metadata"]["uid"]] = orjson.dumps(body["data"])
+
+    def orphan(self, resource: ApiResource, namespace: str, name: str) -> None:
+        """Remove the owner references of an object as the garbage collector does: by a strategic patch."""
+        body = self._at(resource, namespace, name)
+        if resource == REVISIONS:
+            self._check_data(body, go_json(body["data"]))
+        self._store(resource, body, merge_patch(body, {"metadata": {"ownerReferences": None}}))
 
     def remove(self, resource: ApiResource, namespace: str, name: str, *, reported: bool = True) -> None:
         """Delete an object and its dependents; unless `reported`, its own watch misses the deletion."""
@@ -304,6 +354,23 @@ class FakeApiServer:
         except KeyError:
             raise NotFound(f"{resource.plural} {name!r} not found", status=404, reason="NotFound") from None
 
+    def _check_data(self, body: Json, data: bytes) -> None:
+        """Raise Immutable if the data of a ControllerRevision would have other bytes than at its creation."""
+        if data != self._data[body["metadata"]["uid"]]:
+            name = body["metadata"]["name"]
+            message = f'ControllerRevision.apps "{name}" is invalid: data: Invalid value: field is immutable'
+            raise Immutable(message, status=422, reason="Invalid")
+
+    def _store(self, resource: ApiResource, before: Json, after: Json) -> Json:
+        if after == before:
+            return before
+        if after.get("spec") != before.get("spec"):
+            after["metadata"]["generation"] += 1
+        metadata = after["metadata"]
+        self.objects[self._key(resource, metadata["namespace"], metadata["name"])] = after
+        self._commit(resource, "MODIFIED", after)
+        return after
+
     def _commit(self, resource: ApiResource, type_: str, body: Json) -> None:
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
@@ -331,6 +398,19 @@ class FakeDigestLookup:
         if self.error:
             raise self.error
         return self.images.get(reference)
+
+
+def html_escaped(encoded: bytes) -> bytes:
+    """Return JSON as Go's encoder copies it: the characters that HTML interprets become escapes."""
+    text = encoded.decode()
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode()
+
+
+def go_json(value: Any) -> bytes:
+    """Return a JSON value as Go's encoder writes it after it was decoded: with sorted keys."""
+    return html_escaped(json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode())
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

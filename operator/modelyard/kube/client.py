@@ -16,9 +16,10 @@ from typing import Any, Final, NamedTuple, Self
 import orjson
 
 from modelyard.backoff import Backoff
+from modelyard.kube.canonical import canonical_json
 from modelyard.kube.errors import Forbidden, Gone, KubeError, NotFound, Unavailable, from_status
 from modelyard.kube.startup import StartupCheck
-from modelyard.kube.transport import JSON, Request, Response, Transport, TransportError
+from modelyard.kube.transport import JSON, Encoder, Request, Response, Transport, TransportError
 from modelyard.kube.types import PODS, ApiResource, Json
 from modelyard.metrics import API_WRITES
 
@@ -193,6 +194,23 @@ class Client:
         API_WRITES.labels("patch", resource.qualified).inc()
         path = resource.path(namespace, name, subresource)
         return await self._json(Request("PATCH", path, body=patch, content_type=MERGE_PATCH, accept=accept))
+
+    async def update(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        name: str,
+        body: Json,
+        *,
+        encode: Encoder = canonical_json,
+    ) -> Json:
+        """Replace an object and return its metadata; `encode` makes the bytes of the body.
+
+        Raises Conflict if the resourceVersion of the body is not the current one.
+        """
+        API_WRITES.labels("update", resource.qualified).inc()
+        request = Request("PUT", resource.path(namespace, name), body=body, accept=METADATA_ONLY)
+        return await self._json(request._replace(encode=encode))
 
     async def delete(
         self,

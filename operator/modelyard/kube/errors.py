@@ -5,6 +5,7 @@ KubeError
 ├── AlreadyExists   409 on a create
 ├── Conflict        409 on an update
 ├── Rejected        400, 401, 403, 405, 413, 422: the same request will be rejected again
+│   ├── Immutable   422 for a field that cannot change
 │   ├── Forbidden   401, and 403 of RBAC: may pass soon after the start of the API server
 │   └── NamespaceTerminating  403: the namespace and everything in it is being deleted
 ├── Gone            410: the resourceVersion or the continue token has expired
@@ -19,6 +20,7 @@ from typing import Any, Final
 _TERMINATING: Final = (
     "NamespaceTerminating"  # cause of a Status: k8s.io/api/core/v1, NamespaceTerminatingCause
 )
+_IMMUTABLE: Final = "field is immutable"  # k8s.io/apimachinery/pkg/api/validation, FieldImmutableErrorMsg
 _RBAC: Final = re.compile(r'is forbidden: User ".*" cannot ')
 
 
@@ -61,6 +63,10 @@ class Rejected(KubeError):
     """The request is not valid or not allowed."""
 
 
+class Immutable(Rejected):
+    """The request changes a field that cannot change after the creation of the object."""
+
+
 class Forbidden(Rejected):
     """RBAC denies the request. A starting API server denies all requests until it has read the rules."""
 
@@ -92,6 +98,8 @@ def from_status(status: int, body: dict[str, Any], retry_after: float | None) ->
         error_class = Unavailable
     elif status == 403 and _TERMINATING in _causes(body):
         error_class = NamespaceTerminating
+    elif status == 422 and _IMMUTABLE in message:
+        error_class = Immutable
     elif status == 401 or (status == 403 and _RBAC.search(message)):
         error_class = Forbidden
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Protocol
 
+from modelyard.kube.transport import Encoder
 from modelyard.kube.types import ApiResource, Json
 
 
@@ -35,6 +36,11 @@ class KubeClient(Protocol):
         self, resource: ApiResource, namespace: str, name: str, patch: Json, subresource: str | None = None
     ) -> Json:
         """Apply a JSON merge patch to an object or a subresource and return the object's metadata."""
+
+    async def update(
+        self, resource: ApiResource, namespace: str, name: str, body: Json, *, encode: Encoder = ...
+    ) -> Json:
+        """Replace an object and return its metadata. Raises Conflict if it has changed since it was read."""
 
     async def delete(self, resource: ApiResource, namespace: str, name: str, uid: str | None = None) -> None:
         """Delete an object and, in the background, its dependents. Does nothing if there is none."""

@@ -66,3 +66,16 @@ def replacement(old: Json, new: Json) -> Json:
         elif key not in old or current != value:
             patch[key] = value
     return patch
+
+
+def apply_merge_patch(target: Any, patch: Any) -> Any:
+    """Return a value after a merge patch (RFC 7386). The order of the keys that stay is kept."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = apply_merge_patch(merged.get(key), value)
+    return merged

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
-import orjson
 from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import DetailedPyreqwestError, PyreqwestError
 from pyreqwest.proxy import ProxyBuilder
@@ -95,7 +94,7 @@ class PyreqwestTransport:
         query = f"?{urlencode(request.query)}" if request.query else ""
         builder = self._client.request(request.method, self._server.url + request.path + query)
         builder = builder.headers(headers)
-        return builder if request.body is None else builder.body_bytes(orjson.dumps(request.body))
+        return builder if request.body is None else builder.body_bytes(request.encode(request.body))
 
 
 async def _read_response(response: HttpResponse) -> Response:

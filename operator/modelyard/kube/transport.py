@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
+from modelyard.kube.canonical import canonical_json
+
 JSON: Final = "application/json"
+
+Encoder = Callable[[Any], bytes]
 
 
 class TransportError(Exception):
@@ -23,6 +27,7 @@ class Request(NamedTuple):
     body: Mapping[str, Any] | None = None
     content_type: str = JSON
     accept: str = JSON
+    encode: Encoder = canonical_json  # of the body
     token: str | None = None  # bearer token of a caller, in place of the transport's own credentials
 
 

@@ -20,7 +20,8 @@ from modelyard.api.owners import Owner
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import Revision
 from modelyard.api.status import ErrorResponse, State
-from modelyard.kube.errors import AlreadyExists, Conflict
+from modelyard.kube.errors import AlreadyExists, Conflict, Immutable
+from modelyard.kube.merge import apply_merge_patch
 from modelyard.kube.types import REVISIONS, Json, Key
 from modelyard.reconcile.children import check_owner
 from modelyard.reconcile.context import Context
@@ -191,12 +192,28 @@ async def end_operation(
 
 async def annotate(ctx: Context, revision: Revision, changed: Mapping[str, str | None]) -> None:
     """Change annotations of a ControllerRevision; the value None removes one."""
-    written = await ctx.client.patch(
-        REVISIONS, revision.key.namespace, revision.name, {"metadata": {"annotations": dict(changed)}}
-    )
+    patch = {"metadata": {"annotations": dict(changed)}}
+    written = await patch_revision(ctx, revision.key.namespace, revision.name, patch)
     annotations = {**revision.annotations, **changed}
     revision.annotations = {key: value for key, value in annotations.items() if value is not None}
     revision.resource_version = int(written["metadata"]["resourceVersion"])
+
+
+async def patch_revision(ctx: Context, namespace: str, name: str, patch: Json) -> Json:
+    """Apply a JSON merge patch to the metadata of a ControllerRevision; return its metadata.
+
+    Releases up to 0.2.0 created ControllerRevisions in a form that no patch can keep. Such a one is replaced,
+    with its data in the same bytes as at its creation.
+    Raises Conflict if the patch has a resourceVersion that is not the current one, or the ControllerRevision
+    changes between the read and the replacement.
+    """
+    try:
+        return await ctx.client.patch(REVISIONS, namespace, name, patch)
+    except Immutable:
+        live = await ctx.client.get(REVISIONS, namespace, name)
+    return await ctx.client.update(
+        REVISIONS, namespace, name, apply_merge_patch(live, patch), encode=orjson.dumps
+    )
 
 
 def resolve(ctx: Context, kind: Kind, namespace: str, text: str) -> Revision | Missing:

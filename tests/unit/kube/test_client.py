@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
 
@@ -20,6 +21,7 @@ from modelyard.kube.errors import (
     Conflict,
     Forbidden,
     Gone,
+    Immutable,
     KubeError,
     NamespaceTerminating,
     NotFound,
@@ -29,7 +31,7 @@ from modelyard.kube.errors import (
 )
 from modelyard.kube.pyreqwest_transport import PyreqwestTransport, Timeouts
 from modelyard.kube.transport import JSON
-from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, SECRETS
+from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, REVISIONS, SECRETS
 
 Handler = Callable[[web.Request], Any]
 OBJECT = {"metadata": {"name": "a", "resourceVersion": "7"}}
@@ -119,6 +121,25 @@ def client_of(server: Server, *, timeouts: Timeouts | None = None, **options: An
 
 async def operator_authorization() -> str:
     return "Bearer operator"
+
+
+async def test_bodies_are_canonical_json(server: Server, client: Client) -> None:
+    server.handlers = [ok()]
+    body = {"b": "<&>", "a": {"d": 1, "c": "\u2028"}}
+    await client.create(REVISIONS, "default", body)
+    await client.update(REVISIONS, "default", "a", body)
+    await client.update(REVISIONS, "default", "a", body, encode=orjson.dumps)
+    canonical = rb'{"a":{"c":"\u2028","d":1},"b":"\u003c\u0026\u003e"}'
+    assert server.bodies == [canonical, canonical, orjson.dumps(body)]
+    assert [(r.method, r.path) for r in server.requests[1:]] == [
+        ("PUT", "/apis/apps/v1/namespaces/default/controllerrevisions/a")
+    ] * 2
+
+
+async def test_change_of_an_immutable_field_has_its_own_error(server: Server, client: Client) -> None:
+    server.handlers = [error(422, "Invalid", "data: Invalid value: {}: field is immutable")]
+    with pytest.raises(Immutable):
+        await client.patch(REVISIONS, "default", "a", {})
 
 
 async def test_requests_follow_the_api_conventions(server: Server, client: Client) -> None:
