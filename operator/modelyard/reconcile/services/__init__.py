@@ -1,0 +1,1 @@
+"""Parts of the reconciler of Services, in order: image, children, rollout, status."""

@@ -1,0 +1,90 @@
+"""Writer of the children of a Service: Secret, Deployment, core Service, autoscaler, disruption budget."""
+
+from __future__ import annotations
+
+from modelyard.api import labels
+from modelyard.api.access_keys import missing_keys
+from modelyard.api.owners import Owner
+from modelyard.api.service import ServiceSpec
+from modelyard.kube.types import AUTOSCALERS, CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS
+from modelyard.reconcile import revisions
+from modelyard.reconcile.children import create_or_patch, ensure_absent
+from modelyard.reconcile.context import Context
+from modelyard.reconcile.objects import CustomObject, RolloutStatus
+from modelyard.resources import serving
+
+
+async def write_children(ctx: Context, obj: CustomObject, spec: ServiceSpec, image: str) -> None:
+    """Create, patch and delete the children of a Service. Raises NameTaken and Conflict."""
+    owner = revisions.as_owner(obj)
+    name = owner.name
+    await _write_keys(ctx, obj, owner)
+    if not spec.autoscales:
+        # Delete the autoscaler before setting replicas: it would set its own number again.
+        await ensure_absent(ctx, obj, AUTOSCALERS, name)
+    await create_or_patch(
+        ctx,
+        obj,
+        DEPLOYMENTS,
+        name,
+        lambda: serving.deployment(owner, spec, image, ctx.settings.scoring),
+        inputs=image,
+        on_create=lambda: {"spec": {"replicas": spec.min_replicas}},
+    )
+    if spec.num_replicas is None:
+        await _scale_from_zero(ctx, obj, spec)
+    await create_or_patch(ctx, obj, CORE_SERVICES, name, lambda: serving.core_service(owner))
+    if spec.autoscales:
+        await create_or_patch(ctx, obj, AUTOSCALERS, name, lambda: serving.autoscaler(owner, spec))
+    if _needs_budget(ctx, obj, spec):
+        await create_or_patch(ctx, obj, DISRUPTION_BUDGETS, name, lambda: serving.disruption_budget(owner))
+    else:
+        await ensure_absent(ctx, obj, DISRUPTION_BUDGETS, name)
+
+
+def _needs_budget(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> bool:
+    """Return True if the Service has, or has had, more than one replica with its present scaling.
+
+    A budget of maxUnavailable 1 never blocks the eviction of a single replica. So a Service with
+    minReplicas 1 gets its budget with the second replica, and keeps it when the autoscaler scales down.
+    """
+    if spec.min_replicas > 1:
+        return True
+    if not spec.autoscales or spec.scaling.effective_max == 1:
+        return False
+    exists = ctx.cache.children.get(DISRUPTION_BUDGETS, obj.key.namespace, obj.key.name) is not None
+    return exists or rollout_status(ctx, obj).desired > 1
+
+
+async def _scale_from_zero(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> None:
+    """Give a Deployment with 0 replicas the minimum: an autoscaler is off while its target has 0.
+
+    https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#implicit-maintenance-mode-deactivation
+    """
+    status = rollout_status(ctx, obj)
+    if status.observed and status.observed == status.generation and status.desired == 0:
+        patch = {"spec": {"replicas": spec.min_replicas}}
+        written = await ctx.client.patch(DEPLOYMENTS, obj.key.namespace, obj.key.name, patch)
+        ctx.cache.children.store_written(DEPLOYMENTS, written)
+
+
+async def _write_keys(ctx: Context, obj: CustomObject, owner: Owner) -> None:
+    """Create the Secret with both access keys, or add a key that was removed from it."""
+    name = labels.keys_name(owner.name)
+    live = await create_or_patch(
+        ctx,
+        obj,
+        SECRETS,
+        name,
+        lambda: serving.keys(owner),
+        on_create=lambda: {"data": missing_keys({})},
+    )
+    if live and (missing := missing_keys(live.get("data") or {})):
+        written = await ctx.client.patch(SECRETS, obj.key.namespace, name, {"data": missing})
+        ctx.cache.children.store_written(SECRETS, written)
+
+
+def rollout_status(ctx: Context, obj: CustomObject) -> RolloutStatus:
+    """Return the cached status of the Deployment, all zeros if there is no Deployment."""
+    child = ctx.cache.children.get(DEPLOYMENTS, obj.key.namespace, obj.key.name)
+    return child.rollout if child else RolloutStatus()

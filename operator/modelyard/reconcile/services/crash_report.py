@@ -1,0 +1,71 @@
+"""Diagnosis of the pods of a Service, and the error with the end of the log of a crashed pod."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from modelyard.api import labels
+from modelyard.api.revision import Revision
+from modelyard.api.service import ServiceSpec
+from modelyard.api.status import ErrorDetail, ErrorResponse
+from modelyard.kube.errors import KubeError
+from modelyard.kube.types import PODS, Json
+from modelyard.reconcile import revisions
+from modelyard.reconcile.context import Context
+from modelyard.reconcile.objects import CustomObject
+from modelyard.reconcile.pod_diagnosis import Diagnosis, diagnose_pods
+from modelyard.reconcile.rollout import RolloutAssessment
+from modelyard.reconcile.timestamps import parse_timestamp
+from modelyard.resources import serving
+
+_LOG_LINES: Final = 20
+
+
+async def diagnose(
+    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, image: str
+) -> Diagnosis | None:
+    """Diagnose the pods of the Deployment's present template."""
+    selector = ",".join(f"{key}={value}" for key, value in labels.selector_of(obj.key.name).items())
+    pods = await ctx.client.list_all(PODS, obj.key.namespace, labelSelector=selector)
+    deployment = serving.deployment(revisions.as_owner(obj), spec, image, ctx.settings.scoring)
+    template_hash = serving.template_hash(deployment)
+    present = [pod for pod in pods if _has_template(pod, template_hash)]
+    return diagnose_pods(present, parse_timestamp(revision.created))
+
+
+def _has_template(pod: Json, template_hash: str) -> bool:
+    annotations: Json = pod["metadata"].get("annotations", {})
+    return annotations.get(labels.TEMPLATE_HASH) == template_hash
+
+
+async def rollout_error(
+    ctx: Context, obj: CustomObject, assessment: RolloutAssessment, diagnosis: Diagnosis | None
+) -> ErrorResponse:
+    """Return the error of a failed rollout; after a crash its details have the end of the pod's log."""
+    details: Iterable[ErrorDetail] = ()
+    if diagnosis and diagnosis.crashed:
+        reported = obj.status.get("error", {})
+        if reported.get("message") == assessment.message and reported.get("details"):
+            return ErrorResponse.model_validate(reported)
+        log = await _last_log(ctx, obj.key.namespace, diagnosis)
+        details = [ErrorDetail(code="Log", message=log)] if log else ()
+    return ErrorResponse(
+        code=assessment.reason, message=assessment.message, status_code=500, details=tuple(details)
+    )
+
+
+async def _last_log(ctx: Context, namespace: str, diagnosis: Diagnosis) -> str:
+    """Return the last lines of the crashed container's log, of the present one if there is no other."""
+    for previous in ("true", "false"):
+        try:
+            return await ctx.client.log(
+                namespace,
+                diagnosis.pod,
+                container=diagnosis.container,
+                tailLines=str(_LOG_LINES),
+                previous=previous,
+            )
+        except KubeError:
+            continue
+    return ""

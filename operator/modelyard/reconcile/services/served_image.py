@@ -1,0 +1,48 @@
+"""Choice of the version of the Image that a Service serves."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from modelyard.api import labels
+from modelyard.api.kinds import IMAGE
+from modelyard.api.names import parse_version_reference
+from modelyard.api.revision import Revision
+from modelyard.api.service import ServiceSpec
+from modelyard.api.status import State
+from modelyard.reconcile import revisions
+from modelyard.reconcile.context import Context
+from modelyard.reconcile.objects import CustomObject
+from modelyard.reconcile.outcome import Outcome, waiting
+from modelyard.reconcile.revisions import Missing
+
+IMAGE_NOT_READY: Final = "ImageNotReady"
+# final state of the Image's version → reason and message of the status
+_UNBUILT: Final[dict[State | None, tuple[str, str]]] = {
+    State.FAILED: ("ImageFailed", "whose build failed"),
+    State.CANCELLED: ("ImageCancelled", "whose build a newer version cancelled: refer to a newer one"),
+}
+
+
+def built_image(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Revision | Outcome:
+    """Return the version of the Image to serve, or the outcome while there is none."""
+    newest = ctx.cache.revisions.newest(obj.key)
+    image = revisions.resolve(ctx, IMAGE, obj.key.namespace, spec.image_id)
+    if isinstance(image, Missing):
+        return waiting("ImageNotFound", image.message, newest)
+    reference = parse_version_reference(spec.image_id)
+    built = image if reference.version else ctx.cache.revisions.newest_built(image.key)
+    if built and built.location:
+        return built
+    if labels.IMAGE_RELEASED in image.annotations:
+        ctx.queue.add(image.key)  # its reconcile builds the image again
+    reason, detail = _UNBUILT.get(image.state, (IMAGE_NOT_READY, "which is not built yet"))
+    return waiting(reason, f"waiting for Image {image.id}, {detail}", newest)
+
+
+def newer_image(ctx: Context, spec: ServiceSpec, served: Revision) -> Revision | None:
+    """Return the version of the Image that a Service will follow next, None if there is none."""
+    if parse_version_reference(spec.image_id).version:
+        return None
+    newest = ctx.cache.revisions.newest(served.key)
+    return newest if newest and newest.version > served.version else None

@@ -1,0 +1,62 @@
+"""Status fields and conditions of a Service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelyard.api.kinds import IMAGE, MANIFEST
+from modelyard.api.names import parse_version_reference
+from modelyard.api.revision import Revision
+from modelyard.api.service import ServiceSpec
+from modelyard.kube.types import Key
+from modelyard.reconcile.context import Context
+from modelyard.reconcile.objects import CustomObject, RolloutStatus
+from modelyard.reconcile.outcome import Condition
+from modelyard.reconcile.references import has_same_content
+from modelyard.reconcile.rollout import REFUSED
+from modelyard.resources import serving
+
+
+def status_fields(
+    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, rollout: RolloutStatus
+) -> dict[str, Any]:
+    """Return the status fields of Services: scoring URI, replicas, and the ids that the version serves."""
+    image_id = revision.data["imageId"]
+    image = _find_revision(ctx, IMAGE.name, revision.key.namespace, image_id)
+    if image and not has_same_content(revision, [image_id], image):
+        image = None  # the Image was deleted and created again; the Service runs the image of the deleted one
+    manifest_id = image.data["manifestId"] if image else None
+    manifest = (
+        _find_revision(ctx, MANIFEST.name, revision.key.namespace, manifest_id) if manifest_id else None
+    )
+    return {
+        "scoringUri": serving.scoring_uri(obj.key.name, obj.key.namespace, ctx.settings.scoring),
+        "replicas": rollout.desired if rollout.observed else spec.min_replicas,
+        "readyReplicas": rollout.ready,
+        "imageLocation": image.location if image else None,
+        "imageId": image_id,
+        "manifestId": manifest_id,
+        "modelIds": manifest.data["modelIds"] if manifest else [],
+    }
+
+
+def _find_revision(ctx: Context, kind: str, namespace: str, id_: str) -> Revision | None:
+    reference = parse_version_reference(id_)
+    return ctx.cache.revisions.get(Key(kind, namespace, reference.name), reference.version or 1)
+
+
+def conditions(spec: ServiceSpec, rollout: RolloutStatus) -> dict[str, Condition]:
+    """Return the conditions of a Service beside Ready, by type."""
+    by_type: dict[str, Condition] = {"Available": (False, "NoReplica", "no replica serves")}
+    if rollout.available > 0:
+        by_type["Available"] = (True, "ReplicaAvailable", "at least one replica serves")
+    if rollout.refused:
+        # An autoscaled Service may be Ready with fewer replicas than its autoscaler asks for.
+        by_type["ReplicaFailure"] = (True, REFUSED, rollout.refused)
+    if spec.autoscales and spec.scaling.effective_min == 0:
+        by_type["ScalesToZero"] = (
+            False,
+            "OnlyCpu",
+            "minReplicas 0 acts as 1: the only metric is CPU, which cannot show the first request",
+        )
+    return by_type
