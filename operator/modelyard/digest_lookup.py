@@ -1,19 +1,40 @@
-"""Lookup of image digests for the reconcilers, in threads: the registry client is synchronous."""
+"""Lookup of image digests for the reconcilers, in threads: the registry client is synchronous.
+
+Each registry has its own threads and its own circuit breaker. A registry that accepts connections and never
+answers delays no lookup in another registry.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import httpx
+
+from modelyard.backoff import Backoff
+from modelyard.circuit_breaker import CircuitBreaker
+from modelyard.coded_error import CodedError
+from modelyard.metrics import REGISTRY_LOOKUPS
 from modelyard.oci import RegistryClient
+from modelyard.oci.errors import RegistryUnavailableError
+from modelyard.oci.reference import parse_reference
 from modelyard.oci.registry_config import RegistryAccess
+from modelyard.retry import Retry
 from modelyard.settings import OperatorSettings
 
 DIGEST_TTL_SECONDS: Final = 5.0
 """Seconds for which a digest is cached, because many images have the same base image."""
+LOOKUPS_PER_REGISTRY: Final = 4
+"""Lookups in one registry at the same time, each in a thread."""
+LOOKUP_SECONDS: Final = 10.0
+"""Timeout of one lookup with its login and its second attempt."""
+# Two attempts of HEAD fit into LOOKUP_SECONDS. A second attempt is for idle connections that a proxy closed.
+_TIMEOUT: Final = httpx.Timeout(4.0, connect=2.5)
+_RETRY: Final = Retry(attempts=2, backoff=Backoff(first_seconds=0.25, most_seconds=1.0))
 
 
 class _CachedDigest(NamedTuple):
@@ -21,33 +42,94 @@ class _CachedDigest(NamedTuple):
     time: float
 
 
+class _Registry:
+    """The threads of one registry, its circuit breaker and the message of its last failure."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.threads = ThreadPoolExecutor(LOOKUPS_PER_REGISTRY, thread_name_prefix="registry")
+        self.slots = asyncio.Semaphore(LOOKUPS_PER_REGISTRY)
+        self.breaker = CircuitBreaker(clock=clock)
+        self.last_failure = ""
+
+
 class RegistryDigestLookup:
     """Digests of images, cached for DIGEST_TTL_SECONDS. Close it after use."""
 
-    def __init__(self, settings: OperatorSettings, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` returns seconds."""
-        self._client = RegistryClient(registry_access(settings))
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        clock: Callable[[], float] = time.monotonic,
+        timeout_seconds: float = LOOKUP_SECONDS,
+        retry: Retry = _RETRY,
+    ) -> None:
+        """`clock` returns seconds. `timeout_seconds` bounds one lookup, with the attempts of `retry`."""
+        self._client = RegistryClient(registry_access(settings), retry=retry, timeout=_TIMEOUT)
         self._clock = clock
+        self._timeout_seconds = timeout_seconds
         self._cache: dict[str, _CachedDigest] = {}
+        self._registries: dict[str, _Registry] = {}  # only registries of the settings: a few
 
     async def digest(self, reference: str) -> str | None:
         """Return the digest of an image, None if the registry has no such image.
 
-        A missing image is not cached. Raises RegistryError, and ReferenceInvalidError if the name is not
-        valid.
+        A missing image is not cached. Raises RegistryError, also at once for a registry that failed several
+        times in a row, and ReferenceInvalidError if the name is not valid.
         """
-        cached = self._cache.get(reference)
-        if cached and self._is_fresh(cached):
-            return cached.digest
-        digest = await asyncio.to_thread(self._client.resolve, reference)
+        name = parse_reference(reference).registry
+        registry = self._registries.get(name)
+        if registry is None:
+            registry = self._registries[name] = _Registry(self._clock)
+        async with registry.slots:
+            if cached := self._cached(reference):
+                return cached
+            if registry.breaker.seconds_until_trial:
+                REGISTRY_LOOKUPS.labels(result="paused").inc()
+                raise RegistryUnavailableError(f"lookups in {name} are paused: {registry.last_failure}")
+            digest = await self._look_up(registry, name, reference)
         if digest:
-            self._cache = {name: entry for name, entry in self._cache.items() if self._is_fresh(entry)}
+            self._cache = {key: entry for key, entry in self._cache.items() if self._is_fresh(entry)}
             self._cache[reference] = _CachedDigest(digest, self._clock())
         return digest
 
+    async def _look_up(self, registry: _Registry, name: str, reference: str) -> str | None:
+        """Ask the registry in a thread, and tell its circuit breaker the result."""
+        registry.breaker.begin()
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                digest = await loop.run_in_executor(registry.threads, self._client.resolve, reference)
+        except TimeoutError:
+            error = RegistryUnavailableError(f"{name} has not answered within {self._timeout_seconds:g} s")
+            self._fail(registry, error)
+            raise error from None
+        except CodedError as error:
+            self._fail(registry, error)
+            raise
+        except BaseException:
+            registry.breaker.abandon()
+            raise
+        registry.breaker.succeed()
+        REGISTRY_LOOKUPS.labels(result="found" if digest else "missing").inc()
+        return digest
+
+    def _fail(self, registry: _Registry, error: CodedError) -> None:
+        REGISTRY_LOOKUPS.labels(result="failed").inc()
+        registry.last_failure = error.message
+        # An answer such as 401 shows that the registry works: only missing answers open the breaker.
+        if error.transient:
+            registry.breaker.fail()
+        else:
+            registry.breaker.succeed()
+
     def close(self) -> None:
-        """Close the connections to the registry."""
+        """Close the connections to the registries. Lookups in progress end with their timeouts."""
+        for registry in self._registries.values():
+            registry.threads.shutdown(wait=False, cancel_futures=True)
         self._client.close()
+
+    def _cached(self, reference: str) -> str | None:
+        entry = self._cache.get(reference)
+        return entry.digest if entry and self._is_fresh(entry) else None
 
     def _is_fresh(self, cached: _CachedDigest) -> bool:
         return self._clock() - cached.time < DIGEST_TTL_SECONDS

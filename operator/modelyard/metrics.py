@@ -15,4 +15,7 @@ RECONCILE_SECONDS: Final = Histogram(
 )
 RECONCILE_ERRORS: Final = Counter("modelyard_reconcile_errors", "Reconciles that failed", ["kind"])
 BUILDS: Final = Counter("modelyard_builds", "Builds that ended", ["result"])
+REGISTRY_LOOKUPS: Final = Counter(
+    "modelyard_registry_lookups", "Lookups of digests in registries", ["result"]
+)
 API_WRITES: Final = Counter("modelyard_api_writes", "Writes asked of the API server", ["verb", "resource"])

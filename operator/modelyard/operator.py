@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import gc
 import logging
 import os
@@ -20,6 +21,7 @@ from modelyard.controller.controller import Controller
 from modelyard.digest_lookup import RegistryDigestLookup
 from modelyard.handlers import events, lifecycle  # noqa: F401 - their decorators register the handlers
 from modelyard.kube.kubeconfig import connect
+from modelyard.reconcile.builds.lookups import BackgroundLookups
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.event_recorder import EventRecorder
@@ -53,13 +55,15 @@ async def _operate(settings: OperatorSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await connect()
     registry = RegistryDigestLookup(settings)
+    queue = WorkQueue()
     ctx = Context(
         settings=settings,
         client=client,
         cache=Cache(),
-        queue=WorkQueue(),
+        queue=queue,
         recorder=EventRecorder(client, os.environ.get("POD_NAME", "modelyard")),
         registry=registry,
+        lookups=BackgroundLookups(queue.add, lambda: dt.datetime.now(dt.UTC)),
     )
     controller = Controller(ctx)
     try:

@@ -391,9 +391,12 @@ class FakeDigestLookup:
         self.images: dict[str, str] = {}
         self.error: CodedError | None = None
         self.asked = 0
+        self.answers = asyncio.Event()  # cleared: lookups do not end
+        self.answers.set()
 
     async def digest(self, reference: str) -> str | None:
         await asyncio.sleep(0)
+        await self.answers.wait()
         self.asked += 1
         if self.error:
             raise self.error

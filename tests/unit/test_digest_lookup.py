@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Iterator
 
 import pytest
 from tests.unit.oci.fake_registry import FakeRegistry, digest_of
 
-from modelyard.digest_lookup import DIGEST_TTL_SECONDS, RegistryDigestLookup, registry_access
-from modelyard.oci.errors import ReferenceInvalidError
+from modelyard.digest_lookup import (
+    DIGEST_TTL_SECONDS,
+    LOOKUPS_PER_REGISTRY,
+    RegistryDigestLookup,
+    registry_access,
+)
+from modelyard.oci.errors import ReferenceInvalidError, RegistryUnavailableError
+from modelyard.retry import Retry
 from modelyard.settings import OperatorSettings
 
 MANIFEST = b"{}"
@@ -61,6 +69,49 @@ async def test_missing_image_is_not_cached(fake: FakeRegistry, lookup: RegistryD
     assert await lookup.digest(image) is None
     fake.manifests["base", "1"] = MANIFEST
     assert await lookup.digest(image) == digest_of(MANIFEST)
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A server that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+async def test_registry_that_never_answers_is_paused_and_delays_no_other(
+    fake: FakeRegistry, silent: socket.socket, clock: Clock
+) -> None:
+    fake.manifests["base", "1"] = MANIFEST
+    lookup = RegistryDigestLookup(OperatorSettings(), clock, timeout_seconds=0.5)
+    hung = f"localhost:{silent.getsockname()[1]}"
+    calls = [asyncio.create_task(lookup.digest(f"{hung}/m:{number}")) for number in range(16)]
+    async with asyncio.timeout(5):
+        assert await lookup.digest(f"{fake.address}/base:1") == digest_of(MANIFEST)
+        errors = await asyncio.gather(*calls, return_exceptions=True)
+    messages = [str(error) for error in errors]
+    assert all(isinstance(error, RegistryUnavailableError) for error in errors)
+    assert sum("paused" not in message for message in messages) <= LOOKUPS_PER_REGISTRY + 2
+    assert f"lookups in {hung} are paused: {hung} has not answered within 0.5 s" in messages
+    silent.close()
+    lookup.close()
+
+
+async def test_paused_registry_is_tried_again(fake: FakeRegistry, clock: Clock) -> None:
+    lookup = RegistryDigestLookup(OperatorSettings(), clock, retry=Retry(attempts=1))
+    image = f"{fake.address}/base:1"
+    fake.manifests["base", "1"] = MANIFEST
+    fake.refuse = lambda _: (503, {})
+    for _ in range(5):
+        with pytest.raises(RegistryUnavailableError):
+            await lookup.digest(image)
+    calls = len(fake.calls)
+    fake.refuse = lambda _: None
+    with pytest.raises(RegistryUnavailableError, match="paused"):
+        await lookup.digest(image)
+    assert len(fake.calls) == calls
+    clock.seconds += 15.0
+    assert await lookup.digest(image) == digest_of(MANIFEST)
+    lookup.close()
 
 
 async def test_invalid_name_is_an_error(lookup: RegistryDigestLookup) -> None:

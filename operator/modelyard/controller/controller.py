@@ -50,6 +50,7 @@ class Controller:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.children.close()
+        await self._ctx.lookups.close()
 
     def observe(self, kind: Kind, event_type: str | None, body: Json) -> None:
         """Take one of kopf's events of a custom object."""

@@ -79,6 +79,8 @@ class Worker:
             outcome = await self._outcome(obj)
         except NamespaceTerminating:
             return None  # the object is deleted with its namespace, and nothing can be created there
+        if outcome.keeps_status:
+            return outcome.requeue_after
         outcome = gate_readiness(self._ctx.cache, outcome)
         await write_status(self._ctx, obj, outcome)
         return outcome.requeue_after

@@ -37,7 +37,7 @@ from modelyard.oci.responses import (
     digest_of,
     read_bounded,
 )
-from modelyard.oci.transport import RegistryTransport
+from modelyard.oci.transport import DEFAULT_TIMEOUT, RegistryTransport
 from modelyard.oci.upload_body import Blob
 from modelyard.retry import Retry
 from modelyard.streams.range_stream import range_header
@@ -62,10 +62,14 @@ class RegistryClient:
         credential: Credential | None = None,
         retry: Retry | None = None,
         log: Callable[[str], None] | None = None,
+        timeout: httpx.Timeout = DEFAULT_TIMEOUT,
     ) -> None:
-        """`credential` replaces the credentials of `access`. `log` receives a line for each retry."""
+        """`credential` replaces the credentials of `access`. `log` receives a line for each retry.
+
+        `timeout` bounds the connect and each read of a request, but not those of an upload.
+        """
         self._transport = RegistryTransport(
-            access, credential=credential, retry=retry or Retry(attempts=3), log=log
+            access, credential=credential, retry=retry or Retry(attempts=3), log=log, timeout=timeout
         )
         self._reserved = upload_session.ReservedUploads(self._transport)
 

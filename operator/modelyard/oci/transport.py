@@ -30,7 +30,7 @@ T = TypeVar("T")
 PULL: Final = "pull"
 PUSH: Final = "pull,push"
 DELETE: Final = "pull,delete"
-_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
+DEFAULT_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 _MAX_REDIRECTS: Final = 5
 _REDIRECTED_METHODS: Final = frozenset({"GET", "HEAD"})
 
@@ -45,15 +45,20 @@ class RegistryTransport:
         credential: Credential | None,
         retry: Retry,
         log: Callable[[str], None] | None,
+        timeout: httpx.Timeout = DEFAULT_TIMEOUT,
     ) -> None:
-        """`credential` replaces the credentials of `access`. `log` receives a line for each retry."""
+        """`credential` replaces the credentials of `access`. `log` receives a line for each retry.
+
+        `timeout` is that of requests without a timeout of their own.
+        """
+        self._timeout = timeout
         self.retry = retry
         self.log = log or (lambda _: None)
         self._access = access
         self._credential = credential
         self._logins: dict[tuple[str, tuple[str, ...]], Login] = {}
         self._http = httpx.Client(
-            transport=Urllib3Transport(access.tls), timeout=_TIMEOUT, max_redirects=_MAX_REDIRECTS
+            transport=Urllib3Transport(access.tls), timeout=timeout, max_redirects=_MAX_REDIRECTS
         )
 
     def close(self) -> None:
@@ -99,7 +104,7 @@ class RegistryTransport:
         more_scopes: tuple[str, ...] = (),
         headers: dict[str, str] | None = None,
         content: bytes | Iterator[bytes] | None = None,
-        timeout: httpx.Timeout = _TIMEOUT,
+        timeout: httpx.Timeout | None = None,
     ) -> Iterator[httpx.Response]:
         """Send a request in one attempt, and return the response with its body unread.
 
@@ -115,7 +120,7 @@ class RegistryTransport:
                 content=content,
                 auth=login,
                 follow_redirects=method in _REDIRECTED_METHODS,
-                timeout=timeout,
+                timeout=timeout or self._timeout,
             ) as response:
                 raise_for_status(response, reference, has_credential=login.credential is not None)
                 if method == "HEAD" or response.headers.get("content-length") == "0":

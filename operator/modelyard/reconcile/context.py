@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from modelyard.kube.interface import KubeClient
+from modelyard.reconcile.builds.lookups import BackgroundLookups
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.event_recorder import EventRecorder
 from modelyard.reconcile.workqueue import WorkQueue
@@ -36,5 +37,6 @@ class Context:
     queue: WorkQueue
     recorder: EventRecorder
     registry: DigestLookup
+    lookups: BackgroundLookups
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

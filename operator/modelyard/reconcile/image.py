@@ -18,6 +18,7 @@ from modelyard.kube.types import CONFIG_MAPS, JOBS, Key
 from modelyard.reconcile import image_retention, revisions
 from modelyard.reconcile.builds import build_log, lifecycle
 from modelyard.reconcile.builds.failures import Failure
+from modelyard.reconcile.builds.lookups import QUIET_SECONDS, Pending
 from modelyard.reconcile.builds.request import NotOfferedError, base_image, builder
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import BuildJob, CustomObject
@@ -79,6 +80,7 @@ async def cancel_builds(ctx: Context, key: Key) -> None:
     The garbage collector does not: the Jobs are in the operator's namespace, and owner references do not
     cross namespaces.
     """
+    ctx.lookups.forget(key)
     await _cancel(ctx, key, keep=None)
 
 
@@ -111,27 +113,47 @@ async def _build(ctx: Context, obj: CustomObject, revision: Revision, manifest: 
         return await _record_failure(ctx, revision, refusal, attempt=1)
     models = _models(ctx, obj, manifest)
     if isinstance(models, lifecycle.Waiting):
-        return waiting(models.reason, models.message, revision, requeue_after=_RECHECK_SECONDS)
+        return _unfinished(revision, models)
     attempt = _attempts(revision) + 1
-    state = await lifecycle.advance(
-        ctx, obj, revision, manifest.data, {id_: model.data for id_, model in models.items()}, attempt
-    )
-    if isinstance(state, lifecycle.Waiting):
-        return waiting(state.reason, state.message, revision, requeue_after=_RECHECK_SECONDS)
-    if isinstance(state, lifecycle.Running):
-        return Outcome(
-            State.RUNNING,
-            "Building",
-            state.message,
-            revision,
-            fields={"progress": state.progress},
-            requeue_after=build_log.POLL_SECONDS,
-        )
+    contents = {id_: model.data for id_, model in models.items()}
+    state = await lifecycle.advance(ctx, obj, revision, manifest.data, contents, attempt)
     if isinstance(state, Failure):
         return await _record_failure(ctx, revision, state, attempt)
-    annotations = {labels.IMAGE_LOCATION: state.location, labels.IMAGE_RELEASED: None}
-    await _end_build(ctx, revision, State.SUCCEEDED, annotations)
-    return _succeeded(revision)
+    if isinstance(state, lifecycle.Built):
+        annotations = {labels.IMAGE_LOCATION: state.location, labels.IMAGE_RELEASED: None}
+        await _end_build(ctx, revision, State.SUCCEEDED, annotations)
+        return _succeeded(revision)
+    return _unfinished(revision, state)
+
+
+def _unfinished(revision: Revision, state: Pending | lifecycle.Waiting | lifecycle.Running) -> Outcome:
+    """Return the outcome of a build that has not ended."""
+    if isinstance(state, Pending):
+        return _looking_up(revision, state)
+    if isinstance(state, lifecycle.Waiting):
+        return waiting(state.reason, state.message, revision, requeue_after=_RECHECK_SECONDS)
+    return Outcome(
+        State.RUNNING,
+        "Building",
+        state.message,
+        revision,
+        fields={"progress": state.progress},
+        requeue_after=build_log.POLL_SECONDS,
+    )
+
+
+def _looking_up(revision: Revision, lookup: Pending) -> Outcome:
+    """Return the outcome until the registry answers. The usual answer takes milliseconds and no write."""
+    remaining = QUIET_SECONDS - lookup.seconds
+    if remaining <= 0:
+        return waiting("RegistryLookup", "waiting for the answer of the registry", revision)
+    return waiting(
+        "RegistryLookup",
+        "waiting for the answer of the registry",
+        revision,
+        keeps_status=True,
+        requeue_after=remaining,
+    )
 
 
 def _models(ctx: Context, obj: CustomObject, manifest: Revision) -> dict[str, Revision] | lifecycle.Waiting:

@@ -27,6 +27,7 @@ class Outcome:
     fields: Mapping[str, Any] = field(default_factory=dict)  # status fields of this kind only
     conditions: Mapping[str, Condition] = field(default_factory=dict)  # conditions of this kind only, by type
     requeue_after: float | None = None  # seconds
+    keeps_status: bool = False  # the status stays: an answer that decides the state is expected soon
 
 
 def waiting(reason: str, message: str, revision: Revision | None = None, **fields: Any) -> Outcome:

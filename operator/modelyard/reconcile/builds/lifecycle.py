@@ -28,6 +28,7 @@ from modelyard.reconcile.builds.failures import (
     failure_without_result,
 )
 from modelyard.reconcile.builds.input_hash import input_hash
+from modelyard.reconcile.builds.lookups import Pending
 from modelyard.reconcile.builds.pods import find_result, list_pods
 from modelyard.reconcile.builds.request import (
     Credentials,
@@ -65,7 +66,15 @@ class Built(NamedTuple):
     location: str  # pinned by digest
 
 
-BuildState = Waiting | Running | Built | Failure
+BuildState = Waiting | Pending | Running | Built | Failure
+
+
+class _Found(NamedTuple):
+    """The image of a request, as a lookup found it."""
+
+    tag: str  # the hash of the inputs
+    base_image: str  # with the digest that was hashed
+    digest: str | None  # of the image with the tag, None if the registry has no such image
 
 
 async def advance(
@@ -89,15 +98,18 @@ async def advance(
     request = build_request(
         obj.key.namespace, obj.key.name, revision.data, manifest, models, ctx.settings, credentials
     )
+    token = f"{revision.owner_uid}/{revision.name}/{attempt}"
     try:
-        request = await _tag_by_inputs(ctx, request)
-        digest = await ctx.registry.digest(f"{request.repository}:{request.tag}")
+        found = ctx.lookups.poll(obj.key, token, lambda: _look_up(ctx, request))
     except CodedError as error:
         return failure_of_error(error)
-    if digest:
+    if isinstance(found, Pending):
+        return found
+    if found.digest:
         BUILDS.labels(result="reused").inc()
-        return Built(_location(ctx, obj, digest))
-    return await _start(ctx, obj, revision, request, attempt)
+        return Built(_location(ctx, obj, found.digest))
+    tagged = request.model_copy(update={"tag": found.tag, "base_image": found.base_image})
+    return await _start(ctx, obj, revision, tagged, attempt)
 
 
 async def _job_state(ctx: Context, obj: CustomObject, revision: Revision, job: BuildJob) -> BuildState | None:
@@ -122,13 +134,13 @@ def _find_job(ctx: Context, revision: Revision, attempt: int) -> BuildJob | None
     return next((job for job in jobs if job.name == name), None)
 
 
-async def _tag_by_inputs(ctx: Context, request: BuildRequest) -> BuildRequest:
-    """Return the request with the hash of its inputs as tag, and with the digest of the hashed base image."""
-    digest = await ctx.registry.digest(request.base_image)
+async def _look_up(ctx: Context, request: BuildRequest) -> _Found:
+    """Look up the base image, whose digest is part of the tag, then the image with the tag."""
+    base_digest = await ctx.registry.digest(request.base_image)
     # A base image that no registry has may be in the Docker engine of the build's node.
-    tag = input_hash(request, digest or request.base_image, runtime_version())
-    base = str(parse_reference(request.base_image).at(digest)) if digest else request.base_image
-    return request.model_copy(update={"tag": tag, "base_image": base})
+    tag = input_hash(request, base_digest or request.base_image, runtime_version())
+    base = str(parse_reference(request.base_image).at(base_digest)) if base_digest else request.base_image
+    return _Found(tag, base, await ctx.registry.digest(f"{request.repository}:{tag}"))
 
 
 def _location(ctx: Context, obj: CustomObject, digest: str) -> str:
@@ -230,12 +242,12 @@ def _decode(value: str) -> str:
 
 
 async def _pushed_image(ctx: Context, obj: CustomObject, revision: Revision, job: BuildJob) -> Built | None:
-    """Return the image of a build whose log reports the push, None if the registry does not confirm it."""
+    """Return the image of a build whose log reports the push, None if the registry has not confirmed it."""
     try:
-        digest = await ctx.registry.digest(job.reference)
+        digest = ctx.lookups.poll(obj.key, f"pushed by {job.uid}", lambda: ctx.registry.digest(job.reference))
     except CodedError:
         return None  # the result of the pod follows in a second
-    if digest is None:
+    if digest is None or isinstance(digest, Pending):
         return None
     await build_log.store_final(ctx, obj, revision, job.name, await list_pods(ctx, job.name))
     BUILDS.labels(result="succeeded").inc()
