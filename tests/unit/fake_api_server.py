@@ -30,7 +30,7 @@ from modelyard.kube.canonical import canonical_json
 from modelyard.kube.client import METADATA_LIST, METADATA_ONLY
 from modelyard.kube.errors import AlreadyExists, Conflict, Gone, Immutable, NotFound, Rejected
 from modelyard.kube.transport import Encoder
-from modelyard.kube.types import DEPLOYMENTS, EVENTS, PODS, REVISIONS, SECRETS, ApiResource, Json
+from modelyard.kube.types import DEPLOYMENTS, EVENTS, PODS, REVISIONS, SECRETS, ApiResource, Json, Page
 
 Key = tuple[ApiResource, str, str]  # with namespace and name
 
@@ -101,16 +101,16 @@ class FakeApiServer:
             return None
 
     async def list_all(self, resource: ApiResource, namespace: str | None, **query: str) -> list[Json]:
-        items, _ = await self.list_with_resource_version(resource, namespace, **query)
-        return items
+        return [item async for page in self.pages(resource, namespace, **query) for item in page.items]
 
-    async def list_with_resource_version(
+    async def pages(
         self,
         resource: ApiResource,
         namespace: str | None,
         accept: str = "application/json",
         **query: str,
-    ) -> tuple[list[Json], str]:
+    ) -> AsyncIterator[Page]:
+        """Yield two pages, so that readers of one page only are found."""
         async with self._called("list", resource):
             selector, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
             found = [
@@ -120,7 +120,9 @@ class FakeApiServer:
                 and _selects(selector, body)
                 and _selects_fields(fields, body)
             ]
-            return found, str(self.version)
+            version = str(self.version)
+        yield Page(found[:1], "more", version)
+        yield Page(found[1:], None, version)
 
     async def create(self, resource: ApiResource, namespace: str, body: Json) -> Json:
         async with self._called("create", resource, body["metadata"]["name"]):

@@ -49,16 +49,16 @@ class CustomObjects:
         failures = 0
         while True:
             try:
-                bodies = await self._ctx.client.list_all(resource, namespace)
+                async for page in self._ctx.client.pages(resource, namespace):
+                    for body in page.items:
+                        self._ctx.cache.objects.put(kind.name, body)
             except KubeError as error:
                 failures += 1
                 seconds = _RETRY.seconds(failures, error.retry_after)
                 _LOG.warning("list of %s: %s; retrying in %.1f s", resource.qualified, error, seconds)
                 await self._ctx.sleep(seconds)
-                continue
-            for body in bodies:
-                self._ctx.cache.objects.put(kind.name, body)
-            return
+            else:
+                return
 
     def observe(self, kind: Kind, event_type: str | None, body: Json) -> None:
         """Take one of kopf's events: `event_type` is ADDED, MODIFIED, DELETED, or None from a list."""

@@ -14,9 +14,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 import orjson
 
 from modelyard.gateway.errors import ApiError, bad_request
-from modelyard.kube.client import Page
 from modelyard.kube.errors import Rejected
-from modelyard.kube.types import Json
+from modelyard.kube.types import Json, Page
 
 DEFAULT_COUNT: Final = 100
 MAX_COUNT: Final = 1000

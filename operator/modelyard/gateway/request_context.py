@@ -24,9 +24,9 @@ from modelyard.gateway.errors import UNAUTHORIZED, ApiError, bad_request
 from modelyard.gateway.operation_status import OperationStatus, operation_status, revision_selector
 from modelyard.gateway.registration import KeyedLock, Sleep
 from modelyard.gateway.settings import GatewaySettings
-from modelyard.kube.client import Client, Page
+from modelyard.kube.client import Client
 from modelyard.kube.errors import NotFound, Rejected
-from modelyard.kube.types import NAMESPACES, REVISIONS, ApiResource, Json
+from modelyard.kube.types import NAMESPACES, REVISIONS, ApiResource, Json, Page
 
 API_VERSIONS: Final = ("2017-09-01-preview",)
 SUBSCRIPTION: Final = f"{GROUP}/subscription"  # label of a namespace

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import orjson
 
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.image_gc.usage import Usage, find_usage
+from modelyard.image_gc.usage import Usage, UsageBuilder
 from modelyard.kube.errors import AlreadyExists
 from modelyard.kube.interface import KubeClient
 from modelyard.kube.kubeconfig import connect
@@ -94,16 +94,14 @@ class ClusterUsage:
         return asyncio.run(connected())
 
     async def _usage(self, client: KubeClient) -> Usage:
-        requests = [
-            (resource, namespace) for resource in SCANNED_RESOURCES for namespace in self._settings.namespaces
-        ]
-        lists = await asyncio.gather(*(client.list_all(*request) for request in requests))
-        objects = (
-            {"kind": resource.kind, **body}
-            for (resource, _), items in zip(requests, lists, strict=True)
-            for body in items
-        )
-        return find_usage(objects, self._settings.registry.repository)
+        """Read one page at a time: the objects of a cluster take more memory than the Job has."""
+        usage = UsageBuilder(self._settings.registry.repository)
+        for resource in SCANNED_RESOURCES:
+            for namespace in self._settings.namespaces:
+                async for page in client.pages(resource, namespace):
+                    for body in page.items:
+                        usage.add({"kind": resource.kind, **body})
+        return usage.build()
 
     async def _unused_since(self, client: KubeClient) -> UnusedSince:
         config_map = await client.get_or_none(CONFIG_MAPS, self._settings.namespace, _CONFIG_MAP)

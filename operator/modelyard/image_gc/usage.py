@@ -1,4 +1,4 @@
-"""Which objects of the cluster use which image, a pure function of the objects."""
+"""Which objects of the cluster use which image, found without a request."""
 
 from __future__ import annotations
 
@@ -38,29 +38,42 @@ class Usage:
         return tuple(sorted({*self.users_by_digest.get(digest, ()), *by_tag}))
 
 
-def find_usage(objects: Iterable[Json], prefix: str) -> Usage:
-    """Return the usage of images by these objects of the cluster.
+class UsageBuilder:
+    """Collects the usage of images from the objects of the cluster, one object at a time.
 
     A use is every digest, and every image name below `prefix`, anywhere in an object. So the result covers
     running pods, the pod templates of all workloads, and the recorded location of each version of an Image.
     The last keeps images for a Service that names `name:version`, and for rollbacks.
     """
-    image_name = re.compile(rf"/({re.escape(prefix)}/[a-z0-9._/-]+):(\w[\w.-]*)")
-    by_digest: dict[str, set[str]] = defaultdict(set)
-    by_tag: dict[tuple[str, str], set[str]] = defaultdict(set)
-    building = set()
-    repositories = set()
-    for body in objects:
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._image_name = re.compile(rf"/({re.escape(prefix)}/[a-z0-9._/-]+):(\w[\w.-]*)")
+        self._by_digest: dict[str, set[str]] = defaultdict(set)
+        self._by_tag: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._building: set[str] = set()
+        self._repositories: set[str] = set()
+
+    def add(self, body: Json) -> None:
+        """Add what one object uses. It must have the field `kind`, which items of a list lack."""
         text = orjson.dumps(body).decode()
         for digest in _DIGEST.findall(text):
-            by_digest[digest].add(_display_name(body))
-        for repository, tag in image_name.findall(text):
-            by_tag[repository, tag].add(_display_name(body))
+            self._by_digest[digest].add(_display_name(body))
+        for repository, tag in self._image_name.findall(text):
+            self._by_tag[repository, tag].add(_display_name(body))
         if image := _image_of_revision(body):
-            repositories.add(f"{prefix}/{image}")
+            self._repositories.add(f"{self._prefix}/{image}")
             if labels.STATE not in body["metadata"].get("annotations", {}):
-                building.add(f"{prefix}/{image}")
-    return Usage(_sorted(by_digest), _sorted(by_tag), frozenset(building), frozenset(repositories))
+                self._building.add(f"{self._prefix}/{image}")
+
+    def build(self) -> Usage:
+        """Return the usage by all objects so far."""
+        return Usage(
+            _sorted(self._by_digest),
+            _sorted(self._by_tag),
+            frozenset(self._building),
+            frozenset(self._repositories),
+        )
 
 
 def _sorted(users: Mapping[K, set[str]]) -> dict[K, tuple[str, ...]]:

@@ -11,7 +11,7 @@ import copy
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 import orjson
 
@@ -20,14 +20,18 @@ from modelyard.kube.canonical import canonical_json
 from modelyard.kube.errors import Forbidden, Gone, KubeError, NotFound, Unavailable, from_status
 from modelyard.kube.startup import StartupCheck
 from modelyard.kube.transport import JSON, Encoder, Request, Response, Transport, TransportError
-from modelyard.kube.types import PODS, ApiResource, Json
+from modelyard.kube.types import PODS, ApiResource, Json, Page
 from modelyard.metrics import API_WRITES
 
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
+# One object has up to 1.5 MiB, the default limit of etcd for a request. So the first page is small, and the
+# sizes of its objects decide on the number of objects of the next page.
+_FIRST_PAGE_OBJECTS: Final = 50
 _PAGE_OBJECTS: Final = 500
+_PAGE_BYTES: Final = 4 * 2**20
 # The API server ends a watch after this time; it sends a bookmark on an idle watch each minute.
 _WATCH_SECONDS: Final = 240
 _STARTUP_PAUSE_SECONDS: Final = 0.3
@@ -54,13 +58,6 @@ class RetryPolicy:
 OPERATOR_RETRIES: Final = RetryPolicy(
     attempts=4, backoff=Backoff(first_seconds=0.3, most_seconds=5.0, jitter=0.5)
 )
-
-
-class Page(NamedTuple):
-    """Some objects of a collection, and the token of the next page, None on the last page."""
-
-    items: list[Json]
-    continue_token: str | None
 
 
 class Client:
@@ -119,26 +116,27 @@ class Client:
 
     async def list_all(self, resource: ApiResource, namespace: str | None, **query: str) -> list[Json]:
         """Return all objects of a namespace, or of all namespaces."""
-        items, _ = await self.list_with_resource_version(resource, namespace, **query)
-        return items
+        return [item async for page in self.pages(resource, namespace, **query) for item in page.items]
 
-    async def list_with_resource_version(
+    async def pages(
         self, resource: ApiResource, namespace: str | None, accept: str = JSON, **query: str
-    ) -> tuple[list[Json], str]:
-        """Return all objects, and the resourceVersion from which a watch can start.
+    ) -> AsyncIterator[Page]:
+        """Yield all objects of a namespace, or of all namespaces, in pages of about 4 MiB.
 
         Raises Gone if the API server has forgotten the collection before the last page.
         """
-        items: list[Json] = []
-        first = query | {"limit": str(_PAGE_OBJECTS)}
-        request = Request("GET", resource.path(namespace), first, accept=accept)
+        limit = _FIRST_PAGE_OBJECTS
+        first = Request("GET", resource.path(namespace), query, accept=accept)
+        token: str | None = None
         while True:
-            body = await self._json(request)
-            page = _page(body)
-            items.extend(page.items)
-            if page.continue_token is None:
-                return items, body["metadata"]["resourceVersion"]
-            request = request._replace(query=first | {"continue": page.continue_token})
+            page_query = query | {"limit": str(limit)} | ({"continue": token} if token else {})
+            body = await self._body(first._replace(query=page_query))
+            page = _page(orjson.loads(body))
+            yield page
+            token = page.continue_token
+            if token is None:
+                return
+            limit = _next_limit(len(body), len(page.items))
 
     async def list_page(
         self,
@@ -332,7 +330,13 @@ class Client:
 
 def _page(body: Json) -> Page:
     # An empty list of metadata has null items.
-    return Page(body["items"] or [], body["metadata"].get("continue") or None)
+    metadata = body["metadata"]
+    return Page(body["items"] or [], metadata.get("continue") or None, metadata.get("resourceVersion", ""))
+
+
+def _next_limit(page_bytes: int, objects: int) -> int:
+    """Return the number of objects of the next page, by the mean size of the objects of the last page."""
+    return max(1, min(_PAGE_OBJECTS, _PAGE_BYTES * objects // page_bytes))
 
 
 def _error(response: Response) -> KubeError:

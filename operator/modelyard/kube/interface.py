@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Protocol
 
 from modelyard.kube.transport import Encoder
-from modelyard.kube.types import ApiResource, Json
+from modelyard.kube.types import ApiResource, Json, Page
 
 
 class KubeClient(Protocol):
@@ -24,10 +24,10 @@ class KubeClient(Protocol):
     async def list_all(self, resource: ApiResource, namespace: str | None, **query: str) -> list[Json]:
         """Return all objects of a namespace, or of all namespaces."""
 
-    async def list_with_resource_version(
+    def pages(
         self, resource: ApiResource, namespace: str | None, accept: str = ..., **query: str
-    ) -> tuple[list[Json], str]:
-        """Return all objects, and the resourceVersion from which a watch can start."""
+    ) -> AsyncIterator[Page]:
+        """Yield all objects of a namespace, or of all namespaces, in pages of a bounded size."""
 
     async def create(self, resource: ApiResource, namespace: str, body: Json) -> Json:
         """Create an object and return its metadata. Raises AlreadyExists if the name is taken."""

@@ -79,14 +79,16 @@ class Reflector:
                 await self._sleep(wait)
 
     async def _list(self) -> str:
+        """Pass each page of the list to the handler; return the resourceVersion of the list."""
         accept = METADATA_LIST if self._metadata_only else JSON
-        items, version = await self._client.list_with_resource_version(
-            self.resource, self._namespace, accept=accept, **self._query
-        )
-        self.last_event = self._monotonic()
-        deleted = self._keys - {_key(item) for item in items}
-        for item in items:
-            self._emit(item, deleted=False)
+        deleted = set(self._keys)
+        version = ""
+        async for page in self._client.pages(self.resource, self._namespace, accept=accept, **self._query):
+            self.last_event = self._monotonic()
+            version = page.resource_version
+            for item in page.items:
+                deleted.discard(_key(item))
+                self._emit(item, deleted=False)
         for namespace, name in deleted:
             self._emit({"metadata": {"namespace": namespace, "name": name}}, deleted=True)
         self.synced.set()

@@ -47,6 +47,14 @@ class Key(NamedTuple):
         return f"{self.kind} {self.namespace}/{self.name}"
 
 
+class Page(NamedTuple):
+    """Some objects of a collection, and the token of the next page, None on the last page."""
+
+    items: list[Json]
+    continue_token: str | None
+    resource_version: str = ""  # of the whole collection: a watch can start from there
+
+
 CONFIG_MAPS: Final = ApiResource("v1", "ConfigMap", "configmaps")
 CRON_JOBS: Final = ApiResource("batch/v1", "CronJob", "cronjobs")
 DAEMON_SETS: Final = ApiResource("apps/v1", "DaemonSet", "daemonsets")

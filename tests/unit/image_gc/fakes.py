@@ -11,7 +11,7 @@ from modelyard.api import labels
 from modelyard.api.owners import Owner
 from modelyard.image_gc.cluster_usage import UnusedSince
 from modelyard.image_gc.repository import ImageRepositories
-from modelyard.image_gc.usage import Usage, find_usage
+from modelyard.image_gc.usage import Usage, UsageBuilder
 from modelyard.kube.types import PODS, REVISIONS, Json
 from modelyard.oci.errors import RegistryForbiddenError
 from modelyard.oci.reference import (
@@ -103,7 +103,10 @@ class FakeClusterUsage:
         self.saved: UnusedSince = {}
 
     def usage(self) -> Usage:
-        return find_usage(self.objects, PREFIX)
+        usage = UsageBuilder(PREFIX)
+        for body in self.objects:
+            usage.add(body)
+        return usage.build()
 
     def unused_since(self) -> UnusedSince:
         return self.saved

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.backoff import Backoff
-from modelyard.kube.client import MERGE_PATCH, METADATA_ONLY, Client, Page, RetryPolicy
+from modelyard.kube.client import MERGE_PATCH, METADATA_ONLY, Client, RetryPolicy
 from modelyard.kube.config import ServerConfig
 from modelyard.kube.errors import (
     AlreadyExists,
@@ -31,7 +31,7 @@ from modelyard.kube.errors import (
 )
 from modelyard.kube.pyreqwest_transport import PyreqwestTransport, Timeouts
 from modelyard.kube.transport import JSON
-from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, REVISIONS, SECRETS
+from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, REVISIONS, SECRETS, Page
 
 Handler = Callable[[web.Request], Any]
 OBJECT = {"metadata": {"name": "a", "resourceVersion": "7"}}
@@ -348,13 +348,21 @@ async def test_list_is_read_page_by_page(server: Server, client: Client) -> None
         ok({"metadata": {"continue": "more", "resourceVersion": "5"}, "items": [{"n": 1}, {"n": 2}]}),
         ok({"metadata": {"resourceVersion": "5"}, "items": [{"n": 3}]}),
     ]
-    items, version = await client.list_with_resource_version(SECRETS, None, labelSelector="a=b")
-    assert [item["n"] for item in items] == [1, 2, 3]
-    assert version == "5"
+    pages = [page async for page in client.pages(SECRETS, None, labelSelector="a=b")]
+    assert [[item["n"] for item in page.items] for page in pages] == [[1, 2], [3]]
+    assert {page.resource_version for page in pages} == {"5"}
     assert [dict(r.query) for r in server.requests] == [
-        {"labelSelector": "a=b", "limit": "500"},
+        {"labelSelector": "a=b", "limit": "50"},
         {"labelSelector": "a=b", "limit": "500", "continue": "more"},
     ]
+
+
+async def test_pages_of_large_objects_have_few_objects(server: Server, client: Client) -> None:
+    large = {"metadata": {"continue": "more"}, "items": [{"data": "x" * 1_000_000}] * 8}
+    huge = {"metadata": {"continue": "more"}, "items": [{"data": "x" * 5_000_000}]}
+    server.handlers = [ok(large), ok(huge), ok({"metadata": {}, "items": []})]
+    assert len(await client.list_all(SECRETS, None)) == 9
+    assert [request.query["limit"] for request in server.requests] == ["50", "4", "1"]
 
 
 async def test_empty_list_of_metadata_has_null_items(server: Server, client: Client) -> None:

@@ -48,7 +48,7 @@ class Watched:
         await asyncio.sleep(0)
 
     def put(self, name: str, **labels: str) -> None:
-        body = {"metadata": {"name": name, "labels": labels or LABELS}, "data": {"key": "secret"}}
+        body = {"metadata": {"name": name, "labels": labels or LABELS}, "data": {"key": "c2VjcmV0"}}
         self.cluster.put(SECRETS, "default", body)
 
     async def settle(self) -> list[tuple[str, bool]]:
