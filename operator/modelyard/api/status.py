@@ -5,8 +5,9 @@ kstatus: https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/RE
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -133,6 +134,8 @@ class ServiceStatus(Status):
 
     scoring_uri: str | None = None
     """URL for scoring requests (HTTP POST)."""
+    end_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
+    """Time at which the rollout of the newest version ended (RFC 3339)."""
     replicas: int | None = None
     """Number of replicas of the Deployment."""
     ready_replicas: int | None = None
@@ -145,3 +148,16 @@ class ServiceStatus(Status):
     """Ids of that Image's models, each as name:version."""
     image_location: str | None = None
     """Location of that Image in the registry, pinned by digest."""
+
+
+def operation_end(status: Mapping[str, Any]) -> str | None:
+    """Return the time at which the operation of a status ended (RFC 3339), None before its end.
+
+    A status of release 0.2.0 has no endTime. The last transition of Ready is then the nearest time.
+    """
+    if not State(status.get("state", State.NOT_STARTED)).ended:
+        return None
+    ready: Mapping[str, Any] = next(
+        (one for one in status.get("conditions", ()) if one["type"] == "Ready"), {}
+    )
+    return status.get("endTime") or ready.get("lastTransitionTime")

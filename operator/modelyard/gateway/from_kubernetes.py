@@ -98,14 +98,14 @@ def service(
     return response
 
 
-def deployment(version: Revision, state: State, successor: Revision | None) -> Json:
-    """Return the Deployment of a version of a Service, which expires when its successor is created."""
+def deployment(version: Revision, state: State, expired: str | None) -> Json:
+    """Return the Deployment of a version of a Service; `expired` is the time (RFC 3339) of its expiry."""
     return _without_none(
         id=version.name,
         serviceName=version.display_name,
         imageId=version.data.get("imageId"),
         createdAt=version.created,
-        expiredAt=successor.created if successor else None,
+        expiredAt=expired,
         status=str(state),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from modelyard.api.kinds import Kind
 from modelyard.api.names import GROUP
 from modelyard.api.revision import Revision
-from modelyard.api.status import State
+from modelyard.api.status import State, operation_end
 from modelyard.kube.types import Json
 
 
@@ -38,6 +38,5 @@ def operation_status(version: Revision, owner: Json | None) -> OperationStatus:
         return OperationStatus(State.NOT_STARTED)
     ready: Json = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), {})
     state = State(status.get("state", State.NOT_STARTED))
-    ended = ready.get("lastTransitionTime") if state.ended else None
     message = status.get("progress") or ready.get("message", "")
-    return OperationStatus(state, status.get("error"), ended, message)
+    return OperationStatus(state, status.get("error"), operation_end(status), message)

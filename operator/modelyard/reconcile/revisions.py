@@ -19,7 +19,7 @@ from modelyard.api.names import REGISTRATION, parse_version_reference
 from modelyard.api.owners import Owner
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import Revision
-from modelyard.api.status import ErrorResponse, State
+from modelyard.api.status import ErrorResponse, State, operation_end
 from modelyard.kube.errors import AlreadyExists, Conflict, Immutable
 from modelyard.kube.merge import apply_merge_patch
 from modelyard.kube.types import REVISIONS, Json, Key
@@ -166,7 +166,7 @@ async def close_operation(ctx: Context, obj: CustomObject, revision: Revision) -
     state = State(status["state"]) if "state" in status else State.NOT_STARTED
     if state.ended:
         error = ErrorResponse.model_validate(status["error"]) if "error" in status else None
-        await end_operation(ctx, revision, state, error=error)
+        await end_operation(ctx, revision, state, error=error, ended=operation_end(status))
         return
     await end_operation(ctx, revision, State.CANCELLED)
     await ctx.recorder.record(obj, "Cancelled", f"{revision.id} is superseded by a newer version")
@@ -179,11 +179,15 @@ async def end_operation(
     *,
     error: ErrorResponse | None = None,
     annotations: Mapping[str, str | None] | None = None,
+    ended: str | None = None,
 ) -> None:
-    """Record the final state of an operation, with further annotations; the value None removes one."""
+    """Record the final state of an operation, with further annotations; the value None removes one.
+
+    `ended` is the time of the end (RFC 3339), by default the present time.
+    """
     changed = {
         labels.STATE: str(state),
-        labels.ENDED: format_timestamp(ctx.now()),
+        labels.ENDED: ended or format_timestamp(ctx.now()),
         labels.ERROR: orjson.dumps(error.to_json()).decode() if error else None,
         **(annotations or {}),
     }

@@ -6,7 +6,7 @@ import dataclasses
 
 from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
-from modelyard.api.status import State
+from modelyard.api.status import State, operation_end
 from modelyard.reconcile import revisions
 from modelyard.reconcile.children import NameTaken
 from modelyard.reconcile.context import Context
@@ -59,4 +59,7 @@ async def _record_success(ctx: Context, obj: CustomObject, revision: Revision, o
     rolled_out = serves or was_rolled_out(obj, revision)
     in_status = outcome.state is State.SUCCEEDED and revision.state is None
     if rolled_out and not in_status and revision.state is not State.SUCCEEDED:
-        await revisions.end_operation(ctx, revision, State.SUCCEEDED)
+        # The status of the version has the end of its rollout, unless the rollout ends just now.
+        has_ended = obj.state is State.SUCCEEDED and obj.status.get("version") == revision.version
+        ended = operation_end(obj.status) if has_ended else None
+        await revisions.end_operation(ctx, revision, State.SUCCEEDED, ended=ended)

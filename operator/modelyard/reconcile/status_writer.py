@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from modelyard.api.conditions import build_conditions
-from modelyard.api.kinds import IMAGE
+from modelyard.api.kinds import IMAGE, SERVICE
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.api.status import State, Status
+from modelyard.api.status import State, Status, operation_end
 from modelyard.kube.errors import NotFound
 from modelyard.kube.merge import replacement
 from modelyard.kube.types import Json
@@ -64,10 +64,30 @@ def desired_status(obj: CustomObject, outcome: Outcome, now: str) -> Json:
     status |= {key: value for key, value in outcome.fields.items() if value not in (None, [], "")}
     if obj.key.kind == IMAGE.name:
         status["creationState"] = str(outcome.state)
+    if obj.key.kind == SERVICE.name:
+        status["endTime"] = _end_time(obj, outcome, now)
+        if status["endTime"] is None:
+            del status["endTime"]
     status["conditions"] = build_conditions(
         _desired_conditions(outcome), obj.status.get("conditions", []), obj.generation, now
     )
     return status
+
+
+def _end_time(obj: CustomObject, outcome: Outcome, now: str) -> str | None:
+    """Return the time at which the operation of a Service ended, None before its end.
+
+    Only the status has that time, until the next version is recorded. Revisions of the other kinds have it at
+    once. A status of release 0.2.0 has no endTime: the transition of Ready is the nearest time.
+    """
+    if not outcome.state.ended:
+        return None
+    revision, before = outcome.revision, obj.status
+    if revision and revision.state is outcome.state and revision.ended:
+        return revision.ended
+    if obj.state is outcome.state and before.get("version") == (revision and revision.version):
+        return operation_end(before) or now
+    return now
 
 
 def previous_fields(obj: CustomObject) -> dict[str, Any]:

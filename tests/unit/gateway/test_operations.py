@@ -99,9 +99,29 @@ async def test_service_update_makes_a_version(api: Api, built: Any) -> None:
     assert found["autoScaler"] == scaler
     assert "numReplicas" not in found
     first, second = await api.get("/deployments", serviceId="m")
-    assert (first["expiredAt"], first["status"]) == (second["createdAt"], "Succeeded")
+    ended = (await api.get("/operations/service-m-2"))["endTime"]
+    assert (first["expiredAt"], first["status"]) == (ended, "Succeeded")
     assert "expiredAt" not in second
     assert await api.get("/deployments/service-m-2") == second
+
+
+async def test_deployment_expires_when_a_later_one_is_rolled_out(api: Api, built: Any) -> None:
+    await api.post("/services", service(numReplicas=1), 202)
+    await api.harness.play()
+    api.harness.serves = False
+    for count in (2, 3):
+        api.harness.clock.move(60)
+        await api("PUT", "/services/m", 202, json={"numReplicas": count})
+    first, second, third = await api.get("/deployments", serviceId="m")
+    assert [one["status"] for one in (first, second, third)] == ["Succeeded", "Cancelled", "Running"]
+    assert second["expiredAt"] == third["createdAt"]
+    assert "expiredAt" not in first
+    api.harness.clock.move(60)
+    api.harness.serves = True
+    await api.harness.play()
+    first = (await api.get("/deployments", serviceId="m"))[0]
+    operation = await api.get("/operations/service-m-3")
+    assert first["expiredAt"] == operation["endTime"] > third["createdAt"]
 
 
 async def test_service_update_keeps_fields_that_it_does_not_contain(api: Api, built: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from modelyard.kube.types import (
     SECRETS,
     ApiResource,
 )
+from modelyard.reconcile.timestamps import format_timestamp
 from modelyard.resources.serving import template_hash
 
 AUTOSCALED: dict[str, Any] = {
@@ -162,6 +164,75 @@ async def test_replicas_that_fail_after_the_rollout_start_no_operation(serving: 
         "False",
         "False",
     ]
+
+
+# times
+
+
+async def test_end_of_a_rollout_is_when_its_replicas_became_available(harness: OperatorHarness) -> None:
+    harness.serves = False
+    harness.apply(*sample_objects())
+    await harness.play(seconds=3)
+    assert "endTime" not in harness.status("Service")
+    harness.clock.move(3600)
+    harness.serves = True
+    await harness.play(seconds=100)
+    ended = harness.status("Service")["endTime"]
+    assert ended == harness.condition("Service", "Ready")["lastTransitionTime"] == text_of(harness, 0)
+    harness.clock.move(3600)
+    await harness.play()
+    assert harness.status("Service")["endTime"] == ended
+    harness.change("Model", url="https://h/2")
+    await harness.settle()
+    assert harness.revision_annotations("Service", 1)["ended"] == ended
+    assert "endTime" not in harness.status("Service")
+    harness.clock.move(3600)
+    await harness.play(seconds=100)
+    assert harness.status("Service")["endTime"] > text_of(harness, -200)
+
+
+async def test_end_of_a_version_stays_when_its_replicas_fail_later(serving: OperatorHarness) -> None:
+    ended = serving.status("Service")["endTime"]
+    status = {"availableReplicas": 0, "readyReplicas": 0}
+    serving.clock.move(3600)
+    serving.cluster.change(DEPLOYMENTS, "default", "m", {"status": status}, "status")
+    await serving.settle()
+    assert serving.condition("Service", "Ready")["lastTransitionTime"] == text_of(serving, 0)
+    assert serving.status("Service")["endTime"] == ended
+    serving.clock.move(3600)
+    serving.change("Service", maxConcurrentRequestsPerContainer=2)
+    await serving.play()
+    assert serving.revision_annotations("Service", 1)["ended"] == ended
+
+
+async def test_end_of_a_version_of_an_older_release_is_the_transition_of_ready(
+    serving: OperatorHarness,
+) -> None:
+    ended = serving.status("Service")["endTime"]
+    await serving.stop()
+    serving.cluster.change(
+        CUSTOM_RESOURCES["Service"], "default", "m", {"status": {"endTime": None}}, "status"
+    )
+    serving.clock.move(3600)
+    await serving.start()
+    await serving.play()
+    assert serving.status("Service")["endTime"] == ended
+
+
+async def test_superseded_rollout_ends_with_the_next_version(harness: OperatorHarness) -> None:
+    harness.serves = False
+    harness.apply(*sample_objects())
+    await harness.play(seconds=3)
+    harness.clock.move(60)
+    harness.change("Service", maxConcurrentRequestsPerContainer=2)
+    await harness.settle()
+    annotations = harness.revision_annotations("Service", 1)
+    assert (annotations["state"], annotations["ended"]) == ("Cancelled", text_of(harness, 0))
+
+
+def text_of(harness: OperatorHarness, seconds: float) -> str:
+    """Return the present time, moved by `seconds`, as the Kubernetes API writes it."""
+    return format_timestamp(harness.clock() + dt.timedelta(seconds=seconds))
 
 
 # scaling

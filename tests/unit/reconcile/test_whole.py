@@ -45,6 +45,7 @@ def snapshot(harness: OperatorHarness) -> dict[str, Any]:
     for kind in KINDS:
         status = dict(harness.status(kind))
         status.pop("createdTime")
+        status.pop("endTime", None)
         status["conditions"] = {
             c["type"]: (c["status"], c["reason"], c["message"]) for c in status["conditions"]
         }

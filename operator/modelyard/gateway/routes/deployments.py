@@ -7,6 +7,7 @@ from fastapi import Response
 from modelyard.api.kinds import SERVICE
 from modelyard.api.labels import revision_name
 from modelyard.api.revision import Revision
+from modelyard.api.status import State
 from modelyard.gateway import from_kubernetes, paging, schemas
 from modelyard.gateway.errors import not_found
 from modelyard.gateway.listing import Filter, is_referenced, map_concurrently, resolve_filter
@@ -46,10 +47,24 @@ async def get_deployment(context: Context, id: str) -> Response:  # noqa: A002 (
 
 
 async def _body(context: RequestContext, version: Revision) -> Json:
-    # A version with a successor has ended, and its revision records the end.
-    successor = None
-    if version.state is not None:
-        name = revision_name(SERVICE.name, version.key.name, version.version + 1)
-        successor = await context.revision(name)
     status = await context.operation_status(version)
-    return from_kubernetes.deployment(version, status.state, successor)
+    return from_kubernetes.deployment(version, status.state, await _expiry(context, version))
+
+
+async def _expiry(context: RequestContext, version: Revision) -> str | None:
+    """Return the time (RFC 3339) since which a version is not served, None while it may be served.
+
+    A version that was rolled out serves until the rollout of a later one has succeeded. Another version
+    expires when its successor is recorded.
+    """
+    if version.state is None:  # it has no successor: the end is recorded with the successor's creation
+        return None
+    number = version.version + 1
+    while later := await context.revision(revision_name(SERVICE.name, version.key.name, number)):
+        if version.state is not State.SUCCEEDED:
+            return later.created
+        status = await context.operation_status(later)
+        if status.state is State.SUCCEEDED:
+            return status.ended
+        number += 1
+    return None
