@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.fake_api_server import Call
 from tests.unit.operator_harness import (
     OperatorHarness,
     sample_objects,
@@ -10,6 +11,7 @@ from tests.unit.operator_harness import (
 )
 from tests.unit.reconcile.test_service import exists
 
+from modelyard.api import labels
 from modelyard.api.crd import UNOBSERVED_STATUS
 from modelyard.api.owners import Owner
 from modelyard.api.resources import CUSTOM_RESOURCES
@@ -107,3 +109,86 @@ async def test_service_waits_for_the_children_of_a_deleted_service(serving: Oper
     await serving.play()
     assert serving.summary("Service") == ("m:1", "Succeeded", "Serving")
     assert serving.cluster.at(DEPLOYMENTS, "m")["metadata"]["ownerReferences"][0]["uid"] == uid
+
+
+async def test_edit_between_read_and_patch_of_a_child_is_reverted(serving: OperatorHarness) -> None:
+    edited = []
+
+    def edit(_: int, call: Call) -> None:
+        if call.verb == "patch" and call.resource == DEPLOYMENTS.plural and not edited:
+            edited.append(call)
+            set_revision_history_limit(serving, 77)
+
+    serving.cluster.fault = edit
+    serving.change("Service", numReplicas=3, autoScaler=None)
+    await serving.play()
+    spec = serving.cluster.at(DEPLOYMENTS, "m")["spec"]
+    assert edited
+    assert (spec["replicas"], spec["revisionHistoryLimit"]) == (3, 2)
+
+
+async def test_child_that_changes_before_each_patch_is_patched_three_times_then_queued(
+    serving: OperatorHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    patches = []
+
+    def edit(_: int, call: Call) -> None:
+        if call.verb == "patch" and call.resource == DEPLOYMENTS.plural:
+            patches.append(call)
+            if len(patches) > 3:
+                return
+            limit = serving.cluster.at(DEPLOYMENTS, "m")["spec"]["revisionHistoryLimit"]
+            set_revision_history_limit(serving, limit + 1)
+
+    serving.cluster.fault = edit
+    serving.change("Service", numReplicas=3, autoScaler=None)
+    await serving.play()
+    assert len(patches) == 4
+    assert caplog.text.count("retrying in 0.2 s") == 1
+    assert serving.cluster.at(DEPLOYMENTS, "m")["spec"]["revisionHistoryLimit"] == 2
+
+
+async def test_key_that_a_user_adds_before_the_patch_stays(serving: OperatorHarness) -> None:
+    added = []
+
+    def add(_: int, call: Call) -> None:
+        if call.verb == "patch" and call.resource == SECRETS.plural and not added:
+            added.append(call)
+            serving.cluster.change(SECRETS, "default", "m-keys", {"data": {"primaryKey": "dXNlcg=="}})
+
+    serving.cluster.fault = add
+    serving.cluster.change(SECRETS, "default", "m-keys", {"data": {"primaryKey": None}})
+    await serving.play()
+    assert added
+    assert serving.cluster.at(SECRETS, "m-keys")["data"]["primaryKey"] == "dXNlcg=="
+
+
+async def test_paused_deployment_is_resumed(serving: OperatorHarness) -> None:
+    serving.cluster.change(DEPLOYMENTS, "default", "m", {"spec": {"paused": True}})
+    await serving.play()
+    assert "paused" not in serving.cluster.at(DEPLOYMENTS, "m")["spec"]
+    before = len(serving.cluster.writes)
+    await reconcile_again(serving)
+    assert serving.cluster.writes[before:] == []
+
+
+async def test_recreated_deployment_with_the_applied_hash_is_compared(serving: OperatorHarness) -> None:
+    """`kubectl replace --force` of an edited Deployment keeps the annotation with the hash."""
+    body = serving.cluster.at(DEPLOYMENTS, "m")
+    assert body["metadata"]["annotations"][labels.APPLIED_HASH]
+    edited = {
+        **body,
+        "metadata": {key: body["metadata"][key] for key in METADATA_OF_USERS},
+        "spec": body["spec"] | {"revisionHistoryLimit": 77},
+    }
+    del serving.cluster.objects[DEPLOYMENTS, "default", "m"]
+    serving.cluster.put(DEPLOYMENTS, "default", edited)
+    await serving.play()
+    assert serving.cluster.at(DEPLOYMENTS, "m")["spec"]["revisionHistoryLimit"] == 2
+
+
+METADATA_OF_USERS = ("name", "labels", "annotations", "ownerReferences")
+
+
+def set_revision_history_limit(harness: OperatorHarness, limit: int) -> None:
+    harness.cluster.change(DEPLOYMENTS, "default", "m", {"spec": {"revisionHistoryLimit": limit}})

@@ -6,7 +6,7 @@ from modelyard.api import labels
 from modelyard.api.access_keys import missing_keys
 from modelyard.api.owners import Owner
 from modelyard.api.service import ServiceSpec
-from modelyard.kube.types import AUTOSCALERS, CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS
+from modelyard.kube.types import AUTOSCALERS, CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS, Json
 from modelyard.reconcile import revisions
 from modelyard.reconcile.children import create_or_patch, ensure_absent
 from modelyard.reconcile.context import Context
@@ -30,6 +30,7 @@ async def write_children(ctx: Context, obj: CustomObject, spec: ServiceSpec, ima
         lambda: serving.deployment(owner, spec, image, ctx.settings.scoring),
         inputs=image,
         on_create=lambda: {"spec": {"replicas": spec.min_replicas}},
+        on_patch=_resumed,
     )
     if spec.num_replicas is None:
         await _scale_from_zero(ctx, obj, spec)
@@ -56,14 +57,29 @@ def _needs_budget(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> bool:
     return exists or rollout_status(ctx, obj).desired > 1
 
 
+def _resumed(live: Json) -> Json:
+    """Return the patch that resumes a paused Deployment, empty if the Deployment is not paused.
+
+    A paused Deployment starts no pods of a new version, and its progress deadline does not run. The desired
+    Deployment cannot have `paused: false`, which the API server omits: each comparison would find a change.
+    """
+    return {"spec": {"paused": None}} if live["spec"].get("paused") else {}
+
+
 async def _scale_from_zero(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> None:
     """Give a Deployment with 0 replicas the minimum: an autoscaler is off while its target has 0.
 
     https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#implicit-maintenance-mode-deactivation
     """
-    status = rollout_status(ctx, obj)
+    child = ctx.cache.children.get(DEPLOYMENTS, obj.key.namespace, obj.key.name)
+    if child is None:
+        return
+    status = child.rollout
     if status.observed and status.observed == status.generation and status.desired == 0:
-        patch = {"spec": {"replicas": spec.min_replicas}}
+        patch = {
+            "metadata": {"resourceVersion": str(child.resource_version)},
+            "spec": {"replicas": spec.min_replicas},
+        }
         written = await ctx.client.patch(DEPLOYMENTS, obj.key.namespace, obj.key.name, patch)
         ctx.cache.children.store_written(DEPLOYMENTS, written)
 
@@ -71,17 +87,21 @@ async def _scale_from_zero(ctx: Context, obj: CustomObject, spec: ServiceSpec) -
 async def _write_keys(ctx: Context, obj: CustomObject, owner: Owner) -> None:
     """Create the Secret with both access keys, or add a key that was removed from it."""
     name = labels.keys_name(owner.name)
-    live = await create_or_patch(
+    await create_or_patch(
         ctx,
         obj,
         SECRETS,
         name,
         lambda: serving.keys(owner),
         on_create=lambda: {"data": missing_keys({})},
+        on_patch=_absent_keys,
     )
-    if live and (missing := missing_keys(live.get("data") or {})):
-        written = await ctx.client.patch(SECRETS, obj.key.namespace, name, {"data": missing})
-        ctx.cache.children.store_written(SECRETS, written)
+
+
+def _absent_keys(live: Json) -> Json:
+    """Return the patch that adds the keys that a live Secret lacks, empty if the Secret has both."""
+    missing = missing_keys(live.get("data") or {})
+    return {"data": missing} if missing else {}
 
 
 def rollout_status(ctx: Context, obj: CustomObject) -> RolloutStatus:
