@@ -40,6 +40,7 @@ class ChildWatches:
 
     def __init__(self, ctx: Context):
         self._ctx = ctx
+        self._listed = False  # True after all first lists
         self._logs = BuildLogWatcher(ctx.client, ctx.settings.namespace, self._on_pushed)
         self.reflectors = [*self._children(), *self._builds()]
 
@@ -78,7 +79,8 @@ class ChildWatches:
                     resource, namespace, accept=METADATA_LIST, labelSelector=SELECTOR
                 )
                 for body in bodies:
-                    self._ctx.cache.children.put(resource, body)
+                    self._ctx.cache.children.put(resource, body, trusted=True)
+        self._listed = True
 
     async def close(self) -> None:
         """Stop following build logs."""
@@ -99,7 +101,10 @@ class ChildWatches:
         elif deleted:
             self._on_deleted_child(resource, body)
         else:
-            self._add(self._ctx.cache.children.put(resource, body))
+            # A Deployment of the first list is compared by the first reconcile, because its changes hit the
+            # pods. The other children are compared within the first resync, to spread the reads.
+            trusted = not self._listed and resource is not DEPLOYMENTS
+            self._add(self._ctx.cache.children.put(resource, body, trusted=trusted))
 
     def _on_revision(self, body: Json, deleted: bool) -> None:
         cache, queue = self._ctx.cache, self._ctx.queue

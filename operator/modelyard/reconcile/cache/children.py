@@ -22,8 +22,12 @@ class ChildCache:
         """Return a child, None if it does not exist or has another controller."""
         return self._children.get((resource.plural, namespace, name))
 
-    def put(self, resource: ApiResource, body: Json) -> Key | None:
-        """Store a child from a watch; return the key of its owner if the change calls for a reconcile."""
+    def put(self, resource: ApiResource, body: Json, *, trusted: bool = False) -> Key | None:
+        """Store a child from a watch; return the key of its owner if the change calls for a reconcile.
+
+        Another client may have created or changed a child that the cache did not have. The next reconcile
+        compares such a child with the desired one, unless it is `trusted`.
+        """
         owner = owner_of(body)
         if owner is None:
             return None
@@ -34,8 +38,11 @@ class ChildCache:
                 return None
             child.in_sync = cached.in_sync and _leaves_spec(cached, child, body)
         namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+        is_creating = self._pending_writes.is_creating(resource, namespace, name)
+        if cached is None or cached.uid != child.uid:
+            child.in_sync = trusted or is_creating
         self._children[(resource.plural, namespace, name)] = child
-        if cached is None and self._pending_writes.is_creating(resource, namespace, name):
+        if cached is None and is_creating:
             return None
         is_same = cached is not None and (cached.uid, cached.rollout) == (child.uid, child.rollout)
         return None if is_same and child.in_sync else Key(owner.kind, namespace, owner.name)

@@ -31,16 +31,24 @@ def cached(cache: Cache, resource: ApiResource) -> Child:
         (deployment(11, progressing="NewReplicaSetAvailable"), False, True),
         (deployment(11, progressing="ProgressDeadlineExceeded"), True, True),
         (deployment(11, generation=2), True, False),
-        (deployment(11, uid="c2"), True, True),
+        (deployment(11, uid="c2"), True, False),
     ],
     ids=str,
 )
 def test_deployment_is_in_sync_until_its_spec_changes(
     cache: Cache, event: Json, reconciles: bool, in_sync: bool
 ) -> None:
-    cache.children.put(DEPLOYMENTS, deployment(10))
+    cache.children.put(DEPLOYMENTS, deployment(10), trusted=True)
     assert (cache.children.put(DEPLOYMENTS, event) is not None) is reconciles
     assert cached(cache, DEPLOYMENTS).in_sync is in_sync
+
+
+def test_child_of_an_event_is_out_of_sync_unless_the_operator_creates_it(cache: Cache) -> None:
+    cache.children.put(CORE_SERVICES, child(10))
+    assert not cached(cache, CORE_SERVICES).in_sync
+    with cache.pending_writes.creating(CORE_SERVICES, "default", "m"):
+        cache.children.put(CORE_SERVICES, child(11, uid="c2"))
+    assert cached(cache, CORE_SERVICES).in_sync
 
 
 def test_event_of_own_write_brings_its_status(cache: Cache) -> None:
