@@ -30,7 +30,7 @@ STATE: Final = f"{GROUP}/state"
 ENDED: Final = f"{GROUP}/ended"
 ERROR: Final = f"{GROUP}/error"
 ATTEMPTS: Final = f"{GROUP}/attempts"
-RETRY: Final = f"{GROUP}/retry"  # the failure is transient
+RETRY: Final = f"{GROUP}/retry"  # another attempt follows
 IMAGE_LOCATION: Final = f"{GROUP}/image-location"
 IMAGE_RELEASED: Final = (
     f"{GROUP}/image-given-up"  # its image was released; a Service that needs it gets it built again

@@ -196,10 +196,8 @@ def _not_offered(ctx: Context, manifest: Revision) -> Failure | None:
 
 async def _record_failure(ctx: Context, revision: Revision, failure: Failure, attempt: int) -> Outcome:
     """Record a failed attempt and return the outcome until the next one."""
-    annotations = {
-        labels.ATTEMPTS: str(attempt),
-        labels.RETRY: "true" if failure.transient else None,
-    }
+    retries = failure.transient and attempt < ctx.settings.build.attempts
+    annotations = {labels.ATTEMPTS: str(attempt), labels.RETRY: "true" if retries else None}
     await _end_build(ctx, revision, State.FAILED, annotations, failure.error)
     outcome = _failed_outcome(ctx, revision)
     return outcome or failed(failure.error.code, failure.error.message, revision)

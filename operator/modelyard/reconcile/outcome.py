@@ -24,6 +24,7 @@ class Outcome:
     error: ErrorResponse | None = None
     retrying: bool = False  # the operator retries the failed operation
     ready: bool = True  # for a Succeeded operation: whether the object is Ready
+    stalled: bool = False  # an operation that has not failed cannot go on without a change by a user
     fields: Mapping[str, Any] = field(default_factory=dict)  # status fields of this kind only
     conditions: Mapping[str, Condition] = field(default_factory=dict)  # conditions of this kind only, by type
     requeue_after: float | None = None  # seconds

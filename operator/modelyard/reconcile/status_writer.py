@@ -111,8 +111,8 @@ def _desired_conditions(outcome: Outcome) -> dict[str, Condition]:
     https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md#conditions
     """
     succeeded = outcome.state is State.SUCCEEDED
-    stalled = outcome.state in {State.FAILED, State.CANCELLED} and not outcome.retrying
-    ready = succeeded and outcome.ready
+    stalled = outcome.stalled or (outcome.state in {State.FAILED, State.CANCELLED} and not outcome.retrying)
+    ready = succeeded and outcome.ready and not outcome.stalled
     return {
         "Ready": (ready, outcome.reason, outcome.message),
         "Reconciling": (not stalled and not ready, outcome.reason, outcome.message),

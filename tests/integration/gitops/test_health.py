@@ -167,7 +167,7 @@ STATES: Final[list[tuple[str, str, Story, Health]]] = [
     ("Service", "just applied", applied(*sample_objects(), then=at_once), UNDER_WAY),
     ("Service", "waits for an image to be made", applied(service()), UNDER_WAY),
     ("Service", "waits for its image's build", applied(*sample_objects()), UNDER_WAY),
-    ("Service", "waits for an image that failed", applied(*sample_objects(), then=FAILS), UNDER_WAY),
+    ("Service", "waits for an image that failed", applied(*sample_objects(), then=FAILS), BAD),
     ("Service", "rolling out", applied(*sample_objects(), then=pods_stay_away), UNDER_WAY),
     ("Service", "rollout overdue", applied(*sample_objects(), then=rollout_is_overdue), BAD),
     ("Service", "serving", served(then=at_once), GOOD),

@@ -12,10 +12,12 @@ from tests.unit.operator_harness import (
     image,
     sample_objects,
     service,
+    succeed,
 )
 
 from modelyard.api import labels
 from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.contract.build_request import BuildError, BuildResult, Step
 from modelyard.kube.errors import Rejected
 from modelyard.kube.types import (
     AUTOSCALERS,
@@ -27,6 +29,7 @@ from modelyard.kube.types import (
 )
 from modelyard.reconcile.timestamps import format_timestamp
 from modelyard.resources.serving import template_hash
+from modelyard.settings import OperatorSettings
 
 AUTOSCALED: dict[str, Any] = {
     "numReplicas": None,
@@ -102,6 +105,41 @@ async def test_service_waits_for_a_pinned_image_that_was_cancelled(harness: Oper
     harness.change("Model", url="https://h/2")
     await harness.play()
     assert harness.summary("Service") == ("", "NotStarted", "ImageCancelled")
+
+
+def fail_builds(harness: OperatorHarness, *, transient: bool) -> None:
+    error = BuildError(code="X", step=Step.BUILD, message="no", transient=transient)
+    harness.outcome = lambda _: BuildResult(error=error)
+
+
+@pytest.mark.parametrize(("transient", "stalled"), [(False, "True"), (True, "False")])
+async def test_service_stalls_while_its_image_has_failed_for_good(
+    harness: OperatorHarness, transient: bool, stalled: str
+) -> None:
+    fail_builds(harness, transient=transient)
+    harness.apply(*sample_objects())
+    await harness.play(seconds=3)
+    assert harness.summary("Service") == ("", "NotStarted", "ImageFailed")
+    assert harness.condition("Service", "Stalled")["status"] == stalled
+    assert harness.condition("Service", "Reconciling")["status"] != stalled
+    assert "with X" in harness.condition("Service", "Ready")["message"]
+    harness.outcome = succeed
+    harness.change("Manifest", assets=[{"id": "driver", "content": "def run(body): return 2"}])
+    await harness.play()
+    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
+    assert harness.condition("Service", "Stalled")["status"] == "False"
+
+
+async def test_service_stalls_after_the_last_attempt_of_its_image() -> None:
+    harness = OperatorHarness(OperatorSettings.model_validate({"build": {"attempts": 2, "retrySeconds": 10}}))
+    await harness.start()
+    fail_builds(harness, transient=True)
+    harness.apply(*sample_objects())
+    await harness.play(seconds=3)
+    assert harness.condition("Service", "Stalled")["status"] == "False"
+    await harness.play()
+    assert harness.condition("Service", "Stalled")["status"] == "True"
+    await harness.stop()
 
 
 async def test_failed_image_leaves_the_old_one_serving(serving: OperatorHarness) -> None:

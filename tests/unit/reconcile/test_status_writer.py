@@ -34,6 +34,7 @@ def custom_object(**status: Any) -> CustomObject:
     ("outcome", "ready", "reconciling", "stalled"),
     [
         (waiting("ModelNotFound", "why"), "False", "True", "False"),
+        (waiting("ImageFailed", "why", stalled=True), "False", "False", "True"),
         (Outcome(State.RUNNING, "Building", "why"), "False", "True", "False"),
         (Outcome(State.CANCELLED, "Cancelled", "why"), "False", "False", "True"),
         (Outcome(State.SUCCEEDED, "Built", "why"), "True", "False", "False"),

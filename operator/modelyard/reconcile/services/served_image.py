@@ -36,8 +36,20 @@ def built_image(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Revision 
         return built
     if labels.IMAGE_RELEASED in image.annotations:
         ctx.queue.add(image.key)  # its reconcile builds the image again
+    return _unbuilt(image, newest)
+
+
+def _unbuilt(image: Revision, newest: Revision | None) -> Outcome:
+    """Return the outcome of a Service whose Image has no image.
+
+    A failure that the operator does not retry stalls the Service, as it stalls the Image: a GitOps tool that
+    waits for the Service ends its wait at once. A new version of the Image, or a new attempt, ends the stall.
+    """
     reason, detail = _UNBUILT.get(image.state, (IMAGE_NOT_READY, "which is not built yet"))
-    return waiting(reason, f"waiting for Image {image.id}, {detail}", newest)
+    if image.state is State.FAILED:
+        detail += f" with {(image.error or {}).get('code', 'no error')}"
+    stalled = image.state in _UNBUILT and labels.RETRY not in image.annotations
+    return waiting(reason, f"waiting for Image {image.id}, {detail}", newest, stalled=stalled)
 
 
 def newer_image(ctx: Context, spec: ServiceSpec, served: Revision) -> Revision | None:
