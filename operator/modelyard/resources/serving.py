@@ -34,7 +34,6 @@ def deployment(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSett
         "selector": {"matchLabels": labels.selector_of(owner.name)},
         "revisionHistoryLimit": 2,
         "progressDeadlineSeconds": scoring.progress_deadline_seconds,
-        "paused": None,  # absent: `kubectl rollout pause` would hold back every later version
         # A new pod must be ready before an old one is deleted, so that no request is lost.
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
         "template": template,

@@ -42,8 +42,8 @@ def built_image(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Revision 
 def _unbuilt(image: Revision, newest: Revision | None) -> Outcome:
     """Return the outcome of a Service whose Image has no image.
 
-    A failure that the operator does not retry stalls the Service, as it stalls the Image: a GitOps tool that
-    waits for the Service ends its wait at once. A new version of the Image, or a new attempt, ends the stall.
+    A failure that the operator does not retry stalls the Service, as it stalls the Image. So a GitOps tool
+    that waits for the Service fails at once. A new version or a new attempt of the Image ends the stall.
     """
     reason, detail = _UNBUILT.get(image.state, (IMAGE_NOT_READY, "which is not built yet"))
     if image.state is State.FAILED:
