@@ -262,6 +262,8 @@ class FakeApiServer:
         version = patch.get("metadata", {}).get("resourceVersion")
         if version not in {None, body["metadata"]["resourceVersion"]}:
             raise Conflict("the object has been modified", status=409, reason="Conflict")
+        if patch.get("metadata", {}).get("uid") not in {None, body["metadata"]["uid"]}:
+            raise Immutable("metadata.uid: Invalid value: field is immutable", status=422, reason="Invalid")
         if subresource:
             patch = {subresource: patch[subresource]}
         elif resource in CUSTOM_RESOURCES.values():
@@ -287,6 +289,20 @@ class FakeApiServer:
         if resource == REVISIONS:
             self._check_data(before, encode(body["data"]))
         return self._store(resource, before, _defaulted(resource, copy.deepcopy(body)))
+
+    def delete_orphaning(
+        self, resource: ApiResource, name: str, namespace: str = "default", *, finish: bool = True
+    ) -> None:
+        """Delete an object as `kubectl delete --cascade=orphan` does: its dependents stay."""
+        owner = self.at(resource, name, namespace)
+        deleting = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["orphan"]}
+        self._store(resource, owner, merge_patch(owner, {"metadata": deleting}))
+        for (dependent, space, its_name), body in list(self.objects.items()):
+            owners = {reference["uid"] for reference in body["metadata"].get("ownerReferences", ())}
+            if owner["metadata"]["uid"] in owners:
+                self.orphan(dependent, space, its_name)
+        if finish:
+            self.remove(resource, namespace, name)
 
     def write_legacy_data(self, body: Json) -> None:
         """Let a ControllerRevision have been created by release 0.2.0: unsorted keys, no escapes."""

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from modelyard.api.names import API_VERSION
+from modelyard.api.kinds import KINDS
+from modelyard.api.labels import MANAGED_BY, MANAGER
+from modelyard.api.names import API_VERSION, GROUP
 from modelyard.kube.types import Json
 
 
 class Owner(NamedTuple):
-    """The kind, name and UID of an object that owns others in its namespace."""
+    """The kind, name and UID of an object that owns others in its namespace.
+
+    The UID is empty for an object that only labels name: nothing owns its children until it adopts them.
+    """
 
     kind: str
     name: str
@@ -40,3 +45,22 @@ def owner_of(body: Json) -> Owner | None:
         if reference.get("controller") and reference["apiVersion"] == API_VERSION:
             return Owner(reference["kind"], reference["name"], reference["uid"])
     return None
+
+
+def adoptable_by(body: Json) -> Owner | None:
+    """Return the owner, without a UID, that the labels of an object name; None if something controls it.
+
+    Labels that name objects of several kinds name no owner.
+    """
+    metadata = body["metadata"]
+    found: Json = metadata.get("labels") or {}
+    if found.get(MANAGED_BY) != MANAGER or any(
+        reference.get("controller") for reference in metadata.get("ownerReferences", ())
+    ):
+        return None
+    owners = [
+        Owner(kind.name, name, "")
+        for kind in KINDS
+        if (name := found.get(f"{GROUP}/{kind.singular}")) is not None
+    ]
+    return owners[0] if len(owners) == 1 else None

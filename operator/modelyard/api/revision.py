@@ -11,7 +11,7 @@ import orjson
 from modelyard.api import labels
 from modelyard.api.kinds import KINDS_BY_NAME, Kind
 from modelyard.api.names import GROUP, REGISTRATION
-from modelyard.api.owners import owner_of
+from modelyard.api.owners import adoptable_by, owner_of
 from modelyard.api.status import State
 from modelyard.kube.types import Json, Key
 
@@ -37,14 +37,15 @@ class Revision:
     annotations: Json
 
     @classmethod
-    def read(cls, body: Json) -> Self | None:
+    def read(cls, body: Json, *, adoptable: bool = False) -> Self | None:
         """Parse a ControllerRevision; None if it records no version of an object of this API.
 
         Only the name `<kind>-<name>-<version>` of the controlling owner counts: a user may create
-        ControllerRevisions of other names and owners.
+        ControllerRevisions of other names and owners. With `adoptable`, one without a controller counts for
+        the owner that its labels name, and has an empty `owner_uid`.
         """
         metadata = body["metadata"]
-        owner = owner_of(body)
+        owner = owner_of(body) or (adoptable_by(body) if adoptable else None)
         if owner is None or owner.kind not in KINDS_BY_NAME:
             return None
         version = body["revision"]

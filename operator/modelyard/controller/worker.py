@@ -16,11 +16,12 @@ from modelyard.kube.errors import Conflict, Forbidden, NamespaceTerminating, Not
 from modelyard.kube.types import Key
 from modelyard.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
 from modelyard.reconcile import image, manifest, model, service
-from modelyard.reconcile.children import NameTaken
+from modelyard.reconcile.adoption import NameTaken
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, name_taken
 from modelyard.reconcile.readiness import gate_readiness
+from modelyard.reconcile.revision_adoption import adopt_revisions
 from modelyard.reconcile.status_writer import previous_fields, write_status
 
 _LOG: Final = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class Worker:
         """Return the reconciler's outcome; errors of the user or the cluster become a failed outcome."""
         key, cache = obj.key, self._ctx.cache
         try:
+            await adopt_revisions(self._ctx, obj)
             return await _RECONCILERS[key.kind](self._ctx, obj)
         except NamespaceTerminating:
             raise

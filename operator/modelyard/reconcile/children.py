@@ -13,24 +13,14 @@ from collections.abc import Callable
 from typing import Final
 
 from modelyard.api import labels
-from modelyard.api.owners import owner_of
 from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.merge import changes, fingerprint
 from modelyard.kube.types import ApiResource, Json
+from modelyard.reconcile.adoption import claim, confirm_alive, is_adoptable
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import Child, CustomObject, DesiredHash
 
 _PATCH_ATTEMPTS: Final = 3  # each after a new read; then the work queue retries with a growing pause
-
-
-class NameTaken(Exception):
-    """The name of a child belongs to an object of another owner."""
-
-    def __init__(self, resource: ApiResource, name: str):
-        super().__init__(
-            f"{resource.kind} {name} exists and does not belong to this object: delete it, or give"
-            " this object another name"
-        )
 
 
 async def create_or_patch(
@@ -51,9 +41,11 @@ async def create_or_patch(
     of a reconcile. The fields of `on_create` are added when the child is created, and never patched.
     `on_patch` returns further fields to patch, computed from the live child.
 
-    Raises NameTaken if an object of another owner has the name. Raises Conflict while a child of a deleted
-    owner of the same name waits for the garbage collector. Raises Conflict, too, if other clients change the
-    child during each of 3 attempts to patch it.
+    A live object that nothing controls is adopted if it has the labels of a child.
+
+    Raises NameTaken if another object has the name. Raises Conflict while a child of a deleted owner of the
+    same name waits for the garbage collector. Raises Conflict, too, if other clients change the child during
+    each of 3 attempts to patch it.
     """
     namespace = obj.key.namespace
     child = ctx.cache.children.get(resource, namespace, name)
@@ -94,8 +86,10 @@ async def _patch(
     """
     namespace, name = live["metadata"]["namespace"], live["metadata"]["name"]
     for attempt in range(1, _PATCH_ATTEMPTS + 1):
-        check_owner(obj, resource, live)
+        claimed = await claim(ctx, obj, resource, live)
         patch = merge(changes(live, desired), on_patch(live))
+        if claimed:
+            patch = merge(patch, {"metadata": claimed})
         if not patch:
             ctx.cache.children.store_written(resource, live)
             return
@@ -119,26 +113,17 @@ def _is_up_to_date(child: Child | None, obj: CustomObject, desired_hash: str) ->
 
 
 async def ensure_absent(ctx: Context, obj: CustomObject, resource: ApiResource, name: str) -> None:
-    """Delete a child if it exists; an object of that name with another owner is left alone."""
+    """Delete a child if it exists, also an adoptable one; an object with another owner is left alone."""
     child = ctx.cache.children.get(resource, obj.key.namespace, name)
-    if child is None or child.owner_uid != obj.uid:
+    if child is None or child.owner_uid not in {obj.uid, ""}:
         return
+    if not child.owner_uid:
+        live = await ctx.client.get_or_none(resource, obj.key.namespace, name)
+        if live is None or live["metadata"]["uid"] != child.uid or not is_adoptable(obj, live):
+            return
+        await confirm_alive(ctx, obj)
     await ctx.client.delete(resource, obj.key.namespace, name, uid=child.uid)
     ctx.cache.children.delete(resource, {"metadata": {"namespace": obj.key.namespace, "name": name}})
-
-
-def check_owner(obj: CustomObject, resource: ApiResource, live: Json) -> None:
-    """Check that a live object belongs to a custom resource.
-
-    Raises NameTaken if the live object has another owner. Raises Conflict if its owner is a deleted object of
-    the same name, or if it is being deleted itself.
-    """
-    name = live["metadata"]["name"]
-    owner = owner_of(live)
-    if owner is None or (owner.kind, owner.name) != (obj.key.kind, obj.key.name):
-        raise NameTaken(resource, name)
-    if owner.uid != obj.uid or "deletionTimestamp" in live["metadata"]:
-        raise Conflict(f"{resource.kind} {name} of a deleted {obj.key.kind} still waits for its deletion")
 
 
 def merge(base: Json, override: Json) -> Json:

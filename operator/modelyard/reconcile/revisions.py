@@ -20,13 +20,13 @@ from modelyard.api.owners import Owner
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import Revision
 from modelyard.api.status import ErrorResponse, State, operation_end
-from modelyard.kube.errors import AlreadyExists, Conflict, Immutable
-from modelyard.kube.merge import apply_merge_patch
+from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.types import REVISIONS, Json, Key
-from modelyard.reconcile.children import check_owner
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.references import hash_of_referenced, is_same_content
+from modelyard.reconcile.revision_adoption import existing_revision
+from modelyard.reconcile.revision_patch import patch_revision
 from modelyard.reconcile.timestamps import format_timestamp
 from modelyard.resources.revision import controller_revision
 
@@ -90,7 +90,7 @@ async def ensure_revision(
         with ctx.cache.pending_writes.creating(REVISIONS, obj.key.namespace, body["metadata"]["name"]):
             written = await ctx.client.create(REVISIONS, obj.key.namespace, body)
     except AlreadyExists:
-        body = written = await _existing_revision(ctx, obj, version)
+        body = written = await existing_revision(ctx, obj, version)
     # The response has only metadata; the rest of the object is as it was sent.
     ctx.cache.revisions.put(body | {"metadata": body["metadata"] | written["metadata"]})
     for dependent in ctx.cache.objects.dependents(obj.key):
@@ -138,18 +138,6 @@ def _about(obj: CustomObject) -> dict[str, str]:
     """Return the annotation with the description and tags that the newest version records."""
     about = {field: obj.spec[field] for field in sorted(_NOT_CONTENT) if obj.spec.get(field)}
     return {labels.ABOUT: orjson.dumps(about).decode()} if about else {}
-
-
-async def _existing_revision(ctx: Context, obj: CustomObject, version: int) -> Json:
-    """Return a ControllerRevision that exists in the cluster but not in the cache.
-
-    An operator that was killed before the response arrived leaves such a ControllerRevision. Raises NameTaken
-    and Conflict like check_owner.
-    """
-    name = labels.revision_name(obj.key.kind, obj.key.name, version)
-    live = await ctx.client.get(REVISIONS, obj.key.namespace, name)
-    check_owner(obj, REVISIONS, live)
-    return live
 
 
 def as_owner(obj: CustomObject) -> Owner:
@@ -201,23 +189,6 @@ async def annotate(ctx: Context, revision: Revision, changed: Mapping[str, str |
     annotations = {**revision.annotations, **changed}
     revision.annotations = {key: value for key, value in annotations.items() if value is not None}
     revision.resource_version = int(written["metadata"]["resourceVersion"])
-
-
-async def patch_revision(ctx: Context, namespace: str, name: str, patch: Json) -> Json:
-    """Apply a JSON merge patch to the metadata of a ControllerRevision; return its metadata.
-
-    Releases up to 0.2.0 created ControllerRevisions in a form that no patch can keep. Such a one is replaced,
-    with its data in the same bytes as at its creation.
-    Raises Conflict if the patch has a resourceVersion that is not the current one, or the ControllerRevision
-    changes between the read and the replacement.
-    """
-    try:
-        return await ctx.client.patch(REVISIONS, namespace, name, patch)
-    except Immutable:
-        live = await ctx.client.get(REVISIONS, namespace, name)
-    return await ctx.client.update(
-        REVISIONS, namespace, name, apply_merge_patch(live, patch), encode=orjson.dumps
-    )
 
 
 def resolve(ctx: Context, kind: Kind, namespace: str, text: str) -> Revision | Missing:

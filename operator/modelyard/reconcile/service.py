@@ -8,7 +8,7 @@ from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
 from modelyard.api.status import State, operation_end
 from modelyard.reconcile import revisions
-from modelyard.reconcile.children import NameTaken
+from modelyard.reconcile.adoption import NameTaken
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, name_taken

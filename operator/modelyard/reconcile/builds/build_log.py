@@ -11,8 +11,8 @@ from modelyard.contract.build_progress import latest_progress
 from modelyard.kube.errors import AlreadyExists, Forbidden, NotFound, Rejected
 from modelyard.kube.types import CONFIG_MAPS, Json
 from modelyard.reconcile import revisions
+from modelyard.reconcile.adoption import NameTaken, claim
 from modelyard.reconcile.builds.pods import list_pods, pending_reason, read_log
-from modelyard.reconcile.children import NameTaken, check_owner
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import BuildSnapshot, CustomObject
 from modelyard.resources.revision import metadata
@@ -76,16 +76,18 @@ async def _store(
 async def _write(ctx: Context, obj: CustomObject, revision: Revision, log: str, *, exists: bool) -> str:
     """Create or patch the ConfigMap of a log; return its name.
 
-    Raises NameTaken if the name belongs to an object of another owner.
+    Raises NameTaken if the name belongs to an object of another owner, and Conflict like `claim`.
     """
     name = labels.log_name(obj.key.name, revision.version)
-    data = {"data": {"log": log}}
+    data: Json = {"data": {"log": log}}
     if not exists:
         body = {**CONFIG_MAPS.header(), "metadata": metadata(revisions.as_owner(obj), name), **data}
         try:
             await ctx.client.create(CONFIG_MAPS, obj.key.namespace, body)
         except AlreadyExists:
-            check_owner(obj, CONFIG_MAPS, await ctx.client.get(CONFIG_MAPS, obj.key.namespace, name))
+            live = await ctx.client.get(CONFIG_MAPS, obj.key.namespace, name)
+            if claimed := await claim(ctx, obj, CONFIG_MAPS, live):
+                data["metadata"] = claimed
         else:
             return name
     await ctx.client.patch(CONFIG_MAPS, obj.key.namespace, name, data)

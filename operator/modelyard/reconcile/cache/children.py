@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from modelyard.api.owners import owner_of
+from modelyard.api.owners import adoptable_by, owner_of
 from modelyard.kube.types import ApiResource, Json, Key
 from modelyard.reconcile.cache.pending_writes import ChildKey, PendingWrites
 from modelyard.reconcile.cache.resource_versions import is_older
-from modelyard.reconcile.objects import Child
+from modelyard.reconcile.objects import Child, RolloutStatus
 
 
 class ChildCache:
@@ -19,7 +19,10 @@ class ChildCache:
         self._children: dict[ChildKey, Child] = {}
 
     def get(self, resource: ApiResource, namespace: str, name: str) -> Child | None:
-        """Return a child, None if it does not exist or has another controller."""
+        """Return a child, None if it does not exist or has another controller.
+
+        The child of an object that may adopt it has an empty `owner_uid`.
+        """
         return self._children.get((resource.plural, namespace, name))
 
     def put(self, resource: ApiResource, body: Json, *, trusted: bool = False) -> Key | None:
@@ -28,7 +31,7 @@ class ChildCache:
         Another client may have created or changed a child that the cache did not have. The next reconcile
         compares such a child with the desired one, unless it is `trusted`.
         """
-        owner = owner_of(body)
+        owner = owner_of(body) or adoptable_by(body)
         if owner is None:
             return None
         cached = self._cached(resource, body)
@@ -44,7 +47,7 @@ class ChildCache:
         self._children[(resource.plural, namespace, name)] = child
         if cached is None and is_creating:
             return None
-        is_same = cached is not None and (cached.uid, cached.rollout) == (child.uid, child.rollout)
+        is_same = cached is not None and _identity(cached) == _identity(child)
         return None if is_same and child.in_sync else Key(owner.kind, namespace, owner.name)
 
     def store_written(self, resource: ApiResource, body: Json) -> None:
@@ -79,6 +82,10 @@ class ChildCache:
 def _key(resource: ApiResource, body: Json) -> ChildKey:
     metadata = body["metadata"]
     return resource.plural, metadata["namespace"], metadata["name"]
+
+
+def _identity(child: Child) -> tuple[str, str, RolloutStatus]:
+    return child.uid, child.owner_uid, child.rollout
 
 
 def _has_new_content(cached: Child, child: Child) -> bool:

@@ -29,7 +29,7 @@ class RevisionCache:
 
         Returns None, too, for a ControllerRevision that records no version of a custom resource of Modelyard.
         """
-        revision = Revision.read(body)
+        revision = Revision.read(body, adoptable=True)
         if revision is None:
             return None
         versions = self._revisions[revision.key]
@@ -71,6 +71,12 @@ class RevisionCache:
     def history(self, obj: CustomObject) -> list[Revision]:
         """Return all versions of an object, the newest first."""
         return sorted(self._of(obj), key=lambda revision: revision.version, reverse=True)
+
+    def adoptable(self, key: Key) -> list[Revision]:
+        """Return the versions of an object that nothing owns, the newest first."""
+        revisions = self._revisions.get(key, {}).values()
+        unowned = (revision for revision in revisions if not revision.owner_uid)
+        return sorted(unowned, key=lambda revision: revision.version, reverse=True)
 
     def _of(self, obj: CustomObject) -> Iterator[Revision]:
         revisions = self._revisions.get(obj.key, {}).values()

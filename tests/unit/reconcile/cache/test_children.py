@@ -106,6 +106,12 @@ def test_invalidate_puts_named_children_out_of_sync(cache: Cache) -> None:
 
 
 def test_object_without_owner_is_not_cached(cache: Cache) -> None:
-    body = child(10, metadata={"ownerReferences": []})
+    body = child(10, metadata={"ownerReferences": [], "labels": {}})
     assert cache.children.put(CORE_SERVICES, body) is None
     assert cache.children.get(CORE_SERVICES, "default", "m") is None
+
+
+def test_child_that_lost_its_owner_reference_calls_for_a_reconcile(cache: Cache) -> None:
+    cache.children.put(CORE_SERVICES, child(10))
+    assert cache.children.put(CORE_SERVICES, child(11, metadata={"ownerReferences": []})) == SERVICE
+    assert cached(cache, CORE_SERVICES).owner_uid == ""
