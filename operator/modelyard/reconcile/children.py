@@ -101,7 +101,8 @@ async def _patch(
                 raise
             live = await ctx.client.get(resource, namespace, name)
         else:
-            ctx.cache.children.store_written(resource, written)
+            rolls = "template" in patch.get("spec", {})
+            ctx.cache.children.store_written(resource, written, rolls=rolls)
             return
 
 

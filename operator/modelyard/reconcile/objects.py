@@ -62,8 +62,17 @@ class CustomObject:
     @property
     def ready(self) -> bool:
         """True if the condition Ready is `True` in the cached status."""
+        return self.has_condition("Ready")
+
+    def has_condition(self, type_: str) -> bool:
+        """Return True if a condition is `True` in the cached status."""
+        condition = self.condition(type_)
+        return condition is not None and condition["status"] == "True"
+
+    def condition(self, type_: str) -> Json | None:
+        """Return a condition of the cached status, None if the status has none of this type."""
         conditions = self.status.get("conditions", ())
-        return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+        return next((condition for condition in conditions if condition["type"] == type_), None)
 
 
 class RolloutStatus(NamedTuple):
@@ -79,6 +88,15 @@ class RolloutStatus(NamedTuple):
     overdue: str = ""  # message of the condition Progressing once progressDeadlineSeconds have passed
     refused: str = ""  # message of the condition ReplicaFailure: the reason why a pod cannot be created
     paused: bool = False
+    template_generation: int = 0  # generation at the last known change of the pod template
+
+    @property
+    def rolling(self) -> bool:
+        """True while replicas of another pod template are replaced, False while the Deployment only scales.
+
+        A Deployment keeps old replicas until new ones are available: it has more replicas than updated ones.
+        """
+        return self.observed < self.template_generation or self.replicas > self.updated
 
     @classmethod
     def read(cls, body: Json) -> Self:
@@ -123,11 +141,14 @@ class Child:
     def read(cls, owner: Owner, body: Json, cached: Child | None) -> Self:
         """Parse a child of this owner. A body without a status takes the status of the cached child."""
         metadata = body["metadata"]
+        generation = metadata.get("generation", 0)
+        previous = RolloutStatus(template_generation=generation)
+        if cached and cached.uid == metadata["uid"]:
+            previous = cached.rollout
         if "status" in body:
-            rollout = RolloutStatus.read(body)
+            rollout = RolloutStatus.read(body)._replace(template_generation=previous.template_generation)
         else:
-            previous = cached.rollout if cached and cached.uid == metadata["uid"] else RolloutStatus()
-            rollout = previous._replace(generation=metadata.get("generation", 0))
+            rollout = previous._replace(generation=generation)
         return cls(
             uid=metadata["uid"],
             owner_uid=owner.uid,

@@ -14,7 +14,12 @@ from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, name_taken
 from modelyard.reconcile.rollout import assess_rollout
 from modelyard.reconcile.services.children import rollout_status, write_children
-from modelyard.reconcile.services.rollout_outcome import rollout_outcome, serving_outcome, was_rolled_out
+from modelyard.reconcile.services.rollout_outcome import (
+    repeated_rollout_outcome,
+    rollout_outcome,
+    serving_outcome,
+    was_rolled_out,
+)
 from modelyard.reconcile.services.served_image import IMAGE_NOT_READY, built_image
 from modelyard.reconcile.services.status_fields import conditions, status_fields
 
@@ -46,7 +51,11 @@ async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Outcome
     except NameTaken as error:
         return name_taken(error, revision)
     rollout = rollout_status(ctx, obj)
-    if was_rolled_out(obj, revision) or assess_rollout(rollout, spec, None).complete:
+    if was_rolled_out(obj, revision):
+        if rollout.rolling:
+            return await repeated_rollout_outcome(ctx, obj, spec, revision, rollout, location)
+        return serving_outcome(ctx, spec, revision, image, rollout)
+    if assess_rollout(rollout, spec, None).complete:
         return serving_outcome(ctx, spec, revision, image, rollout)
     return await rollout_outcome(ctx, obj, spec, revision, rollout, location)
 

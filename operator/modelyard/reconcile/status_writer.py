@@ -30,7 +30,7 @@ async def write_status(ctx: Context, obj: CustomObject, outcome: Outcome) -> Non
     patch = replacement(obj.status, status)
     if not patch:
         return
-    state, id_ = obj.state, obj.status.get("id")
+    state, id_, was_stalled = obj.state, obj.status.get("id"), obj.has_condition("Stalled")
     body = {"metadata": {"resourceVersion": str(obj.resource_version)}, "status": patch}
     try:
         with ctx.cache.pending_writes.writing_status(obj.key, status):
@@ -40,9 +40,12 @@ async def write_status(ctx: Context, obj: CustomObject, outcome: Outcome) -> Non
     except NotFound:  # the object was deleted; its event follows
         return
     ctx.cache.objects.store_status(obj, status, written["metadata"])
-    has_changed = state is not outcome.state or id_ != status.get("id")
+    has_changed = (
+        state is not outcome.state or id_ != status.get("id") or (outcome.stalled and not was_stalled)
+    )
     if has_changed and outcome.state in _STATES_WITH_EVENT:
-        await ctx.recorder.record(obj, outcome.reason, outcome.message, warning=outcome.state is State.FAILED)
+        warning = outcome.state is State.FAILED or outcome.stalled
+        await ctx.recorder.record(obj, outcome.reason, outcome.message, warning=warning)
 
 
 def desired_status(obj: CustomObject, outcome: Outcome, now: str) -> Json:

@@ -50,8 +50,11 @@ class ChildCache:
         is_same = cached is not None and _identity(cached) == _identity(child)
         return None if is_same and child.in_sync else Key(owner.kind, namespace, owner.name)
 
-    def store_written(self, resource: ApiResource, body: Json) -> None:
-        """Store the response to a write of a child, or a live child that equals the desired one."""
+    def store_written(self, resource: ApiResource, body: Json, *, rolls: bool = False) -> None:
+        """Store the response to a write of a child, or a live child that equals the desired one.
+
+        `rolls` is True if the write changed the pod template of a Deployment.
+        """
         owner = owner_of(body)
         if owner is None:
             return
@@ -59,6 +62,8 @@ class ChildCache:
         child = Child.read(owner, body, cached)
         if cached and cached.uid == child.uid:
             child.resource_version = max(child.resource_version, cached.resource_version)
+        if rolls:
+            child.rollout = child.rollout._replace(template_generation=child.rollout.generation)
         self._children[_key(resource, body)] = child
 
     def delete(self, resource: ApiResource, body: Json) -> None:

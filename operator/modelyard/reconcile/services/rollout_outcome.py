@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+import datetime as dt
+from typing import Final, NamedTuple
 
 from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
@@ -11,7 +12,7 @@ from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject, RolloutStatus
 from modelyard.reconcile.outcome import Outcome, failed
 from modelyard.reconcile.pod_diagnosis import Diagnosis
-from modelyard.reconcile.rollout import assess_rollout
+from modelyard.reconcile.rollout import RolloutAssessment, assess_rollout
 from modelyard.reconcile.services.crash_report import diagnose, rollout_error
 from modelyard.reconcile.services.served_image import IMAGE_NOT_READY, newer_image
 from modelyard.reconcile.timestamps import parse_timestamp
@@ -20,24 +21,76 @@ _DIAGNOSIS_AFTER_SECONDS: Final = 4.0  # a usual rollout ends within this time w
 _MAX_RECHECK_SECONDS: Final = 60.0  # between two diagnoses of pods that do not become ready
 
 
+class _Verdict(NamedTuple):
+    """The assessment of a rollout that is not complete."""
+
+    assessment: RolloutAssessment
+    diagnosis: Diagnosis | None
+    recheck_seconds: float
+
+
 async def rollout_outcome(
     ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, rollout: RolloutStatus, image: str
 ) -> Outcome:
-    """Return the outcome of a rollout that is not complete."""
-    age = (ctx.now() - parse_timestamp(revision.created)).total_seconds()
+    """Return the outcome of a version's first rollout, which is not complete."""
+    started = parse_timestamp(revision.created)
+    verdict = await _assess(ctx, obj, spec, revision, rollout, image, started)
+    assessment, recheck = verdict.assessment, verdict.recheck_seconds
+    if assessment.failed:
+        error = await rollout_error(ctx, obj, assessment, verdict.diagnosis)
+        return failed(assessment.reason, assessment.message, revision, error=error, requeue_after=recheck)
+    message = f"{revision.id}: {assessment.message}"
+    return Outcome(State.RUNNING, assessment.reason, message, revision, requeue_after=recheck)
+
+
+async def repeated_rollout_outcome(
+    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, rollout: RolloutStatus, image: str
+) -> Outcome:
+    """Return the outcome of a rollout of new pods for a version that was rolled out before.
+
+    A changed template or `kubectl rollout restart` starts it. The operation of the version stays Succeeded:
+    only the conditions report the rollout.
+    """
+    started = _not_ready_since(obj) or ctx.now()
+    verdict = await _assess(ctx, obj, spec, revision, rollout, image, started)
+    return Outcome(
+        State.SUCCEEDED,
+        verdict.assessment.reason,
+        f"{revision.id}, new pods of the same version: {verdict.assessment.message}",
+        revision,
+        ready=False,
+        stalled=verdict.assessment.failed,
+        requeue_after=verdict.recheck_seconds,
+    )
+
+
+def _not_ready_since(obj: CustomObject) -> dt.datetime | None:
+    """Return the time since which the status reports that a Service is not ready, None if it is ready."""
+    condition = obj.condition("Ready")
+    if condition is None or condition["status"] == "True":
+        return None
+    return parse_timestamp(condition["lastTransitionTime"])
+
+
+async def _assess(
+    ctx: Context,
+    obj: CustomObject,
+    spec: ServiceSpec,
+    revision: Revision,
+    rollout: RolloutStatus,
+    image: str,
+    started: dt.datetime,
+) -> _Verdict:
+    """Assess a rollout, with a diagnosis of its pods once it takes longer than usual."""
+    age = (ctx.now() - started).total_seconds()
     diagnosis = None
     if age >= _DIAGNOSIS_AFTER_SECONDS:
         diagnosis = await diagnose(ctx, obj, spec, revision, image)
     if diagnosis and _failed_before(obj, revision, diagnosis):
         # A restarted container passes through states that are not terminal, before it crashes again.
         diagnosis = diagnosis._replace(terminal=True)
-    assessment = assess_rollout(rollout, spec, diagnosis)
-    reason, message = assessment.reason, assessment.message
     recheck = min(max(age, _DIAGNOSIS_AFTER_SECONDS), _MAX_RECHECK_SECONDS)
-    if assessment.failed:
-        error = await rollout_error(ctx, obj, assessment, diagnosis)
-        return failed(reason, message, revision, error=error, requeue_after=recheck)
-    return Outcome(State.RUNNING, reason, f"{revision.id}: {message}", revision, requeue_after=recheck)
+    return _Verdict(assess_rollout(rollout, spec, diagnosis), diagnosis, recheck)
 
 
 def was_rolled_out(obj: CustomObject, revision: Revision) -> bool:
@@ -49,9 +102,10 @@ def was_rolled_out(obj: CustomObject, revision: Revision) -> bool:
 
 def _failed_before(obj: CustomObject, revision: Revision, diagnosis: Diagnosis) -> bool:
     """Return True if the status reports the failure of this version with the same diagnosis."""
-    if obj.state is not State.FAILED or obj.status.get("version") != revision.version:
+    stalled = obj.condition("Stalled")
+    if stalled is None or obj.status.get("version") != revision.version:
         return False
-    return bool(obj.status.get("error", {}).get("code") == diagnosis.code)
+    return bool(stalled["status"] == "True" and stalled["reason"] == diagnosis.code)
 
 
 def serving_outcome(
