@@ -66,6 +66,22 @@ def build_schema(type_: type[ApiType]) -> dict[str, Any]:
     return structural(schema, schema.get("$defs", {}))
 
 
+def with_atomic_maps(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema in which each map that may be empty is atomic: one field manager owns all its keys.
+
+    Server-side apply turns another map into null if its author removes the last key and leaves `{}`. The API
+    server then rejects the object: "must be of type object: null".
+    """
+    result = dict(schema)
+    if result.get("type") == "object" and not result.get("required"):
+        result["x-kubernetes-map-type"] = "atomic"
+    if "properties" in result:
+        result["properties"] = {name: with_atomic_maps(item) for name, item in result["properties"].items()}
+    if isinstance(result.get("items"), dict):
+        result["items"] = with_atomic_maps(result["items"])
+    return result
+
+
 def _column(column: PrinterColumn) -> dict[str, Any]:
     entry = {"name": column.name, "type": column.type, "jsonPath": column.path}
     return entry | ({"priority": column.priority} if column.priority else {})
@@ -112,7 +128,7 @@ def build_crd(kind: Kind) -> dict[str, Any]:
                                 },
                                 # Rules refer to metadata.name; the API server forbids to specify more of it.
                                 "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
-                                "spec": build_schema(kind.spec),
+                                "spec": with_atomic_maps(build_schema(kind.spec)),
                                 "status": build_schema(kind.status) | {"default": UNOBSERVED_STATUS},
                             },
                             VALIDATIONS: [rule.as_cel() for rule in kind.resource.rules],

@@ -152,3 +152,10 @@ def test_printer_columns_read_existing_fields(kind: Kind) -> None:
     paths = {path for path, _ in _nodes(_schema(kind))} | {".metadata.creationTimestamp"}
     for column in version["additionalPrinterColumns"]:
         assert column["jsonPath"].split("[")[0] in paths, column["name"]
+
+
+@every_kind
+def test_map_that_may_be_empty_is_atomic(kind: Kind) -> None:
+    for path, node in _nodes(_schema(kind)["properties"]["spec"]):
+        if node.get("type") == "object" and not node.get("required"):
+            assert node.get("x-kubernetes-map-type") == "atomic", path
