@@ -30,7 +30,9 @@ STATE: Final = f"{GROUP}/state"
 ENDED: Final = f"{GROUP}/ended"
 ERROR: Final = f"{GROUP}/error"
 ATTEMPTS: Final = f"{GROUP}/attempts"
+COUNTED_ATTEMPTS: Final = f"{GROUP}/counted-attempts"  # failed attempts that count as build.attempts
 RETRY: Final = f"{GROUP}/retry"  # another attempt follows
+SETTINGS_HASH: Final = f"{GROUP}/failed-with-settings"  # hash of the settings that the failure depends on
 IMAGE_LOCATION: Final = f"{GROUP}/image-location"
 IMAGE_RELEASED: Final = (
     f"{GROUP}/image-given-up"  # its image was released; a Service that needs it gets it built again

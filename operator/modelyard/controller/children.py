@@ -143,6 +143,8 @@ class ChildWatches:
         if deleted:
             return
         job = body["metadata"]["labels"][JOB_NAME]
+        if terminated(body) or is_running(body):
+            self._ctx.cache.build_jobs.mark_started(job)
         if terminated(body).get("exitCode") == 0:
             self._add(self._ctx.cache.build_jobs.mark_complete(job))
         elif is_running(body):

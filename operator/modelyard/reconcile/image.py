@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import logging
 from collections.abc import Mapping
 from typing import Final
@@ -13,23 +12,21 @@ from modelyard.api.image import ImageSpec
 from modelyard.api.kinds import MANIFEST, MODEL
 from modelyard.api.revision import Revision
 from modelyard.api.status import ErrorResponse, State
-from modelyard.backoff import Backoff
 from modelyard.kube.types import CONFIG_MAPS, JOBS, Key
 from modelyard.reconcile import image_retention, revisions
 from modelyard.reconcile.builds import build_log, lifecycle
 from modelyard.reconcile.builds.failures import Failure
 from modelyard.reconcile.builds.lookups import QUIET_SECONDS, Pending
 from modelyard.reconcile.builds.request import NotOfferedError, base_image, builder
+from modelyard.reconcile.builds.retries import attempts_of, failed_outcome, failure_annotations
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import BuildJob, CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.references import has_same_content
 from modelyard.reconcile.revisions import Missing
-from modelyard.reconcile.timestamps import parse_timestamp
 
 _LOG: Final = logging.getLogger(__name__)
 _RECHECK_SECONDS: Final = 15.0  # no watch covers Secrets of users, so a build that waits for one polls
-_MAX_RETRY_SECONDS: Final = 600.0  # between two attempts of a build
 
 
 async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
@@ -61,7 +58,7 @@ def _finished_outcome(ctx: Context, revision: Revision) -> Outcome | None:
     """Return the outcome of a version that is built or has failed, None if it must be built now."""
     if revision.location:
         return _succeeded(revision)
-    return _failed_outcome(ctx, revision) if revision.state is State.FAILED else None
+    return failed_outcome(ctx, revision) if revision.state is State.FAILED else None
 
 
 async def _rebuild(ctx: Context, obj: CustomObject, missing: Revision, finished: Outcome) -> Outcome:
@@ -88,7 +85,7 @@ async def _cancel(ctx: Context, key: Key, keep: Revision | None) -> None:
     """Delete the build Jobs of other versions, and running Jobs of attempts that have ended."""
     for job in ctx.cache.build_jobs.of_image(key):
         is_old = keep is None or job.version != keep.version
-        if is_old or (job.attempt <= _attempts(keep) and not (job.complete or job.failed)):
+        if is_old or (job.attempt <= attempts_of(keep) and not (job.complete or job.failed)):
             await _delete_job(ctx, job)
 
 
@@ -114,7 +111,7 @@ async def _build(ctx: Context, obj: CustomObject, revision: Revision, manifest: 
     models = _models(ctx, obj, manifest)
     if isinstance(models, lifecycle.Waiting):
         return _unfinished(revision, models)
-    attempt = _attempts(revision) + 1
+    attempt = attempts_of(revision) + 1
     contents = {id_: model.data for id_, model in models.items()}
     state = await lifecycle.advance(ctx, obj, revision, manifest.data, contents, attempt)
     if isinstance(state, Failure):
@@ -196,10 +193,9 @@ def _not_offered(ctx: Context, manifest: Revision) -> Failure | None:
 
 async def _record_failure(ctx: Context, revision: Revision, failure: Failure, attempt: int) -> Outcome:
     """Record a failed attempt and return the outcome until the next one."""
-    retries = failure.transient and attempt < ctx.settings.build.attempts
-    annotations = {labels.ATTEMPTS: str(attempt), labels.RETRY: "true" if retries else None}
+    annotations = failure_annotations(ctx, revision, failure, attempt)
     await _end_build(ctx, revision, State.FAILED, annotations, failure.error)
-    outcome = _failed_outcome(ctx, revision)
+    outcome = failed_outcome(ctx, revision)
     return outcome or failed(failure.error.code, failure.error.message, revision)
 
 
@@ -214,29 +210,6 @@ async def _end_build(
     await revisions.end_operation(ctx, revision, state, error=error, annotations=annotations)
     for dependent in ctx.cache.objects.dependents(revision.key):
         ctx.queue.add(dependent)
-
-
-def _failed_outcome(ctx: Context, revision: Revision) -> Outcome | None:
-    """Return the outcome of a failed version, None if the next attempt is due."""
-    error = ErrorResponse.model_validate(revision.error)
-    attempts, settings = _attempts(revision), ctx.settings.build
-    if labels.RETRY not in revision.annotations or attempts >= settings.attempts:
-        return failed(error.code, error.message, revision, error=error)
-    backoff = Backoff(settings.retry_seconds, _MAX_RETRY_SECONDS)
-    ended = parse_timestamp(revision.annotations[labels.ENDED])
-    due = ended + dt.timedelta(seconds=backoff.seconds(attempts))
-    remaining = (due - ctx.now()).total_seconds()
-    if remaining <= 0:
-        return None
-    message = f"{error.message} (attempt {attempts} of {settings.attempts}; the operator retries)"
-    # Timestamps have whole seconds; half a second more puts the next reconcile after the due time.
-    requeue_after = remaining + 0.5
-    return failed(error.code, message, revision, error=error, retrying=True, requeue_after=requeue_after)
-
-
-def _attempts(revision: Revision | None) -> int:
-    """Return the number of build attempts of a version that have ended."""
-    return int(revision.annotations.get(labels.ATTEMPTS, 0)) if revision else 0
 
 
 def _succeeded(revision: Revision) -> Outcome:

@@ -171,6 +171,7 @@ class BuildJob(NamedTuple):
     failed: bool
     reason: str  # reason of the condition Failed
     pushed: bool = False  # the log of the build reports the push
+    started: bool = False  # the builder's container has run
 
     @classmethod
     def read(cls, body: Json) -> Self | None:

@@ -178,16 +178,16 @@ async def test_transient_failure_is_retried_after_doubling_waits(harness: Operat
 
 
 async def test_failed_image_with_pending_retry_is_not_stalled(harness: OperatorHarness) -> None:
-    harness.outcome = failing("RegistryUnavailable", transient=True)
+    harness.outcome = failing("SourceUnavailable", transient=True)
     harness.apply(*sample_objects())
     await harness.play(seconds=5)
-    assert harness.summary("Image") == ("m:1", "Failed", "RegistryUnavailable")
+    assert harness.summary("Image") == ("m:1", "Failed", "SourceUnavailable")
     assert harness.condition("Image", "Stalled")["status"] == "False"
     assert "attempt 1 of 20" in harness.condition("Image", "Ready")["message"]
 
 
 async def test_number_of_attempts_is_bounded(harness: OperatorHarness) -> None:
-    harness.outcome = failing("RegistryUnavailable", transient=True)
+    harness.outcome = failing("SourceUnavailable", transient=True)
     harness.apply(*sample_objects())
     await harness.play(seconds=36000)
     assert harness.builds == harness.settings.build.attempts
@@ -221,7 +221,8 @@ async def test_pending_retry_survives_a_restart(harness: OperatorHarness) -> Non
 @pytest.mark.parametrize(
     ("terminated", "reason", "code", "again"),
     [
-        (None, "DeadlineExceeded", "BuildDeadlineExceeded", False),
+        (None, "DeadlineExceeded", "BuildNotStarted", True),
+        ({"exitCode": 143, "reason": "Error"}, "DeadlineExceeded", "BuildDeadlineExceeded", False),
         ({"exitCode": 137, "reason": "OOMKilled"}, "PodFailurePolicy", "BuildOutOfMemory", False),
         ({"exitCode": 255, "reason": "Error"}, "BackoffLimitExceeded", "BuildLost", True),
         (None, "BackoffLimitExceeded", "BuildLost", True),
@@ -264,7 +265,7 @@ async def test_registry_error_fails_the_build(
     assert jobs(harness) == []
     harness.registry.error = None
     await harness.play()
-    assert harness.summary("Image")[1] == ("Succeeded" if error.transient else "Failed")
+    assert harness.summary("Image")[1] == "Succeeded"
 
 
 async def test_rejected_job_fails_the_build(harness: OperatorHarness) -> None:
@@ -276,6 +277,10 @@ async def test_rejected_job_fails_the_build(harness: OperatorHarness) -> None:
     harness.apply(*sample_objects())
     await harness.play()
     assert harness.summary("Image") == ("m:1", "Failed", "BuildRefused")
+    assert harness.condition("Image", "Stalled")["status"] == "False"
+    harness.cluster.fault = lambda number, call: None
+    await harness.play(seconds=700)
+    assert harness.summary("Image") == ("m:1", "Succeeded", "Built")
 
 
 async def test_deleted_job_is_created_again(harness: OperatorHarness) -> None:

@@ -110,7 +110,7 @@ async def test_failed_rebuild_is_reported(harness: OperatorHarness) -> None:
 async def test_transient_failure_of_a_rebuild_is_retried(harness: OperatorHarness) -> None:
     await harness.play(seconds=1000)
     harness.registry.images.clear()
-    harness.outcome = failing("RegistryUnavailable", transient=True)
+    harness.outcome = failing("SourceUnavailable", transient=True)
     builds = harness.builds
     harness.change("Service", imageId="m:1")
     await harness.play(seconds=36000)

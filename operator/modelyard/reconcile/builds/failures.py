@@ -8,7 +8,7 @@ from modelyard.api.status import ErrorDetail, ErrorResponse
 from modelyard.coded_error import CodedError
 from modelyard.contract.build_request import BuildError
 from modelyard.kube.types import Json
-from modelyard.reconcile.builds.pods import terminated
+from modelyard.reconcile.builds.pods import disruption_of, is_running, terminated
 from modelyard.reconcile.builds.request import NotOfferedError
 from modelyard.reconcile.objects import BuildJob
 
@@ -36,8 +36,12 @@ def failure_of_size(message: str) -> Failure:
 
 
 def failure_of_rejected_object(kind: str, message: str) -> Failure:
-    """Return the failure for a build's object that the API server rejected with this message."""
-    return Failure(_response("BuildRefused", f"the API server rejected the build's {kind}: {message}"))
+    """Return the failure for a build's object that the API server rejected with this message.
+
+    The failure is transient: quotas become free, and admission policies change.
+    """
+    text = f"the API server rejected the build's {kind}: {message}"
+    return Failure(_response("BuildRefused", text, transient=True), transient=True)
 
 
 def failure_of_result(error: BuildError) -> Failure:
@@ -47,13 +51,21 @@ def failure_of_result(error: BuildError) -> Failure:
     return Failure(response.model_copy(update={"details": details}), error.transient)
 
 
-def failure_without_result(job: BuildJob, pods: list[Json], deadline_seconds: float) -> Failure:
-    """Return the failure for a Job that ended without a result, from the status of its newest pod."""
-    if job.reason == "DeadlineExceeded":
-        minutes = deadline_seconds / 60
-        message = f"the build took longer than {minutes:g} minutes: raise the chart's build.deadlineSeconds"
-        return Failure(_response("BuildDeadlineExceeded", message, status=504))
+def failure_without_result(
+    job: BuildJob, pods: list[Json], deadline_seconds: float, *, has_log: bool = False
+) -> Failure:
+    """Return the failure for a Job that ended without a result, from the status of its newest pod.
+
+    The Job controller deletes the pods of a Job that exceeds its deadline. Then `has_log`, whether the build
+    has written a log, and the observation of the Job tell whether the builder has ever started.
+    """
     newest = pods[-1] if pods else {}
+    if (disruption := disruption_of(newest)) is not None:
+        message = f"the cluster ended the build's pod: {disruption}"
+        return Failure(_response("BuildInterrupted", message, transient=True), transient=True)
+    if job.reason == "DeadlineExceeded":
+        has_started = has_log or job.started or any(is_running(pod) or terminated(pod) for pod in pods)
+        return _deadline_failure(deadline_seconds / 60, has_started=has_started)
     ended = terminated(newest)
     if ended.get("reason") == "OOMKilled":
         message = "the build ran out of memory: raise the chart's build.resources.limits.memory"
@@ -66,6 +78,16 @@ def failure_without_result(job: BuildJob, pods: list[Json], deadline_seconds: fl
     exit_code = f" (exit code {ended['exitCode']})" if "exitCode" in ended else ""
     message = f"the build's pod ended without a result{exit_code}"
     return Failure(_response("BuildLost", message, transient=True), transient=True)
+
+
+def _deadline_failure(minutes: float, *, has_started: bool) -> Failure:
+    if has_started:
+        message = f"the build took longer than {minutes:g} minutes: raise the chart's build.deadlineSeconds"
+        return Failure(_response("BuildDeadlineExceeded", message, status=504))
+    message = (
+        f"the build's pod has not started within {minutes:g} minutes: no node had room, or it was refused"
+    )
+    return Failure(_response("BuildNotStarted", message, transient=True), transient=True)
 
 
 def _response(

@@ -83,6 +83,19 @@ def terminated(pod: Json) -> Json:
     return state
 
 
+def disruption_of(pod: Json) -> str | None:
+    """Return the message of the condition DisruptionTarget, None if the pod does not have it.
+
+    Preemption, a drain, a lost node and pressure on the node set it. A pod that exceeds the limit of an
+    emptyDir does not get it:
+    https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
+    """
+    for condition in pod.get("status", {}).get("conditions", ()):
+        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
+            return condition.get("message") or condition.get("reason") or "DisruptionTarget"
+    return None
+
+
 def is_running(pod: Json) -> bool:
     """Return True while the builder's container runs."""
     return "running" in _container_state(pod)

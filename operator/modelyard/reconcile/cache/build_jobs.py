@@ -23,7 +23,8 @@ class BuildJobCache:
             return None
         cached = self._get(job.name)
         if cached and cached.uid == job.uid:
-            job = job._replace(complete=job.complete or cached.complete, pushed=cached.pushed)
+            complete = job.complete or cached.complete
+            job = job._replace(complete=complete, pushed=cached.pushed, started=cached.started)
         else:
             self._snapshots.pop(job.name, None)
         return self._store(job)
@@ -40,6 +41,11 @@ class BuildJobCache:
         """Store that the log of a build reports the push; return the Image's key if that changes the Job."""
         job = self._get(name)
         return self._store(job._replace(pushed=True)) if job else None
+
+    def mark_started(self, name: str) -> None:
+        """Store that the container of a build Job has run. It changes no state, so no Image is queued."""
+        if job := self._get(name):
+            self._store(job._replace(started=True))
 
     def delete(self, name: str) -> Key | None:
         """Remove a deleted build Job; return the key of its Image, None if the Job was not cached."""

@@ -70,7 +70,7 @@ def test_refusal_has_the_code_of_its_cause() -> None:
 
 def test_rejected_job_has_the_message_of_the_api_server() -> None:
     failure = failure_of_rejected_object("Job", "exceeded quota: pods=1")
-    assert summary(failure) == ("BuildRefused", 400, False)
+    assert summary(failure) == ("BuildRefused", 503, True)
     assert failure.error.message == "the API server rejected the build's Job: exceeded quota: pods=1"
 
 
@@ -91,10 +91,41 @@ def test_error_of_the_builder_has_its_step_and_details(transient: bool, status: 
 
 @pytest.mark.parametrize("seconds", [5400.0, 3600.0])
 def test_exceeded_deadline_names_its_minutes(seconds: float) -> None:
-    failure = failure_without_result(JOB._replace(reason="DeadlineExceeded"), [], seconds)
+    job = JOB._replace(reason="DeadlineExceeded", started=True)
+    failure = failure_without_result(job, [], seconds)
     assert summary(failure) == ("BuildDeadlineExceeded", 504, False)
     assert f"longer than {seconds / 60:g} minutes" in failure.error.message
     assert "build.deadlineSeconds" in failure.error.message
+
+
+@pytest.mark.parametrize(
+    ("job", "pods", "has_log", "code"),
+    [
+        (JOB, [], False, "BuildNotStarted"),
+        (JOB, [{"status": {"phase": "Pending"}}], False, "BuildNotStarted"),
+        (JOB._replace(started=True), [], False, "BuildDeadlineExceeded"),
+        (JOB, [pod()], False, "BuildDeadlineExceeded"),
+        (JOB, [pod(terminated={"exitCode": 143})], False, "BuildDeadlineExceeded"),
+        (JOB, [], True, "BuildDeadlineExceeded"),
+    ],
+    ids=["no pod", "pending", "observed", "running", "terminated", "log"],
+)
+def test_deadline_counts_only_for_a_build_that_has_started(
+    job: BuildJob, pods: list[Json], has_log: bool, code: str
+) -> None:
+    job = job._replace(reason="DeadlineExceeded")
+    failure = failure_without_result(job, pods, DEADLINE_SECONDS, has_log=has_log)
+    assert failure.error.code == code
+    assert failure.transient is (code == "BuildNotStarted")
+
+
+@pytest.mark.parametrize("reason", ["DeadlineExceeded", "BackoffLimitExceeded"])
+def test_pod_of_a_lost_node_is_a_transient_failure(reason: str) -> None:
+    condition = {"type": "DisruptionTarget", "status": "True", "message": "node n is unreachable"}
+    lost = pod(conditions=[condition])
+    failure = failure_without_result(JOB._replace(reason=reason, started=True), [lost], DEADLINE_SECONDS)
+    assert summary(failure) == ("BuildInterrupted", 503, True)
+    assert "node n is unreachable" in failure.error.message
 
 
 @pytest.mark.parametrize(
