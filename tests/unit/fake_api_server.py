@@ -292,17 +292,25 @@ class FakeApiServer:
 
     def delete_orphaning(
         self, resource: ApiResource, name: str, namespace: str = "default", *, finish: bool = True
-    ) -> None:
-        """Delete an object as `kubectl delete --cascade=orphan` does: its dependents stay."""
+    ) -> bool:
+        """Delete an object as `kubectl delete --cascade=orphan` does: its dependents stay.
+
+        Returns whether the garbage collector could patch all dependents. It ends the deletion only then.
+        """
         owner = self.at(resource, name, namespace)
         deleting = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["orphan"]}
         self._store(resource, owner, merge_patch(owner, {"metadata": deleting}))
+        patched = True
         for (dependent, space, its_name), body in list(self.objects.items()):
             owners = {reference["uid"] for reference in body["metadata"].get("ownerReferences", ())}
             if owner["metadata"]["uid"] in owners:
-                self.orphan(dependent, space, its_name)
-        if finish:
+                try:
+                    self.orphan(dependent, space, its_name)
+                except Immutable:
+                    patched = False
+        if patched and finish:
             self.remove(resource, namespace, name)
+        return patched
 
     def write_legacy_data(self, body: Json) -> None:
         """Let a ControllerRevision have been created by release 0.2.0: unsorted keys, no escapes."""

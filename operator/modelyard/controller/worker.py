@@ -21,7 +21,7 @@ from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, name_taken
 from modelyard.reconcile.readiness import gate_readiness
-from modelyard.reconcile.revision_adoption import adopt_revisions
+from modelyard.reconcile.revision_adoption import adopt_revisions, release_revisions
 from modelyard.reconcile.status_writer import previous_fields, write_status
 
 _LOG: Final = logging.getLogger(__name__)
@@ -75,6 +75,8 @@ class Worker:
         if obj is None or obj.deleting:
             if key.kind == IMAGE.name:
                 await image.cancel_builds(self._ctx, key)
+            if obj and obj.orphaning:
+                await release_revisions(self._ctx, obj)
             return None
         try:
             outcome = await self._outcome(obj)

@@ -13,6 +13,7 @@ from modelyard.api.owners import Owner
 from modelyard.api.status import State
 from modelyard.kube.types import Json, Key
 
+_ORPHAN: Final = "orphan"  # finalizer: k8s.io/apimachinery/pkg/apis/meta/v1, FinalizerOrphanDependents
 _DEADLINE_EXCEEDED: Final = "ProgressDeadlineExceeded"
 
 
@@ -35,6 +36,7 @@ class CustomObject:
     deleting: bool
     spec: Json
     status: Json
+    orphaning: bool = False  # being deleted with `--cascade=orphan`
     # A deletion event of a child or revision hints that the object itself may be deleted, too.
     needs_refetch: bool = False
     desired_hashes: dict[str, DesiredHash] = field(default_factory=dict)  # by plural of the child's resource
@@ -50,6 +52,7 @@ class CustomObject:
             resource_version=int(metadata["resourceVersion"]),
             registration=metadata.get("annotations", {}).get(REGISTRATION),
             deleting="deletionTimestamp" in metadata,
+            orphaning="deletionTimestamp" in metadata and _ORPHAN in metadata.get("finalizers", ()),
             spec=body.get("spec", {}),
             status=body.get("status", {}),
         )

@@ -1,4 +1,4 @@
-"""Adoption of versions: ControllerRevisions without a controller get their owner reference back."""
+"""Adoption and release of versions: ControllerRevisions get their owner reference, or lose it."""
 
 from __future__ import annotations
 
@@ -54,6 +54,19 @@ async def _adopt_log(ctx: Context, obj: CustomObject, revision: Revision) -> Non
     if live and is_adoptable(obj, live):
         metadata = await claim(ctx, obj, CONFIG_MAPS, live)
         await ctx.client.patch(CONFIG_MAPS, namespace, name, {"metadata": metadata})
+
+
+async def release_revisions(ctx: Context, obj: CustomObject) -> None:
+    """Remove the owner references from the versions of an object that is deleted with `--cascade=orphan`.
+
+    The garbage collector does it, too, but its patch never succeeds for a version of release 0.2.0. It would
+    never end the deletion.
+    """
+    for revision in ctx.cache.revisions.history(obj):
+        patch: Json = {"metadata": {"ownerReferences": None}}
+        written = await patch_revision(ctx, revision.key.namespace, revision.name, patch)
+        revision.owner_uid = ""
+        revision.resource_version = int(written["metadata"]["resourceVersion"])
 
 
 async def existing_revision(ctx: Context, obj: CustomObject, version: int) -> Json:

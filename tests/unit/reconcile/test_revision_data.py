@@ -12,6 +12,7 @@ from tests.unit.fake_api_server import Call
 from tests.unit.operator_harness import OperatorHarness, image, manifest, model, service
 
 from modelyard.api.names import REGISTRATION
+from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.types import REVISIONS, Json
 
 KINDS = ("Model", "Manifest", "Image", "Service")
@@ -74,6 +75,20 @@ async def test_revision_of_an_earlier_release_can_be_annotated(harness: Operator
     assert summaries(harness) == ["Succeeded"] * 4
     assert harness.summary("Service")[0] == "m:3"
     assert harness.revision_annotations("Service", 1)["state"] == "Succeeded"
+
+
+async def test_orphaning_deletion_ends_with_revisions_of_an_earlier_release(harness: OperatorHarness) -> None:
+    harness.apply(*objects("a<b"))
+    await harness.play()
+    make_legacy(harness)
+    data = {body["metadata"]["name"]: body["data"] for body in harness.cluster.all(REVISIONS)}
+    for kind in reversed(KINDS):
+        assert not harness.cluster.delete_orphaning(CUSTOM_RESOURCES[kind], "m")
+        await harness.play()
+        assert harness.cluster.delete_orphaning(CUSTOM_RESOURCES[kind], "m")
+        await harness.play()
+    assert {body["metadata"]["name"]: body["data"] for body in harness.cluster.all(REVISIONS)} == data
+    assert all(not body["metadata"].get("ownerReferences") for body in harness.cluster.all(REVISIONS))
 
 
 async def test_annotation_of_an_earlier_revision_takes_three_calls(harness: OperatorHarness) -> None:
