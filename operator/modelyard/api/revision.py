@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, NamedTuple, Self
 
 import orjson
 
 from modelyard.api import labels
-from modelyard.api.kinds import KINDS_BY_NAME, Kind
+from modelyard.api.kinds import IMAGE, KINDS_BY_NAME, MANIFEST, MODEL, SERVICE, Kind
 from modelyard.api.names import GROUP, REGISTRATION
 from modelyard.api.owners import adoptable_by, owner_of
 from modelyard.api.status import State
 from modelyard.kube.types import Json, Key
+
+
+class Reference(NamedTuple):
+    """The kind that objects of another kind refer to, and the field with the references."""
+
+    kind: str
+    field: str  # in the spec, the status and the content of a version
+
+
+REFERENCES: Final = {
+    MANIFEST.name: Reference(MODEL.name, "modelIds"),
+    IMAGE.name: Reference(MANIFEST.name, "manifestId"),
+    SERVICE.name: Reference(IMAGE.name, "imageId"),
+}
+"""Kind of the object that refers to others → what it refers to."""
 
 
 def content_hash(data: Any) -> str:
@@ -26,14 +41,18 @@ def content_hash(data: Any) -> str:
 
 @dataclass(slots=True)
 class Revision:
-    """A version of an object. Its `annotations`, those of this API's group, record the operation."""
+    """A version of an object, without its content, which may have 1 MiB.
+
+    Its `annotations`, those of this API's group, record the operation.
+    """
 
     key: Key  # of the object
     version: int
     owner_uid: str
     resource_version: int
     created: str  # RFC 3339
-    data: Json  # the content of the version, which the operator never changes
+    content_hash: str  # of the content, which the operator never changes
+    references: tuple[str, ...]  # ids of the versions that the content refers to, in its order
     annotations: Json
 
     @classmethod
@@ -44,23 +63,8 @@ class Revision:
         ControllerRevisions of other names and owners. With `adoptable`, one without a controller counts for
         the owner that its labels name, and has an empty `owner_uid`.
         """
-        metadata = body["metadata"]
-        owner = owner_of(body) or (adoptable_by(body) if adoptable else None)
-        if owner is None or owner.kind not in KINDS_BY_NAME:
-            return None
-        version = body["revision"]
-        if metadata["name"] != labels.revision_name(owner.kind, owner.name, version):
-            return None
-        annotations = metadata.get("annotations") or {}
-        return cls(
-            key=Key(owner.kind, metadata["namespace"], owner.name),
-            version=version,
-            owner_uid=owner.uid,
-            resource_version=int(metadata["resourceVersion"]),
-            created=metadata["creationTimestamp"],
-            data=body.get("data") or {},
-            annotations={key: value for key, value in annotations.items() if key.startswith(GROUP)},
-        )
+        fields = _fields(body, adoptable=adoptable)
+        return cls(**fields) if fields else None
 
     @property
     def kind(self) -> Kind:
@@ -76,16 +80,6 @@ class Revision:
     def name(self) -> str:
         """Return the name of the ControllerRevision, which is also the id of the operation."""
         return labels.revision_name(self.key.kind, self.key.name, self.version)
-
-    @property
-    def display_name(self) -> str:
-        """Return the name that clients of the REST API use for the object."""
-        return str(self.data.get("name", self.key.name))
-
-    @property
-    def registration(self) -> str | None:
-        """Return the value of the annotation `registration` that the object had, None without one."""
-        return self.data.get(REGISTRATION)
 
     @property
     def state(self) -> State | None:
@@ -127,3 +121,55 @@ class Revision:
         """Return the description and the tags, which are not part of the content."""
         text = self.annotations.get(labels.ABOUT)
         return orjson.loads(text) if text else {}
+
+
+@dataclass(slots=True)
+class FullRevision(Revision):
+    """A version of an object with its content."""
+
+    data: Json
+
+    @classmethod
+    def read(cls, body: Json, *, adoptable: bool = False) -> Self | None:
+        """Parse a ControllerRevision as `Revision.read` does, with the content."""
+        fields = _fields(body, adoptable=adoptable)
+        return cls(**fields, data=body.get("data") or {}) if fields else None
+
+    @property
+    def display_name(self) -> str:
+        """Return the name that clients of the REST API use for the object."""
+        return str(self.data.get("name", self.key.name))
+
+    @property
+    def registration(self) -> str | None:
+        """Return the value of the annotation `registration` that the object had, None without one."""
+        return self.data.get(REGISTRATION)
+
+
+def _fields(body: Json, *, adoptable: bool) -> dict[str, Any] | None:
+    """Return the fields of a Revision, None for a ControllerRevision that records no version."""
+    metadata = body["metadata"]
+    owner = owner_of(body) or (adoptable_by(body) if adoptable else None)
+    if owner is None or owner.kind not in KINDS_BY_NAME:
+        return None
+    version = body["revision"]
+    if metadata["name"] != labels.revision_name(owner.kind, owner.name, version):
+        return None
+    data, annotations = body.get("data") or {}, metadata.get("annotations") or {}
+    return {
+        "key": Key(owner.kind, metadata["namespace"], owner.name),
+        "version": version,
+        "owner_uid": owner.uid,
+        "resource_version": int(metadata["resourceVersion"]),
+        "created": metadata["creationTimestamp"],
+        "content_hash": content_hash(data),
+        "references": references_in(owner.kind, data),
+        "annotations": {key: value for key, value in annotations.items() if key.startswith(GROUP)},
+    }
+
+
+def references_in(kind: str, content: Json) -> tuple[str, ...]:
+    """Return the references in a spec, a status or the content of a version of a kind, in their order."""
+    reference = REFERENCES.get(kind)
+    value = content.get(reference.field) if reference else None
+    return (value,) if isinstance(value, str) else tuple(value or ())

@@ -78,10 +78,14 @@ class Worker:
             if obj and obj.orphaning:
                 await release_revisions(self._ctx, obj)
             return None
+        if not obj.has_whole_spec and not await self._read_spec(obj):
+            return None
         try:
             outcome = await self._outcome(obj)
         except NamespaceTerminating:
             return None  # the object is deleted with its namespace, and nothing can be created there
+        finally:
+            self._ctx.cache.objects.drop_large_spec(obj)
         if outcome.keeps_status:
             return outcome.requeue_after
         outcome = gate_readiness(self._ctx.cache, outcome)
@@ -112,6 +116,20 @@ class Worker:
                 requeue_after=_REJECTED_RETRY,
                 **previous_fields(obj),
             )
+
+    async def _read_spec(self, obj: CustomObject) -> bool:
+        """Read a spec that the cache does not hold; return False, and queue the key, if it has changed.
+
+        Raises NotFound if the object was deleted.
+        """
+        live = await self._ctx.client.get(CUSTOM_RESOURCES[obj.key.kind], obj.key.namespace, obj.key.name)
+        metadata = live["metadata"]
+        if (metadata["uid"], metadata["generation"]) != (obj.uid, obj.generation):
+            self._ctx.cache.objects.put(obj.key.kind, live)
+            self._ctx.queue.add(obj.key)
+            return False
+        obj.spec, obj.has_whole_spec = live["spec"], True
+        return True
 
     async def current(self, key: Key) -> CustomObject | None:
         """Return an object from the cache, fetched from the API server first if it may be stale.

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from modelyard.api.labels import log_name
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.api.revision import Revision
+from modelyard.api.revision import FullRevision
 from modelyard.gateway.errors import from_kube
 from modelyard.gateway.operation_status import operation_status
 from modelyard.gateway.request_context import RequestContext
@@ -28,12 +28,12 @@ class LogSnapshot(NamedTuple):
     message: str = ""  # the progress of the build, while there is no log
 
 
-async def read_log(context: RequestContext, version: Revision) -> LogSnapshot:
+async def read_log(context: RequestContext, version: FullRevision) -> LogSnapshot:
     """Read the stored log of a build, or its progress while there is no log. Raises KubeError."""
     client, namespace = context.client, context.namespace
     # In this order, because the operator completes the log before it records the end of the build.
     body = await client.get_or_none(REVISIONS, namespace, version.name)
-    current = Revision.read(body) if body else None
+    current = FullRevision.read(body) if body else None
     if current is None:
         return LogSnapshot(ended=True, log="")
     config_map = await client.get_or_none(CONFIG_MAPS, namespace, log_name(version.key.name, version.version))
@@ -47,7 +47,7 @@ async def read_log(context: RequestContext, version: Revision) -> LogSnapshot:
 
 async def stream_log(
     context: RequestContext,
-    version: Revision,
+    version: FullRevision,
     first: LogSnapshot,
 ) -> AsyncIterator[str]:
     """Yield the progress of a build until there is a log, then the log as it grows.

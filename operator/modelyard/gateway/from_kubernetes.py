@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from modelyard.api.kinds import IMAGE
 from modelyard.api.names import REGISTRATION
-from modelyard.api.revision import Revision
+from modelyard.api.revision import FullRevision
 from modelyard.api.status import State
 from modelyard.gateway.operation_status import OperationStatus
 from modelyard.kube.types import Json
@@ -30,7 +30,7 @@ def _without_none(**fields: Any) -> Json:
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def _content(version: Revision) -> Json:
+def _content(version: FullRevision) -> Json:
     """Return the fields of a version's spec, its description and tags, id, display name and number."""
     content = {key: value for key, value in version.data.items() if key != REGISTRATION}
     return (
@@ -41,19 +41,21 @@ def _content(version: Revision) -> Json:
     )
 
 
-def model(version: Revision) -> Json:
+def model(version: FullRevision) -> Json:
     """Return the Model of a version."""
     defaults = {"unpack": False, "tags": [], "description": ""}
     return defaults | _content(version) | {"createdAt": version.created}
 
 
-def manifest(version: Revision) -> Json:
+def manifest(version: FullRevision) -> Json:
     """Return the Manifest of a version."""
     defaults = {"description": "", "modelIds": [], "modelType": "Registered", "webserviceType": "Realtime"}
     return defaults | _content(version) | {"createdTime": version.created}
 
 
-def image(version: Revision, status: OperationStatus, built_from: Revision | None, log_uri: str) -> Json:
+def image(
+    version: FullRevision, status: OperationStatus, built_from: FullRevision | None, log_uri: str
+) -> Json:
     """Return the Image of a version; `built_from` is its manifest, None if that was deleted."""
     return _without_none(
         id=version.id,
@@ -71,13 +73,13 @@ def image(version: Revision, status: OperationStatus, built_from: Revision | Non
     )
 
 
-def _has_log(version: Revision, status: OperationStatus) -> bool:
+def _has_log(version: FullRevision, status: OperationStatus) -> bool:
     """Return whether a version has a log: an image that was already in the registry has no build."""
     return version.has_build_log or not status.state.ended
 
 
 def service(
-    body: Json, image_body: Json | None, built_from: Revision | None, models: Iterable[Revision]
+    body: Json, image_body: Json | None, built_from: FullRevision | None, models: Iterable[FullRevision]
 ) -> Json:
     """Return the ServiceResponse of a Service; `image_body` is the Image that it serves."""
     spec, status, metadata = body["spec"], body.get("status") or {}, body["metadata"]
@@ -98,7 +100,7 @@ def service(
     return response
 
 
-def deployment(version: Revision, state: State, expired: str | None) -> Json:
+def deployment(version: FullRevision, state: State, expired: str | None) -> Json:
     """Return the Deployment of a version of a Service; `expired` is the time (RFC 3339) of its expiry."""
     return _without_none(
         id=version.name,
@@ -110,7 +112,7 @@ def deployment(version: Revision, state: State, expired: str | None) -> Json:
     )
 
 
-def operation(version: Revision, status: OperationStatus, location: str, log_uri: str | None) -> Json:
+def operation(version: FullRevision, status: OperationStatus, location: str, log_uri: str | None) -> Json:
     """Return the AsyncOperationStatus of a version.
 
     The first detail of a failed build is the URL of its log: clients of 2017 print that detail.

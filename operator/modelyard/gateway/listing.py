@@ -11,7 +11,7 @@ from fastapi import Query
 from modelyard.api.kinds import Kind
 from modelyard.api.names import VersionReference, parse_version_reference
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.api.revision import Revision
+from modelyard.api.revision import FullRevision
 from modelyard.gateway import paging
 from modelyard.gateway.name_mapping import possible_references
 from modelyard.gateway.request_context import RequestContext
@@ -66,8 +66,8 @@ async def list_revisions(
     *,
     filters: Mapping[str, str | None],
     name: str | None = None,
-    matches: Callable[[Revision], bool] | None = None,
-) -> tuple[list[Revision], Json]:
+    matches: Callable[[FullRevision], bool] | None = None,
+) -> tuple[list[FullRevision], Json]:
     """Return a page of revisions, and the response's `nextLink` if there is a next page.
 
     `filters` are the parameters of the query, which the link repeats; `name` and `matches` apply them.
@@ -77,8 +77,8 @@ async def list_revisions(
     references = await resolve_filter(context, kind, name) if name is not None else None
     names = tuple(reference.name for reference in references or ())
 
-    def select(body: Json) -> Revision | None:
-        version = Revision.read(body)
+    def select(body: Json) -> FullRevision | None:
+        version = FullRevision.read(body)
         if version is None or (matches and not matches(version)):
             return None
         if references is not None and not is_referenced(references, version.key.name, version.version):

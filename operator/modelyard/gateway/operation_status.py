@@ -7,7 +7,7 @@ from typing import Any
 
 from modelyard.api.kinds import Kind
 from modelyard.api.names import GROUP
-from modelyard.api.revision import Revision
+from modelyard.api.revision import FullRevision
 from modelyard.api.status import State, operation_end
 from modelyard.kube.types import Json
 
@@ -28,7 +28,7 @@ class OperationStatus:
     message: str = ""
 
 
-def operation_status(version: Revision, owner: Json | None) -> OperationStatus:
+def operation_status(version: FullRevision, owner: Json | None) -> OperationStatus:
     """Return the status of a version's operation; `owner` is the object, None if it was deleted."""
     if version.state:
         return OperationStatus(version.state, version.error, version.ended)

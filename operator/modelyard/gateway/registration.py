@@ -27,7 +27,7 @@ from modelyard.api.kinds import Kind
 from modelyard.api.labels import revision_name
 from modelyard.api.names import REGISTRATION
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.api.revision import Revision
+from modelyard.api.revision import FullRevision
 from modelyard.api.status import State
 from modelyard.backoff import Backoff
 from modelyard.gateway.errors import ApiError, unavailable
@@ -88,7 +88,7 @@ class Registration:
     request_token: str = field(default_factory=new_request_token)
     _written_after: int | None = None  # the newest version at the first write, None before that write
 
-    async def run(self, lock: KeyedLock) -> Revision:
+    async def run(self, lock: KeyedLock) -> FullRevision:
         """Return the version of this request.
 
         Raises ApiError 503 if the operator does not record the version, or other writers keep the object
@@ -107,7 +107,7 @@ class Registration:
     def _resource(self) -> ApiResource:
         return CUSTOM_RESOURCES[self.kind.name]
 
-    async def _run(self) -> Revision:
+    async def _run(self) -> FullRevision:
         polls = 0
         while True:
             try:
@@ -119,7 +119,7 @@ class Registration:
             polls += 1
             await self.sleep(_POLL.seconds(polls))
 
-    async def _step(self) -> Revision | None:
+    async def _step(self) -> FullRevision | None:
         body = await self.client.get_or_none(self._resource, self.namespace, self.name)
         if body is None:
             await self._create()
@@ -160,7 +160,7 @@ class Registration:
         except (Conflict, NotFound):
             return
 
-    def _may_overwrite(self, body: Json, newest: Revision | None) -> bool:
+    def _may_overwrite(self, body: Json, newest: FullRevision | None) -> bool:
         """Return whether the object's spec is recorded, or no client waits for its recording."""
         status = body.get("status") or {}
         if status.get("observedGeneration") != body["metadata"].get("generation"):
@@ -170,13 +170,13 @@ class Registration:
             return True
         return status.get("state") == State.NOT_STARTED and _is_answered(token)
 
-    async def _newest(self, body: Json) -> Revision | None:
+    async def _newest(self, body: Json) -> FullRevision | None:
         """Return the version that the object's status names, None if it is of a deleted object."""
         name = (body.get("status") or {}).get("operationId")
         version = await self._revision(name) if name else None
         return version if version and version.owner_uid == body["metadata"]["uid"] else None
 
-    async def _find_own(self, uid: str, newest: int) -> Revision | None:
+    async def _find_own(self, uid: str, newest: int) -> FullRevision | None:
         """Return the version of this request if the operator recorded it before another writer's."""
         for number in range(newest, self._written_after or 0, -1):
             version = await self._revision(revision_name(self.kind.name, self.name, number))
@@ -184,9 +184,9 @@ class Registration:
                 return version
         return None
 
-    async def _revision(self, name: str) -> Revision | None:
+    async def _revision(self, name: str) -> FullRevision | None:
         body = await self.client.get_or_none(REVISIONS, self.namespace, name)
-        return Revision.read(body) if body else None
+        return FullRevision.read(body) if body else None
 
     def _timeout_error(self) -> ApiError:
         if self._written_after is None:

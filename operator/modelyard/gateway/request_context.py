@@ -19,7 +19,7 @@ from modelyard.api.kinds import IMAGE, MANIFEST, Kind
 from modelyard.api.labels import revision_name
 from modelyard.api.names import GROUP, is_object_name, parse_version_reference
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.api.revision import Revision
+from modelyard.api.revision import FullRevision
 from modelyard.gateway.errors import UNAUTHORIZED, ApiError, bad_request
 from modelyard.gateway.operation_status import OperationStatus, operation_status, revision_selector
 from modelyard.gateway.registration import KeyedLock, Sleep
@@ -87,7 +87,7 @@ class RequestContext:
     namespace: str  # of the account
     account_url: str
     api_version: str
-    _revisions: dict[str, Revision | None] = field(default_factory=dict)
+    _revisions: dict[str, FullRevision | None] = field(default_factory=dict)
 
     def link(self, *path: str, **query: str) -> str:
         """Return an absolute URL below the account."""
@@ -98,7 +98,7 @@ class RequestContext:
         """Return an absolute URL without a query: clients use its last segment as an id."""
         return self.link(*path).partition("?")[0]
 
-    def log_uri(self, version: Revision) -> str:
+    def log_uri(self, version: FullRevision) -> str:
         """Return the URL of the log of an image's build."""
         return self.link("images", version.id, "log")
 
@@ -106,21 +106,21 @@ class RequestContext:
         """Return an object of the account, None if there is none."""
         return await self.client.get_or_none(resource, self.namespace, name)
 
-    async def version(self, kind: Kind, id_: str) -> Revision | None:
+    async def version(self, kind: Kind, id_: str) -> FullRevision | None:
         """Return the version of an id `name:version`, None if there is none. A request reads it once."""
         reference = parse_version_reference(id_)
         if not reference.version:
             return None
         return await self.revision(revision_name(kind.name, reference.name, reference.version))
 
-    async def revision(self, name: str) -> Revision | None:
+    async def revision(self, name: str) -> FullRevision | None:
         """Return the revision of a ControllerRevision's name, None if there is none."""
         if name not in self._revisions:
             body = await self.get_or_none(REVISIONS, name) if is_object_name(name) else None
-            self._revisions[name] = Revision.read(body) if body else None
+            self._revisions[name] = FullRevision.read(body) if body else None
         return self._revisions[name]
 
-    async def operation_status(self, version: Revision) -> OperationStatus:
+    async def operation_status(self, version: FullRevision) -> OperationStatus:
         """Return the status of a version's operation."""
         owner = None
         if version.state is None:
@@ -135,11 +135,11 @@ class RequestContext:
             REVISIONS, self.namespace, limit, continue_token, revision_selector(kind, names)
         )
 
-    async def manifest_of(self, image: Revision) -> Revision | None:
+    async def manifest_of(self, image: FullRevision) -> FullRevision | None:
         """Return the manifest of an image, None if it was deleted."""
         return await self.version(MANIFEST, str(image.data.get("manifestId", "")))
 
-    async def image_of(self, service: Json) -> Revision | None:
+    async def image_of(self, service: Json) -> FullRevision | None:
         """Return the image that a Service serves or, before its first rollout, will serve."""
         image_id = (service.get("status") or {}).get("imageId") or service["spec"]["imageId"]
         return await self.version(IMAGE, image_id)

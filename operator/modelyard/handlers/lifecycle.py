@@ -46,8 +46,8 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.posting.enabled = False
     # The four kinds are known. Watching CustomResourceDefinitions and Namespaces would need more rights.
     settings.scanning.disabled = True
-    # One answer with thousands of objects costs memory on both sides; client-go's page has 500.
-    settings.watching.chunk_size = 500
+    # kopf holds a page of whole objects, of up to 1.5 MiB each. The controller has listed all objects before.
+    settings.watching.chunk_size = 50
     # A watch is renewed every 4 minutes: proxies drop silent connections, and a renewed watch notices.
     settings.watching.server_timeout = 240
     settings.watching.client_timeout = 300  # the server ends a watch before the client does

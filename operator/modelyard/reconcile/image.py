@@ -12,13 +12,14 @@ from modelyard.api.image import ImageSpec
 from modelyard.api.kinds import MANIFEST, MODEL
 from modelyard.api.revision import Revision
 from modelyard.api.status import ErrorResponse, State
-from modelyard.kube.types import CONFIG_MAPS, JOBS, Key
+from modelyard.kube.types import CONFIG_MAPS, JOBS, Json, Key
 from modelyard.reconcile import image_retention, revisions
 from modelyard.reconcile.builds import build_log, lifecycle
 from modelyard.reconcile.builds.failures import Failure
 from modelyard.reconcile.builds.lookups import QUIET_SECONDS, Pending
 from modelyard.reconcile.builds.request import NotOfferedError, base_image, builder
 from modelyard.reconcile.builds.retries import attempts_of, failed_outcome, failure_annotations
+from modelyard.reconcile.contents import read_content
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import BuildJob, CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, waiting
@@ -63,7 +64,7 @@ def _finished_outcome(ctx: Context, revision: Revision) -> Outcome | None:
 
 async def _rebuild(ctx: Context, obj: CustomObject, missing: Revision, finished: Outcome) -> Outcome:
     """Build the released image of an older version again; the status stays that of the newest version."""
-    manifest = revisions.resolve(ctx, MANIFEST, obj.key.namespace, missing.data["manifestId"])
+    manifest = revisions.resolve(ctx, MANIFEST, obj.key.namespace, missing.references[0])
     if isinstance(manifest, Missing) or not has_same_content(missing, [manifest.id], manifest):
         return finished
     outcome = _finished_outcome(ctx, missing) or await _build(ctx, obj, missing, manifest)
@@ -106,14 +107,15 @@ async def _delete_job(ctx: Context, job: BuildJob) -> None:
 
 
 async def _build(ctx: Context, obj: CustomObject, revision: Revision, manifest: Revision) -> Outcome:
-    if (refusal := _not_offered(ctx, manifest)) is not None:
+    manifest_content = await read_content(ctx, manifest)
+    if (refusal := _not_offered(ctx, manifest_content)) is not None:
         return await _record_failure(ctx, revision, refusal, attempt=1)
     models = _models(ctx, obj, manifest)
     if isinstance(models, lifecycle.Waiting):
         return _unfinished(revision, models)
     attempt = attempts_of(revision) + 1
-    contents = {id_: model.data for id_, model in models.items()}
-    state = await lifecycle.advance(ctx, obj, revision, manifest.data, contents, attempt)
+    contents = {id_: await read_content(ctx, model) for id_, model in models.items()}
+    state = await lifecycle.advance(ctx, obj, revision, manifest_content, contents, attempt)
     if isinstance(state, Failure):
         return await _record_failure(ctx, revision, state, attempt)
     if isinstance(state, lifecycle.Built):
@@ -156,7 +158,7 @@ def _looking_up(revision: Revision, lookup: Pending) -> Outcome:
 def _models(ctx: Context, obj: CustomObject, manifest: Revision) -> dict[str, Revision] | lifecycle.Waiting:
     """Return the versions of the Models of a Manifest by id."""
     models: dict[str, Revision] = {}
-    ids = manifest.data["modelIds"]
+    ids = manifest.references
     for id_ in ids:
         model = revisions.resolve(ctx, MODEL, obj.key.namespace, id_)
         if isinstance(model, Missing):
@@ -172,13 +174,13 @@ def _models(ctx: Context, obj: CustomObject, manifest: Revision) -> dict[str, Re
     return models
 
 
-def _not_offered(ctx: Context, manifest: Revision) -> Failure | None:
+def _not_offered(ctx: Context, manifest: Json) -> Failure | None:
     """Return a failure if the Manifest needs a base image or builder that the chart does not offer."""
     try:
-        base_image(manifest.data, ctx.settings)
+        base_image(manifest, ctx.settings)
     except NotOfferedError as error:
         return Failure(ErrorResponse(code=error.code, message=str(error), status_code=400))
-    requested = builder(manifest.data, ctx.settings)
+    requested = builder(manifest, ctx.settings)
     if requested not in ctx.settings.build.builders:
         return Failure(
             ErrorResponse(
@@ -222,7 +224,7 @@ def _fields(revision: Revision | None) -> dict[str, str | None]:
         return {}
     log = revision.annotations.get(labels.BUILD_LOG)
     return {
-        "manifestId": revision.data["manifestId"],
+        "manifestId": revision.references[0],
         "imageLocation": revision.location,
         "imageBuildLogUri": CONFIG_MAPS.path(revision.key.namespace, log) if log else None,
     }

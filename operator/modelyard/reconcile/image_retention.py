@@ -42,7 +42,7 @@ def _used_versions(ctx: Context, obj: CustomObject) -> set[int]:
     used = set()
     for key in ctx.cache.objects.dependents(obj.key):
         service, revision = ctx.cache.objects.get(key), ctx.cache.revisions.newest(key)
-        texts = [service.spec["imageId"] if service else "", revision.data["imageId"] if revision else ""]
+        texts = [service.spec["imageId"] if service else "", revision.references[0] if revision else ""]
         references = [parse_version_reference(text) for text in texts]
         used |= {ref.version for ref in references if ref.version and ref.name == obj.key.name}
     return used

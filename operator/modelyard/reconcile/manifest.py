@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from modelyard.api.kinds import MODEL
 from modelyard.api.manifest import ManifestSpec
+from modelyard.api.revision import Revision
 from modelyard.api.status import State
 from modelyard.reconcile import revisions
 from modelyard.reconcile.context import Context
@@ -24,14 +25,14 @@ async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
             models.append(model)
     if missing:
         newest = ctx.cache.revisions.newest(obj.key)
-        fields = _fields(newest.data) if newest else {}
+        fields = _fields(newest) if newest else {}
         return waiting("ModelNotFound", "; ".join(missing), newest, fields=fields)
     content = revisions.content_of(spec, obj, modelIds=[model.id for model in models])
     revision = await revisions.ensure_revision(ctx, obj, content, references=models, complete=True)
     return Outcome(
-        State.SUCCEEDED, "Created", f"{revision.id} is created", revision, fields=_fields(revision.data)
+        State.SUCCEEDED, "Created", f"{revision.id} is created", revision, fields=_fields(revision)
     )
 
 
-def _fields(data: dict[str, list[str]]) -> dict[str, list[str]]:
-    return {"modelIds": data["modelIds"]}
+def _fields(revision: Revision) -> dict[str, list[str]]:
+    return {"modelIds": list(revision.references)}

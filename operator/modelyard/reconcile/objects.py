@@ -34,9 +34,10 @@ class CustomObject:
     resource_version: int
     registration: str | None
     deleting: bool
-    spec: Json
+    spec: Json  # without `has_whole_spec` only the references to other objects
     status: Json
     orphaning: bool = False  # being deleted with `--cascade=orphan`
+    has_whole_spec: bool = True
     # A deletion event of a child or revision hints that the object itself may be deleted, too.
     needs_refetch: bool = False
     desired_hashes: dict[str, DesiredHash] = field(default_factory=dict)  # by plural of the child's resource

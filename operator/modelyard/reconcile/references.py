@@ -8,7 +8,7 @@ Equal content, for example from a backup, has equal hashes and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from modelyard.api.kinds import IMAGE
@@ -30,7 +30,7 @@ def _hash(revision: Revision) -> str:
     """
     if revision.kind is IMAGE:
         return (revision.location or "").rpartition("@")[2]
-    own = content_hash(revision.data)
+    own = revision.content_hash
     return f"{own}{_NESTED}{content_hash(revision.referenced)}" if revision.referenced else own
 
 
@@ -53,7 +53,7 @@ def _is_same(recorded: str, present: str) -> bool:
     return not recorded_nested or not nested or recorded_nested == nested
 
 
-def has_same_content(follower: Revision, ids: list[str], revision: Revision) -> bool:
+def has_same_content(follower: Revision, ids: Sequence[str], revision: Revision) -> bool:
     """Return True unless a version was recorded with other content of a version that it refers to.
 
     `ids` are the references of the follower's version.

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from pydantic import ValidationError
-
 from modelyard.api import labels
 from modelyard.api.revision import Revision
 from modelyard.kube.errors import Conflict
 from modelyard.kube.types import CONFIG_MAPS, REVISIONS, Json
 from modelyard.reconcile.adoption import NameTaken, claim, confirm_alive, is_adoptable
+from modelyard.reconcile.cache.revisions import is_readable
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.revision_patch import patch_revision
@@ -25,8 +24,7 @@ async def adopt_revisions(ctx: Context, obj: CustomObject) -> None:
     The newest comes first: a dependent that reads the versions in between follows the right one.
     Raises Conflict if the custom object is being deleted or a version has changed since it was cached.
     """
-    found = ctx.cache.revisions.adoptable(obj.key)
-    adoptable = [revision for revision in found if _is_readable(revision)]
+    adoptable = ctx.cache.revisions.adoptable(obj.key)
     if not adoptable:
         return
     await confirm_alive(ctx, obj)
@@ -83,21 +81,10 @@ async def existing_revision(ctx: Context, obj: CustomObject, version: int) -> Js
     if not await claim(ctx, obj, REVISIONS, live):
         return live
     found = Revision.read(live, adoptable=True)
-    if found is None or not _is_readable(found):
+    if found is None or not is_readable(found, live.get("data") or {}):
         raise NameTaken(obj, REVISIONS, name)
     wanted = labels.labels_of(obj.key.kind, obj.key.name)
     selector = ",".join(f"{key}={value}" for key, value in wanted.items())
     for body in await ctx.client.list_all(REVISIONS, obj.key.namespace, labelSelector=selector):
         ctx.cache.revisions.put(body)
     raise Conflict(f"{obj.key} has versions that it does not own yet")
-
-
-def _is_readable(revision: Revision) -> bool:
-    """Return whether the data of a version is content of its kind."""
-    try:
-        revision.kind.spec.model_validate(revision.data)
-    except ValidationError as error:
-        problem = error.errors(include_input=False)[0]["msg"]
-        _LOG.warning("%s cannot be adopted, its data is not valid: %s", revision.name, problem)
-        return False
-    return True

@@ -18,7 +18,7 @@ from modelyard.api.kinds import Kind
 from modelyard.api.names import REGISTRATION, parse_version_reference
 from modelyard.api.owners import Owner
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.api.revision import Revision
+from modelyard.api.revision import Revision, content_hash
 from modelyard.api.status import ErrorResponse, State, operation_end
 from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.types import REVISIONS, Json, Key
@@ -75,7 +75,8 @@ async def ensure_revision(
     annotations = _about(obj)
     if referenced := hash_of_referenced(references):
         annotations[labels.REFERENCED] = referenced
-    if newest and newest.data == content and is_same_content(newest.referenced, referenced):
+    present_hash = content_hash(content)
+    if newest and newest.content_hash == present_hash and is_same_content(newest.referenced, referenced):
         await _update_annotations(ctx, newest, annotations)
         return newest
     if newest and newest.resource_version > obj.resource_version:
@@ -96,8 +97,13 @@ async def ensure_revision(
     for dependent in ctx.cache.objects.dependents(obj.key):
         ctx.queue.add(dependent)
     revision = ctx.cache.revisions.get(obj.key, version)
-    if revision is None or revision.data != content or not is_same_content(revision.referenced, referenced):
+    if (
+        revision is None
+        or revision.content_hash != present_hash
+        or not is_same_content(revision.referenced, referenced)
+    ):
         raise Conflict(f"version {version} of {obj.key} was recorded with other content")
+    ctx.cache.contents.put(present_hash, content)  # a build reads it next
     return revision
 
 

@@ -93,7 +93,7 @@ def _children(item: CustomObject) -> list[tuple[ApiResource, Json]]:
 
 def _outcome(item: CustomObject) -> Outcome:
     """Return the outcome of a Service that succeeded, with all fields of its status."""
-    revision = Revision(item.key, 1, item.uid, 1, format_timestamp(dt.datetime.now(dt.UTC)), {}, {})
+    revision = Revision(item.key, 1, item.uid, 1, format_timestamp(dt.datetime.now(dt.UTC)), "", (), {})
     fields = {
         "scoringUri": serving.scoring_uri(item.key.name, item.key.namespace, ScoringSettings()),
         "replicas": 0,

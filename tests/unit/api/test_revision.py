@@ -8,7 +8,7 @@ import pytest
 
 from modelyard.api.kinds import IMAGE
 from modelyard.api.owners import Owner
-from modelyard.api.revision import Revision
+from modelyard.api.revision import FullRevision, Revision, content_hash
 from modelyard.api.status import State
 from modelyard.kube.types import Key
 from modelyard.resources.revision import controller_revision
@@ -32,8 +32,10 @@ def revision_body(**metadata: Any) -> dict[str, Any]:
 
 
 def test_controller_revision_is_parsed_with_its_operation() -> None:
-    parsed = Revision.read(revision_body())
+    parsed = FullRevision.read(revision_body())
     assert parsed
+    assert (parsed.data, parsed.references) == ({"manifestId": "m:1"}, ("m:1",))
+    assert parsed.content_hash == content_hash({"manifestId": "m:1"})
     assert (parsed.key, parsed.kind, parsed.version) == (Key("Image", "default", "m"), IMAGE, 3)
     assert (parsed.id, parsed.name, parsed.display_name) == ("m:3", "image-m-3", "m")
     assert (parsed.state, parsed.ended) == (State.FAILED, "2026-01-01T00:00:00Z")

@@ -242,7 +242,7 @@ async def test_handler_passes_each_event_of_its_kind_to_the_controller(kind: Kin
         Event(kind.name, type_, name) for type_, name in watch
     ]
     assert running.controller.calls == ["start"]
-    assert server.queries[0]["limit"] == "500"
+    assert server.queries[0]["limit"] == "50"
     await running.stop()
     assert running.controller.calls == ["start", "stop"]
 

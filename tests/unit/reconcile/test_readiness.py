@@ -18,7 +18,7 @@ from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.outcome import Outcome, failed
 from modelyard.reconcile.readiness import gate_readiness
 
-SECOND = Revision(Key("Model", "default", "m"), 2, "u", 1, "", {}, {})
+SECOND = Revision(Key("Model", "default", "m"), 2, "u", 1, "", "", (), {})
 REGISTERED = Outcome(State.SUCCEEDED, "Registered", "m:2 is registered", SECOND)
 
 

@@ -6,7 +6,7 @@ from fastapi import Response
 
 from modelyard.api.kinds import SERVICE
 from modelyard.api.labels import revision_name
-from modelyard.api.revision import Revision
+from modelyard.api.revision import FullRevision
 from modelyard.api.status import State
 from modelyard.gateway import from_kubernetes, paging, schemas
 from modelyard.gateway.errors import not_found
@@ -23,11 +23,11 @@ async def query_deployments(context: Context, serviceId: Filter = None) -> Respo
     """List all deployments of the account, or those of a service."""
     references = None if serviceId is None else await resolve_filter(context, SERVICE, serviceId)
     names = tuple(reference.name for reference in references or ())
-    found: list[Revision] = []
+    found: list[FullRevision] = []
     token: str | None = None
     while True:
         page = await context.revisions_page(SERVICE, names, paging.CHUNK, token)
-        found += [version for body in page.items if (version := Revision.read(body))]
+        found += [version for body in page.items if (version := FullRevision.read(body))]
         token = page.continue_token
         if token is None:
             break
@@ -46,12 +46,12 @@ async def get_deployment(context: Context, id: str) -> Response:  # noqa: A002 (
     return json(await _body(context, version))
 
 
-async def _body(context: RequestContext, version: Revision) -> Json:
+async def _body(context: RequestContext, version: FullRevision) -> Json:
     status = await context.operation_status(version)
     return from_kubernetes.deployment(version, status.state, await _expiry(context, version))
 
 
-async def _expiry(context: RequestContext, version: Revision) -> str | None:
+async def _expiry(context: RequestContext, version: FullRevision) -> str | None:
     """Return the time (RFC 3339) since which a version is not served, None while it may be served.
 
     A version that was rolled out serves until the rollout of a later one has succeeded. Another version

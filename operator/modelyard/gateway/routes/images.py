@@ -6,7 +6,7 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from modelyard.api.kinds import IMAGE, MANIFEST
-from modelyard.api.revision import Revision
+from modelyard.api.revision import FullRevision
 from modelyard.gateway import from_kubernetes, schemas, to_kubernetes
 from modelyard.gateway.build_log import read_log, stream_log
 from modelyard.gateway.listing import (
@@ -55,7 +55,7 @@ async def query_images(
         if text is not None
     ]
 
-    def matches(version: Revision) -> bool:
+    def matches(version: FullRevision) -> bool:
         return all(refers(manifests, [version.data["manifestId"]]) for manifests in manifest_filters)
 
     found, link = await list_revisions(
@@ -95,7 +95,7 @@ async def get_image_build_log(context: Context, id: str) -> Response:  # noqa: A
     return StreamingResponse(log, media_type="text/plain; charset=utf-8")
 
 
-async def image_body(context: RequestContext, version: Revision) -> Json:
+async def image_body(context: RequestContext, version: FullRevision) -> Json:
     """Return the Image of a version."""
     built_from = await context.manifest_of(version)
     status = await context.operation_status(version)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from modelyard.api.kinds import Kind
 from modelyard.api.names import parse_version_reference
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.api.revision import Revision
+from modelyard.api.revision import FullRevision
 from modelyard.api.status import ErrorDetail
 from modelyard.gateway.errors import ApiError, bad_request, not_found
 from modelyard.gateway.name_mapping import object_name, parse_id
@@ -16,7 +16,7 @@ from modelyard.gateway.request_context import RequestContext
 from modelyard.kube.types import Json
 
 
-async def register(context: RequestContext, kind: Kind, name: str, spec: Json) -> Revision:
+async def register(context: RequestContext, kind: Kind, name: str, spec: Json) -> FullRevision:
     """Register and return the next version of a display name.
 
     Raises ApiError 409 if the object of the name has another display name.
@@ -33,7 +33,7 @@ async def register(context: RequestContext, kind: Kind, name: str, spec: Json) -
     return await register_change(context, kind, object_, change)
 
 
-async def register_change(context: RequestContext, kind: Kind, name: str, change: Change) -> Revision:
+async def register_change(context: RequestContext, kind: Kind, name: str, change: Change) -> FullRevision:
     """Register and return the version that a change of an object makes."""
     state = context.state
     registration = Registration(
@@ -48,7 +48,7 @@ async def register_change(context: RequestContext, kind: Kind, name: str, change
     return await registration.run(state.lock)
 
 
-async def get_version(context: RequestContext, kind: Kind, id_: str) -> Revision:
+async def get_version(context: RequestContext, kind: Kind, id_: str) -> FullRevision:
     """Return the version of an id. Raises ApiError 404 if there is none."""
     reference = parse_id(kind, id_)
     version = await context.version(kind, str(reference)) if reference.version else None

@@ -38,6 +38,7 @@ from modelyard.reconcile.builds.request import (
     secrets_of,
 )
 from modelyard.reconcile.builds.request_size import size_problem
+from modelyard.reconcile.contents import read_content
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import BuildJob, CustomObject
 from modelyard.resources.build_job import build_job, packed_request, request_secret
@@ -95,8 +96,9 @@ async def advance(
     credentials = await _read_credentials(ctx, obj.key.namespace, secrets_of(manifest, models))
     if isinstance(credentials, Waiting):
         return credentials
+    content = await read_content(ctx, revision)
     request = build_request(
-        obj.key.namespace, obj.key.name, revision.data, manifest, models, ctx.settings, credentials
+        obj.key.namespace, obj.key.name, content, manifest, models, ctx.settings, credentials
     )
     token = f"{revision.owner_uid}/{revision.name}/{attempt}"
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from modelyard.reconcile.cache.build_jobs import BuildJobCache
 from modelyard.reconcile.cache.children import ChildCache
+from modelyard.reconcile.cache.contents import ContentCache
 from modelyard.reconcile.cache.objects import ObjectCache
 from modelyard.reconcile.cache.pending_writes import PendingWrites
 from modelyard.reconcile.cache.revisions import RevisionCache
@@ -21,5 +22,6 @@ class Cache:
         self.pending_writes = PendingWrites()
         self.objects = ObjectCache(self.pending_writes)
         self.revisions = RevisionCache(self.objects)
+        self.contents = ContentCache()
         self.children = ChildCache(self.pending_writes)
         self.build_jobs = BuildJobCache()

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Final
 
-from modelyard.api.kinds import IMAGE, MANIFEST, MODEL, SERVICE
+import orjson
+
 from modelyard.api.names import parse_version_reference
-from modelyard.api.revision import Revision
+from modelyard.api.revision import REFERENCES, Revision, references_in
 from modelyard.kube.types import Json, Key
 from modelyard.reconcile.cache.pending_writes import PendingWrites
 from modelyard.reconcile.objects import CustomObject
 
-# kind → the kind that it refers to, and the field with the reference in both spec and status
-_REFERENCES: Final = {
-    MANIFEST.name: (MODEL.name, "modelIds"),
-    IMAGE.name: (MANIFEST.name, "manifestId"),
-    SERVICE.name: (IMAGE.name, "imageId"),
-}
+_MAX_SPEC_BYTES: Final = 16 * 1024  # of JSON
 
 
 class ObjectCache:
@@ -44,14 +40,15 @@ class ObjectCache:
         # a newer version than this event has.
         if cached and cached.resource_version >= obj.resource_version:
             return None
+        self.drop_large_spec(obj)
         self._objects[obj.key] = obj
         if cached is None:
             self._link(obj)
             return obj.key
-        if cached.spec != obj.spec:
+        if (cached.uid, cached.generation) != (obj.uid, obj.generation):  # each change of a spec counts
             self._unlink(cached)
             self._link(obj)
-        elif cached.uid == obj.uid:
+        else:
             obj.desired_hashes = cached.desired_hashes
         return obj.key if self._calls_for_reconcile(cached, obj) else None
 
@@ -64,6 +61,17 @@ class ObjectCache:
             self._unlink(cached)
             del self._objects[key]
         return key
+
+    def drop_large_spec(self, obj: CustomObject) -> None:
+        """Drop all of a large spec but its references; the worker reads the spec for each reconcile.
+
+        A Manifest may have 1 MiB of inline files. The usual object has less than 2 kB.
+        """
+        if obj.has_whole_spec and len(orjson.dumps(obj.spec)) > _MAX_SPEC_BYTES:
+            reference = REFERENCES.get(obj.key.kind)
+            fields = (reference.field,) if reference else ()
+            obj.spec = {field: obj.spec[field] for field in fields if field in obj.spec}
+            obj.has_whole_spec = False
 
     def mark_stale(self, key: Key) -> None:
         """Let the next reconcile read an object from the API server before it uses the cached one."""
@@ -105,26 +113,19 @@ class ObjectCache:
 
 def _references(obj: CustomObject) -> set[Key]:
     """Return the keys of the objects that the spec of an object refers to."""
-    if obj.key.kind not in _REFERENCES:
+    if obj.key.kind not in REFERENCES:
         return set()
-    kind, field = _REFERENCES[obj.key.kind]
-    names = (parse_version_reference(text).name for text in _as_list(obj.spec.get(field)))
-    return {Key(kind, obj.key.namespace, name) for name in names}
+    names = (parse_version_reference(text).name for text in references_in(obj.key.kind, obj.spec))
+    return {Key(REFERENCES[obj.key.kind].kind, obj.key.namespace, name) for name in names}
 
 
-def ids_in_status(obj: CustomObject) -> list[str]:
+def ids_in_status(obj: CustomObject) -> tuple[str, ...]:
     """Return the ids of the versions that an object's status refers to."""
-    _, field = _REFERENCES[obj.key.kind]
-    return _as_list(obj.status.get(field))
+    return references_in(obj.key.kind, obj.status)
 
 
 def _is_ready_follower(obj: CustomObject, revision: Revision) -> bool:
-    _, field = _REFERENCES[obj.key.kind]
-    references = _as_list(obj.spec.get(field))
+    references = references_in(obj.key.kind, obj.spec)
     # A reference to another fixed version (`name:version`) does not follow.
     is_follower = revision.key.name in references or revision.id in references
     return is_follower and obj.ready and not obj.deleting
-
-
-def _as_list(value: str | list[str] | None) -> list[str]:
-    return [value] if isinstance(value, str) else value or []

@@ -21,11 +21,11 @@ def status_fields(
     ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, rollout: RolloutStatus
 ) -> dict[str, Any]:
     """Return the status fields of Services: scoring URI, replicas, and the ids that the version serves."""
-    image_id = revision.data["imageId"]
+    image_id = revision.references[0]
     image = _find_revision(ctx, IMAGE.name, revision.key.namespace, image_id)
     if image and not has_same_content(revision, [image_id], image):
         image = None  # the Image was deleted and created again; the Service runs the image of the deleted one
-    manifest_id = image.data["manifestId"] if image else None
+    manifest_id = image.references[0] if image else None
     manifest = (
         _find_revision(ctx, MANIFEST.name, revision.key.namespace, manifest_id) if manifest_id else None
     )
@@ -36,7 +36,7 @@ def status_fields(
         "imageLocation": image.location if image else None,
         "imageId": image_id,
         "manifestId": manifest_id,
-        "modelIds": manifest.data["modelIds"] if manifest else [],
+        "modelIds": list(manifest.references) if manifest else [],
     }
 
 
