@@ -15,6 +15,8 @@ RECONCILE_SECONDS: Final = Histogram(
 )
 RECONCILE_ERRORS: Final = Counter("modelyard_reconcile_errors", "Reconciles that failed", ["kind"])
 BUILDS: Final = Counter("modelyard_builds", "Builds that ended", ["result"])
+BUILDS_RUNNING: Final = Gauge("modelyard_builds_running", "Builds whose Job has not ended")
+BUILDS_WAITING: Final = Gauge("modelyard_builds_waiting", "Builds that wait for a free slot")
 BUILD_RETRIES: Final = Counter("modelyard_build_retries", "Failed attempts that another follows", ["code"])
 REGISTRY_LOOKUPS: Final = Counter(
     "modelyard_registry_lookups", "Lookups of digests in registries", ["result"]

@@ -21,6 +21,7 @@ from modelyard.controller.controller import Controller
 from modelyard.digest_lookup import RegistryDigestLookup
 from modelyard.handlers import events, lifecycle  # noqa: F401 - their decorators register the handlers
 from modelyard.kube.kubeconfig import connect
+from modelyard.reconcile.builds.build_line import BuildLine
 from modelyard.reconcile.builds.lookups import BackgroundLookups
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.context import Context
@@ -55,14 +56,15 @@ async def _operate(settings: OperatorSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await connect()
     registry = RegistryDigestLookup(settings)
-    queue = WorkQueue()
+    queue, cache = WorkQueue(), Cache()
     ctx = Context(
         settings=settings,
         client=client,
-        cache=Cache(),
+        cache=cache,
         queue=queue,
         recorder=EventRecorder(client, os.environ.get("POD_NAME", "modelyard")),
         registry=registry,
+        build_line=BuildLine(cache.build_jobs, settings.build, queue.add),
         lookups=BackgroundLookups(queue.add, lambda: dt.datetime.now(dt.UTC)),
     )
     controller = Controller(ctx)

@@ -91,6 +91,8 @@ class BuildSettings(_Section):
     workspace_size: str = "20Gi"  # size limit of the emptyDir
     deadline_seconds: Annotated[int, Field(ge=1)] = 1800
     ttl_seconds_after_finished: Annotated[int, Field(ge=60)] = 600
+    concurrent: Annotated[int, Field(ge=1)] = 20  # builds at the same time
+    concurrent_per_namespace: Annotated[int, Field(ge=0)] = 10  # of one namespace; 0: no limit
     attempts: Annotated[int, Field(ge=1)] = 20  # maximum number of attempts after transient failures
     retry_seconds: Annotated[float, Field(gt=0)] = 20  # before the second attempt; doubles up to 10 minutes
 

@@ -31,6 +31,7 @@ from modelyard.contract.build_request import (
 from modelyard.controller.controller import Controller
 from modelyard.kube.errors import NotFound
 from modelyard.kube.types import DEPLOYMENTS, JOBS, PODS, REVISIONS, SECRETS, Json
+from modelyard.reconcile.builds.build_line import BuildLine
 from modelyard.reconcile.builds.lookups import BackgroundLookups
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.context import Context
@@ -72,6 +73,7 @@ class OperatorHarness:
             queue=self.queue,
             recorder=EventRecorder(self.cluster, "test"),
             registry=self.registry,
+            build_line=BuildLine(self.cache.build_jobs, self.settings.build, self.queue.add),
             lookups=BackgroundLookups(self.queue.add, self.clock),
             now=self.clock,
             sleep=self.clock.sleep,

@@ -137,6 +137,7 @@ class ChildWatches:
         self._add(
             cache.build_jobs.delete(body["metadata"]["name"]) if deleted else cache.build_jobs.put(body)
         )
+        self._ctx.build_line.wake()
 
     def on_build_pod(self, _: ApiResource, body: Json, deleted: bool) -> None:
         """Take an event of a build pod: follow the log while it runs, complete the Job when it has ended."""
@@ -147,6 +148,7 @@ class ChildWatches:
             self._ctx.cache.build_jobs.mark_started(job)
         if terminated(body).get("exitCode") == 0:
             self._add(self._ctx.cache.build_jobs.mark_complete(job))
+            self._ctx.build_line.wake()
         elif is_running(body):
             self._logs.watch(body["metadata"]["name"], job)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from modelyard.kube.interface import KubeClient
+from modelyard.reconcile.builds.build_line import BuildLine
 from modelyard.reconcile.builds.lookups import BackgroundLookups
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.event_recorder import EventRecorder
@@ -38,5 +39,6 @@ class Context:
     recorder: EventRecorder
     registry: DigestLookup
     lookups: BackgroundLookups
+    build_line: BuildLine
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

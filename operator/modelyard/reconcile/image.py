@@ -15,6 +15,7 @@ from modelyard.api.status import ErrorResponse, State
 from modelyard.kube.types import CONFIG_MAPS, JOBS, Json, Key
 from modelyard.reconcile import image_retention, revisions
 from modelyard.reconcile.builds import build_log, lifecycle
+from modelyard.reconcile.builds.build_line import describe_place
 from modelyard.reconcile.builds.failures import Failure
 from modelyard.reconcile.builds.lookups import QUIET_SECONDS, Pending
 from modelyard.reconcile.builds.request import NotOfferedError, base_image, builder
@@ -27,6 +28,7 @@ from modelyard.reconcile.references import has_same_content
 from modelyard.reconcile.revisions import Missing
 
 _LOG: Final = logging.getLogger(__name__)
+_PLACE_SECONDS: Final = 30.0  # until the place in the line is read again; a turn queues the Image at once
 _RECHECK_SECONDS: Final = 15.0  # no watch covers Secrets of users, so a build that waits for one polls
 
 
@@ -41,6 +43,7 @@ async def _phases(ctx: Context, obj: CustomObject) -> Outcome:
     spec = ImageSpec.model_validate(obj.spec)
     manifest = revisions.resolve(ctx, MANIFEST, obj.key.namespace, spec.manifest_id)
     if isinstance(manifest, Missing):
+        ctx.build_line.leave(obj.key)
         return waiting("ManifestNotFound", manifest.message, ctx.cache.revisions.newest(obj.key))
     content = revisions.content_of(spec, obj, manifestId=manifest.id)
     revision = await revisions.ensure_revision(ctx, obj, content, references=[manifest])
@@ -51,6 +54,7 @@ async def _phases(ctx: Context, obj: CustomObject) -> Outcome:
         return await _build(ctx, obj, revision, manifest)
     if missing:
         return await _rebuild(ctx, obj, missing, finished)
+    ctx.build_line.leave(obj.key)
     await image_retention.release_images(ctx, obj)
     return finished
 
@@ -79,6 +83,7 @@ async def cancel_builds(ctx: Context, key: Key) -> None:
     cross namespaces.
     """
     ctx.lookups.forget(key)
+    ctx.build_line.leave(key)
     await _cancel(ctx, key, keep=None)
 
 
@@ -104,33 +109,54 @@ async def _delete_job(ctx: Context, job: BuildJob) -> None:
     _LOG.info("cancelling build %s of %s", job.name, job.image)
     await ctx.client.delete(JOBS, ctx.settings.namespace, job.name, uid=job.uid)
     ctx.cache.build_jobs.delete(job.name)
+    ctx.build_line.wake()
 
 
 async def _build(ctx: Context, obj: CustomObject, revision: Revision, manifest: Revision) -> Outcome:
-    manifest_content = await read_content(ctx, manifest)
-    if (refusal := _not_offered(ctx, manifest_content)) is not None:
-        return await _record_failure(ctx, revision, refusal, attempt=1)
+    """Advance the build of a version. Only a build that waits keeps its place in the line."""
+    keeps_place = False
+    try:
+        attempt = attempts_of(revision) + 1
+        state = await _advance(ctx, obj, revision, manifest, attempt)
+        keeps_place = isinstance(state, Pending | lifecycle.Queued)
+        if isinstance(state, Failure):
+            return await _record_failure(ctx, revision, state, attempt)
+        if isinstance(state, lifecycle.Built):
+            annotations = {labels.IMAGE_LOCATION: state.location, labels.IMAGE_RELEASED: None}
+            await _end_build(ctx, revision, State.SUCCEEDED, annotations)
+            return _succeeded(revision)
+        return _unfinished(revision, state)
+    finally:
+        if not keeps_place:
+            ctx.build_line.leave(obj.key)
+
+
+async def _advance(
+    ctx: Context, obj: CustomObject, revision: Revision, manifest: Revision, attempt: int
+) -> lifecycle.BuildState:
     models = _models(ctx, obj, manifest)
     if isinstance(models, lifecycle.Waiting):
-        return _unfinished(revision, models)
-    attempt = attempts_of(revision) + 1
+        return models
+    if queued := lifecycle.place_in_line(ctx, obj, revision):
+        return queued  # before any read: many builds may wait
+    manifest_content = await read_content(ctx, manifest)
+    if (refusal := _not_offered(ctx, manifest_content)) is not None:
+        return refusal
     contents = {id_: await read_content(ctx, model) for id_, model in models.items()}
-    state = await lifecycle.advance(ctx, obj, revision, manifest_content, contents, attempt)
-    if isinstance(state, Failure):
-        return await _record_failure(ctx, revision, state, attempt)
-    if isinstance(state, lifecycle.Built):
-        annotations = {labels.IMAGE_LOCATION: state.location, labels.IMAGE_RELEASED: None}
-        await _end_build(ctx, revision, State.SUCCEEDED, annotations)
-        return _succeeded(revision)
-    return _unfinished(revision, state)
+    return await lifecycle.advance(ctx, obj, revision, manifest_content, contents, attempt)
 
 
-def _unfinished(revision: Revision, state: Pending | lifecycle.Waiting | lifecycle.Running) -> Outcome:
+def _unfinished(
+    revision: Revision, state: Pending | lifecycle.Waiting | lifecycle.Queued | lifecycle.Running
+) -> Outcome:
     """Return the outcome of a build that has not ended."""
     if isinstance(state, Pending):
         return _looking_up(revision, state)
     if isinstance(state, lifecycle.Waiting):
         return waiting(state.reason, state.message, revision, requeue_after=_RECHECK_SECONDS)
+    if isinstance(state, lifecycle.Queued):
+        message = f"waiting for a free build: {describe_place(state.place)}"
+        return waiting("BuildQueued", message, revision, requeue_after=_PLACE_SECONDS)
     return Outcome(
         State.RUNNING,
         "Building",

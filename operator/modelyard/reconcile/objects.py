@@ -177,6 +177,11 @@ class BuildJob(NamedTuple):
     pushed: bool = False  # the log of the build reports the push
     started: bool = False  # the builder's container has run
 
+    @property
+    def ended(self) -> bool:
+        """True if the Job has a result."""
+        return self.complete or self.failed
+
     @classmethod
     def read(cls, body: Json) -> Self | None:
         """Parse a Job as the API server sends it; return None for a Job that builds no image."""

@@ -101,6 +101,8 @@ BAD_VALUES = [
     ("build.workspaceSize", '"20 GB"', "/build/workspaceSize"),
     ("build.deadlineSeconds", "0", "/build/deadlineSeconds"),
     ("build.ttlSecondsAfterFinished", "0", "/build/ttlSecondsAfterFinished"),
+    ("build.concurrent", "0", "/build/concurrent"),
+    ("build.concurrentPerNamespace", "-1", "/build/concurrentPerNamespace"),
     ("build.attempts", "0", "/build/attempts"),
     ("scoring.progressDeadlineSeconds", "1", "/scoring/progressDeadlineSeconds"),
     ("scoring.preStopSeconds", "-1", "/scoring/preStopSeconds"),

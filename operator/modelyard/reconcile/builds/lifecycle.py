@@ -67,7 +67,13 @@ class Built(NamedTuple):
     location: str  # pinned by digest
 
 
-BuildState = Waiting | Pending | Running | Built | Failure
+class Queued(NamedTuple):
+    """A build that waits until another one has ended."""
+
+    place: int  # in the line, from 1
+
+
+BuildState = Waiting | Queued | Pending | Running | Built | Failure
 
 
 class _Found(NamedTuple):
@@ -76,6 +82,14 @@ class _Found(NamedTuple):
     tag: str  # the hash of the inputs
     base_image: str  # with the digest that was hashed
     digest: str | None  # of the image with the tag, None if the registry has no such image
+
+
+def place_in_line(ctx: Context, obj: CustomObject, revision: Revision) -> Queued | None:
+    """Return the place of a build that has entered the line; None if it may start, or has not entered."""
+    if not ctx.build_line.is_waiting(obj.key):
+        return None
+    place = ctx.build_line.admit(obj.key, _since(revision))
+    return Queued(place) if place else None
 
 
 async def advance(
@@ -100,6 +114,13 @@ async def advance(
     request = build_request(
         obj.key.namespace, obj.key.name, content, manifest, models, ctx.settings, credentials
     )
+    return await _find_or_start(ctx, obj, revision, request, attempt)
+
+
+async def _find_or_start(
+    ctx: Context, obj: CustomObject, revision: Revision, request: BuildRequest, attempt: int
+) -> BuildState:
+    """Look for the image of a request in the registry; start a build if there is none."""
     token = f"{revision.owner_uid}/{revision.name}/{attempt}"
     try:
         found = ctx.lookups.poll(obj.key, token, lambda: _look_up(ctx, request))
@@ -162,6 +183,8 @@ async def _start(
     packed = packed_request(request)
     if problem := size_problem(request, packed):
         return failure_of_size(problem)
+    if place := ctx.build_line.admit(obj.key, _since(revision)):
+        return Queued(place)
     job = labels.job_name(obj.uid, revision.version, attempt)
     reference = f"{request.repository}:{request.tag}"
     build = BuildAttempt(
@@ -188,6 +211,11 @@ async def _start(
     _LOG.info("build %s of %s started", build.name, revision.id)
     await ctx.recorder.record(obj, "Building", f"building {revision.id}, attempt {attempt}")
     return _running(ctx, revision, build.name)
+
+
+def _since(revision: Revision) -> str:
+    """Return the time at which a build became due: a retry does not overtake the builds of newer versions."""
+    return revision.annotations.get(labels.ENDED) or revision.created
 
 
 def _running(ctx: Context, revision: Revision, job: str, progress: str | None = None) -> Running:

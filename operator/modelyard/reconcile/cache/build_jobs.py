@@ -62,6 +62,10 @@ class BuildJobCache:
         """Return the build Jobs of an Image."""
         return list(self._by_image.get(image, {}).values())
 
+    def running(self) -> list[Key]:
+        """Return the Image of each build Job that has not ended."""
+        return [job.image for jobs in self._by_image.values() for job in jobs.values() if not job.ended]
+
     def images(self) -> list[Key]:
         """Return the keys of all Images with build Jobs; such an Image may have been deleted."""
         return list(self._by_image)
