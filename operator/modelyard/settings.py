@@ -136,6 +136,13 @@ class ScoringSettings(_Section):
     app_insights_secret_key: str = "connectionString"  # noqa: S105 - key in app_insights_secret
 
 
+class HistorySettings(_Section):
+    """Limit of the versions of each object."""
+
+    # Versions beyond the limit are removed unless something refers to them; 0 keeps all versions.
+    limit: Annotated[int, Field(ge=0)] = 100
+
+
 class OperatorSettings(_Section):
     """Settings of the operator. Times are in seconds."""
 
@@ -148,6 +155,7 @@ class OperatorSettings(_Section):
     log_format: str = "json"
     log_level: str = "INFO"
     registry: RegistrySettings = RegistrySettings()
+    history: HistorySettings = HistorySettings()
     build: BuildSettings = BuildSettings()
     sources: SourcesSettings = SourcesSettings()
     scoring: ScoringSettings = ScoringSettings()

@@ -146,9 +146,19 @@ class FakeApiServer:
         async with self._called("update", resource, name):
             return _shown(self.replace(resource, namespace, name, body, encode), metadata_only=True)
 
-    async def delete(self, resource: ApiResource, namespace: str, name: str, uid: str | None = None) -> None:
+    async def delete(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        name: str,
+        uid: str | None = None,
+        *,
+        resource_version: str | None = None,
+    ) -> None:
         async with self._called("delete", resource, name):
             body = self.objects.get(self._key(resource, namespace, name))
+            if body and resource_version not in {None, body["metadata"]["resourceVersion"]}:
+                raise Conflict("the ResourceVersion in the precondition does not match")
             if body and uid and body["metadata"]["uid"] != uid:
                 raise Conflict("the UID in the precondition does not match")
             self.remove(resource, namespace, name)

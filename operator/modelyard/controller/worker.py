@@ -18,6 +18,7 @@ from modelyard.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
 from modelyard.reconcile import image, manifest, model, service
 from modelyard.reconcile.adoption import NameTaken
 from modelyard.reconcile.context import Context
+from modelyard.reconcile.history import limit_history
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, name_taken
 from modelyard.reconcile.readiness import gate_readiness
@@ -90,7 +91,8 @@ class Worker:
             return outcome.requeue_after
         outcome = gate_readiness(self._ctx.cache, outcome)
         await write_status(self._ctx, obj, outcome)
-        return outcome.requeue_after
+        waits = (outcome.requeue_after, await limit_history(self._ctx, obj))
+        return min((seconds for seconds in waits if seconds is not None), default=None)
 
     async def _outcome(self, obj: CustomObject) -> Outcome:
         """Return the reconciler's outcome; errors of the user or the cluster become a failed outcome."""

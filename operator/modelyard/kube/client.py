@@ -217,16 +217,19 @@ class Client:
         name: str,
         uid: str | None = None,
         *,
+        resource_version: str | None = None,
         missing_ok: bool = True,
     ) -> None:
         """Delete an object and, in the background, its dependents.
 
-        Raises NotFound if there is no such object, unless `missing_ok`.
+        Raises NotFound if there is no such object, unless `missing_ok`. Raises Conflict if the object has
+        another UID or resourceVersion than the arguments.
         """
         API_WRITES.labels("delete", resource.qualified).inc()
         options: Json = {"propagationPolicy": "Background"}
-        if uid:
-            options["preconditions"] = {"uid": uid}
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        if required := {field: value for field, value in preconditions.items() if value}:
+            options["preconditions"] = required
         try:
             await self._json(Request("DELETE", resource.path(namespace, name), body=options))
         except NotFound:

@@ -42,7 +42,15 @@ class KubeClient(Protocol):
     ) -> Json:
         """Replace an object and return its metadata. Raises Conflict if it has changed since it was read."""
 
-    async def delete(self, resource: ApiResource, namespace: str, name: str, uid: str | None = None) -> None:
+    async def delete(
+        self,
+        resource: ApiResource,
+        namespace: str,
+        name: str,
+        uid: str | None = None,
+        *,
+        resource_version: str | None = None,
+    ) -> None:
         """Delete an object and, in the background, its dependents. Does nothing if there is none."""
 
     async def log(self, namespace: str, pod: str, **query: str) -> str:

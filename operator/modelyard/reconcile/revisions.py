@@ -211,5 +211,8 @@ def resolve(ctx: Context, kind: Kind, namespace: str, text: str) -> Revision | M
         return newest
     revision = ctx.cache.revisions.get(key, reference.version)
     if revision is None or revision.owner_uid != obj.uid:
-        return Missing(f"waiting for {kind.name} {text}: the newest version is {newest.version}")
+        message = f"waiting for {kind.name} {text}: the newest version is {newest.version}"
+        if reference.version < newest.version:
+            message += ", and unused versions are removed beyond the chart's history.limit"
+        return Missing(message)
     return revision

@@ -71,6 +71,7 @@ BAD_VALUES = [
     ("workers", "0", "/workers"),
     ("workers", '"many"', "/workers"),
     ("resyncSeconds", "0", "/resyncSeconds"),
+    ("history.limit", "-1", "/history/limit"),
     ("registry.push", '"http://registry.example.com"', "/registry/push"),
     ("registry.push", '"registry.example.com/team"', "/registry/push"),
     ("registry.insecure", '"yes"', "/registry/insecure"),
@@ -193,7 +194,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
             "scoringTimeoutMs": 65, "workers": 2,
             "appInsights": {"secretName": "azure", "secretKey": "key"},
         },
-        "workers": 4, "resyncSeconds": 65, "logLevel": "DEBUG", "logFormat": "text",
+        "history": {"limit": 7}, "workers": 4, "resyncSeconds": 65, "logLevel": "DEBUG", "logFormat": "text",
     }  # fmt: skip
     file = tmp_path / "values.yaml"
     file.write_text(yaml.safe_dump(values))
@@ -236,9 +237,11 @@ def test_watch_namespaces_leave_no_cluster_wide_right(render: Render) -> None:
     )
 
 
-def test_operator_may_delete_only_autoscalers_and_disruption_budgets(render: Render) -> None:
+def test_operator_may_delete_only_versions_logs_autoscalers_and_disruption_budgets(render: Render) -> None:
     (role,) = of_kind(roles_of(render(), "modelyard"), "ClusterRole")
-    assert resources(role, "delete") == {"horizontalpodautoscalers", "poddisruptionbudgets"}
+    assert resources(role, "delete") == {
+        "configmaps", "controllerrevisions", "horizontalpodautoscalers", "poddisruptionbudgets",
+    }  # fmt: skip
 
 
 def test_only_the_operator_writes_status(render: Render) -> None:

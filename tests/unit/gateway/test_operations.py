@@ -12,6 +12,7 @@ from modelyard.contract.build_request import (
     BuildResult,
 )
 from modelyard.kube.errors import Unavailable
+from modelyard.kube.types import REVISIONS
 
 
 @pytest.fixture
@@ -50,6 +51,11 @@ async def test_newer_image_cancels_the_build(api: Api, built: Any) -> None:
     assert (await api.get(third))["state"] == "Succeeded"
     assert (await api.get("/operations/image-m-1"))["state"] == "Succeeded"
     assert [item["version"] for item in (await api.get("/images", name="m"))["value"]] == [1, 2, 3]
+
+
+async def test_removed_first_version_is_no_operation_to_wait_for(api: Api, built: Any) -> None:
+    api.harness.cluster.remove(REVISIONS, "default", "image-m-1")
+    assert (await api("GET", "/operations/image-m-1", 404)).json()["code"] == "OperationNotFound"
 
 
 async def test_failed_build_names_its_log(api: Api) -> None:

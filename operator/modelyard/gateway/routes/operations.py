@@ -31,8 +31,10 @@ async def get_operation(context: Context, id: str) -> Response:  # noqa: A002 (t
     if name.version == 1:
         body = await context.get_or_none(CUSTOM_RESOURCES[name.kind], name.name)
     uid = body["metadata"]["uid"] if body else None
-    if body and (version is None or version.owner_uid != uid):
-        # The operator has yet to record the version. An existing revision is of a deleted object.
+    is_recorded = bool(body and (body.get("status") or {}).get("version"))
+    if body and (version.owner_uid != uid if version else not is_recorded):
+        # The operator has yet to record the version. An existing revision is of a deleted object. A version
+        # that was recorded and is missing was removed from a long history.
         location = _location(context, name.kind, name.name, 1)
         return json(from_kubernetes.pending_operation(name.kind, id, body, location))
     if version is None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Final
 
 from pydantic import ValidationError
 
 from modelyard.api import labels
-from modelyard.api.revision import Revision
+from modelyard.api.names import parse_version_reference
+from modelyard.api.revision import REFERENCES, Revision
 from modelyard.kube.types import Json, Key
 from modelyard.reconcile.cache.objects import ObjectCache
 from modelyard.reconcile.cache.resource_versions import is_older
@@ -29,6 +30,8 @@ class RevisionCache:
     def __init__(self, objects: ObjectCache) -> None:
         self._objects = objects
         self._revisions: dict[Key, dict[int, Revision]] = defaultdict(dict)
+        # Object → its versions that versions of other objects refer to, with the number of references.
+        self._references: dict[Key, Counter[int]] = defaultdict(Counter)
 
     def put(self, body: Json) -> Revision | None:
         """Store a ControllerRevision; return it if it is newer than the cached one.
@@ -45,19 +48,25 @@ class RevisionCache:
             return None
         if cached is None and versions:
             _share_strings(revision, next(iter(versions.values())))
+        if cached:
+            self._count_references(cached, -1)
+        self._count_references(revision, 1)
         versions[revision.version] = revision
         return revision
 
     def delete(self, body: Json) -> Key | None:
-        """Remove a deleted ControllerRevision; return the key of its owner, None if it is not one of ours."""
+        """Remove a deleted ControllerRevision; return the key of its owner, None if it was not cached."""
         named = labels.parse_revision_name(body["metadata"]["name"])
         if named is None:
             return None
         key = Key(named.kind, body["metadata"]["namespace"], named.name)
         versions = self._revisions.get(key, {})
         cached = versions.get(named.version)
-        if cached and not is_older(body["metadata"], cached.resource_version):
+        if cached is None:
+            return None  # the operator itself deleted it
+        if not is_older(body["metadata"], cached.resource_version):
             del versions[named.version]
+            self._count_references(cached, -1)
         if not versions:
             self._revisions.pop(key, None)
         return key
@@ -76,6 +85,25 @@ class RevisionCache:
         obj = self._objects.get(key)
         built = (revision for revision in self._of(obj) if revision.location) if obj else ()
         return max(built, key=lambda revision: revision.version, default=None)
+
+    def count(self, obj: CustomObject) -> int:
+        """Return the number of versions of an object."""
+        return sum(1 for _ in self._of(obj))
+
+    def referenced_versions(self, key: Key) -> set[int]:
+        """Return the versions of an object to which versions of other objects refer."""
+        return set(self._references.get(key, ()))
+
+    def _count_references(self, revision: Revision, change: int) -> None:
+        for text in revision.references:
+            reference = parse_version_reference(text)
+            key = Key(REFERENCES[revision.key.kind].kind, revision.key.namespace, reference.name)
+            counter = self._references[key]
+            counter[reference.version or 1] += change
+            if not counter[reference.version or 1]:
+                del counter[reference.version or 1]
+            if not counter:
+                del self._references[key]
 
     def history(self, obj: CustomObject) -> list[Revision]:
         """Return all versions of an object, the newest first."""
