@@ -32,6 +32,8 @@ class RegistrySettings(_Section):
     repository: str = "modelyard"  # prefix of repositories: <prefix>/<namespace>/<image>
     # Built versions of an Image whose images stay in the registry; 0 keeps the images of all versions.
     keep_versions: Annotated[int, Field(ge=0)] = 0
+    # Seconds between two looks at the image of an Image that a Service uses; 0: never.
+    verify_seconds: Annotated[float, Field(ge=0)] = 3600
     config_path: str | None = None  # path of a mounted .dockerconfigjson with the credentials
     ca_path: str | None = None  # path of a mounted PEM file with the CA certificates to trust
 

@@ -436,6 +436,10 @@ class FakeDigestLookup:
         self.asked += 1
         if self.error:
             raise self.error
+        repository, _, digest = reference.partition("@")
+        if digest:
+            has_it = (repository, digest) in {(n.rpartition(":")[0], d) for n, d in self.images.items()}
+            return digest if has_it else None
         return self.images.get(reference)
 
 

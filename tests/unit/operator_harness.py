@@ -54,6 +54,9 @@ class OperatorHarness:
         settings = settings or OperatorSettings()
         if "resync_seconds" not in settings.model_fields_set:
             settings = settings.model_copy(update={"resync_seconds": _NO_RESYNC})
+        if "verify_seconds" not in settings.registry.model_fields_set:
+            registry = settings.registry.model_copy(update={"verify_seconds": 0})
+            settings = settings.model_copy(update={"registry": registry})
         self.settings = settings
         self.serves = True  # whether new pods become ready
         self.outcome: Callable[[BuildRequest], BuildResult] = succeed

@@ -37,6 +37,7 @@ IMAGE_LOCATION: Final = f"{GROUP}/image-location"
 IMAGE_RELEASED: Final = (
     f"{GROUP}/image-given-up"  # its image was released; a Service that needs it gets it built again
 )
+IMAGE_LOST: Final = f"{GROUP}/image-lost"  # the registry no longer has its image, which is built again
 BUILD_LOG: Final = f"{GROUP}/build-log"
 REFERENCED: Final = f"{GROUP}/referenced-content"  # hashes of the content that the version's ids refer to
 ABOUT: Final = f"{GROUP}/about"  # description and tags of the version, as JSON

@@ -13,7 +13,7 @@ from modelyard.api.kinds import MANIFEST, MODEL
 from modelyard.api.revision import Revision
 from modelyard.api.status import ErrorResponse, State
 from modelyard.kube.types import CONFIG_MAPS, JOBS, Json, Key
-from modelyard.reconcile import image_retention, revisions
+from modelyard.reconcile import image_presence, image_retention, revisions
 from modelyard.reconcile.builds import build_log, lifecycle
 from modelyard.reconcile.builds.build_line import describe_place
 from modelyard.reconcile.builds.failures import Failure
@@ -49,14 +49,18 @@ async def _phases(ctx: Context, obj: CustomObject) -> Outcome:
     revision = await revisions.ensure_revision(ctx, obj, content, references=[manifest])
     finished = _finished_outcome(ctx, revision)
     missing = image_retention.missing_image(ctx, obj) if finished else None
-    await _cancel(ctx, obj.key, keep=missing or revision)
+    lost = image_presence.lost_image(ctx, obj) if finished and not missing else None
+    await _cancel(ctx, obj.key, keep=missing or lost or revision)
     if finished is None:
         return await _build(ctx, obj, revision, manifest)
     if missing:
         return await _rebuild(ctx, obj, missing, finished)
+    if lost:
+        return await _restore(ctx, obj, lost, finished)
     ctx.build_line.leave(obj.key)
     await image_retention.release_images(ctx, obj)
-    return finished
+    seconds = await image_presence.look(ctx, obj)
+    return dataclasses.replace(finished, requeue_after=_earliest(finished.requeue_after, seconds))
 
 
 def _finished_outcome(ctx: Context, revision: Revision) -> Outcome | None:
@@ -72,8 +76,33 @@ async def _rebuild(ctx: Context, obj: CustomObject, missing: Revision, finished:
     if isinstance(manifest, Missing) or not has_same_content(missing, [manifest.id], manifest):
         return finished
     outcome = _finished_outcome(ctx, missing) or await _build(ctx, obj, missing, manifest)
-    waits = [seconds for seconds in (finished.requeue_after, outcome.requeue_after) if seconds is not None]
-    return dataclasses.replace(finished, requeue_after=min(waits, default=None))
+    return dataclasses.replace(
+        finished, requeue_after=_earliest(finished.requeue_after, outcome.requeue_after)
+    )
+
+
+async def _restore(ctx: Context, obj: CustomObject, lost: Revision, finished: Outcome) -> Outcome:
+    """Build the lost image of a version again. The Image is not Ready, and its Services go on."""
+    message = f"the registry has no {lost.location}: {lost.id} is built again"
+    manifest = revisions.resolve(ctx, MANIFEST, obj.key.namespace, lost.references[0])
+    if isinstance(manifest, Missing) or not has_same_content(lost, [manifest.id], manifest):
+        message = f"the registry has no {lost.location}, and its Manifest has other content now"
+        return dataclasses.replace(finished, ready=False, reason="ImageLost", message=message)
+    outcome = failed_outcome(ctx, lost) if lost.state is State.FAILED else None
+    outcome = outcome or await _build(ctx, obj, lost, manifest)
+    if outcome.reason == "Built":
+        return _finished_outcome(ctx, finished.revision or lost) or finished
+    return dataclasses.replace(
+        finished,
+        ready=False,
+        reason="ImageLost",
+        message=f"{message}: {outcome.message}",
+        requeue_after=_earliest(finished.requeue_after, outcome.requeue_after),
+    )
+
+
+def _earliest(*seconds: float | None) -> float | None:
+    return min((second for second in seconds if second is not None), default=None)
 
 
 async def cancel_builds(ctx: Context, key: Key) -> None:
@@ -84,6 +113,7 @@ async def cancel_builds(ctx: Context, key: Key) -> None:
     """
     ctx.lookups.forget(key)
     ctx.build_line.leave(key)
+    ctx.cache.presence.forget(key)
     await _cancel(ctx, key, keep=None)
 
 
@@ -122,7 +152,11 @@ async def _build(ctx: Context, obj: CustomObject, revision: Revision, manifest: 
         if isinstance(state, Failure):
             return await _record_failure(ctx, revision, state, attempt)
         if isinstance(state, lifecycle.Built):
-            annotations = {labels.IMAGE_LOCATION: state.location, labels.IMAGE_RELEASED: None}
+            annotations = {
+                labels.IMAGE_LOCATION: state.location,
+                labels.IMAGE_RELEASED: None,
+                labels.IMAGE_LOST: None,
+            }
             await _end_build(ctx, revision, State.SUCCEEDED, annotations)
             return _succeeded(revision)
         return _unfinished(revision, state)

@@ -20,7 +20,7 @@ async def release_images(ctx: Context, obj: CustomObject) -> None:
     built = [revision for revision in ctx.cache.revisions.history(obj) if revision.location]
     if not keep or len(built) <= keep:
         return
-    used = _used_versions(ctx, obj)
+    used = used_versions(ctx, obj)
     for revision in built[keep:]:
         if revision.version not in used:
             await revisions.annotate(
@@ -30,14 +30,14 @@ async def release_images(ctx: Context, obj: CustomObject) -> None:
 
 def missing_image(ctx: Context, obj: CustomObject) -> Revision | None:
     """Return the newest version whose image was released although a Service uses it, else None."""
-    used = _used_versions(ctx, obj)
+    used = used_versions(ctx, obj)
     for revision in ctx.cache.revisions.history(obj):
         if labels.IMAGE_RELEASED in revision.annotations and revision.version in used:
             return revision
     return None
 
 
-def _used_versions(ctx: Context, obj: CustomObject) -> set[int]:
+def used_versions(ctx: Context, obj: CustomObject) -> set[int]:
     """Return the versions of an Image that Services refer to, or that their newest versions run."""
     used = set()
     for key in ctx.cache.objects.dependents(obj.key):

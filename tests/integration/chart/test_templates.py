@@ -102,6 +102,7 @@ BAD_VALUES = [
     ("build.workspaceSize", '"20 GB"', "/build/workspaceSize"),
     ("build.deadlineSeconds", "0", "/build/deadlineSeconds"),
     ("build.ttlSecondsAfterFinished", "0", "/build/ttlSecondsAfterFinished"),
+    ("registry.verifySeconds", "-1", "/registry/verifySeconds"),
     ("build.concurrent", "0", "/build/concurrent"),
     ("build.concurrentPerNamespace", "-1", "/build/concurrentPerNamespace"),
     ("build.attempts", "0", "/build/attempts"),
@@ -159,7 +160,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
         "watchNamespaces": ["team-a", "team-b"],
         "registry": {
             "push": "localhost:5001", "pull": "127.0.0.1:5001", "internal": "registry:5000", "insecure": True,
-            "repository": "team/models", "secretName": "registry",
+            "repository": "team/models", "secretName": "registry", "verifySeconds": 67,
             "cleanup": {"enabled": True, "delete": True, "keepVersions": 3},
         },
         "caBundle": {"configMapName": "ca"},
@@ -186,7 +187,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
             "nodeSelector": {"pool": "builds"}, "tolerations": [{"operator": "Exists"}],
             "signing": {"secretName": "cosign"},
             "workspaceSize": "1Gi", "deadlineSeconds": 60, "ttlSecondsAfterFinished": 61,
-            "attempts": 2, "retrySeconds": 3,
+            "attempts": 2, "retrySeconds": 3, "concurrent": 5, "concurrentPerNamespace": 2,
         },
         "scoring": {
             "clusterDomain": "example.internal", "imagePullSecrets": ["pull"], "progressDeadlineSeconds": 62,

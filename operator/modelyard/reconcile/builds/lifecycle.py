@@ -130,7 +130,7 @@ async def _find_or_start(
         return found
     if found.digest:
         BUILDS.labels(result="reused").inc()
-        return Built(_location(ctx, obj, found.digest))
+        return Built(image_location(ctx, obj, found.digest))
     tagged = request.model_copy(update={"tag": found.tag, "base_image": found.base_image})
     return await _start(ctx, obj, revision, tagged, attempt)
 
@@ -166,7 +166,8 @@ async def _look_up(ctx: Context, request: BuildRequest) -> _Found:
     return _Found(tag, base, await ctx.registry.digest(f"{request.repository}:{tag}"))
 
 
-def _location(ctx: Context, obj: CustomObject, digest: str) -> str:
+def image_location(ctx: Context, obj: CustomObject, digest: str) -> str:
+    """Return the name of the image with a digest, as nodes pull it."""
     registry = ctx.settings.registry
     return f"{registry.pull_name}/{registry.repository}/{obj.key.namespace}/{obj.key.name}@{digest}"
 
@@ -281,7 +282,7 @@ async def _pushed_image(ctx: Context, obj: CustomObject, revision: Revision, job
         return None
     await build_log.store_final(ctx, obj, revision, job.name, await list_pods(ctx, job.name))
     BUILDS.labels(result="succeeded").inc()
-    return Built(_location(ctx, obj, digest))
+    return Built(image_location(ctx, obj, digest))
 
 
 async def _final_state(ctx: Context, obj: CustomObject, revision: Revision, job: BuildJob) -> BuildState:
@@ -291,7 +292,7 @@ async def _final_state(ctx: Context, obj: CustomObject, revision: Revision, job:
     result = find_result(pods)
     if result and result.digest:
         BUILDS.labels(result="succeeded").inc()
-        return Built(_location(ctx, obj, result.digest))
+        return Built(image_location(ctx, obj, result.digest))
     BUILDS.labels(result="failed").inc()
     if result and result.error:
         return failure_of_result(result.error)

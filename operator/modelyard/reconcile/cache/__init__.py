@@ -12,6 +12,7 @@ from modelyard.reconcile.cache.children import ChildCache
 from modelyard.reconcile.cache.contents import ContentCache
 from modelyard.reconcile.cache.objects import ObjectCache
 from modelyard.reconcile.cache.pending_writes import PendingWrites
+from modelyard.reconcile.cache.presence import PresenceLooks
 from modelyard.reconcile.cache.revisions import RevisionCache
 
 
@@ -25,3 +26,4 @@ class Cache:
         self.contents = ContentCache()
         self.children = ChildCache(self.pending_writes)
         self.build_jobs = BuildJobCache()
+        self.presence = PresenceLooks()
