@@ -521,6 +521,14 @@ async def test_service_that_serves_reports_refused_pods(serving: OperatorHarness
     assert all(one["type"] != "ReplicaFailure" for one in serving.status("Service")["conditions"])
 
 
+async def test_service_without_replicas_reports_refused_pods(serving: OperatorHarness) -> None:
+    status = {"availableReplicas": 0, "readyReplicas": 0, "conditions": [QUOTA]}
+    serving.cluster.change(DEPLOYMENTS, "default", "m", {"status": status}, "status")
+    await serving.settle()
+    assert serving.summary("Service") == ("m:1", "Succeeded", "Unavailable")
+    assert QUOTA["message"] in serving.condition("Service", "Ready")["message"]
+
+
 async def test_rollout_fails_at_its_deadline(harness: OperatorHarness) -> None:
     harness.serves = False
     harness.apply(*sample_objects())

@@ -122,4 +122,6 @@ def serving_outcome(
     if rollout.available > 0 or rollout.desired == 0:
         return Outcome(State.SUCCEEDED, "Serving", message, revision)
     message = f"no replica of {revision.id} is available"
+    if rollout.refused:
+        message += f": {rollout.refused}"
     return Outcome(State.SUCCEEDED, "Unavailable", message, revision, ready=False)
