@@ -1,14 +1,17 @@
-"""Health of each state of each kind in Flux and Argo CD."""
+"""Health of each state of each kind in Flux and Argo CD: each row of the table in docs/states.md."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Final
 
 import httpx
 import pytest
 from tests.api_cases.case import Good
 from tests.integration.gitops.conftest import Health, Healths
+from tests.unit.fake_api_server import WRITES, Call
 from tests.unit.operator_harness import (
     OperatorHarness,
     image,
@@ -18,6 +21,7 @@ from tests.unit.operator_harness import (
     service,
 )
 
+from modelyard.api import labels
 from modelyard.api.kinds import KINDS, Kind
 from modelyard.api.names import API_VERSION
 from modelyard.api.resources import CUSTOM_RESOURCES
@@ -27,11 +31,12 @@ from modelyard.contract.build_request import (
     BuildResult,
     Step,
 )
-from modelyard.kube.types import DEPLOYMENTS, REVISIONS, Json
+from modelyard.kube.errors import Rejected
+from modelyard.kube.types import DEPLOYMENTS, PODS, REVISIONS, Json
+from modelyard.resources.serving import template_hash
 
-GOOD: Final = Health("Current", "Healthy")
+TABLE: Final = Path(__file__).parents[3] / "docs" / "states.md"
 UNDER_WAY: Final = Health("InProgress", "Progressing")
-BAD: Final = Health("Failed", "Degraded")
 
 Story = Callable[[OperatorHarness], Awaitable[None]]
 
@@ -66,7 +71,7 @@ def built(*, transient: bool | None = None) -> Story:
 
     def fail(request: BuildRequest) -> BuildResult:
         return BuildResult(
-            error=BuildError(code="X", step=Step.BUILD, message="no", transient=bool(transient))
+            error=BuildError(code="PipFailed", step=Step.BUILD, message="no", transient=bool(transient))
         )
 
     async def tell(harness: OperatorHarness) -> None:
@@ -88,13 +93,7 @@ async def pods_stay_away(harness: OperatorHarness) -> None:
 
 async def rollout_is_overdue(harness: OperatorHarness) -> None:
     await pods_stay_away(harness)
-    overdue = {
-        "type": "Progressing",
-        "status": "False",
-        "reason": "ProgressDeadlineExceeded",
-        "message": "late",
-    }
-    harness.cluster.change(DEPLOYMENTS, "default", "m", {"status": {"conditions": [overdue]}}, "status")
+    harness.cluster.change(DEPLOYMENTS, "default", "m", {"status": {"conditions": [LATE]}}, "status")
     await harness.settle()
 
 
@@ -141,55 +140,176 @@ async def record_is_taken(harness: OperatorHarness) -> None:
     await applied(model())(harness)
 
 
+def pods(pod: Json | None = None, status: Json | None = None) -> Story:
+    """Return a story in which a rollout has a pod, or a Deployment a status, that keeps it from its end."""
+
+    async def tell(harness: OperatorHarness) -> None:
+        await pods_stay_away(harness)
+        if pod is not None:
+            mark = template_hash(harness.cluster.at(DEPLOYMENTS, "m"))
+            metadata = {
+                "name": "m-1",
+                "labels": labels.selector_of("m"),
+                "annotations": {labels.TEMPLATE_HASH: mark},
+            }
+            harness.cluster.put(PODS, "default", {"metadata": metadata, "status": pod})
+        if status is not None:
+            harness.cluster.change(DEPLOYMENTS, "default", "m", {"status": status}, "status")
+        await harness.play(seconds=10, alone=True)
+
+    return tell
+
+
+def restarted(*conditions: Json) -> Story:
+    """Return a story in which new pods of the same version do not become ready."""
+
+    async def tell(harness: OperatorHarness) -> None:
+        harness.serves = False
+        annotations = {"kubectl.kubernetes.io/restartedAt": "now"}
+        spec = {"template": {"metadata": {"annotations": annotations}}}
+        harness.cluster.change(DEPLOYMENTS, "default", "m", {"spec": spec})
+        await harness.play(seconds=3)
+        if conditions:
+            status = {"conditions": list(conditions)}
+            harness.cluster.change(DEPLOYMENTS, "default", "m", {"status": status}, "status")
+            await harness.play(seconds=10, alone=True)
+
+    return tell
+
+
+async def more_pods_are_refused(harness: OperatorHarness) -> None:
+    harness.cluster.change(DEPLOYMENTS, "default", "m", {"status": REFUSED}, "status")
+    await harness.settle()
+
+
+async def pinned_image_is_cancelled(harness: OperatorHarness) -> None:
+    harness.apply(*sample_objects()[:3], service(imageId="m:1"))
+    await harness.settle()
+    await next_build_runs(harness)
+    await harness.play(seconds=3)
+
+
+async def deployment_is_refused(harness: OperatorHarness) -> None:
+    def refuse(_: int, call: Call) -> None:
+        if call.resource == DEPLOYMENTS.plural and call.verb in WRITES:
+            raise Rejected("admission webhook denied the request", status=422, reason="Invalid")
+
+    harness.cluster.fault = refuse
+    await harness.play(seconds=3)
+
+
+async def child_is_taken(harness: OperatorHarness) -> None:
+    await harness.cluster.create(DEPLOYMENTS, "default", {"metadata": {"name": "m"}, "spec": {}})
+    await applied(*sample_objects())(harness)
+    await harness.play(seconds=3)
+
+
+async def last_attempt_fails(harness: OperatorHarness) -> None:
+    await built(transient=True)(harness)
+    await harness.play(seconds=24 * 3600)
+
+
+LATE: Final = {
+    "type": "Progressing",
+    "status": "False",
+    "reason": "ProgressDeadlineExceeded",
+    "message": "late",
+}
+QUOTA: Final = {
+    "type": "ReplicaFailure",
+    "status": "True",
+    "reason": "FailedCreate",
+    "message": "exceeded quota: pods",
+}
+REFUSED: Final = {"conditions": [QUOTA]}
+REFUSED_TOO_LONG: Final = pods(status={"conditions": [QUOTA, LATE]})
+TRIED_AGAIN: Final = built(transient=True)
+NO_ROOM: Final = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}]}
+
+
+def container(**state: Json) -> Json:
+    return {"containerStatuses": [{"name": "scoring", "image": "i@sha256:1", **state}]}
+
+
+NO_PULL: Final = container(state={"waiting": {"reason": "ImagePullBackOff"}})
+CRASH: Final = container(
+    state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState={"terminated": {"exitCode": 1}}
+)
 WITHOUT_IMAGE: Final = sample_objects()[:2]
 WITHOUT_SERVICE: Final = sample_objects()[:3]
 FAILS: Final = built(transient=False)
 PRIVATE: Final = model(url="https://h/1", secretRef={"name": "absent"})
 
-STATES: Final[list[tuple[str, str, Story, Health]]] = [
-    ("Model", "just applied", applied(model(), then=at_once), UNDER_WAY),
-    ("Model", "registered", applied(model()), GOOD),
-    ("Model", "edited", served(then=edited), UNDER_WAY),
-    ("Model", "its record's name is taken", record_is_taken, BAD),
-    ("Manifest", "just applied", applied(*sample_objects(), then=at_once), UNDER_WAY),
-    ("Manifest", "waits for its model", applied(manifest()), UNDER_WAY),
-    ("Manifest", "created", applied(*WITHOUT_IMAGE), GOOD),
-    ("Manifest", "edited", served(then=edited), UNDER_WAY),
-    ("Image", "just applied", applied(*sample_objects(), then=at_once), UNDER_WAY),
-    ("Image", "waits for its manifest", applied(image()), UNDER_WAY),
-    ("Image", "waits for a secret", applied(PRIVATE, *WITHOUT_SERVICE[1:]), UNDER_WAY),
-    ("Image", "being built", applied(*WITHOUT_SERVICE), UNDER_WAY),
-    ("Image", "built", applied(*WITHOUT_SERVICE, then=built()), GOOD),
-    ("Image", "failed", applied(*WITHOUT_SERVICE, then=FAILS), BAD),
-    ("Image", "failed, tried again", applied(*WITHOUT_SERVICE, then=built(transient=True)), UNDER_WAY),
-    ("Image", "edited", served(then=edited), UNDER_WAY),
-    ("Image", "being built again", served(then=next_build_runs), UNDER_WAY),
-    ("Service", "just applied", applied(*sample_objects(), then=at_once), UNDER_WAY),
-    ("Service", "waits for an image to be made", applied(service()), UNDER_WAY),
-    ("Service", "waits for its image's build", applied(*sample_objects()), UNDER_WAY),
-    ("Service", "waits for an image that failed", applied(*sample_objects(), then=FAILS), BAD),
-    ("Service", "rolling out", applied(*sample_objects(), then=pods_stay_away), UNDER_WAY),
-    ("Service", "rollout overdue", applied(*sample_objects(), then=rollout_is_overdue), BAD),
-    ("Service", "serving", served(then=at_once), GOOD),
-    ("Service", "scaled to none", served(then=scaled_to_none), GOOD),
-    ("Service", "edited", served(then=edited), UNDER_WAY),
-    ("Service", "serving an older image while one is built", served(then=next_build_runs), UNDER_WAY),
-    ("Service", "serving an older image since a build failed", served(then=next_build_fails), GOOD),
-    ("Service", "its pods fail later", served(then=pods_fail_later), UNDER_WAY),
-    ("Service", "its image has gone", served(then=image_goes), UNDER_WAY),
-]  # fmt: skip
+
+STORIES: Final[dict[tuple[str, str], Story]] = {
+    ("Model", "just applied"): applied(model(), then=at_once),
+    ("Model", "registered"): applied(model()),
+    ("Model", "edited"): served(then=edited),
+    ("Model", "its record's name is taken"): record_is_taken,
+    ("Manifest", "just applied"): applied(*sample_objects(), then=at_once),
+    ("Manifest", "waits for its model"): applied(manifest()),
+    ("Manifest", "created"): applied(*WITHOUT_IMAGE),
+    ("Manifest", "edited"): served(then=edited),
+    ("Image", "just applied"): applied(*sample_objects(), then=at_once),
+    ("Image", "waits for its manifest"): applied(image()),
+    ("Image", "waits for a secret"): applied(PRIVATE, *WITHOUT_SERVICE[1:]),
+    ("Image", "being built"): applied(*WITHOUT_SERVICE),
+    ("Image", "built"): applied(*WITHOUT_SERVICE, then=built()),
+    ("Image", "failed"): applied(*WITHOUT_SERVICE, then=FAILS),
+    ("Image", "failed, tried again"): applied(*WITHOUT_SERVICE, then=built(transient=True)),
+    ("Image", "edited"): served(then=edited),
+    ("Image", "being built again"): served(then=next_build_runs),
+    ("Service", "just applied"): applied(*sample_objects(), then=at_once),
+    ("Service", "waits for an image to be made"): applied(service()),
+    ("Service", "waits for its image's build"): applied(*sample_objects()),
+    ("Service", "waits for an image that failed"): applied(*sample_objects(), then=FAILS),
+    ("Service", "rolling out"): applied(*sample_objects(), then=pods_stay_away),
+    ("Service", "rollout overdue"): applied(*sample_objects(), then=rollout_is_overdue),
+    ("Service", "serving"): served(then=at_once),
+    ("Service", "scaled to none"): served(then=scaled_to_none),
+    ("Service", "edited"): served(then=edited),
+    ("Service", "serving an older image while one is built"): served(then=next_build_runs),
+    ("Service", "serving an older image since a build failed"): served(then=next_build_fails),
+    ("Service", "its pods fail later"): served(then=pods_fail_later),
+    ("Service", "its image has gone"): served(then=image_goes),
+    ("Image", "failed, its last attempt"): applied(*WITHOUT_SERVICE, then=last_attempt_fails),
+    ("Service", "waits for an image that is tried again"): applied(*sample_objects(), then=TRIED_AGAIN),
+    ("Service", "waits for a pinned image that was cancelled"): pinned_image_is_cancelled,
+    ("Service", "its pods are refused"): applied(*sample_objects(), then=pods(status=REFUSED)),
+    ("Service", "its pods are refused until the deadline"): applied(*sample_objects(), then=REFUSED_TOO_LONG),
+    ("Service", "no node has room"): applied(*sample_objects(), then=pods(NO_ROOM)),
+    ("Service", "its image cannot be pulled"): applied(*sample_objects(), then=pods(NO_PULL)),
+    ("Service", "its container crashes"): applied(*sample_objects(), then=pods(CRASH)),
+    ("Service", "its Deployment is refused"): applied(*sample_objects(), then=deployment_is_refused),
+    ("Service", "a child's name is taken"): child_is_taken,
+    ("Service", "serving, further pods are refused"): served(then=more_pods_are_refused),
+    ("Service", "new pods of the same version"): served(then=restarted()),
+    ("Service", "new pods of the same version, overdue"): served(then=restarted(LATE)),
+}  # fmt: skip
+CELL: Final = r" `?(.*?)`? "
+ROW: Final = re.compile(r"\|" + (CELL + r"\|") * 6)
+COLUMNS: Final = ("kind", "situation", "state", "reason", "flux", "argo")
+STATES: Final = [
+    dict(zip(COLUMNS, row.groups(), strict=True))
+    for line in TABLE.read_text(encoding="utf-8").splitlines()
+    if (row := ROW.fullmatch(line)) and row[1] in CUSTOM_RESOURCES
+]
 
 
-@pytest.mark.parametrize(
-    ("kind", "story", "wanted"),
-    [pytest.param(kind, story, wanted, id=f"{kind} {state}") for kind, state, story, wanted in STATES],
-)
-async def test_state_has_the_expected_health(
-    kind: str, story: Story, wanted: Health, harness: OperatorHarness, healths: Healths
+def test_table_has_each_state_once() -> None:
+    assert sorted((row["kind"], row["situation"]) for row in STATES) == sorted(STORIES)
+
+
+@pytest.mark.parametrize("row", STATES, ids=lambda row: f"{row['kind']} {row['situation']}")
+async def test_state_has_the_health_of_the_table(
+    row: dict[str, str], harness: OperatorHarness, healths: Healths
 ) -> None:
-    await story(harness)
-    body = harness.cluster.at(CUSTOM_RESOURCES[kind], "m")
-    assert healths([body]) == [wanted], body.get("status")
+    await STORIES[row["kind"], row["situation"]](harness)
+    body = harness.cluster.at(CUSTOM_RESOURCES[row["kind"]], "m")
+    status = body["status"]
+    ready: Json = next((one for one in status.get("conditions", ()) if one["type"] == "Ready"), {})
+    assert (status.get("state", ""), ready.get("reason", "")) == (row["state"], row["reason"]), status
+    assert healths([body]) == [Health(row["flux"], row["argo"])], status
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
