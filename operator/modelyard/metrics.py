@@ -22,3 +22,6 @@ REGISTRY_LOOKUPS: Final = Counter(
     "modelyard_registry_lookups", "Lookups of digests in registries", ["result"]
 )
 API_WRITES: Final = Counter("modelyard_api_writes", "Writes asked of the API server", ["verb", "resource"])
+TEMPLATE_ROLLS: Final = Gauge(
+    "modelyard_template_rolls", "Services that get the present pod template without a new version", ["state"]
+)

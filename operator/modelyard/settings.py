@@ -133,6 +133,11 @@ class ScoringSettings(_Section):
     scoring_timeout_ms: Annotated[int, Field(ge=1)] = 3_600_000
     workers: Annotated[int, Field(ge=1)] = 1  # worker processes with the driver in each pod
     run_as_user: int = USER_ID
+    # Whether running pods get the template of a new release or of changed settings without a new version.
+    roll_on_upgrade: bool = False
+    concurrent_rolls: Annotated[int, Field(ge=1)] = (
+        3  # Services that roll out such a template at the same time
+    )
     otlp_endpoint: str | None = None  # URL for traces of Services with appInsightsEnabled: OTLP over HTTP
     app_insights_secret: str | None = None  # Secret for Azure Monitor, in the namespace of each Service
     app_insights_secret_key: str = "connectionString"  # noqa: S105 - key in app_insights_secret

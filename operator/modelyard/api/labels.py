@@ -23,6 +23,10 @@ BUILDS: Final = f"{SELECTOR},{COMPONENT}={BUILD}"
 JOB_NAME: Final = "batch.kubernetes.io/job-name"  # on a pod, set by the Job controller
 
 APPLIED_HASH: Final = f"{GROUP}/applied"  # on a child: hash of its desired state
+APPLIED_SPEC: Final = f"{GROUP}/applied-spec"  # on a Deployment: its desired spec at the last write, as JSON
+TEMPLATE_INPUTS: Final = (
+    f"{GROUP}/template-inputs"  # on a Deployment: hash of a version's part of its template
+)
 TEMPLATE_HASH: Final = f"{GROUP}/template"  # on a pod: hash of its template
 
 # On a ControllerRevision, about its operation:

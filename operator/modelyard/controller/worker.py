@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from modelyard.api.kinds import IMAGE
+from modelyard.api.kinds import IMAGE, SERVICE
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.controller.custom_objects import CustomObjects
 from modelyard.kube.errors import Conflict, Forbidden, NamespaceTerminating, NotFound, Rejected, Unavailable
@@ -76,6 +76,8 @@ class Worker:
         if obj is None or obj.deleting:
             if key.kind == IMAGE.name:
                 await image.cancel_builds(self._ctx, key)
+            elif key.kind == SERVICE.name:
+                service.forget(self._ctx, key)
             if obj and obj.orphaning:
                 await release_revisions(self._ctx, obj)
             return None

@@ -33,13 +33,17 @@ async def create_or_patch(
     inputs: str = "",
     on_create: Callable[[], Json] = dict,
     on_patch: Callable[[Json], Json] = lambda live: {},
+    keep: Callable[[Json, Json], Json] = lambda live, desired: desired,
+    on_write: Callable[[Json], Json] = lambda desired: {},
 ) -> None:
     """Create a child, or patch the fields that differ.
 
     `build` returns the desired object. It must depend only on the owner's spec and on `inputs`. It is called
     only if one of them changed or the child is out of sync. Building unchanged children took half of the time
     of a reconcile. The fields of `on_create` are added when the child is created, and never patched.
-    `on_patch` returns further fields to patch, computed from the live child.
+    `on_patch` returns further fields to patch, computed from the live child. `keep` returns the desired
+    object for a live child, from that child and the result of `build`. `on_write` returns further fields of
+    the desired object that accompany a write and cause none.
 
     A live object that nothing controls is adopted if it has the labels of a child.
 
@@ -57,18 +61,22 @@ async def create_or_patch(
     obj.desired_hashes[resource.plural] = DesiredHash(inputs, desired_hash)
     if _is_up_to_date(child, obj, desired_hash):
         return
-    desired = merge(desired, {"metadata": {"annotations": {labels.APPLIED_HASH: desired_hash}}})
     live = await ctx.client.get_or_none(resource, namespace, name) if child else None
     if live is None:
         try:
             with ctx.cache.pending_writes.creating(resource, namespace, name):
-                created = await ctx.client.create(resource, namespace, merge(desired, on_create()))
+                body = merge(merge(_with_hash(desired), on_write(desired)), on_create())
+                created = await ctx.client.create(resource, namespace, body)
         except AlreadyExists:
             live = await ctx.client.get(resource, namespace, name)
         else:
             ctx.cache.children.store_written(resource, created)
             return
-    await _patch(ctx, obj, resource, live, desired, on_patch)
+    await _patch(ctx, obj, resource, live, inputs, lambda live: keep(live, desired), on_patch, on_write)
+
+
+def _with_hash(desired: Json) -> Json:
+    return merge(desired, {"metadata": {"annotations": {labels.APPLIED_HASH: fingerprint(desired)}}})
 
 
 async def _patch(
@@ -76,8 +84,10 @@ async def _patch(
     obj: CustomObject,
     resource: ApiResource,
     live: Json,
-    desired: Json,
+    inputs: str,
+    desire: Callable[[Json], Json],
     on_patch: Callable[[Json], Json],
+    on_write: Callable[[Json], Json],
 ) -> None:
     """Patch the fields of a child that differ from the desired ones. Raises NameTaken and Conflict.
 
@@ -87,7 +97,11 @@ async def _patch(
     namespace, name = live["metadata"]["namespace"], live["metadata"]["name"]
     for attempt in range(1, _PATCH_ATTEMPTS + 1):
         claimed = await claim(ctx, obj, resource, live)
-        patch = merge(changes(live, desired), on_patch(live))
+        desired = desire(live)
+        obj.desired_hashes[resource.plural] = DesiredHash(inputs, fingerprint(desired))
+        patch = merge(changes(live, _with_hash(desired)), on_patch(live))
+        if patch:
+            patch = merge(patch, changes(live, on_write(desired)))
         if claimed:
             patch = merge(patch, {"metadata": claimed})
         if not patch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from modelyard.kube.interface import KubeClient
@@ -13,6 +13,7 @@ from modelyard.reconcile.builds.build_line import BuildLine
 from modelyard.reconcile.builds.lookups import BackgroundLookups
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.event_recorder import EventRecorder
+from modelyard.reconcile.template_rolls import TemplateRolls
 from modelyard.reconcile.workqueue import WorkQueue
 from modelyard.settings import OperatorSettings
 
@@ -40,5 +41,6 @@ class Context:
     registry: DigestLookup
     lookups: BackgroundLookups
     build_line: BuildLine
+    template_rolls: TemplateRolls = field(default_factory=TemplateRolls)
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -8,12 +8,13 @@ from typing import Final, NamedTuple, Self
 
 from modelyard.api import labels
 from modelyard.api.kinds import IMAGE
-from modelyard.api.names import REGISTRATION
+from modelyard.api.names import REGISTRATION, ROLL_ON_UPGRADE
 from modelyard.api.owners import Owner
 from modelyard.api.status import State
 from modelyard.kube.types import Json, Key
 
 _ORPHAN: Final = "orphan"  # finalizer: k8s.io/apimachinery/pkg/apis/meta/v1, FinalizerOrphanDependents
+_FLAGS: Final = {"true": True, "false": False}
 _DEADLINE_EXCEEDED: Final = "ProgressDeadlineExceeded"
 
 
@@ -41,6 +42,7 @@ class CustomObject:
     # A deletion event of a child or revision hints that the object itself may be deleted, too.
     needs_refetch: bool = False
     desired_hashes: dict[str, DesiredHash] = field(default_factory=dict)  # by plural of the child's resource
+    roll_on_upgrade: bool | None = None  # annotation of a Service, None without one
 
     @classmethod
     def read(cls, kind: str, body: Json) -> Self:
@@ -56,6 +58,7 @@ class CustomObject:
             orphaning="deletionTimestamp" in metadata and _ORPHAN in metadata.get("finalizers", ()),
             spec=body.get("spec", {}),
             status=body.get("status", {}),
+            roll_on_upgrade=_FLAGS.get(metadata.get("annotations", {}).get(ROLL_ON_UPGRADE)),
         )
 
     @property

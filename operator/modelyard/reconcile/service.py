@@ -7,6 +7,7 @@ import dataclasses
 from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
 from modelyard.api.status import State, operation_end
+from modelyard.kube.types import Key
 from modelyard.reconcile import revisions
 from modelyard.reconcile.adoption import NameTaken
 from modelyard.reconcile.context import Context
@@ -21,6 +22,7 @@ from modelyard.reconcile.services.rollout_outcome import (
     was_rolled_out,
 )
 from modelyard.reconcile.services.served_image import IMAGE_NOT_READY, built_image
+from modelyard.reconcile.services.staged_rolls import end_roll, follow_roll, roll_conditions
 from modelyard.reconcile.services.status_fields import conditions, status_fields
 
 
@@ -34,9 +36,17 @@ async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
     await _record_success(ctx, obj, revision, outcome)
     # Running pods serve on after a failure, too, so each outcome has the replicas in its status.
     rollout = rollout_status(ctx, obj)
+    follow_roll(ctx, obj, outcome, rolling=rollout.rolling)
     return dataclasses.replace(
-        outcome, fields=status_fields(ctx, obj, spec, revision, rollout), conditions=conditions(spec, rollout)
+        outcome,
+        fields=status_fields(ctx, obj, spec, revision, rollout),
+        conditions=conditions(spec, rollout) | roll_conditions(ctx, obj),
     )
+
+
+def forget(ctx: Context, key: Key) -> None:
+    """Free the turn of a Service that was deleted, so that the next one rolls the present pod template."""
+    end_roll(ctx, key)
 
 
 async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Outcome:
@@ -45,19 +55,20 @@ async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Outcome
         return image
     content = revisions.content_of(spec, obj, imageId=image.id)
     revision = await revisions.ensure_revision(ctx, obj, content, references=[image])
-    location = str(image.location)
     try:
-        await write_children(ctx, obj, spec, location)
+        await write_children(ctx, obj, spec, revision, str(image.location))
     except NameTaken as error:
         return name_taken(error, revision)
     rollout = rollout_status(ctx, obj)
+    is_complete = assess_rollout(rollout, spec, None).complete
     if was_rolled_out(obj, revision):
-        if rollout.rolling:
-            return await repeated_rollout_outcome(ctx, obj, spec, revision, rollout, location)
+        # The roll of a template that no version asked for must end before the next one begins.
+        if rollout.rolling or (ctx.template_rolls.is_rolling(obj.key) and not is_complete):
+            return await repeated_rollout_outcome(ctx, obj, spec, revision, rollout)
         return serving_outcome(ctx, spec, revision, image, rollout)
-    if assess_rollout(rollout, spec, None).complete:
+    if is_complete:
         return serving_outcome(ctx, spec, revision, image, rollout)
-    return await rollout_outcome(ctx, obj, spec, revision, rollout, location)
+    return await rollout_outcome(ctx, obj, spec, revision, rollout)
 
 
 async def _record_success(ctx: Context, obj: CustomObject, revision: Revision, outcome: Outcome) -> None:

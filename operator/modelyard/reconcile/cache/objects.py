@@ -97,6 +97,8 @@ class ObjectCache:
             return True
         if cached.registration != obj.registration or cached.deleting != obj.deleting:
             return True
+        if cached.roll_on_upgrade != obj.roll_on_upgrade:
+            return True
         # A status that the operator itself is writing may arrive as an event before the response does.
         return obj.status not in (cached.status, self._pending_writes.status(obj.key))
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 from modelyard.api import labels
 from modelyard.api.access_keys import missing_keys
 from modelyard.api.owners import Owner
+from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.types import AUTOSCALERS, CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS, Json
 from modelyard.reconcile import revisions
 from modelyard.reconcile.children import create_or_patch, ensure_absent
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject, RolloutStatus
+from modelyard.reconcile.services.staged_rolls import follows_operator, turn
+from modelyard.reconcile.services.template import applied_annotations, kept_deployment
 from modelyard.resources import serving
 
 
-async def write_children(ctx: Context, obj: CustomObject, spec: ServiceSpec, image: str) -> None:
+async def write_children(
+    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, image: str
+) -> None:
     """Create, patch and delete the children of a Service. Raises NameTaken and Conflict."""
     owner = revisions.as_owner(obj)
     name = owner.name
@@ -28,9 +33,11 @@ async def write_children(ctx: Context, obj: CustomObject, spec: ServiceSpec, ima
         DEPLOYMENTS,
         name,
         lambda: serving.deployment(owner, spec, image, ctx.settings.scoring),
-        inputs=image,
+        inputs=f"{image} {follows_operator(ctx, obj)} {turn(ctx, obj)}",
         on_create=lambda: {"spec": {"replicas": spec.min_replicas}},
         on_patch=_resumed,
+        keep=lambda live, present: kept_deployment(ctx, obj, spec, revision, image, live, present),
+        on_write=lambda desired: applied_annotations(spec, image, desired),
     )
     if spec.num_replicas is None:
         await _scale_from_zero(ctx, obj, spec)

@@ -7,11 +7,9 @@ from typing import Final
 
 from modelyard.api import labels
 from modelyard.api.revision import Revision
-from modelyard.api.service import ServiceSpec
 from modelyard.api.status import ErrorDetail, ErrorResponse
 from modelyard.kube.errors import KubeError
-from modelyard.kube.types import PODS, Json
-from modelyard.reconcile import revisions
+from modelyard.kube.types import DEPLOYMENTS, PODS, Json
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.pod_diagnosis import Diagnosis, diagnose_pods
@@ -22,13 +20,12 @@ from modelyard.resources import serving
 _LOG_LINES: Final = 20
 
 
-async def diagnose(
-    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, image: str
-) -> Diagnosis | None:
+async def diagnose(ctx: Context, obj: CustomObject, revision: Revision) -> Diagnosis | None:
     """Diagnose the pods of the Deployment's present template."""
     selector = ",".join(f"{key}={value}" for key, value in labels.selector_of(obj.key.name).items())
     pods = await ctx.client.list_all(PODS, obj.key.namespace, labelSelector=selector)
-    deployment = serving.deployment(revisions.as_owner(obj), spec, image, ctx.settings.scoring)
+    # An older release may have built the template, so its hash cannot be computed here.
+    deployment = await ctx.client.get(DEPLOYMENTS, obj.key.namespace, obj.key.name)
     template_hash = serving.template_hash(deployment)
     present = [pod for pod in pods if _has_template(pod, template_hash)]
     return diagnose_pods(present, parse_timestamp(revision.created))

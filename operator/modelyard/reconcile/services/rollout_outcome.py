@@ -30,11 +30,11 @@ class _Verdict(NamedTuple):
 
 
 async def rollout_outcome(
-    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, rollout: RolloutStatus, image: str
+    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, rollout: RolloutStatus
 ) -> Outcome:
     """Return the outcome of a version's first rollout, which is not complete."""
     started = parse_timestamp(revision.created)
-    verdict = await _assess(ctx, obj, spec, revision, rollout, image, started)
+    verdict = await _assess(ctx, obj, spec, revision, rollout, started)
     assessment, recheck = verdict.assessment, verdict.recheck_seconds
     if assessment.failed:
         error = await rollout_error(ctx, obj, assessment, verdict.diagnosis)
@@ -44,7 +44,7 @@ async def rollout_outcome(
 
 
 async def repeated_rollout_outcome(
-    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, rollout: RolloutStatus, image: str
+    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, rollout: RolloutStatus
 ) -> Outcome:
     """Return the outcome of a rollout of new pods for a version that was rolled out before.
 
@@ -52,7 +52,7 @@ async def repeated_rollout_outcome(
     only the conditions report the rollout.
     """
     started = _not_ready_since(obj) or ctx.now()
-    verdict = await _assess(ctx, obj, spec, revision, rollout, image, started)
+    verdict = await _assess(ctx, obj, spec, revision, rollout, started)
     return Outcome(
         State.SUCCEEDED,
         verdict.assessment.reason,
@@ -78,14 +78,13 @@ async def _assess(
     spec: ServiceSpec,
     revision: Revision,
     rollout: RolloutStatus,
-    image: str,
     started: dt.datetime,
 ) -> _Verdict:
     """Assess a rollout, with a diagnosis of its pods once it takes longer than usual."""
     age = (ctx.now() - started).total_seconds()
     diagnosis = None
     if age >= _DIAGNOSIS_AFTER_SECONDS:
-        diagnosis = await diagnose(ctx, obj, spec, revision, image)
+        diagnosis = await diagnose(ctx, obj, revision)
     if diagnosis and _failed_before(obj, revision, diagnosis):
         # A restarted container passes through states that are not terminal, before it crashes again.
         diagnosis = diagnosis._replace(terminal=True)

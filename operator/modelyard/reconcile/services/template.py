@@ -1,0 +1,108 @@
+"""Pod template of a Service: it stays with its version until the version changes or the platform asks.
+
+Another release of the operator, or other values of `scoring`, would build another pod template. A Deployment
+therefore has the desired spec of its last write in an annotation. That spec stays the desired one as long as
+the version takes the same image and resources. It is restored after a change by another client. Replicas are
+not part of it. A Deployment that was deleted is created with the present template.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from modelyard.api import labels
+from modelyard.api.revision import Revision
+from modelyard.api.service import ServiceSpec
+from modelyard.kube.merge import fingerprint
+from modelyard.kube.types import Json
+from modelyard.reconcile.context import Context
+from modelyard.reconcile.objects import CustomObject
+from modelyard.reconcile.services.rollout_outcome import was_rolled_out
+from modelyard.reconcile.services.staged_rolls import begin_roll, follows_operator
+from modelyard.resources import serving
+
+
+def template_inputs(spec: ServiceSpec, image: str) -> str:
+    """Return the hash of everything that a version, and not the operator, gives to its pods."""
+    return fingerprint(
+        {
+            "image": image,
+            "requests": serving.reservation(spec),
+            "concurrency": spec.max_concurrent_requests_per_container,
+            "telemetry": spec.app_insights_enabled,
+        }
+    )
+
+
+def applied_annotations(spec: ServiceSpec, image: str, deployment: Json) -> Json:
+    """Return the annotations of a Deployment that let a later release find its template again."""
+    annotations = {
+        labels.APPLIED_SPEC: orjson.dumps(_without_replicas(deployment["spec"])).decode(),
+        labels.TEMPLATE_INPUTS: template_inputs(spec, image),
+    }
+    return {"metadata": {"annotations": annotations}}
+
+
+def kept_deployment(
+    ctx: Context,
+    obj: CustomObject,
+    spec: ServiceSpec,
+    revision: Revision,
+    image: str,
+    live: Json,
+    present: Json,
+) -> Json:
+    """Return the desired Deployment for a live one: with the template of its version, or the present one.
+
+    `present` is the Deployment that this release builds with its settings.
+    """
+    kept = _kept_spec(obj, spec, revision, image, live)
+    if kept is None or serving.template_hash({"spec": kept}) == serving.template_hash(present):
+        return present
+    if follows_operator(ctx, obj) and begin_roll(ctx, obj.key):
+        return present
+    if "replicas" in present["spec"]:
+        kept["replicas"] = present["spec"]["replicas"]
+    return present | {"spec": kept}
+
+
+def _kept_spec(
+    obj: CustomObject, spec: ServiceSpec, revision: Revision, image: str, live: Json
+) -> Json | None:
+    """Return the spec that a live Deployment was written from, None if it belongs to another version.
+
+    Releases up to 0.2.0 did not record the spec. The live spec of such a Deployment becomes the recorded one
+    if its version was rolled out.
+    """
+    annotations = live["metadata"].get("annotations", {})
+    if labels.APPLIED_SPEC in annotations:
+        if annotations.get(labels.TEMPLATE_INPUTS) != template_inputs(spec, image):
+            return None
+        return _parse(annotations[labels.APPLIED_SPEC])
+    if not was_rolled_out(obj, revision) or not _runs(live, image):
+        return None
+    return _without_replicas(live["spec"])
+
+
+def _parse(text: str) -> Json | None:
+    """Return a recorded spec, None if another client made it unreadable."""
+    try:
+        spec: Any = orjson.loads(text)
+        serving.template_hash({"spec": spec})
+    except (ValueError, KeyError, TypeError):
+        return None
+    return _without_replicas(spec)
+
+
+def _runs(live: Json, image: str) -> bool:
+    template = live["spec"]["template"]
+    containers = template["spec"]["containers"]
+    is_ours = labels.TEMPLATE_HASH in template["metadata"].get("annotations", {})
+    return is_ours and any(item["image"] == image for item in containers if item["name"] == serving.CONTAINER)
+
+
+def _without_replicas(spec: Json) -> Json:
+    """Return the spec of a Deployment without the fields that no template determines."""
+    return {key: value for key, value in spec.items() if key not in {"replicas", "paused"}}
