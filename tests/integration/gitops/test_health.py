@@ -68,10 +68,11 @@ def served(*, then: Story) -> Story:
 
 def built(*, transient: bool | None = None) -> Story:
     """Return a story in which builds end: with success (None), or with a transient or terminal error."""
+    code = "SourceUnavailable" if transient else "PipFailed"
 
     def fail(request: BuildRequest) -> BuildResult:
         return BuildResult(
-            error=BuildError(code="PipFailed", step=Step.BUILD, message="no", transient=bool(transient))
+            error=BuildError(code=code, step=Step.BUILD, message="no", transient=bool(transient))
         )
 
     async def tell(harness: OperatorHarness) -> None:
@@ -116,6 +117,23 @@ async def next_build_runs(harness: OperatorHarness) -> None:
 async def image_goes(harness: OperatorHarness) -> None:
     harness.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
     await harness.settle()
+
+
+async def no_build_is_free(harness: OperatorHarness) -> None:
+    limit = harness.settings.build.concurrent_per_namespace
+    harness.apply(model(), manifest(), *(image(f"i{number}") for number in range(limit)))
+    await harness.settle()
+    harness.apply(image())
+    await harness.settle()
+
+
+async def registry_is_lost(harness: OperatorHarness) -> None:
+    await harness.stop()
+    registry = harness.settings.registry.model_copy(update={"verify_seconds": 60})
+    harness.settings = harness.settings.model_copy(update={"registry": registry})
+    harness.registry.images.clear()
+    await harness.start()
+    await harness.play(alone=True)
 
 
 async def edited(harness: OperatorHarness) -> None:
@@ -257,6 +275,8 @@ STORIES: Final[dict[tuple[str, str], Story]] = {
     ("Image", "built"): applied(*WITHOUT_SERVICE, then=built()),
     ("Image", "failed"): applied(*WITHOUT_SERVICE, then=FAILS),
     ("Image", "failed, tried again"): applied(*WITHOUT_SERVICE, then=built(transient=True)),
+    ("Image", "waits for a free build"): no_build_is_free,
+    ("Image", "lost by the registry"): served(then=registry_is_lost),
     ("Image", "edited"): served(then=edited),
     ("Image", "being built again"): served(then=next_build_runs),
     ("Service", "just applied"): applied(*sample_objects(), then=at_once),
