@@ -7,6 +7,9 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 QUEUE_DEPTH: Final = Gauge("modelyard_queue_depth", "Objects waiting for a worker")
+NAMESPACES_SET_ASIDE: Final = Gauge(
+    "modelyard_namespaces_set_aside", "1 for a namespace that the operator cannot watch", ["namespace"]
+)
 RECONCILE_SECONDS: Final = Histogram(
     "modelyard_reconcile_seconds",
     "Time of one reconcile",

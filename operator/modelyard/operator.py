@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from modelyard import logs
 from modelyard.controller.controller import Controller
+from modelyard.controller.probes import serve_probes
 from modelyard.digest_lookup import RegistryDigestLookup
 from modelyard.handlers import events, lifecycle  # noqa: F401 - their decorators register the handlers
 from modelyard.kube.kubeconfig import connect
@@ -69,14 +70,14 @@ async def _operate(settings: OperatorSettings) -> None:
     )
     controller = Controller(ctx)
     try:
-        await kopf.operator(
-            memo=kopf.Memo(controller=controller),
-            standalone=True,  # one replica: no peers to agree with
-            clusterwide=not settings.watch_namespaces,
-            namespaces=settings.watch_namespaces,
-            liveness_endpoint=f"http://0.0.0.0:{settings.liveness_port}/healthz",
-            stop_flag=stop,
-        )
+        async with serve_probes(controller, settings.liveness_port):
+            await kopf.operator(
+                memo=kopf.Memo(controller=controller),
+                standalone=True,  # one replica: no peers to agree with
+                clusterwide=not settings.watch_namespaces,
+                namespaces=settings.watch_namespaces,
+                stop_flag=stop,
+            )
     finally:
         await client.close()
         registry.close()

@@ -28,7 +28,7 @@ from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.coded_error import CodedError
 from modelyard.kube.canonical import canonical_json
 from modelyard.kube.client import METADATA_LIST, METADATA_ONLY
-from modelyard.kube.errors import AlreadyExists, Conflict, Gone, Immutable, NotFound, Rejected
+from modelyard.kube.errors import AlreadyExists, Conflict, Forbidden, Gone, Immutable, NotFound, Rejected
 from modelyard.kube.transport import Encoder
 from modelyard.kube.types import DEPLOYMENTS, EVENTS, PODS, REVISIONS, SECRETS, ApiResource, Json, Page
 
@@ -81,8 +81,10 @@ class FakeApiServer:
     logs: dict[str, str] = field(default_factory=dict)  # pod → log
     fault: Callable[[int, Call], None] = lambda number, call: None  # before a call takes effect; may raise
     lost: Callable[[int, Call], None] = lambda number, call: None  # after it; may raise
+    denied: set[str] = field(default_factory=set)  # namespaces without a Role for the operator
     dead: bool = False
     collects: bool = True  # whether the garbage collector runs
+    active_calls: int = 0
     version: int = 100
     oldest_version: int = 0
     _watchers: list[_Watcher] = field(default_factory=list)
@@ -91,7 +93,7 @@ class FakeApiServer:
     # calls of the operator
 
     async def get(self, resource: ApiResource, namespace: str, name: str) -> Json:
-        async with self._called("get", resource, name):
+        async with self._called("get", resource, name, namespace=namespace):
             return copy.deepcopy(self._at(resource, namespace, name))
 
     async def get_or_none(self, resource: ApiResource, namespace: str, name: str) -> Json | None:
@@ -111,7 +113,7 @@ class FakeApiServer:
         **query: str,
     ) -> AsyncIterator[Page]:
         """Yield two pages, so that readers of one page only are found."""
-        async with self._called("list", resource):
+        async with self._called("list", resource, namespace=namespace):
             selector, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
             found = [
                 _shown(body, accept == METADATA_LIST)
@@ -125,13 +127,13 @@ class FakeApiServer:
         yield Page(found[1:], None, version)
 
     async def create(self, resource: ApiResource, namespace: str, body: Json) -> Json:
-        async with self._called("create", resource, body["metadata"]["name"]):
+        async with self._called("create", resource, body["metadata"]["name"], namespace=namespace):
             return _shown(self.put(resource, namespace, body), metadata_only=True)
 
     async def patch(
         self, resource: ApiResource, namespace: str, name: str, patch: Json, subresource: str | None = None
     ) -> Json:
-        async with self._called("patch", resource, name, subresource or ""):
+        async with self._called("patch", resource, name, subresource or "", namespace=namespace):
             return _shown(self.change(resource, namespace, name, patch, subresource), metadata_only=True)
 
     async def update(
@@ -143,7 +145,7 @@ class FakeApiServer:
         *,
         encode: Encoder = canonical_json,
     ) -> Json:
-        async with self._called("update", resource, name):
+        async with self._called("update", resource, name, namespace=namespace):
             return _shown(self.replace(resource, namespace, name, body, encode), metadata_only=True)
 
     async def delete(
@@ -155,7 +157,7 @@ class FakeApiServer:
         *,
         resource_version: str | None = None,
     ) -> None:
-        async with self._called("delete", resource, name):
+        async with self._called("delete", resource, name, namespace=namespace):
             body = self.objects.get(self._key(resource, namespace, name))
             if body and resource_version not in {None, body["metadata"]["resourceVersion"]}:
                 raise Conflict("the ResourceVersion in the precondition does not match")
@@ -183,7 +185,7 @@ class FakeApiServer:
         accept: str = "application/json",
         **query: str,
     ) -> AsyncIterator[Json]:
-        async with self._called("watch", resource):
+        async with self._called("watch", resource, namespace=namespace):
             if int(version) < self.oldest_version:
                 raise Gone("too old resource version")
         selector = query.get("labelSelector", "")
@@ -363,15 +365,31 @@ class FakeApiServer:
 
     @contextlib.asynccontextmanager
     async def _called(
-        self, verb: str, resource: ApiResource, name: str = "", subresource: str = ""
+        self,
+        verb: str,
+        resource: ApiResource,
+        name: str = "",
+        subresource: str = "",
+        *,
+        namespace: str | None = None,
     ) -> AsyncIterator[None]:
+        self.active_calls += 1
+        try:
+            async with self._recorded(Call(verb, resource.plural, name, subresource), namespace):
+                yield
+        finally:
+            self.active_calls -= 1
+
+    @contextlib.asynccontextmanager
+    async def _recorded(self, call: Call, namespace: str | None) -> AsyncIterator[None]:
         await self._lag()
         if self.dead:
             raise Killed
-        call = Call(verb, resource.plural, name, subresource)
         self.calls.append(call)
         number = len(self.calls)
         self.fault(number, call)
+        if namespace in self.denied:
+            raise Forbidden(f'{call.resource} is forbidden: User "x" cannot {call.verb}', status=403)
         yield
         self.lost(number, call)
         await self._lag()

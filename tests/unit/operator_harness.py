@@ -7,6 +7,7 @@ import base64
 import datetime as dt
 import gzip
 import hashlib
+import itertools
 import random
 from collections.abc import Callable
 from typing import Any, Final
@@ -41,6 +42,7 @@ from modelyard.settings import OperatorSettings
 
 SYSTEM: Final = "modelyard-system"
 _NO_RESYNC: Final = 1e9  # seconds: longer than any test moves its clock
+_START_TURNS: Final = 1_000  # turns of the event loop after which a start waits for the clock
 _ROUNDS: Final = 20_000  # turns of the event loop before a test that never settles fails
 
 
@@ -58,6 +60,7 @@ class OperatorHarness:
             registry = settings.registry.model_copy(update={"verify_seconds": 0})
             settings = settings.model_copy(update={"registry": registry})
         self.settings = settings
+        self.supervision_seconds = _NO_RESYNC
         self.serves = True  # whether new pods become ready
         self.outcome: Callable[[BuildRequest], BuildResult] = succeed
         self.builds = 0
@@ -81,11 +84,16 @@ class OperatorHarness:
             now=self.clock,
             sleep=self.clock.sleep,
         )
-        self.controller = Controller(self.ctx)
+        self.controller = Controller(self.ctx, supervision_seconds=self.supervision_seconds)
         self.kopf = FakeKopf(self.cluster, self.controller, self.settings)
         starting = asyncio.create_task(self.controller.start())
-        while not starting.done() and not self.cluster.dead:
+        for turn in itertools.count(1):
+            if starting.done() or self.cluster.dead:
+                break
             await asyncio.sleep(0)
+            due = self.clock.next_due()
+            if turn % _START_TURNS == 0 and due:
+                self.clock.move_to(due)  # the start waits before another attempt
         if self.cluster.dead:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
@@ -104,7 +112,8 @@ class OperatorHarness:
             await asyncio.sleep(0)
             if self.cluster.dead:
                 raise Killed
-            quiet = quiet + 1 if self.queue.idle and self.cluster.all_delivered else 0
+            is_idle = self.queue.idle and self.cluster.all_delivered and not self.cluster.active_calls
+            quiet = quiet + 1 if is_idle else 0
             if quiet > 10:
                 return
         raise AssertionError(f"not settled after {self.cluster.calls[-20:]}")

@@ -36,5 +36,5 @@ token = (ACCOUNT / "token").read_text()
 group = json.loads(get(server, "/apis/modelyard.dev/v1alpha1", {"Authorization": f"Bearer {token}"}))
 if missing := KINDS - {resource["kind"] for resource in group["resources"]}:
     sys.exit(f"the API server does not serve the kinds {', '.join(sorted(missing))}: install the CRDs")
-get(http.client.HTTPConnection(sys.argv[1], 8081, timeout=10), "/healthz")
+get(http.client.HTTPConnection(sys.argv[1], 8081, timeout=10), "/readyz")
 get(http.client.HTTPConnection(sys.argv[1], 8080, timeout=10), "/metrics")

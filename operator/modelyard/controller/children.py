@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Final
 
 from modelyard.api.kinds import SERVICE
 from modelyard.api.labels import BUILDS, JOB_NAME, SELECTOR, service_of_keys
+from modelyard.controller.namespaces import Namespaces
 from modelyard.kube.client import METADATA_LIST
+from modelyard.kube.errors import KubeError
 from modelyard.kube.reflector import Reflector
 from modelyard.kube.types import (
     AUTOSCALERS,
@@ -31,6 +34,7 @@ WATCH_STALE_SECONDS: Final = 300.0  # longer than one watch request (240 s) and 
 # other changes.
 UNWATCHED: Final = (AUTOSCALERS, DISRUPTION_BUDGETS)
 
+_LOG: Final = logging.getLogger(__name__)
 _WATCHED: Final = (REVISIONS, DEPLOYMENTS, CORE_SERVICES, SECRETS)
 _METADATA_ONLY: Final = {CORE_SERVICES, SECRETS}
 
@@ -38,13 +42,16 @@ _METADATA_ONLY: Final = {CORE_SERVICES, SECRETS}
 class ChildWatches:
     """Watches the children of all custom objects and the build Jobs, and queues their owners."""
 
-    def __init__(self, ctx: Context):
+    def __init__(self, ctx: Context, namespaces: Namespaces):
         self._ctx = ctx
+        self._namespaces = namespaces
+        self._tasks: dict[Reflector, asyncio.Task[None]] = {}
         self._listed = False  # True after all first lists
         self._logs = BuildLogWatcher(ctx.client, ctx.settings.namespace, self._on_pushed)
-        self.reflectors = [*self._children(), *self._builds()]
+        self._by_namespace = {name: self._children(name) for name in ctx.settings.namespaces}
+        self._builds = self._build_reflectors()
 
-    def _children(self) -> list[Reflector]:
+    def _children(self, namespace: str | None) -> list[Reflector]:
         return [
             Reflector(
                 self._ctx.client,
@@ -53,43 +60,99 @@ class ChildWatches:
                 namespace=namespace,
                 selector=SELECTOR,
                 metadata_only=resource in _METADATA_ONLY,
+                sleep=self._ctx.sleep,
             )
             for resource in _WATCHED
-            for namespace in self._ctx.settings.namespaces
         ]
 
-    def _builds(self) -> list[Reflector]:
+    def _build_reflectors(self) -> list[Reflector]:
         client, namespace = self._ctx.client, self._ctx.settings.namespace
         return [
-            Reflector(client, resource, handler, namespace=namespace, selector=BUILDS)
+            Reflector(client, resource, handler, namespace=namespace, selector=BUILDS, sleep=self._ctx.sleep)
             for resource, handler in ((JOBS, self.on_job), (PODS, self.on_build_pod))
         ]
 
-    def start(self) -> list[asyncio.Task[None]]:
-        """Start one task for each watch."""
-        return [asyncio.create_task(reflector.run()) for reflector in self.reflectors]
+    @property
+    def reflectors(self) -> list[Reflector]:
+        """All watches, those of namespaces that are set aside included."""
+        return [*(one for several in self._by_namespace.values() for one in several), *self._builds]
 
-    async def sync(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Wait until each watch has its first list; raises the error that ended a watch before that."""
-        for reflector, task in zip(self.reflectors, tasks, strict=True):
-            await _until_synced(reflector, task)
-        for namespace in self._ctx.settings.namespaces:
-            for resource in UNWATCHED:
-                bodies = await self._ctx.client.list_all(
-                    resource, namespace, accept=METADATA_LIST, labelSelector=SELECTOR
-                )
-                for body in bodies:
-                    self._ctx.cache.children.put(resource, body, trusted=True)
+    @property
+    def has_ended(self) -> bool:
+        """True if the task of a watch has ended, which only a bug can cause."""
+        return any(task.done() for task in self._tasks.values())
+
+    def start(self) -> None:
+        """Start one task for each watch."""
+        self._tasks = {reflector: asyncio.create_task(reflector.run()) for reflector in self.reflectors}
+
+    async def sync(self) -> None:
+        """Wait until each watch has its first list; raises the error that ended a watch before that.
+
+        A namespace whose watches are denied is set aside. The build Jobs are in the operator's own namespace,
+        without which nothing can be built: their watches are awaited without an end.
+        """
+        for namespace, reflectors in self._by_namespace.items():
+            for reflector in reflectors:
+                event = reflector.synced if namespace is None else reflector.settled
+                await _until_set(event, self._tasks[reflector])
+        for reflector in self._builds:
+            await _until_set(reflector.synced, self._tasks[reflector])
+        self.set_aside_denied()
+        for namespace in self._namespaces.active:
+            await self._namespaces.retry(namespace, self.list_unwatched)
         self._listed = True
 
+    async def list_unwatched(self, namespace: str | None) -> None:
+        """List the children that no watch covers into the cache. Raises KubeError."""
+        for resource in UNWATCHED:
+            bodies = await self._ctx.client.list_all(
+                resource, namespace, accept=METADATA_LIST, labelSelector=SELECTOR
+            )
+            for body in bodies:
+                self._ctx.cache.children.put(resource, body, trusted=True)
+
+    def set_aside_denied(self) -> None:
+        """Set the namespaces aside whose watches are denied."""
+        for namespace in self._ctx.settings.watch_namespaces:
+            if denial := self._denial(namespace):
+                self._namespaces.set_aside(namespace, denial)
+
+    def is_synced(self, namespace: str) -> bool:
+        """Return True if every watch of a namespace has listed its objects since its last denial."""
+        return all(reflector.synced.is_set() for reflector in self._by_namespace[namespace])
+
+    def _denial(self, namespace: str) -> KubeError | None:
+        denials = (reflector.denial for reflector in self._by_namespace[namespace])
+        return next((denial for denial in denials if denial), None)
+
+    async def restart_silent(self) -> None:
+        """Restart each watch that is connected, but has been silent for longer than 300 s."""
+        for reflector, task in list(self._tasks.items()):
+            silence = reflector.seconds_since_event
+            if silence <= WATCH_STALE_SECONDS or reflector.is_failing or task.done():
+                continue
+            _LOG.warning("watch of %s: silent for %.0f s; restarting", reflector.resource.qualified, silence)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            self._tasks[reflector] = asyncio.create_task(reflector.run())
+
     async def close(self) -> None:
-        """Stop following build logs."""
+        """Stop all watches, and stop following build logs."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._tasks.clear()
         await self._logs.close()
 
     def seconds_since_event(self) -> dict[str, int]:
-        """Return the seconds since the last event or bookmark, by resource; the longest of all namespaces."""
+        """Return the seconds since the last event or bookmark, by resource; the longest of all namespaces.
+
+        Namespaces that are set aside do not count.
+        """
         seconds: dict[str, int] = {}
-        for reflector in self.reflectors:
+        active = [one for name in self._namespaces.active for one in self._by_namespace[name]]
+        for reflector in (*active, *self._builds):
             name = reflector.resource.qualified
             seconds[name] = max(round(reflector.seconds_since_event), seconds.get(name, 0))
         return seconds
@@ -160,12 +223,12 @@ class ChildWatches:
             self._ctx.queue.add(key)
 
 
-async def _until_synced(reflector: Reflector, task: asyncio.Task[None]) -> None:
-    """Wait for the first list of a watch; raise the error that ended the watch before."""
-    synced = asyncio.ensure_future(reflector.synced.wait())
+async def _until_set(event: asyncio.Event, task: asyncio.Task[None]) -> None:
+    """Wait for an event of a watch; raise the error that ended the watch before."""
+    is_set = asyncio.ensure_future(event.wait())
     try:
-        await asyncio.wait({synced, task}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({is_set, task}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        synced.cancel()
+        is_set.cancel()
     if task.done():
         task.result()

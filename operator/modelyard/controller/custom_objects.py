@@ -18,47 +18,39 @@ from typing import Final
 
 from modelyard.api.kinds import KINDS, Kind
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.backoff import Backoff
+from modelyard.controller.namespaces import Namespaces
 from modelyard.kube.client import METADATA_LIST
 from modelyard.kube.errors import KubeError
 from modelyard.kube.types import Json, Key
 from modelyard.reconcile.context import Context
 
 _LOG: Final = logging.getLogger(__name__)
-_RETRY: Final = Backoff(first_seconds=0.5, most_seconds=30.0, jitter=0.5)
 _LIST_SETTLES: Final = 2.0  # seconds: the chunks of one list of kopf start one comparison
 _LATE_AFTER: Final = 60.0  # seconds that kopf has to report an object that a comparison found changed
+_STUCK_AFTER: Final = 900.0  # seconds; kopf ends each watch request after 300 s and lists after an error
 
 
 class CustomObjects:
     """Feeds the cache and the work queue with the events of the four kinds."""
 
-    def __init__(self, ctx: Context):
+    def __init__(self, ctx: Context, namespaces: Namespaces):
         self._ctx = ctx
+        self._namespaces = namespaces
+        self._compared = ctx.now()
         self._listed = asyncio.Event()  # kopf has listed a kind since the last comparison
         self._late: dict[Key, dt.datetime] = {}  # object → when a comparison found it changed
 
     async def load(self) -> None:
         """List all objects into the cache; try again while the API server or a CRD is missing."""
-        for kind in KINDS:
-            for namespace in self._ctx.settings.namespaces:
-                await self._load(kind, namespace)
+        for namespace in self._namespaces.active:
+            await self._namespaces.retry(namespace, self.list_in)
 
-    async def _load(self, kind: Kind, namespace: str | None) -> None:
-        resource = CUSTOM_RESOURCES[kind.name]
-        failures = 0
-        while True:
-            try:
-                async for page in self._ctx.client.pages(resource, namespace):
-                    for body in page.items:
-                        self._ctx.cache.objects.put(kind.name, body)
-            except KubeError as error:
-                failures += 1
-                seconds = _RETRY.seconds(failures, error.retry_after)
-                _LOG.warning("list of %s: %s; retrying in %.1f s", resource.qualified, error, seconds)
-                await self._ctx.sleep(seconds)
-            else:
-                return
+    async def list_in(self, namespace: str | None) -> None:
+        """List the objects of a namespace, or of all, into the cache. Raises KubeError."""
+        for kind in KINDS:
+            async for page in self._ctx.client.pages(CUSTOM_RESOURCES[kind.name], namespace):
+                for body in page.items:
+                    self._ctx.cache.objects.put(kind.name, body)
 
     def observe(self, kind: Kind, event_type: str | None, body: Json) -> None:
         """Take one of kopf's events: `event_type` is ADDED, MODIFIED, DELETED, or None from a list."""
@@ -95,28 +87,31 @@ class CustomObjects:
 
     async def compare(self, kind: str) -> None:
         """Queue the objects of a kind whose presence or version in the API server differs from the cache."""
-        live: dict[Key, int] = {}
-        before = set(self._ctx.cache.objects.keys())
-        try:
-            for namespace in self._ctx.settings.namespaces:
-                for body in await self._ctx.client.list_all(
-                    CUSTOM_RESOURCES[kind], namespace, accept=METADATA_LIST
-                ):
-                    metadata = body["metadata"]
-                    live[Key(kind, metadata["namespace"], metadata["name"])] = int(
-                        metadata["resourceVersion"]
-                    )
-            await self._apply(kind, before, live)
-        except KubeError as error:
-            _LOG.warning("comparison of %s: %s; the next resync compares again", kind, error)
+        for namespace in self._namespaces.active:
+            try:
+                await self._compare_in(kind, namespace)
+            except KubeError as error:
+                _LOG.warning("comparison of %s: %s; the next resync compares again", kind, error)
 
-    async def _apply(self, kind: str, before: set[Key], live: dict[Key, int]) -> None:
-        """Queue the objects that differ; fetch those that are not in the cache. Raises KubeError."""
-        for key in before:
-            if key.kind == kind and key not in live:
-                self._refetch(key)
+    async def _compare_in(self, kind: str, namespace: str | None) -> None:
+        """Compare the objects of a kind in one namespace, or in all. Raises KubeError."""
+        cached = self._ctx.cache.objects.keys()
+        before = {key for key in cached if _is_of(key, kind, namespace)}
+        live: dict[Key, int] = {}
+        for body in await self._ctx.client.list_all(CUSTOM_RESOURCES[kind], namespace, accept=METADATA_LIST):
+            metadata = body["metadata"]
+            live[Key(kind, metadata["namespace"], metadata["name"])] = int(metadata["resourceVersion"])
+        self._compared = self._ctx.now()
+        for key in before - live.keys():
+            self._refetch(key)
         # kopf cannot report an object that was created and deleted while its watch was disconnected.
-        self._late = {key: since for key, since in self._late.items() if key.kind != kind or key in live}
+        self._late = {
+            key: since for key, since in self._late.items() if not _is_of(key, kind, namespace) or key in live
+        }
+        await self._fetch_newer(kind, live)
+
+    async def _fetch_newer(self, kind: str, live: dict[Key, int]) -> None:
+        """Queue the objects that are newer than the cache; fetch absent ones. Raises KubeError."""
         for key, version in live.items():
             obj = self._ctx.cache.objects.get(key)
             if obj and obj.resource_version >= version:
@@ -133,8 +128,24 @@ class CustomObjects:
         self._ctx.cache.objects.mark_stale(key)
         self._ctx.queue.add(key)
 
-    def check(self) -> None:
+    def check_delay(self) -> None:
         """Raise RuntimeError if kopf has not reported a change within 60 s."""
-        for (kind, *_), since in self._late.items():
-            if (self._ctx.now() - since).total_seconds() > _LATE_AFTER:
-                raise RuntimeError(f"kopf has not reported changes of {kind} objects for {_LATE_AFTER:g} s")
+        self._check(self._ctx.now(), _LATE_AFTER)
+
+    def check_stuck(self) -> None:
+        """Raise RuntimeError if a comparison found a change that kopf had not reported for 15 min.
+
+        The time without a comparison does not count: the API server may be away.
+        """
+        self._check(self._compared, _STUCK_AFTER)
+
+    def _check(self, now: dt.datetime, seconds: float) -> None:
+        for key, since in self._late.items():
+            if self._namespaces.is_set_aside(key.namespace):
+                continue
+            if (now - since).total_seconds() > seconds:
+                raise RuntimeError(f"kopf has not reported changes of {key.kind} objects for {seconds:g} s")
+
+
+def _is_of(key: Key, kind: str, namespace: str | None) -> bool:
+    return key.kind == kind and namespace in {None, key.namespace}

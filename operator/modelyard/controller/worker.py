@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from modelyard.api.kinds import IMAGE, SERVICE
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.controller.custom_objects import CustomObjects
+from modelyard.controller.namespaces import Namespaces
 from modelyard.kube.errors import Conflict, Forbidden, NamespaceTerminating, NotFound, Rejected, Unavailable
 from modelyard.kube.types import Key
 from modelyard.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
@@ -41,8 +42,9 @@ _REJECTED_RETRY: Final = 60.0  # seconds until a request that the API server rej
 class Worker:
     """Reconciles one object at a time; several run side by side on one queue."""
 
-    def __init__(self, ctx: Context, custom_objects: CustomObjects):
+    def __init__(self, ctx: Context, custom_objects: CustomObjects, namespaces: Namespaces):
         self._ctx = ctx
+        self._namespaces = namespaces
         self._custom_objects = custom_objects
 
     async def run(self) -> None:
@@ -72,6 +74,8 @@ class Worker:
 
     async def reconcile(self, key: Key) -> float | None:
         """Reconcile one object; return the seconds until its next reconcile, or None to wait for an event."""
+        if self._namespaces.is_set_aside(key.namespace):
+            return None  # the cache is incomplete; the return of the namespace queues all its objects
         obj = await self.current(key)
         if obj is None or obj.deleting:
             if key.kind == IMAGE.name:

@@ -1,4 +1,4 @@
-"""The only code that knows kopf: `events` for the four kinds, `lifecycle` for start, stop and liveness.
+"""The only code that knows kopf: `events` for the four kinds, `lifecycle` for start and stop.
 
 The handlers get the controller from kopf's memo: https://docs.kopf.dev/en/stable/memos/.
 """

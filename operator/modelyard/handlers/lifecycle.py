@@ -1,4 +1,4 @@
-"""Start, stop, login and liveness of the operator, and kopf's settings."""
+"""Start, stop and login of the operator, and kopf's settings."""
 
 from __future__ import annotations
 
@@ -33,13 +33,6 @@ async def stop(memo: kopf.Memo, **_: Any) -> None:
     await memo.controller.stop()
 
 
-@kopf.on.probe(id="watches")
-async def watches(memo: kopf.Memo, **_: Any) -> dict[str, int]:
-    """Answer the liveness probe; the RuntimeError of a stale watch fails it."""
-    health: dict[str, int] = memo.controller.health()
-    return health
-
-
 def configure(settings: kopf.OperatorSettings) -> None:
     """Set what differs from kopf's defaults: https://docs.kopf.dev/en/stable/configuration/."""
     # The operator posts its own Kubernetes events, on changes of state only.
@@ -52,6 +45,8 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.server_timeout = 240
     settings.watching.client_timeout = 300  # the server ends a watch before the client does
     settings.watching.connect_timeout = 10
+    # After a 410 kopf lists again; this pause bounds the lists of an API server that always answers 410.
+    settings.watching.reconnect_backoff = 1.0
     settings.networking.request_timeout = 30
     # A kopf watch that runs out of retries ends the process. An API server that restarts is away for seconds
     # to minutes, and answers 403 until it has loaded RBAC: the retries do not run out.

@@ -83,6 +83,11 @@ class Unavailable(KubeError):
     """The API server did not respond, or cannot handle the request now."""
 
 
+def is_denial(error: KubeError) -> bool:
+    """Return True if the API server answered 403 or 404: the resource or its namespace is not accessible."""
+    return error.status in {403, 404}
+
+
 def from_status(status: int, body: dict[str, Any], retry_after: float | None) -> KubeError:
     """Return the error of an HTTP status and a metav1.Status."""
     reason = str(body.get("reason", ""))

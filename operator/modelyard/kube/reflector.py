@@ -14,13 +14,18 @@ from typing import Final
 
 from modelyard.backoff import Backoff
 from modelyard.kube.client import METADATA_LIST, METADATA_ONLY
-from modelyard.kube.errors import Gone, KubeError
+from modelyard.kube.errors import Gone, KubeError, is_denial
 from modelyard.kube.interface import KubeClient
 from modelyard.kube.transport import JSON
 from modelyard.kube.types import ApiResource, Json
 
+# Denials in a row, within about 15 s, before one is final. An API server that has not loaded RBAC yet denies
+# everything for some seconds.
+FINAL_DENIAL: Final = 6
+
 _LOG: Final = logging.getLogger(__name__)
 _BACKOFF: Final = Backoff(first_seconds=0.5, most_seconds=30.0, jitter=0.5)
+_DENIED_SECONDS: Final = 60.0  # between two attempts of a denied watch
 
 Handler = Callable[[ApiResource, Json, bool], None]
 """Receives the resource, an object, and whether the object was deleted."""
@@ -42,7 +47,10 @@ class Reflector:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ):
         self.resource = resource
-        self.synced = asyncio.Event()  # set after the first list
+        self.synced = asyncio.Event()  # set after the first list, cleared by a final denial
+        self.settled = asyncio.Event()  # set after the first list or a final denial
+        self.denial: KubeError | None = None  # the final denial, until the next list succeeds
+        self.is_failing = False  # True from an error until the API server next sent anything
         self._client = client
         self._handler = handler
         self._namespace = namespace
@@ -60,23 +68,38 @@ class Reflector:
         return self._monotonic() - self.last_event
 
     async def run(self) -> None:
-        """List and watch until cancelled."""
-        failures = 0
+        """List and watch until cancelled.
+
+        A pause follows each error, also 410 Gone. Without it, an API server that answers each watch with 410
+        would be listed thousands of times in a second.
+        """
+        failures = denials = 0
         while True:
             previous_event = self.last_event
             try:
                 if not self._version:
                     self._version = await self._list()
+                    previous_event = self.last_event
                 await self._watch()
-                failures = 0
-            except Gone:
-                self._version = ""
+                failures = denials = 0
             except KubeError as error:
                 # After a watch that worked for a while, this is a first failure.
                 failures = 1 if self.last_event > previous_event else failures + 1
-                wait = _BACKOFF.seconds(failures)
-                _LOG.warning("watch of %s: %s; next attempt in %.1f s", self.resource.qualified, error, wait)
-                await self._sleep(wait)
+                denials = denials + 1 if is_denial(error) else 0
+                if isinstance(error, Gone):
+                    self._version = ""
+                await self._pause(error, failures, is_final=denials >= FINAL_DENIAL)
+
+    async def _pause(self, error: KubeError, failures: int, *, is_final: bool) -> None:
+        wait = _DENIED_SECONDS if is_final else _BACKOFF.seconds(failures, error.retry_after)
+        if is_final:
+            self._version = ""  # the objects may have changed until the watch is allowed again
+            self.denial = error
+            self.synced.clear()
+            self.settled.set()
+        _LOG.warning("watch of %s: %s; next attempt in %.1f s", self.resource.qualified, error, wait)
+        self.is_failing = True
+        await self._sleep(wait)
 
     async def _list(self) -> str:
         """Pass each page of the list to the handler; return the resourceVersion of the list."""
@@ -84,14 +107,16 @@ class Reflector:
         deleted = set(self._keys)
         version = ""
         async for page in self._client.pages(self.resource, self._namespace, accept=accept, **self._query):
-            self.last_event = self._monotonic()
+            self._touch()
             version = page.resource_version
             for item in page.items:
                 deleted.discard(_key(item))
                 self._emit(item, deleted=False)
         for namespace, name in deleted:
             self._emit({"metadata": {"namespace": namespace, "name": name}}, deleted=True)
+        self.denial = None
         self.synced.set()
+        self.settled.set()
         return version
 
     async def _watch(self) -> None:
@@ -99,11 +124,15 @@ class Reflector:
         async for event in self._client.watch(
             self.resource, self._namespace, self._version, accept=accept, **self._query
         ):
-            self.last_event = self._monotonic()
+            self._touch()
             self._version = event["object"]["metadata"]["resourceVersion"]
             if event["type"] != "BOOKMARK":
                 self._emit(event["object"], deleted=event["type"] == "DELETED")
+        self._touch()
+
+    def _touch(self) -> None:
         self.last_event = self._monotonic()
+        self.is_failing = False
 
     def _emit(self, item: Json, *, deleted: bool) -> None:
         if deleted:

@@ -38,11 +38,23 @@ def silent(controller: Controller, plural: str, seconds: float) -> None:
     watch.last_event -= seconds
 
 
-# health
+async def supervised() -> OperatorHarness:
+    """Return an operator that looks at its watches each 30 s, and serves everything named m."""
+    harness = OperatorHarness()
+    harness.supervision_seconds = 30.0
+    await harness.start()
+    harness.apply(*sample_objects())
+    await harness.play(seconds=10)
+    return harness
 
 
-async def test_health_gives_the_seconds_since_the_last_event_of_each_watch(harness: OperatorHarness) -> None:
-    assert harness.controller.health() == {
+# readiness and liveness
+
+
+async def test_readiness_gives_the_seconds_since_the_last_event_of_each_watch(
+    harness: OperatorHarness,
+) -> None:
+    assert harness.controller.check_readiness() == {
         "controllerrevisions.apps": 0,
         "deployments.apps": 0,
         "services": 0,
@@ -51,13 +63,53 @@ async def test_health_gives_the_seconds_since_the_last_event_of_each_watch(harne
         "pods": 0,
     }
     silent(harness.controller, "jobs", 200)
-    assert harness.controller.health()["jobs.batch"] == 200
+    assert harness.controller.check_readiness()["jobs.batch"] == 200
 
 
-async def test_stale_watch_fails_the_probe(harness: OperatorHarness) -> None:
+async def test_stale_watch_fails_readiness_but_not_liveness(harness: OperatorHarness) -> None:
     silent(harness.controller, "jobs", 301)
     with pytest.raises(RuntimeError, match=r"no event or bookmark of jobs\.batch"):
-        harness.controller.health()
+        harness.controller.check_readiness()
+    harness.controller.check_liveness()
+
+
+async def test_silent_watch_is_restarted(caplog: pytest.LogCaptureFixture) -> None:
+    serving = await supervised()
+    silent(serving.controller, "deployments", 301)
+    await serving.play(seconds=31)
+    assert "watch of deployments.apps: silent for 301 s; restarting" in caplog.text
+    before = serving.cluster.calls.count(Call("watch", "deployments"))
+    assert before == 2
+    serving.cluster.remove(DEPLOYMENTS, "default", "m")
+    await serving.play(seconds=1)
+    assert serving.cluster.at(DEPLOYMENTS, "m")
+    serving.controller.check_liveness()
+    await serving.stop()
+
+
+async def test_absent_api_server_restarts_neither_watches_nor_the_process(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    serving = await supervised()
+
+    def fail(_: int, call: Call) -> None:
+        raise Unavailable("away")
+
+    serving.cluster.fault = fail
+    serving.cluster.hang_up()
+    await serving.play(seconds=5)
+    for reflector in serving.controller.children.reflectors:
+        reflector.last_event -= 1000
+    await serving.play(seconds=600)
+    serving.controller.check_liveness()
+    with pytest.raises(RuntimeError, match="no event or bookmark"):
+        serving.controller.check_readiness()
+    assert "restarting" not in caplog.text
+    serving.cluster.fault = lambda number, call: None
+    serving.change("Model", url="https://h/2")
+    await serving.play(seconds=60)
+    assert serving.summary("Service") == ("m:2", "Succeeded", "Serving")
+    await serving.stop()
 
 
 @pytest.fixture
@@ -68,10 +120,10 @@ async def two_namespaces() -> AsyncIterator[OperatorHarness]:
     await harness.stop()
 
 
-async def test_watch_that_is_stale_in_one_namespace_fails_the_probe(two_namespaces: OperatorHarness) -> None:
+async def test_watch_that_is_stale_in_one_namespace_fails_readiness(two_namespaces: OperatorHarness) -> None:
     silent(two_namespaces.controller, "deployments", 301)
     with pytest.raises(RuntimeError, match=r"no event or bookmark of deployments\.apps"):
-        two_namespaces.controller.health()
+        two_namespaces.controller.check_readiness()
 
 
 async def test_only_the_named_namespaces_are_watched(two_namespaces: OperatorHarness) -> None:
@@ -85,11 +137,11 @@ async def test_only_the_named_namespaces_are_watched(two_namespaces: OperatorHar
     assert {key.namespace for key in known} == {"default"}
 
 
-async def test_ended_worker_fails_the_probe(harness: OperatorHarness) -> None:
+async def test_ended_worker_fails_liveness(harness: OperatorHarness) -> None:
     harness.controller._tasks[-3].cancel()
     await asyncio.sleep(0)
     with pytest.raises(RuntimeError, match="has ended"):
-        harness.controller.health()
+        harness.controller.check_liveness()
 
 
 # start
@@ -109,33 +161,40 @@ async def test_first_write_comes_after_all_first_lists(serving: OperatorHarness)
     assert serving.summary("Service") == ("m:1", "Succeeded", "Serving")
 
 
-async def test_error_of_a_watch_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_error_of_a_watch_ends_the_start_and_leaves_no_task() -> None:
     def fault(_: int, call: Call) -> None:
         raise TypeError("a bug")
 
     harness = OperatorHarness()
     harness.cluster.fault = fault
+    before = asyncio.all_tasks()
     with pytest.raises(TypeError, match="a bug"):
         await harness.start()
+    assert asyncio.all_tasks() == before
+    with pytest.raises(RuntimeError, match="first lists are not complete"):
+        harness.controller.check_readiness()
+    harness.cluster.fault = lambda number, call: None
+    await harness.controller.start()
+    assert harness.controller.check_readiness()
     await harness.controller.stop()
+    assert asyncio.all_tasks() == before
 
 
-async def test_start_after_a_failed_start_keeps_the_watches(harness: OperatorHarness) -> None:
+@pytest.mark.parametrize("resource", [AUTOSCALERS, CUSTOM_RESOURCES["Image"], DEPLOYMENTS], ids=str)
+async def test_list_that_fails_during_the_start_is_repeated(
+    harness: OperatorHarness, resource: ApiResource
+) -> None:
     await harness.stop()
     harness.apply(model())
-    failures = [Unavailable("away")]
+    failures = [Unavailable("away")] * 3
 
     def fail(_: int, call: Call) -> None:
-        if call == Call("list", AUTOSCALERS.plural) and failures:
+        if call == Call("list", resource.plural) and failures:
             raise failures.pop()
 
     harness.cluster.fault = fail
-    with pytest.raises(Unavailable, match="away"):
-        await harness.start()
-    watches = set(harness.controller._tasks)
-    await harness.controller.start()
-    assert watches < set(harness.controller._tasks)
-    assert len(watches) == len(harness.controller.children.reflectors)
+    await harness.start()
+    assert not failures
     await harness.play()
     assert harness.summary("Model") == ("m:1", "Succeeded", "Registered")
 

@@ -75,7 +75,6 @@ class RecordingController:
         self.calls: list[str] = []
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
-        self.stale = False
 
     async def start(self) -> None:
         self.calls.append("start")
@@ -86,11 +85,6 @@ class RecordingController:
     def observe(self, kind: Kind, event_type: str | None, body: dict[str, Any]) -> None:
         event = Event(kind.name, event_type, body["metadata"]["name"])
         self._loop.call_soon_threadsafe(self.events.put_nowait, event)
-
-    def health(self) -> dict[str, int]:
-        if self.stale:
-            raise RuntimeError("no event or bookmark")
-        return {"deployments.apps": 3}
 
 
 class ScriptedApiServer:
@@ -272,11 +266,3 @@ async def test_unexpected_error_of_a_watch_ends_the_process(running: Running) ->
     await running.start(server)
     with pytest.raises(Exception, match="Error in the watch-stream"):
         await running.wait()
-
-
-async def test_liveness_probe_fails_with_the_controller(running: Running) -> None:
-    memo = kopf.Memo(controller=running.controller)
-    assert await lifecycle.watches(memo=memo) == {"deployments.apps": 3}
-    running.controller.stale = True
-    with pytest.raises(RuntimeError, match="no event or bookmark"):
-        await lifecycle.watches(memo=memo)

@@ -13,7 +13,7 @@ from tests.unit.fake_api_server import (
     FakeApiServer,
 )
 
-from modelyard.kube.errors import Gone, Rejected, Unavailable
+from modelyard.kube.errors import Forbidden, Gone, Rejected, Unavailable
 from modelyard.kube.reflector import Reflector
 from modelyard.kube.types import SECRETS, ApiResource, Json
 
@@ -146,7 +146,7 @@ async def test_failed_list_is_repeated(watched: Watched) -> None:
     watched.cluster.compact()
     watched.cluster.hang_up()
     assert ("c", False) in await watched.settle()
-    assert len(watched.waits) == 1
+    assert len(watched.waits) == 2  # after the expired version, and after the list
 
 
 async def test_version_that_expires_during_a_watch_is_listed_again(watched: Watched) -> None:
@@ -154,7 +154,41 @@ async def test_version_that_expires_during_a_watch_is_listed_again(watched: Watc
     watched.cluster.hang_up()
     watched.put("c")
     assert ("c", False) in await watched.settle()
-    assert watched.waits == []
+    assert len(watched.waits) == 1
+
+
+async def test_waits_grow_while_each_watch_is_answered_with_gone(watched: Watched) -> None:
+    watched.cluster.fault = failing(*[Gone("too old")] * 9)
+    watched.cluster.hang_up()
+    watched.put("c")
+    assert ("c", False) in await watched.settle()
+    assert len(watched.waits) == 9
+    assert watched.waits[-1] > 10
+
+
+async def test_sixth_denial_in_a_row_is_final_until_a_list_succeeds(watched: Watched) -> None:
+    denial = Forbidden("no right", status=403)
+    watched.cluster.fault = failing(*[denial] * 5)
+    watched.cluster.hang_up()
+    await watched.settle()
+    assert (watched.reflector.denial, watched.reflector.synced.is_set()) == (None, True)
+    watched.cluster.fault = failing(*[denial] * 6)
+    watched.cluster.hang_up()
+    ends = asyncio.Event()
+
+    async def wait(seconds: float) -> None:
+        watched.waits.append(seconds)
+        if seconds == 60:
+            await ends.wait()
+
+    watched.reflector._sleep = wait
+    await watched.settle()
+    assert (watched.reflector.denial, watched.reflector.synced.is_set()) == (denial, False)
+    assert watched.waits[-1] == 60
+    watched.cluster.remove(SECRETS, "default", "a")
+    ends.set()
+    assert ("a", True) in await watched.settle()
+    assert (watched.reflector.denial, watched.reflector.synced.is_set()) == (None, True)
 
 
 async def test_seconds_since_event_count_from_the_last_event(watched: Watched) -> None:
