@@ -3,6 +3,7 @@
 Each size is made in parts, so that changes of the machine's speed meet both sides. One part has no operator:
 one process POSTs the same objects (the floor). The next part has the operator and reads its metrics.
 Compare ratios: figures change with the machine.
+The last part starts an operator beside an API server with 10,000 objects, in processes of their own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from tests.bench.operator import start
 from tests.bench.operator.floor import create_all, floor_services
 from tests.bench.operator.image import built_image
 from tests.bench.operator.lifecycle import writes_of_a_lifecycle
@@ -185,11 +187,13 @@ async def main() -> None:
         f"{resource} {count:g}" for resource, count in sorted(writes.items())
     ))  # fmt: skip
     await client.close()
+    say("start of an operator with 10,000 objects")
+    starts = start.figures()
     largest = runs[-1]
     print(
         f"services_per_s={largest.services_per_s:.1f} writes_per_service={sum(writes.values()):.2f}"
         f" ratio_to_raw={largest.ratio:.2f} rss_mb_{largest.size}={largest.rss_mb:.0f}"
-        f" idle_writes={idle_writes:g}"
+        f" idle_writes={idle_writes:g} {starts}"
     )
 
 

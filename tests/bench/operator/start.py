@@ -1,0 +1,123 @@
+"""The start of an operator in a large cluster: the time until all objects are reconciled, and the memory.
+
+The API server is another process on this machine (`large_api_server`), so its memory does not count.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from tests.bench.progress import say
+
+OBJECTS: Final = 10_000
+LARGE_MANIFESTS: Final = 400
+INLINE_BYTES: Final = 500_000
+_KINDS: Final = 4
+_SETTLE_SECONDS: Final = 30.0  # kopf's own lists and the first comparison follow the first reconciles
+
+
+class Start(NamedTuple):
+    """The figures of one start."""
+
+    seconds: float  # from the start of the process until the last object has its status
+    peak_mb: float  # of resident memory
+    cpu_seconds: float  # of the operator
+    writes: int
+
+
+def measure(copies: int, inline_bytes: int = 0) -> Start:
+    """Start an operator beside an API server with `copies` chains of four objects; stop both at the end."""
+    server = _python("tests.bench.operator.large_api_server", str(copies), str(inline_bytes))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return _measure(server, _line(server), Path(folder))
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _measure(server: subprocess.Popen[str], url: str, folder: Path) -> Start:
+    kubeconfig, config = folder / "kubeconfig", folder / "settings.yaml"
+    kubeconfig.write_text(json.dumps(_kubeconfig(url)), encoding="utf-8")
+    settings = {"metricsPort": _free_port(), "livenessPort": _free_port(), "logLevel": "WARNING"}
+    config.write_text(json.dumps(settings), encoding="utf-8")
+    started = time.monotonic()
+    environment = {"KUBECONFIG": str(kubeconfig), "MODELYARD_CONFIG": str(config)}
+    operator = _python("modelyard", "operator", **environment)
+    try:
+        while _line(server) != "reconciled":
+            pass
+        seconds = time.monotonic() - started
+        while time.monotonic() - started < seconds + _SETTLE_SECONDS:
+            writes = int(_line(server).removeprefix("writes "))
+        return Start(seconds, _peak_mb(operator.pid), _cpu_seconds(operator.pid), writes)
+    finally:
+        operator.kill()
+        operator.wait()
+
+
+def _python(module: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit("the API server of the benchmark has ended")
+    return line.strip()
+
+
+def _kubeconfig(url: str) -> dict[str, Any]:
+    return {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _peak_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime
+
+
+def figures() -> str:
+    """Measure both starts and return their figures as a line."""
+    many = measure(OBJECTS // _KINDS)
+    say(
+        f"{OBJECTS} objects with 100,000 versions: {many.seconds:.1f} s, {many.peak_mb:.0f} MB,"
+        f" {many.cpu_seconds:.1f} s CPU, {many.writes} writes"
+    )
+    large = measure(LARGE_MANIFESTS, INLINE_BYTES)
+    say(f"{LARGE_MANIFESTS} Manifests of 500 kB: {large.seconds:.1f} s, {large.peak_mb:.0f} MB")
+    return (
+        f"start_s_10k={many.seconds:.1f} peak_mb_100k={many.peak_mb:.0f}"
+        f" peak_mb_{LARGE_MANIFESTS}x500k={large.peak_mb:.0f}"
+    )
+
+
+if __name__ == "__main__":
+    print(figures())
