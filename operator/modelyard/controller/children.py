@@ -213,6 +213,7 @@ class ChildWatches:
             self._add(self._ctx.cache.build_jobs.mark_complete(job))
             self._ctx.build_line.wake()
         elif is_running(body):
+            self._ctx.cache.build_jobs.put_running_pod(job, body["metadata"]["name"])
             self._logs.watch(body["metadata"]["name"], job)
 
     def _on_pushed(self, job: str) -> None:

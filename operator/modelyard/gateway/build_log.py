@@ -15,7 +15,7 @@ from modelyard.gateway.request_context import RequestContext
 from modelyard.kube.errors import KubeError, Unavailable
 from modelyard.kube.types import CONFIG_MAPS, REVISIONS
 
-_POLL_SECONDS: Final = 1.5  # the operator writes the log every three seconds
+_POLL_SECONDS: Final = 1.5  # the operator writes the log every 3 to 30 seconds
 _MAX_STREAM_SECONDS: Final = 3600.0
 _OVERLAP: Final = 1000  # characters that must match to join a shortened log to the text already sent
 

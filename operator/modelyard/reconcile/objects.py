@@ -212,6 +212,7 @@ class BuildJob(NamedTuple):
 class BuildSnapshot(NamedTuple):
     """The last observation of a running build."""
 
+    first: dt.datetime  # time of the first observation
     time: dt.datetime
     stored_log: str  # the log in the ConfigMap; empty if none could be stored
     progress: str  # a sentence for the status

@@ -12,13 +12,20 @@ from modelyard.kube.errors import AlreadyExists, Forbidden, NotFound, Rejected
 from modelyard.kube.types import CONFIG_MAPS, Json
 from modelyard.reconcile import revisions
 from modelyard.reconcile.adoption import NameTaken, claim
-from modelyard.reconcile.builds.pods import list_pods, pending_reason, read_log
+from modelyard.reconcile.builds.pods import list_pods, pending_reason, read_log, read_log_of
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import BuildSnapshot, CustomObject
 from modelyard.resources.revision import metadata
 
 _LOG: Final = logging.getLogger(__name__)
 POLL_SECONDS: Final = 3.0  # minimum time between two reads of a log, and so between two writes of the status
+# Each write of a ConfigMap is a whole new object in etcd until its compaction, every 5 minutes by default.
+# The pause grows to a tenth of the age of the build, and to 15 s for a log of 32 KiB: 640 KiB in 5 minutes.
+_MAX_POLL_SECONDS: Final = 30.0
+_PAUSE_PER_AGE: Final = 0.1
+_BYTES_PER_SECOND: Final = 2200
+_MAX_BYTES_RUNNING: Final = 32 * 1024  # of a log while its build runs
+_RUNNING_LINES: Final = "300"
 # A ConfigMap has at most 1 MiB: https://kubernetes.io/docs/concepts/configuration/configmap/
 _MAX_BYTES: Final = 256 * 1024
 
@@ -26,29 +33,42 @@ _MAX_BYTES: Final = 256 * 1024
 async def update(ctx: Context, obj: CustomObject, revision: Revision, job: str) -> str:
     """Copy the log of a running build to its ConfigMap; return the progress of the build for the status.
 
-    Within POLL_SECONDS of the last call the function returns the last progress and reads nothing.
+    Within `_pause` of the last call the function returns the last progress and reads nothing.
     """
+    now = ctx.now()
     snapshot = ctx.cache.build_jobs.snapshot(job)
-    if snapshot and (ctx.now() - snapshot.time).total_seconds() < POLL_SECONDS:
+    if snapshot and (now - snapshot.time).total_seconds() < _pause(snapshot):
         return snapshot.progress
-    pods = await list_pods(ctx, job)
-    log = _last_bytes(await read_log(ctx, pods))
-    progress = latest_progress(log) or await pending_reason(ctx, job, pods)
+    if pod := ctx.cache.build_jobs.running_pod(job):
+        log = _last_bytes(await read_log_of(ctx, pod, _RUNNING_LINES), _MAX_BYTES_RUNNING)
+        progress = latest_progress(log)
+    else:
+        pods = await list_pods(ctx, job)
+        log = _last_bytes(await read_log(ctx, pods, _RUNNING_LINES), _MAX_BYTES_RUNNING)
+        progress = latest_progress(log) or await pending_reason(ctx, job, pods)
     stored_log = await _store(ctx, obj, revision, log, snapshot)
-    ctx.cache.build_jobs.put_snapshot(job, BuildSnapshot(ctx.now(), stored_log, progress))
+    first = snapshot.first if snapshot else now
+    ctx.cache.build_jobs.put_snapshot(job, BuildSnapshot(first, ctx.now(), stored_log, progress))
     return progress
+
+
+def _pause(snapshot: BuildSnapshot) -> float:
+    """Return the seconds until the next read of a log: more for an older build and for a larger log."""
+    age = (snapshot.time - snapshot.first).total_seconds()
+    size = len(snapshot.stored_log.encode())
+    return min(_MAX_POLL_SECONDS, max(POLL_SECONDS, age * _PAUSE_PER_AGE, size / _BYTES_PER_SECOND))
 
 
 async def store_final(
     ctx: Context, obj: CustomObject, revision: Revision, job: str, pods: list[Json]
 ) -> None:
     """Copy the log of a build that has ended to its ConfigMap."""
-    log = _last_bytes(await read_log(ctx, pods))
+    log = _last_bytes(await read_log(ctx, pods), _MAX_BYTES)
     await _store(ctx, obj, revision, log, ctx.cache.build_jobs.snapshot(job))
 
 
-def _last_bytes(log: str) -> str:
-    return log.encode()[-_MAX_BYTES:].decode(errors="ignore")
+def _last_bytes(log: str, size: int) -> str:
+    return log.encode()[-size:].decode(errors="ignore")
 
 
 async def _store(

@@ -26,13 +26,15 @@ async def list_pods(ctx: Context, job: str) -> list[Json]:
     return sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
 
-async def read_log(ctx: Context, pods: list[Json]) -> str:
+async def read_log(ctx: Context, pods: list[Json], lines: str = _LOG_LINES) -> str:
     """Return the end of the newest pod's log, an empty string if there is none or it cannot be read."""
-    if not pods:
-        return ""
-    name = pods[-1]["metadata"]["name"]
+    return await read_log_of(ctx, pods[-1]["metadata"]["name"], lines) if pods else ""
+
+
+async def read_log_of(ctx: Context, name: str, lines: str) -> str:
+    """Return the last lines of a pod's log, an empty string if it cannot be read."""
     try:
-        return await ctx.client.log(ctx.settings.namespace, name, container=CONTAINER, tailLines=_LOG_LINES)
+        return await ctx.client.log(ctx.settings.namespace, name, container=CONTAINER, tailLines=lines)
     except KubeError as error:
         # The API server answers 400 while the container has not started.
         level = logging.DEBUG if error.status == 400 else logging.WARNING

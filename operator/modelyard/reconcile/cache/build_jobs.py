@@ -15,6 +15,7 @@ class BuildJobCache:
         self._by_image: dict[Key, dict[str, BuildJob]] = defaultdict(dict)
         self._images: dict[str, Key] = {}
         self._snapshots: dict[str, BuildSnapshot] = {}
+        self._running_pods: dict[str, str] = {}  # Job → pod
 
     def put(self, body: Json) -> Key | None:
         """Store a build Job; return the key of its Image if the Job changed."""
@@ -27,6 +28,7 @@ class BuildJobCache:
             job = job._replace(complete=complete, pushed=cached.pushed, started=cached.started)
         else:
             self._snapshots.pop(job.name, None)
+            self._running_pods.pop(job.name, None)
         return self._store(job)
 
     def mark_complete(self, name: str) -> Key | None:
@@ -50,6 +52,7 @@ class BuildJobCache:
     def delete(self, name: str) -> Key | None:
         """Remove a deleted build Job; return the key of its Image, None if the Job was not cached."""
         self._snapshots.pop(name, None)
+        self._running_pods.pop(name, None)
         image = self._images.pop(name, None)
         if image is None:
             return None
@@ -69,6 +72,15 @@ class BuildJobCache:
     def images(self) -> list[Key]:
         """Return the keys of all Images with build Jobs; such an Image may have been deleted."""
         return list(self._by_image)
+
+    def put_running_pod(self, job: str, pod: str) -> None:
+        """Store the name of the pod that runs a build Job, unless the Job is unknown."""
+        if job in self._images:
+            self._running_pods[job] = pod
+
+    def running_pod(self, job: str) -> str | None:
+        """Return the name of the pod that runs a build Job, None if no event has reported one."""
+        return self._running_pods.get(job)
 
     def snapshot(self, job: str) -> BuildSnapshot | None:
         """Return the last observation of a running build, None before the first."""

@@ -11,12 +11,14 @@ from tests.unit.operator_harness import (
 from tests.unit.reconcile.test_image import jobs, start_build
 
 from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.contract.build_request import BuildError, BuildResult
 from modelyard.kube.errors import NotFound, Rejected
 from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, Json, Key
 from modelyard.reconcile.builds.build_log import POLL_SECONDS
 from modelyard.resources.build_job import CONTAINER
 
 NAME = "image-m-1-log"
+BROKEN = BuildError(code="PipFailed", step="Build", message="no such package")
 
 
 def put_pod(harness: OperatorHarness, state: Json) -> str:
@@ -127,4 +129,39 @@ async def test_rejected_log_does_not_fail_the_build(harness: OperatorHarness) ->
 async def test_long_log_is_cut_at_its_beginning(harness: OperatorHarness) -> None:
     await start_logging_build(harness, "é" * 200_000 + "\n[Push] a: 1 MiB of 2 MiB\n")
     assert stored_log(harness).endswith("1 MiB of 2 MiB\n")
-    assert len(stored_log(harness).encode()) <= 256 * 1024
+    assert len(stored_log(harness).encode()) <= 32 * 1024
+
+
+async def test_log_is_stored_whole_at_the_end_of_its_build(harness: OperatorHarness) -> None:
+    name = await start_logging_build(harness, "[Fetch] a\n")
+    harness.cluster.remove(PODS, SYSTEM, name)
+    (job,) = jobs(harness)
+    harness.start_pod(job, "")
+    long = "x" * 200 * 1024 + "\n"
+    harness.end(job, {"message": BuildResult(error=BROKEN).model_dump_json(by_alias=True), "exitCode": 1})
+    harness.cluster.logs[f"{job}-x"] = long
+    await harness.play(alone=True)
+    assert harness.summary("Image")[1] == "Failed"
+    assert stored_log(harness) == long
+
+
+async def test_large_log_of_a_long_build_is_written_seldom(harness: OperatorHarness) -> None:
+    """Without the pause, a log of 32 KiB would be written 100 times in 5 minutes."""
+    name = await start_logging_build(harness, "x" * 32 * 1024 + "\n")
+    before = len(harness.cluster.writes)
+    for number in range(100):
+        harness.cluster.logs[name] += f"[Fetch] {number}\n"
+        await harness.play(POLL_SECONDS + 1, alone=True)
+    logs = [call for call in harness.cluster.writes[before:] if call.resource == CONFIG_MAPS.plural]
+    assert 5 <= len(logs) <= 20
+
+
+async def test_pod_that_the_watch_reports_is_not_listed(harness: OperatorHarness) -> None:
+    await start_build(harness)
+    (job,) = jobs(harness)
+    harness.start_pod(job, "[Fetch] a\n")
+    await harness.settle()
+    before = len(harness.cluster.calls)
+    await harness.play(POLL_SECONDS + 1, alone=True)
+    assert stored_log(harness) == "[Fetch] a\n"
+    assert Call("list", PODS.plural) not in harness.cluster.calls[before:]

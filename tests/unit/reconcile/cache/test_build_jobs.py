@@ -42,10 +42,24 @@ def test_marks_of_unknown_jobs_are_ignored() -> None:
     assert (jobs.mark_complete("a"), jobs.mark_pushed("a")) == (None, None)
 
 
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+def test_running_pod_is_of_a_cached_job_and_deleted_with_it() -> None:
+    jobs = BuildJobCache()
+    jobs.put_running_pod("a", "a-x")
+    assert jobs.running_pod("a") is None
+    jobs.put(build_job("a", 1))
+    jobs.put_running_pod("a", "a-x")
+    assert jobs.running_pod("a") == "a-x"
+    jobs.delete("a")
+    assert jobs.running_pod("a") is None
+
+
 def test_snapshot_is_deleted_with_its_job() -> None:
     jobs = BuildJobCache()
     jobs.put(build_job("a", 1))
-    snapshot = BuildSnapshot(dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "log", "Push")
+    snapshot = BuildSnapshot(NOW, NOW, "log", "Push")
     jobs.put_snapshot("a", snapshot)
     assert jobs.snapshot("a") == snapshot
     jobs.delete("a")
