@@ -191,7 +191,8 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
         },
         "scoring": {
             "clusterDomain": "example.internal", "imagePullSecrets": ["pull"], "progressDeadlineSeconds": 62,
-            "preStopSeconds": 0, "otlpEndpoint": "http://collector:4318", "drainSeconds": 63, "runAsUser": 64,
+            "preStopSeconds": 0, "rollOnUpgrade": True, "concurrentRolls": 4,
+            "otlpEndpoint": "http://collector:4318", "drainSeconds": 63, "runAsUser": 64,
             "scoringTimeoutMs": 65, "workers": 2,
             "appInsights": {"secretName": "azure", "secretKey": "key"},
         },
