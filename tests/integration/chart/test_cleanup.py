@@ -40,6 +40,12 @@ def test_cleanup_deletes_only_if_delete_is_set(
     assert main(arguments) == 2  # the arguments are valid, but the configuration file is missing
 
 
+def test_cleanup_has_resources_of_its_own(render: Render) -> None:
+    limit = ("--set", "registry.cleanup.resources.limits.memory=1Gi", "--set", "resources.limits.memory=2Gi")
+    (container,) = _pod(render(*ENABLED, *limit))["containers"]
+    assert container["resources"]["limits"] == {"memory": "1Gi"}
+
+
 def test_cleanup_may_list_scanned_resources_and_patch_its_config_map(render: Render) -> None:
     roles = roles_of(render(*ENABLED), NAME)
     (everywhere,) = of_kind(roles, "ClusterRole")

@@ -17,7 +17,7 @@ from tests.unit.fake_api_server import FakeApiServer, go_json
 
 from modelyard.kube.canonical import canonical_json
 from modelyard.kube.client import Client
-from modelyard.kube.errors import Immutable
+from modelyard.kube.errors import Conflict, Immutable
 from modelyard.kube.interface import KubeClient
 from modelyard.kube.kubeconfig import connect
 from modelyard.kube.transport import Request
@@ -111,3 +111,16 @@ def _succeeds(action: Callable[[], Any]) -> bool:
         assert "field is immutable" in str(error)
         return False
     return True
+
+
+async def test_deletion_with_an_old_resource_version_is_refused(real: Client, namespace: str) -> None:
+    fake = FakeApiServer(lambda: dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    clients: tuple[KubeClient, ...] = (real, fake)
+    for client in clients:
+        await client.create(REVISIONS, namespace, body({}))
+        old = (await client.get(REVISIONS, namespace, "r"))["metadata"]["resourceVersion"]
+        new = (await client.patch(REVISIONS, namespace, "r", PATCH))["metadata"]["resourceVersion"]
+        with pytest.raises(Conflict):
+            await client.delete(REVISIONS, namespace, "r", resource_version=old)
+        await client.delete(REVISIONS, namespace, "r", resource_version=new)
+        assert await client.get_or_none(REVISIONS, namespace, "r") is None

@@ -20,7 +20,7 @@ from modelyard.resources.revision import metadata
 _LOG: Final = logging.getLogger(__name__)
 POLL_SECONDS: Final = 3.0  # minimum time between two reads of a log, and so between two writes of the status
 # Each write of a ConfigMap is a whole new object in etcd until its compaction, every 5 minutes by default.
-# The pause grows to a tenth of the age of the build, and to 15 s for a log of 32 KiB: 640 KiB in 5 minutes.
+# The pause grows to a tenth of the age of the build. For a log of 32 KiB it is 15 s: 640 KiB in 5 minutes.
 _MAX_POLL_SECONDS: Final = 30.0
 _PAUSE_PER_AGE: Final = 0.1
 _BYTES_PER_SECOND: Final = 2200
