@@ -137,6 +137,24 @@ make_buildkit() {
   fi
 }
 
+# Flux's controllers and their CRDs. Each is built in a copy of its module, because go install rejects a module that
+# replaces another one: here its own API types, which the published module has in another folder.
+make_flux() {
+  local name module
+  mkdir crds
+  for name in source kustomize; do
+    module=github.com/fluxcd/$name-controller
+    cp --recursive --no-preserve=mode "$(go mod download -json "$module@v$FLUX_VERSION" | jq --raw-output .Dir)" "$name"
+    cp "$name"/config/crd/bases/*.yaml crds/
+    (
+      cd "$name" || exit
+      go mod edit -dropreplace "$module/api" -require "$module/api@v$FLUX_VERSION"
+      CGO_ENABLED=0 go build -mod=mod -trimpath -buildvcs=false -ldflags "-s -w" -o "../$name-controller" .
+    )
+    rm -rf "$name"
+  done
+}
+
 # Azure's blob server with its dependencies.
 make_azurite() {
   npm install --prefix . --omit=dev --no-audit --no-fund "azurite@$AZURITE_VERSION"

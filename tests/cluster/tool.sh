@@ -1,7 +1,8 @@
 #!/bin/bash
 # tool.sh NAME: prints the path of a program that only some tests run, and builds it on first use.
 # NAME: cosign; crane (another registry, and a client); registry; azurite, fake-gcs-server, versitygw (stores);
-# buildctl, buildkitd (another builder); health (computes the health of objects like GitOps tools).
+# buildctl, buildkitd (another builder); health (computes the health of objects like GitOps tools);
+# source-controller, kustomize-controller (Flux; the folder crds beside the programs has Flux's CRDs).
 set -euo pipefail
 
 # shellcheck source=tests/cluster/lib.sh
@@ -27,6 +28,11 @@ case ${1:-} in
   health)
     need_go
     make_part tool_part health "$(key "$CLUSTER_DIR/health")" "1 minute" go_build health ""
+    ;;
+  source-controller | kustomize-controller)
+    need_go
+    need jq:jq
+    make_part tool_part flux "$FLUX_VERSION" "7 minutes" make_flux
     ;;
   azurite)
     need npm:npm
