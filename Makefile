@@ -12,7 +12,7 @@ VENV := .venv/.synced
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo test test-unit test-install test-integration test-e2e test-spark lint lint-prose crds bench-operator bench-build clean distclean
+.PHONY: help demo test test-unit test-install test-integration test-e2e test-flux test-spark lint lint-prose crds bench-operator bench-build clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -20,8 +20,8 @@ help: ## this list
 demo: cluster install ## a model trained, built, served, scaled and rolled on a real cluster, with progress
 	@. .cluster/env && $(RUN) python -m tests.demo
 
-# In this order: test-e2e and conformance-api install the chart with values of their own.
-test: test-unit test-install test-integration test-e2e conformance-scoring fuzz-scoring conformance-api test-spark ## every test
+# In this order: test-e2e, test-flux and conformance-api install the chart with values of their own.
+test: test-unit test-install test-integration test-e2e test-flux conformance-scoring fuzz-scoring conformance-api test-spark ## every test
 
 test-unit: $(VENV) ## just the unit tests, without a cluster; fails below the branch coverage of pyproject.toml
 	$(RUN) pytest tests/unit tests/lint --cov
@@ -35,6 +35,9 @@ test-integration: $(VENV) cluster image ## tests against a real API server, engi
 test-e2e: $(VENV) cluster image ## tests of the whole, installed by the chart
 	@$(CHART_SCRIPTS)install.sh --values tests/e2e/values.yaml $(HELM_ARGS)
 	. .cluster/env && $(RUN) pytest tests/e2e
+
+test-flux: $(VENV) install ## the real Flux applies a repository, commit by commit; builds its controllers once, 7 minutes
+	. .cluster/env && $(RUN) pytest tests/flux
 
 test-spark: $(VENV) cluster ## a Spark pipeline trained, built into an image and scored; makes a base image with Java and pyspark
 	@UV="$(UV)" $(CLUSTER_SCRIPTS)spark.sh

@@ -1,0 +1,165 @@
+"""A team that keeps its models in Git: the content of commits, the state of Flux, and responses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tests.support.cluster import Json, Kubectl, eventually
+from tests.support.git_server import BRANCH, GitServer
+from tests.support.objects import MODEL_DRIVER, image, manifest, model, service
+from tests.support.scoring_client import ScoringClient
+from tests.support.status import condition
+
+KUSTOMIZATION: Final = "kustomizations.kustomize.toolkit.fluxcd.io"
+GROUPS: Final = ("images", "services")  # the folders; services depend on images
+PATIENCE_SECONDS: Final = 240
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The desired content of one chain of four objects."""
+
+    weights: str = "w1"
+    driver: str = "d1"
+    description: str = ""
+    concurrency: int = 8
+    packages: str = ""
+    replicas: int = 1
+
+    @property
+    def response(self) -> str:
+        """Return the response of the Service, which names the content of Model and Manifest."""
+        return f"{self.driver}:{self.weights}"
+
+    def files(self, name: str) -> dict[str, str]:
+        """Return the files of the chain by path."""
+        driver = MODEL_DRIVER.replace("file.read_text()", f"{self.driver!r} + ':' + file.read_text()")
+        properties = {"pipRequirements": self.packages} if self.packages else {}
+        built = [
+            model(name, f"data:,{self.weights}", description=self.description),
+            manifest(name, driver, name, **properties),
+            image(name),
+        ]
+        served = service(
+            name, name, numReplicas=self.replicas, maxConcurrentRequestsPerContainer=self.concurrency
+        )
+        return {
+            f"images/{name}.yaml": "\n---\n".join(map(json.dumps, built)),
+            f"services/{name}.yaml": json.dumps(served),
+        }
+
+
+Chains = Mapping[str, Chain]
+
+
+class Team:
+    """Commits chains, and waits until Flux has judged a commit. Names of objects begin with the team's."""
+
+    def __init__(self, name: str, kubectl: Kubectl, server: GitServer, client: ScoringClient) -> None:
+        self.name = name
+        self.kubectl = kubectl
+        self.server = server
+        self.commits: list[str] = []
+        self._client = client
+
+    def start(self) -> None:
+        """Apply the objects of Flux: a source, and two Kustomizations of which one depends on the other."""
+        source = {"interval": "1s", "url": self.server.url, "ref": {"branch": BRANCH}}
+        self.kubectl.apply(
+            {
+                "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
+                "metadata": {"name": self.name}, "spec": source,
+            }
+        )  # fmt: skip
+        for group in GROUPS:
+            spec = {
+                "interval": "10m",
+                "retryInterval": "5s",
+                "timeout": "90s",
+                "prune": True,
+                "wait": True,
+                "sourceRef": {"kind": "GitRepository", "name": self.name},
+                "path": f"./{group}",
+                "targetNamespace": self.kubectl.namespace,
+                "dependsOn": [{"name": f"{self.name}-images"}] if group == "services" else [],
+            }
+            self.kubectl.apply(
+                {
+                    "apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization",
+                    "metadata": {"name": f"{self.name}-{group}"}, "spec": spec,
+                }
+            )  # fmt: skip
+
+    def commit(self, chains: Chains, subject: str, *, push: bool = True) -> str:
+        """Commit the files of all chains. Returns the commit's SHA-1."""
+        files: dict[str, str] = {}
+        for name, chain in chains.items():
+            files |= chain.files(f"{self.name}-{name}")
+        return self._committed(self.server.commit(files, subject), push)
+
+    def revert(self) -> str:
+        """Revert the last commit, and push. Returns the new commit's SHA-1."""
+        return self._committed(self.server.revert(), push=True)
+
+    def _committed(self, sha: str, push: bool) -> str:
+        self.commits.append(sha)
+        if push:
+            self.server.push()
+        return sha
+
+    def wait_until_ready(self, sha: str, subject: str, *, repairs: bool = False) -> None:
+        """Wait until both Kustomizations are Ready with a commit. Raises AssertionError if one fails first.
+
+        A repair of a failed build may fail once: Flux looks at the Image within 0.2 s after the apply. It
+        finds the old failure if the operator has not seen the new Manifest yet.
+        """
+
+        def ready() -> bool:
+            states = self.states()
+            for group in GROUPS:
+                if not repairs:
+                    self._check_not_failed(states[group], sha, subject)
+            return all(_applied(states[group], sha) for group in GROUPS)
+
+        try:
+            eventually(ready, PATIENCE_SECONDS, f"Flux reports the commit '{subject}' as Ready", every=0.2)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{json.dumps(self.states(), indent=2)}") from None
+
+    def wait_until_failed(self, group: str, sha: str, subject: str) -> str:
+        """Wait until a Kustomization has failed with a commit, and return the message."""
+
+        def message() -> str:
+            state = self.states()[group]
+            assert not _applied(state, sha), f"Flux reports the bad commit '{subject}' as Ready"
+            ready = condition(state, "Ready")
+            failed = state.get("lastAttemptedRevision", "").endswith(sha) and ready.get("status") == "False"
+            return ready["message"] if failed and ready["reason"] != "DependencyNotReady" else ""
+
+        return eventually(message, PATIENCE_SECONDS, f"Flux reports '{subject}' as failed", every=0.2)
+
+    def states(self) -> dict[str, Json]:
+        """Return the status of each Kustomization by the name of its folder."""
+        found = {item["metadata"]["name"]: item for item in self.kubectl.list(KUSTOMIZATION)}
+        return {group: found[f"{self.name}-{group}"].get("status", {}) for group in GROUPS}
+
+    def responses(self) -> dict[str, set[str]]:
+        """Return the distinct responses of each Service of the team in the cluster, by the chain's name."""
+        prefix = f"{self.name}-"
+        ours = [item for item in self.kubectl.list("msvc") if item["metadata"]["name"].startswith(prefix)]
+        return {name.removeprefix(prefix): found for name, found in self._client.responses(ours).items()}
+
+    @staticmethod
+    def _check_not_failed(state: Json, sha: str, subject: str) -> None:
+        ready = condition(state, "Ready")
+        attempted = state.get("lastAttemptedRevision", "").endswith(sha)
+        if attempted and ready.get("reason") in {"HealthCheckFailed", "ReconciliationFailed", "BuildFailed"}:
+            raise AssertionError(f"Flux reports '{subject}' as failed: {ready['message']}")
+
+
+def _applied(state: Json, sha: str) -> bool:
+    ready = condition(state, "Ready")
+    return ready.get("status") == "True" and state.get("lastAppliedRevision", "").endswith(sha)

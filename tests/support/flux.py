@@ -1,0 +1,60 @@
+"""Flux's controllers as processes of a test, which reconcile one namespace of the cluster."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tests.support.cluster import Kubectl
+from tests.support.programs import program
+from tests.support.servers import Server, free_port
+
+_CLUSTER: Final = Kubectl("default")
+
+
+@contextlib.contextmanager
+def flux(namespace: str, folder: Path) -> Iterator[None]:
+    """Run source-controller and kustomize-controller during the context, with the CRDs of Flux.
+
+    As processes of this machine they need no image and no rights, and reach the repository of the test.
+    Their logs are in `folder`. Raises RuntimeError if the cluster has CRDs of Flux already, since the
+    Flux that owns the CRDs would reconcile the same objects.
+    """
+    source, kustomize = program("source-controller"), program("kustomize-controller")
+    crds = str(source.parent / "crds")
+    _CLUSTER("create", "--filename", crds)
+    try:
+        _CLUSTER("wait", "--for=condition=Established", "--filename", crds, "--timeout=30s")
+        files = free_port()
+        (folder / "artifacts").mkdir()
+        storage = (
+            f"--storage-path={folder / 'artifacts'}",
+            f"--storage-addr=127.0.0.1:{files}",
+            f"--storage-adv-addr=127.0.0.1:{files}",
+        )
+        with (
+            _controller(source, namespace, folder, *storage),
+            _controller(kustomize, namespace, folder, "--requeue-dependency=1s"),
+        ):
+            try:
+                yield
+            finally:
+                # While the controllers run, because they remove their finalizers.
+                kinds = "kustomizations.kustomize.toolkit.fluxcd.io,gitrepositories.source.toolkit.fluxcd.io"
+                Kubectl(namespace)("delete", kinds, "--all", "--timeout=90s", timeout=100)
+    finally:
+        _CLUSTER("delete", "--filename", crds, "--wait=false", "--ignore-not-found")
+
+
+def _controller(program: Path, namespace: str, folder: Path, *arguments: str) -> Server:
+    health = free_port()
+    settings = (
+        "--metrics-addr=127.0.0.1:0",
+        f"--health-addr=127.0.0.1:{health}",
+        "--watch-all-namespaces=false",
+    )
+    return Server(
+        [program, *settings, *arguments], health, folder, environment={"RUNTIME_NAMESPACE": namespace}
+    )
