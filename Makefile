@@ -12,7 +12,7 @@ VENV := .venv/.synced
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo test test-unit test-install test-integration test-e2e test-flux test-spark lint lint-prose crds bench-operator bench-build clean distclean
+.PHONY: help demo test test-unit test-install test-integration test-e2e test-flux test-spark lint lint-prose crds bench-operator bench-build soak clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ bench-operator: cluster install ## N Services beside raw creates of the same obj
 bench-build: cluster install ## builds beside curl, crane, docker and BuildKit, and in the cluster; minutes
 	@. .cluster/env && $(RUN) python -m tests.bench.builder
 
+soak: cluster install ## random histories on the cluster while its parts are killed; MINUTES=10 SEED=… CHAINS=3 KILLS=operator,build,…
+	@. .cluster/env && $(RUN) python -m tests.soak
+
 clean: cluster-clean ## take down and remove all that was started and made here; caches stay
 	rm -rf build dist .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
@@ -75,7 +78,7 @@ $(VENV): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --all-extras --quiet
 	@touch $@
 
-image install demo bench-operator bench-build chart-docs: | $(VENV)
+image install demo bench-operator bench-build soak chart-docs: | $(VENV)
 
 $(CURDIR)/build/tools/bin/uv:
 	@echo "uv is not here: a copy goes to build/tools"
