@@ -263,7 +263,7 @@ class FakeApiServer:
             body["data"] = orjson.loads(encode(body["data"]))  # in the order of the keys as sent
         self._commit(resource, "ADDED", body)
         if self.collects:
-            self._collect()
+            self.collect()
         return body
 
     def change(
@@ -342,7 +342,7 @@ class FakeApiServer:
         if (body := self.objects.pop(self._key(resource, namespace, name), None)) and reported:
             self._commit(resource, "DELETED", body)
         if self.collects:
-            self._collect()
+            self.collect()
 
     def hang_up(self) -> None:
         """End every watch."""
@@ -430,7 +430,8 @@ class FakeApiServer:
         body["metadata"]["resourceVersion"] = str(self.version)
         self.history.append(Event(self.version, resource, type_, copy.deepcopy(body)))
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
+        """Delete the objects whose owners do not exist."""
         alive = {body["metadata"]["uid"] for body in self.objects.values()}
         for (resource, namespace, name), body in list(self.objects.items()):
             owners = {owner["uid"] for owner in body["metadata"].get("ownerReferences", ())}

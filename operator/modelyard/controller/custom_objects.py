@@ -102,7 +102,7 @@ class CustomObjects:
             metadata = body["metadata"]
             live[Key(kind, metadata["namespace"], metadata["name"])] = int(metadata["resourceVersion"])
         self._compared = self._ctx.now()
-        for key in before - live.keys():
+        for key in sorted(before - live.keys()):
             self._refetch(key)
         # kopf cannot report an object that was created and deleted while its watch was disconnected.
         self._late = {

@@ -95,7 +95,7 @@ class Worker:
             self._ctx.cache.objects.drop_large_spec(obj)
         if outcome.keeps_status:
             return outcome.requeue_after
-        outcome = gate_readiness(self._ctx.cache, outcome)
+        outcome = gate_readiness(self._ctx.cache, obj, outcome)
         await write_status(self._ctx, obj, outcome)
         waits = (outcome.requeue_after, await limit_history(self._ctx, obj))
         return min((seconds for seconds in waits if seconds is not None), default=None)

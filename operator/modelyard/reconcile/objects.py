@@ -66,20 +66,25 @@ class CustomObject:
         """State of the newest version's operation in the cached status, None before the first status."""
         return State(self.status["state"]) if "state" in self.status else None
 
-    @property
-    def ready(self) -> bool:
-        """True if the condition Ready is `True` in the cached status."""
-        return self.has_condition("Ready")
-
     def has_condition(self, type_: str) -> bool:
         """Return True if a condition is `True` in the cached status."""
-        condition = self.condition(type_)
-        return condition is not None and condition["status"] == "True"
+        return is_true(type_, self.status)
 
     def condition(self, type_: str) -> Json | None:
         """Return a condition of the cached status, None if the status has none of this type."""
-        conditions = self.status.get("conditions", ())
-        return next((condition for condition in conditions if condition["type"] == type_), None)
+        return find_condition(type_, self.status)
+
+
+def is_true(type_: str, status: Json) -> bool:
+    """Return True if a condition of a status is `True`."""
+    condition = find_condition(type_, status)
+    return condition is not None and condition["status"] == "True"
+
+
+def find_condition(type_: str, status: Json) -> Json | None:
+    """Return a condition of a status, None if the status has none of this type."""
+    conditions = status.get("conditions", ())
+    return next((condition for condition in conditions if condition["type"] == type_), None)
 
 
 class RolloutStatus(NamedTuple):

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 from tests.unit.operator_harness import (
     OperatorHarness,
     manifest,
+    model,
 )
 
+from modelyard.api import labels
+from modelyard.api.owners import Owner, owner_reference
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.api.revision import Revision
+from modelyard.api.revision import Revision, content_hash
 from modelyard.api.status import State
 from modelyard.kube.types import Json, Key
 from modelyard.reconcile.cache import Cache
+from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed
 from modelyard.reconcile.readiness import gate_readiness
 
 SECOND = Revision(Key("Model", "default", "m"), 2, "u", 1, "", "", (), {})
+MODEL = model()
+MODEL["metadata"] |= {"namespace": "default", "uid": "u", "generation": 1, "resourceVersion": "1"}
 REGISTERED = Outcome(State.SUCCEEDED, "Registered", "m:2 is registered", SECOND)
 
 
 def dependent(refers: str, in_status: str, ready: str = "True", **metadata: Any) -> Json:
     named = {"name": "f", "namespace": "default", "uid": "v", "generation": 1, "resourceVersion": "5"}
-    status = {"modelIds": [in_status], "conditions": [{"type": "Ready", "status": ready}]}
+    status = {"version": 1, "modelIds": [in_status], "conditions": [{"type": "Ready", "status": ready}]}
     return manifest(modelIds=[refers]) | {"metadata": named | metadata, "status": status}
 
 
 def gated(body: Json, outcome: Outcome = REGISTERED) -> Outcome:
     cache = Cache()
     cache.objects.put("Manifest", body)
-    return gate_readiness(cache, outcome)
+    return gate_readiness(cache, CustomObject.read("Model", MODEL), outcome)
 
 
 def test_object_is_not_ready_while_a_dependent_lags() -> None:
@@ -54,6 +61,65 @@ def test_object_is_not_ready_while_a_dependent_lags() -> None:
 )
 def test_object_is_ready_despite_this_dependent(body: Json) -> None:
     assert gated(body) == REGISTERED
+
+
+def test_status_in_flight_of_a_dependent_counts() -> None:
+    cache, body = Cache(), dependent("m", "m:1", ready="False")
+    cache.objects.put("Manifest", body)
+    in_flight = dependent("m", "m:1")["status"]
+    with cache.pending_writes.writing_status(Key("Manifest", "default", "f"), in_flight):
+        outcome = gate_readiness(cache, CustomObject.read("Model", MODEL), REGISTERED)
+    assert not outcome.ready
+
+
+def test_object_is_not_ready_while_the_status_of_a_dependent_names_a_version_of_other_content() -> None:
+    """The dependent has recorded its next version, and its status has yet to be written."""
+    cache = Cache()
+    second = dataclasses.replace(SECOND, content_hash=content_hash({"url": "new"}))
+    cache.objects.put("Manifest", dependent("m", "m:2"))
+    for version, url in ((1, "old"), (2, "new")):
+        hashes = {labels.REFERENCED: content_hash({"url": url})}
+        cache.revisions.put(revision_of("Manifest", version, {"modelIds": ["m:2"]}, "v", **hashes))
+    registered = Outcome(State.SUCCEEDED, "Registered", "m:2 is registered", second)
+    assert not gate_readiness(cache, CustomObject.read("Model", MODEL), registered).ready
+
+
+def revision_of(kind: str, version: int, data: Json, uid: str = "u", **annotations: str) -> Json:
+    name = "m" if kind == "Model" else "f"
+    return {
+        "metadata": {
+            "name": f"{kind.lower()}-{name}-{version}",
+            "namespace": "default",
+            "resourceVersion": "7",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "annotations": annotations,
+            "ownerReferences": [owner_reference(Owner(kind, name, uid))],
+        },
+        "revision": version,
+        "data": data,
+    }
+
+
+@pytest.mark.parametrize(
+    ("reference", "recorded", "version"),
+    [("m", "m:1", 2), ("m", "m:1", 1), ("m:1", "m:1", 1)],
+    ids=["newer version", "other content", "other content of a pinned version"],
+)
+def test_object_is_not_ready_after_a_reference_changed_during_its_reconcile(
+    reference: str, recorded: str, version: int
+) -> None:
+    cache, follower = Cache(), dependent(reference, recorded, ready="False")
+    cache.objects.put("Model", MODEL)
+    cache.objects.put("Manifest", follower)
+    cache.revisions.put(revision_of("Model", version, {"url": "https://h/new"}))
+    hashes = {labels.REFERENCED: content_hash({"url": "https://h/old"})}
+    revision = Revision.read(revision_of("Manifest", 1, {"modelIds": [recorded]}, "v", **hashes))
+    created = Outcome(State.SUCCEEDED, "Created", "f:1 is created", revision)
+    outcome = gate_readiness(cache, CustomObject.read("Manifest", follower), created)
+    assert (outcome.ready, outcome.message) == (
+        False,
+        f"f:1 is created; Model m:{version} has yet to be followed",
+    )
 
 
 def test_failure_is_not_held_back() -> None:

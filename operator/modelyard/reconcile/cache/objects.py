@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -11,9 +11,17 @@ from modelyard.api.names import parse_version_reference
 from modelyard.api.revision import REFERENCES, Revision, references_in
 from modelyard.kube.types import Json, Key
 from modelyard.reconcile.cache.pending_writes import PendingWrites
-from modelyard.reconcile.objects import CustomObject
+from modelyard.reconcile.objects import CustomObject, is_true
 
 _MAX_SPEC_BYTES: Final = 16 * 1024  # of JSON
+
+
+class Follower(NamedTuple):
+    """A ready object that refers to a version."""
+
+    key: Key
+    version: int  # in its status
+    ids: tuple[str, ...]  # of the versions that its status refers to
 
 
 class ObjectCache:
@@ -83,14 +91,23 @@ class ObjectCache:
         obj.status = status
         obj.resource_version = max(obj.resource_version, int(metadata["resourceVersion"]))
 
-    def dependents(self, key: Key) -> set[Key]:
-        """Return the keys of the objects that refer to an object by name."""
-        return set(self._dependents.get(key, ()))
+    def dependents(self, key: Key) -> list[Key]:
+        """Return the keys of the objects that refer to an object by name, sorted."""
+        return sorted(self._dependents.get(key, ()))
 
-    def ready_followers(self, revision: Revision) -> list[CustomObject]:
+    def ready_followers(self, revision: Revision) -> list[Follower]:
         """Return the ready objects that follow the newest revision, or refer to it by its id, by key."""
-        dependents = (self._objects[key] for key in sorted(self.dependents(revision.key)))
-        return [obj for obj in dependents if _is_ready_follower(obj, revision)]
+        followers = []
+        for key in self.dependents(revision.key):
+            obj = self._objects[key]
+            # A reference to another fixed version (`name:version`) does not follow.
+            if obj.deleting or not {revision.key.name, revision.id} & set(references_in(key.kind, obj.spec)):
+                continue
+            # A status in flight counts: its response may arrive after the status of this revision's object.
+            status = self._pending_writes.status(key) or obj.status
+            if is_true("Ready", status):
+                followers.append(Follower(key, status["version"], references_in(key.kind, status)))
+        return followers
 
     def _calls_for_reconcile(self, cached: CustomObject, obj: CustomObject) -> bool:
         if cached.uid != obj.uid or cached.generation != obj.generation:
@@ -103,31 +120,19 @@ class ObjectCache:
         return obj.status not in (cached.status, self._pending_writes.status(obj.key))
 
     def _link(self, obj: CustomObject) -> None:
-        for target in _references(obj):
+        for target in _targets(obj):
             self._dependents[target].add(obj.key)
 
     def _unlink(self, obj: CustomObject) -> None:
-        for target in _references(obj):
+        for target in _targets(obj):
             self._dependents[target].discard(obj.key)
             if not self._dependents[target]:
                 del self._dependents[target]
 
 
-def _references(obj: CustomObject) -> set[Key]:
+def _targets(obj: CustomObject) -> set[Key]:
     """Return the keys of the objects that the spec of an object refers to."""
     if obj.key.kind not in REFERENCES:
         return set()
     names = (parse_version_reference(text).name for text in references_in(obj.key.kind, obj.spec))
     return {Key(REFERENCES[obj.key.kind].kind, obj.key.namespace, name) for name in names}
-
-
-def ids_in_status(obj: CustomObject) -> tuple[str, ...]:
-    """Return the ids of the versions that an object's status refers to."""
-    return references_in(obj.key.kind, obj.status)
-
-
-def _is_ready_follower(obj: CustomObject, revision: Revision) -> bool:
-    references = references_in(obj.key.kind, obj.spec)
-    # A reference to another fixed version (`name:version`) does not follow.
-    is_follower = revision.key.name in references or revision.id in references
-    return is_follower and obj.ready and not obj.deleting

@@ -68,11 +68,11 @@ def test_deletion_of_older_object_leaves_re_created_object(cache: Cache) -> None
 def test_dependents_are_indexed_by_reference(cache: Cache) -> None:
     objects = cache.objects
     objects.put("Manifest", custom_object(10, "Manifest", spec={"modelIds": ["m", "a:3"]}))
-    assert objects.dependents(MODEL) == objects.dependents(MODEL._replace(name="a")) == {MANIFEST}
+    assert objects.dependents(MODEL) == objects.dependents(MODEL._replace(name="a")) == [MANIFEST]
     objects.put("Manifest", custom_object(11, "Manifest", generation=2, spec={"modelIds": ["a"]}))
-    assert objects.dependents(MODEL) == set()
+    assert objects.dependents(MODEL) == []
     objects.put("Image", custom_object(12, "Image", spec={"manifestId": "m:7"}))
     objects.put("Service", custom_object(13, "Service", spec={"imageId": "m"}))
-    assert (objects.dependents(MANIFEST), objects.dependents(IMAGE)) == ({IMAGE}, {SERVICE})
+    assert (objects.dependents(MANIFEST), objects.dependents(IMAGE)) == ([IMAGE], [SERVICE])
     objects.delete("Manifest", custom_object(14, "Manifest"))
-    assert objects.dependents(MODEL._replace(name="a")) == set()
+    assert objects.dependents(MODEL._replace(name="a")) == []
