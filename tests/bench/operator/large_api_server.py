@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 from aiohttp import web
@@ -26,7 +26,7 @@ from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.types import JOBS, PODS, Json
 
 LATE: Final = "late"  # namespace and name of the Service without a status
-VERSIONS: Final = 10  # of each object
+VERSIONS: Final = 10  # of each object; large Manifests have one
 _NAMESPACE: Final = "default"  # of the harness
 _LIST_VERSION: Final = "90000000"
 _BOOKMARK_SECONDS: Final = 30.0
@@ -50,14 +50,20 @@ _MANAGED_FIELDS: Final = [
 ]
 
 
+class Template(NamedTuple):
+    """The JSON text of an object of the harness, and the UIDs in its metadata."""
+
+    text: str
+    uids: tuple[str, ...]
+
+
 class LargeApiServer:
     """Answers lists in pages, watches without events, reads, and writes without effect."""
 
     def __init__(self, copies: int, inline_bytes: int):
         self._copies = copies
         self._inline_bytes = inline_bytes
-        self._templates: dict[str, dict[str, str]] = {}  # plural.group → name → JSON text
-        self._uids: list[str] = []
+        self._templates: dict[str, dict[str, Template]] = {}  # plural.group → name → template
         self.writes = 0
         self.reconciled = asyncio.Event()
 
@@ -69,7 +75,7 @@ class LargeApiServer:
         source = f"# {'x' * self._inline_bytes}\n{driver}" if self._inline_bytes else driver
         harness.apply(model(), manifest(assets=[{"id": "driver", "content": source}]), image(), service())
         await harness.play()
-        for version in range(2, VERSIONS + 1):
+        for version in range(2, 2 if self._inline_bytes else VERSIONS + 1):
             harness.change("Model", url=f"https://models.example.com/team/model.joblib?versionId={version}")
             await harness.play()
         await harness.stop()
@@ -77,19 +83,20 @@ class LargeApiServer:
             if namespace == _NAMESPACE and resource not in {JOBS, PODS}:
                 body["metadata"]["managedFields"] = _MANAGED_FIELDS
                 text = orjson.dumps(body).decode()
-                self._templates.setdefault(resource.qualified, {})[name] = text
-                self._uids.append(body["metadata"]["uid"])
+                owners = [owner["uid"] for owner in body["metadata"].get("ownerReferences", ())]
+                template = Template(text, (body["metadata"]["uid"], *owners))
+                self._templates.setdefault(resource.qualified, {})[name] = template
         late = _late_service()
         self._late = orjson.dumps(late).decode()
 
-    def _body(self, text: str, copy: int) -> str:
+    def _body(self, template: Template, copy: int) -> str:
+        text, uids = template
         namespace = f"team-{copy}"
         text = text.replace(f'"namespace":"{_NAMESPACE}"', f'"namespace":"{namespace}"')
         text = text.replace(f".{_NAMESPACE}.svc", f".{namespace}.svc")
         text = text.replace(f"/namespaces/{_NAMESPACE}/", f"/namespaces/{namespace}/")
-        for uid in self._uids:
-            if uid in text:
-                text = text.replace(uid, f"{uid[:-6]}{copy:06d}")
+        for uid in uids:
+            text = text.replace(uid, f"{uid[:-6]}{copy:06d}")
         return text
 
     def _items(self, resource: str, first: int, limit: int) -> tuple[list[str], int | None]:
@@ -131,11 +138,11 @@ class LargeApiServer:
             self.writes += 1
         if namespace == LATE and request.path.endswith("/status"):
             self.reconciled.set()
-        text = self._templates.get(resource, {}).get(name or "")
+        text, template = None, self._templates.get(resource, {}).get(name or "")
         if namespace == LATE:
             text = self._late
-        elif text and namespace.startswith("team-"):
-            text = self._body(text, int(namespace.removeprefix("team-")))
+        elif template and namespace.startswith("team-"):
+            text = self._body(template, int(namespace.removeprefix("team-")))
         elif request.method == "POST":
             body: Json = orjson.loads(await request.read())
             body["metadata"] |= {"namespace": namespace, "uid": "new", "resourceVersion": _LIST_VERSION}
