@@ -14,7 +14,7 @@ from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, name_taken
 from modelyard.reconcile.rollout import assess_rollout
-from modelyard.reconcile.services.children import rollout_status, write_children
+from modelyard.reconcile.services.children import deployed_image, rollout_status, write_children
 from modelyard.reconcile.services.rollout_outcome import (
     repeated_rollout_outcome,
     rollout_outcome,
@@ -52,7 +52,7 @@ def forget(ctx: Context, key: Key) -> None:
 async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Outcome:
     image = built_image(ctx, obj, spec)
     if isinstance(image, Outcome):
-        return image
+        return await _waiting_outcome(ctx, obj, spec, image)
     content = revisions.content_of(spec, obj, imageId=image.id)
     revision = await revisions.ensure_revision(ctx, obj, content, references=[image])
     try:
@@ -69,6 +69,20 @@ async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Outcome
     if is_complete:
         return serving_outcome(ctx, spec, revision, image, rollout)
     return await rollout_outcome(ctx, obj, spec, revision, rollout)
+
+
+async def _waiting_outcome(ctx: Context, obj: CustomObject, spec: ServiceSpec, waiting: Outcome) -> Outcome:
+    """Scale and repair a Service that waits for an image, with the image that its Deployment has."""
+    revision = waiting.revision
+    location = await deployed_image(ctx, obj) if revision else None
+    if revision is None or location is None:
+        return waiting
+    try:
+        await write_children(ctx, obj, spec, revision, location)
+    except NameTaken as error:
+        return name_taken(error, revision)
+    message = f"{waiting.message}; the Deployment has the last image"
+    return dataclasses.replace(waiting, message=message)
 
 
 async def _record_success(ctx: Context, obj: CustomObject, revision: Revision, outcome: Outcome) -> None:

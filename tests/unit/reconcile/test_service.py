@@ -21,6 +21,7 @@ from modelyard.contract.build_request import BuildError, BuildResult, Step
 from modelyard.kube.errors import Rejected
 from modelyard.kube.types import (
     AUTOSCALERS,
+    CORE_SERVICES,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
     PODS,
@@ -176,6 +177,26 @@ async def test_superseded_rollout_is_cancelled(harness: OperatorHarness) -> None
     await harness.settle()
     assert harness.summary("Service")[:2] == ("m:2", "Running")
     assert harness.revision_annotations("Service", 1)["state"] == "Cancelled"
+
+
+async def test_service_without_its_image_is_scaled_and_repaired(serving: OperatorHarness) -> None:
+    location = serving.status("Service")["imageLocation"]
+    serving.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
+    await serving.play()
+    serving.change("Service", numReplicas=3)
+    serving.cluster.remove(CORE_SERVICES, "default", "m")
+    serving.cluster.change(SECRETS, "default", "m-keys", {"data": {"primaryKey": None}})
+    foreign = {"name": "scoring", "image": "other@sha256:2"}
+    template = {"template": {"spec": {"containers": [foreign]}}}
+    serving.cluster.change(DEPLOYMENTS, "default", "m", {"spec": template})
+    await serving.play()
+    assert serving.summary("Service") == ("m:1", "NotStarted", "ImageNotFound")
+    assert serving.condition("Service", "Ready")["message"].endswith("the Deployment has the last image")
+    assert replicas(serving) == 3
+    assert exists(serving, CORE_SERVICES)
+    assert set(serving.cluster.at(SECRETS, "m-keys")["data"]) == {"primaryKey", "secondaryKey"}
+    containers = serving.cluster.at(DEPLOYMENTS, "m")["spec"]["template"]["spec"]["containers"]
+    assert [item["image"] for item in containers] == [location]
 
 
 async def test_deleted_image_leaves_the_pods_serving(serving: OperatorHarness) -> None:

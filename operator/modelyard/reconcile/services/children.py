@@ -13,7 +13,7 @@ from modelyard.reconcile.children import create_or_patch, ensure_absent
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject, RolloutStatus
 from modelyard.reconcile.services.staged_rolls import follows_operator, turn
-from modelyard.reconcile.services.template import applied_annotations, kept_deployment
+from modelyard.reconcile.services.template import applied_annotations, applied_image, kept_deployment
 from modelyard.resources import serving
 
 
@@ -115,3 +115,13 @@ def rollout_status(ctx: Context, obj: CustomObject) -> RolloutStatus:
     """Return the cached status of the Deployment, all zeros if there is no Deployment."""
     child = ctx.cache.children.get(DEPLOYMENTS, obj.key.namespace, obj.key.name)
     return child.rollout if child else RolloutStatus()
+
+
+async def deployed_image(ctx: Context, obj: CustomObject) -> str | None:
+    """Return the image that the Deployment was last written with, None without an own Deployment."""
+    namespace, name = obj.key.namespace, obj.key.name
+    child = ctx.cache.children.get(DEPLOYMENTS, namespace, name)
+    if child is None or child.owner_uid != obj.uid:
+        return None
+    live = await ctx.client.get_or_none(DEPLOYMENTS, namespace, name)
+    return applied_image(live) if live else None

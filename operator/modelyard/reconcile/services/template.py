@@ -45,6 +45,17 @@ def applied_annotations(spec: ServiceSpec, image: str, deployment: Json) -> Json
     return {"metadata": {"annotations": annotations}}
 
 
+def applied_image(live: Json) -> str | None:
+    """Return the image of the scoring container that a live Deployment was written with, None if unreadable.
+
+    Another client may have changed the live spec, so the recorded spec is used if there is one.
+    """
+    recorded = live["metadata"].get("annotations", {}).get(labels.APPLIED_SPEC)
+    spec = _parse(recorded) if recorded else live["spec"]
+    containers = spec["template"]["spec"]["containers"] if spec else []
+    return next((item["image"] for item in containers if item["name"] == serving.CONTAINER), None)
+
+
 def kept_deployment(
     ctx: Context,
     obj: CustomObject,
