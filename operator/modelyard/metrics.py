@@ -25,6 +25,7 @@ REGISTRY_LOOKUPS: Final = Counter(
     "modelyard_registry_lookups", "Lookups of digests in registries", ["result"]
 )
 API_WRITES: Final = Counter("modelyard_api_writes", "Writes asked of the API server", ["verb", "resource"])
+REPAIRS: Final = Counter("modelyard_repairs", "Reverted changes by other clients of children", ["resource"])
 TEMPLATE_ROLLS: Final = Gauge(
     "modelyard_template_rolls", "Services that get the present pod template without a new version", ["state"]
 )

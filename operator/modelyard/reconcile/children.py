@@ -16,9 +16,11 @@ from modelyard.api import labels
 from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.merge import changes, fingerprint
 from modelyard.kube.types import ApiResource, Json
+from modelyard.metrics import REPAIRS
 from modelyard.reconcile.adoption import claim, confirm_alive, is_adoptable
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import Child, CustomObject, DesiredHash
+from modelyard.reconcile.repairs import CONTESTED
 
 _PATCH_ATTEMPTS: Final = 3  # each after a new read; then the work queue retries with a growing pause
 
@@ -45,6 +47,9 @@ async def create_or_patch(
     object for a live child, from that child and the result of `build`. `on_write` returns further fields of
     the desired object that accompany a write and cause none.
 
+    A child that another client changes again and again is repaired with growing pauses; the owner is then
+    queued for the next repair.
+
     A live object that nothing controls is adopted if it has the labels of a child.
 
     Raises NameTaken if another object has the name. Raises Conflict while a child of a deleted owner of the
@@ -61,6 +66,11 @@ async def create_or_patch(
     obj.desired_hashes[resource.plural] = DesiredHash(inputs, desired_hash)
     if _is_up_to_date(child, obj, desired_hash):
         return
+    if child and child.applied_hash == desired_hash:
+        wait = ctx.repairs.seconds_left(resource, namespace, name, ctx.now())
+        if wait:
+            ctx.queue.add_after(obj.key, wait)
+            return
     live = await ctx.client.get_or_none(resource, namespace, name) if child else None
     if live is None:
         try:
@@ -115,9 +125,24 @@ async def _patch(
                 raise
             live = await ctx.client.get(resource, namespace, name)
         else:
+            if live["metadata"].get("annotations", {}).get(labels.APPLIED_HASH) == fingerprint(desired):
+                await _record_repair(ctx, obj, resource, name)
             rolls = "template" in patch.get("spec", {})
             ctx.cache.children.store_written(resource, written, rolls=rolls)
             return
+
+
+async def _record_repair(ctx: Context, obj: CustomObject, resource: ApiResource, name: str) -> None:
+    """Count a repair, and report a child that another client changes again and again."""
+    REPAIRS.labels(resource.qualified).inc()
+    count = ctx.repairs.record(resource, obj.key.namespace, name, ctx.now())
+    if count == CONTESTED:
+        note = (
+            f"another client has changed {resource.kind} {name} {count} times, and the operator has reverted "
+            "each change. It waits up to 5 minutes before the next one. managedFields name the client: "
+            "kubectl get --show-managed-fields"
+        )
+        await ctx.recorder.record(obj, "ChildContested", note, warning=True)
 
 
 def _is_up_to_date(child: Child | None, obj: CustomObject, desired_hash: str) -> bool:

@@ -13,6 +13,7 @@ from modelyard.reconcile.builds.build_line import BuildLine
 from modelyard.reconcile.builds.lookups import BackgroundLookups
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.event_recorder import EventRecorder
+from modelyard.reconcile.repairs import RepairPacing
 from modelyard.reconcile.template_rolls import TemplateRolls
 from modelyard.reconcile.workqueue import WorkQueue
 from modelyard.settings import OperatorSettings
@@ -42,5 +43,6 @@ class Context:
     lookups: BackgroundLookups
     build_line: BuildLine
     template_rolls: TemplateRolls = field(default_factory=TemplateRolls)
+    repairs: RepairPacing = field(default_factory=RepairPacing)
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -192,3 +192,32 @@ METADATA_OF_USERS = ("name", "labels", "annotations", "ownerReferences")
 
 def set_revision_history_limit(harness: OperatorHarness, limit: int) -> None:
     harness.cluster.change(DEPLOYMENTS, "default", "m", {"spec": {"revisionHistoryLimit": limit}})
+
+
+def edit(harness: OperatorHarness) -> None:
+    """Change a field of the core Service, as another controller does that insists on its value."""
+    harness.cluster.change(CORE_SERVICES, "default", "m", {"spec": {"type": "NodePort"}})
+
+
+def repairs(harness: OperatorHarness) -> int:
+    patches = [e for e in harness.cluster.history if e.resource == CORE_SERVICES and e.type == "MODIFIED"]
+    return sum(e.body["spec"].get("type") == "ClusterIP" for e in patches)
+
+
+async def test_child_that_another_client_changes_again_and_again_is_repaired_ever_less_often(
+    serving: OperatorHarness,
+) -> None:
+    for _ in range(120):
+        edit(serving)
+        await serving.play(seconds=0)
+        serving.clock.move(1)
+    assert 5 <= repairs(serving) <= 12
+    assert serving.events("ChildContested") == 1
+
+
+async def test_contested_child_is_repaired_in_the_end(serving: OperatorHarness) -> None:
+    for _ in range(8):
+        edit(serving)
+        await serving.play(seconds=0)
+    await serving.play(seconds=600)
+    assert serving.cluster.at(CORE_SERVICES, "m")["spec"]["type"] == "ClusterIP"
