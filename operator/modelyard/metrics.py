@@ -6,7 +6,6 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-QUEUE_DEPTH: Final = Gauge("modelyard_queue_depth", "Objects waiting for a worker")
 NAMESPACES_SET_ASIDE: Final = Gauge(
     "modelyard_namespaces_set_aside", "1 for a namespace that the operator cannot watch", ["namespace"]
 )
@@ -16,6 +15,7 @@ RECONCILE_SECONDS: Final = Histogram(
     ["kind"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+RECONCILE_RETRIES: Final = Counter("modelyard_reconcile_retries", "Reconciles to be repeated", ["kind"])
 RECONCILE_ERRORS: Final = Counter("modelyard_reconcile_errors", "Reconciles that failed", ["kind"])
 BUILDS: Final = Counter("modelyard_builds", "Builds that ended", ["result"])
 BUILDS_RUNNING: Final = Gauge("modelyard_builds_running", "Builds whose Job has not ended")

@@ -13,12 +13,13 @@ from typing import Final
 
 import kopf
 import uvloop
-from prometheus_client import start_http_server
+from prometheus_client import REGISTRY, start_http_server
 from pydantic import ValidationError
 
 from modelyard import logs
 from modelyard.controller.controller import Controller
 from modelyard.controller.probes import serve_probes
+from modelyard.controller.state_metrics import StateMetrics
 from modelyard.digest_lookup import RegistryDigestLookup
 from modelyard.handlers import events, lifecycle  # noqa: F401 - their decorators register the handlers
 from modelyard.kube.kubeconfig import connect
@@ -69,6 +70,7 @@ async def _operate(settings: OperatorSettings) -> None:
         lookups=BackgroundLookups(queue.add, lambda: dt.datetime.now(dt.UTC)),
     )
     controller = Controller(ctx)
+    REGISTRY.register(StateMetrics(ctx, controller))
     try:
         async with serve_probes(controller, settings.liveness_port):
             await kopf.operator(

@@ -15,7 +15,7 @@ from modelyard.controller.custom_objects import CustomObjects
 from modelyard.controller.namespaces import Namespaces
 from modelyard.kube.errors import Conflict, Forbidden, NamespaceTerminating, NotFound, Rejected, Unavailable
 from modelyard.kube.types import Key
-from modelyard.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
+from modelyard.metrics import RECONCILE_ERRORS, RECONCILE_RETRIES, RECONCILE_SECONDS
 from modelyard.reconcile import image, manifest, model, service
 from modelyard.reconcile.adoption import NameTaken
 from modelyard.reconcile.context import Context
@@ -52,11 +52,11 @@ class Worker:
         queue = self._ctx.queue
         while True:
             key = await queue.get()
-            QUEUE_DEPTH.set(len(queue))
             started = time.perf_counter()
             try:
                 seconds = await self.reconcile(key)
             except (Conflict, Forbidden, NotFound, Unavailable) as error:
+                RECONCILE_RETRIES.labels(kind=key.kind).inc()
                 if isinstance(error, NotFound):
                     # Its namespace may be gone, and the object with it.
                     self._ctx.cache.objects.mark_stale(key)

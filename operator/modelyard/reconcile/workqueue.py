@@ -7,6 +7,7 @@ https://pkg.go.dev/k8s.io/client-go/util/workqueue
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -48,7 +49,7 @@ class WorkQueue:
         """`scheduler` runs the timers; the default is the running event loop."""
         self._scheduler = scheduler
         self._waiting: deque[Key] = deque()
-        self._queued: set[Key] = set()
+        self._queued: dict[Key, float] = {}  # and the time since which each waits
         self._active: set[Key] = set()
         self._re_added: set[Key] = set()  # added while active
         self._timers: dict[Key, Timer] = {}
@@ -64,6 +65,10 @@ class WorkQueue:
         """True if no key waits for a worker and none is in work; timers do not count."""
         return not self._queued and not self._active
 
+    def oldest_seconds(self) -> float:
+        """Return the seconds that the first key has waited for a worker, 0 if none waits."""
+        return max((self._time() - since for since in list(self._queued.values())), default=0.0)
+
     def add(self, key: Key) -> None:
         """Queue a key, after its present reconcile if it is in work, and cancel its timer."""
         if timer := self._timers.pop(key, None):
@@ -71,7 +76,7 @@ class WorkQueue:
         if key in self._active:
             self._re_added.add(key)
         elif key not in self._queued:
-            self._queued.add(key)
+            self._queued[key] = self._time()
             self._waiting.append(key)
             self._available.release()
 
@@ -89,7 +94,7 @@ class WorkQueue:
         """Wait for a key and return it. The key is in work until the caller calls `done`."""
         await self._available.acquire()
         key = self._waiting.popleft()
-        self._queued.discard(key)
+        del self._queued[key]
         self._active.add(key)
         return key
 
@@ -114,3 +119,7 @@ class WorkQueue:
     def forget(self, key: Key) -> None:
         """Reset the failures of a key that succeeded."""
         self._failures.pop(key, None)
+
+    def _time(self) -> float:
+        """Return the seconds of a clock that any thread may read."""
+        return self._scheduler.time() if self._scheduler else time.monotonic()

@@ -40,6 +40,10 @@ class ObjectCache:
         """Return the keys of all custom resources."""
         return list(self._objects)
 
+    def all(self) -> list[CustomObject]:
+        """Return all custom resources."""
+        return list(self._objects.values())
+
     def put(self, kind: str, body: Json) -> Key | None:
         """Store an object as the API server sent it; return its key if the change calls for a reconcile."""
         obj = CustomObject.read(kind, body)

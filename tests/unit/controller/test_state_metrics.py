@@ -1,0 +1,42 @@
+"""Metrics of the operator's state, as Prometheus reads them."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+from tests.unit.operator_harness import OperatorHarness, model
+
+from modelyard.controller.state_metrics import StateMetrics
+from modelyard.kube.types import Key
+
+LATER = Key("Model", "default", "later")
+
+
+def registry(harness: OperatorHarness) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(StateMetrics(harness.ctx, harness.controller))
+    return registry
+
+
+async def test_objects_are_counted_by_kind_and_state(serving: OperatorHarness) -> None:
+    serving.apply(model("bad", url="no://url"))
+    await serving.play()
+    value = registry(serving).get_sample_value
+    assert value("modelyard_objects", {"kind": "Service", "state": "Succeeded"}) == 1
+    assert value("modelyard_objects", {"kind": "Model", "state": "Succeeded"}) == 1
+    assert value("modelyard_objects", {"kind": "Model", "state": "Failed"}) == 1
+    assert value("modelyard_objects", {"kind": "Image", "state": "Cancelled"}) == 0
+
+
+async def test_depth_and_age_of_the_queue_grow_while_no_worker_is_free(harness: OperatorHarness) -> None:
+    await harness.controller.stop()
+    value = registry(harness).get_sample_value
+    assert value("modelyard_queue_depth") == value("modelyard_queue_oldest_seconds") == 0
+    harness.queue.add(Key("Model", "default", "first"))
+    harness.clock.move(40)
+    harness.queue.add(LATER)
+    assert (value("modelyard_queue_depth"), value("modelyard_queue_oldest_seconds")) == (2, 40)
+
+
+async def test_silence_of_each_watch_is_measured(harness: OperatorHarness) -> None:
+    labels = {"resource": "deployments.apps"}
+    assert registry(harness).get_sample_value("modelyard_watch_silence_seconds", labels) is not None
