@@ -82,16 +82,16 @@ async def test_registry_that_never_answers_is_paused_and_delays_no_other(
     fake: FakeRegistry, silent: socket.socket, clock: Clock
 ) -> None:
     fake.manifests["base", "1"] = MANIFEST
-    lookup = RegistryDigestLookup(OperatorSettings(), clock, timeout_seconds=0.5)
+    lookup = RegistryDigestLookup(OperatorSettings(), clock, timeout_seconds=2)
     hung = f"localhost:{silent.getsockname()[1]}"
     calls = [asyncio.create_task(lookup.digest(f"{hung}/m:{number}")) for number in range(16)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await lookup.digest(f"{fake.address}/base:1") == digest_of(MANIFEST)
         errors = await asyncio.gather(*calls, return_exceptions=True)
     messages = [str(error) for error in errors]
     assert all(isinstance(error, RegistryUnavailableError) for error in errors)
     assert sum("paused" not in message for message in messages) <= LOOKUPS_PER_REGISTRY + 2
-    assert f"lookups in {hung} are paused: {hung} has not answered within 0.5 s" in messages
+    assert f"lookups in {hung} are paused: {hung} has not answered within 2 s" in messages
     silent.close()
     lookup.close()
 

@@ -31,7 +31,7 @@ def test_custom_object_is_parsed() -> None:
 )
 def test_state_and_readiness_come_from_the_status(status: Json, state: State | None, ready: bool) -> None:
     obj = CustomObject.read("Model", custom_object(7, status=status))
-    assert (obj.state, obj.ready) == (state, ready)
+    assert (obj.state, obj.has_condition("Ready")) == (state, ready)
 
 
 def test_rollout_status_has_the_message_of_an_exceeded_deadline_only() -> None:
