@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -107,8 +108,8 @@ def test_replicas_that_are_not_ready_do_not_block_a_drain(kubectl: Kubectl) -> N
     keys = {name: base64.b64encode(b"k").decode() for name in missing_keys({})}
     kubectl.apply(without_owner(serving.keys(OWNER)) | {"data": keys})
     kubectl.apply(without_owner(serving.disruption_budget(OWNER)))
-    # The program of this image answers no request, so its pods run and never become ready.
-    kubectl.apply(deployment(_pause_image(kubectl)))
+    # The program of this image ends at once, so its pods run again and again and never become ready.
+    kubectl.apply(deployment(os.environ["PYTHON_BASE_IMAGE"]))
     selector = ",".join(f"{key}={value}" for key, value in labels.selector_of("m").items())
 
     def running() -> list[str]:
@@ -126,10 +127,3 @@ def test_replicas_that_are_not_ready_do_not_block_a_drain(kubectl: Kubectl) -> N
         }  # fmt: skip
         path = f"/api/v1/namespaces/{kubectl.namespace}/pods/{pod}/eviction"
         kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(eviction))
-
-
-def _pause_image(kubectl: Kubectl) -> str:
-    """Return the pause image that a node of the cluster has."""
-    node, *_ = kubectl.list("nodes")
-    names = [name for image in node["status"]["images"] for name in image["names"]]
-    return next((name for name in names if "/pause:" in name), "registry.k8s.io/pause:3.10")
