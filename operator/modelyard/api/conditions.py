@@ -1,4 +1,4 @@
-"""Conditions of a status. All conditions of the operator are built here.
+"""Conditions of a status, of this API or of Kubernetes. All conditions of the operator are built here.
 
 https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md#typical-status-properties
 """
@@ -7,6 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+
+def find_condition(type_: str, status: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a condition of a status, None if the status has none of this type."""
+    conditions = status.get("conditions", ())
+    return next((condition for condition in conditions if condition["type"] == type_), None)
+
+
+def is_true(type_: str, status: Mapping[str, Any]) -> bool:
+    """Return True if a condition of a status is `True`."""
+    condition = find_condition(type_, status)
+    return condition is not None and condition["status"] == "True"
 
 
 def build_conditions(

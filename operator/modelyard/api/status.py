@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from modelyard.api.base import ApiType
+from modelyard.api.conditions import find_condition
 
 
 class State(StrEnum):
@@ -157,7 +158,5 @@ def operation_end(status: Mapping[str, Any]) -> str | None:
     """
     if not State(status.get("state", State.NOT_STARTED)).ended:
         return None
-    ready: Mapping[str, Any] = next(
-        (one for one in status.get("conditions", ()) if one["type"] == "Ready"), {}
-    )
+    ready = find_condition("Ready", status) or {}
     return status.get("endTime") or ready.get("lastTransitionTime")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from modelyard.api.conditions import find_condition
 from modelyard.api.kinds import Kind
 from modelyard.api.names import GROUP
 from modelyard.api.revision import FullRevision
@@ -36,7 +37,7 @@ def operation_status(version: FullRevision, owner: Json | None) -> OperationStat
     is_owner = owner is not None and owner["metadata"]["uid"] == version.owner_uid
     if not is_owner or status.get("version") != version.version:
         return OperationStatus(State.NOT_STARTED)
-    ready: Json = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), {})
+    ready = find_condition("Ready", status) or {}
     state = State(status.get("state", State.NOT_STARTED))
     message = status.get("progress") or ready.get("message", "")
     return OperationStatus(state, status.get("error"), operation_end(status), message)

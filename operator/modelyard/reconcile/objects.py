@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 
 from modelyard.api import labels
+from modelyard.api.conditions import find_condition, is_true
 from modelyard.api.kinds import IMAGE
 from modelyard.api.names import REGISTRATION, ROLL_ON_UPGRADE
 from modelyard.api.owners import Owner
@@ -75,18 +76,6 @@ class CustomObject:
         return find_condition(type_, self.status)
 
 
-def is_true(type_: str, status: Json) -> bool:
-    """Return True if a condition of a status is `True`."""
-    condition = find_condition(type_, status)
-    return condition is not None and condition["status"] == "True"
-
-
-def find_condition(type_: str, status: Json) -> Json | None:
-    """Return a condition of a status, None if the status has none of this type."""
-    conditions = status.get("conditions", ())
-    return next((condition for condition in conditions if condition["type"] == type_), None)
-
-
 class RolloutStatus(NamedTuple):
     """Generation, status and replica counts of a Deployment."""
 
@@ -132,9 +121,9 @@ class RolloutStatus(NamedTuple):
 
 def _condition_message(status: Json, type_: str, reason: str | None = None) -> str:
     """Return the message of a Deployment's condition, an empty string without one of this type and reason."""
-    for condition in status.get("conditions", ()):
-        if condition["type"] == type_ and reason in {None, condition.get("reason")}:
-            return condition.get("message") or condition.get("reason") or type_
+    condition = find_condition(type_, status)
+    if condition and reason in {None, condition.get("reason")}:
+        return condition.get("message") or condition.get("reason") or type_
     return ""
 
 

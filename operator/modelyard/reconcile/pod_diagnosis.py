@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from modelyard.api.conditions import find_condition, is_true
 from modelyard.contract import build_pod
 from modelyard.kube.types import Json
 from modelyard.reconcile.timestamps import parse_timestamp
@@ -43,23 +44,18 @@ def diagnose_pods(pods: list[Json], since: dt.datetime | None = None) -> Diagnos
 
 def _diagnose(pod: Json, since: dt.datetime | None) -> Diagnosis | None:
     metadata, status = pod["metadata"], pod.get("status", {})
-    if "deletionTimestamp" in metadata or _find_condition(status, "Ready", "True"):
+    if "deletionTimestamp" in metadata or is_true("Ready", status):
         return None
     if status.get("phase") == "Failed":
         return _diagnose_ended(pod, since)
     for container in _unready_containers(status):
         if diagnosis := _diagnose_container(pod, container, since):
             return diagnosis
-    if condition := _find_condition(status, "PodScheduled", "False"):
+    condition = find_condition("PodScheduled", status)
+    if condition and condition["status"] == "False":
         message = f"no node has room for pod {metadata['name']}: {condition.get('message', '')}"
         return Diagnosis("Unschedulable", message, metadata["name"], terminal=False)
     return None
-
-
-def _find_condition(status: Json, type_: str, value: str) -> Json | None:
-    """Return the pod's condition of this type if it has this value, else None."""
-    conditions = status.get("conditions", ())
-    return next((one for one in conditions if (one["type"], one["status"]) == (type_, value)), None)
 
 
 def _diagnose_ended(pod: Json, since: dt.datetime | None) -> Diagnosis | None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from modelyard.api.conditions import find_condition
 from modelyard.api.labels import JOB_NAME
 from modelyard.contract.build_pod import CONTAINER
 from modelyard.contract.build_request import BuildResult
@@ -92,9 +93,9 @@ def disruption_of(pod: Json) -> str | None:
     emptyDir does not get it:
     https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
     """
-    for condition in pod.get("status", {}).get("conditions", ()):
-        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
-            return condition.get("message") or condition.get("reason") or "DisruptionTarget"
+    condition = find_condition("DisruptionTarget", pod.get("status", {}))
+    if condition and condition["status"] == "True":
+        return condition.get("message") or condition.get("reason") or "DisruptionTarget"
     return None
 
 

@@ -7,11 +7,12 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from modelyard.api.conditions import is_true
 from modelyard.api.names import parse_version_reference
 from modelyard.api.revision import REFERENCES, Revision, references_in
 from modelyard.kube.types import Json, Key
 from modelyard.reconcile.cache.pending_writes import PendingWrites
-from modelyard.reconcile.objects import CustomObject, is_true
+from modelyard.reconcile.objects import CustomObject
 
 _MAX_SPEC_BYTES: Final = 16 * 1024  # of JSON
 
