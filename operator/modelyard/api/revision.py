@@ -104,6 +104,11 @@ class Revision:
         return self.annotations.get(labels.IMAGE_LOCATION)
 
     @property
+    def digest(self) -> str:
+        """Return the digest of the image that this version built, an empty string without one."""
+        return (self.location or "").rpartition("@")[2]
+
+    @property
     def referenced(self) -> str | None:
         """Return the hashes of the content that this version's references had, None if not recorded.
 

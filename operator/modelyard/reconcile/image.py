@@ -48,8 +48,10 @@ async def _phases(ctx: Context, obj: CustomObject) -> Outcome:
     content = revisions.content_of(spec, obj, manifestId=manifest.id)
     revision = await revisions.ensure_revision(ctx, obj, content, references=[manifest])
     finished = _finished_outcome(ctx, revision)
-    missing = image_retention.missing_image(ctx, obj) if finished else None
-    lost = image_presence.lost_image(ctx, obj) if finished and not missing else None
+    missing = image_retention.newest_used(ctx, obj, labels.IMAGE_RELEASED) if finished else None
+    lost = None
+    if finished and not missing:
+        lost = image_retention.newest_used(ctx, obj, labels.IMAGE_LOST)
     await _cancel(ctx, obj.key, keep=missing or lost or revision)
     if finished is None:
         return await _build(ctx, obj, revision, manifest)
@@ -72,8 +74,8 @@ def _finished_outcome(ctx: Context, revision: Revision) -> Outcome | None:
 
 async def _rebuild(ctx: Context, obj: CustomObject, missing: Revision, finished: Outcome) -> Outcome:
     """Build the released image of an older version again; the status stays that of the newest version."""
-    manifest = revisions.resolve(ctx, MANIFEST, obj.key.namespace, missing.references[0])
-    if isinstance(manifest, Missing) or not has_same_content(missing, [manifest.id], manifest):
+    manifest = _recorded_manifest(ctx, missing)
+    if manifest is None:
         return finished
     outcome = _finished_outcome(ctx, missing) or await _build(ctx, obj, missing, manifest)
     return dataclasses.replace(
@@ -84,8 +86,8 @@ async def _rebuild(ctx: Context, obj: CustomObject, missing: Revision, finished:
 async def _restore(ctx: Context, obj: CustomObject, lost: Revision, finished: Outcome) -> Outcome:
     """Build the lost image of a version again. The Image is not Ready, and its Services go on."""
     message = f"the registry has no {lost.location}: {lost.id} is built again"
-    manifest = revisions.resolve(ctx, MANIFEST, obj.key.namespace, lost.references[0])
-    if isinstance(manifest, Missing) or not has_same_content(lost, [manifest.id], manifest):
+    manifest = _recorded_manifest(ctx, lost)
+    if manifest is None:
         message = f"the registry has no {lost.location}, and its Manifest has other content now"
         return dataclasses.replace(finished, ready=False, reason="ImageLost", message=message)
     outcome = failed_outcome(ctx, lost) if lost.state is State.FAILED else None
@@ -99,6 +101,14 @@ async def _restore(ctx: Context, obj: CustomObject, lost: Revision, finished: Ou
         message=f"{message}: {outcome.message}",
         requeue_after=_earliest(finished.requeue_after, outcome.requeue_after),
     )
+
+
+def _recorded_manifest(ctx: Context, revision: Revision) -> Revision | None:
+    """Return the version of the Manifest that a version was recorded with, None if it is gone or replaced."""
+    manifest = revisions.resolve(ctx, MANIFEST, revision.key.namespace, revision.references[0])
+    if isinstance(manifest, Missing) or not has_same_content(revision, [manifest.id], manifest):
+        return None
+    return manifest
 
 
 def _earliest(*seconds: float | None) -> float | None:

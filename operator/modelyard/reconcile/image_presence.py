@@ -26,15 +26,6 @@ CONFIRM_SECONDS: Final = 60.0
 """Seconds between the two looks that must both find no image: a registry that starts may answer 404."""
 
 
-def lost_image(ctx: Context, obj: CustomObject) -> Revision | None:
-    """Return the newest version whose image the registry lost although a Service uses it, else None."""
-    used = used_versions(ctx, obj)
-    for revision in ctx.cache.revisions.history(obj):
-        if labels.IMAGE_LOST in revision.annotations and revision.version in used:
-            return revision
-    return None
-
-
 async def look(ctx: Context, obj: CustomObject) -> float | None:
     """Look at the used images of an Image if that is due; return the seconds until the next look.
 
@@ -78,7 +69,7 @@ async def _find(ctx: Context, obj: CustomObject, built: list[Revision]) -> froze
     repository = f"{registry.push}/{registry.repository}/{obj.key.namespace}/{obj.key.name}"
     found = set()
     for item in built:
-        if await ctx.registry.digest(f"{repository}@{_digest(item)}"):
+        if await ctx.registry.digest(f"{repository}@{item.digest}"):
             found.add(item.version)
     return frozenset(found)
 
@@ -99,8 +90,4 @@ async def _mark_lost(ctx: Context, revision: Revision) -> None:
 
 
 def _present_location(ctx: Context, obj: CustomObject, revision: Revision) -> str:
-    return image_location(ctx, obj, _digest(revision))
-
-
-def _digest(revision: Revision) -> str:
-    return str(revision.location).rpartition("@")[2]
+    return image_location(ctx, obj, revision.digest)

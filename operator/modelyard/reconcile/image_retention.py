@@ -28,13 +28,11 @@ async def release_images(ctx: Context, obj: CustomObject) -> None:
             )
 
 
-def missing_image(ctx: Context, obj: CustomObject) -> Revision | None:
-    """Return the newest version whose image was released although a Service uses it, else None."""
-    used = used_versions(ctx, obj)
-    for revision in ctx.cache.revisions.history(obj):
-        if labels.IMAGE_RELEASED in revision.annotations and revision.version in used:
-            return revision
-    return None
+def newest_used(ctx: Context, obj: CustomObject, annotation: str) -> Revision | None:
+    """Return the newest version with an annotation that a Service uses, else None."""
+    marked = [item for item in ctx.cache.revisions.history(obj) if annotation in item.annotations]
+    used = used_versions(ctx, obj) if marked else set()
+    return next((revision for revision in marked if revision.version in used), None)
 
 
 def used_versions(ctx: Context, obj: CustomObject) -> set[int]:

@@ -29,7 +29,7 @@ def _hash(revision: Revision) -> str:
     An Image counts as the digest of its image: equal bytes are the same thing for a Service.
     """
     if revision.kind is IMAGE:
-        return (revision.location or "").rpartition("@")[2]
+        return revision.digest
     own = revision.content_hash
     return f"{own}{_NESTED}{content_hash(revision.referenced)}" if revision.referenced else own
 
