@@ -85,14 +85,16 @@ class Worker:
             if obj and obj.orphaning:
                 await release_revisions(self._ctx, obj)
             return None
-        if not obj.has_whole_spec and not await self._read_spec(obj):
+        reads_spec = not obj.has_whole_spec
+        if reads_spec and not await self._read_spec(obj):
             return None
         try:
             outcome = await self._outcome(obj)
         except NamespaceTerminating:
             return None  # the object is deleted with its namespace, and nothing can be created there
         finally:
-            self._ctx.cache.objects.drop_large_spec(obj)
+            if reads_spec:
+                self._ctx.cache.objects.drop_large_spec(obj)
         if outcome.keeps_status:
             return outcome.requeue_after
         outcome = gate_readiness(self._ctx.cache, obj, outcome)

@@ -75,7 +75,7 @@ async def create_or_patch(
     if live is None:
         try:
             with ctx.cache.pending_writes.creating(resource, namespace, name):
-                body = merge(merge(_with_hash(desired), on_write(desired)), on_create())
+                body = merge(merge(_with_hash(desired, desired_hash), on_write(desired)), on_create())
                 created = await ctx.client.create(resource, namespace, body)
         except AlreadyExists:
             live = await ctx.client.get(resource, namespace, name)
@@ -85,8 +85,8 @@ async def create_or_patch(
     await _patch(ctx, obj, resource, live, inputs, lambda live: keep(live, desired), on_patch, on_write)
 
 
-def _with_hash(desired: Json) -> Json:
-    return merge(desired, {"metadata": {"annotations": {labels.APPLIED_HASH: fingerprint(desired)}}})
+def _with_hash(desired: Json, desired_hash: str) -> Json:
+    return merge(desired, {"metadata": {"annotations": {labels.APPLIED_HASH: desired_hash}}})
 
 
 async def _patch(
@@ -108,8 +108,9 @@ async def _patch(
     for attempt in range(1, _PATCH_ATTEMPTS + 1):
         claimed = await claim(ctx, obj, resource, live)
         desired = desire(live)
-        obj.desired_hashes[resource.plural] = DesiredHash(inputs, fingerprint(desired))
-        patch = merge(changes(live, _with_hash(desired)), on_patch(live))
+        desired_hash = fingerprint(desired)
+        obj.desired_hashes[resource.plural] = DesiredHash(inputs, desired_hash)
+        patch = merge(changes(live, _with_hash(desired, desired_hash)), on_patch(live))
         if patch:
             patch = merge(patch, changes(live, on_write(desired)))
         if claimed:
@@ -125,7 +126,7 @@ async def _patch(
                 raise
             live = await ctx.client.get(resource, namespace, name)
         else:
-            if live["metadata"].get("annotations", {}).get(labels.APPLIED_HASH) == fingerprint(desired):
+            if live["metadata"].get("annotations", {}).get(labels.APPLIED_HASH) == desired_hash:
                 await _record_repair(ctx, obj, resource, name)
             rolls = "template" in patch.get("spec", {})
             ctx.cache.children.store_written(resource, written, rolls=rolls)
