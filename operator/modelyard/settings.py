@@ -133,7 +133,7 @@ class ScoringSettings(_Section):
     scoring_timeout_ms: Annotated[int, Field(ge=1)] = 3_600_000
     workers: Annotated[int, Field(ge=1)] = 1  # worker processes with the driver in each pod
     run_as_user: int = USER_ID
-    # Whether running pods get the template of a new release or of changed settings without a new version.
+    # Roll the template of a new release or of changed settings out without a new version of the Service.
     roll_on_upgrade: bool = False
     concurrent_rolls: Annotated[int, Field(ge=1)] = (
         3  # Services that roll out such a template at the same time

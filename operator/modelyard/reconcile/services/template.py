@@ -52,7 +52,12 @@ def applied_image(live: Json) -> str | None:
     """
     recorded = live["metadata"].get("annotations", {}).get(labels.APPLIED_SPEC)
     spec = _parse(recorded) if recorded else live["spec"]
-    containers = spec["template"]["spec"]["containers"] if spec else []
+    return _image_of(spec) if spec else None
+
+
+def _image_of(spec: Json) -> str | None:
+    """Return the image of the scoring container in the spec of a Deployment, None without this container."""
+    containers = spec["template"]["spec"]["containers"]
     return next((item["image"] for item in containers if item["name"] == serving.CONTAINER), None)
 
 
@@ -108,10 +113,8 @@ def _parse(text: str) -> Json | None:
 
 
 def _runs(live: Json, image: str) -> bool:
-    template = live["spec"]["template"]
-    containers = template["spec"]["containers"]
-    is_ours = labels.TEMPLATE_HASH in template["metadata"].get("annotations", {})
-    return is_ours and any(item["image"] == image for item in containers if item["name"] == serving.CONTAINER)
+    annotations = live["spec"]["template"]["metadata"].get("annotations", {})
+    return labels.TEMPLATE_HASH in annotations and _image_of(live["spec"]) == image
 
 
 def _without_replicas(spec: Json) -> Json:
