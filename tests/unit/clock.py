@@ -73,3 +73,13 @@ class Clock:
         timer = FakeTimer(self.now + dt.timedelta(seconds=delay), call)
         self._timers.append(timer)
         return timer
+
+
+class SecondsClock:
+    """A monotonic clock, in seconds, that tests set."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds

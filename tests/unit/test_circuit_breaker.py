@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.clock import SecondsClock
 
 from modelyard.backoff import Backoff
 from modelyard.circuit_breaker import CircuitBreaker
 
 
-class Clock:
-    """A clock that tests set."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
+@pytest.fixture
+def clock() -> SecondsClock:
+    return SecondsClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def breaker(clock: Clock) -> CircuitBreaker:
+def breaker(clock: SecondsClock) -> CircuitBreaker:
     return CircuitBreaker(threshold=3, pause=Backoff(10.0, 40.0), clock=clock)
 
 
@@ -43,7 +34,7 @@ def test_breaker_opens_after_failures_in_a_row(breaker: CircuitBreaker) -> None:
     assert breaker.seconds_until_trial == 10
 
 
-def test_open_breaker_permits_one_trial_at_a_time(breaker: CircuitBreaker, clock: Clock) -> None:
+def test_open_breaker_permits_one_trial_at_a_time(breaker: CircuitBreaker, clock: SecondsClock) -> None:
     fail(breaker, 3)
     clock.seconds += 10
     assert breaker.seconds_until_trial == 0
@@ -53,7 +44,7 @@ def test_open_breaker_permits_one_trial_at_a_time(breaker: CircuitBreaker, clock
     assert breaker.seconds_until_trial == 0
 
 
-def test_pause_doubles_up_to_its_bound(breaker: CircuitBreaker, clock: Clock) -> None:
+def test_pause_doubles_up_to_its_bound(breaker: CircuitBreaker, clock: SecondsClock) -> None:
     fail(breaker, 3)
     for pause in (10, 20, 40, 40):
         assert breaker.seconds_until_trial == pause
@@ -61,7 +52,7 @@ def test_pause_doubles_up_to_its_bound(breaker: CircuitBreaker, clock: Clock) ->
         fail(breaker)
 
 
-def test_success_of_the_trial_closes_the_breaker(breaker: CircuitBreaker, clock: Clock) -> None:
+def test_success_of_the_trial_closes_the_breaker(breaker: CircuitBreaker, clock: SecondsClock) -> None:
     fail(breaker, 3)
     clock.seconds += 10
     breaker.begin()

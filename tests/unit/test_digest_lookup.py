@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from tests.unit.clock import SecondsClock
 from tests.unit.oci.fake_registry import FakeRegistry, digest_of
 
 from modelyard.digest_lookup import (
@@ -22,16 +23,6 @@ from modelyard.settings import OperatorSettings
 MANIFEST = b"{}"
 
 
-class Clock:
-    """A clock that tests set."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 @pytest.fixture
 def fake() -> Iterator[FakeRegistry]:
     registry = FakeRegistry()
@@ -40,19 +31,19 @@ def fake() -> Iterator[FakeRegistry]:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> SecondsClock:
+    return SecondsClock()
 
 
 @pytest.fixture
-def lookup(clock: Clock) -> Iterator[RegistryDigestLookup]:
+def lookup(clock: SecondsClock) -> Iterator[RegistryDigestLookup]:
     lookup = RegistryDigestLookup(OperatorSettings(), clock)
     yield lookup
     lookup.close()
 
 
 async def test_digest_is_cached_for_its_time_to_live(
-    fake: FakeRegistry, lookup: RegistryDigestLookup, clock: Clock
+    fake: FakeRegistry, lookup: RegistryDigestLookup, clock: SecondsClock
 ) -> None:
     fake.manifests["base", "1"] = MANIFEST
     image = f"{fake.address}/base:1"
@@ -79,7 +70,7 @@ def silent() -> Iterator[socket.socket]:
 
 
 async def test_registry_that_never_answers_is_paused_and_delays_no_other(
-    fake: FakeRegistry, silent: socket.socket, clock: Clock
+    fake: FakeRegistry, silent: socket.socket, clock: SecondsClock
 ) -> None:
     fake.manifests["base", "1"] = MANIFEST
     lookup = RegistryDigestLookup(OperatorSettings(), clock, timeout_seconds=2)
@@ -96,7 +87,7 @@ async def test_registry_that_never_answers_is_paused_and_delays_no_other(
     lookup.close()
 
 
-async def test_paused_registry_is_tried_again(fake: FakeRegistry, clock: Clock) -> None:
+async def test_paused_registry_is_tried_again(fake: FakeRegistry, clock: SecondsClock) -> None:
     lookup = RegistryDigestLookup(OperatorSettings(), clock, retry=Retry(attempts=1))
     image = f"{fake.address}/base:1"
     fake.manifests["base", "1"] = MANIFEST
