@@ -164,6 +164,18 @@ def mark_late(harness: OperatorHarness, name: str) -> None:
     harness.cluster.change(DEPLOYMENTS, "default", name, {"status": {"conditions": [LATE]}}, "status")
 
 
+async def fail_first_roll(harness: OperatorHarness) -> str:
+    """Roll a changed template to one Service at a time until the first fails; return its name."""
+    await serve_all(harness)
+    harness.serves = False
+    await upgrade(harness, roll_on_upgrade=True, concurrent_rolls=1)
+    (first,) = rolled(harness)
+    await harness.play(seconds=3)
+    mark_late(harness, first)
+    await harness.play(seconds=120, alone=True)
+    return first
+
+
 async def test_asked_rolls_are_limited_until_the_last_is_available(harness: OperatorHarness) -> None:
     await serve_all(harness)
     harness.serves = False
@@ -183,13 +195,7 @@ async def test_asked_rolls_are_limited_until_the_last_is_available(harness: Oper
 
 
 async def test_failed_roll_stops_the_others_with_its_reason(harness: OperatorHarness) -> None:
-    await serve_all(harness)
-    harness.serves = False
-    await upgrade(harness, roll_on_upgrade=True, concurrent_rolls=1)
-    (first,) = rolled(harness)
-    await harness.play(seconds=3)
-    mark_late(harness, first)
-    await harness.play(seconds=120, alone=True)
+    first = await fail_first_roll(harness)
     others = set(NAMES) - {first}
     assert rolled(harness) == {first}
     assert waiting(harness) == dict.fromkeys(others, "RollsStopped")
@@ -204,13 +210,7 @@ async def test_failed_roll_stops_the_others_with_its_reason(harness: OperatorHar
 
 
 async def test_restart_of_the_operator_remembers_a_failed_roll(harness: OperatorHarness) -> None:
-    await serve_all(harness)
-    harness.serves = False
-    await upgrade(harness, roll_on_upgrade=True, concurrent_rolls=1)
-    (first,) = rolled(harness)
-    await harness.play(seconds=3)
-    mark_late(harness, first)
-    await harness.play(seconds=120, alone=True)
+    first = await fail_first_roll(harness)
     await harness.stop()
     await harness.start()
     await harness.play(seconds=120, alone=True)
@@ -252,13 +252,7 @@ async def test_annotation_exempts_one_service(harness: OperatorHarness) -> None:
 
 
 async def test_exempted_service_no_longer_stops_the_others(harness: OperatorHarness) -> None:
-    await serve_all(harness)
-    harness.serves = False
-    await upgrade(harness, roll_on_upgrade=True, concurrent_rolls=1)
-    (first,) = rolled(harness)
-    await harness.play(seconds=3)
-    mark_late(harness, first)
-    await harness.play(seconds=120, alone=True)
+    first = await fail_first_roll(harness)
     annotate(harness, first, "false")
     await harness.settle()
     assert len(rolled(harness)) == 2
