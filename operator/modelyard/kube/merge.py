@@ -11,9 +11,9 @@ from modelyard.kube.quantity import parse_quantity
 from modelyard.kube.types import Json
 
 
-def fingerprint(desired: Json) -> str:
-    """Return a short hash of a desired object. The child stores it: equal hashes need no comparison."""
-    return hashlib.sha256(orjson.dumps(desired, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+def fingerprint(value: Any) -> str:
+    """Return a short hash of JSON, such as a desired object: equal hashes need no comparison."""
+    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 def covers(live: Any, desired: Any) -> bool:

@@ -5,14 +5,12 @@ The table decides, not the component that reports a failure. docs/building.md ha
 
 from __future__ import annotations
 
-import hashlib
 from enum import StrEnum
 from functools import reduce
 from typing import Final, NamedTuple
 
-import orjson
-
 from modelyard.backoff import Backoff
+from modelyard.kube.merge import fingerprint
 from modelyard.settings import BuildSettings, OperatorSettings
 
 _MAX_PAUSE_SECONDS: Final = 600.0
@@ -62,9 +60,7 @@ class Row(NamedTuple):
         """Return a hash of the settings that the failure depends on, an empty string without any."""
         if not self.settings:
             return ""
-        values = [reduce(getattr, path.split("."), settings) for path in self.settings]
-        text = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(text).hexdigest()[:16]
+        return fingerprint([reduce(getattr, path.split("."), settings) for path in self.settings])
 
 
 CHART_VALUES: Final = {
