@@ -81,5 +81,6 @@ async def _operate(settings: OperatorSettings) -> None:
                 stop_flag=stop,
             )
     finally:
+        await ctx.lookups.close()
         await client.close()
         registry.close()
