@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -20,6 +21,9 @@ KINDS: Final = ("mdl", "mft", "img", "msvc")
 OURS: Final = "app.kubernetes.io/managed-by=modelyard"
 ABOUT: Final[Json] = {"spec": {"description": "<b>&</b>\u2028", "tags": ["a<b", "\U0001f680"]}}
 LARGE: Final = 512 * 1024 - 1024  # characters of a driver, with some space for the rest of it
+# Two looks at the image, each up to registry.verifySeconds of values.yaml after the time before. Two looks
+# that find no image start a build.
+LOOKS_SECONDS: Final = 9.0
 # Fields that a backup does not restore: docs/backup.md has the same.
 NOT_RESTORED: Final = (
     "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields",
@@ -139,4 +143,6 @@ def test_restored_namespace_has_its_versions_keys_and_images(
     assert restored.secret("m-keys") == kubectl.secret("m-keys")
     locations = [item.get("img", "m")["status"]["imageLocation"] for item in (kubectl, restored)]
     assert locations[0] == locations[1]
+    time.sleep(LOOKS_SECONDS)
     assert build_jobs(restored.namespace, "m") == []
+    assert restored.get("img", "m")["status"]["imageLocation"] == locations[0]

@@ -445,14 +445,19 @@ class FakeDigestLookup:
     def __init__(self) -> None:
         self.images: dict[str, str] = {}
         self.error: CodedError | None = None
-        self.asked = 0
+        self.references: list[str] = []  # of the lookups
         self.answers = asyncio.Event()  # cleared: lookups do not end
         self.answers.set()
+
+    @property
+    def asked(self) -> int:
+        """Return the number of lookups that the registry has answered."""
+        return len(self.references)
 
     async def digest(self, reference: str) -> str | None:
         await asyncio.sleep(0)
         await self.answers.wait()
-        self.asked += 1
+        self.references.append(reference)
         if self.error:
             raise self.error
         repository, _, digest = reference.partition("@")
