@@ -26,7 +26,7 @@ from modelyard.kube.types import (
     Key,
 )
 from modelyard.reconcile.builds.log_watcher import BuildLogWatcher
-from modelyard.reconcile.builds.pods import is_running, terminated
+from modelyard.reconcile.builds.pods import is_running, leaving_pod, terminated
 from modelyard.reconcile.context import Context
 
 WATCH_STALE_SECONDS: Final = 300.0  # longer than one watch request (240 s) and several bookmarks (60 s)
@@ -204,17 +204,23 @@ class ChildWatches:
 
     def on_build_pod(self, _: ApiResource, body: Json, deleted: bool) -> None:
         """Take an event of a build pod: follow the log while it runs, complete the Job when it has ended."""
+        name = body["metadata"]["name"]
         if deleted:
+            self._ctx.cache.build_jobs.remove_leaving_pod(name)
             return
         job = body["metadata"]["labels"][JOB_NAME]
+        if leaving := leaving_pod(body):
+            self._add(self._ctx.cache.build_jobs.put_leaving_pod(leaving))
+        else:
+            self._ctx.cache.build_jobs.remove_leaving_pod(name)
         if terminated(body) or is_running(body):
             self._ctx.cache.build_jobs.mark_started(job)
         if terminated(body).get("exitCode") == 0:
             self._add(self._ctx.cache.build_jobs.mark_complete(job))
             self._ctx.build_line.wake()
         elif is_running(body):
-            self._ctx.cache.build_jobs.put_running_pod(job, body["metadata"]["name"])
-            self._logs.watch(body["metadata"]["name"], job)
+            self._ctx.cache.build_jobs.put_running_pod(job, name)
+            self._logs.watch(name, job)
 
     def _on_pushed(self, job: str) -> None:
         self._add(self._ctx.cache.build_jobs.mark_pushed(job))

@@ -16,6 +16,8 @@ from modelyard.kube.types import Json, Key
 
 _ORPHAN: Final = "orphan"  # finalizer: k8s.io/apimachinery/pkg/apis/meta/v1, FinalizerOrphanDependents
 _FLAGS: Final = {"true": True, "false": False}
+# A kubelet reports the end of a pod within seconds after it killed the containers.
+_END_REPORT: Final = dt.timedelta(seconds=15)
 _DEADLINE_EXCEEDED: Final = "ProgressDeadlineExceeded"
 
 
@@ -201,6 +203,20 @@ class BuildJob(NamedTuple):
             failed=bool(failure),
             reason=failure.get("reason", ""),
         )
+
+
+class LeavingPod(NamedTuple):
+    """A pod of a build that is being deleted, and whose containers have not ended."""
+
+    name: str
+    job: str
+    node: str
+    deadline: dt.datetime  # the kubelet kills the containers by then
+    cause: str  # the message of the condition DisruptionTarget, empty without one
+
+    def has_lost_node(self, now: dt.datetime) -> bool:
+        """Return True if the kubelet of the node should have reported the end of the pod."""
+        return now >= self.deadline + _END_REPORT
 
 
 class BuildSnapshot(NamedTuple):

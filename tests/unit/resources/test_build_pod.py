@@ -134,6 +134,16 @@ def test_writable_volumes_have_size_limits() -> None:
 def test_node_selector_and_tolerations_are_set() -> None:
     chosen = {"nodeSelector": {"pool": "builds"}, "tolerations": [{"key": "build", "operator": "Exists"}]}
     settings = {"build": chosen | {"dockerNodeSelector": {"engine": "docker"}}}
-    assert {name: pod(LAYERS, **settings)[name] for name in chosen} == chosen
+    assert pod(LAYERS, **settings)["nodeSelector"] == chosen["nodeSelector"]
     assert pod(DOCKER, **settings)["nodeSelector"] == {"pool": "builds", "engine": "docker"}
-    assert pod(DOCKER, **settings)["tolerations"] == chosen["tolerations"]
+    for builder in (LAYERS, DOCKER):
+        assert pod(builder, **settings)["tolerations"][:1] == chosen["tolerations"]
+
+
+def test_pod_leaves_a_lost_node_after_30_seconds() -> None:
+    unreachable = "node.kubernetes.io/unreachable"
+    seconds = {one["key"]: one["tolerationSeconds"] for one in pod()["tolerations"]}
+    assert seconds == {"node.kubernetes.io/not-ready": 30, unreachable: 30}
+    chosen = {"key": unreachable, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 600}
+    assert chosen in pod(build={"tolerations": [chosen]})["tolerations"]
+    assert len(pod(build={"tolerations": [chosen]})["tolerations"]) == 2

@@ -95,6 +95,7 @@ TABLE: Final[dict[str, Row]] = {
     "BuildRefused": Row(Fault.PLATFORM, Retry.UNBOUNDED),
     "BuildNotStarted": Row(Fault.PLATFORM, Retry.UNBOUNDED),
     "BuildInterrupted": Row(Fault.NODE, Retry.UNBOUNDED),
+    "BuildNodeLost": Row(Fault.NODE, Retry.BOUNDED),
     "BuildLost": Row(Fault.NODE, Retry.BOUNDED),
     "BuildDeadlineExceeded": Row(Fault.PLATFORM, Retry.FINAL, ("build.deadline_seconds",)),
     "BuildOutOfMemory": Row(Fault.PLATFORM, Retry.FINAL, ("build.resources",)),

@@ -10,7 +10,8 @@ from modelyard.contract.build_request import BuildError
 from modelyard.kube.types import Json
 from modelyard.reconcile.builds.pods import disruption_of, is_running, terminated
 from modelyard.reconcile.builds.request import NotOfferedError
-from modelyard.reconcile.objects import BuildJob
+from modelyard.reconcile.objects import BuildJob, LeavingPod
+from modelyard.reconcile.timestamps import format_timestamp
 
 
 class Failure(NamedTuple):
@@ -78,6 +79,19 @@ def failure_without_result(
     exit_code = f" (exit code {ended['exitCode']})" if "exitCode" in ended else ""
     message = f"the build's pod ended without a result{exit_code}"
     return Failure(_response("BuildLost", message, transient=True), transient=True)
+
+
+def failure_of_lost_node(pod: LeavingPod) -> Failure:
+    """Return the failure for a pod that has not ended by its deadline, so its node does not respond."""
+    message = (
+        f"node {pod.node} does not respond: the build's pod {pod.name} should have ended at"
+        f" {format_timestamp(pod.deadline)}{_because(pod.cause)}"
+    )
+    return Failure(_response("BuildNodeLost", message, transient=True), transient=True)
+
+
+def _because(cause: str) -> str:
+    return f" ({cause})" if cause else ""
 
 
 def _deadline_failure(minutes: float, *, has_started: bool) -> Failure:

@@ -21,6 +21,7 @@ from modelyard.reconcile.builds import build_log
 from modelyard.reconcile.builds.failures import (
     Failure,
     failure_of_error,
+    failure_of_lost_node,
     failure_of_refusal,
     failure_of_rejected_object,
     failure_of_result,
@@ -40,7 +41,7 @@ from modelyard.reconcile.builds.request import (
 from modelyard.reconcile.builds.request_size import size_problem
 from modelyard.reconcile.contents import read_content
 from modelyard.reconcile.context import Context
-from modelyard.reconcile.objects import BuildJob, CustomObject
+from modelyard.reconcile.objects import BuildJob, CustomObject, LeavingPod
 from modelyard.resources.build_job import build_job, packed_request, request_secret
 from modelyard.resources.build_pod import BuildAttempt
 
@@ -141,9 +142,24 @@ async def _job_state(ctx: Context, obj: CustomObject, revision: Revision, job: B
         return await _final_state(ctx, obj, revision, job)
     if job.pushed and (built := await _pushed_image(ctx, obj, revision, job)):
         return built
+    if pod := ctx.cache.build_jobs.leaving_pod(job.name):
+        return _leaving_state(ctx, revision, pod)
     if await _has_request(ctx, job):
         return _running(ctx, revision, job.name, await build_log.update(ctx, obj, revision, job.name))
     return None
+
+
+def _leaving_state(ctx: Context, revision: Revision, pod: LeavingPod) -> BuildState:
+    """Return the state of a build whose pod is being deleted: running, or failed if the node is lost.
+
+    The Job controller waits for the end of the pod before it starts another one. Nothing reads the log: the
+    kubelet of a lost node does not answer.
+    """
+    if pod.has_lost_node(ctx.now()):
+        BUILDS.labels(result="failed").inc()
+        return failure_of_lost_node(pod)
+    progress = f"pod {pod.name} is being deleted: {pod.cause or 'the build starts again on another node'}"
+    return _running(ctx, revision, pod.job, progress)
 
 
 def _find_job(ctx: Context, revision: Revision, attempt: int) -> BuildJob | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Final
 
@@ -14,9 +15,13 @@ from modelyard.contract.build_request import BuildResult
 from modelyard.kube.errors import KubeError
 from modelyard.kube.types import EVENTS, JOBS, PODS, ApiResource, Json
 from modelyard.reconcile.context import Context
+from modelyard.reconcile.objects import LeavingPod
 from modelyard.reconcile.pod_diagnosis import diagnose_pods
+from modelyard.reconcile.timestamps import parse_timestamp
 
 _LOG: Final = logging.getLogger(__name__)
+# An API server waits 30 s for the kubelet of a lost node, and the client would repeat the request.
+_LOG_SECONDS: Final = 10.0
 _LOG_LINES: Final = "10000"  # the last lines of a log that are read
 _MAX_NOTE_CHARACTERS: Final = 300  # of an event's note in the status
 
@@ -35,7 +40,11 @@ async def read_log(ctx: Context, pods: list[Json], lines: str = _LOG_LINES) -> s
 async def read_log_of(ctx: Context, name: str, lines: str) -> str:
     """Return the last lines of a pod's log, an empty string if it cannot be read."""
     try:
-        return await ctx.client.log(ctx.settings.namespace, name, container=CONTAINER, tailLines=lines)
+        async with asyncio.timeout(_LOG_SECONDS):
+            return await ctx.client.log(ctx.settings.namespace, name, container=CONTAINER, tailLines=lines)
+    except TimeoutError:
+        _LOG.warning("the log of build pod %s did not come within %.0f s", name, _LOG_SECONDS)
+        return ""
     except KubeError as error:
         # The API server answers 400 while the container has not started.
         level = logging.DEBUG if error.status == 400 else logging.WARNING
@@ -97,6 +106,22 @@ def disruption_of(pod: Json) -> str | None:
     if condition and condition["status"] == "True":
         return condition.get("message") or condition.get("reason") or "DisruptionTarget"
     return None
+
+
+def leaving_pod(pod: Json) -> LeavingPod | None:
+    """Return a pod that is being deleted and that has not ended, else None.
+
+    The deletionTimestamp of a pod is the time by which its kubelet kills the containers. The kubelet of a
+    lost node never does, and the pod stays until the node is deleted or returns:
+    https://kubernetes.io/docs/concepts/architecture/nodes/#condition
+    """
+    metadata, status = pod["metadata"], pod.get("status", {})
+    deadline = metadata.get("deletionTimestamp")
+    if deadline is None or terminated(pod) or status.get("phase") in {"Succeeded", "Failed"}:
+        return None
+    node = pod.get("spec", {}).get("nodeName", "")
+    job = metadata["labels"][JOB_NAME]
+    return LeavingPod(metadata["name"], job, node, parse_timestamp(deadline), disruption_of(pod) or "")
 
 
 def is_running(pod: Json) -> bool:

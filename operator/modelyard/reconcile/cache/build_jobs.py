@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from modelyard.kube.types import Json, Key
-from modelyard.reconcile.objects import BuildJob, BuildSnapshot
+from modelyard.reconcile.objects import BuildJob, BuildSnapshot, LeavingPod
 
 
 class BuildJobCache:
@@ -16,6 +16,7 @@ class BuildJobCache:
         self._images: dict[str, Key] = {}
         self._snapshots: dict[str, BuildSnapshot] = {}
         self._running_pods: dict[str, str] = {}  # Job → pod
+        self._leaving_pods: dict[str, LeavingPod] = {}  # by name of the pod
 
     def put(self, body: Json) -> Key | None:
         """Store a build Job; return the key of its Image if the Job changed."""
@@ -81,6 +82,22 @@ class BuildJobCache:
     def running_pod(self, job: str) -> str | None:
         """Return the name of the pod that runs a build Job, None if no event has reported one."""
         return self._running_pods.get(job)
+
+    def put_leaving_pod(self, pod: LeavingPod) -> Key | None:
+        """Store a build pod that is being deleted; return the key of its Image if its Job is known.
+
+        The list of pods may come before the list of Jobs, so the Job need not be known.
+        """
+        self._leaving_pods[pod.name] = pod
+        return self._images.get(pod.job)
+
+    def remove_leaving_pod(self, name: str) -> None:
+        """Remove a pod that has ended, if it is stored."""
+        self._leaving_pods.pop(name, None)
+
+    def leaving_pod(self, job: str) -> LeavingPod | None:
+        """Return the pod of a build Job that is being deleted and has not ended, else None."""
+        return next((pod for pod in self._leaving_pods.values() if pod.job == job), None)
 
     def snapshot(self, job: str) -> BuildSnapshot | None:
         """Return the last observation of a running build, None before the first."""

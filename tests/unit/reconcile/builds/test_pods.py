@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from modelyard.api.labels import JOB_NAME
 from modelyard.contract.build_request import BuildResult
 from modelyard.kube.errors import KubeError, NotFound
 from modelyard.kube.types import EVENTS, PODS, ApiResource, Json
+from modelyard.reconcile.builds import pods
 from modelyard.reconcile.builds.pods import (
     find_result,
     is_running,
@@ -171,3 +173,16 @@ def test_state_is_that_of_the_builder_container() -> None:
     running = pod(running={"startedAt": "2026-01-01T00:00:00Z"})
     assert (terminated(running), is_running(running)) == ({}, True)
     assert (terminated(pod()), is_running(pod())) == ({}, False)
+
+
+async def test_log_that_does_not_come_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An API server waits 30 s for the kubelet of a lost node."""
+
+    async def hang(*_: object, **__: str) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    monkeypatch.setattr(pods, "_LOG_SECONDS", 0)
+    client = FakeClient()
+    monkeypatch.setattr(client, "log", hang)
+    assert await read_log(context(client), [pod()]) == ""
