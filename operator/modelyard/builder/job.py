@@ -29,6 +29,7 @@ from modelyard.builder.log import BuildLog
 from modelyard.builder.request_secrets import secrets_of
 from modelyard.builder.result import crash_result, encode_result, failure_result
 from modelyard.builder.sources import FetchContext
+from modelyard.builder.sources.store_credentials import forget_cloud_identity
 from modelyard.coded_error import CodedError
 from modelyard.contract.build_pod import EXIT_CRASHED, EXIT_FAILED
 from modelyard.contract.build_progress import pushed_line
@@ -50,6 +51,7 @@ def run() -> int:
     signal.signal(signal.SIGTERM, _stop)
     settings = BuildJobSettings.from_environment(os.environ)
     log = BuildLog(sys.stdout)
+    forget_cloud_identity()  # before threads of libraries run, which read the environment
     try:
         request = read_request(settings.request)
         log = BuildLog(sys.stdout, secrets_of(request))

@@ -1,9 +1,9 @@
 """The egress policy of downloads: URL schemes and network addresses that are allowed.
 
 An audit hook checks an address when a socket connects. At that time names are resolved and redirects
-followed, so that neither can bypass the policy. The library for object stores opens sockets outside of
-Python. For object stores the endpoint in the Secret is resolved and checked before the download. Both uv and
-rattler fetch packages through the proxy in egress_proxy.py.
+followed, so that neither can bypass the policy. The library for object stores, uv and rattler open sockets
+outside of Python. They connect through the proxy in egress_proxy.py, where the same hook checks addresses.
+If the platform has a proxy of its own, that proxy checks addresses, and this one does not run.
 
 The policy does not cover pip in a Docker engine and the driver of an image: use a NetworkPolicy.
 """
@@ -20,12 +20,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import SourceDeniedError
 from modelyard.contract.urls import scheme
+from modelyard.redaction import split_url
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _INET: Final = {socket.AF_INET, socket.AF_INET6}
@@ -59,7 +59,6 @@ class EgressPolicy:
     def enforced_for(self, source: Source) -> Iterator[None]:
         """Apply the policy to the download of a source inside the block. Raises SourceDeniedError."""
         self.check_scheme(source.url or "data:")
-        self._check_endpoints(source)
         with self.connecting():
             yield
 
@@ -94,21 +93,20 @@ class EgressPolicy:
                 "the url leads to an address in build.sources.deniedNetworks: use another host"
             )
 
-    def _check_endpoints(self, source: Source) -> None:
-        for endpoint in endpoints(source.credentials):
-            host = urlsplit(endpoint).hostname
-            if host:
-                with contextlib.suppress(
-                    OSError
-                ):  # the download itself reports a name that cannot be resolved
-                    for found in socket.getaddrinfo(host, None):
-                        self.check(str(found[4][0]))
+    def check_endpoints(self, credentials: Mapping[str, str]) -> None:
+        """Raise SourceDeniedError if an endpoint of an object store resolves to an address that is denied."""
+        for endpoint in endpoints(credentials):
+            parts = split_url(endpoint)
+            # The download reports a name that cannot be resolved: UnicodeError for a label that is too long.
+            with contextlib.suppress(OSError, UnicodeError):
+                for found in socket.getaddrinfo(parts.hostname if parts else None, 0):
+                    self.check(str(found[4][0]))
 
 
 def endpoints(credentials: Mapping[str, str]) -> list[str]:
     """Return the URLs of object stores in a Secret. The JSON of a Google key may contain one."""
     found = [credentials.get(name) for name in ("AWS_ENDPOINT_URL", "AZURE_ENDPOINT")]
-    with contextlib.suppress(ValueError, AttributeError):
+    with contextlib.suppress(ValueError, AttributeError, RecursionError):
         found.append(json.loads(credentials.get("GOOGLE_SERVICE_ACCOUNT_KEY", "")).get("gcs_base_url"))
     return [str(endpoint) for endpoint in found if endpoint]
 

@@ -1,8 +1,8 @@
-"""A proxy that applies the egress policy to uv and rattler, which open sockets outside of Python.
+"""A proxy that applies the egress policy to programs and libraries that open sockets outside of Python.
 
-The proxy is a thread of the build that listens on loopback. It opens every connection, so that the audit hook
-of egress_policy.py checks the address. The check comes after names were resolved. It applies to redirects and
-to the links of a package index, too.
+These are uv, rattler and the library for object stores. The proxy is a thread of the build that listens on
+loopback. It opens every connection, so that the audit hook of egress_policy.py checks the address. The check
+comes after names were resolved. It applies to redirects and to the links of a package index, too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedIOBase
 from socketserver import StreamRequestHandler, ThreadingTCPServer
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, Self, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from modelyard.builder.sources.egress_policy import EgressPolicy
@@ -72,35 +72,51 @@ def run_egress_proxy(
     if not checked or not policy.denied:
         yield None
         return
-    with _ProxyServer(policy, trusted_hosts) as server:
-        threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True).start()
-        failure: Exception | None = None
+    failure: Exception | None = None
+    with EgressProxy(policy, trusted_hosts) as server:
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
+            yield server.url
         except Exception as error:
             failure = error
-        finally:
-            server.shutdown()
-        if server.denied_hosts:
-            hosts = ", ".join(sorted(server.denied_hosts))
-            with about(subject):
-                raise SourceDeniedError(
-                    f"{hosts} leads to an address in build.sources.deniedNetworks: use another host"
-                ) from failure
-        if failure:
-            raise failure
+    with about(subject):
+        server.check(failure)
+    if failure:
+        raise failure
 
 
-class _ProxyServer(ThreadingTCPServer):
+class EgressProxy(ThreadingTCPServer):
+    """The proxy as a context manager: its thread runs inside of the block."""
+
     daemon_threads = True
     block_on_close = False  # the clients have exited, or were killed
 
-    def __init__(self, policy: EgressPolicy, trusted_hosts: frozenset[HostPort]) -> None:
+    def __init__(self, policy: EgressPolicy, trusted_hosts: frozenset[HostPort] = frozenset()) -> None:
         super().__init__(("127.0.0.1", 0), _ProxyConnection)
         self._policy = policy
         self._trusted_hosts = trusted_hosts
         self.denied_hosts: set[str] = set()
         """Hosts that the policy refused a connection to."""
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, args=(_POLL_SECONDS,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+    @property
+    def url(self) -> str:
+        """Return the URL of the proxy."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def check(self, failure: Exception | None = None) -> None:
+        """Raise SourceDeniedError, caused by `failure`, if the proxy has refused a connection."""
+        if self.denied_hosts:
+            hosts = ", ".join(sorted(self.denied_hosts))
+            raise SourceDeniedError(
+                f"{hosts} leads to an address in build.sources.deniedNetworks: use another host"
+            ) from failure
 
     def connect(self, destination: HostPort) -> socket.socket:
         """Open a connection. Raises OSError, and SourceDeniedError if the policy forbids the address."""
@@ -134,7 +150,7 @@ class _ProxyConnection(StreamRequestHandler):
             self._respond("400 Bad Request")
             return
         try:
-            remote = cast("_ProxyServer", self.server).connect(destination)
+            remote = cast("EgressProxy", self.server).connect(destination)
         except SourceDeniedError:
             self._respond("403 Forbidden")
             return

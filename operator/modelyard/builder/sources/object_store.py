@@ -1,23 +1,27 @@
 """Objects at s3://bucket/key, gs://bucket/key and abfs[s]://container@account.dfs.core.windows.net/path.
 
-Credentials, as keys of the Secret that `secretRef` names. The keys have the names that the clouds' tools use:
+Credentials, as keys of the Secret that `secretRef` names. The keys have the names that the clouds' tools use.
+A set must be complete, see store_credentials.py:
 
-    s3      AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION (default us-east-1),
-            AWS_ENDPOINT_URL (another server that speaks S3)
+    s3      AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, with or without AWS_SESSION_TOKEN;
+            AWS_REGION (default us-east-1); AWS_ENDPOINT_URL (another server that speaks S3)
     gs      GOOGLE_SERVICE_ACCOUNT_KEY (the JSON of the key; its gcs_base_url is another server)
     abfs    AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_SAS_KEY, or all of AZURE_STORAGE_CLIENT_ID,
             AZURE_STORAGE_CLIENT_SECRET and AZURE_STORAGE_TENANT_ID; AZURE_ENDPOINT (another server)
 
 Without a Secret the request is anonymous: a user's URL must not be read with the identity of the build's pod.
+All connections go through the egress proxy if the platform denies networks. The library follows redirects and
+resolves names without the audit hook of the policy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
 
 import obstore
 from obstore.exceptions import (
@@ -31,6 +35,8 @@ from obstore.store import ObjectStore, from_url
 
 from modelyard.builder.sources.context import FetchContext
 from modelyard.builder.sources.egress_policy import endpoints
+from modelyard.builder.sources.egress_proxy import EgressProxy
+from modelyard.builder.sources.store_credentials import forget_cloud_identity, store_config
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
     SourceForbiddenError,
@@ -48,21 +54,7 @@ from modelyard.redaction import (
 )
 from modelyard.streams.range_stream import RangeStream
 
-# Only secrets and addresses: options with names of files would read files of the build pod.
-_KEYS: Final = {
-    "s3": ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION", "ENDPOINT_URL"),
-    "gs": ("SERVICE_ACCOUNT_KEY",),
-    "abfs": (
-        "STORAGE_ACCOUNT_KEY",
-        "STORAGE_SAS_KEY",
-        "STORAGE_CLIENT_ID",
-        "STORAGE_CLIENT_SECRET",
-        "STORAGE_TENANT_ID",
-        "ENDPOINT",
-    ),
-}
-_PREFIX: Final = {"s3": "AWS_", "gs": "GOOGLE_", "abfs": "AZURE_"}
-_ADDRESSES: Final = frozenset({"AWS_REGION", "AWS_ENDPOINT_URL", "AZURE_ENDPOINT"})
+_PLATFORM_PROXIES: Final = frozenset({"http", "https", "all"})
 _CHUNK_BYTES: Final = 1024 * 1024
 _CONNECT_TIMEOUT: Final = timedelta(seconds=10)
 _REQUEST_TIMEOUT: Final = timedelta(minutes=5)
@@ -72,32 +64,50 @@ _REQUEST_TIMEOUT: Final = timedelta(minutes=5)
 @contextmanager
 def stored_object(source: Source, context: FetchContext) -> Iterator[StoredObject]:
     """Open an object. Raises SourceInvalidError for an invalid URL or invalid credentials."""
-    url = source.url or ""
-    store, key = _open(url, source.credentials, context)
-    yield StoredObject(store, key, url, source.digest)
+    with ExitStack() as stack:
+        proxy = None
+        if getproxies().keys() & _PLATFORM_PROXIES:  # the only way out of some networks
+            context.policy.check_endpoints(source.credentials)
+        elif context.policy.denied:
+            proxy = stack.enter_context(EgressProxy(context.policy))
+        url = source.url or ""
+        store, key = _open(url, source.credentials, context, proxy)
+        yield StoredObject(store, key, url, source.digest, proxy)
 
 
 class StoredObject:
     """A RemoteFile in an object store."""
 
-    def __init__(self, store: ObjectStore, key: str, url: str, digest: str | None) -> None:
+    def __init__(
+        self, store: ObjectStore, key: str, url: str, digest: str | None, proxy: EgressProxy | None
+    ) -> None:
         self.name = file_name(url)
         self.digest = digest
         self._store = store
         self._key = key
         self._url = redact(url)
+        self._proxy = proxy
         self._etag: str | None = None
 
     @contextmanager
     def open(self, offset: int) -> Iterator[RangeStream]:
         """Open the file from `offset` on, see RemoteFile."""
+        with self._source_errors():
+            yield self._open(offset)
+
+    def _open(self, offset: int) -> RangeStream:
         start = offset if self._etag else 0
         options: Any = {"range": {"offset": start}, "if_match": self._etag} if start else {}
+        response = obstore.get(self._store, self._key, options=options)
+        self._etag = _check_etag(response.meta["e_tag"], self._etag if start else None)
+        chunks = map(bytes, response.stream(min_chunk_size=_CHUNK_BYTES))
+        return RangeStream(start, response.meta["size"], chunks)
+
+    @contextmanager
+    def _source_errors(self) -> Iterator[None]:
         try:
-            response = obstore.get(self._store, self._key, options=options)
-            self._etag = _check_etag(response.meta["e_tag"], self._etag if start else None)
-            chunks = map(bytes, response.stream(min_chunk_size=_CHUNK_BYTES))
-            yield RangeStream(start, response.meta["size"], chunks)
+            with self._denied_hosts():
+                yield
         except (NotFoundError, FileNotFoundError):  # obstore documents the first and raises the second
             raise SourceNotFoundError(
                 f"{self._url} does not exist: correct the url, or upload the object"
@@ -112,8 +122,21 @@ class StoredObject:
         except BaseError as error:
             raise SourceUnavailableError(f"{self._url} cannot be downloaded: {_first_line(error)}") from None
 
+    @contextmanager
+    def _denied_hosts(self) -> Iterator[None]:
+        """Raise SourceDeniedError in place of the error that a refused connection causes in the library."""
+        try:
+            yield
+        except (BaseError, FileNotFoundError) as error:
+            if self._proxy:
+                self._proxy.check(error)
+            raise
 
-def _open(url: str, credentials: dict[str, str], context: FetchContext) -> tuple[ObjectStore, str]:
+
+def _open(
+    url: str, credentials: dict[str, str], context: FetchContext, proxy: EgressProxy | None
+) -> tuple[ObjectStore, str]:
+    forget_cloud_identity()
     kind = "abfs" if scheme(url) == "abfss" else scheme(url)
     config = store_config(kind, credentials)
     parts = urlsplit(url)
@@ -121,12 +144,14 @@ def _open(url: str, credentials: dict[str, str], context: FetchContext) -> tuple
     if not key:
         raise SourceInvalidError(f"{redact(url)} names no object: write the bucket and the key")
     options: Any = {
-        "allow_http": any(endpoint.startswith("http://") for endpoint in endpoints(config)),
+        "allow_http": any(scheme(endpoint) == "http" for endpoint in endpoints(config)),
         "connect_timeout": _CONNECT_TIMEOUT,
         "timeout": _REQUEST_TIMEOUT,
     }
     if context.access.ca_bundle:
         options["root_certificate"] = context.access.ca_bundle.read_bytes()
+    if proxy:
+        options["proxy_url"] = proxy.url
     retry: Any = {"max_retries": 0}  # FileStream retries: it resumes the download, and logs each retry
     try:
         bucket = f"{parts.scheme}://{parts.netloc}"
@@ -134,20 +159,6 @@ def _open(url: str, credentials: dict[str, str], context: FetchContext) -> tuple
         return open_store(bucket, config=config, client_options=options, retry_config=retry), key
     except (BaseError, ValueError) as error:
         raise SourceInvalidError(f"{redact(url)}: {_first_line(error)}") from None
-
-
-def store_config(kind: str, credentials: dict[str, str]) -> dict[str, Any]:
-    """Return the options of a kind of store (s3, gs, abfs), anonymous if no credential is a secret.
-
-    Raises SourceInvalidError if the Secret has none of the keys of this kind.
-    """
-    keys = [_PREFIX[kind] + key for key in _KEYS[kind]]
-    config: dict[str, Any] = {key: credentials[key] for key in keys if key in credentials}
-    if credentials and not config:
-        raise SourceInvalidError(f"the Secret of secretRef has none of the keys {', '.join(keys)}")
-    if not config.keys() - _ADDRESSES:
-        config[f"{_PREFIX[kind]}SKIP_SIGNATURE"] = "true"
-    return config
 
 
 def _check_etag(etag: str | None, previous: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -88,7 +89,8 @@ def test_denied_endpoint_of_a_store_is_an_error(tmp_path: Path) -> None:
 
 
 def test_denied_endpoint_in_a_google_key_is_an_error(tmp_path: Path) -> None:
-    key = '{"gcs_base_url": "http://localhost:9000"}'
+    fields = {"client_email": "", "private_key": "", "private_key_id": "", "disable_oauth": True}
+    key = json.dumps(fields | {"gcs_base_url": "http://localhost:9000"})
     with pytest.raises(SourceDeniedError):
         _fetch("gs://bucket/key", tmp_path, LOOPBACK, GOOGLE_SERVICE_ACCOUNT_KEY=key)
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 from tests.support.web_server import (
     Request,
@@ -10,8 +15,9 @@ from tests.support.web_server import (
 )
 from tests.unit.builder.sources.fetcher import Fetcher, digest_of
 
-from modelyard.builder.sources.object_store import store_config
+from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.contract.errors import (
+    SourceDeniedError,
     SourceError,
     SourceForbiddenError,
     SourceInvalidError,
@@ -82,32 +88,70 @@ def test_store_error_becomes_a_source_error(
     assert "\n" not in str(failure.value)
 
 
-@pytest.mark.parametrize(
-    ("kind", "credentials", "config"),
-    [
-        ("s3", {}, {"AWS_SKIP_SIGNATURE": "true"}),
-        ("s3", {"AWS_REGION": "eu-west-1"}, {"AWS_REGION": "eu-west-1", "AWS_SKIP_SIGNATURE": "true"}),
-        ("gs", {"GOOGLE_SERVICE_ACCOUNT_KEY": "{}"}, {"GOOGLE_SERVICE_ACCOUNT_KEY": "{}"}),
-        ("abfs", {"AZURE_STORAGE_SAS_KEY": "x", "other": "y"}, {"AZURE_STORAGE_SAS_KEY": "x"}),
-        ("abfs", {}, {"AZURE_SKIP_SIGNATURE": "true"}),
-    ],
-)
-def test_store_config_has_the_keys_of_the_store(
-    kind: str, credentials: dict[str, str], config: dict[str, str]
-) -> None:
-    assert store_config(kind, credentials) == config
-
-
-@pytest.mark.parametrize(
-    ("kind", "key"),
-    [("s3", "AWS_WEB_IDENTITY_TOKEN_FILE"), ("gs", "GOOGLE_SERVICE_ACCOUNT"), ("abfs", "sas")],
-)
-def test_keys_that_name_files_of_the_build_are_rejected(kind: str, key: str) -> None:
-    with pytest.raises(SourceInvalidError, match="none of the keys"):
-        store_config(kind, {key: "/var/run/secrets/token"})
-
-
 @pytest.mark.parametrize("url", ["s3://bucket", "s3://bucket/", "gs:///key"])
 def test_url_without_an_object_is_invalid(fetcher: Fetcher, url: str) -> None:
     with pytest.raises(SourceInvalidError):
         fetcher(url=url)
+
+
+DENIES_SECOND = EgressPolicy(denied=(ipaddress.ip_network("127.0.0.2/32"),))
+
+
+@pytest.fixture
+def guarded(fetcher: Fetcher) -> Fetcher:
+    fetcher.context = replace(fetcher.context, policy=DENIES_SECOND)
+    return fetcher
+
+
+def _blob(web: WebServer) -> dict[str, object]:
+    keys = {"AZURE_ENDPOINT": web.url, "AZURE_STORAGE_SAS_KEY": "sv=1&sig=s3cret"}
+    return {"url": "abfs://container@account.dfs.core.windows.net/m.pkl", "credentials": keys}
+
+
+def test_object_is_fetched_through_the_egress_proxy(web: WebServer, guarded: Fetcher) -> None:
+    body = b"0123456789" * 500_000
+    web.respond = lambda _: Response(body=body, headers=S3_HEADERS)
+    assert guarded(**_s3(web)).digest == digest_of(body)
+    assert "connection" in web.requests[0].headers  # which the proxy adds
+
+
+@pytest.mark.parametrize("store", [_s3, _blob])
+def test_redirect_of_a_store_to_a_denied_address_is_an_error(
+    web: WebServer, other_web: WebServer, guarded: Fetcher, store: Callable[[WebServer], dict[str, object]]
+) -> None:
+    port = other_web.address.rpartition(":")[2]
+    web.respond = lambda _: Response(307, headers={"Location": f"http://127.0.0.2:{port}/b/k"})
+    with pytest.raises(SourceDeniedError, match=r"127\.0\.0\.2 leads to an address"):
+        guarded(**store(web))
+    assert not other_web.requests
+
+
+def test_denied_endpoint_of_a_store_is_an_error(guarded: Fetcher) -> None:
+    with pytest.raises(SourceDeniedError):
+        guarded(url="s3://bucket/key", credentials={"AWS_ENDPOINT_URL": "http://127.0.0.2:9"})
+
+
+def test_denied_endpoint_is_an_error_with_a_proxy_of_the_platform(
+    guarded: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    with pytest.raises(SourceDeniedError):
+        guarded(url="s3://bucket/key", credentials={"AWS_ENDPOINT_URL": "http://127.0.0.2:9"})
+
+
+def test_name_of_a_store_that_resolves_to_another_address_later_is_denied(
+    web: WebServer, guarded: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy checks the address that it connects to, not the result of an earlier lookup."""
+    found = iter(["127.0.0.1", "127.0.0.2"])
+    port = int(web.address.rpartition(":")[2])
+
+    def getaddrinfo(host: str, *_: object, **__: object) -> list[object]:
+        assert host == "rebind.test"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(found), port))]
+
+    web.respond = lambda _: Response(503)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(SourceDeniedError):
+        guarded(url="s3://bucket/key", credentials={"AWS_ENDPOINT_URL": f"http://rebind.test:{port}"})
+    assert len(web.requests) == 1
