@@ -31,6 +31,8 @@ class CondaPackage:
     entry_points: Sequence[str] = ()
     """Entry point such as `tool = package:main`; makes the package a pure Python one, for any platform."""
     subdir: str = "linux-64"
+    declared: Sequence[Mapping[str, object]] = ()
+    """More entries of paths.json, which need no file in the package."""
 
     @property
     def is_pure(self) -> bool:
@@ -71,8 +73,9 @@ def _metadata(package: CondaPackage) -> dict[str, bytes]:
         "subdir": package.subdir,
         "timestamp": 1_700_000_000_000,
     }
-    paths = [_path(name, content) for name, content in package.files.items()]
+    paths: list[Mapping[str, object]] = [_path(name, content) for name, content in package.files.items()]
     paths += [{"_path": name, "path_type": "softlink"} for name in package.links]
+    paths += package.declared
     link = {"noarch": {"type": "python", "entry_points": list(package.entry_points)}}
     metadata = {
         "info/index.json": index | ({"noarch": "python"} if package.is_pure else {}),

@@ -37,6 +37,7 @@ BuildFailedError
     ├── PipFailedError
     ├── CondaFileInvalidError
     ├── CondaFailedError
+    ├── CondaPackageUnsafeError
     └── PythonVersionConflictError
 """
 
@@ -256,6 +257,12 @@ class CondaFailedError(PackageError):
     """No packages satisfy the environment file, or a package cannot be downloaded."""
 
     code = "CondaFailed"
+
+
+class CondaPackageUnsafeError(PackageError):
+    """A conda package has a link or a path that leads outside, a pipe, or damaged metadata."""
+
+    code = "CondaPackageUnsafe"
 
 
 class PythonVersionConflictError(PackageError):

@@ -16,7 +16,10 @@ def make_unchecked(file: Path) -> None:
     """Change the header of a .pyc file so that Python never compares the module with its source.
 
     Otherwise Python would find another modification time in the image, and compile the module at each start.
+    A symbolic link stays unchanged: a package chooses its target, which may be any file of the builder.
     """
+    if file.is_symlink() or not file.is_file():
+        return
     content = file.read_bytes()
     if len(content) <= _HEADER_BYTES:
         return

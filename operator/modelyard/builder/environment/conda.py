@@ -38,9 +38,12 @@ from rattler.virtual_package import GenericVirtualPackage
 
 from modelyard.builder.disk import disk_errors
 from modelyard.builder.environment.bytecode import make_unchecked
-from modelyard.builder.environment.conda_errors import rattler_errors
+from modelyard.builder.environment.conda_cache import fetch_packages, offline_client
+from modelyard.builder.environment.conda_errors import panic_errors, rattler_errors
 from modelyard.builder.environment.conda_file import CondaFile
+from modelyard.builder.environment.conda_package import check_environment
 from modelyard.builder.environment.conda_settings import CondaSettings
+from modelyard.builder.environment.packages import read_record
 from modelyard.builder.environment.pip_settings import PROXIES
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_proxy import run_egress_proxy
@@ -84,8 +87,9 @@ def install_conda(
     The list `pip:` of the file is not installed. Equal packages make equal files. Downloaded packages take
     space beside the folder until the function returns.
 
-    Raises CondaFileInvalidError, CondaFailedError, PythonVersionConflictError, PackageIndexUnavailableError,
-    PackageIndexUntrustedError, SourceDeniedError, BaseImageUnfitError and DiskFullError.
+    Raises CondaFileInvalidError, CondaFailedError, CondaPackageUnsafeError, PythonVersionConflictError,
+    PackageIndexUnavailableError, PackageIndexUntrustedError, SourceDeniedError, BaseImageUnfitError and
+    DiskFullError.
     """
     cache = folder.with_name(f"{folder.name}-packages")
     try:
@@ -93,7 +97,10 @@ def install_conda(
         # A proxy of the platform denies addresses itself, so no URL needs the proxy of this process.
         has_proxy = any(os.environ.get(name) for name in PROXIES)
         urls = [] if has_proxy else environment.urls
-        with run_egress_proxy(settings.policy, CONDA_ENV_FILE, urls, settings.trusted) as proxy:
+        with (
+            run_egress_proxy(settings.policy, CONDA_ENV_FILE, urls, settings.trusted) as proxy,
+            panic_errors(),
+        ):
             python = asyncio.run(environment.install(folder, proxy))
     finally:
         shutil.rmtree(cache, ignore_errors=True)
@@ -124,6 +131,8 @@ class _Environment:
         self._python = target.python
         self._settings = settings
         self._cache = cache
+        self._packages = cache / "packages"
+        self._packages.mkdir(parents=True)
         self._log = log
         self._channels = tuple(
             url for channel in file.channels or settings.channels for url in settings.urls(channel)
@@ -151,18 +160,22 @@ class _Environment:
             self._log.write(f"{record.name.normalized} {record.version} {record.build}")
         size = human(sum(record.size or 0 for record in records))
         self._log.write(f"{len(records)} conda packages, {size} to download")
+        packages = await fetch_packages(
+            records, python, self._packages, package_client, self._settings.retries
+        )
         with self._errors():
             await install(
                 records,
                 target_prefix=folder,
                 alternative_target_prefix=ENVIRONMENT,
-                cache_dir=self._cache,
+                package_cache=packages,
                 installed_packages=[],
                 platform=Subdir(self._subdir),
                 execute_link_scripts=False,
                 show_progress=False,
-                client=package_client,
+                client=offline_client(),
             )
+        check_environment(folder)
         return python
 
     async def _solve_with_python(self, gateway: Gateway) -> list[RepoDataRecord]:
@@ -272,7 +285,9 @@ def _make_reproducible(folder: Path) -> None:
     """Remove the builder's paths and times, and keep byte code valid with other times of files."""
     (folder / "CACHEDIR.TAG").unlink(missing_ok=True)
     for file in (folder / "conda-meta").glob("*.json"):
-        record = json.loads(file.read_bytes())
+        record = read_record(file)
+        if record is None:
+            continue
         fields = {key: value for key, value in record.items() if key not in _BUILDER_FIELDS}
         file.write_text(json.dumps(fields, indent=1, sort_keys=True))
     for file in folder.rglob("*.pyc"):

@@ -22,6 +22,7 @@ _STATUS: Final = re.compile(r"HTTP status \w+ error \((\d{3})[^)]*\) for url \((
 _DISK_FULL: Final = re.compile(r"no space left on device", re.IGNORECASE)
 _UNTRUSTED: Final = re.compile(r"for url \(([^)]*)\).*invalid peer certificate", re.DOTALL)
 _DAMAGED: Final = re.compile(r"hash|checksum|mismatch|invalid|corrupt", re.IGNORECASE)
+_PANIC: Final = "PanicException"
 _OVERLOADED: Final = frozenset({408, 425, 429})
 _FORBIDDEN: Final = frozenset({401, 403, 407})
 
@@ -40,10 +41,28 @@ def rattler_errors(channels: str) -> Iterator[None]:
             _shortened(f"no packages of {channels} satisfy all dependencies: {error}")
         ) from None
     except (GatewayError, InstallerError) as error:
-        raise _download_error(str(error)) from None
+        raise download_error(str(error)) from None
 
 
-def _download_error(message: str) -> BuildFailedError:
+@contextmanager
+def panic_errors() -> Iterator[None]:
+    """Convert a panic of rattler inside the block into CondaFailedError.
+
+    A panic is no Exception but a BaseException, so the build would end without a result:
+    https://pyo3.rs/main/doc/pyo3/panic/struct.panicexception.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != _PANIC:
+            raise
+        raise CondaFailedError(
+            _shortened(f"a conda package cannot be read, rattler stopped: {error}")
+        ) from None
+
+
+def download_error(message: str) -> BuildFailedError:
+    """Return the error of a download, or of a package that is no archive, from rattler's message."""
     if _DISK_FULL.search(message):
         return disk_full()
     if untrusted := _UNTRUSTED.search(message):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 
@@ -55,7 +56,9 @@ def find_packages(folder: Path) -> list[Package]:
 def _conda_packages(folder: Path) -> Iterator[tuple[Package, frozenset[str]]]:
     """Yield the conda packages, each with the names of its dist-info folders."""
     for file in folder.rglob("conda-meta/*.json"):
-        record = json.loads(file.read_bytes())
+        record = read_record(file)
+        if record is None:
+            continue
         package = Package(
             name=record["name"],
             version=record["version"],
@@ -68,12 +71,29 @@ def _conda_packages(folder: Path) -> Iterator[tuple[Package, frozenset[str]]]:
         yield package, frozenset(path.parent.name for path in paths if path.parent.suffix == ".dist-info")
 
 
+def read_record(file: Path) -> dict[str, Any] | None:
+    """Return the record of an installed conda package.
+
+    None for a link, and for a file that is no record: packages may contain files in `conda-meta`.
+    """
+    if file.is_symlink() or not file.is_file():
+        return None
+    try:
+        record = json.loads(file.read_bytes())
+    except ValueError:
+        return None
+    is_record = isinstance(record, dict) and {"name", "version", "build", "subdir"} <= record.keys()
+    return record if is_record else None
+
+
 def _pip_packages(folder: Path, excluded: Set[str]) -> Iterator[Package]:
     """Yield the packages with a dist-info folder, except for folders with an excluded name."""
     for info in folder.rglob("*.dist-info"):
-        if info.name in excluded:
+        if info.name in excluded or info.is_symlink() or (info / "METADATA").is_symlink():
             continue
         installed = Distribution.at(info)
+        if not installed.metadata["Name"] or not installed.metadata["Version"]:
+            continue  # no installed package: a file of a package may have such a path
         yield Package(
             name=installed.metadata["Name"],
             version=installed.metadata["Version"],

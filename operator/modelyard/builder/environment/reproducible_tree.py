@@ -45,7 +45,7 @@ def make_reproducible(folder: Path, packages: Path) -> None:
     """
     (folder / ".lock").unlink(missing_ok=True)
     changed: dict[str, bytes] = {}
-    for script in filter(Path.is_file, (folder / "bin").glob("*")):
+    for script in filter(_is_regular, (folder / "bin").glob("*")):
         content = script.read_bytes()
         if _SHEBANG_OF_BUILDER.match(content):
             content = _SHEBANG_OF_BUILDER.sub(_SHEBANG, content)
@@ -55,7 +55,7 @@ def make_reproducible(folder: Path, packages: Path) -> None:
         for name in _ORIGIN_FILES:
             (info / name).unlink(missing_ok=True)
         record = info / "RECORD"
-        if record.is_file():
+        if _is_regular(record):
             _replace(record, _updated_record(record.read_text(), packages, changed).encode())
 
 
@@ -75,6 +75,7 @@ def compile_bytecode(folder: Path, image_folder: str, target: Target, log: Build
     options = ["-qq", "-j", str(workers), "--invalidation-mode", "unchecked-hash"]
     options += ["-x", _TESTS.format(folder=re.escape(str(folder)))]
     options += ["-s", str(folder), "-p", image_folder]
+    options += ["-e", str(folder)]  # skip links that lead out of the folder: their targets are the builder's
     # The compiler runs in / and without a user site (-s), so it imports no module of the packages.
     done = subprocess.run(  # noqa: S603 - our own command, with no shell
         [python, "-s", "-m", "compileall", *options, str(folder)],
@@ -87,6 +88,11 @@ def compile_bytecode(folder: Path, image_folder: str, target: Target, log: Build
     # The exit code is 1 if a file does not compile: packages may have files for other versions of Python.
     if done.returncode not in {0, 1}:
         raise BuildStepFailedError(f"byte code cannot be compiled: {done.stderr.decode(errors='replace')}")
+
+
+def _is_regular(path: Path) -> bool:
+    """Return whether a path is a file, and not a link to one, whose target a package may choose."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _find_interpreter(target: Target) -> str | None:

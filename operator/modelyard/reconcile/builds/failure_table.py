@@ -136,6 +136,7 @@ TABLE: Final[dict[str, Row]] = {
     "PipFailed": _USER,
     "CondaFileInvalid": _USER,
     "CondaFailed": _USER,
+    "CondaPackageUnsafe": _USER,
     "PythonVersionConflict": _USER,
     # the builder
     "BaseImageNotFound": Row(Fault.PLATFORM, Retry.SLOW, _IMAGES),

@@ -26,3 +26,12 @@ def test_file_without_a_whole_header_is_unchanged(tmp_path: Path) -> None:
     file.write_bytes(b"short")
     make_unchecked(file)
     assert file.read_bytes() == b"short"
+
+
+def test_link_is_unchanged(tmp_path: Path) -> None:
+    target = tmp_path / "login.json"
+    target.write_text('{"auths": "of the builder"}')
+    link = tmp_path / "login.pyc"
+    link.symlink_to(target)
+    make_unchecked(link)
+    assert link.readlink() == target
