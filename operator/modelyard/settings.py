@@ -47,6 +47,12 @@ class RegistrySettings(_Section):
         """Host[:port] of the registry for pods."""
         return self.internal or self.push
 
+    @property
+    def repository_names(self) -> tuple[str, ...]:
+        """The prefix of repositories as `host[:port]/prefix`, for each name of the registry."""
+        hosts = {self.push, self.pull_name, self.internal_name}
+        return tuple(sorted(f"{host}/{self.repository}" for host in hosts))
+
 
 class CondaChannelSettings(_Section):
     """Channels of conda environments, and the virtual packages of the machines that run the images."""
@@ -114,11 +120,21 @@ class SourcesSettings(_Section):
     allowed_networks: tuple[str, ...] = ()  # exceptions from denied_networks
     # PersistentVolumeClaims in the operator's namespace → namespaces whose Images may read the claim.
     claims: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    # registry/path → namespaces whose Images may read it, and all below, with the registry login of builds.
+    repositories: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     def claims_for(self, namespace: str) -> tuple[str, ...]:
         """Return the names of the claims that Images of a namespace may read."""
-        matching = {EVERY_NAMESPACE, namespace}
-        return tuple(sorted(claim for claim, readers in self.claims.items() if matching & set(readers)))
+        return _offered(self.claims, namespace)
+
+    def repositories_for(self, namespace: str) -> tuple[str, ...]:
+        """Return the repositories that Images of a namespace may read with the registry login of builds."""
+        return _offered(self.repositories, namespace)
+
+
+def _offered(readers: dict[str, tuple[str, ...]], namespace: str) -> tuple[str, ...]:
+    matching = {EVERY_NAMESPACE, namespace}
+    return tuple(sorted(name for name, namespaces in readers.items() if matching & set(namespaces)))
 
 
 class ScoringSettings(_Section):

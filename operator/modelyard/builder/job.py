@@ -75,7 +75,11 @@ def build(request: BuildRequest, settings: BuildJobSettings, log: BuildLog) -> s
     folder.mkdir(parents=True)
     try:
         context = FetchContext(
-            access=settings.access, log=log.write, policy=settings.policy, claims=settings.claims
+            access=settings.access,
+            log=log.write,
+            policy=settings.policy,
+            login=settings.login,
+            claims=settings.claims,
         )
         return builder_of(request.builder, settings).publish(request, folder, context, log)
     finally:

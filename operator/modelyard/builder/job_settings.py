@@ -10,6 +10,7 @@ from typing import Final
 from modelyard.builder.attestation.settings import AttestationSettings
 from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.builder.sources.registry_login import RegistryLogin
 from modelyard.builder.variables import optional_path, registry_access
 from modelyard.contract.build_pod import DOCKER_SOCKET, TERMINATION_LOG, BuildVariable
 from modelyard.oci.registry_config import RegistryAccess
@@ -43,6 +44,7 @@ class BuildJobSettings:
     policy: EgressPolicy = field(default_factory=EgressPolicy)
     attestation: AttestationSettings = field(default_factory=AttestationSettings)
     conda: CondaSettings = field(default_factory=CondaSettings)
+    login: RegistryLogin = field(default_factory=RegistryLogin)
     claims: Path | None = None
     """Folder with one folder per mounted PersistentVolumeClaim, named after the claim."""
 
@@ -61,5 +63,6 @@ class BuildJobSettings:
             policy=EgressPolicy.from_environment(environment),
             attestation=AttestationSettings.from_environment(environment),
             conda=CondaSettings.from_environment(environment),
+            login=RegistryLogin.from_environment(environment),
             claims=optional_path(environment, BuildVariable.CLAIMS),
         )

@@ -171,6 +171,7 @@ def _variables(build: BuildAttempt, settings: OperatorSettings) -> dict[str, str
     """Return the environment variables of the pod without those that have no value in this cluster."""
     chosen, registry, sources = settings.build, settings.registry, settings.sources
     has_docker = build.builder is BuilderKind.DOCKER
+    offered = sources.repositories_for(build.image.partition("/")[0])
     has_alias = registry.internal_name != registry.push
     values = {
         "TMPDIR": WORKSPACE,
@@ -193,6 +194,8 @@ def _variables(build: BuildAttempt, settings: OperatorSettings) -> dict[str, str
         BuildVariable.FETCH_SCHEMES: " ".join(sources.schemes),
         BuildVariable.FETCH_DENIED_NETWORKS: " ".join(sources.denied_networks),
         BuildVariable.FETCH_ALLOWED_NETWORKS: " ".join(sources.allowed_networks),
+        BuildVariable.FETCH_REPOSITORIES: " ".join(offered),
+        BuildVariable.OWN_REPOSITORIES: offered and " ".join(registry.repository_names),
     }
     return {str(name): str(value) for name, value in values.items() if value}
 

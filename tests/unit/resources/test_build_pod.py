@@ -116,6 +116,19 @@ def test_optional_setting_sets_its_variable_and_mount(
     assert mounted == {volume["name"] for volume in spec["volumes"]}
 
 
+def test_repositories_of_the_namespace_are_offered_to_the_build() -> None:
+    settings = {
+        "registry": {"push": "p", "internal": "i", "repository": "own"},
+        "sources": {
+            "repositories": {"p/a": [LAYERS.image.partition("/")[0]], "p/b": ["other"], "p/c": ["*"]}
+        },
+    }
+    found = variables(LAYERS, **settings)
+    assert found["MODELYARD_FETCH_REPOSITORIES"] == "p/a p/c"
+    assert found["MODELYARD_OWN_REPOSITORIES"] == "i/own p/own"
+    assert "MODELYARD_OWN_REPOSITORIES" not in variables(LAYERS)
+
+
 def test_secrets_are_mounted_as_folders() -> None:
     """The kubelet updates neither environment variables nor subPath mounts when a Secret changes."""
     container = pod(build={"registrySecret": "r", "pipConfigSecret": "p"})["containers"][0]

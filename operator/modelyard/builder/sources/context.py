@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.builder.sources.registry_login import RegistryLogin
 from modelyard.oci.registry_config import RegistryAccess
 from modelyard.retry import Retry
 
@@ -21,5 +22,7 @@ class FetchContext:
     log: Callable[[str], None] = lambda _: None
     """Called with each line for the build log."""
     policy: EgressPolicy = field(default_factory=EgressPolicy)
+    login: RegistryLogin = field(default_factory=RegistryLogin)
+    """Repositories that `oci://` URLs without a Secret may read with the credentials of `access`."""
     claims: Path | None = None
     """Folder with one folder per mounted PersistentVolumeClaim, named after the claim. None without any."""

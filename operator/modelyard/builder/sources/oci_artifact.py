@@ -6,7 +6,8 @@ Credentials, as keys of the Secret that `secretRef` names:
     token                 Bearer authentication
     .dockerconfigjson     as in a Secret of type kubernetes.io/dockerconfigjson
 
-Without a Secret the registry credentials of the build are used.
+Without a Secret the request is anonymous. The registry credentials of the build are used only for the
+repositories that the platform offers, see registry_login.py.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, Final
 from modelyard.builder.archive_paths import inner_path
 from modelyard.builder.sources.context import FetchContext
 from modelyard.builder.sources.header_value import header_value
+from modelyard.builder.sources.registry_login import RegistryLogin
 from modelyard.builder.sources.remote_file import RemoteFolder
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
@@ -54,6 +56,9 @@ from modelyard.streams.range_stream import (
 )
 
 _TITLE: Final = "org.opencontainers.image.title"
+_ANONYMOUS_ADVICE: Final = (
+    ", which the build uses for repositories in build.sources.repositories only: set secretRef"
+)
 _EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 
 
@@ -66,10 +71,15 @@ def artifact(source: Source, context: FetchContext) -> Iterator[BlobFile | Remot
     """
     reference = _reference(source.url or "")
     credential = _credential(source.credentials, reference.registry)
+    # Without an entry for the registry, a .dockerconfigjson has no credential: the request is anonymous, too.
+    login = RegistryLogin() if source.credentials else context.login
     with RegistryClient(
-        context.access, credential=credential, retry=context.retry, log=context.log
+        login.access_for(reference, context.access),
+        credential=credential,
+        retry=context.retry,
+        log=context.log,
     ) as registry:
-        with _source_errors():
+        with _source_errors("" if source.credentials else _ANONYMOUS_ADVICE):
             manifest, digest = registry.manifest(reference)
         files = [BlobFile(registry, reference, layer) for layer in _layers(manifest, reference)]
         if len(files) > 1:
@@ -166,19 +176,19 @@ def _folder(files: list[BlobFile], source: Source, digest: str, reference: Refer
 
 
 @contextmanager
-def _source_errors() -> Iterator[None]:
+def _source_errors(advice: str = "") -> Iterator[None]:
+    """Raise SourceError in place of RegistryError. `advice` completes the message of a forbidden access."""
     try:
         yield
     except RegistryError as error:
-        raise _as_source_error(error) from None
+        raise _as_source_error(error, advice) from None
 
 
-def _as_source_error(error: RegistryError) -> SourceError:
+def _as_source_error(error: RegistryError, advice: str) -> SourceError:
     kinds: dict[type[RegistryError], type[SourceError]] = {
         RegistryNotFoundError: SourceNotFoundError,
         RegistryForbiddenError: SourceForbiddenError,
         RegistryUnavailableError: SourceUnavailableError,
     }
-    return kinds.get(type(error), SourceRefusedError)(
-        error.message, retry_after_seconds=error.retry_after_seconds
-    )
+    message = error.message + (advice if isinstance(error, RegistryForbiddenError) else "")
+    return kinds.get(type(error), SourceRefusedError)(message, retry_after_seconds=error.retry_after_seconds)

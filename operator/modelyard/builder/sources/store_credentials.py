@@ -1,8 +1,8 @@
 """The credentials of object stores, as keys of a Secret: one complete set, or none for anonymous access.
 
 If a set is incomplete, the library for object stores looks for the identity of the machine or of the pod. It
-asks the metadata service of the cloud, and reads environment variables. So no incomplete set reaches the library,
-and `forget_cloud_identity` removes the variables.
+asks the metadata service of the cloud, and reads environment variables. So no incomplete set reaches the
+library, and `forget_cloud_identity` removes the variables.
 """
 
 from __future__ import annotations

@@ -77,6 +77,7 @@ CHART_VALUES: Final = {
     "sources.denied_networks": "build.sources.deniedNetworks",
     "sources.allowed_networks": "build.sources.allowedNetworks",
     "sources.claims": "build.sources.claims",
+    "sources.repositories": "build.sources.repositories",
 }
 """The chart value of each setting in the table."""
 
@@ -114,7 +115,7 @@ TABLE: Final[dict[str, Row]] = {
         Retry.FINAL,
         ("sources.schemes", "sources.denied_networks", "sources.allowed_networks"),
     ),
-    "SourceForbidden": _USER,
+    "SourceForbidden": Row(Fault.USER, Retry.FINAL, ("sources.repositories",)),
     "SourceInvalid": _USER,
     "SourceNotFound": _USER,
     "SourceRefused": _USER,

@@ -35,6 +35,7 @@ CHANGED: Final[dict[str, Any]] = {
     "sources.schemes": ("https",),
     "sources.denied_networks": (),
     "sources.allowed_networks": ("10.0.0.0/8",),
+    "sources.repositories": {"r.example.com/m": ("*",)},
     "sources.claims": {"models": ("*",)},
 }
 
