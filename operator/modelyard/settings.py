@@ -14,6 +14,20 @@ from modelyard.scoring.contract import USER_ID
 
 CONFIG_VARIABLE: Final = "MODELYARD_CONFIG"
 EVERY_NAMESPACE: Final = "*"
+DENIED_NETWORKS: Final = (
+    "127.0.0.0/8",
+    "::1/128",
+    "169.254.0.0/16",  # link-local, and the metadata service of most clouds
+    "fe80::/10",
+    "168.63.129.16/32",  # WireServer of Azure
+    "100.100.100.200/32",  # Alibaba Cloud
+    "192.0.0.192/32",  # Oracle Cloud
+    "fd00:ec2::/32",  # AWS
+    "fd20:ce::254/128",  # Google Cloud
+    "fd00:c1::a9fe:a9fe/128",  # Oracle Cloud
+    "fd00:42::42/128",  # Scaleway
+)
+"""Loopback, link-local, and where clouds return credentials and settings of machines."""
 
 
 class _Section(BaseModel):
@@ -115,8 +129,7 @@ class SourcesSettings(_Section):
     """Egress policy of builds: the allowed sources of models and assets."""
 
     schemes: tuple[str, ...] = ()  # allowed URL schemes; empty allows all supported schemes
-    # Loopback and link-local addresses: cloud metadata services there return credentials of the node.
-    denied_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")
+    denied_networks: tuple[str, ...] = DENIED_NETWORKS
     allowed_networks: tuple[str, ...] = ()  # exceptions from denied_networks
     # PersistentVolumeClaims in the operator's namespace → namespaces whose Images may read the claim.
     claims: dict[str, tuple[str, ...]] = Field(default_factory=dict)

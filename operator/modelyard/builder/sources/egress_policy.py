@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
+from modelyard.builder.sources.reached_addresses import Address, reached_addresses
 from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import SourceDeniedError
@@ -83,15 +84,15 @@ class EgressPolicy:
             raise SourceDeniedError(f"urls that start with {kind[:20]!r} are not allowed here: use {allowed}")
 
     def check(self, address: str) -> None:
-        """Raise SourceDeniedError if the IP address is not allowed."""
-        ip = ipaddress.ip_address(address.partition("%")[0])
-        mapped = getattr(ip, "ipv4_mapped", None) or ip
-        if any(mapped in network for network in self.denied) and not any(
-            mapped in network for network in self.allowed
-        ):
+        """Raise SourceDeniedError if a connection to the IP address may reach a denied address."""
+        if any(map(self._denies, reached_addresses(address))):
             raise SourceDeniedError(
                 "the url leads to an address in build.sources.deniedNetworks: use another host"
             )
+
+    def _denies(self, address: Address) -> bool:
+        denied = any(address in network for network in self.denied)
+        return denied and not any(address in network for network in self.allowed)
 
     def check_endpoints(self, credentials: Mapping[str, str]) -> None:
         """Raise SourceDeniedError if an endpoint of an object store resolves to an address that is denied."""

@@ -62,7 +62,9 @@ def test_removable_audit_hook_stops_the_same_connections_as_the_hook_of_python(w
     assert _connect_in_a_process(web, REMOVABLE) == _connect_in_a_process(web, "")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "0", "127.1", "0x7f000001", "[::]"]
+)
 def test_denied_address_is_not_connected_to(web: WebServer, tmp_path: Path, host: str) -> None:
     url = f"{web.url}/file".replace("127.0.0.1", host)
     with pytest.raises(SourceDeniedError):
