@@ -7,11 +7,13 @@ answers delays no lookup in another registry.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import httpx
 
@@ -26,6 +28,9 @@ from modelyard.oci.registry_config import RegistryAccess
 from modelyard.retry import Retry
 from modelyard.settings import OperatorSettings
 
+T = TypeVar("T")
+
+_LOG: Final = logging.getLogger(__name__)
 DIGEST_TTL_SECONDS: Final = 5.0
 """Seconds for which a digest is cached, because many images have the same base image."""
 LOOKUPS_PER_REGISTRY: Final = 4
@@ -37,6 +42,10 @@ _TIMEOUT: Final = httpx.Timeout(4.0, connect=2.5)
 _RETRY: Final = Retry(attempts=2, backoff=Backoff(first_seconds=0.25, most_seconds=1.0))
 
 
+_VERIFIED_IMAGES: Final = 10_000
+"""Images whose signature was verified, about 300 bytes each: they are not verified again."""
+
+
 class _CachedDigest(NamedTuple):
     digest: str
     time: float
@@ -45,7 +54,8 @@ class _CachedDigest(NamedTuple):
 class _Registry:
     """The threads of one registry, its circuit breaker and the message of its last failure."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, name: str, clock: Callable[[], float]) -> None:
+        self.name = name
         self.threads = ThreadPoolExecutor(LOOKUPS_PER_REGISTRY, thread_name_prefix="registry")
         self.slots = asyncio.Semaphore(LOOKUPS_PER_REGISTRY)
         self.breaker = CircuitBreaker(clock=clock)
@@ -67,6 +77,8 @@ class RegistryDigestLookup:
         self._clock = clock
         self._timeout_seconds = timeout_seconds
         self._cache: dict[str, _CachedDigest] = {}
+        self._public_keys = settings.registry.public_keys_path
+        self._verified: dict[tuple[str, str], None] = {}  # reference and digest, oldest first
         self._registries: dict[str, _Registry] = {}  # only registries of the settings: a few
 
     async def digest(self, reference: str) -> str | None:
@@ -75,29 +87,68 @@ class RegistryDigestLookup:
         A missing image is not cached. Raises RegistryError, also at once for a registry that failed several
         times in a row, and ReferenceInvalidError if the name is not valid.
         """
-        name = parse_reference(reference).registry
-        registry = self._registries.get(name)
-        if registry is None:
-            registry = self._registries[name] = _Registry(self._clock)
+        registry = self._registry_of(reference)
         async with registry.slots:
             if cached := self._cached(reference):
                 return cached
-            if registry.breaker.seconds_until_trial:
-                REGISTRY_LOOKUPS.labels(result="paused").inc()
-                raise RegistryUnavailableError(f"lookups in {name} are paused: {registry.last_failure}")
-            digest = await self._look_up(registry, name, reference)
+            digest = await self._call(registry, partial(self._client.resolve, reference))
+        REGISTRY_LOOKUPS.labels(result="found" if digest else "missing").inc()
         if digest:
             self._cache = {key: entry for key, entry in self._cache.items() if self._is_fresh(entry)}
             self._cache[reference] = _CachedDigest(digest, self._clock())
         return digest
 
-    async def _look_up(self, registry: _Registry, name: str, reference: str) -> str | None:
-        """Ask the registry in a thread, and tell its circuit breaker the result."""
+    async def built(self, reference: str) -> str | None:
+        """Return the digest of the image with a tag, None if there is none that a build made.
+
+        With public keys in the settings, only an image counts whose signature for this tag one of them
+        verifies. An image is verified once. Raises the errors of `digest`.
+        """
+        digest = await self.digest(reference)
+        if digest is None or self._public_keys is None or (reference, digest) in self._verified:
+            return digest
+        registry = self._registry_of(reference)
+        async with registry.slots:
+            is_signed = await self._call(registry, partial(self._is_signed, reference, digest))
+        if not is_signed:
+            REGISTRY_LOOKUPS.labels(result="unsigned").inc()
+            _LOG.warning(
+                "%s is not reused: no key in %s verifies a signature of %s for this tag",
+                reference, self._public_keys, digest,
+            )  # fmt: skip
+            return None
+        self._verified[reference, digest] = None
+        if len(self._verified) > _VERIFIED_IMAGES:
+            del self._verified[next(iter(self._verified))]
+        return digest
+
+    def _is_signed(self, reference: str, digest: str) -> bool:
+        # Imported here, because cryptography takes 0.1 s and some MiB, and most releases have no signing key.
+        from modelyard.signatures.image_signature import is_signed  # noqa: PLC0415
+        from modelyard.signatures.public_keys import load_public_keys  # noqa: PLC0415
+
+        # Read each time: the kubelet updates the file when the Secret changes.
+        keys = load_public_keys(Path(self._public_keys or ""))
+        return is_signed(self._client, parse_reference(reference), digest, keys)
+
+    def _registry_of(self, reference: str) -> _Registry:
+        name = parse_reference(reference).registry
+        registry = self._registries.get(name)
+        if registry is None:
+            registry = self._registries[name] = _Registry(name, self._clock)
+        return registry
+
+    async def _call(self, registry: _Registry, look_up: Callable[[], T]) -> T:
+        """Run a lookup in a thread of its registry, unless the registry is paused."""
+        name = registry.name
+        if registry.breaker.seconds_until_trial:
+            REGISTRY_LOOKUPS.labels(result="paused").inc()
+            raise RegistryUnavailableError(f"lookups in {name} are paused: {registry.last_failure}")
         registry.breaker.begin()
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                digest = await loop.run_in_executor(registry.threads, self._client.resolve, reference)
+                result = await loop.run_in_executor(registry.threads, look_up)
         except TimeoutError:
             error = RegistryUnavailableError(f"{name} has not answered within {self._timeout_seconds:g} s")
             self._fail(registry, error)
@@ -109,8 +160,7 @@ class RegistryDigestLookup:
             registry.breaker.abandon()
             raise
         registry.breaker.succeed()
-        REGISTRY_LOOKUPS.labels(result="found" if digest else "missing").inc()
-        return digest
+        return result
 
     def _fail(self, registry: _Registry, error: CodedError) -> None:
         REGISTRY_LOOKUPS.labels(result="failed").inc()

@@ -50,6 +50,8 @@ class RegistrySettings(_Section):
     verify_seconds: Annotated[float, Field(ge=0)] = 3600
     config_path: str | None = None  # path of a mounted .dockerconfigjson with the credentials
     ca_path: str | None = None  # path of a mounted PEM file with the CA certificates to trust
+    # Path of a mounted PEM file with public keys: images without a signature of one of them are not reused.
+    public_keys_path: str | None = None
 
     @property
     def pull_name(self) -> str:

@@ -444,6 +444,7 @@ class FakeDigestLookup:
 
     def __init__(self) -> None:
         self.images: dict[str, str] = {}
+        self.unsigned: set[str] = set()  # references of images that do not count as built
         self.error: CodedError | None = None
         self.references: list[str] = []  # of the lookups
         self.answers = asyncio.Event()  # cleared: lookups do not end
@@ -465,6 +466,9 @@ class FakeDigestLookup:
             has_it = (repository, digest) in {(n.rpartition(":")[0], d) for n, d in self.images.items()}
             return digest if has_it else None
         return self.images.get(reference)
+
+    async def built(self, reference: str) -> str | None:
+        return None if reference in self.unsigned else await self.digest(reference)
 
 
 def html_escaped(encoded: bytes) -> bytes:

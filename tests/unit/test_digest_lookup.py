@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.unit.clock import SecondsClock
@@ -17,8 +18,10 @@ from modelyard.digest_lookup import (
     registry_access,
 )
 from modelyard.oci.errors import ReferenceInvalidError, RegistryUnavailableError
+from modelyard.oci.reference import Reference
 from modelyard.retry import Retry
-from modelyard.settings import OperatorSettings
+from modelyard.settings import OperatorSettings, RegistrySettings
+from modelyard.signatures import image_signature
 
 MANIFEST = b"{}"
 
@@ -103,6 +106,50 @@ async def test_paused_registry_is_tried_again(fake: FakeRegistry, clock: Seconds
     clock.seconds += 15.0
     assert await lookup.digest(image) == digest_of(MANIFEST)
     lookup.close()
+
+
+async def test_built_image_costs_no_further_request_without_keys(
+    fake: FakeRegistry, lookup: RegistryDigestLookup
+) -> None:
+    fake.manifests["m", "t"] = MANIFEST
+    assert await lookup.built(f"{fake.address}/m:t") == digest_of(MANIFEST)
+    assert len(fake.calls) == 2  # the fake registry answers HEAD without the digest
+
+
+async def test_unsigned_image_counts_as_missing_with_keys(
+    fake: FakeRegistry, clock: SecondsClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.manifests["m", "t"] = MANIFEST
+    image = f"{fake.address}/m:t"
+    lookup = _lookup_with_keys(tmp_path, clock)
+    assert await lookup.built(image) is None
+    assert await lookup.digest(image) == digest_of(MANIFEST)
+    assert f"{image} is not reused" in caplog.text
+    lookup.close()
+
+
+async def test_signature_is_verified_once_for_each_digest(
+    fake: FakeRegistry, clock: SecondsClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified = []
+
+    def is_signed(_client: object, image: Reference, digest: str, _keys: object) -> bool:
+        verified.append((str(image), digest))
+        return True
+
+    monkeypatch.setattr(image_signature, "is_signed", is_signed)
+    lookup, image = _lookup_with_keys(tmp_path, clock), f"{fake.address}/m:t"
+    for body in (MANIFEST, MANIFEST, b"[]", MANIFEST):
+        fake.manifests["m", "t"] = body
+        assert await lookup.built(image) == digest_of(body)
+        clock.seconds += DIGEST_TTL_SECONDS
+    assert verified == [(image, digest_of(MANIFEST)), (image, digest_of(b"[]"))]
+    lookup.close()
+
+
+def _lookup_with_keys(folder: Path, clock: SecondsClock) -> RegistryDigestLookup:
+    registry = RegistrySettings(public_keys_path=str(folder / "cosign.pub"))
+    return RegistryDigestLookup(OperatorSettings(registry=registry), clock)
 
 
 async def test_invalid_name_is_an_error(lookup: RegistryDigestLookup) -> None:

@@ -29,6 +29,13 @@ class DigestLookup(Protocol):
         """
         ...
 
+    async def built(self, reference: str) -> str | None:
+        """Return the digest of the image with a tag, None if there is none that a build made.
+
+        With a signing key, only an image counts that the key signed for this tag. Raises RegistryError.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Context:

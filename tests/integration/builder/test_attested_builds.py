@@ -24,9 +24,12 @@ from modelyard.contract.build_request import (
     Source,
 )
 from modelyard.contract.scoring_runtime import runtime_version
+from modelyard.digest_lookup import RegistryDigestLookup
 from modelyard.oci import RegistryClient
+from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import parse_reference
 from modelyard.oci.registry_config import RegistryAccess
+from modelyard.settings import OperatorSettings, RegistrySettings
 
 MODEL = ModelInput(
     name="m",
@@ -113,6 +116,29 @@ def test_images_are_signed_with_the_key_of_a_secret(
     image = f"{request.repository}@{ran.result.digest}"
     verified = cosign("verify", "--key", "cosign.pub", "--insecure-ignore-tlog", image)
     assert verified.returncode == 0, verified.stderr
+
+
+async def test_planted_image_is_not_reused(builds: Builds, key_folder: Path) -> None:
+    """The operator verifies with the public key that cosign made."""
+    own_cache = f"{builds.registry}/modelyard-tests-{uuid.uuid4().hex[:12]}/ns/image"
+    request = builds.request(MODEL, builder=BuilderKind.LAYERS, repository=own_cache)
+    planted = builds.run(request)
+    registry = RegistrySettings(public_keys_path=str(key_folder / "cosign.pub"))
+    lookup = RegistryDigestLookup(OperatorSettings(registry=registry))
+    image = f"{request.repository}:{request.tag}"
+    assert planted.result.digest
+    assert await lookup.built(image) is None
+    ran = builds.run(request, MODELYARD_SIGNING_KEY=str(key_folder))
+    assert ran.code == 0, ran.log
+    assert "is ignored, because the signing key did not sign it" in ran.log
+    assert await lookup.built(image) == ran.result.digest
+    other_inputs = "f" * 64
+    with RegistryClient(RegistryAccess()) as client:
+        repository = parse_reference(request.repository)
+        body = client.manifest_bytes(repository.at(str(ran.result.digest)))
+        client.put_manifest(repository, body, OCI_MANIFEST, tag=other_inputs)
+    assert await lookup.built(f"{request.repository}:{other_inputs}") is None
+    lookup.close()
 
 
 def test_missing_signing_key_fails_the_build(builds: Builds, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.integration.chart.tools import (
     Run,
     named,
     of_kind,
+    pods,
     settings,
 )
 
@@ -214,6 +215,18 @@ def test_signing_without_attestations_is_rejected(render: Render) -> None:
     assert not settings(render(*off)).build.attestations
     with pytest.raises(CommandError, match=r"build\.attestations\.enabled must be true"):
         render(*off, "--set", "build.signing.secretName=cosign")
+
+
+def test_operator_has_the_public_key_of_signatures_only(render: Render) -> None:
+    objects = render("--set", "build.signing.secretName=cosign")
+    assert settings(objects).registry.public_keys_path == "/etc/modelyard/signing/cosign.pub"
+    pod = pods(objects)["modelyard"]["spec"]
+    (volume,) = (item for item in pod["volumes"] if item["name"] == "signing")
+    assert volume["secret"] == {
+        "secretName": "cosign", "optional": True, "items": [{"key": "cosign.pub", "path": "cosign.pub"}],
+    }  # fmt: skip
+    mounts = {item["name"]: item["mountPath"] for item in pod["containers"][0]["volumeMounts"]}
+    assert mounts["signing"] == "/etc/modelyard/signing"
 
 
 def test_large_number_is_rendered_as_an_integer(render: Render) -> None:

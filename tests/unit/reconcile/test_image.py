@@ -117,6 +117,33 @@ async def test_build_ends_when_log_and_registry_report_the_push(harness: Operato
     assert harness.events("Building") == harness.events("Built") == 1
 
 
+async def test_unsigned_image_with_the_tag_is_not_the_result_of_a_build(harness: OperatorHarness) -> None:
+    await start_build(harness)
+    (job,) = jobs(harness)
+    request = harness.request(job)
+    _plant(harness, f"{request.repository}:{request.tag}")
+    harness.start_pod(job, f"[Fetch] model m:1\n{PUSHED}\n")
+    await harness.settle()
+    assert harness.summary("Image") == ("m:1", "Running", "Building")
+
+
+async def test_unsigned_image_with_the_tag_is_not_reused(harness: OperatorHarness) -> None:
+    await start_build(harness)
+    (job,) = jobs(harness)
+    request = harness.request(job)
+    other = OperatorHarness()
+    await other.start()
+    _plant(other, f"{request.repository}:{request.tag}")
+    await start_build(other)
+    assert len(jobs(other)) == 1
+    await other.stop()
+
+
+def _plant(harness: OperatorHarness, reference: str) -> None:
+    harness.registry.images[reference] = f"sha256:{'e' * 64}"
+    harness.registry.unsigned.add(reference)
+
+
 @pytest.mark.parametrize("error", [None, RegistryUnavailableError("away")])
 async def test_push_in_the_log_needs_confirmation_by_the_registry(
     harness: OperatorHarness, error: RegistryUnavailableError | None

@@ -29,12 +29,18 @@ from modelyard.oci import Descriptor
 from modelyard.oci.errors import RegistryRefusedError
 from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
+from modelyard.signatures.envelope import (
+    BUNDLE_TYPE,
+    PREDICATE_ANNOTATION,
+    PROVENANCE_TYPE,
+    STATEMENT_TYPE,
+)
 from modelyard.task_group import TaskGroup
 
 _EMPTY_CONFIG: Final = b"{}"
 _PREDICATE_ANNOTATION: Final = "in-toto.io/predicate-type"
-_BUNDLE_ANNOTATIONS: Final = "dev.sigstore.bundle."
-"""Prefix of annotations with the type of a bundle's content, for clients that list referrers only."""
+_CONTENT_ANNOTATION: Final = "dev.sigstore.bundle.content"
+"""Annotation with the type of a bundle's content, for clients that list referrers only."""
 
 
 class ReferrerRegistry(Protocol):
@@ -102,7 +108,7 @@ def attachments(
     materials = sbom.sbom(repository, image["digest"], record)
     yield Attachment(sbom.ARTIFACT_TYPE, _encode(materials))
     predicates = {
-        provenance.PREDICATE_TYPE: provenance.provenance(record),
+        PROVENANCE_TYPE: provenance.provenance(record),
         sbom.PREDICATE_TYPE: materials,
         bundle.SIGNATURE_TYPE: {},
     }
@@ -111,18 +117,18 @@ def attachments(
         for predicate_type, predicate in predicates.items()
     }
     yield Attachment(
-        provenance.MEDIA_TYPE,
-        statements[provenance.PREDICATE_TYPE],
-        {_PREDICATE_ANNOTATION: provenance.PREDICATE_TYPE},
+        STATEMENT_TYPE,
+        statements[PROVENANCE_TYPE],
+        {_PREDICATE_ANNOTATION: PROVENANCE_TYPE},
     )
     if signer is None:
         return
     for predicate_type, statement in statements.items():
         annotations = {
-            f"{_BUNDLE_ANNOTATIONS}content": "dsse-envelope",
-            f"{_BUNDLE_ANNOTATIONS}predicateType": predicate_type,
+            _CONTENT_ANNOTATION: "dsse-envelope",
+            PREDICATE_ANNOTATION: predicate_type,
         }
-        yield Attachment(bundle.MEDIA_TYPE, bundle.bundle(statement, signer), annotations)
+        yield Attachment(BUNDLE_TYPE, bundle.bundle(statement, signer), annotations)
 
 
 def manifest(subject: Descriptor, attachment: Attachment) -> bytes:

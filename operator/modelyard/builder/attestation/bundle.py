@@ -10,9 +10,8 @@ import base64
 import json
 from typing import Final, Protocol
 
-from modelyard.builder.attestation.provenance import MEDIA_TYPE as STATEMENT_TYPE
+from modelyard.signatures.envelope import BUNDLE_TYPE, STATEMENT_TYPE, signed_bytes
 
-MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 SIGNATURE_TYPE: Final = "https://sigstore.dev/cosign/sign/v1"
 """Predicate type of a statement without content: it only states that the signer published the image."""
 
@@ -27,19 +26,20 @@ class Signer(Protocol):
     def sign(self, data: bytes) -> bytes:
         """Return the signature of the data."""
 
+    def verifies(self, data: bytes, signature: bytes) -> bool:
+        """Return whether this key made the signature of the data."""
+
 
 def bundle(statement: bytes, signer: Signer) -> bytes:
     """Return the bundle with a statement and its signature. Its bytes depend on both only."""
-    payload_type = STATEMENT_TYPE.encode()
-    # https://github.com/secure-systems-lab/dsse/blob/master/protocol.md#signature-definition
-    signed = b"DSSEv1 %d %s %d %s" % (len(payload_type), payload_type, len(statement), statement)
+    signed = signed_bytes(STATEMENT_TYPE, statement)
     envelope = {
         "payload": _base64(statement),
         "payloadType": STATEMENT_TYPE,
         "signatures": [{"sig": _base64(signer.sign(signed))}],
     }
     content = {
-        "mediaType": MEDIA_TYPE,
+        "mediaType": BUNDLE_TYPE,
         "verificationMaterial": {"publicKey": {"hint": signer.hint}},
         "dsseEnvelope": envelope,
     }

@@ -21,8 +21,6 @@ from modelyard.contract.build_request import (
     BuildRequest,
 )
 
-MEDIA_TYPE: Final = "application/vnd.in-toto+json"
-PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
 BUILD_TYPE: Final = "https://modelyard.dev/build/v1"
 _BUILDER: Final = "https://modelyard.dev/builder"
 

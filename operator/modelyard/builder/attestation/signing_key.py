@@ -22,6 +22,7 @@ from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
 from modelyard.contract.errors import SigningKeyInvalidError
+from modelyard.signatures.public_keys import PublicKeys
 
 KEY: Final = "cosign.key"
 PASSWORD: Final = "cosign.password"  # noqa: S105 - the name of a file
@@ -46,6 +47,10 @@ class KeySigner:
     def sign(self, data: bytes) -> bytes:
         """Return the signature of the data."""
         return self.key.sign(data, ec.ECDSA(SHA256(), deterministic_signing=True))
+
+    def verifies(self, data: bytes, signature: bytes) -> bool:
+        """Return whether this key made the signature of the data."""
+        return PublicKeys((self.key.public_key(),)).verifies(data, signature)
 
 
 def load_signer(folder: Path) -> KeySigner:

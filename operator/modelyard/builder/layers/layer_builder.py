@@ -111,7 +111,9 @@ class _Build:
         repository = parse_reference(request.repository)
         self._image = ImageRepository(registry, repository, push_log, tasks.check)
         cache = ImageRepository(registry, cache_repository(repository), push_log, tasks.check)
-        self._cache = LayerCache(registry, cache=cache, image=self._image, log=push_log)
+        self._cache = LayerCache(
+            registry, cache=cache, image=self._image, log=push_log, signer=builder.signer
+        )
 
     def publish(self, context: FetchContext) -> str:
         self._log.enter(Step.FETCH)

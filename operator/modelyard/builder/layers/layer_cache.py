@@ -2,15 +2,20 @@
 
 The entries are images, because every registry accepts images, and because the registry's garbage collection
 retains their blobs. All entries are in one repository, see LAYER_CACHE_REPOSITORY.
+
+With a signing key, an entry has a signature over its key and its layer. So a client that may push to the
+registry cannot make builds use a layer of its own.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from modelyard.builder.attestation.bundle import Signer
 from modelyard.builder.environment.packages import Package
 from modelyard.builder.layers.image_documents import (
     CONFIG_TYPE,
@@ -28,9 +33,14 @@ from modelyard.oci.errors import (
 )
 from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
+from modelyard.signatures.envelope import signed_bytes
 
 _ANNOTATION: Final = "dev.modelyard.layer"
 """Annotation of a cache entry with its CachedLayer as JSON, see `_encode`."""
+_SIGNATURE_ANNOTATION: Final = "dev.modelyard.layer.signature"
+"""Annotation of a cache entry with the base64 of its signature."""
+_SIGNED_TYPE: Final = "application/vnd.modelyard.layer-cache-entry+json"
+"""DSSE payload type of a signed entry: such a signature is valid for nothing else."""
 _EMPTY_CONFIG: Final = Document.encode(CONFIG_TYPE, {
     "architecture": "unknown", "os": "unknown", "rootfs": {"type": "layers", "diff_ids": []},
 })  # fmt: skip
@@ -65,12 +75,17 @@ class LayerCache:
         cache: ImageRepository,
         image: ImageRepository,
         log: Callable[[str], None],
+        signer: Signer | None = None,
     ) -> None:
-        """`cache` is the repository of the entries, `image` that of the image under construction."""
+        """`cache` is the repository of the entries, `image` that of the image under construction.
+
+        With a signer, entries that it did not sign are ignored.
+        """
         self._registry = registry
         self._cache = cache
         self._image = image
         self._log = log
+        self._signer = signer
 
     def get(self, key: str) -> CachedLayer | None:
         """Copy the cached layer into the repository of the image, and return it. None on a cache miss.
@@ -99,13 +114,37 @@ class LayerCache:
     def _find(self, key: str) -> CachedLayer | None:
         try:
             manifest, _ = self._registry.manifest(self._cache.repository.tagged(key))
-            return _decode(manifest["annotations"][_ANNOTATION])
+            annotations = manifest["annotations"]
+            entry = annotations[_ANNOTATION]
+            if self._is_trusted(key, entry, annotations.get(_SIGNATURE_ANNOTATION, "")):
+                return _decode(entry)
         except (RegistryNotFoundError, RegistryForbiddenError):
             return None  # some registries send 403 instead of 404
         except (KeyError, TypeError, ValueError):
             return None  # another version of the builder wrote the entry
+        self._log(f"layer cache: the entry {key} is ignored, because the signing key did not sign it")
+        return None
+
+    def _is_trusted(self, key: str, entry: str, signature: str) -> bool:
+        if self._signer is None:
+            return True
+        try:
+            decoded = base64.b64decode(signature, validate=True)
+        except ValueError:
+            return False
+        return self._signer.verifies(self._signed_bytes(key, entry), decoded)
+
+    def _signed_bytes(self, key: str, entry: str) -> bytes:
+        """Return the bytes that an entry's signature covers: the path of the cache, the key, the layer."""
+        payload = json.dumps([self._cache.repository.repository, key, entry], separators=(",", ":"))
+        return signed_bytes(_SIGNED_TYPE, payload.encode())
 
     def _push_entry(self, key: str, cached: CachedLayer) -> None:
+        entry = _encode(cached)
+        annotations = {_ANNOTATION: entry}
+        if self._signer:
+            signature = self._signer.sign(self._signed_bytes(key, entry))
+            annotations[_SIGNATURE_ANNOTATION] = base64.b64encode(signature).decode()
         manifest = Document.encode(
             OCI_MANIFEST,
             {
@@ -113,7 +152,7 @@ class LayerCache:
                 "mediaType": OCI_MANIFEST,
                 "config": _EMPTY_CONFIG.descriptor,
                 "layers": [cached.layer.descriptor],
-                "annotations": {_ANNOTATION: _encode(cached)},
+                "annotations": annotations,
             },
         )
         repository = self._cache.repository

@@ -179,7 +179,7 @@ async def _look_up(ctx: Context, request: BuildRequest) -> _Found:
     # A base image that no registry has may be in the Docker engine of the build's node.
     tag = input_hash(request, base_digest or request.base_image, runtime_version())
     base = str(parse_reference(request.base_image).at(base_digest)) if base_digest else request.base_image
-    return _Found(tag, base, await ctx.registry.digest(f"{request.repository}:{tag}"))
+    return _Found(tag, base, await ctx.registry.built(f"{request.repository}:{tag}"))
 
 
 def image_location(ctx: Context, obj: CustomObject, digest: str) -> str:
@@ -291,7 +291,7 @@ def _decode(value: str) -> str:
 async def _pushed_image(ctx: Context, obj: CustomObject, revision: Revision, job: BuildJob) -> Built | None:
     """Return the image of a build whose log reports the push, None if the registry has not confirmed it."""
     try:
-        digest = ctx.lookups.poll(obj.key, f"pushed by {job.uid}", lambda: ctx.registry.digest(job.reference))
+        digest = ctx.lookups.poll(obj.key, f"pushed by {job.uid}", lambda: ctx.registry.built(job.reference))
     except CodedError:
         return None  # the result of the pod follows in a second
     if digest is None or isinstance(digest, Pending):

@@ -16,6 +16,7 @@ from tests.unit.oci.fake_registry import (
     digest_of,
 )
 
+from modelyard.builder.attestation.bundle import Signer
 from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.environment.target import Target
 from modelyard.builder.layers import layer_builder
@@ -82,11 +83,12 @@ class Builds:
         }
         return BuildRequest.model_validate(values | fields)
 
-    def publish(self, request: BuildRequest) -> str:
+    def publish(self, request: BuildRequest, signer: Signer | None = None) -> str:
         self._count += 1
         workspace = self._folder / f"workspace-{self._count}"
         workspace.mkdir()
-        return LayerBuilder(platform="linux/amd64").publish(request, workspace, self._context, self.log)
+        builder = LayerBuilder(platform="linux/amd64", signer=signer)
+        return builder.publish(request, workspace, self._context, self.log)
 
     def manifest(self, digest: str, image: str = "ns/image") -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(self.fake.manifests[f"prefix/{image}", digest])
