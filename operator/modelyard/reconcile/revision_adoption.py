@@ -21,16 +21,18 @@ _LOG: Final = logging.getLogger(__name__)
 async def adopt_revisions(ctx: Context, obj: CustomObject) -> None:
     """Adopt the versions of a custom object that nothing controls, and the logs of their builds.
 
-    The newest comes first: a dependent that reads the versions in between follows the right one.
+    The newest comes first: a dependent that reads the versions in between follows the right one. The watch
+    may have reported only some of them, so all are read first.
     Raises Conflict if the custom object is being deleted or a version has changed since it was cached.
     """
-    adoptable = ctx.cache.revisions.adoptable(obj.key)
-    if not adoptable:
+    if not ctx.cache.revisions.adoptable(obj.key):
         return
     await confirm_alive(ctx, obj)
+    await _read_all(ctx, obj)
+    adoptable = ctx.cache.revisions.adoptable(obj.key)
     for revision in adoptable:
         await _adopt(ctx, obj, revision)
-    _LOG.info("%s adopted %d versions, the newest is %d", obj.key, len(adoptable), adoptable[0].version)
+    _LOG.info("%s adopted %d versions", obj.key, len(adoptable))
     for dependent in ctx.cache.objects.dependents(obj.key):
         ctx.queue.add(dependent)
 
@@ -83,8 +85,13 @@ async def existing_revision(ctx: Context, obj: CustomObject, version: int) -> Js
     found = Revision.read(live, adoptable=True)
     if found is None or not is_readable(found, live.get("data") or {}):
         raise NameTaken(obj, REVISIONS, name)
+    await _read_all(ctx, obj)
+    raise Conflict(f"{obj.key} has versions that it does not own yet")
+
+
+async def _read_all(ctx: Context, obj: CustomObject) -> None:
+    """Read all versions of a custom object into the cache."""
     wanted = labels.labels_of(obj.key.kind, obj.key.name)
     selector = ",".join(f"{key}={value}" for key, value in wanted.items())
     for body in await ctx.client.list_all(REVISIONS, obj.key.namespace, labelSelector=selector):
         ctx.cache.revisions.put(body)
-    raise Conflict(f"{obj.key} has versions that it does not own yet")
