@@ -30,7 +30,18 @@ from modelyard.kube.canonical import canonical_json
 from modelyard.kube.client import METADATA_LIST, METADATA_ONLY
 from modelyard.kube.errors import AlreadyExists, Conflict, Forbidden, Gone, Immutable, NotFound, Rejected
 from modelyard.kube.transport import Encoder
-from modelyard.kube.types import DEPLOYMENTS, EVENTS, PODS, REVISIONS, SECRETS, ApiResource, Json, Page
+from modelyard.kube.types import (
+    CONFIG_MAPS,
+    CORE_SERVICES,
+    DEPLOYMENTS,
+    EVENTS,
+    PODS,
+    REVISIONS,
+    SECRETS,
+    ApiResource,
+    Json,
+    Page,
+)
 
 Key = tuple[ApiResource, str, str]  # with namespace and name
 
@@ -61,6 +72,10 @@ class Event(NamedTuple):
     body: Json
 
 
+WITHOUT_GENERATION: Final = frozenset({CONFIG_MAPS, CORE_SERVICES, EVENTS, REVISIONS, SECRETS})
+"""Resources of Kubernetes 1.37 whose objects have no `metadata.generation`."""
+
+
 @dataclass(eq=False)
 class _Watcher:
     """The position of a watch in the history."""
@@ -83,6 +98,7 @@ class FakeApiServer:
     lost: Callable[[int, Call], None] = lambda number, call: None  # after it; may raise
     denied: set[str] = field(default_factory=set)  # namespaces without a Role for the operator
     dead: bool = False
+    without_generation: frozenset[ApiResource] = WITHOUT_GENERATION
     collects: bool = True  # whether the garbage collector runs
     active_calls: int = 0
     version: int = 100
@@ -254,9 +270,10 @@ class FakeApiServer:
         body["metadata"] |= {
             "namespace": namespace,
             "uid": str(uuid.uuid4()),
-            "generation": 1,
             "creationTimestamp": self.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
+        if resource not in self.without_generation:
+            body["metadata"]["generation"] = 1
         self.objects[key] = body
         if resource == REVISIONS:
             self._data[body["metadata"]["uid"]] = encode(body["data"])
@@ -418,7 +435,7 @@ class FakeApiServer:
     def _store(self, resource: ApiResource, before: Json, after: Json) -> Json:
         if after == before:
             return before
-        if after.get("spec") != before.get("spec"):
+        if after.get("spec") != before.get("spec") and "generation" in before["metadata"]:
             after["metadata"]["generation"] += 1
         metadata = after["metadata"]
         self.objects[self._key(resource, metadata["namespace"], metadata["name"])] = after

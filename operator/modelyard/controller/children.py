@@ -9,7 +9,6 @@ from typing import Final
 from modelyard.api.kinds import SERVICE
 from modelyard.api.labels import BUILDS, JOB_NAME, SELECTOR, service_of_keys
 from modelyard.controller.namespaces import Namespaces
-from modelyard.kube.client import METADATA_LIST
 from modelyard.kube.errors import KubeError
 from modelyard.kube.reflector import Reflector
 from modelyard.kube.types import (
@@ -30,13 +29,10 @@ from modelyard.reconcile.builds.pods import is_running, leaving_pod, terminated
 from modelyard.reconcile.context import Context
 
 WATCH_STALE_SECONDS: Final = 300.0  # longer than one watch request (240 s) and several bookmarks (60 s)
-# Their status changes with each measurement or pod, and a watch would report that. A resync finds all
-# other changes.
-UNWATCHED: Final = (AUTOSCALERS, DISRUPTION_BUDGETS)
 
 _LOG: Final = logging.getLogger(__name__)
-_WATCHED: Final = (REVISIONS, DEPLOYMENTS, CORE_SERVICES, SECRETS)
-_METADATA_ONLY: Final = {CORE_SERVICES, SECRETS}
+_WATCHED: Final = (REVISIONS, DEPLOYMENTS, CORE_SERVICES, SECRETS, AUTOSCALERS, DISRUPTION_BUDGETS)
+_METADATA_ONLY: Final = {CORE_SERVICES, SECRETS, AUTOSCALERS, DISRUPTION_BUDGETS}
 
 
 class ChildWatches:
@@ -99,18 +95,7 @@ class ChildWatches:
         for reflector in self._builds:
             await _until_set(reflector.synced, self._tasks[reflector])
         self.set_aside_denied()
-        for namespace in self._namespaces.active:
-            await self._namespaces.retry(namespace, self.list_unwatched)
         self._listed = True
-
-    async def list_unwatched(self, namespace: str | None) -> None:
-        """List the children that no watch covers into the cache. Raises KubeError."""
-        for resource in UNWATCHED:
-            bodies = await self._ctx.client.list_all(
-                resource, namespace, accept=METADATA_LIST, labelSelector=SELECTOR
-            )
-            for body in bodies:
-                self._ctx.cache.children.put(resource, body, trusted=True)
 
     def set_aside_denied(self) -> None:
         """Set the namespaces aside whose watches are denied."""

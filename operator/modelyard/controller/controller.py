@@ -89,7 +89,6 @@ class Controller:
         """Watch a namespace again once all its objects are in the cache, and queue them."""
         ctx = self._ctx
         try:
-            await self.children.list_unwatched(namespace)
             await self.custom_objects.list_in(namespace)
         except KubeError as error:
             _LOG.warning("lists of namespace %s: %s; the namespace stays set aside", namespace, error)

@@ -1,4 +1,4 @@
-"""Resync: find changes that no watch reports, spread over a period."""
+"""Resync: find changes that no event shows, spread over a period."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Final
 
 from modelyard.api.kinds import SERVICE
 from modelyard.api.labels import keys_name
-from modelyard.controller.children import UNWATCHED
 from modelyard.controller.custom_objects import CustomObjects
-from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, SECRETS, Key
+from modelyard.kube.types import AUTOSCALERS, CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS, Key
 from modelyard.reconcile.context import Context
 
 # Two reads for each Service in this time cost little, and end any error of the cache.
 _COMPARE_ALL_EVERY: Final = dt.timedelta(hours=6)
-_ALL_CHILDREN: Final = (*UNWATCHED, DEPLOYMENTS, CORE_SERVICES, SECRETS)
+_ALL_CHILDREN: Final = (AUTOSCALERS, DISRUPTION_BUDGETS, DEPLOYMENTS, CORE_SERVICES, SECRETS)
 
 
 async def resync(ctx: Context, custom_objects: CustomObjects) -> None:
@@ -22,8 +21,8 @@ async def resync(ctx: Context, custom_objects: CustomObjects) -> None:
 
     The first resync after the start fetches and compares all children of each Service: other clients may have
     changed them while no operator ran. So does one resync each 6 h. Any other resync fetches only the
-    children that no watch covers: fetching all of them was most of the cost of an idle operator. Each period
-    ends with one comparison of the four kinds.
+    children whose events do not show a changed spec. To fetch all of them was most of the cost of an idle
+    operator. Each period ends with one comparison of the four kinds.
     """
     compared_all: dt.datetime | None = None
     while True:
@@ -45,5 +44,7 @@ async def resync(ctx: Context, custom_objects: CustomObjects) -> None:
 def _invalidate_children(ctx: Context, key: Key, *, compares_all: bool) -> None:
     if key.kind != SERVICE.name:
         return
-    resources = _ALL_CHILDREN if compares_all else UNWATCHED
-    ctx.cache.children.invalidate(resources, key.namespace, (key.name, keys_name(key.name)))
+    if compares_all:
+        ctx.cache.children.invalidate(_ALL_CHILDREN, key.namespace, (key.name, keys_name(key.name)))
+    else:
+        ctx.cache.children.invalidate_without_generation(key.namespace, key.name)

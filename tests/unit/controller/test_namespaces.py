@@ -10,7 +10,7 @@ from tests.unit.operator_harness import OperatorHarness, model, sample_objects
 
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.errors import Forbidden
-from modelyard.kube.types import AUTOSCALERS, JOBS, Json, Key
+from modelyard.kube.types import JOBS, Json, Key
 from modelyard.metrics import NAMESPACES_SET_ASIDE
 from modelyard.settings import OperatorSettings
 
@@ -49,8 +49,8 @@ async def test_start_goes_on_without_a_denied_namespace(
     two.controller.check_liveness()
     before = len(two.cluster.calls)
     await two.play(seconds=601)
-    # 4 watches, each once in 60 s
-    assert len([call for call in two.cluster.calls[before:] if call.verb == "list"]) <= 4 * 11
+    # 6 watches, each once in 60 s
+    assert len([call for call in two.cluster.calls[before:] if call.verb == "list"]) <= 6 * 11
 
 
 async def test_namespace_that_loses_its_role_is_set_aside_and_restored(two: OperatorHarness) -> None:
@@ -113,7 +113,7 @@ async def test_namespace_stays_set_aside_while_one_of_its_lists_is_denied(two: O
     await two.start()
 
     def deny(_: int, call: Call) -> None:
-        if call == Call("list", AUTOSCALERS.plural):
+        if call == Call("list", CUSTOM_RESOURCES["Image"].plural):
             raise Forbidden("no right", status=403)
 
     two.cluster.fault = deny

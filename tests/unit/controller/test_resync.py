@@ -67,5 +67,22 @@ async def test_all_children_are_read_in_the_first_resync_and_again_after_six_hou
     await stopped.play(seconds=7 * 3600)
     assert reads[SECRETS.plural] == reads[CORE_SERVICES.plural] == [600.0, 6 * 3600 + 600.0]
     assert reads[DEPLOYMENTS.plural] == [0.0, 600.0, 6 * 3600 + 600.0]
-    assert reads[AUTOSCALERS.plural] == [600.0 * (number + 1) for number in range(41)]
+    assert reads[AUTOSCALERS.plural] == [600.0, 6 * 3600 + 600.0]
     assert stopped.cluster.writes[before:] == []
+
+
+async def test_resync_reverts_a_changed_autoscaler_without_generation() -> None:
+    """Before Kubernetes 1.37 the events of an autoscaler do not show a changed spec."""
+    harness = OperatorHarness(OperatorSettings(resync_seconds=600))
+    harness.cluster.without_generation |= {AUTOSCALERS}
+    await harness.start()
+    harness.apply(*sample_objects())
+    await harness.play(seconds=10)
+    await harness.play(seconds=700)
+    harness.cluster.change(AUTOSCALERS, "default", "m", {"spec": {"maxReplicas": 99}})
+    harness.cluster.calls.clear()
+    await harness.play(seconds=10)
+    assert harness.cluster.calls == []
+    await harness.play(seconds=700)
+    assert harness.cluster.at(AUTOSCALERS, "m")["spec"]["maxReplicas"] < 99
+    await harness.stop()

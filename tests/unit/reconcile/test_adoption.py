@@ -121,10 +121,6 @@ async def test_child_gets_its_stripped_owner_reference_back(
     for body in own(harness, resource):
         harness.cluster.orphan(resource, "default", body["metadata"]["name"])
     await harness.play()
-    if resource in {AUTOSCALERS, DISRUPTION_BUDGETS}:  # not watched: found after a restart
-        await harness.stop()
-        await harness.start()
-        await harness.play()
     expected = {uid(harness, kind) for kind in (KINDS if resource == REVISIONS else ("Service",))}
     assert owners(harness, resource) == expected
     assert contents(harness) == before

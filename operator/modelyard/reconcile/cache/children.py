@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from modelyard.api.owners import adoptable_by, owner_of
-from modelyard.kube.types import ApiResource, Json, Key
+from modelyard.kube.types import AUTOSCALERS, ApiResource, Json, Key
 from modelyard.reconcile.cache.pending_writes import ChildKey, PendingWrites
 from modelyard.reconcile.cache.resource_versions import is_older
 from modelyard.reconcile.objects import Child, RolloutStatus
+
+# Autoscalers have a generation since Kubernetes 1.37: https://github.com/kubernetes/kubernetes/pull/138228
+_WITHOUT_GENERATION: Final = (AUTOSCALERS,)
 
 
 class ChildCache:
@@ -39,7 +43,7 @@ class ChildCache:
         if cached and cached.uid == child.uid:
             if not _has_new_content(cached, child):
                 return None
-            child.in_sync = cached.in_sync and _leaves_spec(cached, child, body)
+            child.in_sync = cached.in_sync and _leaves_spec(resource, cached, child, body)
         namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
         is_creating = self._pending_writes.is_creating(resource, namespace, name)
         if cached is None or cached.uid != child.uid:
@@ -80,6 +84,13 @@ class ChildCache:
                 if child := self.get(resource, namespace, name):
                     child.in_sync = False
 
+    def invalidate_without_generation(self, namespace: str, name: str) -> None:
+        """Let the next reconcile compare the live children whose events do not show a changed spec."""
+        for resource in _WITHOUT_GENERATION:
+            child = self.get(resource, namespace, name)
+            if child and not child.rollout.generation:
+                child.in_sync = False
+
     def _cached(self, resource: ApiResource, body: Json) -> Child | None:
         return self._children.get(_key(resource, body))
 
@@ -101,10 +112,14 @@ def _has_new_content(cached: Child, child: Child) -> bool:
     return cached.resource_version < child.resource_version
 
 
-def _leaves_spec(cached: Child, child: Child, body: Json) -> bool:
-    """Return True if an event shows no change of the spec by another client, e.g. the autoscaler."""
+def _leaves_spec(resource: ApiResource, cached: Child, child: Child, body: Json) -> bool:
+    """Return True if an event shows no change of the spec by another client.
+
+    The status of an autoscaler changes with each measurement, every 15 s.
+    """
     if cached.resource_version == child.resource_version:
         return True
-    # The generation of a Deployment grows with each change of its spec. Of other children only the metadata
-    # are watched, which do not tell.
-    return "spec" in body and cached.rollout.generation == child.rollout.generation
+    generation = body["metadata"].get("generation")
+    if generation is None:
+        return resource in _WITHOUT_GENERATION
+    return bool(generation == cached.rollout.generation)
