@@ -32,6 +32,9 @@ READY_PATH: Final = "/ready"
 SCORE_PATH: Final = "/score"
 """Path of scoring requests."""
 
+RUN_FAILED_HEADER: Final = "x-ms-run-function-failed"
+"""Response header: `True` if run() has failed."""
+
 
 class Variable:
     """Names of the environment variables of the scoring container; docs/scoring.md explains each."""

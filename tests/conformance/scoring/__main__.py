@@ -13,7 +13,8 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 
-from tests.conformance.scoring.cases import ANY, GROUPS, OLD_WHEELS, Case, Group
+from tests.conformance.scoring.case import ANY, Case, Group
+from tests.conformance.scoring.cases import GROUPS, OLD_WHEELS, RAW_GROUPS
 from tests.conformance.scoring.servers import ROOT, Server, ServerEndedError, prepare, serving
 
 TABLE = ROOT / "docs" / "scoring-differences.md"
@@ -43,10 +44,18 @@ def main() -> int:
     command = parser.parse_args().command
     if command:
         return _report(command, run_all(Server("another", command)))
-    runtime, peer, with_old_wheels = prepare()
-    our_verdicts, peer_verdicts = run_all(runtime), run_all(peer)
-    old_verdicts = run_group(with_old_wheels, OLD_WHEELS)
-    broken = _report(runtime.name, our_verdicts) + _report(with_old_wheels.name, old_verdicts)
+    servers = prepare()
+    peer = servers.peer
+    our_verdicts, peer_verdicts = run_all(servers.runtime), run_all(peer)
+    passed, broken = 0, 0
+    for server, verdicts in (
+        (servers.runtime, our_verdicts),
+        (servers.with_old_wheels, run_group(servers.with_old_wheels, OLD_WHEELS)),
+        (servers.with_peer, [one for group in RAW_GROUPS for one in run_group(servers.with_peer, group)]),
+    ):
+        failures = _report(server.name, verdicts)
+        broken += failures
+        passed += len(verdicts) - failures
     _report(peer.name, peer_verdicts)
     unexplained = [verdict for verdict in peer_verdicts if verdict.difference and not verdict.why]
     needless = [verdict for verdict in peer_verdicts if not verdict.difference and verdict.why]
@@ -59,7 +68,7 @@ def main() -> int:
     TABLE.parent.mkdir(exist_ok=True)
     TABLE.write_text(table(peer.name, peer_verdicts))
     failed = broken + len(unexplained) + len(needless)
-    print(f"{len(our_verdicts) + len(old_verdicts) - broken} passed, {failed} failed")
+    print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
 
@@ -107,9 +116,20 @@ def difference(port: int, case: Case) -> str:
         connection.close()
     if response.status != case.status:
         return f"status {response.status}"
+    return _difference_of_headers(response.headers, case) or _difference_of_body(body, case)
+
+
+def _difference_of_headers(headers: http.client.HTTPMessage, case: Case) -> str:
     for name, value in case.headers.items():
-        if response.headers.get(name) != value:
-            return f"{name}: {response.headers.get(name)}"
+        if headers.get(name) != value:
+            return f"{name}: {headers.get(name)}"
+    for name, values in case.repeated.items():
+        if headers.get_all(name) != values:
+            return f"{name}: {headers.get_all(name)}"
+    return ""
+
+
+def _difference_of_body(body: bytes, case: Case) -> str:
     if case.text is not None and body.decode() != case.text:
         return f"body {body[:80]!r}"
     if case.json is not ANY or case.check is not None:

@@ -1,60 +1,9 @@
 """The contract of a scoring server: requests, required responses, and reasons for differences."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
-from tests.conformance.scoring import drivers
-
-JSON = {"content-type": "application/json"}
-FAILED = {"x-ms-run-function-failed": "True"}
-PASSED = {"x-ms-run-function-failed": "False"}
-SCRIPT_ERROR = {"message": "An unexpected error occurred in scoring script. Check the logs for more info."}
-ANY: Any = object()
-"""Matches any JSON body."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One request and the response that the contract requires."""
-
-    name: str
-    method: str = "POST"
-    path: str = "/score"
-    body: bytes | None = None
-    sent: Mapping[str, str] = field(default_factory=dict)
-    status: int = 200
-    text: str | None = None
-    json: Any = ANY
-    check: Callable[[Any], bool] | None = None
-    """A condition on the JSON body, for bodies that vary."""
-    headers: Mapping[str, str | None] = field(default_factory=dict)
-    """Headers by name; None means that the header must be absent."""
-    why: str = ""
-    """The reason for a difference from azureml-inference-server-http; empty if there is no difference."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """One driver with the requests to it, or with the exit code of its failed start."""
-
-    name: str
-    driver: str
-    cases: tuple[Case, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-    """Other files in the driver's folder, by name."""
-    exit_code: int | None = None
-    """The server must fail to start, with this exit code."""
-    why: str = ""
-    """The reason for a difference in all cases, or at the start."""
-
-
-def ids(**headers: str) -> dict[str, str]:
-    """Return headers whose names have dashes."""
-    return {name.replace("_", "-"): value for name, value in headers.items()}
-
+from tests.conformance.scoring import drivers, raw_cases
+from tests.conformance.scoring.case import FAILED, JSON, PASSED, SCRIPT_ERROR, Case, Group, ids
 
 MULTIPART = (
     b'--b\r\nContent-Disposition: form-data; name="part"; filename="f.txt"\r\n\r\nfile\r\n'
@@ -361,13 +310,7 @@ RAW = Group(
         Case(
             "run() raises", path="/score?what=raise", body=b"", status=500, json=SCRIPT_ERROR, headers=FAILED
         ),
-        Case(
-            "OPTIONS",
-            "OPTIONS",
-            "/score",
-            text="",
-            why="The peer calls run() for OPTIONS, so that each preflight of a browser costs a run.",
-        ),
+        Case("OPTIONS is the driver's to answer", "OPTIONS", "/score", json="plain"),
         Case(
             "a bad JSON body is the driver's to handle",
             path="/score?what=json",
@@ -552,5 +495,9 @@ STARTS = tuple(
 )
 
 GROUPS = (
-    PLAIN, HEADERS, SCHEMA, ARRAYS, RAW, OLD_IMPORTS, CORS, TIMEOUT, OWN_SWAGGER, HINTS, ARRAY_HINTS, *STARTS,
+    PLAIN, HEADERS, SCHEMA, ARRAYS, RAW, OLD_IMPORTS, CORS, TIMEOUT, OWN_SWAGGER, HINTS, ARRAY_HINTS,
+    *raw_cases.GROUPS, *STARTS,
 )  # fmt: skip
+
+RAW_GROUPS = (RAW, OLD_IMPORTS, *raw_cases.GROUPS)
+"""Also run with the peer's package among the driver's own: its classes are then those of Flask."""

@@ -46,7 +46,7 @@ PIECES = (
 
 def main() -> int:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 30.0
-    ours, _, _ = prepare()
+    ours = prepare().runtime
     schemathesis = prepare_schemathesis()
     limits = {"MODELYARD_MAX_BODY_BYTES": "1000000", "MODELYARD_QUEUE_TIMEOUT_MS": "10000"}
     with serving(ours, DRIVER, limits, {}) as port:

@@ -31,8 +31,19 @@ class Server:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def prepare() -> tuple[Server, Server, Server]:
-    """Install missing environments. Return the runtime, the peer, and the runtime with old wheels."""
+@dataclass(frozen=True)
+class Servers:
+    """The runtime and the peer, and the runtime with other packages in the driver's environment."""
+
+    runtime: Server
+    peer: Server
+    with_old_wheels: Server
+    with_peer: Server
+    """The peer's package and Flask are among the driver's own."""
+
+
+def prepare() -> Servers:
+    """Install missing environments. Return the servers."""
     driver = _environment("driver")
     old = _environment("old_wheels")
     peer = _environment("azmlinfsrv")
@@ -48,12 +59,15 @@ def prepare() -> tuple[Server, Server, Server]:
     with_old_wheels = Server(
         "modelyard with old wheels", f"{old}/bin/python -S -P -m modelyard.scoring", variables
     )
+    with_peer = Server(
+        "modelyard with the peer's package", f"{peer}/bin/python -S -P -m modelyard.scoring", variables
+    )
     azmlinfsrv = Server(
         "azureml-inference-server-http 1.5.1",
         f"{peer}/bin/azmlinfsrv --entry_script {{driver}} --port {{port}} --worker_count 1",
         {"PATH": f"{peer}/bin:{os.environ['PATH']}"},
     )
-    return ours, azmlinfsrv, with_old_wheels
+    return Servers(ours, azmlinfsrv, with_old_wheels, with_peer)
 
 
 def prepare_schemathesis() -> Path:

@@ -13,7 +13,11 @@ from modelyard.contract.scoring_runtime import PACKAGE, RUNTIME_REQUIREMENTS, ru
 FILES = runtime_files()
 PINNED = {line.partition("==")[0] for line in RUNTIME_REQUIREMENTS.read_text().splitlines() if "==" in line}
 LAPTOP_ONLY = {"scoring/reloader.py": {"watchfiles"}}
-DRIVERS_OWN = {"scoring/worker/spark.py": {"pyspark"}}
+DRIVERS_OWN = {
+    "scoring/worker/spark.py": {"pyspark"},
+    "scoring/worker/aml_request.py": {"werkzeug"},
+    "scoring/worker/aml_response.py": {"werkzeug"},
+}
 
 
 def imported_modules(file: Path) -> Iterator[str]:

@@ -123,3 +123,30 @@ def test_folder_without_keys_accepts_no_request(serve, tmp_path: Path, keys: dic
         401,
         401,
     ]
+
+
+RAW_DRIVER = """
+from azureml.contrib.services.aml_request import rawhttp
+def init(): pass
+@rawhttp
+def run(request): return "run() saw " + request.method
+"""
+
+
+def test_preflight_without_a_key_does_not_reach_run(serve, tmp_path: Path) -> None:
+    mount(tmp_path / "keys", "v1", {"primaryKey": "first"})
+    scoring = serve(RAW_DRIVER, MODELYARD_KEYS_DIR=str(tmp_path / "keys"))
+
+    without_key = scoring.request("OPTIONS", "/score")
+    with_key = scoring.request("OPTIONS", "/score", headers=PRIMARY)
+
+    assert (without_key.status, without_key.body) == (200, b"")
+    assert (with_key.status, with_key.json()) == (200, "run() saw OPTIONS")
+
+
+def test_preflight_is_answered_by_the_setting_for_cors(serve) -> None:
+    scoring = serve(RAW_DRIVER, AML_CORS_ORIGINS="https://a.example")
+
+    preflight = scoring.request("OPTIONS", "/score", headers={"Origin": "https://a.example"})
+
+    assert (preflight.body, preflight.headers["access-control-allow-origin"]) == (b"", "https://a.example")

@@ -38,6 +38,7 @@ A connection reads requests and answers them in order, one at a time. `Connectio
 
 import asyncio
 from enum import Enum, auto
+from functools import cached_property
 from typing import Final, Protocol, cast
 
 from modelyard.scoring.front.http_limits import (
@@ -230,6 +231,12 @@ class HttpConnection(asyncio.Protocol):
         self._advance()
 
     # --- responses, in the order of the requests
+
+    @cached_property
+    def client_address(self) -> tuple[str, int]:
+        """Return the address and port at the other end, ("", 0) if it has closed the connection."""
+        address = self._transport.get_extra_info("peername")
+        return (address[0], address[1]) if address else ("", 0)
 
     def respond(self, request: HttpRequest, response: HttpResponse) -> None:
         """Write the response. The connection ends with it if the client or the server wants that."""

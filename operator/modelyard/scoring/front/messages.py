@@ -40,6 +40,10 @@ def error_response(status: int, message: str, header_lines: bytes = b"") -> Http
 class ResponseWriter(Protocol):
     """The connection that a request came from."""
 
+    @property
+    def client_address(self) -> tuple[str, int]:
+        """Return the address and port at the other end."""
+
     def respond(self, request: HttpRequest, response: HttpResponse) -> None:
         """Write the response after those to the connection's earlier requests."""
 
@@ -114,7 +118,7 @@ class QueuedRequest:
         self.flags = flags
         """See frames.REQUEST."""
         self.meta = meta
-        """Method, path, query and headers as JSON; empty if the driver does not use them."""
+        """Method, path, query, headers and the client's address as JSON; empty if the driver uses none."""
         self.chunks = chunks
         self.size = size
         self.arrived_at = time.monotonic()

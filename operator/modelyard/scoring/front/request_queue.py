@@ -82,6 +82,8 @@ class RequestQueue:
         self.restarts = 0
         self.needs_meta = False
         """The driver uses more of a request than its body."""
+        self.takes_options = False
+        """The driver's run() answers OPTIONS requests, too."""
         self.openapi: dict[str, bytes] | None = None
         """OpenAPI documents by version; None before init() has returned."""
         self._settings = settings
@@ -277,6 +279,7 @@ class RequestQueue:
         """Store the first worker's description of the driver: all workers have the same driver."""
         if not self._lifecycle.started and worker.description is not None:
             self.needs_meta = bool(worker.description["needs_meta"])
+            self.takes_options = bool(worker.description["takes_options"])
             documents = worker.description["openapi"]
             self.openapi = {name: json.dumps(document).encode() for name, document in documents.items()}
             log.info("ready: init() took %.3f s", time.monotonic() - worker.born_at)

@@ -110,7 +110,7 @@ class Router:
         if request.method not in handlers:
             allow = f"allow: {', '.join(handlers)}\r\n".encode()
             return error_response(405, "Method not allowed", allow)
-        if request.path == SCORE_PATH and request.method != "OPTIONS":
+        if request.path == SCORE_PATH and self.score.reaches_run(request):
             refusal = self.score.admit(request)
             if refusal is not None:
                 return refusal

@@ -38,7 +38,9 @@ UNAUTHORISED: Final = error_response(
 )
 NOT_STARTED: Final = error_response(503, "The driver's init() has not finished yet.", RETRY_AFTER)
 
-_RESERVED_HEADERS: Final = {"content-length", "connection", "transfer-encoding", "date", "keep-alive"}
+_RESERVED_HEADERS: Final = {
+    "content-length", "connection", "transfer-encoding", "date", "keep-alive", "x-ms-run-fn-exec-ms",
+}  # fmt: skip
 """Headers that the front writes; those of a driver's response are dropped."""
 
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -89,9 +91,20 @@ class ScoreEndpoint:
         if self._settings.access_log:
             self._log_access(request, refusal.status, len(refusal.body), 0.0)
 
-    def options(self, _: HttpRequest) -> HttpResponse:
-        """Answer a preflight request; the router adds the CORS headers."""
-        return text_response(200, "")
+    def reaches_run(self, request: HttpRequest) -> bool:
+        """Return False for an OPTIONS request that run() does not see.
+
+        A driver with @rawhttp answers preflights itself if AML_CORS_ORIGINS is not set. Browsers send no key
+        with a preflight, and without a key no code of the driver runs.
+        """
+        if request.method != "OPTIONS":
+            return True
+        is_drivers = self._queue.takes_options and not self._settings.cors_origins
+        return is_drivers and self._keys.accepts(request.headers.get(b"authorization"))
+
+    def options(self, request: HttpRequest) -> HttpResponse | None:
+        """Answer an OPTIONS request; the router adds the CORS headers of a preflight."""
+        return self.score(request) if self.reaches_run(request) else text_response(200, "")
 
     def score(self, request: HttpRequest) -> HttpResponse | None:
         """Queue the request. on_outcome() writes its response."""
@@ -142,7 +155,7 @@ class ScoreEndpoint:
         outcome, log_fields = reply.outcome, {"requestId": request.request_id}
         if outcome == frames.RETURNED:
             if reply.meta:
-                return _drivers_response(reply, log_fields)
+                return _drivers_response(request, reply)
             milliseconds = reply.seconds * 1000
             lines = b"x-ms-run-function-failed: False\r\nx-ms-run-fn-exec-ms: %.3f\r\n" % milliseconds
             return HttpResponse(200, reply.body, header_lines=lines)
@@ -170,7 +183,13 @@ class ScoreEndpoint:
         if request.span is not None:
             headers["traceparent"] = request.span.traceparent
         query = request.query.decode("latin-1")
-        meta = {"method": request.method, "path": request.path, "query": query, "headers": headers}
+        meta = {
+            "method": request.method,
+            "path": request.path,
+            "query": query,
+            "headers": headers,
+            "client": request.connection.client_address,
+        }
         return json.dumps(meta).encode()
 
     @staticmethod
@@ -185,16 +204,23 @@ class ScoreEndpoint:
         log.info("%s %s", request.method, request.path, extra=extra)
 
 
-def _drivers_response(reply: Reply, log_fields: dict[str, str]) -> HttpResponse:
-    """Return the response that run() built; 500 if its headers or status are not valid HTTP."""
+def _drivers_response(request: HttpRequest, reply: Reply) -> HttpResponse:
+    """Return the response that run() built; 500 if its headers or status are not valid HTTP.
+
+    The front's own lines win, such as the ids, so that no header is doubled. Vary is a list, and adds up.
+    """
+    log_fields = {"requestId": request.request_id}
+    own_lines = request.response_lines.decode("latin-1").lower().split("\r\n")
+    own_names = {line.partition(":")[0] for line in own_lines} - {"vary"}
     content_type, lines = b"application/octet-stream", b""
     for name, value in json.loads(reply.meta):
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             log.error("run() returned an invalid HTTP header: %r", name, extra=log_fields)
             return error_response(500, SCRIPT_ERROR, RUN_FAILED)
-        if name.lower() == "content-type":
+        low = name.lower()
+        if low == "content-type":
             content_type = value.encode("latin-1")
-        elif name.lower() not in _RESERVED_HEADERS:
+        elif low not in _RESERVED_HEADERS and low not in own_names:
             lines += f"{name}: {value}\r\n".encode("latin-1")
     if not 200 <= reply.status <= 599:
         log.error("run() returned the invalid status %d", reply.status, extra=log_fields)

@@ -10,4 +10,6 @@ inference_schema  the same from inference_schema's decorators
 openapi           the OpenAPI documents of the service
 spark             the Spark session of SparkPython drivers
 legacy_imports, aml_request, aml_response      modules of Azure ML's packages that drivers import
+wsgi              the request as a WSGI environment, and Flask's context of a call
+bundled_packages  werkzeug, for drivers that have none of their own
 """

@@ -1,43 +1,42 @@
-"""`azureml.contrib.services.aml_response` for drivers: `AMLResponse`, without Flask."""
+"""`azureml.contrib.services.aml_response` for drivers: `AMLResponse`, which is a response of werkzeug."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from werkzeug.wrappers import Response
 
-class AMLResponse:
-    """A complete response from run(): status, headers and body.
+from modelyard.scoring.contract import RUN_FAILED_HEADER
 
-    With json_str the message is written as JSON. None is sent as `{}`. Otherwise the message is str or bytes
-    and is sent unchanged, by default as text/html, Flask's default, which clients rely on. A header value
-    with commas is sent as several headers.
+
+class AMLResponse(Response):
+    """A response from run(): status, headers and body.
+
+    With json_str the message is written as JSON. None is sent as `{}`. Otherwise the message is str, bytes,
+    or an iterable of them, and is sent unchanged. Its default type is text/html as in Flask: clients rely on
+    it. A header value with commas is sent as several headers.
     """
+
+    default_mimetype = "text/html"
+    autocorrect_location_header = False  # the default of Flask, and of werkzeug since 2.1
 
     def __init__(
         self,
         message: Any,
-        status_code: int,
-        response_headers: Mapping[str, str] | None = None,
+        status_code: int | str | None,
+        response_headers: Mapping[str, Any] | None = None,
         json_str: bool = False,
         run_function_failed: bool = False,
     ) -> None:
-        self.status_code = status_code
-        self.run_function_failed = run_function_failed
         if message is None or json_str:
-            self._body = json.dumps({} if message is None else message).encode()
-            content_type = "application/json"
+            text = json.dumps({} if message is None else message)
+            super().__init__(text, status_code, mimetype="application/json")
         else:
-            self._body = message.encode() if isinstance(message, str) else bytes(message)
-            content_type = "text/html; charset=utf-8"
-        headers = [
-            (name, part.strip())
-            for name, value in (response_headers or {}).items()
-            for part in str(value).split(",")
-        ]
-        if not any(name.lower() == "content-type" for name, _ in headers):
-            headers.insert(0, ("Content-Type", content_type))
-        self.headers = headers
-
-    def get_data(self) -> bytes:
-        """Return the body; the name is that of Flask's method."""
-        return self._body
+            super().__init__(message, status_code)
+        self.headers[RUN_FAILED_HEADER] = str(bool(run_function_failed))
+        for name, value in (response_headers or {}).items():
+            if name.lower() == "content-type":
+                self.headers["Content-Type"] = str(value)
+                continue
+            for part in str(value).split(","):
+                self.headers.add(name, part.strip())

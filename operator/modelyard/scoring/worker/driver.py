@@ -14,11 +14,12 @@ from types import ModuleType
 from typing import Any
 
 from modelyard.scoring.frames import RAISED, REFUSED, Reply
-from modelyard.scoring.worker import inference_schema, legacy_imports
+from modelyard.scoring.worker import bundled_packages, inference_schema, legacy_imports
 from modelyard.scoring.worker.channel import WorkerRequest
 from modelyard.scoring.worker.hints import Hint, UnknownHintError, hint_of
 from modelyard.scoring.worker.inputs import InputError, Inputs, ObjectInput, RawInput, TextInput
 from modelyard.scoring.worker.results import reply_of
+from modelyard.scoring.worker.wsgi import within_flask
 
 MODULE_NAME = "entry_module"
 """The driver's name in sys.modules (the Azure ML containers' name)."""
@@ -33,6 +34,8 @@ class Driver:
     """A driver whose init() has returned."""
 
     run: Callable[..., Any]
+    call: Callable[..., Any]
+    """Calls run(), within a Flask application if the driver uses Flask."""
     inputs: Inputs
     wants_headers: bool
     """run() has a parameter `request_headers`."""
@@ -42,6 +45,11 @@ class Driver:
     """Type hints by parameter name, of the result as `return`; empty if run() has no schema."""
     parameters: list[inspect.Parameter]
     """Parameters of run() except request_headers."""
+
+    @property
+    def takes_options(self) -> bool:
+        """Return True if run() answers OPTIONS requests, too."""
+        return isinstance(self.inputs, RawInput)
 
     @property
     def needs_meta(self) -> bool:
@@ -57,7 +65,7 @@ class Driver:
                 headers = json.loads(request.meta)["headers"]
                 arguments["request_headers"] = {name.title(): value for name, value in headers.items()}
             started = time.perf_counter()
-            result = self.run(**arguments)
+            result = self.call(**arguments)
             seconds = time.perf_counter() - started
             reply = reply_of(result)
         except InputError as error:
@@ -91,6 +99,7 @@ def start_driver(app_root: Path, entry_script: str, names: Mapping[str, object])
     if not file.is_file():
         raise DriverError(f"the driver file {file} does not exist")
     legacy_imports.install()
+    bundled_packages.install()
     try:
         module = _import(file, names)
     except BaseException as error:
@@ -133,7 +142,8 @@ def _driver_of(module: ModuleType, entry_script: str) -> Driver:
     is_decorated = inference_schema.is_decorated(run)
     hints: dict[str, Hint] = {}
     inputs: Inputs
-    if legacy_imports.raw_http_requested():
+    is_raw = legacy_imports.raw_http_requested()
+    if is_raw:
         if is_decorated:
             raise DriverError("run() cannot have both @rawhttp and the decorators of inference_schema")
         inputs = RawInput(parameters[0].name)
@@ -143,7 +153,10 @@ def _driver_of(module: ModuleType, entry_script: str) -> Driver:
         hints = _hints(run, parameters)
         inputs = ObjectInput(parameters, hints) if hints else TextInput(parameters[0].name)
     wants_headers = "request_headers" in signature.parameters
-    return Driver(run, inputs, wants_headers, is_decorated, hints, parameters)
+    flask = sys.modules.get("flask")
+    uses_flask = hasattr(flask, "Flask")
+    call = within_flask(run, parameters[0].name if is_raw else None, flask) if uses_flask else run
+    return Driver(run, call, inputs, wants_headers, is_decorated, hints, parameters)
 
 
 def _run_of(module: ModuleType) -> Callable[..., Any]:

@@ -2,14 +2,14 @@
 
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 from modelyard.scoring.frames import QUERY
-from modelyard.scoring.worker.aml_request import AMLRequest, is_json
 from modelyard.scoring.worker.channel import WorkerRequest
 from modelyard.scoring.worker.hints import Hint
+from modelyard.scoring.worker.wsgi import environ_of
 
 
 class InputError(Exception):
@@ -54,16 +54,16 @@ class RawInput:
 
     needs_meta = True
 
-    def __init__(self, parameter: str, request_type: Callable[..., AMLRequest] = AMLRequest) -> None:
+    def __init__(self, parameter: str) -> None:
+        from modelyard.scoring.worker.aml_request import AMLRequest  # noqa: PLC0415 - it imports werkzeug
+
         self._parameter = parameter
-        self._type = request_type
+        self._type = AMLRequest
 
     def arguments(self, request: WorkerRequest) -> dict[str, Any]:
         """Return the request."""
-        meta = json.loads(request.meta)
         body = b"" if request.flags & QUERY else bytes(request.body)
-        raw = self._type(meta["method"], meta["path"], meta["query"], meta["headers"], body)
-        return {self._parameter: raw}
+        return {self._parameter: self._type(environ_of(json.loads(request.meta), body))}
 
 
 class ObjectInput:
@@ -92,7 +92,7 @@ class ObjectInput:
 
     def _json_object(self, request: WorkerRequest) -> dict[str, Any]:
         content_type = json.loads(request.meta)["headers"].get("content-type", "")
-        if not is_json(content_type.partition(";")[0].strip().lower()):
+        if not _is_json(content_type.partition(";")[0].strip().lower()):
             raise InputError(415, "Expects Content-Type to be application/json")
         if not request.body:
             raise InputError(400, "The body is empty. It should be a JSON object.")
@@ -129,6 +129,13 @@ class ObjectInput:
             if value == text:
                 raise
             return self._converted(name, text)
+
+
+def _is_json(mimetype: str) -> bool:
+    """Return True if a media type without parameters is JSON (werkzeug's rule)."""
+    return mimetype == "application/json" or (
+        mimetype.startswith("application/") and mimetype.endswith("+json")
+    )
 
 
 def query_values(query: bytes) -> dict[str, tuple[Any, Any]]:

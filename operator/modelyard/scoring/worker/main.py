@@ -123,7 +123,11 @@ def _start_driver(app_root: Path) -> Driver:
 
 def _describe(driver: Driver, app_root: Path) -> dict[str, Any]:
     """Return what the front must know. Raises OSError or ValueError for an OpenAPI file it cannot read."""
-    return {"needs_meta": driver.needs_meta, "openapi": documents(driver, app_root, os.environ)}
+    return {
+        "needs_meta": driver.needs_meta,
+        "takes_options": driver.takes_options,
+        "openapi": documents(driver, app_root, os.environ),
+    }
 
 
 def _failure(error: Exception) -> bytes:

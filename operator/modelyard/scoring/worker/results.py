@@ -2,9 +2,18 @@
 
 import dataclasses
 import json
-from typing import Any
+from typing import Any, Final
 
+from modelyard.scoring.contract import RUN_FAILED_HEADER
 from modelyard.scoring.frames import RETURNED, Reply
+
+_ENVIRON: Final = {
+    "REQUEST_METHOD": "POST",
+    "wsgi.url_scheme": "http",
+    "SERVER_NAME": "localhost",
+    "SERVER_PORT": "80",
+}
+"""A WSGI environment, from which a response reads whether the request was HEAD: the front handles HEAD."""
 
 
 def reply_of(result: Any) -> Reply:
@@ -13,19 +22,32 @@ def reply_of(result: Any) -> Reply:
     A str is quoted, too, even if it contains JSON: clients of the Azure ML containers decode twice. Raises
     TypeError or ValueError if the result cannot be written as JSON.
     """
-    if hasattr(result, "status_code") and hasattr(result, "get_data"):
+    if hasattr(type(result), "get_wsgi_headers"):
         return _reply_of_response(result)
     return Reply(RETURNED, 200, json.dumps(result, default=_as_json_type).encode())
 
 
 def _reply_of_response(response: Any) -> Reply:
-    """Return the reply of an AMLResponse, or of a Flask response if the driver has Flask."""
-    headers = response.headers.items() if hasattr(response.headers, "items") else response.headers
-    lines = [(str(name), str(value)) for name, value in headers]
+    """Return the reply of an AMLResponse, or of a response of Flask or werkzeug.
+
+    A status of 500 and above is a failure of run(), even if the response's own header says False.
+    """
+    chunks = response.get_app_iter(_ENVIRON)
+    try:
+        body = b"".join(chunks)
+    finally:
+        if hasattr(chunks, "close"):
+            chunks.close()
     status = int(response.status_code)
-    failed = status >= 500 or getattr(response, "run_function_failed", False)
-    lines.append(("x-ms-run-function-failed", str(bool(failed))))
-    return Reply(RETURNED, status, response.get_data(), json.dumps(lines).encode())
+    failed = status >= 500
+    lines = []
+    for name, value in response.get_wsgi_headers(_ENVIRON):
+        if name.lower() != RUN_FAILED_HEADER:
+            lines.append((name, value))
+        elif value == "True":
+            failed = True
+    lines.append((RUN_FAILED_HEADER, str(failed)))
+    return Reply(RETURNED, status, body, json.dumps(lines).encode())
 
 
 def _as_json_type(value: Any) -> Any:

@@ -173,13 +173,17 @@ def test_empty_requirements_install_nothing(installer: Installer) -> None:
 
 def test_runtime_is_installed_beside_its_dependencies(index: Index, installer: Installer) -> None:
     index.wheel("httptools", "0.9.0")
+    index.wheel("markupsafe", "3.0.4")
     index.wheel("uvloop", "0.23.0")
+    index.wheel("werkzeug", "3.1.9")
     folder = installer.workspace / "runtime"
     install_runtime(Target(HERE, PLATFORM), folder, installer.settings, installer.log)
     assert sorted(path.name for path in folder.iterdir() if path.suffix != ".dist-info") == [
         "httptools",
+        "markupsafe",
         "modelyard",
         "uvloop",
+        "werkzeug",
     ]
     script = "import modelyard.scoring.front.server, sys; print(modelyard.__file__, 'site' in sys.modules)"
     run = [
@@ -192,7 +196,12 @@ def test_runtime_is_installed_beside_its_dependencies(index: Index, installer: I
     variables = {"PYTHONPATH": str(folder)}
     output = subprocess.run(run, env=variables, check=True, capture_output=True, text=True).stdout
     assert output.split() == [str(folder / "modelyard/__init__.py"), "False"]
-    assert [package.name for package in find_packages(folder)] == ["httptools", "uvloop"]
+    assert [package.name for package in find_packages(folder)] == [
+        "httptools",
+        "markupsafe",
+        "uvloop",
+        "werkzeug",
+    ]
     assert (folder / "modelyard/scoring/__pycache__").is_dir()
 
 
