@@ -11,7 +11,7 @@ import re
 from typing import Final, NamedTuple
 
 from modelyard.api.kinds import KINDS
-from modelyard.api.names import GROUP
+from modelyard.api.names import GROUP, is_object_name
 from modelyard.kube.types import Json
 
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
@@ -53,7 +53,7 @@ BUILD_ATTEMPT: Final = f"{GROUP}/attempt"
 BUILD_REFERENCE: Final = f"{GROUP}/reference"  # registry/path:tag that the build pushes
 
 _KEYS_SUFFIX: Final = "-keys"
-_REVISION: Final = re.compile(rf"^({'|'.join(kind.singular for kind in KINDS)})-(.+)-([0-9]+)$")
+_REVISION: Final = re.compile(rf"({'|'.join(kind.singular for kind in KINDS)})-(.+)-([1-9][0-9]{{0,8}})")
 _KIND_NAMES: Final = {kind.singular: kind.name for kind in KINDS}
 
 
@@ -82,8 +82,10 @@ def revision_name(kind: str, name: str, version: int) -> str:
 
 def parse_revision_name(text: str) -> RevisionName | None:
     """Parse the name of a ControllerRevision; None if it is not the name of a version."""
-    match = _REVISION.match(text)
-    return RevisionName(_KIND_NAMES[match[1]], match[2], int(match[3])) if match else None
+    match = _REVISION.fullmatch(text)
+    if match is None or not is_object_name(match[2]):
+        return None
+    return RevisionName(_KIND_NAMES[match[1]], match[2], int(match[3]))
 
 
 def keys_name(service: str) -> str:

@@ -49,14 +49,17 @@ def parse_version_reference(text: str) -> VersionReference:
     return VersionReference(name, int(version) if version else None)
 
 
+def is_version_reference(text: str) -> bool:
+    """Return whether a text is `name` or `name:version`."""
+    return bool(_REFERENCE.fullmatch(text)) and len(parse_version_reference(text).name) <= MAX_NAME
+
+
 def _reference_rule(field: str) -> Rule:
     return Rule(
         cel=f"self.matches(r'{_REFERENCE.pattern}') && size(self.split(':')[0]) <= {MAX_NAME}",
         message=f"{field} must be the metadata.name of an object (at most {MAX_NAME} characters), or "
         "name:version, such as diabetes or diabetes:1",
-        is_valid=lambda text: (
-            bool(_REFERENCE.fullmatch(text)) and len(parse_version_reference(text).name) <= MAX_NAME
-        ),
+        is_valid=is_version_reference,
     )
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from modelyard.api.kinds import KINDS
 from modelyard.api.labels import MANAGED_BY, MANAGER
-from modelyard.api.names import API_VERSION, GROUP
+from modelyard.api.names import API_VERSION, GROUP, is_object_name
 from modelyard.kube.types import Json
 
 
@@ -40,10 +40,14 @@ def owner_reference(owner: Owner) -> Json:
 
 
 def owner_of(body: Json) -> Owner | None:
-    """Return the owner that controls an object, None if the controller is not of a kind of this API."""
+    """Return the owner that controls an object, None if the controller is not of a kind of this API.
+
+    A name that no object can have names no owner: the API server takes any text in an owner reference.
+    """
     for reference in body["metadata"].get("ownerReferences", ()):
         if reference.get("controller") and reference["apiVersion"] == API_VERSION:
-            return Owner(reference["kind"], reference["name"], reference["uid"])
+            owner = Owner(reference["kind"], reference["name"], reference["uid"])
+            return owner if is_object_name(owner.name) else None
     return None
 
 
@@ -61,6 +65,6 @@ def adoptable_by(body: Json) -> Owner | None:
     owners = [
         Owner(kind.name, name, "")
         for kind in KINDS
-        if (name := found.get(f"{GROUP}/{kind.singular}")) is not None
+        if is_object_name(name := found.get(f"{GROUP}/{kind.singular}", ""))
     ]
     return owners[0] if len(owners) == 1 else None

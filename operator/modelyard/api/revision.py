@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Self
 
 import orjson
 
 from modelyard.api import labels
 from modelyard.api.kinds import IMAGE, KINDS_BY_NAME, MANIFEST, MODEL, SERVICE, Kind
-from modelyard.api.names import GROUP, REGISTRATION
+from modelyard.api.names import REGISTRATION, is_version_reference
 from modelyard.api.owners import adoptable_by, owner_of
+from modelyard.api.record_input import content_problem, valid_annotations
 from modelyard.api.status import State
 from modelyard.kube.types import Json, Key
 
@@ -54,6 +55,7 @@ class Revision:
     content_hash: str  # of the content, which the operator never changes
     references: tuple[str, ...]  # ids of the versions that the content refers to, in its order
     annotations: Json
+    problem: str = ""  # sentence about data that is no content of the kind: nothing may use the version
 
     @classmethod
     def read(cls, body: Json, *, adoptable: bool = False) -> Self | None:
@@ -132,13 +134,15 @@ class Revision:
 class FullRevision(Revision):
     """A version of an object with its content."""
 
-    data: Json
+    data: Json = field(default_factory=dict)
 
     @classmethod
     def read(cls, body: Json, *, adoptable: bool = False) -> Self | None:
-        """Parse a ControllerRevision as `Revision.read` does, with the content."""
+        """Parse a ControllerRevision as `Revision.read` does, with the content; None if that is not valid."""
         fields = _fields(body, adoptable=adoptable)
-        return cls(**fields, data=body.get("data") or {}) if fields else None
+        if fields is None or fields["problem"]:
+            return None
+        return cls(**fields, data=body["data"])
 
     @property
     def display_name(self) -> str:
@@ -158,9 +162,10 @@ def _fields(body: Json, *, adoptable: bool) -> dict[str, Any] | None:
     if owner is None or owner.kind not in KINDS_BY_NAME:
         return None
     version = body["revision"]
-    if metadata["name"] != labels.revision_name(owner.kind, owner.name, version):
+    if labels.parse_revision_name(metadata["name"]) != (owner.kind, owner.name, version):
         return None
-    data, annotations = body.get("data") or {}, metadata.get("annotations") or {}
+    data = body.get("data") or {}
+    problem = content_problem(KINDS_BY_NAME[owner.kind], data)
     return {
         "key": Key(owner.kind, metadata["namespace"], owner.name),
         "version": version,
@@ -168,13 +173,18 @@ def _fields(body: Json, *, adoptable: bool) -> dict[str, Any] | None:
         "resource_version": int(metadata["resourceVersion"]),
         "created": metadata["creationTimestamp"],
         "content_hash": content_hash(data),
-        "references": references_in(owner.kind, data),
-        "annotations": {key: value for key, value in annotations.items() if key.startswith(GROUP)},
+        "references": () if problem else references_in(owner.kind, data),
+        "annotations": valid_annotations(metadata.get("annotations") or {}),
+        "problem": problem,
     }
 
 
 def references_in(kind: str, content: Json) -> tuple[str, ...]:
-    """Return the references in a spec, a status or the content of a version of a kind, in their order."""
+    """Return the references in a spec, a status or the content of a version of a kind, in their order.
+
+    Texts that are no references are left out: a user with rights on a status may write any text into it.
+    """
     reference = REFERENCES.get(kind)
     value = content.get(reference.field) if reference else None
-    return (value,) if isinstance(value, str) else tuple(value or ())
+    texts = (value,) if isinstance(value, str) else tuple(value or ())
+    return tuple(text for text in texts if is_version_reference(text))

@@ -15,11 +15,11 @@ from fastapi import Depends, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
-from modelyard.api.kinds import IMAGE, MANIFEST, Kind
+from modelyard.api.kinds import IMAGE, MANIFEST, SERVICE, Kind
 from modelyard.api.labels import revision_name
 from modelyard.api.names import GROUP, is_object_name, parse_version_reference
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.api.revision import FullRevision
+from modelyard.api.revision import FullRevision, references_in
 from modelyard.gateway.errors import UNAUTHORIZED, ApiError, bad_request
 from modelyard.gateway.operation_status import OperationStatus, operation_status, revision_selector
 from modelyard.gateway.registration import KeyedLock, Sleep
@@ -141,8 +141,8 @@ class RequestContext:
 
     async def image_of(self, service: Json) -> FullRevision | None:
         """Return the image that a Service serves or, before its first rollout, will serve."""
-        image_id = (service.get("status") or {}).get("imageId") or service["spec"]["imageId"]
-        return await self.version(IMAGE, image_id)
+        status_ids = references_in(SERVICE.name, service.get("status") or {})
+        return await self.version(IMAGE, next(iter(status_ids), service["spec"]["imageId"]))
 
 
 class AccountRoute(APIRoute):

@@ -5,6 +5,7 @@ KubeError
 ├── AlreadyExists   409 on a create
 ├── Conflict        409 on an update
 ├── Rejected        400, 401, 403, 405, 413, 422: the same request will be rejected again
+│   ├── InvalidName  no request is sent: a name that Kubernetes accepts in no path
 │   ├── Immutable   422 for a field that cannot change
 │   ├── Forbidden   401, and 403 of RBAC: may pass soon after the start of the API server
 │   └── NamespaceTerminating  403: the namespace and everything in it is being deleted
@@ -61,6 +62,10 @@ class Conflict(KubeError):
 
 class Rejected(KubeError):
     """The request is not valid or not allowed."""
+
+
+class InvalidName(Rejected):
+    """A name or a namespace cannot be a segment of a URL path; the client sends no request."""
 
 
 class Immutable(Rejected):

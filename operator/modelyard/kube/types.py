@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+from modelyard.kube.errors import InvalidName
 
 Json = dict[str, Any]
 
@@ -18,10 +21,13 @@ class ApiResource:
     plural: str
 
     def path(self, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
-        """Return the URL path of a collection, an object or a subresource."""
+        """Return the URL path of a collection, an object or a subresource; None leaves a part out.
+
+        Raises InvalidName for a part that Kubernetes accepts in no path, so that no name leads elsewhere.
+        """
         root = "/apis/" if "/" in self.api_version else "/api/"
-        scope = f"/namespaces/{namespace}" if namespace else ""
-        tail = "".join(f"/{part}" for part in (name, subresource) if part)
+        scope = "" if namespace is None else f"/namespaces/{_segment(namespace)}"
+        tail = "".join(f"/{_segment(part)}" for part in (name, subresource) if part is not None)
         return f"{root}{self.api_version}{scope}/{self.plural}{tail}"
 
     @cached_property
@@ -33,6 +39,18 @@ class ApiResource:
     def header(self) -> Json:
         """Return apiVersion and kind, as they stand in an object."""
         return {"apiVersion": self.api_version, "kind": self.kind}
+
+
+def _segment(text: str) -> str:
+    """Return one segment of a URL path, quoted.
+
+    The rule is IsValidPathSegmentName of k8s.io/apimachinery/pkg/api/validation/path. Quotes do not suffice:
+    the API server decodes %2F before it splits the path.
+    """
+    if text in {"", ".", ".."} or "/" in text or "%" in text:
+        message = f"{text[:100]!r} is not the name of an object: it is empty, . or .., or contains / or %"
+        raise InvalidName(message, status=400, reason="InvalidName")
+    return quote(text, safe="")
 
 
 class Key(NamedTuple):

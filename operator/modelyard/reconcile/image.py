@@ -44,7 +44,8 @@ async def _phases(ctx: Context, obj: CustomObject) -> Outcome:
     manifest = revisions.resolve(ctx, MANIFEST, obj.key.namespace, spec.manifest_id)
     if isinstance(manifest, Missing):
         ctx.build_line.leave(obj.key)
-        return waiting("ManifestNotFound", manifest.message, ctx.cache.revisions.newest(obj.key))
+        reason = manifest.reason or "ManifestNotFound"
+        return waiting(reason, manifest.message, ctx.cache.revisions.newest(obj.key))
     content = revisions.content_of(spec, obj, manifestId=manifest.id)
     revision = await revisions.ensure_revision(ctx, obj, content, references=[manifest])
     finished = _finished_outcome(ctx, revision)
@@ -232,7 +233,7 @@ def _models(ctx: Context, obj: CustomObject, manifest: Revision) -> dict[str, Re
     for id_ in ids:
         model = revisions.resolve(ctx, MODEL, obj.key.namespace, id_)
         if isinstance(model, Missing):
-            return lifecycle.Waiting("ModelNotFound", model.message)
+            return lifecycle.Waiting(model.reason or "ModelNotFound", model.message)
         if not has_same_content(manifest, ids, model):
             # A Manifest that follows the Model by name gets a new version next, and this Image with it.
             message = (
@@ -294,7 +295,7 @@ def _fields(revision: Revision | None) -> dict[str, str | None]:
         return {}
     log = revision.annotations.get(labels.BUILD_LOG)
     return {
-        "manifestId": revision.references[0],
+        "manifestId": next(iter(revision.references), None),
         "imageLocation": revision.location,
         "imageBuildLogUri": CONFIG_MAPS.path(revision.key.namespace, log) if log else None,
     }

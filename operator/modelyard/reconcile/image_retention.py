@@ -30,7 +30,8 @@ async def release_images(ctx: Context, obj: CustomObject) -> None:
 
 def newest_used(ctx: Context, obj: CustomObject, annotation: str) -> Revision | None:
     """Return the newest version with an annotation that a Service uses, else None."""
-    marked = [item for item in ctx.cache.revisions.history(obj) if annotation in item.annotations]
+    history = ctx.cache.revisions.history(obj)
+    marked = [item for item in history if annotation in item.annotations and not item.problem]
     used = used_versions(ctx, obj) if marked else set()
     return next((revision for revision in marked if revision.version in used), None)
 
@@ -40,7 +41,8 @@ def used_versions(ctx: Context, obj: CustomObject) -> set[int]:
     used = set()
     for key in ctx.cache.objects.dependents(obj.key):
         service, revision = ctx.cache.objects.get(key), ctx.cache.revisions.newest(key)
-        texts = [service.spec["imageId"] if service else "", revision.references[0] if revision else ""]
+        texts = [service.spec["imageId"]] if service else []
+        texts += revision.references if revision else ()
         references = [parse_version_reference(text) for text in texts]
         used |= {ref.version for ref in references if ref.version and ref.name == obj.key.name}
     return used

@@ -16,17 +16,19 @@ from modelyard.reconcile.revisions import Missing
 async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
     """Resolve the Models of a Manifest and record its version."""
     spec = ManifestSpec.model_validate(obj.spec)
-    models, missing = [], []
+    models: list[Revision] = []
+    missing: list[Missing] = []
     for reference in spec.model_ids:
         model = revisions.resolve(ctx, MODEL, obj.key.namespace, reference)
         if isinstance(model, Missing):
-            missing.append(model.message)
+            missing.append(model)
         else:
             models.append(model)
     if missing:
         newest = ctx.cache.revisions.newest(obj.key)
         fields = _fields(newest) if newest else {}
-        return waiting("ModelNotFound", "; ".join(missing), newest, fields=fields)
+        reason = next((item.reason for item in missing if item.reason), "ModelNotFound")
+        return waiting(reason, "; ".join(item.message for item in missing), newest, fields=fields)
     content = revisions.content_of(spec, obj, modelIds=[model.id for model in models])
     revision = await revisions.ensure_revision(ctx, obj, content, references=models, complete=True)
     return Outcome(

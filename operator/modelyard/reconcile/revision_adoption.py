@@ -10,7 +10,6 @@ from modelyard.api.revision import Revision
 from modelyard.kube.errors import Conflict
 from modelyard.kube.types import CONFIG_MAPS, REVISIONS, Json
 from modelyard.reconcile.adoption import NameTaken, claim, confirm_alive, is_adoptable
-from modelyard.reconcile.cache.revisions import is_readable
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.revision_patch import patch_revision
@@ -83,7 +82,7 @@ async def existing_revision(ctx: Context, obj: CustomObject, version: int) -> Js
     if not await claim(ctx, obj, REVISIONS, live):
         return live
     found = Revision.read(live, adoptable=True)
-    if found is None or not is_readable(found, live.get("data") or {}):
+    if found is None or found.problem:
         raise NameTaken(obj, REVISIONS, name)
     await _read_all(ctx, obj)
     raise Conflict(f"{obj.key} has versions that it does not own yet")

@@ -8,7 +8,7 @@ ends. For a Service it is written when the next version supersedes it, so a new 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -17,6 +17,7 @@ from modelyard.api.base import ApiType
 from modelyard.api.kinds import Kind
 from modelyard.api.names import REGISTRATION, parse_version_reference
 from modelyard.api.owners import Owner
+from modelyard.api.record_input import NOT_CONTENT, content_from
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import Revision, content_hash
 from modelyard.api.status import ErrorResponse, State, operation_end
@@ -30,24 +31,17 @@ from modelyard.reconcile.revision_patch import patch_revision
 from modelyard.reconcile.timestamps import format_timestamp
 from modelyard.resources.revision import controller_revision
 
-_NOT_CONTENT: Final = {"description", "tags"}
-
 
 class Missing(NamedTuple):
     """The result of a reference that cannot be resolved yet."""
 
     message: str  # a sentence for the status that names the missing object or version
+    reason: str | None = None  # of the status, None for the reason of an object that does not exist
 
 
 def content_of(spec: ApiType, obj: CustomObject, **resolved: Any) -> Json:
-    """Return the content of a version: the spec's fields, with references replaced by resolved ids.
-
-    Description and tags are no content: a change of them creates no version.
-    """
-    content: Json = spec.model_dump(
-        mode="json", by_alias=True, exclude_defaults=True, exclude_none=True, exclude=_NOT_CONTENT
-    )
-    content |= resolved
+    """Return the content of a version: the spec's fields, with references replaced by resolved ids."""
+    content = content_from(spec) | resolved
     if obj.registration is not None:
         content[REGISTRATION] = obj.registration
     return content
@@ -142,7 +136,7 @@ async def _require_current(ctx: Context, obj: CustomObject) -> None:
 
 def _about(obj: CustomObject) -> dict[str, str]:
     """Return the annotation with the description and tags that the newest version records."""
-    about = {field: obj.spec[field] for field in sorted(_NOT_CONTENT) if obj.spec.get(field)}
+    about = {field: obj.spec[field] for field in sorted(NOT_CONTENT) if obj.spec.get(field)}
     return {labels.ABOUT: orjson.dumps(about).decode()} if about else {}
 
 
@@ -208,11 +202,22 @@ def resolve(ctx: Context, kind: Kind, namespace: str, text: str) -> Revision | M
     if newest is None:
         return Missing(f"waiting for the first version of {kind.name} {reference.name}")
     if reference.version is None:
-        return newest
+        return _unusable(newest) or newest
     revision = ctx.cache.revisions.get(key, reference.version)
     if revision is None or revision.owner_uid != obj.uid:
         message = f"waiting for {kind.name} {text}: the newest version is {newest.version}"
         if reference.version < newest.version:
             message += ", and unused versions are removed beyond the chart's history.limit"
         return Missing(message)
-    return revision
+    return _unusable(revision) or revision
+
+
+def _unusable(revision: Revision) -> Missing | None:
+    """Return the message about a version whose ControllerRevision has no valid data, None for a valid one."""
+    if not revision.problem:
+        return None
+    message = (
+        f"{revision.kind.name} {revision.id} cannot be used: the data of ControllerRevision {revision.name}"
+        f" is not valid ({revision.problem}). Delete this ControllerRevision, or refer to another version"
+    )
+    return Missing(message, "VersionInvalid")

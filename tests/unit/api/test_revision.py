@@ -14,10 +14,11 @@ from modelyard.kube.types import Key
 from modelyard.resources.revision import controller_revision
 
 OWNER = Owner("Image", "m", "uid-of-m")
+CONTENT = {"manifestId": "m:1", "imageType": "Docker"}
 ANNOTATIONS = {
     "modelyard.dev/state": "Failed",
     "modelyard.dev/ended": "2026-01-01T00:00:00Z",
-    "modelyard.dev/error": '{"code": "PipFailed"}',
+    "modelyard.dev/error": '{"code": "PipFailed", "message": "failed"}',
     "modelyard.dev/about": '{"tags": ["a"]}',
     "modelyard.dev/build-log": "image-m-3-log",
     "example.com/other": "x",
@@ -25,7 +26,7 @@ ANNOTATIONS = {
 
 
 def revision_body(**metadata: Any) -> dict[str, Any]:
-    body = controller_revision(OWNER, 3, {"manifestId": "m:1"}, ANNOTATIONS)
+    body = controller_revision(OWNER, 3, CONTENT, ANNOTATIONS)
     body["metadata"] |= {"namespace": "default", "resourceVersion": "7", "creationTimestamp": "then"}
     body["metadata"] |= metadata
     return body
@@ -34,12 +35,12 @@ def revision_body(**metadata: Any) -> dict[str, Any]:
 def test_controller_revision_is_parsed_with_its_operation() -> None:
     parsed = FullRevision.read(revision_body())
     assert parsed
-    assert (parsed.data, parsed.references) == ({"manifestId": "m:1"}, ("m:1",))
-    assert parsed.content_hash == content_hash({"manifestId": "m:1"})
+    assert (parsed.data, parsed.references) == (CONTENT, ("m:1",))
+    assert parsed.content_hash == content_hash(CONTENT)
     assert (parsed.key, parsed.kind, parsed.version) == (Key("Image", "default", "m"), IMAGE, 3)
     assert (parsed.id, parsed.name, parsed.display_name) == ("m:3", "image-m-3", "m")
     assert (parsed.state, parsed.ended) == (State.FAILED, "2026-01-01T00:00:00Z")
-    assert (parsed.error, parsed.about) == ({"code": "PipFailed"}, {"tags": ["a"]})
+    assert (parsed.error, parsed.about) == ({"code": "PipFailed", "message": "failed"}, {"tags": ["a"]})
     assert (parsed.has_build_log, parsed.location, parsed.registration) == (True, None, None)
     assert "example.com/other" not in parsed.annotations
 

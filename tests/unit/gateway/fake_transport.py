@@ -23,7 +23,7 @@ from modelyard.kube.transport import Request, Response, TransportError
 from modelyard.kube.types import CONFIG_MAPS, REVISIONS, SECRETS, Json
 
 _RESOURCES: Final = {
-    resource.path("{}").split("{}")[0] + resource.plural: resource
+    resource.path("default").removesuffix(f"default/{resource.plural}") + resource.plural: resource
     for resource in (*CUSTOM_RESOURCES.values(), REVISIONS, SECRETS, CONFIG_MAPS)
 }
 _PATH: Final = re.compile(r"(/api.*/namespaces/)([^/]+)/([^/]+)(?:/([^/]+))?")

@@ -570,7 +570,7 @@ async def test_credentials_are_written_to_secrets_only(
 
 
 async def test_secret_deleted_during_the_build_changes_nothing(harness: OperatorHarness) -> None:
-    harness.cluster.put(SECRETS, "default", {"metadata": {"name": "store"}, "data": {}})
+    harness.cluster.put(SECRETS, "default", {"metadata": {"name": "store"}, "data": {"token": "czNjcjN0"}})
     harness.apply(model(secretRef={"name": "store"}), *sample_objects()[1:])
     await harness.settle()
     harness.cluster.remove(SECRETS, "default", "store")

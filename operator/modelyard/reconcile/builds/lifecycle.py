@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -18,6 +16,7 @@ from modelyard.kube.types import JOBS, SECRETS, Json
 from modelyard.metrics import BUILDS
 from modelyard.oci.reference import parse_reference
 from modelyard.reconcile.builds import build_log
+from modelyard.reconcile.builds.credentials import Unusable, read_credentials
 from modelyard.reconcile.builds.failures import (
     Failure,
     failure_of_error,
@@ -31,13 +30,7 @@ from modelyard.reconcile.builds.failures import (
 from modelyard.reconcile.builds.input_hash import input_hash
 from modelyard.reconcile.builds.lookups import Pending
 from modelyard.reconcile.builds.pods import find_result, list_pods
-from modelyard.reconcile.builds.request import (
-    Credentials,
-    NotOfferedError,
-    build_request,
-    claims_of,
-    secrets_of,
-)
+from modelyard.reconcile.builds.request import NotOfferedError, build_request, claims_of
 from modelyard.reconcile.builds.request_size import size_problem
 from modelyard.reconcile.contents import read_content
 from modelyard.reconcile.context import Context
@@ -108,9 +101,9 @@ async def advance(
     job = _find_job(ctx, revision, attempt)
     if job and (state := await _job_state(ctx, obj, revision, job)):
         return state
-    credentials = await _read_credentials(ctx, obj.key.namespace, secrets_of(manifest, models))
-    if isinstance(credentials, Waiting):
-        return credentials
+    credentials = await read_credentials(ctx, obj.key.namespace, manifest, models)
+    if isinstance(credentials, Unusable):
+        return Waiting(*credentials)
     content = await read_content(ctx, revision)
     request = build_request(
         obj.key.namespace, obj.key.name, content, manifest, models, ctx.settings, credentials
@@ -268,24 +261,6 @@ async def _create_request(ctx: Context, build: BuildAttempt, job_uid: str, packe
         present = await ctx.client.get(SECRETS, namespace, build.name)
         if not _is_owned_by(present, job_uid):
             raise Conflict(f"Secret {build.name} of a deleted Job of the same name still exists") from None
-
-
-async def _read_credentials(ctx: Context, namespace: str, names: list[str]) -> Credentials | Waiting:
-    credentials = {}
-    for name in names:
-        secret = await ctx.client.get_or_none(SECRETS, namespace, name)
-        if secret is None:
-            return Waiting("SecretNotFound", f"waiting for Secret {name}, which does not exist")
-        credentials[name] = {key: _decode(value) for key, value in secret.get("data", {}).items()}
-    return credentials
-
-
-def _decode(value: str) -> str:
-    """Decode a value of a Secret; binary values, which are no UTF-8, stay in base64."""
-    try:
-        return base64.b64decode(value).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return value
 
 
 async def _pushed_image(ctx: Context, obj: CustomObject, revision: Revision, job: BuildJob) -> Built | None:

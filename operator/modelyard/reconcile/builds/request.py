@@ -16,21 +16,15 @@ from modelyard.contract.build_request import (
     ModelInput,
     Source,
 )
+from modelyard.contract.source_keys import usable_keys
 from modelyard.contract.urls import (
     claim_name,
     requirements_url,
 )
 from modelyard.kube.types import Json
+from modelyard.reconcile.builds.credentials import Credentials
 from modelyard.redaction import redact
 from modelyard.settings import OperatorSettings
-
-Credentials = Mapping[str, Mapping[str, str]]  # name of a Secret → its keys and values
-
-
-def secrets_of(manifest: Json, models: Mapping[str, Json]) -> list[str]:
-    """Return the names of the Secrets with credentials for the sources of an image, sorted, each once."""
-    sources = [*models.values(), *manifest["assets"]]
-    return sorted({source["secretRef"]["name"] for source in sources if "secretRef" in source})
 
 
 class NotOfferedError(LookupError):
@@ -194,10 +188,11 @@ def _model(id_: str, data: Json, credentials: Credentials) -> ModelInput:
 
 
 def _source(data: Mapping[str, Any], credentials: Credentials) -> Source:
+    secret = data.get("secretRef", {}).get("name", "")
     return Source(
         url=data.get("url"),
         content=data.get("content"),
         digest=data.get("digest"),
         unpack=data.get("unpack", False),
-        credentials=dict(credentials.get(data.get("secretRef", {}).get("name", ""), {})),
+        credentials=usable_keys(data.get("url", ""), credentials.get(secret, {})),
     )

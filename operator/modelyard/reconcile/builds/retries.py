@@ -40,7 +40,12 @@ def failure_annotations(
 
 
 def failed_outcome(ctx: Context, revision: Revision) -> Outcome | None:
-    """Return the outcome of a failed version, None if the next attempt is due."""
+    """Return the outcome of a failed version, None if the next attempt is due.
+
+    It is due, too, if another client has removed the record of the failure.
+    """
+    if not revision.error or not revision.ended:
+        return None
     error = ErrorResponse.model_validate(revision.error)
     row = row_of(error.code, transient=labels.RETRY in revision.annotations)
     if _has_new_settings(ctx, revision, row):
@@ -48,7 +53,7 @@ def failed_outcome(ctx: Context, revision: Revision) -> Outcome | None:
     attempts, settings = attempts_of(revision), ctx.settings.build
     if row.is_over(_counted(revision), settings):
         return failed(error.code, error.message, revision, error=error)
-    ended = parse_timestamp(revision.annotations[labels.ENDED])
+    ended = parse_timestamp(revision.ended)
     due = ended + dt.timedelta(seconds=row.pause_seconds(attempts, settings))
     remaining = (due - ctx.now()).total_seconds()
     if remaining <= 0:

@@ -7,8 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from pydantic import ValidationError
-
 from modelyard.api import labels
 from modelyard.api.names import parse_version_reference
 from modelyard.api.revision import REFERENCES, Revision
@@ -40,8 +38,14 @@ class RevisionCache:
         The same holds for one that nothing owns, and whose data is no content of its kind.
         """
         revision = Revision.read(body, adoptable=True)
-        if revision is None or not (revision.owner_uid or is_readable(revision, body.get("data") or {})):
+        if revision is None:
             return None
+        if revision.problem:
+            _LOG.warning(
+                "ControllerRevision %s/%s: %s", revision.key.namespace, revision.name, revision.problem
+            )
+            if not revision.owner_uid:
+                return None
         versions = self._revisions[revision.key]
         cached = versions.get(revision.version)
         if cached and cached.resource_version >= revision.resource_version:
@@ -83,7 +87,8 @@ class RevisionCache:
     def newest_built(self, key: Key) -> Revision | None:
         """Return the newest version of an Image that has an image in the registry, None if none has."""
         obj = self._objects.get(key)
-        built = (revision for revision in self._of(obj) if revision.location) if obj else ()
+        usable = (revision for revision in self._of(obj) if not revision.problem) if obj else ()
+        built = (revision for revision in usable if revision.location)
         return max(built, key=lambda revision: revision.version, default=None)
 
     def count(self, obj: CustomObject) -> int:
@@ -125,14 +130,3 @@ def _share_strings(revision: Revision, other: Revision) -> None:
     revision.key = other.key
     if revision.owner_uid == other.owner_uid:
         revision.owner_uid = other.owner_uid
-
-
-def is_readable(revision: Revision, data: Json) -> bool:
-    """Return True if the data of a version is content of its kind."""
-    try:
-        revision.kind.spec.model_validate(data)
-    except ValidationError as error:
-        problem = error.errors(include_input=False)[0]["msg"]
-        _LOG.warning("%s cannot be adopted, its data is not valid: %s", revision.name, problem)
-        return False
-    return True

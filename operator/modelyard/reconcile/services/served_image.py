@@ -29,7 +29,7 @@ def built_image(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Revision 
     newest = ctx.cache.revisions.newest(obj.key)
     image = revisions.resolve(ctx, IMAGE, obj.key.namespace, spec.image_id)
     if isinstance(image, Missing):
-        return waiting("ImageNotFound", image.message, newest)
+        return waiting(image.reason or "ImageNotFound", image.message, newest)
     reference = parse_version_reference(spec.image_id)
     built = image if reference.version else ctx.cache.revisions.newest_built(image.key)
     if built and built.location:

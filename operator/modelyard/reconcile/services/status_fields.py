@@ -21,7 +21,7 @@ def status_fields(
     ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, rollout: RolloutStatus
 ) -> dict[str, Any]:
     """Return the status fields of Services: scoring URI, replicas, and the ids that the version serves."""
-    image_id = revision.references[0]
+    image_id = next(iter(revision.references), "")  # a version that is not valid has none
     image = _find_revision(ctx, IMAGE.name, revision.key.namespace, image_id)
     if image and not has_same_content(revision, [image_id], image):
         image = None  # the Image was deleted and created again; the Service runs the image of the deleted one
@@ -42,7 +42,8 @@ def status_fields(
 
 def _find_revision(ctx: Context, kind: str, namespace: str, id_: str) -> Revision | None:
     reference = parse_version_reference(id_)
-    return ctx.cache.revisions.get(Key(kind, namespace, reference.name), reference.version or 1)
+    revision = ctx.cache.revisions.get(Key(kind, namespace, reference.name), reference.version or 1)
+    return None if revision and revision.problem else revision
 
 
 def conditions(spec: ServiceSpec, rollout: RolloutStatus) -> dict[str, Condition]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modelyard.kube.types import Json
-from modelyard.reconcile.builds.request import build_request, secrets_of
+from modelyard.reconcile.builds.request import build_request
 from modelyard.settings import OperatorSettings
 
 MANIFEST: Json = {
@@ -23,13 +23,8 @@ MODELS: dict[str, Json] = {
 }
 
 
-def test_secrets_of_returns_each_secret_of_a_download() -> None:
-    assert secrets_of(MANIFEST, MODELS) == ["a", "b"]
-    assert secrets_of({**MANIFEST, "assets": MANIFEST["assets"][:1]}, {}) == []
-
-
 def test_request_has_the_inputs_of_manifest_and_models() -> None:
-    credentials = {"a": {"token": "t"}, "b": {"user": "u"}}
+    credentials = {"a": {"token": "t", "AWS_SECRET_ACCESS_KEY": "x"}, "b": {"username": "u", "tls.key": "x"}}
     request = build_request(
         "default", "m", {"manifestId": "m:3"}, MANIFEST, MODELS, OperatorSettings(), credentials
     )
@@ -42,7 +37,7 @@ def test_request_has_the_inputs_of_manifest_and_models() -> None:
     ]
     assert [(a.id, a.source.unpack, a.source.credentials) for a in request.assets] == [
         ("driver", False, {}),
-        ("data", True, {"user": "u"}),
+        ("data", True, {"username": "u"}),
     ]
     assert request.labels["modelyard.dev/manifest"] == "m:3"
     assert request.labels["modelyard.dev/models"] == "m:2,n:1"
