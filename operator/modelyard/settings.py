@@ -102,6 +102,8 @@ class BuildSettings(_Section):
     registry_secret: str | None = None  # name of a Secret of type kubernetes.io/dockerconfigjson
     attestations: bool = True  # whether images get a bill of materials (SBOM) and provenance
     signing_secret: str | None = None  # name of a Secret with the keys cosign.key and cosign.password
+    # Age from which a cached environment with unpinned packages is resolved again; 0: never.
+    environment_max_age_seconds: Annotated[int, Field(ge=0)] = 7 * 24 * 3600
     resources: dict[str, Any] = Field(
         default_factory=lambda: {
             "requests": {"cpu": "250m", "memory": "256Mi"},

@@ -97,6 +97,7 @@ def builder_of(kind: BuilderKind, settings: BuildJobSettings) -> ImageBuilder:
             conda=settings.conda,
             attests=settings.attestation.attests,
             signer=settings.attestation.signer(),
+            max_age_seconds=settings.environment_max_age_seconds,
         )
     from modelyard.builder.docker.docker_builder import DockerBuilder
 

@@ -45,6 +45,8 @@ class BuildJobSettings:
     attestation: AttestationSettings = field(default_factory=AttestationSettings)
     conda: CondaSettings = field(default_factory=CondaSettings)
     login: RegistryLogin = field(default_factory=RegistryLogin)
+    environment_max_age_seconds: int = 0
+    """Age from which a cached environment with unpinned packages is resolved again; 0 for no limit."""
     claims: Path | None = None
     """Folder with one folder per mounted PersistentVolumeClaim, named after the claim."""
 
@@ -64,5 +66,6 @@ class BuildJobSettings:
             attestation=AttestationSettings.from_environment(environment),
             conda=CondaSettings.from_environment(environment),
             login=RegistryLogin.from_environment(environment),
+            environment_max_age_seconds=int(environment.get(BuildVariable.ENVIRONMENT_MAX_AGE) or 0),
             claims=optional_path(environment, BuildVariable.CLAIMS),
         )

@@ -77,6 +77,8 @@ class BuildVariable(StrEnum):
     """`false` if the registry accepts no OCI artifacts."""
     SIGNING_KEY = "MODELYARD_SIGNING_KEY"
     """Path of the folder with the key that signs images."""
+    ENVIRONMENT_MAX_AGE = "MODELYARD_ENVIRONMENT_MAX_AGE"
+    """Seconds after which a cached environment with unpinned packages is resolved again. Default: never."""
     DOCKER_HOST = "MODELYARD_DOCKER_HOST"
     """Address of the Docker engine. Default: the socket at DOCKER_SOCKET."""
     DOCKER_NETWORK = "MODELYARD_DOCKER_NETWORK"

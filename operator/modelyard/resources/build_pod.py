@@ -188,6 +188,7 @@ def _variables(build: BuildAttempt, settings: OperatorSettings) -> dict[str, str
         BuildVariable.REGISTRY_ALIASES: has_alias and f"{registry.push}={registry.internal_name}",
         BuildVariable.ATTESTATIONS: not chosen.attestations and "false",
         BuildVariable.SIGNING_KEY: chosen.signing_secret and SIGNING_KEY_FOLDER,
+        BuildVariable.ENVIRONMENT_MAX_AGE: chosen.environment_max_age_seconds,
         BuildVariable.DOCKER_HOST: has_docker and f"unix://{DOCKER_SOCKET}",
         BuildVariable.DOCKER_NETWORK: has_docker and chosen.docker_network,
         BuildVariable.CLAIMS: build.claims and CLAIMS_FOLDER,

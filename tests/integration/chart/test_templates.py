@@ -189,7 +189,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
             },
             "resources": {"requests": {"cpu": 2, "memory": "1Gi"}},
             "nodeSelector": {"pool": "builds"}, "tolerations": [{"operator": "Exists"}],
-            "signing": {"secretName": "cosign"},
+            "signing": {"secretName": "cosign"}, "environment": {"maxAge": "36h"},
             "workspaceSize": "1Gi", "deadlineSeconds": 60, "ttlSecondsAfterFinished": 61,
             "attempts": 2, "retrySeconds": 3, "concurrent": 5, "concurrentPerNamespace": 2,
         },
@@ -208,6 +208,12 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
     same = {name for name, value in default.items() if changed[name] == value}
     # Not values: the release's namespace and the ports in the pod. Signatures require attestations.
     assert same == {"namespace", "metrics_port", "liveness_port", "build.attestations"}
+
+
+@pytest.mark.parametrize(("age", "seconds"), [("0", 0), ("90s", 90), ("30m", 1800), ("7d", 604_800)])
+def test_age_of_environments_has_a_unit(render: Render, age: str, seconds: int) -> None:
+    rendered = settings(render("--set-string", f"build.environment.maxAge={age}"))
+    assert rendered.build.environment_max_age_seconds == seconds
 
 
 def test_signing_without_attestations_is_rejected(render: Render) -> None:

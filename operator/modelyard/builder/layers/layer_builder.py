@@ -16,6 +16,7 @@ from modelyard.builder.attestation.bundle import Signer
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.packages import find_packages
+from modelyard.builder.environment.pins import Pins
 from modelyard.builder.environment.pip import (
     install_requirements,
     install_runtime,
@@ -82,6 +83,8 @@ class LayerBuilder:
     attests: bool = True
     """True to attach the bill of materials and the provenance to images."""
     signer: Signer | None = None
+    max_age_seconds: int = 0
+    """Age from which a cached environment with unpinned packages is resolved again; 0 for no limit."""
 
     def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
         """Build and push the image, and return its digest. See ImageBuilder."""
@@ -112,7 +115,12 @@ class _Build:
         self._image = ImageRepository(registry, repository, push_log, tasks.check)
         cache = ImageRepository(registry, cache_repository(repository), push_log, tasks.check)
         self._cache = LayerCache(
-            registry, cache=cache, image=self._image, log=push_log, signer=builder.signer
+            registry,
+            cache=cache,
+            image=self._image,
+            log=push_log,
+            signer=builder.signer,
+            max_age_seconds=builder.max_age_seconds,
         )
 
     def publish(self, context: FetchContext) -> str:
@@ -211,7 +219,7 @@ class _Build:
             install_requirements(requirements, target, folder, self._builder.pip, self._log)
 
         key = environment_key(requirements, target, self._request.registrations)
-        return self._cached_layer(key, _ENVIRONMENT_LAYER, ENVIRONMENT, install)
+        return self._cached_layer(key, _ENVIRONMENT_LAYER, ENVIRONMENT, install, Pins(requirements))
 
     def _conda_layer(self, file: CondaFile, requirements: str | None, platform: str) -> CachedLayer:
         request, settings = self._request, self._builder.conda
@@ -230,14 +238,20 @@ class _Build:
                 compile_bytecode(folder, ENVIRONMENT, target, self._log)
 
         key = conda_key(file, requirements, request.python_version, platform, settings, request.registrations)
-        return self._cached_layer(key, _ENVIRONMENT_LAYER, ENVIRONMENT, install)
+        pins = Pins(requirements or "", file.dependencies)
+        return self._cached_layer(key, _ENVIRONMENT_LAYER, ENVIRONMENT, install, pins)
 
     def _cached_layer(
-        self, key: str, created_by: str, path: str, install: Callable[[Path], None]
+        self,
+        key: str,
+        created_by: str,
+        path: str,
+        install: Callable[[Path], None],
+        pins: Pins | None = None,
     ) -> CachedLayer:
         """Return a layer with packages at `path`, from the cache, or installed, pushed and cached."""
         with about(created_by):
-            cached = self._cache.get(key)
+            cached = self._cache.get(key, pins)
             if cached:
                 return cached
             folder = self._workspace / key

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from modelyard.builder.attestation.bundle import Signer
 from modelyard.builder.environment.packages import Package
+from modelyard.builder.environment.pins import Pins
 from modelyard.builder.layers.image_documents import (
     CONFIG_TYPE,
     Document,
@@ -53,6 +55,8 @@ class CachedLayer:
 
     layer: Layer
     packages: tuple[Package, ...] = ()
+    created: int | None = None
+    """Seconds since 1970 when its packages were resolved; None in entries of releases up to 0.2.0."""
 
 
 def cache_repository(image: Reference) -> Reference:
@@ -76,24 +80,29 @@ class LayerCache:
         image: ImageRepository,
         log: Callable[[str], None],
         signer: Signer | None = None,
+        max_age_seconds: int = 0,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """`cache` is the repository of the entries, `image` that of the image under construction.
 
-        With a signer, entries that it did not sign are ignored.
+        With a signer, entries that it did not sign are ignored. `max_age_seconds` is the age from which a
+        layer with unpinned packages is ignored, 0 for no limit. `now` returns seconds since 1970.
         """
         self._registry = registry
         self._cache = cache
         self._image = image
         self._log = log
         self._signer = signer
+        self._max_age_seconds = max_age_seconds
+        self._now = now
 
-    def get(self, key: str) -> CachedLayer | None:
+    def get(self, key: str, pins: Pins | None = None) -> CachedLayer | None:
         """Copy the cached layer into the repository of the image, and return it. None on a cache miss.
 
-        Raises RegistryError if the layer cannot be copied.
+        A layer has an age only with `pins`. Raises RegistryError if the layer cannot be copied.
         """
         cached = self._find(key)
-        if cached is None:
+        if cached is None or (pins is not None and self._is_expired(cached, pins)):
             return None
         try:
             self._image.copy_blob(cached.layer.descriptor, self._cache.repository)
@@ -103,13 +112,27 @@ class LayerCache:
         return cached
 
     def put(self, key: str, cached: CachedLayer) -> None:
-        """Add a layer of the image to the cache. An error of the registry is only logged."""
+        """Add a new layer of the image to the cache. An error of the registry is only logged."""
+        cached = replace(cached, created=int(self._now()))
         layer = cached.layer.descriptor
         try:
             if self._cache.mount_blob(layer, self._image.repository) or self._cache.has_blob(layer):
                 self._push_entry(key, cached)
         except RegistryError as error:
             self._log(f"{cached.layer.created_by}: not cached for other images: {error}")
+
+    def _is_expired(self, cached: CachedLayer, pins: Pins) -> bool:
+        if not self._max_age_seconds:
+            return False
+        age = None if cached.created is None else self._now() - cached.created
+        if (age is not None and age < self._max_age_seconds) or pins.cover(cached.packages):
+            return False
+        days = "unknown" if age is None else f"{age / 86400:.1f} days"
+        self._log(
+            f"{cached.layer.created_by}: resolved again, because it has packages without a pinned version and"
+            f" its age is {days} (build.environment.maxAge)"
+        )
+        return True
 
     def _find(self, key: str) -> CachedLayer | None:
         try:
@@ -172,7 +195,8 @@ def _encode(cached: CachedLayer) -> str:
     layer = asdict(cached.layer)
     layer["holds"] = layer.pop("created_by")
     packages = [asdict(package) for package in cached.packages]
-    return json.dumps({"layer": layer, "facts": {"packages": packages}}, sort_keys=True)
+    entry = {"layer": layer, "facts": {"packages": packages}, "created": cached.created}
+    return json.dumps(entry, sort_keys=True)
 
 
 def _decode(text: str) -> CachedLayer:
@@ -184,4 +208,4 @@ def _decode(text: str) -> CachedLayer:
     layer = {**entry["layer"], "created_by": entry["layer"]["holds"]}
     del layer["holds"]
     packages = tuple(Package(**package) for package in entry["facts"].get("packages", ()))
-    return CachedLayer(Layer(**layer), packages)
+    return CachedLayer(Layer(**layer), packages, entry.get("created"))

@@ -83,11 +83,13 @@ class Builds:
         }
         return BuildRequest.model_validate(values | fields)
 
-    def publish(self, request: BuildRequest, signer: Signer | None = None) -> str:
+    def publish(
+        self, request: BuildRequest, signer: Signer | None = None, *, max_age_seconds: int = 0
+    ) -> str:
         self._count += 1
         workspace = self._folder / f"workspace-{self._count}"
         workspace.mkdir()
-        builder = LayerBuilder(platform="linux/amd64", signer=signer)
+        builder = LayerBuilder(platform="linux/amd64", signer=signer, max_age_seconds=max_age_seconds)
         return builder.publish(request, workspace, self._context, self.log)
 
     def manifest(self, digest: str, image: str = "ns/image") -> dict[str, Any]:

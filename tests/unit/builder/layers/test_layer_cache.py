@@ -94,3 +94,48 @@ def test_signature_covers_the_layer(builds: Builds, request_: BuildRequest, sign
         _plant(builds, key, entry | {LAYER: json.dumps(content)})
     builds.publish(request_, signer)
     assert len(builds.installed) == 4
+
+
+AGE = 3600
+
+
+def _grow_old(builds: Builds, seconds: int | None = AGE, packages: tuple[str, ...] = ("numpy",)) -> None:
+    """Change when entries were created, and the packages in them."""
+    for key, entry in _entries(builds).items():
+        content = json.loads(entry[LAYER])
+        content["created"] = content["created"] - seconds if seconds else None
+        content["facts"]["packages"] = [{"name": name, "version": "2.3.1"} for name in packages]
+        _plant(builds, key, entry | {LAYER: json.dumps(content)})
+
+
+@pytest.mark.parametrize(
+    ("requirements", "seconds", "max_age", "is_resolved"),
+    [
+        ("numpy", AGE, AGE, True),
+        ("numpy", AGE - 60, AGE, False),
+        ("numpy", 100 * AGE, 0, False),
+        ("numpy==2.3.1", 100 * AGE, AGE, False),
+        ("numpy", None, AGE, True),
+        ("numpy==2.3.1", None, AGE, False),
+    ],
+)
+def test_environment_without_pinned_versions_is_resolved_again_at_its_age(
+    builds: Builds, requirements: str, seconds: int | None, max_age: int, is_resolved: bool
+) -> None:
+    request = builds.request(pip_requirements=requirements)
+    builds.publish(request)
+    _grow_old(builds, seconds)
+    builds.publish(request, max_age_seconds=max_age)
+    assert builds.installed.count(requirements) == 1 + is_resolved
+    assert builds.installed.count("runtime") == 1
+    assert ("(build.environment.maxAge)" in builds.out.getvalue()) == is_resolved
+    builds.publish(request, max_age_seconds=max_age)
+    assert builds.installed.count(requirements) == 1 + is_resolved
+
+
+def test_requirement_of_a_pinned_package_has_an_age(builds: Builds) -> None:
+    request = builds.request(pip_requirements="numpy==2.3.1")
+    builds.publish(request)
+    _grow_old(builds, packages=("numpy", "required-by-numpy"))
+    builds.publish(request, max_age_seconds=AGE)
+    assert builds.installed.count("numpy==2.3.1") == 2
