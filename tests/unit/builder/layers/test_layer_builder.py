@@ -146,6 +146,7 @@ def test_cache_entries_of_release_0_1_are_used(builds: Builds, fake: FakeRegistr
     assert len(entries) >= 3
     for key, manifest in entries.items():
         entry = json.loads(manifest["annotations"]["dev.modelyard.layer"])
+        assert isinstance(entry.pop("created"), int)  # not in release 0.1
         assert entry.keys() == {"layer", "facts"}
         assert entry["layer"].keys() == {"media_type", "digest", "size", "diff_id", "holds"}
         assert entry["facts"].keys() == {"packages"}
