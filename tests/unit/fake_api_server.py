@@ -199,11 +199,14 @@ class FakeApiServer:
         namespace: str | None,
         version: str,
         accept: str = "application/json",
+        *,
+        on_open: Callable[[], None] = lambda: None,
         **query: str,
     ) -> AsyncIterator[Json]:
         async with self._called("watch", resource, namespace=namespace):
             if int(version) < self.oldest_version:
                 raise Gone("too old resource version")
+        on_open()
         selector = query.get("labelSelector", "")
         async for event in self.follow(int(version)):
             space = event.body["metadata"]["namespace"]

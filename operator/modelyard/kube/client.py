@@ -252,9 +252,18 @@ class Client:
                 yield line.decode(errors="replace")
 
     async def watch(
-        self, resource: ApiResource, namespace: str | None, version: str, accept: str = JSON, **query: str
+        self,
+        resource: ApiResource,
+        namespace: str | None,
+        version: str,
+        accept: str = JSON,
+        *,
+        on_open: Callable[[], None] = lambda: None,
+        **query: str,
     ) -> AsyncIterator[Json]:
         """Yield the events after a resourceVersion, with bookmarks, until the API server ends the watch.
+
+        `on_open` is called when the API server has accepted the watch; the first event may be minutes later.
 
         Raises Gone if the resourceVersion has expired, and Unavailable if the connection breaks or is silent
         for 90 s.
@@ -267,6 +276,7 @@ class Client:
         }
         request = Request("GET", resource.path(namespace), query, accept=accept)
         async with self._lines(request, f"the watch of {resource.qualified}") as lines:
+            on_open()
             async for line in lines:
                 event: Json = orjson.loads(line)
                 if event["type"] == "ERROR":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Protocol
 
 from modelyard.kube.transport import Encoder
@@ -60,6 +60,16 @@ class KubeClient(Protocol):
         """Yield the lines of a container's log until the container ends."""
 
     def watch(
-        self, resource: ApiResource, namespace: str | None, version: str, accept: str = ..., **query: str
+        self,
+        resource: ApiResource,
+        namespace: str | None,
+        version: str,
+        accept: str = ...,
+        *,
+        on_open: Callable[[], None] = ...,
+        **query: str,
     ) -> AsyncIterator[Json]:
-        """Yield the events after a resourceVersion until the API server ends the watch."""
+        """Yield the events after a resourceVersion until the API server ends the watch.
+
+        `on_open` is called when the API server has accepted the watch.
+        """

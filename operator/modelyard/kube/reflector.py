@@ -59,6 +59,7 @@ class Reflector:
         self._monotonic = monotonic
         self._sleep = sleep
         self._keys: set[tuple[str, str]] = set()
+        self._has_event = False  # whether the present watch has had an event or bookmark
         self._version = ""  # of the latest event: a watch that breaks continues from there
         self.last_event = monotonic()  # monotonic time at which the API server last sent anything
 
@@ -75,16 +76,16 @@ class Reflector:
         """
         failures = denials = 0
         while True:
-            previous_event = self.last_event
+            self._has_event = False
             try:
                 if not self._version:
                     self._version = await self._list()
-                    previous_event = self.last_event
                 await self._watch()
                 failures = denials = 0
             except KubeError as error:
-                # After a watch that worked for a while, this is a first failure.
-                failures = 1 if self.last_event > previous_event else failures + 1
+                # After a watch with events, this is a first failure. A watch that was only accepted may fail
+                # again and again.
+                failures = 1 if self._has_event else failures + 1
                 denials = denials + 1 if is_denial(error) else 0
                 if isinstance(error, Gone):
                     self._version = ""
@@ -122,9 +123,10 @@ class Reflector:
     async def _watch(self) -> None:
         accept = METADATA_ONLY if self._metadata_only else JSON
         async for event in self._client.watch(
-            self.resource, self._namespace, self._version, accept=accept, **self._query
+            self.resource, self._namespace, self._version, accept=accept, on_open=self._touch, **self._query
         ):
             self._touch()
+            self._has_event = True
             self._version = event["object"]["metadata"]["resourceVersion"]
             if event["type"] != "BOOKMARK":
                 self._emit(event["object"], deleted=event["type"] == "DELETED")

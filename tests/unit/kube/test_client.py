@@ -403,8 +403,10 @@ async def test_watch_yields_an_event_at_once(server: Server, client: Client) -> 
         return response
 
     server.handlers = [handle]
-    watch = client.watch(SECRETS, None, "5")
+    opened: list[bool] = []
+    watch = client.watch(SECRETS, None, "5", on_open=lambda: opened.append(True))
     assert (await asyncio.wait_for(anext(watch), 10))["type"] == "ADDED"
+    assert opened == [True]
     was_read.set()
     assert [event async for event in watch] == []
 
@@ -442,8 +444,10 @@ async def test_silent_watch_raises_unavailable(server: Server) -> None:
         return response
 
     server.handlers = [handle]
+    opened: list[bool] = []
     with pytest.raises(Unavailable, match="the watch of secrets broke"):
-        await event_types(client)
+        await anext(client.watch(SECRETS, None, "5", on_open=lambda: opened.append(True)))
+    assert opened == [True]
     silence.set()
     await client.close()
 

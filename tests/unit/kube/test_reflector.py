@@ -191,6 +191,38 @@ async def test_sixth_denial_in_a_row_is_final_until_a_list_succeeds(watched: Wat
     assert (watched.reflector.denial, watched.reflector.synced.is_set()) == (None, True)
 
 
+async def test_accepted_watch_without_events_is_neither_silent_nor_failing(watched: Watched) -> None:
+    async def wait(seconds: float) -> None:
+        watched.waits.append(seconds)
+        watched.seconds += 100
+
+    watched.reflector._sleep = wait
+    watched.cluster.fault = failing(Unavailable("down"))
+    watched.cluster.hang_up()
+    await watched.settle()
+    assert len(watched.waits) == 1
+    assert watched.reflector.seconds_since_event == 0
+    assert not watched.reflector.is_failing
+
+
+async def test_waits_grow_while_each_watch_breaks_before_its_first_event(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(*_: Any, on_open: Callable[[], None], **__: Any) -> AsyncIterator[Json]:
+        if len(watched.waits) >= 9:
+            await asyncio.Event().wait()
+        watched.seconds += 1
+        on_open()
+        raise Unavailable("connection reset")
+        yield {}
+
+    monkeypatch.setattr(watched.cluster, "watch", breaks)
+    watched.cluster.hang_up()
+    await watched.settle()
+    assert len(watched.waits) == 9
+    assert watched.waits[-1] > 10
+
+
 async def test_seconds_since_event_count_from_the_last_event(watched: Watched) -> None:
     watched.seconds = 100
     assert watched.reflector.seconds_since_event == 100
