@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.integration.chart.tools import CHART, REQUIRED, CommandError, Render, Run, pods, settings
 
@@ -165,6 +166,27 @@ def test_operator_has_only_the_documented_rights(release: Release) -> None:
         ("patch", "customresourcedefinitions.apiextensions.k8s.io", "default"): False,
     }
     assert {asked: release.may(account, *asked) for asked in rights} == rights
+
+
+def test_api_server_gives_the_operator_its_own_priority_level(release: Release, api: httpx.Client) -> None:
+    release.install()
+    account = f"system:serviceaccount:{release.namespace}:{release.name}-modelyard"
+    groups = ["system:serviceaccounts", "system:authenticated"]
+    headers = [("Impersonate-User", account), *(("Impersonate-Group", group) for group in groups)]
+
+    def levels() -> tuple[str | None, ...]:
+        answer = api.get("/apis/apps/v1/deployments", headers=headers, params={"limit": 1})
+        answer.raise_for_status()
+        names = ("X-Kubernetes-PF-FlowSchema-UID", "X-Kubernetes-PF-PriorityLevel-UID")
+        return tuple(answer.headers.get(name) for name in names)
+
+    name = f"{release.name}-modelyard-{release.namespace}"
+    own = tuple(
+        json.loads(release.kubectl("get", kind, name, "--output", "json"))["metadata"]["uid"]
+        for kind in ("flowschema", "prioritylevelconfiguration")
+    )
+    # The API server reads changed FlowSchemas by a watch.
+    wait_until(lambda: levels() == own)
 
 
 def test_operator_has_rights_in_watch_namespaces_only(release: Release) -> None:

@@ -261,6 +261,24 @@ def test_watch_namespaces_leave_no_cluster_wide_right(render: Render) -> None:
     )
 
 
+def test_flow_schema_selects_only_the_operator(render: Render) -> None:
+    objects = render()
+    (schema,) = of_kind(objects, "FlowSchema")
+    (level,) = of_kind(objects, "PriorityLevelConfiguration")
+    assert schema["spec"]["priorityLevelConfiguration"]["name"] == level["metadata"]["name"]
+    (rule,) = schema["spec"]["rules"]
+    (subject,) = rule["subjects"]
+    account = {"name": operator(objects)["serviceAccountName"], "namespace": "modelyard-system"}
+    assert subject == {"kind": "ServiceAccount", "serviceAccount": account}
+
+
+def test_concurrency_of_the_operator_is_a_value(render: Render) -> None:
+    (level,) = of_kind(render("--set", "flowControl.concurrencyShares=40"), "PriorityLevelConfiguration")
+    assert level["spec"]["limited"]["nominalConcurrencyShares"] == 40
+    off = render("--set", "flowControl.enabled=false")
+    assert not of_kind(off, "FlowSchema", "PriorityLevelConfiguration")
+
+
 def test_operator_may_delete_only_versions_logs_autoscalers_and_disruption_budgets(render: Render) -> None:
     (role,) = of_kind(roles_of(render(), "modelyard"), "ClusterRole")
     assert resources(role, "delete") == {
