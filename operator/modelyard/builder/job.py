@@ -22,7 +22,6 @@ from typing import Final, NoReturn
 
 from pydantic import ValidationError
 
-from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.image_builder import ImageBuilder
 from modelyard.builder.job_settings import BuildJobSettings
 from modelyard.builder.log import BuildLog
@@ -93,7 +92,6 @@ def builder_of(kind: BuilderKind, settings: BuildJobSettings) -> ImageBuilder:
 
         return LayerBuilder(
             access=settings.access,
-            pip=PipSettings(settings.access.ca_bundle, settings.pip_conf, settings.policy),
             conda=settings.conda,
             attests=settings.attestation.attests,
             signer=settings.attestation.signer(),

@@ -38,6 +38,7 @@ BuildFailedError
     ├── CondaFileInvalidError
     ├── CondaFailedError
     ├── CondaPackageUnsafeError
+    ├── InstallerKilledError
     └── PythonVersionConflictError
 """
 
@@ -263,6 +264,12 @@ class CondaPackageUnsafeError(PackageError):
     """A conda package has a link or a path that leads outside, a pipe, or damaged metadata."""
 
     code = "CondaPackageUnsafe"
+
+
+class InstallerKilledError(PackageError):
+    """The process that installs the packages ended without a result."""
+
+    code = "InstallerKilled"
 
 
 class PythonVersionConflictError(PackageError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,14 +15,9 @@ from modelyard.builder.attestation.build_record import build_record
 from modelyard.builder.attestation.bundle import Signer
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_settings import CondaSettings
-from modelyard.builder.environment.packages import find_packages
+from modelyard.builder.environment.confined_installer import install_confined
+from modelyard.builder.environment.package_job import PackageInstaller, PackageJob, PackageKind
 from modelyard.builder.environment.pins import Pins
-from modelyard.builder.environment.pip import (
-    install_requirements,
-    install_runtime,
-)
-from modelyard.builder.environment.pip_settings import PipSettings
-from modelyard.builder.environment.reproducible_tree import compile_bytecode
 from modelyard.builder.environment.target import (
     Target,
     read_target,
@@ -76,8 +71,9 @@ class LayerBuilder:
     """An ImageBuilder that needs no privileges: only a folder, the registry, sources and packages."""
 
     access: RegistryAccess = field(default_factory=RegistryAccess)
-    pip: PipSettings = field(default_factory=PipSettings)
     conda: CondaSettings = field(default_factory=CondaSettings)
+    install: PackageInstaller = install_confined
+    """Installs the packages of a layer."""
     platform: str = field(default_factory=local_platform)
     """Platform of the image to select from an image index, `linux/amd64` for example."""
     attests: bool = True
@@ -209,55 +205,41 @@ class _Build:
         self._registry.reserve_uploads(self._image.repository, count)
 
     def _runtime_layer(self, target: Target) -> CachedLayer:
-        def install(folder: Path) -> None:
-            install_runtime(target, folder, self._builder.pip, self._log.for_step(Step.BUILD))
-
-        return self._cached_layer(runtime_key(target), _RUNTIME_LAYER, RUNTIME, install)
+        job = self._job(PackageKind.RUNTIME, runtime_key(target), target.platform, target.python)
+        return self._cached_layer(job, _RUNTIME_LAYER, RUNTIME, self._log.for_step(Step.BUILD))
 
     def _environment_layer(self, target: Target, requirements: str) -> CachedLayer:
-        def install(folder: Path) -> None:
-            install_requirements(requirements, target, folder, self._builder.pip, self._log)
-
         key = environment_key(requirements, target, self._request.registrations)
-        return self._cached_layer(key, _ENVIRONMENT_LAYER, ENVIRONMENT, install, Pins(requirements))
+        job = self._job(PackageKind.PIP, key, target.platform, target.python)
+        job = job.model_copy(update={"requirements": requirements})
+        return self._cached_layer(job, _ENVIRONMENT_LAYER, ENVIRONMENT, self._log, Pins(requirements))
 
     def _conda_layer(self, file: CondaFile, requirements: str | None, platform: str) -> CachedLayer:
         request, settings = self._request, self._builder.conda
-
-        def install(folder: Path) -> None:
-            # Imported here, because rattler is large and few builds need it.
-            from modelyard.builder.environment.conda import CondaTarget, install_conda  # noqa: PLC0415
-
-            python = install_conda(
-                file, CondaTarget(platform, request.python_version), folder, settings, self._log
-            )
-            target = Target(python, platform)
-            if requirements:
-                install_requirements(requirements, target, folder, self._builder.pip, self._log)
-            else:
-                compile_bytecode(folder, ENVIRONMENT, target, self._log)
-
         key = conda_key(file, requirements, request.python_version, platform, settings, request.registrations)
+        job = self._job(PackageKind.CONDA, key, platform, request.python_version)
+        job = job.model_copy(update={"requirements": requirements, "conda": file})
         pins = Pins(requirements or "", file.dependencies)
-        return self._cached_layer(key, _ENVIRONMENT_LAYER, ENVIRONMENT, install, pins)
+        return self._cached_layer(job, _ENVIRONMENT_LAYER, ENVIRONMENT, self._log, pins)
+
+    def _job(self, kind: PackageKind, key: str, platform: str, python: str | None) -> PackageJob:
+        """Return a job whose folder has the key of the layer as the name of its parent."""
+        folder = self._workspace / key / "packages"
+        return PackageJob(kind=kind, folder=folder, platform=platform, python=python)
 
     def _cached_layer(
-        self,
-        key: str,
-        created_by: str,
-        path: str,
-        install: Callable[[Path], None],
-        pins: Pins | None = None,
+        self, job: PackageJob, created_by: str, path: str, log: BuildLog, pins: Pins | None = None
     ) -> CachedLayer:
         """Return a layer with packages at `path`, from the cache, or installed, pushed and cached."""
+        key = job.folder.parent.name
         with about(created_by):
             cached = self._cache.get(key, pins)
             if cached:
                 return cached
-            folder = self._workspace / key
-            install(folder)
-            layer = self._image.push_layer(tar_of({path: folder}), created_by)
-            new = CachedLayer(layer, tuple(find_packages(folder)))
+            job.folder.parent.mkdir()
+            installed = self._builder.install(job, log)
+            layer = self._image.push_layer(tar_of({path: job.folder}), created_by)
+            new = CachedLayer(layer, installed.packages)
         self._tasks.start(lambda: self._cache.put(key, new))
         return new
 

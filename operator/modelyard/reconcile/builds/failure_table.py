@@ -138,6 +138,7 @@ TABLE: Final[dict[str, Row]] = {
     "CondaFileInvalid": _USER,
     "CondaFailed": _USER,
     "CondaPackageUnsafe": _USER,
+    "InstallerKilled": Row(Fault.USER, Retry.FINAL, ("build.resources",)),
     "PythonVersionConflict": _USER,
     # the builder
     "BaseImageNotFound": Row(Fault.PLATFORM, Retry.SLOW, _IMAGES),

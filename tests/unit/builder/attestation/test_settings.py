@@ -43,5 +43,3 @@ def test_settings_of_the_environment_reach_both_builders(kind: BuilderKind, key_
     assert builder.signer is not None
     assert builder.conda.channels == ("team",)
     assert builder.conda.policy.schemes == {"s3"}
-    if kind is BuilderKind.LAYERS:
-        assert builder.pip.policy.schemes == {"s3"}

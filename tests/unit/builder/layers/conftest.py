@@ -17,9 +17,13 @@ from tests.unit.oci.fake_registry import (
 )
 
 from modelyard.builder.attestation.bundle import Signer
-from modelyard.builder.environment.pip_settings import PipSettings
-from modelyard.builder.environment.target import Target
-from modelyard.builder.layers import layer_builder
+from modelyard.builder.environment.package_job import (
+    InstalledPackages,
+    PackageInstaller,
+    PackageJob,
+    PackageKind,
+)
+from modelyard.builder.environment.packages import find_packages
 from modelyard.builder.layers.layer_builder import LayerBuilder
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources import FetchContext
@@ -49,6 +53,7 @@ class Builds:
         self.out = io.StringIO()
         self.log = BuildLog(self.out)
         self.installed: list[str] = []
+        self.installer: PackageInstaller = self.install
         self._folder = folder
         self._context = FetchContext(retry=retry, log=self.log.write)
         self._count = 0
@@ -89,7 +94,9 @@ class Builds:
         self._count += 1
         workspace = self._folder / f"workspace-{self._count}"
         workspace.mkdir()
-        builder = LayerBuilder(platform="linux/amd64", signer=signer, max_age_seconds=max_age_seconds)
+        builder = LayerBuilder(
+            platform="linux/amd64", signer=signer, max_age_seconds=max_age_seconds, install=self.installer
+        )
         return builder.publish(request, workspace, self._context, self.log)
 
     def manifest(self, digest: str, image: str = "ns/image") -> dict[str, Any]:
@@ -116,18 +123,15 @@ class Builds:
         """Return the bytes of all uploads so far."""
         return sum(call.size for call in self.fake.calls if "/uploads/" in call.path)
 
-    def runtime(self, _: Target, folder: Path, _settings: PipSettings, _log: BuildLog) -> None:
-        self._install("runtime", folder / "modelyard/__init__.py")
-
-    def environment(
-        self, requirements: str, target: Target, folder: Path, _: PipSettings, _log: BuildLog
-    ) -> None:
-        self._install(requirements, folder / f"lib/python{target.minor}/site-packages/x.py")
-
-    def _install(self, name: str, file: Path) -> None:
+    def install(self, job: PackageJob, log: BuildLog) -> InstalledPackages:
+        if job.kind is PackageKind.RUNTIME:
+            name, file = "runtime", job.folder / "modelyard/__init__.py"
+        else:
+            name, file = job.requirements or "", job.folder / "lib/python3.11/site-packages/x.py"
         self.installed.append(name)
         file.parent.mkdir(parents=True)
         file.write_text(name)
+        return InstalledPackages(python=job.python or "", packages=tuple(find_packages(job.folder)))
 
 
 @pytest.fixture
@@ -138,10 +142,5 @@ def fake() -> Iterator[FakeRegistry]:
 
 
 @pytest.fixture
-def builds(
-    fake: FakeRegistry, web: WebServer, tmp_path: Path, retry: Retry, monkeypatch: pytest.MonkeyPatch
-) -> Builds:
-    builds = Builds(fake, web, tmp_path, retry)
-    monkeypatch.setattr(layer_builder, "install_runtime", builds.runtime)
-    monkeypatch.setattr(layer_builder, "install_requirements", builds.environment)
-    return builds
+def builds(fake: FakeRegistry, web: WebServer, tmp_path: Path, retry: Retry) -> Builds:
+    return Builds(fake, web, tmp_path, retry)

@@ -23,7 +23,6 @@ from tests.unit.oci.fake_registry import (
     digest_of,
 )
 
-from modelyard.builder.layers import layer_builder
 from modelyard.builder.result import step_of
 from modelyard.contract.build_request import (
     AssetInput,
@@ -299,9 +298,7 @@ def test_broken_download_is_resumed(builds: Builds) -> None:
     assert builds.files(digest)["var/azureml-models/m/model.bin"] == MODEL
 
 
-def test_terminated_build_cancels_its_uploads(
-    builds: Builds, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_terminated_build_cancels_its_uploads(builds: Builds, fake: FakeRegistry) -> None:
     builds.web.respond = lambda _: Response(body=bytes(50_000_000))
     upload_started = threading.Event()
     fake.refuse = lambda call: upload_started.set() if call.method == "POST" else None
@@ -310,7 +307,7 @@ def test_terminated_build_cancels_its_uploads(
         assert upload_started.wait(30)
         sys.exit(143)
 
-    monkeypatch.setattr(layer_builder, "install_requirements", terminate)
+    builds.installer = terminate
     with pytest.raises(SystemExit):
         builds.publish(builds.request(builds.model(), pip_requirements="numpy"))
     assert not fake.sessions
