@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from modelyard.redaction import redact, redact_text
@@ -22,6 +24,21 @@ from modelyard.redaction import redact, redact_text
 def test_redact_leaves_nothing_that_could_be_a_credential(url: str, shown: str) -> None:
     assert redact(url) == shown
     assert "s3cret" not in redact_text(f"could not open '{url}', sorry")
+
+
+@pytest.mark.parametrize(
+    "before", ["", "(", "git+", "x.", "-", "a" * 50 + ".", "A" * 100, "a." * 100, "1", "\u00e4"]
+)
+def test_redact_text_finds_a_url_after_any_text(before: str) -> None:
+    assert "s3cret" not in redact_text(f"{before}https://user:s3cret@host/m?sig=s3cret")
+
+
+@pytest.mark.parametrize("piece", ["a.", "a", "a-", "a://", "a://[ ", "data:", "data: ", "://", "1"])
+def test_redaction_of_a_long_text_takes_linear_time(piece: str) -> None:
+    """Quadratic time would be minutes."""
+    started = time.process_time()
+    redact_text(piece * 200_000)
+    assert time.process_time() - started < 10
 
 
 def test_redact_text_keeps_other_text() -> None:

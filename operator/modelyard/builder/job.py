@@ -60,7 +60,9 @@ def run() -> int:
     except CodedError as error:
         result, code = failure_result(error, log), EXIT_FAILED
         log.write(f"{error.code}: {error}")
-    except Exception as error:
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a panic in a library written in Rust is no Exception
         log.write(traceback.format_exc())
         result, code = crash_result(error, log), EXIT_CRASHED
     settings.termination_log.write_bytes(encode_result(result))

@@ -41,6 +41,6 @@ def _secrets_in_json(value: str) -> list[str]:
             item for key, item in parsed.items() if key in _SECRET_JSON_KEYS and isinstance(item, str)
         )
 
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         json.loads(value, object_hook=collect)
     return found

@@ -36,7 +36,7 @@ def step_of(error: CodedError, log: BuildLog) -> Step:
     return Step.PUSH if isinstance(error, RegistryError) else log.step
 
 
-def crash_result(error: Exception, log: BuildLog) -> BuildResult:
+def crash_result(error: BaseException, log: BuildLog) -> BuildResult:
     """Return the result after an exception that is a defect of the builder."""
     message = f"the builder failed, see its log: {type(error).__name__}: {error}"
     return _failed("BuilderCrashed", message, False, log.step, log)

@@ -15,7 +15,7 @@ from modelyard.oci.registry_config import (
     RegistryAccess,
 )
 
-_PARAMETER: Final = re.compile(r'(\w+)="([^"]*)"')
+_PARAMETER: Final = re.compile(r'\b(\w+)="([^"]*)"')
 
 
 def scope(repository: str, actions: str) -> str:
@@ -99,7 +99,7 @@ class Login(httpx.Auth):
         try:
             document = json.loads(body)
             return str(document.get("token") or document["access_token"])
-        except (ValueError, KeyError, AttributeError):
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             raise RegistryRefusedError(
                 f"the response of the token service of {self._registry} contains no token"
             ) from None

@@ -61,7 +61,7 @@ def parse(body: bytes, reference: Reference) -> dict[str, Any]:
     """Return a manifest as a dictionary. Raises RegistryRefusedError if it is not a JSON object."""
     try:
         manifest = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         manifest = None
     if not isinstance(manifest, dict):
         raise RegistryRefusedError(f"the manifest of {reference} is not a JSON object")

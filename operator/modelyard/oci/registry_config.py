@@ -101,7 +101,7 @@ def credential_of(dockerconfigjson: bytes | str, registry: str) -> Credential | 
             host = key.removeprefix("https://").removeprefix("http://").partition("/")[0]
             if host == registry or (host == _HUB_CONFIG_KEY and registry == _HUB):
                 return _credential(entry)
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
         raise RegistryForbiddenError("the registry credentials are not a dockerconfigjson") from None
     return None
 

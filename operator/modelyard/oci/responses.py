@@ -24,6 +24,7 @@ from modelyard.redaction import redact_text
 
 _MAX_ERROR_BYTES: Final = 16 * 1024
 _MAX_DETAIL_CHARACTERS: Final = 300
+_MALFORMED: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -88,7 +89,7 @@ def _detail(response: httpx.Response) -> str:
 
     https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
     """
-    with contextlib.suppress(ValueError, LookupError, TypeError, RegistryRefusedError):
+    with contextlib.suppress(*_MALFORMED, RegistryRefusedError):
         error = json.loads(read_bounded(response, _MAX_ERROR_BYTES, "the error"))["errors"][0]
         text = ": ".join(str(error[key]) for key in ("code", "message") if error.get(key))
         return f" ({redact_text(_CONTROL_CHARACTERS.sub(' ', text))[:_MAX_DETAIL_CHARACTERS]})"

@@ -11,11 +11,13 @@ import httpx
 
 _CHUNK_BYTES: Final = 1024 * 1024
 _UNBUFFERED_BYTES: Final = _CHUNK_BYTES // 4  # pieces of at least this size are passed on without a copy
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+"""A number of bytes below 2^63. Python refuses to parse a number of 4300 digits."""
+_CONTENT_RANGE: Final = re.compile(rf"bytes ({_LENGTH.pattern})-{_LENGTH.pattern}/({_LENGTH.pattern}|\*)")
 
 
 class WrongRangeError(Exception):
-    """The server sent another range of the file than requested."""
+    """The server sent another range of the file than requested, or an invalid length."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,18 @@ def range_header(offset: int, size: int | None = None) -> dict[str, str]:
 def range_stream(response: httpx.Response, offset: int) -> RangeStream:
     """Return the stream of a response with status 200 or 206 to a request from `offset` on.
 
-    Raises WrongRangeError if a 206 has another range. Reading the chunks raises httpx.TransportError.
+    Raises WrongRangeError if a 206 has another range, and for a Content-Length that is not a number of bytes.
+    Reading the chunks raises httpx.TransportError.
     """
     chunks = _chunks(response)
     if response.status_code != 206:
-        length = response.headers.get("content-length", "")
-        return RangeStream(0, int(length) if length.isascii() and length.isdigit() else None, chunks)
-    found = _CONTENT_RANGE.match(response.headers.get("content-range", ""))
+        length = response.headers.get("content-length")
+        if length is None:
+            return RangeStream(0, None, chunks)
+        if not _LENGTH.fullmatch(length):
+            raise WrongRangeError("the server sent an invalid Content-Length")
+        return RangeStream(0, int(length), chunks)
+    found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
     if not found or int(found[1]) != offset:
         raise WrongRangeError("the server sent another range of the file than requested")
     return RangeStream(offset, int(found[2]) if found[2] != "*" else None, chunks)

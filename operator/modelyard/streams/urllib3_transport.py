@@ -67,7 +67,9 @@ class Urllib3Transport(httpx.BaseTransport):
             raise _transport_error(error) from None
         return httpx.Response(
             response.status,
-            headers=list(response.headers.items()),
+            headers=[
+                (name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()
+            ],
             stream=_ResponseStream(response),
             extensions={"reason_phrase": (response.reason or "").encode("latin-1")},
         )

@@ -140,6 +140,22 @@ def test_defect_of_the_builder_is_reported_without_secrets(
     assert "s3cret" not in out + build_job.result.model_dump_json()
 
 
+class PanicException(BaseException):
+    """Stands for a panic, whose class no module exports."""
+
+
+def test_panic_of_a_library_is_reported(build_job: BuildJob) -> None:
+    assert build_job.run(raised=PanicException("called unwrap on None")) == 70
+    assert build_job.result.error is not None
+    assert build_job.result.error.code == "BuilderCrashed"
+
+
+def test_stopped_build_writes_no_result(build_job: BuildJob) -> None:
+    with pytest.raises(SystemExit):
+        build_job.run(raised=SystemExit(143))
+    assert not (build_job.folder / "termination-log").exists()
+
+
 def test_secrets_are_in_neither_log_nor_result(
     build_job: BuildJob, web: WebServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

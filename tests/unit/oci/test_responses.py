@@ -68,3 +68,9 @@ def test_long_body_is_refused() -> None:
     assert read_bounded(httpx.Response(200, content=b"1234"), 4, "the list") == b"1234"
     with pytest.raises(RegistryRefusedError, match="the list is larger than 4 bytes"):
         read_bounded(httpx.Response(200, content=b"12345"), 4, "the list")
+
+
+@pytest.mark.parametrize("body", [b'{"errors": ["x"]}', b'{"errors": 1}', b"[" * 10_000, b"[]", b"9" * 5000])
+def test_malformed_error_body_is_ignored(body: bytes) -> None:
+    with pytest.raises(RegistryRefusedError):
+        raise_for_status(httpx.Response(400, content=body), REFERENCE, has_credential=False)

@@ -28,6 +28,20 @@ class BrokenStream(httpx.SyncByteStream):
         raise httpx.ReadError("reset")
 
 
+@pytest.mark.parametrize("length", ["9" * 5000, "9" * 19, "-5", "\u0663", "5, 5", "0x5", ""])
+def test_invalid_content_length_is_an_error(length: str) -> None:
+    response = httpx.Response(200, headers=[(b"Content-Length", length.encode())], content=b"")
+    with pytest.raises(WrongRangeError, match="invalid Content-Length"):
+        range_stream(response, 0)
+
+
+@pytest.mark.parametrize("range_", ["0-1/" + "9" * 5000, "9" * 5000 + "-1/5", "0-1/5x", "0-1/\u0663"])
+def test_invalid_content_range_is_an_error(range_: str) -> None:
+    response = httpx.Response(206, headers=[(b"Content-Range", b"bytes " + range_.encode())])
+    with pytest.raises(WrongRangeError):
+        range_stream(response, 0)
+
+
 @pytest.mark.parametrize(
     ("offset", "size", "headers"),
     [(0, None, {}), (0, 10, {}), (3, None, {"Range": "bytes=3-"}), (3, 10, {"Range": "bytes=3-9"})],

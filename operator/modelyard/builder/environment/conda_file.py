@@ -9,13 +9,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import yaml
 
 from modelyard.contract.errors import CondaFileInvalidError
-from modelyard.redaction import redact_text
+from modelyard.redaction import redact_text, split_url
 
+_Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # 10 times as fast with libyaml
+_MAX_DEPTH: Final = 20  # conda's own format has 3 levels
+_VALUE_ERRORS: Final = (ValueError, LookupError, AttributeError, TypeError, OverflowError)
+"""Errors of PyYAML's constructors for a date such as 9999-99-99, a number of 5000 digits, or `!!bool x`."""
 _IGNORED: Final = ("name", "prefix")  # name and folder on the machine that exported the file
 _KEYS: Final = ("channels", "dependencies", "variables", *_IGNORED)
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -23,7 +26,7 @@ _RESERVED: Final = frozenset({"PATH", "PYTHONPATH", "PYTHONHOME"})  # the server
 _NO_DEFAULTS: Final = "nodefaults"  # disables implicit channels, of which builds have none
 _TOKEN: Final = "/t/"  # noqa: S105 - https://conda.anaconda.org/t/<token>/<channel>
 _PATH_OR_OTHER_URL: Final = re.compile(
-    r"\b(?!https?:)[a-z][a-z0-9+.-]*:/|(?:^|[\s=\['\",])[.~]*/", re.IGNORECASE
+    r"\b(?!https?:)[a-z][a-z0-9+.-]{0,30}:/|(?:^|[\s=\['\",])[.~]*/", re.IGNORECASE
 )
 """The path of a file, or a URL that is not http(s): both would name files of the builder."""
 _NAME: Final = re.compile(r"(?:.*::)?\s*([A-Za-z0-9_.-]+)")
@@ -51,11 +54,7 @@ class CondaFile:
 
 def read_conda_file(text: str) -> CondaFile:
     """Parse an environment file. Raises CondaFileInvalidError, whose message names the key or line."""
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise CondaFileInvalidError(f"not YAML{f', line {mark.line + 1}' if mark else ''}") from None
+    content = _parse_yaml(text)
     if not isinstance(content, dict):
         raise CondaFileInvalidError("not an environment file: it must have a list `dependencies`")
     unknown = [str(key) for key in content if key not in _KEYS]
@@ -72,6 +71,29 @@ def read_conda_file(text: str) -> CondaFile:
         pip=pip,
         variables=_variables(content.get("variables") or {}),
     )
+
+
+def _parse_yaml(text: str) -> Any:
+    """Return the content of a document. Raises CondaFileInvalidError, also for deep ones and for aliases."""
+    try:
+        _check_structure(text)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise CondaFileInvalidError(f"not YAML{f', line {mark.line + 1}' if mark else ''}") from None
+    except _VALUE_ERRORS:
+        raise CondaFileInvalidError("a value is too long or has no value of its type: quote it") from None
+
+
+def _check_structure(text: str) -> None:
+    """Raise CondaFileInvalidError before the parser builds objects, whose number aliases can multiply."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise CondaFileInvalidError(f"the alias *{event.anchor:.20} is not supported: write its value")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise CondaFileInvalidError(f"lists and mappings are more than {_MAX_DEPTH} levels deep")
 
 
 def _dependencies(items: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -95,7 +117,9 @@ def _texts(key: str, items: Any) -> tuple[str, ...]:
 
 
 def _channel(channel: str) -> str:
-    url = urlsplit(channel)
+    url = split_url(channel)
+    if url is None:
+        raise CondaFileInvalidError("a channel has an invalid URL: correct the URL")
     if "@" in url.netloc or _TOKEN in url.path:
         # Every reader of the manifest could read the credentials, and the image records the URLs of packages.
         raise CondaFileInvalidError(
@@ -111,4 +135,7 @@ def _variables(items: Any) -> dict[str, str]:
     for name in items:
         if not _VARIABLE.fullmatch(str(name)) or name in _RESERVED:
             raise CondaFileInvalidError(f"variables: {str(name)!r} cannot be set")
-    return {str(name): "" if value is None else str(value) for name, value in items.items()}
+    try:
+        return {str(name): "" if value is None else str(value) for name, value in items.items()}
+    except ValueError:  # Python formats no integer of more than 4300 digits
+        raise CondaFileInvalidError("variables: a number is too long: quote it") from None

@@ -10,18 +10,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from modelyard.builder.environment.advice import USE_DOCKER_BUILDER
 from modelyard.contract.errors import RequirementsInvalidError, WheelMissingError
 from modelyard.contract.urls import PACKAGE_SUFFIXES
-from modelyard.redaction import redact_text
+from modelyard.redaction import redact_text, split_url
 
 _CONTINUATION: Final = re.compile(r"\\\r?\n")
-_COMMENT: Final = re.compile(r"(?:^|\s+)#.*$", re.MULTILINE)
+_COMMENT: Final = re.compile(r"(?:^|(?<=\s))#.*$", re.MULTILINE)
 _VARIABLE: Final = re.compile(r"\$\{\w+\}")
 _OPTION: Final = re.compile(r"(--?[A-Za-z][A-Za-z-]*)(?:[=\s]\s*(\S+))?")
-_HASHES: Final = re.compile(r"(?:\s+--hash[=\s]\s*\S+)+$")
+_FIRST_HASH: Final = re.compile(r"\s--hash[=\s]")
+_HASHES: Final = re.compile(r"(?:\s+--hash[=\s]\s*\S+)+")
 _OPTION_OF_LINE: Final = re.compile(r"\s-")
 _HTTP_URL: Final = re.compile(r"https?://\S+", re.IGNORECASE)
 _VERSION_CONTROL_URL: Final = re.compile(r"(?:git|hg|svn|bzr)\+", re.IGNORECASE)
@@ -107,7 +107,7 @@ def _parse_option(line: str, lines: list[str], arguments: list[str]) -> None:
 
 def _check_requirement(line: str) -> None:
     """Raise an error unless a line is a package of an index, or the URL of a wheel."""
-    requirement = _HASHES.sub("", line)
+    requirement = _without_hashes(line)
     if _OPTION_OF_LINE.search(requirement):
         raise _unknown_option(line)
     url = _url_of(requirement, line)
@@ -117,8 +117,19 @@ def _check_requirement(line: str) -> None:
         raise _needs_build(line)
     if not _HTTP_URL.match(url):
         raise _invalid(line, "names a file: give the http(s) URL of a wheel")
-    if not urlsplit(url).path.endswith(".whl"):
+    parts = split_url(url)
+    if parts is None:
+        raise _invalid(line, "has an invalid URL: correct the URL")
+    if not parts.path.endswith(".whl"):
         raise _needs_build(line)
+
+
+def _without_hashes(line: str) -> str:
+    """Return the line without the options `--hash` at its end."""
+    first = _FIRST_HASH.search(line)
+    if first and _HASHES.fullmatch(line, first.start()):
+        return line[: first.start()].rstrip()
+    return line
 
 
 def _url_of(requirement: str, line: str) -> str | None:
@@ -131,7 +142,7 @@ def _url_of(requirement: str, line: str) -> str | None:
         return first  # pip and uv accept a URL without a name, which is no requirement by PEP 508
     try:
         parsed = Requirement(requirement)
-    except InvalidRequirement as error:
+    except (InvalidRequirement, ValueError, RecursionError) as error:
         reason = redact_text(str(error).partition("\n")[0])
         raise _invalid(line, f"is neither a requirement nor the http(s) URL of a wheel: {reason}") from None
     if parsed.url is None and parsed.name.lower().endswith(PACKAGE_SUFFIXES):

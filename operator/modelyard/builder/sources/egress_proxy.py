@@ -69,11 +69,11 @@ def run_egress_proxy(
     with about(subject):
         for url in checked:
             policy.check_scheme(url)
-    if not checked or not policy.denied:
+    if not checked or not (policy.denied or policy.schemes):
         yield None
         return
     failure: Exception | None = None
-    with EgressProxy(policy, trusted_hosts) as server:
+    with EgressProxy(policy, trusted_hosts, checks_schemes=True) as server:
         try:
             yield server.url
         except Exception as error:
@@ -90,12 +90,23 @@ class EgressProxy(ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False  # the clients have exited, or were killed
 
-    def __init__(self, policy: EgressPolicy, trusted_hosts: frozenset[HostPort] = frozenset()) -> None:
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        trusted_hosts: frozenset[HostPort] = frozenset(),
+        *,
+        checks_schemes: bool = False,
+    ) -> None:
+        """`checks_schemes` applies the schemes of the policy to each connection, and so to redirects.
+
+        An object store has a scheme of its own, so the schemes do not apply to its connections.
+        """
         super().__init__(("127.0.0.1", 0), _ProxyConnection)
         self._policy = policy
         self._trusted_hosts = trusted_hosts
-        self.denied_hosts: set[str] = set()
-        """Hosts that the policy refused a connection to."""
+        self._checks_schemes = checks_schemes
+        self._denials: set[str] = set()
+        """Messages about the connections that the policy refused."""
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.serve_forever, args=(_POLL_SECONDS,), daemon=True).start()
@@ -112,21 +123,34 @@ class EgressProxy(ThreadingTCPServer):
 
     def check(self, failure: Exception | None = None) -> None:
         """Raise SourceDeniedError, caused by `failure`, if the proxy has refused a connection."""
-        if self.denied_hosts:
-            hosts = ", ".join(sorted(self.denied_hosts))
-            raise SourceDeniedError(
-                f"{hosts} leads to an address in build.sources.deniedNetworks: use another host"
-            ) from failure
+        if self._denials:
+            raise SourceDeniedError("; ".join(sorted(self._denials))) from failure
 
-    def connect(self, destination: HostPort) -> socket.socket:
-        """Open a connection. Raises OSError, and SourceDeniedError if the policy forbids the address."""
+    def connect(self, destination: HostPort, kind: str) -> socket.socket:
+        """Open a connection for a scheme, http or https.
+
+        Raises OSError, and SourceDeniedError if the policy forbids the scheme or the address.
+        """
         if destination in self._trusted_hosts:
             return socket.create_connection(destination, _CONNECT_SECONDS)
+        host = destination.host
+        if self._checks_schemes:
+            with self._denial(
+                f"{host} is reached by {kind}, which build.sources.schemes lacks: use another URL"
+            ):
+                self._policy.check_scheme(kind)
+        with (
+            self._denial(f"{host} leads to an address in build.sources.deniedNetworks: use another host"),
+            self._policy.connecting(),
+        ):
+            return socket.create_connection(destination, _CONNECT_SECONDS)
+
+    @contextmanager
+    def _denial(self, message: str) -> Iterator[None]:
         try:
-            with self._policy.connecting():
-                return socket.create_connection(destination, _CONNECT_SECONDS)
+            yield
         except SourceDeniedError:
-            self.denied_hosts.add(destination.host)
+            self._denials.add(message)
             raise
 
 
@@ -150,7 +174,7 @@ class _ProxyConnection(StreamRequestHandler):
             self._respond("400 Bad Request")
             return
         try:
-            remote = cast("EgressProxy", self.server).connect(destination)
+            remote = cast("EgressProxy", self.server).connect(destination, "https" if is_tunnel else "http")
         except SourceDeniedError:
             self._respond("403 Forbidden")
             return

@@ -19,9 +19,11 @@ from typing import Final
 import httpx
 
 from modelyard.builder.sources.context import FetchContext
+from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.builder.sources.header_value import header_value
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
+    SourceDeniedError,
     SourceForbiddenError,
     SourceInvalidError,
     SourceNotFoundError,
@@ -56,20 +58,26 @@ def http_file(source: Source, context: FetchContext) -> Iterator[HttpFile]:
     url = _url(source.url or "")
     credentials = _credential_headers(source.credentials, url)
     with httpx.Client(transport=Urllib3Transport(context.access.tls), timeout=_TIMEOUT) as client:
-        yield HttpFile(client, url, credentials, source.digest)
+        yield HttpFile(client, url, credentials, source.digest, context.policy)
 
 
 class HttpFile:
     """A RemoteFile at an http(s) URL."""
 
     def __init__(
-        self, client: httpx.Client, url: httpx.URL, credentials: dict[str, str], digest: str | None
+        self,
+        client: httpx.Client,
+        url: httpx.URL,
+        credentials: dict[str, str],
+        digest: str | None,
+        policy: EgressPolicy,
     ) -> None:
         self.name = file_name(str(url))
         self.digest = digest
         self._client = client
         self._url = url
         self._credentials = credentials
+        self._policy = policy
         self._etag: str | None = None
 
     @contextmanager
@@ -79,7 +87,7 @@ class HttpFile:
         if offset and self._etag:
             headers |= range_header(offset) | {"If-Range": self._etag}
         try:
-            with _open(self._client, self._url, headers, self._credentials) as response:
+            with self._response(headers) as response:
                 self._etag = _etag(response, self._etag)
                 yield range_stream(response, offset)
         except WrongRangeError as error:
@@ -88,6 +96,36 @@ class HttpFile:
         except httpx.TransportError as error:
             reason = redact_text(str(error)) or type(error).__name__
             raise SourceUnavailableError(f"{redact(str(self._url))} cannot be downloaded: {reason}") from None
+
+    @contextmanager
+    def _response(self, headers: dict[str, str]) -> Iterator[httpx.Response]:
+        """Send the request and follow redirects.
+
+        httpx would send all headers except Authorization to another origin.
+        """
+        current = self._url.copy_with(userinfo=b"")
+        for _ in range(_MAX_REDIRECTS + 1):
+            self._check_redirect(current)
+            sent = headers | (self._credentials if _same_origin(current, self._url) else {})
+            with self._client.stream("GET", current, headers=sent) as response:
+                if not response.has_redirect_location:
+                    _check(response, self._url)
+                    yield response
+                    return
+                current = response.next_request.url if response.next_request else current
+        raise SourceRefusedError(
+            f"{redact(str(self._url))} redirects more than {_MAX_REDIRECTS} times: give the final url"
+        )
+
+    def _check_redirect(self, url: httpx.URL) -> None:
+        if url.scheme not in {"http", "https"}:
+            raise SourceRefusedError(
+                f"{redact(str(self._url))} redirects to a url that is not an http(s) url: give the final url"
+            )
+        try:
+            self._policy.check_scheme(str(url))
+        except SourceDeniedError as error:
+            raise SourceDeniedError(f"{redact(str(self._url))} redirects: {error.message}") from None
 
 
 def _url(text: str) -> httpx.URL:
@@ -118,32 +156,6 @@ def _credential_headers(credentials: Mapping[str, str], url: httpx.URL) -> dict[
             "the Secret of secretRef has none of the keys username, password, token, header.<Name>"
         )
     return headers
-
-
-@contextmanager
-def _open(
-    client: httpx.Client, url: httpx.URL, headers: dict[str, str], credentials: dict[str, str]
-) -> Iterator[httpx.Response]:
-    """Send the request and follow redirects.
-
-    httpx would send all headers except Authorization to another origin.
-    """
-    current = url.copy_with(userinfo=b"")
-    for _ in range(_MAX_REDIRECTS + 1):
-        if current.scheme not in {"http", "https"}:
-            raise SourceRefusedError(
-                f"{redact(str(url))} redirects to a url that is not an http(s) url: give the final url"
-            )
-        sent = headers | (credentials if _same_origin(current, url) else {})
-        with client.stream("GET", current, headers=sent) as response:
-            if not response.has_redirect_location:
-                _check(response, url)
-                yield response
-                return
-            current = response.next_request.url if response.next_request else current
-    raise SourceRefusedError(
-        f"{redact(str(url))} redirects more than {_MAX_REDIRECTS} times: give the final url"
-    )
 
 
 def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:

@@ -42,6 +42,7 @@ from modelyard.contract.errors import (
     SourceForbiddenError,
     SourceInvalidError,
     SourceNotFoundError,
+    SourceRefusedError,
     SourceUnavailableError,
 )
 from modelyard.contract.urls import (
@@ -54,6 +55,9 @@ from modelyard.redaction import (
 )
 from modelyard.streams.range_stream import RangeStream
 
+_PANIC_MESSAGE: Final = (
+    "the library for object stores rejects the url, the Secret or the response: check them"
+)
 _PLATFORM_PROXIES: Final = frozenset({"http", "https", "all"})
 _CHUNK_BYTES: Final = 1024 * 1024
 _CONNECT_TIMEOUT: Final = timedelta(seconds=10)
@@ -121,6 +125,10 @@ class StoredObject:
             raise SourceUnavailableError(f"{self._url} may have changed during its download") from None
         except BaseError as error:
             raise SourceUnavailableError(f"{self._url} cannot be downloaded: {_first_line(error)}") from None
+        except BaseException as error:
+            if not _is_panic(error):
+                raise
+            raise SourceRefusedError(f"{self._url}: {_PANIC_MESSAGE}") from None
 
     @contextmanager
     def _denied_hosts(self) -> Iterator[None]:
@@ -159,6 +167,15 @@ def _open(
         return open_store(bucket, config=config, client_options=options, retry_config=retry), key
     except (BaseError, ValueError) as error:
         raise SourceInvalidError(f"{redact(url)}: {_first_line(error)}") from None
+    except BaseException as error:
+        if not _is_panic(error):
+            raise
+        raise SourceInvalidError(f"{redact(url)}: {_PANIC_MESSAGE}") from None
+
+
+def _is_panic(error: BaseException) -> bool:
+    """Return True for a panic of the library. Its class is a BaseException that no module exports."""
+    return type(error).__name__ == "PanicException"
 
 
 def _check_etag(etag: str | None, previous: str | None) -> str | None:

@@ -152,7 +152,13 @@ def _layers(manifest: dict[str, Any], reference: Reference) -> list[dict[str, An
 
 
 def _is_descriptor(layer: Any) -> bool:
-    return isinstance(layer, dict) and is_digest(layer.get("digest")) and isinstance(layer.get("size"), int)
+    return (
+        isinstance(layer, dict)
+        and is_digest(layer.get("digest"))
+        and isinstance(layer.get("size"), int)
+        and layer["size"] >= 0
+        and isinstance(layer.get("annotations") or {}, dict)
+    )
 
 
 def _folder(files: list[BlobFile], source: Source, digest: str, reference: Reference) -> RemoteFolder:

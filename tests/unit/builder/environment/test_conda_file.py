@@ -62,6 +62,16 @@ def test_dependency_with_another_name_is_not_python(dependency: str) -> None:
         ("dependencies: [python]\nvariables: {A: [1]}", "variables must be a mapping"),
         ("dependencies: [python]\nvariables: {A B: 1}", "'A B' cannot be set"),
         ("dependencies: [python]\nvariables: {PATH: /bin}", "'PATH' cannot be set"),
+        ("dependencies: [python]\nvariables: {A: " + "9" * 5000 + "}", "too long"),
+        ("dependencies: [python]\nvariables: {A: 0b" + "1" * 50_000 + "}", "too long"),
+        ("dependencies: [python]\nvariables: {A: 9999-99-99}", "no value of its type"),
+        ("dependencies: [!!bool x]", "no value of its type"),
+        ("dependencies: [!!timestamp x]", "no value of its type"),
+        ("dependencies: [!!int '']", "no value of its type"),
+        ("[" * 60_000, "20 levels deep"),
+        ("- " * 60_000, "20 levels deep"),
+        ("a: &a {x: 1}\nb: {<<: [*a, *a]}", r"alias \*a is not supported"),
+        ("dependencies: [python]\nchannels: ['http://[']", "invalid URL"),
     ],
 )
 def test_invalid_file_is_refused(text: str, message: str) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
 
 from modelyard.builder.environment.requirements import (
@@ -109,6 +112,40 @@ def test_unsupported_line_is_refused(line: str, error: type[BuildFailedError]) -
     with pytest.raises(error, match=r"^pipRequirements: ") as caught:
         parse_requirements(f"numpy\n{line}\n")
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a; " + "(" * 50_000,
+        "a==" + "9" * 5000,
+        "a @ http://[",
+        "http://[/a-1-py3-none-any.whl",
+        "a @ https://h/a.whl; python_version > '" + "9" * 5000 + "'",
+    ],
+)
+def test_line_that_is_hard_to_parse_is_no_crash(line: str) -> None:
+    with contextlib.suppress(RequirementsInvalidError):
+        parse_requirements(line)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + " " * 200_000 + "b",
+        "a" + (" " * 50 + "--hash=x") * 5000 + " b",
+        "-" + "a-" * 100_000 + " " * 100_000 + "x y",
+        "a" + " --hash " * 50_000,
+        "${a" * 100_000,
+        "a # " + "# " * 100_000,
+    ],
+)
+def test_parsing_takes_linear_time(text: str) -> None:
+    """Quadratic time would be minutes."""
+    started = time.process_time()
+    with contextlib.suppress(RequirementsInvalidError):
+        parse_requirements(text)
+    assert time.process_time() - started < 10
 
 
 def test_refusal_contains_no_credential() -> None:

@@ -12,6 +12,7 @@ from tests.support.web_server import (
     Response,
     WebServer,
 )
+from tests.unit.builder.sources.secure_server import tls_server
 
 from modelyard.builder.sources import (
     FetchContext,
@@ -21,6 +22,7 @@ from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import SourceDeniedError
+from modelyard.oci.registry_config import RegistryAccess
 
 LOOPBACK = {BuildVariable.FETCH_DENIED_NETWORKS: "127.0.0.0/8 ::1/128"}
 
@@ -101,6 +103,20 @@ def test_denied_endpoint_in_a_google_key_is_an_error(tmp_path: Path) -> None:
 def test_other_scheme_is_denied(tmp_path: Path, url: str) -> None:
     with pytest.raises(SourceDeniedError):
         _fetch(url, tmp_path, {BuildVariable.FETCH_SCHEMES: "https oci"})
+
+
+def test_redirect_to_a_denied_scheme_is_an_error(web: WebServer, tmp_path: Path) -> None:
+    with tls_server(tmp_path) as secure:
+        secure.respond = lambda _: Response(302, headers={"Location": f"{web.url}/file"})
+        access = RegistryAccess(ca_bundle=tmp_path / "ca.pem")
+        policy = EgressPolicy(schemes=frozenset({"https"}))
+        context = FetchContext(access=access, policy=policy)
+        with pytest.raises(
+            SourceDeniedError, match="/file redirects: urls that start with 'http' are not allowed"
+        ):
+            fetch(Source(url=f"{secure.url}/file"), tmp_path, name="file", limit_bytes=9, context=context)
+    assert len(secure.requests) == 1
+    assert not web.requests
 
 
 def test_allowed_scheme_is_fetched(tmp_path: Path) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
-import trustme
 from tests.support.web_server import (
     Response,
     WebServer,
 )
 from tests.unit.builder.environment.index import Index
+from tests.unit.builder.sources.secure_server import tls_server
 
 from modelyard.builder.environment.pip import install_requirements
 from modelyard.builder.environment.pip_settings import PipSettings
@@ -134,13 +133,8 @@ def test_other_failures_are_raised_unchanged(installer: Installer) -> None:
 
 @pytest.fixture
 def secure_web(tmp_path: Path) -> Iterator[WebServer]:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HERE).configure_cert(tls)
-    server = WebServer(tls)
-    yield server
-    server.stop()
+    with tls_server(tmp_path) as server:
+        yield server
 
 
 def test_tls_is_tunnelled(tmp_path: Path, installer: Installer, secure_web: WebServer) -> None:
@@ -151,6 +145,19 @@ def test_tls_is_tunnelled(tmp_path: Path, installer: Installer, secure_web: WebS
         installer(f"--index-url {index.url}\ntheirs", ALL_DENIED)
     assert not secure_web.requests
     assert "theirs" in installer(f"--index-url {index.url}\ntheirs", ONLY_HERE)
+
+
+def test_redirect_to_a_denied_scheme_is_an_error(
+    tmp_path: Path, installer: Installer, other: Index, other_web: WebServer, secure_web: WebServer
+) -> None:
+    other.wheel("theirs")
+    secure_web.respond = lambda request: Response(302, headers={"Location": other_web.url + request.path})
+    installer.ca_bundle = tmp_path / "ca.pem"
+    lines = f"--index-url {secure_web.url}/simple\ntheirs"
+    with pytest.raises(SourceDeniedError, match=r"is reached by http, which build\.sources\.schemes lacks"):
+        installer(lines, EgressPolicy(schemes=frozenset({"https"})))
+    assert not other_web.requests
+    assert "theirs" in installer(lines, EgressPolicy(schemes=frozenset({"http", "https"})))
 
 
 def test_no_proxy_runs_if_there_is_nothing_to_check() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -37,6 +38,23 @@ def test_file_is_fetched_with_its_query(web: WebServer, fetcher: Fetcher, tmp_pa
     assert fetched.path.read_bytes() == BODY
     assert web.requests[0].path == "/models/my%20model.pkl?sig=s3cret"
     assert fetcher.log == [f"my model.pkl: 1 MiB, {DIGEST}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Location", "http://\xff\xfe/"),
+        ("Content-Length", "\xd9\xa3"),
+        ("ETag", '"\xff"'),
+        ("Location", "http://[::1"),
+    ],
+)
+def test_header_outside_of_ascii_is_no_crash(web: WebServer, fetcher: Fetcher, name: str, value: str) -> None:
+    status = 302 if name == "Location" else 200
+    web.respond = lambda _: Response(status, headers={name: value})
+    with contextlib.suppress(SourceError):
+        fetcher(web.url)
+    assert web.requests
 
 
 def test_url_without_a_file_name_gets_the_given_name(web: WebServer, fetcher: Fetcher) -> None:

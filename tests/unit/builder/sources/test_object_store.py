@@ -22,6 +22,7 @@ from modelyard.contract.errors import (
     SourceForbiddenError,
     SourceInvalidError,
     SourceNotFoundError,
+    SourceRefusedError,
     SourceUnavailableError,
 )
 
@@ -92,6 +93,24 @@ def test_store_error_becomes_a_source_error(
 def test_url_without_an_object_is_invalid(fetcher: Fetcher, url: str) -> None:
     with pytest.raises(SourceInvalidError):
         fetcher(url=url)
+
+
+class PanicException(BaseException):
+    """Stands for a panic, whose class no module exports."""
+
+
+def test_panic_of_the_library_is_an_error_of_the_source(
+    web: WebServer, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def panic(*_: object, **__: object) -> None:
+        raise PanicException("request must be valid")
+
+    monkeypatch.setattr("obstore.get", panic)
+    with pytest.raises(SourceRefusedError, match="rejects the url, the Secret or the response"):
+        fetcher(**_s3(web))
+    monkeypatch.setattr("modelyard.builder.sources.object_store.from_url", panic)
+    with pytest.raises(SourceInvalidError, match="rejects the url"):
+        fetcher(**_s3(web))
 
 
 DENIES_SECOND = EgressPolicy(denied=(ipaddress.ip_network("127.0.0.2/32"),))
