@@ -140,6 +140,9 @@ class SourcesSettings(_Section):
     # registry/path → namespaces whose Images may read it, and all below, with the registry login of builds.
     repositories: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
+    # Whether a Secret needs the label modelyard.dev/source before a download may use it.
+    require_secret_label: bool = True
+
     def claims_for(self, namespace: str) -> tuple[str, ...]:
         """Return the names of the claims that Images of a namespace may read."""
         return _offered(self.claims, namespace)

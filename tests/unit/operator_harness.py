@@ -21,7 +21,7 @@ from tests.unit.fake_api_server import (
 from tests.unit.fake_kopf import FakeKopf
 
 from modelyard.api import labels
-from modelyard.api.names import API_VERSION
+from modelyard.api.names import API_VERSION, SOURCE
 from modelyard.api.owners import owner_of
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.contract.build_pod import CONTAINER, REQUEST_FILE
@@ -276,6 +276,12 @@ def image(name: str = "m", **spec: Any) -> Json:
 
 def service(name: str = "m", **spec: Any) -> Json:
     return _object("Service", name, {"imageId": "m"} | spec)
+
+
+def source_secret(name: str = "store", **data: str) -> Json:
+    """Return a Secret that downloads may use."""
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    return {"metadata": {"name": name, "labels": {SOURCE: "true"}}, "type": "Opaque", "data": encoded}
 
 
 def sample_objects() -> tuple[Json, Json, Json, Json]:

@@ -30,6 +30,7 @@ _DNS_LABEL: Final = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 _FORBIDDEN_IN_FILE_NAMES: Final = re.compile(r"[\x00-\x1f\x7f/]")
 
 REGISTRATION: Final = f"{GROUP}/registration"  # annotation: a new value registers the same content again
+SOURCE: Final = f"{GROUP}/source"  # label: "true" allows the use of a Secret for downloads
 ROLL_ON_UPGRADE: Final = f"{GROUP}/roll-on-upgrade"  # on a Service: "true" or "false", before the chart value
 
 

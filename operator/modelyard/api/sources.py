@@ -64,5 +64,6 @@ class Download(ApiType):
     """Digest that the downloaded file must have, as sha256:<64 hexadecimal digits>. The build fails if the
     file has a different digest."""
     secret_ref: SecretReference | None = None
-    """Secret in the namespace of the object with the credentials for the url. The keys of the Secret are
-    username and password, or token, or those of the object store (docs/sources.md)."""
+    """Secret in the namespace of the object with the credentials for the url. The Secret has the label
+    `modelyard.dev/source: "true"`. Its keys are username and password, or token, or those of the object store
+    (docs/sources.md)."""

@@ -198,7 +198,9 @@ def _unfinished(
     if isinstance(state, Pending):
         return _looking_up(revision, state)
     if isinstance(state, lifecycle.Waiting):
-        return waiting(state.reason, state.message, revision, requeue_after=_RECHECK_SECONDS)
+        return waiting(
+            state.reason, state.message, revision, stalled=state.stalled, requeue_after=_RECHECK_SECONDS
+        )
     if isinstance(state, lifecycle.Queued):
         message = f"waiting for a free build: {describe_place(state.place)}"
         return waiting("BuildQueued", message, revision, requeue_after=_PLACE_SECONDS)

@@ -92,6 +92,7 @@ BAD_VALUES = [
     ("build.sources.claims", '{"Models": ["*"]}', "/build/sources/claims"),
     ("build.sources.claims", '{"models": []}', "/build/sources/claims/models"),
     ("build.sources.claims", '{"models": ["team-*"]}', "/build/sources/claims/models/0"),
+    ("build.sources.requireSecretLabel", '"no"', "/build/sources/requireSecretLabel"),
     ("build.sources.repositories", '{"registry.example.com": ["*"]}', "/build/sources/repositories"),
     ("build.sources.repositories", '{"r.example.com/m": []}', "/build/sources/repositories/r.example.com~1m"),
     ("build.docker.enabled", '"yes"', "/build/docker/enabled"),
@@ -184,7 +185,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
             },
             "sources": {
                 "schemes": ["https"], "deniedNetworks": ["10.0.0.0/8"], "allowedNetworks": ["10.1.0.0/16"],
-                "claims": {"models": ["team-a"], "shared": ["*"]},
+                "claims": {"models": ["team-a"], "shared": ["*"]}, "requireSecretLabel": False,
                 "repositories": {"registry.example.com/models": ["team-a"]},
             },
             "resources": {"requests": {"cpu": 2, "memory": "1Gi"}},

@@ -16,6 +16,7 @@ from tests.unit.operator_harness import (
     manifest,
     model,
     sample_objects,
+    source_secret,
     succeed,
 )
 
@@ -546,7 +547,7 @@ async def test_build_waits_for_a_missing_secret(harness: OperatorHarness) -> Non
     await harness.play(seconds=60)
     assert harness.summary("Image") == ("m:1", "NotStarted", "SecretNotFound")
     assert "store" in harness.condition("Image", "Ready")["message"]
-    harness.cluster.put(SECRETS, "default", {"metadata": {"name": "store"}, "data": {"token": "czNjcjN0"}})
+    harness.cluster.put(SECRETS, "default", source_secret(token="s3cr3t"))
     await harness.play(seconds=20)
     assert harness.summary("Image")[1] == "Succeeded"
     assert harness.request(jobs(harness)[0]).models[0].source.credentials == {"token": "s3cr3t"}
@@ -560,7 +561,7 @@ async def test_credentials_are_written_to_secrets_only(
     asked: list[BuildRequest] = []
     harness.outcome = lambda request: (asked.append(request), outcome(request))[1]
     secret = base64.b64encode(b"s3cr3t").decode()
-    harness.cluster.put(SECRETS, "default", {"metadata": {"name": "store"}, "data": {"token": secret}})
+    harness.cluster.put(SECRETS, "default", source_secret(token="s3cr3t"))
     harness.apply(model(secretRef={"name": "store"}), *sample_objects()[1:])
     await harness.play()
     assert asked[0].models[0].source.credentials == {"token": "s3cr3t"}
@@ -570,7 +571,7 @@ async def test_credentials_are_written_to_secrets_only(
 
 
 async def test_secret_deleted_during_the_build_changes_nothing(harness: OperatorHarness) -> None:
-    harness.cluster.put(SECRETS, "default", {"metadata": {"name": "store"}, "data": {"token": "czNjcjN0"}})
+    harness.cluster.put(SECRETS, "default", source_secret(token="s3cr3t"))
     harness.apply(model(secretRef={"name": "store"}), *sample_objects()[1:])
     await harness.settle()
     harness.cluster.remove(SECRETS, "default", "store")

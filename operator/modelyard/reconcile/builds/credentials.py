@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from modelyard.contract.source_keys import describe_keys, usable_keys
 from modelyard.kube.types import SECRETS, Json
+from modelyard.reconcile.builds.source_secret import refusal_of
 from modelyard.reconcile.context import Context
 from modelyard.redaction import redact
 
@@ -20,6 +21,7 @@ class Unusable(NamedTuple):
 
     reason: str  # of the status, one CamelCase word
     message: str
+    stalled: bool = False  # only a user can change it
 
 
 class SourceSecret(NamedTuple):
@@ -50,18 +52,27 @@ async def read_credentials(
 
     `manifest` and `models` are contents of versions, as `build_request` takes them.
     """
-    credentials: dict[str, dict[str, str]] = {}
+    secrets: dict[str, Json] = {}
     for source in source_secrets(manifest, models):
-        if source.secret not in credentials:
+        if source.secret not in secrets:
             secret = await ctx.client.get_or_none(SECRETS, namespace, source.secret)
             if secret is None:
                 message = f"waiting for Secret {source.secret}, which does not exist"
                 return Unusable("SecretNotFound", message)
-            data = secret.get("data") or {}
-            credentials[source.secret] = {key: _decode(value) for key, value in data.items()}
-        if not usable_keys(source.url, credentials[source.secret]):
-            return Unusable("SecretWithoutKeys", _without_keys(source))
-    return credentials
+            secrets[source.secret] = secret
+        if problem := _problem(ctx, source, secrets[source.secret]):
+            return problem
+    return {name: _values(secret) for name, secret in secrets.items()}
+
+
+def _problem(ctx: Context, source: SourceSecret, secret: Json) -> Unusable | None:
+    """Return the reason why a download must not or cannot use a Secret, else None."""
+    required = ctx.settings.sources.require_secret_label
+    if refusal := refusal_of(secret, source.url, requires_label=required):
+        return Unusable("SecretNotAllowed", f"{source.subject}: {refusal}", stalled=True)
+    if not usable_keys(source.url, _values(secret)):
+        return Unusable("SecretWithoutKeys", _without_keys(source))
+    return None
 
 
 def _without_keys(source: SourceSecret) -> str:
@@ -69,6 +80,10 @@ def _without_keys(source: SourceSecret) -> str:
     if not keys:
         return f"{source.subject}: {redact(source.url)} takes no credentials: remove secretRef"
     return f"{source.subject}: Secret {source.secret} has none of the keys {keys}: add those of the source"
+
+
+def _values(secret: Json) -> dict[str, str]:
+    return {key: _decode(value) for key, value in (secret.get("data") or {}).items()}
 
 
 def _decode(value: str) -> str:

@@ -46,6 +46,7 @@ class Waiting(NamedTuple):
 
     reason: str  # of the status, one CamelCase word
     message: str
+    stalled: bool = False  # only a user can change it
 
 
 class Running(NamedTuple):
