@@ -82,3 +82,12 @@ capabilities:
   emptyDir:
     sizeLimit: 256Mi
 {{- end }}
+
+{{/* Fails if a variable has a password in its value, which every reader of the release's objects could read. */}}
+{{- define "modelyard.checkVariables" -}}
+{{- range .variables }}
+{{- if regexMatch "://[^/@]*:[^/@]*@" (.value | default "" | toString) }}
+{{- fail (printf "%s: the value of %s has a password: put the value into a Secret, and name the Secret by valueFrom.secretKeyRef" $.path .name) }}
+{{- end }}
+{{- end }}
+{{- end }}

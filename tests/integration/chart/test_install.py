@@ -23,7 +23,6 @@ from tests.integration.chart.tools import CHART, REQUIRED, CommandError, Render,
 from modelyard.contract.build_request import BuilderKind
 from modelyard.resources.build_pod import BuildAttempt, build_pod
 
-NETWORK_POLICIES = CHART / "examples" / "networkpolicy.yaml"
 KINDS = ("models", "manifests", "images", "services")
 
 
@@ -229,9 +228,3 @@ def test_restricted_standard_refuses_the_docker_builder(restricted: Release, ren
 
 def _build(builder: BuilderKind) -> BuildAttempt:
     return BuildAttempt("build-1", "default/m", 1, 1, "r.example/m:t", builder)
-
-
-def test_network_policies_of_the_example_are_valid(release: Release) -> None:
-    release.kubectl("create", "namespace", release.namespace)
-    text = NETWORK_POLICIES.read_text(encoding="utf-8").replace("modelyard-system", release.namespace)
-    release.kubectl("create", "--dry-run=server", "--validate=strict", "--filename", "-", text=text)
