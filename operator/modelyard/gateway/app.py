@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
@@ -29,13 +27,7 @@ _CODES: Final = {400: "InvalidJson", 404: "RouteNotFound", 405: "MethodNotAllowe
 
 
 def application(settings: GatewaySettings, client: Client, sleep: Sleep = asyncio.sleep) -> ASGIApp:
-    """Return the gateway as an ASGI application, which closes the client's connections when it ends."""
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await client.close()
-
+    """Return the gateway as an ASGI application."""
     app = FastAPI(
         title="Modelyard",
         version=API_VERSIONS[0],
@@ -44,7 +36,6 @@ def application(settings: GatewaySettings, client: Client, sleep: Sleep = asynci
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=lifespan,
     )
     app.state.gateway = AppState(settings, client, sleep)
     for module in _ROUTES:

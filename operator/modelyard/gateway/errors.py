@@ -33,6 +33,12 @@ class ApiError(Exception):
         self.response = ErrorResponse(code=code, message=message, status_code=status, details=tuple(details))
 
 
+def token_missing() -> ApiError:
+    """Return the 401 of a request without a usable bearer token."""
+    message = "send a header Authorization: Bearer <token>"
+    return ApiError(401, "Unauthorized", message, headers=UNAUTHORIZED)
+
+
 def bad_request(code: str, message: str, *details: ErrorDetail) -> ApiError:
     """Return a 400: the client must change the request before it sends it again."""
     return ApiError(400, code, message, details)

@@ -27,6 +27,32 @@ _UNLOGGED_PATHS: Final = {"/healthz", "/readyz"}
 _JSON_TYPES: Final = {"application/json", "text/json"}
 
 
+class RequestIds:
+    """The ids of one request: a new one, and the client's own if it is printable and short."""
+
+    def __init__(self, client_id: str) -> None:
+        self.request_id = str(uuid.uuid4())
+        self.client_id = client_id if _ECHOED.fullmatch(client_id) else self.request_id
+        self.headers = {REQUEST_ID: self.request_id, CLIENT_REQUEST_ID: self.client_id}
+
+
+def log_request(method: str, path: str, status: int, ids: RequestIds, *, seconds: float) -> None:
+    """Log one request, unless it is a probe."""
+    if path in _UNLOGGED_PATHS:
+        return
+    _LOG.info(
+        "request",
+        extra={
+            "method": method,
+            "path": path,
+            "status": status,
+            "milliseconds": round(seconds * 1000, 1),
+            "requestId": ids.request_id,
+            "clientRequestId": ids.client_id,
+        },
+    )
+
+
 class GatewayMiddleware:
     """The outermost part of the application.
 
@@ -43,10 +69,7 @@ class GatewayMiddleware:
             return
         started = time.perf_counter()
         headers = Headers(scope=scope)
-        request_id = str(uuid.uuid4())
-        client_id = headers.get(CLIENT_REQUEST_ID, "")
-        if not _ECHOED.fullmatch(client_id):
-            client_id = request_id
+        ids = RequestIds(headers.get(CLIENT_REQUEST_ID, ""))
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -54,8 +77,7 @@ class GatewayMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 response_headers = MutableHeaders(scope=message)
-                response_headers[REQUEST_ID] = request_id
-                response_headers[CLIENT_REQUEST_ID] = client_id
+                response_headers.update(ids.headers)
                 response_headers.setdefault("cache-control", "no-store")
             await send(message)
 
@@ -65,31 +87,22 @@ class GatewayMiddleware:
             else:
                 await self._app(scope, _limited(receive), send_with_headers)
         except _TooLargeError:
-            await send_error(_too_large(), send_with_headers)
+            await send_error(too_large(), send_with_headers)
         except Exception as error:
             frames = "".join(traceback.format_tb(error.__traceback__))
             # The message of the exception may contain a part of the request.
-            _LOG.error("request %s failed: %s\n%s", request_id, type(error).__name__, frames)
+            _LOG.error("request %s failed: %s\n%s", ids.request_id, type(error).__name__, frames)
         finally:
-            if scope["path"] not in _UNLOGGED_PATHS:
-                _LOG.info(
-                    "request",
-                    extra={
-                        "method": scope["method"],
-                        "path": scope["path"],
-                        "status": status,
-                        "milliseconds": round((time.perf_counter() - started) * 1000, 1),
-                        "requestId": request_id,
-                        "clientRequestId": client_id,
-                    },
-                )
+            seconds = time.perf_counter() - started
+            log_request(scope["method"], scope["path"], status, ids, seconds=seconds)
 
 
 class _TooLargeError(Exception):
     """A body without Content-Length is longer than MAX_BODY."""
 
 
-def _too_large() -> ApiError:
+def too_large() -> ApiError:
+    """Return the error of a body that is longer than MAX_BODY."""
     return ApiError(
         413,
         "RequestTooLarge",
@@ -103,7 +116,7 @@ def _check_headers(method: str, headers: Headers) -> ApiError | None:
         return None
     length = headers.get("content-length", "0")
     if length.isdigit() and int(length) > MAX_BODY:
-        return _too_large()
+        return too_large()
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     has_body = length != "0" or "transfer-encoding" in headers
     if has_body and media_type not in _JSON_TYPES and not media_type.endswith("+json"):

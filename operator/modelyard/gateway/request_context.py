@@ -20,7 +20,7 @@ from modelyard.api.labels import revision_name
 from modelyard.api.names import GROUP, is_object_name, parse_version_reference
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import FullRevision, references_in
-from modelyard.gateway.errors import UNAUTHORIZED, ApiError, bad_request
+from modelyard.gateway.errors import ApiError, bad_request, token_missing
 from modelyard.gateway.operation_status import OperationStatus, operation_status, revision_selector
 from modelyard.gateway.registration import KeyedLock, Sleep
 from modelyard.gateway.settings import GatewaySettings
@@ -170,8 +170,7 @@ async def _authenticate(request: Request) -> None:
     credentials = await bearer(request)
     token = credentials.credentials if credentials else ""
     if not token.isascii() or not token.isprintable() or not token:
-        message = "send a header Authorization: Bearer <token>"
-        raise ApiError(401, "Unauthorized", message, headers=UNAUTHORIZED)
+        raise token_missing()
     account = request.path_params["accountName"]
     if not is_object_name(account) or len(account) > _MAX_NAMESPACE or "." in account:
         raise _account_not_found(account)

@@ -1,23 +1,34 @@
-"""The gateway's process."""
+"""The gateway's process: listen, serve, and drain after SIGTERM."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+import ssl
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
-import uvicorn
+import uvloop
 from pydantic import ValidationError
 
 from modelyard import logs
 from modelyard.gateway.api_server import connect
 from modelyard.gateway.app import application
+from modelyard.gateway.asgi_server import AsgiServer
 from modelyard.gateway.certificate import renew
-from modelyard.gateway.settings import CONFIG_VARIABLE, load
+from modelyard.gateway.listener import Listener
+from modelyard.gateway.settings import CONFIG_VARIABLE, GatewaySettings, load
+from modelyard.kube.client import Client
+from modelyard.scoring.front.http_connection import HttpConnection
 
 _DRAIN_SECONDS: Final = 25  # for requests in flight after SIGTERM
+_CLOSE_SECONDS: Final = 2  # for clients to read their responses and close
+_TICK_SECONDS: Final = 0.5
+_POLL_SECONDS: Final = 0.05
+_BACKLOG: Final = 2048  # connections that the kernel accepts before the process does
 
 
 def run() -> int:
@@ -28,33 +39,61 @@ def run() -> int:
         sys.stderr.write(f"{CONFIG_VARIABLE}: {error}\n")
         return 2
     logs.configure(settings.log_level, settings.log_format)
-    config = uvicorn.Config(
-        application(settings, connect(settings)),
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        ssl_certfile=settings.tls_certificate_path,
-        ssl_keyfile=settings.tls_key_path,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
-    )
-    _Server(config).run()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
     return 0
 
 
-class _Server(uvicorn.Server):
-    """A server that loads a renewed certificate without a restart."""
+async def _serve(settings: GatewaySettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(settings, connect(settings), stop)
 
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        config = self.config
-        config.load()
-        renewal = None
-        if config.ssl and config.ssl_certfile and config.ssl_keyfile:
-            files = Path(config.ssl_certfile), Path(config.ssl_keyfile)
-            renewal = asyncio.create_task(renew(config.ssl, *files))
-        await super().serve(sockets)
-        if renewal:
-            renewal.cancel()
+
+async def serve(settings: GatewaySettings, client: Client, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set, then drain, and close the client of the API server."""
+    context = _tls_context(settings)
+    server = AsgiServer(application(settings, client), "https" if context else "http")
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG) as sock:
+        listener = Listener(sock, context, lambda: HttpConnection(server))
+        accepting = asyncio.create_task(listener.run())
+        background = [asyncio.create_task(_tick(server))]
+        if context is not None and settings.tls_certificate_path and settings.tls_key_path:
+            files = Path(settings.tls_certificate_path), Path(settings.tls_key_path)
+            background.append(asyncio.create_task(renew(context, *files)))
+        await stop.wait()
+        accepting.cancel()
+    await _drain(server)
+    for task in background:
+        task.cancel()
+    await client.close()
+
+
+def _tls_context(settings: GatewaySettings) -> ssl.SSLContext | None:
+    if not settings.tls_certificate_path:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(settings.tls_certificate_path, settings.tls_key_path)
+    return context
+
+
+async def _tick(server: AsgiServer) -> None:
+    while True:
+        await asyncio.sleep(_TICK_SECONDS)
+        server.tick()
+
+
+async def _drain(server: AsgiServer) -> None:
+    """Answer the accepted requests, then close all connections."""
+    server.draining = True
+    end = time.monotonic() + _DRAIN_SECONDS
+    while server.busy and time.monotonic() < end:
+        server.close_idle()
+        await asyncio.sleep(_POLL_SECONDS)
+    end = time.monotonic() + _CLOSE_SECONDS
+    while server.connections and time.monotonic() < end:
+        server.close_idle()
+        await asyncio.sleep(_POLL_SECONDS)
+    await server.cancel()

@@ -15,10 +15,11 @@ def test_missing_package_is_named_with_its_extra(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delitem(sys.modules, "modelyard.gateway.server", raising=False)
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "modelyard.gateway.app", raising=False)
+    monkeypatch.setitem(sys.modules, "fastapi", None)
     assert main(["gateway"]) == 2
     assert capsys.readouterr().err == (
-        "modelyard gateway: the Python package uvicorn is not installed;"
+        "modelyard gateway: the Python package fastapi is not installed;"
         " run: pip install 'modelyard[gateway]'\n"
     )
 

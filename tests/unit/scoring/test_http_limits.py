@@ -19,6 +19,11 @@ def server(serve_module) -> ScoringProcess:
     [
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
         (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", 400),
+        (b"POST /score HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"x: y\r\n" * 300 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"x%d:\r\n" % n for n in range(300)), 431),
         (b"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", 400),
         (b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", 400),
         (b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx", 400),
@@ -64,15 +69,44 @@ def test_thousands_of_pipelined_requests_are_answered(server: ScoringProcess) ->
 def test_memory_for_bodies_is_bounded_and_freed(server: ScoringProcess) -> None:
     for _ in range(3):
         with server.connection() as first:
-            first.sendall(b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n" + b"x" * 1000)
+            first.sendall(b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n" + b"x" * 89_000)
             server.request("GET", "/")
             refused = server.score(b"x" * 20_000)
             assert (refused.status, refused.headers["retry-after"]) == (503, "1")
-            words = "Overloaded: request bodies hold 90000 bytes already. Try again later."
+            words = "Overloaded: request bodies hold 89000 bytes already. Try again later."
             assert refused.message == words
-            first.sendall(b"x" * 89_000)
+            first.sendall(b"x" * 1000)
             assert read_response(first).status == 200
     assert server.score(b"x" * 100_000).status == 200
+
+
+@pytest.mark.parametrize("path", ["GET /ready", "HEAD /", "GET /metrics", "GET /swagger.json", "GET /score"])
+def test_declared_bodies_of_other_routes_hold_no_memory(server: ScoringProcess, path: str) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            connection = stack.enter_context(server.connection())
+            head = f"{path} HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n"
+            connection.sendall(head.encode() + b"x" * 59_000)
+        server.request("GET", "/")
+        assert server.score(b"x" * 100_000).status == 200
+
+
+def test_declared_bodies_of_scoring_requests_hold_no_memory(server: ScoringProcess) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            connection = stack.enter_context(server.connection())
+            connection.sendall(b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\nx")
+        server.request("GET", "/")
+        assert server.score(b"x" * 90_000).status == 200
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 70000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n11170\r\n"]
+)
+def test_large_body_of_another_route_gets_413(server: ScoringProcess, framing: bytes) -> None:
+    with server.connection() as connection:
+        connection.sendall(b"GET /ready HTTP/1.1\r\nHost: a\r\n" + framing + b"x" * 70_000)
+        assert read_response(connection).status == 413
 
 
 def test_clients_with_slow_headers_get_408_and_do_not_delay_others(server: ScoringProcess) -> None:

@@ -103,7 +103,7 @@ def test_request_refused_before_its_body_is_in_log_and_metrics(
     scoring = serve(DRIVER, MODELYARD_ACCESS_LOG="true", MODELYARD_KEYS_DIR=str(tmp_path), **limits)
     with scoring.connection() as holding:
         head = "POST /score HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer key\r\nContent-Length: 60\r\n\r\n"
-        holding.sendall(head.encode())
+        holding.sendall(head.encode() + b"x" * 59)
         scoring.request("GET", "/")
 
         response = scoring.score(
@@ -119,7 +119,7 @@ def test_request_refused_before_its_body_is_in_log_and_metrics(
 def test_other_paths_are_not_counted_as_scoring(serve) -> None:
     scoring = serve(DRIVER, MODELYARD_ACCESS_LOG="true", MODELYARD_MAX_BODY_BYTES="80")
 
-    assert scoring.request("GET", "/", b"x" * 100, {"x-request-id": "find-me"}).status == 413
+    assert scoring.request("GET", "/", b"x" * 70_000, {"x-request-id": "find-me"}).status == 413
 
     assert metric(scoring, 'modelyard_scoring_requests_total{code="413"}') == 0
     assert "find-me" not in scoring.log

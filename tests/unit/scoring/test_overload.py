@@ -216,8 +216,10 @@ def test_503_of_exhausted_body_memory_reaches_a_client_that_is_still_sending(ser
     }
     scoring = serve(ECHO_LENGTH, **limits)
     with scoring.connection() as holding, scoring.connection() as refused:
-        start_request(holding, f"Content-Length: {10 * MEGABYTE}")
-        scoring.request("GET", "/")
+        start_request(holding, f"Content-Length: {10 * MEGABYTE + 1}")
+        holding.sendall(b"x" * 10 * MEGABYTE)
+        for _ in range(60):  # the server reads 256 KiB at a time
+            scoring.request("GET", "/")
         start_request(refused, f"Content-Length: {16 * MEGABYTE}")
         for _ in range(16):
             refused.sendall(b"x" * MEGABYTE)

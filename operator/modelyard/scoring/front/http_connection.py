@@ -34,9 +34,12 @@ A connection reads requests and answers them in order, one at a time. `Connectio
                a throttling response, and no request waits               THROTTLED
     THROTTLED  the application calls resume_reading()                    OPEN
     any        the connection becomes CLOSING                            OPEN
+
+Unread responses, too, change OPEN to FULL, until the client reads them.
 """
 
 import asyncio
+import logging
 from enum import Enum, auto
 from functools import cached_property
 from typing import Final, Protocol, cast
@@ -56,6 +59,8 @@ from modelyard.scoring.front.http_limits import (
 from modelyard.scoring.front.http_parser import RequestParser
 from modelyard.scoring.front.http_response import CONTINUE, response_bytes
 from modelyard.scoring.front.messages import HttpRequest, HttpResponse, error_response
+
+log = logging.getLogger(__name__)
 
 HEAD_TOO_SLOW: Final = error_response(408, f"The headers took longer than {HEAD_SECONDS:.0f} s.")
 BODY_TOO_SLOW: Final = error_response(408, "The body comes too slowly.")
@@ -104,7 +109,18 @@ class Application(Protocol):
     date_line: bytes
     """The Date header line of responses."""
     max_body_bytes: int
-    connections: "set[HttpConnection]"
+
+    def join(self, connection: "HttpConnection") -> None:
+        """Count a new connection; another one may be closed for it."""
+
+    def leave(self, connection: "HttpConnection") -> None:
+        """Forget a closed connection."""
+
+    def hold_head(self, connection: "HttpConnection", size: int) -> None:
+        """Count the bytes of an incomplete head; the oldest one may be refused for it."""
+
+    def free_head(self, connection: "HttpConnection") -> None:
+        """Stop counting a head: it is complete, or refused."""
 
     @property
     def draining(self) -> bool:
@@ -114,7 +130,10 @@ class Application(Protocol):
         """Check a request whose headers are complete. Return a refusal, or None to receive the body."""
 
     def reserve_body(self, request: HttpRequest, more_bytes: int) -> HttpResponse | None:
-        """Reserve memory for a body. Return a refusal if it is too large or memory is short."""
+        """Reserve memory for a received piece of a body. Return a refusal if body or memory are too large.
+
+        Only received bytes count: a size that a client declares costs the client nothing.
+        """
 
     def dispatch(self, request: HttpRequest) -> None:
         """Answer a complete request by its connection's respond(), now or later."""
@@ -141,7 +160,15 @@ class HttpConnection(asyncio.Protocol):
         self._requests: list[HttpRequest] = []
         """Requests without a response whose headers are complete, oldest first."""
         self._advancing = False
+        self._holds_head = False
+        """An incomplete head counts in the application's limit."""
+        self._is_unread = False
+        """The client does not read: the transport asked to pause writing."""
+        self.is_trusted = False
+        """A request of this connection had a valid key or token; the application sets it."""
         self._read_at = application.now
+        self._served_at = application.now
+        """When the connection was made, or the latest response written."""
         self._unsent_bytes = 0
         self._unsent_since = application.now
         self._close_at = float("inf")
@@ -152,11 +179,11 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Join the application's connections."""
         self._transport = cast(asyncio.Transport, transport)
-        self._application.connections.add(self)
+        self._application.join(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the application's connections, and abandon all requests without a response."""
-        self._application.connections.discard(self)
+        self._application.leave(self)
         for request in self._drop_requests():
             self._application.abandon(request)
             self._application.release(request)
@@ -172,19 +199,41 @@ class HttpConnection(asyncio.Protocol):
         return waiting and self._state is not _CLOSING
 
     def data_received(self, data: bytes) -> None:
-        """Parse the bytes, unless no more input is expected."""
+        """Parse the bytes, unless no more input is expected. An error of the server ends the connection."""
         self._read_at = self._application.now
         if self._state in _DISCARDING:
             self._discard(data)
             return
-        refusal = self._parser.feed(data)
-        if refusal is None and self._state is _HEAD:
-            refusal = self._parser.check_head_size(data)
-        if refusal is not None:
-            self._refuse_input(refusal)
+        try:
+            refusal = self._parser.feed(data)
+            if refusal is None and self._state is _HEAD:
+                refusal = self._parser.check_head_size(data)
+                if refusal is None:
+                    self._holds_head = True
+                    self._application.hold_head(self, self._parser.head_bytes)
+            if refusal is not None:
+                self._refuse_input(refusal)
+        except Exception:
+            log.exception("a connection is closed: an error of the server")
+            self._transport.abort()
+            return
         if len(self._requests) > PIPELINED_REQUESTS and self._flow is _OPEN:
             self._flow = _FULL
             self._transport.pause_reading()
+
+    def pause_writing(self) -> None:
+        """Answer no further request until the client reads: responses would fill the memory."""
+        self._is_unread = True
+        if self._flow is _OPEN and self._state not in _DISCARDING:
+            self._flow = _FULL
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Answer further requests: the client has read its responses."""
+        self._is_unread = False
+        self._advance()
+        if self._flow is _FULL:
+            self._reopen()
 
     def _discard(self, data: bytes) -> None:
         if self._state is _CLOSING:
@@ -202,6 +251,8 @@ class HttpConnection(asyncio.Protocol):
     def receive_head(self, request: HttpRequest, refusal: HttpResponse | None) -> None:
         """Check the request, and answer it at once if that needs no body."""
         self._state = _BODY
+        if self._holds_head:
+            self._free_head()
         refusal = refusal or self._application.admit(request)
         if refusal is not None:
             self._refuse(request, refusal)
@@ -210,19 +261,18 @@ class HttpConnection(asyncio.Protocol):
             self._advance()
 
     def receive_body(self, request: HttpRequest, piece: bytes) -> None:
-        """Store a piece of the body, or refuse a chunked body that has become too large."""
+        """Store a piece of the body, unless it is too large, or the request's path takes none."""
         request.size += len(piece)
         if request.refusal is not None:
             if request.size > DISCARDED_BODIES * self._application.max_body_bytes:
                 self._transport.abort()
             return
-        if request.declared_size is None:
-            refusal = self._application.reserve_body(request, len(piece))
-            if refusal is not None:
-                self._refuse(request, refusal)
-                self._advance()
-                return
-        request.chunks.append(piece)
+        refusal = self._application.reserve_body(request, len(piece))
+        if refusal is not None:
+            self._refuse(request, refusal)
+            self._advance()
+        elif not request.drops_body:
+            request.chunks.append(piece)
 
     def finish_request(self, request: HttpRequest) -> None:
         """Dispatch the request when its turn comes."""
@@ -246,11 +296,23 @@ class HttpConnection(asyncio.Protocol):
         self._transport.write(
             response_bytes(request, response, keep_alive=keep_alive, date_line=self._application.date_line)
         )
+        self.end_response(request, keep_alive=keep_alive, throttles=response.throttles)
+
+    def write(self, request: HttpRequest, data: bytes) -> None:
+        """Write a part of the response to the oldest request; end_response() follows the last part."""
+        if self._requests and self._requests[0] is request:
+            self._transport.write(data)
+
+    def end_response(self, request: HttpRequest, *, keep_alive: bool, throttles: bool = False) -> None:
+        """Go on to the next request after a response, or close the connection."""
+        if not self._requests or self._requests[0] is not request:
+            return
         del self._requests[0]
+        self._served_at = self._application.now
         self._application.release(request)
         if not keep_alive:
             self._close()
-        elif response.throttles and not self._requests and self._flow is not _THROTTLED:
+        elif throttles and not self._requests and self._flow is not _THROTTLED:
             self._throttle()
         else:
             if self._flow is _FULL:
@@ -267,6 +329,8 @@ class HttpConnection(asyncio.Protocol):
             return
         self._advancing = True
         while self._requests and not self._requests[0].dispatched and self._state is not _CLOSING:
+            if self._is_unread:
+                break
             request = self._requests[0]
             if request.complete:
                 request.dispatched = True
@@ -295,6 +359,7 @@ class HttpConnection(asyncio.Protocol):
         if self._state is _CLOSING:
             return
         self._state = _REFUSING
+        self._free_head()
         request = self._parser.stop() or HttpRequest(self, self._application.now)
         self._refuse(request, refusal)
         request.complete = True
@@ -323,12 +388,37 @@ class HttpConnection(asyncio.Protocol):
 
     def _reopen(self) -> None:
         """Read again if few enough requests wait, and the input can be parsed."""
-        is_room = len(self._requests) <= PIPELINED_REQUESTS
+        is_room = len(self._requests) <= PIPELINED_REQUESTS and not self._is_unread
         if is_room and self._state is not _REFUSING and not self._transport.is_closing():
             self._flow = _OPEN
+            receiving = self._parser.request
+            if receiving is not None:
+                receiving.began_at = self._application.now  # the pause was not the client's
             self._transport.resume_reading()
 
     # --- the end of the connection
+
+    @property
+    def is_serving(self) -> bool:
+        """Return True while the oldest request is with the application."""
+        return bool(self._requests) and self._requests[0].dispatched
+
+    def eviction_order(self) -> tuple[bool, float]:
+        """Return the key by which connections are sorted for eviction: the smallest is closed first."""
+        return self.is_trusted, self._served_at
+
+    def refuse_head(self) -> None:
+        """Answer 408 to an incomplete head."""
+        self._refuse_input(HEAD_TOO_SLOW)
+
+    def abort(self) -> None:
+        """Close the connection at once, without a response."""
+        self._transport.abort()
+
+    def _free_head(self) -> None:
+        if self._holds_head:
+            self._holds_head = False
+            self._application.free_head(self)
 
     @property
     def is_receiving(self) -> bool:
@@ -354,7 +444,7 @@ class HttpConnection(asyncio.Protocol):
         if self._state is _CLOSING:
             if now > self._close_at:
                 self._transport.close()
-        elif self._state is _HEAD and receiving is not None:
+        elif self._state is _HEAD and receiving is not None and self._flow is _OPEN:
             if now - receiving.began_at > HEAD_SECONDS:
                 self._refuse_input(HEAD_TOO_SLOW)
         elif self._state is _BODY and receiving is not None:
@@ -392,6 +482,7 @@ class HttpConnection(asyncio.Protocol):
     def _drop_requests(self) -> list[HttpRequest]:
         """Stop the parser. Return the requests without a response whose headers are complete."""
         self._parser.stop()
+        self._free_head()
         requests, self._requests = self._requests, []
         return requests
 

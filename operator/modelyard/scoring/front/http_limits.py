@@ -5,6 +5,12 @@ from typing import Final
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Request line and headers together; larger ones get 431."""
 
+MAX_HEADERS: Final = 256
+"""Header lines of one request; more get 431. An empty one is 5 bytes of input, and 150 bytes of memory."""
+
+HELD_HEADS_BYTES: Final = 16 * 1024 * 1024
+"""Incomplete heads of all connections together. Beyond it, the one that began first gets 408."""
+
 HEAD_SECONDS: Final = 10.0
 """From a request's first byte to the end of its headers; slower ones get 408."""
 

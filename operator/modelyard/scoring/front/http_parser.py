@@ -4,12 +4,15 @@ from typing import Final, Protocol
 
 import httptools
 
-from modelyard.scoring.front.http_limits import MAX_HEAD_BYTES
+from modelyard.scoring.front.http_limits import MAX_HEAD_BYTES, MAX_HEADERS
 from modelyard.scoring.front.messages import HttpRequest, HttpResponse, error_response
 
 HEAD_TOO_LARGE: Final = error_response(431, f"The headers are larger than {MAX_HEAD_BYTES} bytes.")
+TOO_MANY_HEADERS: Final = error_response(431, f"The request has more than {MAX_HEADERS} headers.")
 NOT_HTTP: Final = error_response(400, "The input is not an HTTP/1.1 request.")
 HOST_MISSING: Final = error_response(400, "The Host header is missing.")
+HOST_REPEATED: Final = error_response(400, "The request has more than one Host header.")
+CHUNKED_HTTP_1_0: Final = error_response(400, "HTTP/1.0 has no Transfer-Encoding: send Content-Length.")
 NO_PROXY: Final = error_response(400, "This server is not a proxy.")
 
 _UPGRADE_HEADERS: Final = (b"connection", b"upgrade", b"http2-settings")
@@ -41,26 +44,45 @@ class RequestParser:
         self._parser = httptools.HttpRequestParser(self)
         self._stopped = False
         self._data_bytes = 0
-        self._head_bytes = 0
+        self.head_bytes = 0
+        """Bytes of the head that is being received, without the latest bytes that were fed."""
+        self._repeated_headers = 0
+        self._repeated_host = False
         self._upgrade_offer: HttpRequest | None = None
 
     def feed(self, data: bytes) -> HttpResponse | None:
-        """Parse the bytes. Return an error response if the connection's input cannot be parsed further."""
+        """Parse the bytes. Return an error response if the connection's input cannot be parsed further.
+
+        Raises the exception of a callback, which is an error of the server and not of the client.
+        """
         self._data_bytes = len(data)
+        rest: bytes | memoryview = data
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            return self._feed_without_upgrade(data[upgrade.args[0] :])
+            while True:
+                try:
+                    self._parser.feed_data(rest)
+                except httptools.HttpParserUpgrade as upgrade:
+                    # A client may pipeline thousands of offers: no recursion, and no copy of the rest.
+                    rest = memoryview(rest)[upgrade.args[0] :]
+                    if refusal := self._decline_upgrade():
+                        return refusal
+                else:
+                    return None
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ or error from None
         except httptools.HttpParserError:
             return NOT_HTTP
-        return None
 
     def check_head_size(self, data: bytes) -> HttpResponse | None:
         """Count `data`, which was just fed and ended within a head. Return an error if it is too large."""
         # Bytes before the last empty line belong to earlier, pipelined requests.
         end_of_earlier = data.rfind(b"\r\n\r\n")
-        self._head_bytes += len(data) - (end_of_earlier + 4 if end_of_earlier >= 0 else 0)
-        return HEAD_TOO_LARGE if self._head_bytes > MAX_HEAD_BYTES else None
+        self.head_bytes += len(data) - (end_of_earlier + 4 if end_of_earlier >= 0 else 0)
+        if self.head_bytes > MAX_HEAD_BYTES:
+            return HEAD_TOO_LARGE
+        if self.request is not None and self._has_too_many_headers(self.request):
+            return TOO_MANY_HEADERS
+        return None
 
     def stop(self) -> HttpRequest | None:
         """Ignore all further input. Return the request that was being received, if any."""
@@ -74,7 +96,9 @@ class RequestParser:
         """Begin a request."""
         if not self._stopped:
             self.request = self._receiver.begin_request()
-            self._head_bytes = 0
+            self.head_bytes = 0
+            self._repeated_headers = 0
+            self._repeated_host = False
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request target."""
@@ -86,7 +110,10 @@ class RequestParser:
         if self.request is not None:
             headers = self.request.headers
             name = name.lower()
-            headers[name] = headers[name] + b", " + value if name in headers else value
+            if name in headers:
+                self._add_repeated(headers, name, value)
+            else:
+                headers[name] = value
 
     def on_headers_complete(self) -> None:
         """Complete the request's head and pass it on, unless it offers to upgrade the protocol."""
@@ -108,14 +135,22 @@ class RequestParser:
             request.declared_size = int(headers.get(b"content-length", 0))
         if b"expect" in headers:
             request.expects_continue = headers[b"expect"].lower() == b"100-continue"
-        refusal: HttpResponse | None = None
-        if self._data_bytes + self._head_bytes > MAX_HEAD_BYTES and _head_size(request) > MAX_HEAD_BYTES:
-            refusal = HEAD_TOO_LARGE
-        elif b"host" not in headers and not request.is_http_1_0:
-            refusal = HOST_MISSING
+        refusal = self._refusal(request)
         if refusal is not None:
             request.keep_alive = False
         self._receiver.receive_head(request, refusal)
+
+    def _refusal(self, request: HttpRequest) -> HttpResponse | None:
+        """Return the refusal of a head that is too large or ambiguous (RFC 9112 sections 3.2 and 6.1)."""
+        if self._data_bytes + self.head_bytes > MAX_HEAD_BYTES and _head_size(request) > MAX_HEAD_BYTES:
+            return HEAD_TOO_LARGE
+        if self._has_too_many_headers(request):
+            return TOO_MANY_HEADERS
+        if self._repeated_host:
+            return HOST_REPEATED
+        if request.is_http_1_0:
+            return CHUNKED_HTTP_1_0 if request.declared_size is None else None
+        return None if b"host" in request.headers else HOST_MISSING
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
@@ -128,8 +163,18 @@ class RequestParser:
         if request is not None:
             self._receiver.finish_request(request)
 
-    def _feed_without_upgrade(self, rest: bytes) -> HttpResponse | None:
-        """Parse the request again without its offer to upgrade the protocol (RFC 9110 section 7.8).
+    def _add_repeated(self, headers: dict[bytes, bytes], name: bytes, value: bytes) -> None:
+        """Join a header to an earlier one of its name, unless there are too many: the join copies both."""
+        self._repeated_host |= name == b"host"
+        self._repeated_headers += 1
+        if self._repeated_headers <= MAX_HEADERS:
+            headers[name] += b", " + value
+
+    def _has_too_many_headers(self, request: HttpRequest) -> bool:
+        return len(request.headers) + self._repeated_headers > MAX_HEADERS
+
+    def _decline_upgrade(self) -> HttpResponse | None:
+        """Parse the head again without its offer to upgrade the protocol (RFC 9110 section 7.8).
 
         Java's HttpClient by default, and curl --http2, offer h2c with a connection's first request. httptools
         takes the body for bytes of the other protocol. Without this method run() would score an empty body.
@@ -149,8 +194,12 @@ class RequestParser:
             b"",
             b"",
         ]
+        repeated_headers, repeated_host = self._repeated_headers, self._repeated_host
         self._parser = httptools.HttpRequestParser(self)
-        return self.feed(b"\r\n".join(lines) + rest)
+        self._parser.feed_data(b"\r\n".join(lines[:-2]) + b"\r\n")
+        self._repeated_headers, self._repeated_host = repeated_headers, repeated_host
+        self._parser.feed_data(b"\r\n")
+        return None
 
 
 def _head_size(request: HttpRequest) -> int:

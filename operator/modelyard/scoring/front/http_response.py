@@ -12,6 +12,11 @@ _STATUS_LINES: Final = {
 }
 
 
+def status_line(status: int) -> bytes:
+    """Return the status line of a response, with its line end."""
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
 def response_bytes(
     request: HttpRequest, response: HttpResponse, *, keep_alive: bool, date_line: bytes
 ) -> bytes:
@@ -22,7 +27,7 @@ def response_bytes(
         connection = b"connection: keep-alive\r\n" if request.is_http_1_0 else b""
     body = response.body
     return b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b%b%b\r\n%b" % (
-        _STATUS_LINES.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status,
+        status_line(response.status),
         response.content_type,
         len(body),
         date_line,

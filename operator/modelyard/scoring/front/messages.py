@@ -40,6 +40,9 @@ def error_response(status: int, message: str, header_lines: bytes = b"") -> Http
 class ResponseWriter(Protocol):
     """The connection that a request came from."""
 
+    is_trusted: bool
+    """A request of the connection had a valid key or token."""
+
     @property
     def client_address(self) -> tuple[str, int]:
         """Return the address and port at the other end."""
@@ -47,14 +50,24 @@ class ResponseWriter(Protocol):
     def respond(self, request: HttpRequest, response: HttpResponse) -> None:
         """Write the response after those to the connection's earlier requests."""
 
+    def write(self, request: HttpRequest, data: bytes) -> None:
+        """Write a part of the response to the oldest request."""
+
+    def end_response(self, request: HttpRequest, *, keep_alive: bool) -> None:
+        """Go on to the next request after a response, or close the connection."""
+
+    def abort(self) -> None:
+        """Close the connection at once, without a response."""
+
 
 class HttpRequest:
     """One request, from its first byte to its response."""
 
     __slots__ = (
-        "began_at", "chunks", "complete", "connection", "declared_size", "dispatched", "expects_continue",
-        "headers", "is_http_1_0", "keep_alive", "method", "path", "query", "queued", "refusal", "refused_at",
-        "request_id", "reserved_bytes", "response_lines", "size", "span", "target",
+        "began_at", "chunks", "complete", "connection", "declared_size", "dispatched", "drops_body",
+        "expects_continue", "headers", "is_http_1_0", "keep_alive", "method", "path", "query", "queued",
+        "refusal", "refused_at", "request_id", "reserved_bytes", "response_lines", "size", "span",
+        "target",
     )  # fmt: skip
 
     def __init__(self, connection: ResponseWriter, began_at: float) -> None:
@@ -76,6 +89,8 @@ class HttpRequest:
         """Bytes of the whole body; None for a chunked body."""
         self.reserved_bytes = 0
         """Bytes that count against the memory for request bodies."""
+        self.drops_body = False
+        """The path takes no body: a small one is read and not stored."""
         self.complete = False
         """The whole body has arrived."""
         self.dispatched = False

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from email.utils import formatdate
 from time import monotonic
 from typing import Final
 from urllib.parse import parse_qs
@@ -12,6 +11,8 @@ from modelyard.scoring.contract import LIVE_PATH, READY_PATH, SCORE_PATH
 from modelyard.scoring.front.cors import cors_lines
 from modelyard.scoring.front.docs_page import DOCS_PAGE
 from modelyard.scoring.front.http_connection import HttpConnection
+from modelyard.scoring.front.http_limits import SMALL_BODY_BYTES
+from modelyard.scoring.front.http_server import HttpServer
 from modelyard.scoring.front.keys import ScoringKeys
 from modelyard.scoring.front.lifecycle import Lifecycle
 from modelyard.scoring.front.messages import (
@@ -31,6 +32,11 @@ from modelyard.scoring.settings import RuntimeSettings
 Handler = Callable[[HttpRequest], HttpResponse | None]
 """Returns the response, or None if the request's connection gets it later."""
 
+BODY_NOT_TAKEN: Final = error_response(413, "Only POST /score takes a body.")
+
+MAX_CONNECTIONS: Final = 8192
+"""An idle connection takes 2 KB."""
+
 THROTTLE_SECONDS: Final = 1.0
 """How long the server reads nothing from a connection that found the queue full, unless a place becomes free.
 
@@ -44,7 +50,7 @@ RESUME_STEP: Final = 16
 second for any number of clients."""
 
 
-class Router:
+class Router(HttpServer):
     """Answers every request: probes at once, /score by the workers."""
 
     def __init__(
@@ -54,10 +60,7 @@ class Router:
         queue: RequestQueue,
         telemetry: Telemetry | None,
     ) -> None:
-        self.connections: set[HttpConnection] = set()
-        self.max_body_bytes = settings.max_body_bytes
-        self.now = monotonic()
-        self.date_line = _date_line()
+        super().__init__(max_connections=MAX_CONNECTIONS, max_body_bytes=settings.max_body_bytes)
         self._settings = settings
         self._lifecycle = lifecycle
         self._queue = queue
@@ -65,7 +68,6 @@ class Router:
         self._metrics = Metrics()
         self.score = ScoreEndpoint(settings, lifecycle, self._keys, queue, self._metrics, telemetry)
         self._ids = RequestIds()
-        self._held_bytes = 0
         self._throttled: deque[tuple[float, HttpConnection]] = deque()
         """Connections with the time since when they are throttled, oldest first."""
         self._routes: dict[str, dict[str, Handler]] = {
@@ -83,10 +85,7 @@ class Router:
 
     def tick(self) -> None:
         """Update the shared clock and apply all time limits. The server calls it twice a second."""
-        self.now = monotonic()
-        self.date_line = _date_line()
-        for connection in list(self.connections):
-            connection.check_time_limits(self.now)
+        super().tick()
         while self._throttled and self._lifecycle.draining:
             self._resume_oldest()
 
@@ -114,22 +113,32 @@ class Router:
             refusal = self.score.admit(request)
             if refusal is not None:
                 return refusal
-        return self.reserve_body(request, request.declared_size or 0)
+            request.connection.is_trusted = True
+        if request.method == "POST":
+            return self._check_memory(request, request.declared_size or 0)
+        request.drops_body = True
+        return BODY_NOT_TAKEN if (request.declared_size or 0) > SMALL_BODY_BYTES else None
 
     def reserve_body(self, request: HttpRequest, more_bytes: int) -> HttpResponse | None:
-        """Reserve memory for a body. Return a refusal if it is too large or memory is short."""
-        size = request.reserved_bytes + more_bytes
-        if size > self.max_body_bytes:
+        """Reserve memory for a received piece of a body. Return a refusal if body or memory are too large."""
+        if request.drops_body:
+            return BODY_NOT_TAKEN if request.size > SMALL_BODY_BYTES else None
+        refusal = self._check_memory(request, more_bytes)
+        if refusal is None:
+            request.reserved_bytes += more_bytes
+            self.held_bytes += more_bytes
+        return refusal
+
+    def _check_memory(self, request: HttpRequest, more_bytes: int) -> HttpResponse | None:
+        """Return a refusal if a body is too large with the bytes that follow, or memory is short."""
+        if request.reserved_bytes + more_bytes > self.max_body_bytes:
             refusal = error_response(413, f"The body is larger than {self.max_body_bytes} bytes.")
-        elif self._held_bytes + more_bytes > self._settings.max_held_bytes:
-            message = f"Overloaded: request bodies hold {self._held_bytes} bytes already. Try again later."
+        elif self.held_bytes + more_bytes > self._settings.max_held_bytes:
+            message = f"Overloaded: request bodies hold {self.held_bytes} bytes already. Try again later."
             refusal = error_response(503, message, RETRY_AFTER)
         else:
-            request.reserved_bytes = size
-            self._held_bytes += more_bytes
             return None
-        if request.path == SCORE_PATH:
-            self.score.record_refusal(request, refusal)
+        self.score.record_refusal(request, refusal)
         return refusal
 
     def dispatch(self, request: HttpRequest) -> None:
@@ -144,7 +153,7 @@ class Router:
 
     def release(self, request: HttpRequest) -> None:
         """Free the memory of an ended request, and let a throttled connection take its place in the queue."""
-        self._held_bytes -= request.reserved_bytes
+        self.held_bytes -= request.reserved_bytes
         request.reserved_bytes = 0
         if self._throttled and request.queued is not None and not self._queue.full:
             self._resume_oldest()
@@ -211,7 +220,3 @@ class Router:
 
 def _read_only(handler: Handler) -> dict[str, Handler]:
     return {"GET": handler, "HEAD": handler}
-
-
-def _date_line() -> bytes:
-    return f"date: {formatdate(usegmt=True)}\r\n".encode()

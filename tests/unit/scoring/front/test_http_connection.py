@@ -5,20 +5,21 @@ import re
 import pytest
 
 from modelyard.scoring.front import http_limits as limits
+from modelyard.scoring.front import http_server
 from modelyard.scoring.front.http_connection import HttpConnection
+from modelyard.scoring.front.http_server import HttpServer
 from modelyard.scoring.front.messages import HttpRequest, HttpResponse, error_response, text_response
 
 
-class FakeApplication:
+class FakeApplication(HttpServer):
     """An application whose clock stands still, and which answers requests when the test says so."""
 
     draining = False
-    date_line = b""
-    max_body_bytes = 1000
 
     def __init__(self) -> None:
+        super().__init__(max_connections=3, max_body_bytes=1000)
         self.now = 0.0
-        self.connections: set[HttpConnection] = set()
+        self.date_line = b""
         self.answers_at_once = True
         self.refusal: HttpResponse | None = None
         self.dispatched: list[HttpRequest] = []
@@ -251,3 +252,83 @@ def test_connection_is_receiving_from_first_byte_to_dispatch(
 
     connection.close_if_idle()
     assert (transport.end == "eof") is (received == b"")
+
+
+UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+
+
+def test_thousands_of_pipelined_upgrade_offers_are_answered(wired: Wired) -> None:
+    wired[2].data_received(UPGRADE * 2000)
+    assert wired[1].statuses == [200] * 2000
+    assert wired[1].reads
+
+
+def test_error_of_the_server_ends_the_connection(wired: Wired, caplog: pytest.LogCaptureFixture) -> None:
+    application, transport, connection = wired
+
+    def fail(_: HttpRequest) -> HttpResponse | None:
+        raise ValueError("an error of the server")
+
+    application.admit = fail  # type: ignore[method-assign]
+    connection.data_received(GET)
+    assert (transport.end, transport.written) == ("aborted", b"")
+    assert "ValueError" in caplog.text
+
+
+def test_client_that_reads_nothing_gets_no_further_responses(wired: Wired) -> None:
+    _, transport, connection = wired
+    connection.pause_writing()
+    connection.data_received(GET * 3)
+    assert (transport.written, transport.reads) == (b"", False)
+    connection.resume_writing()
+    assert (transport.statuses, transport.reads) == ([200] * 3, True)
+
+
+def test_time_while_the_server_does_not_read_is_no_time_of_the_client(wired: Wired) -> None:
+    _, transport, connection = wired
+    connection.data_received(b"GET / HTTP/1.1\r\n")
+    connection.pause_writing()
+    after(wired, limits.HEAD_SECONDS + 1)
+    connection.resume_writing()
+    after(wired, limits.HEAD_SECONDS)
+    assert transport.written == b""
+    after(wired, 1)
+    assert transport.statuses == [408]
+
+
+def connect(application: FakeApplication) -> tuple[HttpConnection, FakeTransport]:
+    connection, transport = HttpConnection(application), FakeTransport()
+    connection.connection_made(transport)  # type: ignore[arg-type]
+    application.now += 1
+    return connection, transport
+
+
+def test_connection_beyond_the_limit_closes_the_oldest_without_a_key() -> None:
+    application = FakeApplication()
+    trusted, others = connect(application), [connect(application) for _ in range(2)]
+    trusted[0].is_trusted = True
+    others[0][0].data_received(GET)
+    newest = connect(application)
+    ends = [transport.end for _, transport in (trusted, *others, newest)]
+    assert ends == ["", "", "aborted", ""]
+
+
+def test_connection_with_a_running_request_is_not_closed_for_a_newer_one() -> None:
+    application = FakeApplication()
+    application.answers_at_once = False
+    connections = [connect(application) for _ in range(3)]
+    connections[0][0].data_received(GET)
+    connect(application)
+    assert [transport.end for _, transport in connections] == ["", "aborted", ""]
+
+
+def test_incomplete_heads_beyond_the_limit_refuse_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "HELD_HEADS_BYTES", 100)
+    application = FakeApplication()
+    connections = [connect(application) for _ in range(3)]
+    for (connection, _), size in zip(connections, (60, 30, 60), strict=True):
+        connection.data_received(b"GET /" + b"x" * (size - 5))
+    assert [transport.statuses for _, transport in connections] == [[408], [], []]
+    connections[1][0].data_received(b" HTTP/1.1\r\nHost: a\r\n\r\n")
+    connections[2][0].connection_lost(None)
+    assert application.head_bytes == 0

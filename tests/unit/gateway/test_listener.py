@@ -1,0 +1,55 @@
+"""TLS handshakes of the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+
+import pytest
+import trustme
+
+from modelyard.gateway import listener
+from modelyard.gateway.listener import Listener
+
+
+class _Greeting(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(b"hello")
+
+
+async def test_oldest_handshake_makes_room_for_a_newer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "MAX_HANDSHAKES", 1)
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+        accepting = asyncio.create_task(Listener(sock, context, _Greeting).run())
+        silent, first = await asyncio.open_connection("127.0.0.1", port)
+        reader, second = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=trusting, server_hostname="localhost"
+        )
+        assert await reader.readexactly(5) == b"hello"
+        assert await asyncio.wait_for(silent.read(), 10) == b""
+        accepting.cancel()
+        for writer in (first, second):
+            writer.transport.abort()
+            await asyncio.sleep(0)
+
+
+async def test_failed_handshake_leaves_the_listener_running() -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        accepting = asyncio.create_task(Listener(sock, context, _Greeting).run())
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", sock.getsockname()[1])
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            await asyncio.wait_for(reader.read(), 10)
+            writer.close()
+        assert not accepting.done()
+        accepting.cancel()
