@@ -1,10 +1,18 @@
 """Settings of one scoring process, read once from its environment."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from modelyard.scoring.contract import APP_ROOT, PORT, Variable
+
+NO_TIMEOUT_MS: Final = 10**12
+"""Thirty years: SCORING_TIMEOUT_MS=0 is no limit, as in the Azure ML containers."""
+
+_PATTERN_CHARACTERS: Final = frozenset("*\\?$^[]()")
+"""An origin with one of them is a regular expression (the rule of flask-cors)."""
 
 
 class SettingsError(ValueError):
@@ -32,7 +40,10 @@ class RuntimeSettings:
     queue_timeout_seconds: float
     """MODELYARD_QUEUE_TIMEOUT_MS, in seconds: the longest wait for run() to begin, default 0.5."""
     scoring_timeout_ms: int
-    """SCORING_TIMEOUT_MS: the longest run(), in milliseconds, default 3600000."""
+    """SCORING_TIMEOUT_MS: the longest run(), in milliseconds, default 3600000; 0 is no limit.
+
+    WORKER_TIMEOUT, in seconds, is a second limit: the shorter one counts.
+    """
     drain_seconds: float
     """MODELYARD_DRAIN_SECONDS: the longest time from SIGTERM to the end of the process, default 30."""
     max_body_bytes: int
@@ -43,12 +54,18 @@ class RuntimeSettings:
     Default 256 MiB, and never less than max_body_bytes.
     """
     workers: int
-    """MODELYARD_WORKERS: worker processes, default 1. Each loads the model, and they share the requests."""
+    """MODELYARD_WORKERS, or else WORKER_COUNT: worker processes, default 1.
+
+    Each loads the model, and they share the requests.
+    """
     stuck_seconds: float
     """MODELYARD_STUCK_SECONDS: default 60. The process is not ready if all workers are busy for longer
     without a reply. SCORING_TIMEOUT_MS decides when a worker is restarted."""
-    cors_origins: tuple[str, ...]
-    """AML_CORS_ORIGINS: comma-separated origins whose pages may call /score, `*` for any; default none."""
+    cors_origins: tuple[re.Pattern[str], ...]
+    """AML_CORS_ORIGINS: comma-separated origins whose pages may call the service; default none.
+
+    An origin may be a regular expression, which must match the whole origin. `*` is any origin.
+    """
     access_log: bool
     """MODELYARD_ACCESS_LOG: `true` logs a line for every scoring request; by default only failed runs are."""
     telemetry: bool
@@ -71,7 +88,8 @@ class RuntimeSettings:
         keys_dir = environment.get(Variable.KEYS_DIR)
         max_body_bytes = _integer(environment, Variable.MAX_BODY_BYTES, default=100 * 1024 * 1024)
         max_held_bytes = _integer(environment, Variable.MAX_HELD_BYTES, default=256 * 1024 * 1024)
-        workers = _integer(environment, Variable.WORKERS, default=1)
+        worker_count = _integer(environment, Variable.WORKER_COUNT, default=1)
+        workers = _integer(environment, Variable.WORKERS, default=worker_count)
         concurrent = _integer(environment, Variable.MAX_CONCURRENT_REQUESTS, default=1)
         origins = environment.get(Variable.CORS_ORIGINS, "").split(",")
         return cls(
@@ -83,13 +101,16 @@ class RuntimeSettings:
             init_seconds=_integer(environment, Variable.INIT_SECONDS, default=3600),
             max_concurrent_requests=max(concurrent, workers),
             queue_timeout_seconds=_integer(environment, Variable.QUEUE_TIMEOUT_MS, default=500) / 1000,
-            scoring_timeout_ms=_integer(environment, Variable.SCORING_TIMEOUT_MS, default=3_600_000),
+            scoring_timeout_ms=min(
+                _milliseconds(environment, Variable.SCORING_TIMEOUT_MS, default=3_600_000),
+                1000 * _milliseconds(environment, Variable.WORKER_TIMEOUT, default=NO_TIMEOUT_MS),
+            ),
             drain_seconds=_integer(environment, Variable.DRAIN_SECONDS, default=30),
             max_body_bytes=max_body_bytes,
             max_held_bytes=max(max_held_bytes, max_body_bytes),
             workers=workers,
             stuck_seconds=_integer(environment, Variable.STUCK_SECONDS, default=60),
-            cors_origins=tuple(origin.strip() for origin in origins if origin.strip()),
+            cors_origins=tuple(_origin_pattern(origin.strip()) for origin in origins if origin.strip()),
             access_log=_flag(environment, Variable.ACCESS_LOG),
             telemetry=_flag(environment, Variable.TELEMETRY),
         )
@@ -97,6 +118,29 @@ class RuntimeSettings:
 
 def _flag(environment: Mapping[str, str], name: str) -> bool:
     return environment.get(name, "").lower() in ("true", "1")
+
+
+def _origin_pattern(origin: str) -> re.Pattern[str]:
+    """Return the pattern of one allowed origin. Raises SettingsError if it is no regular expression."""
+    if origin == "*":
+        origin = ".*"
+    elif not _PATTERN_CHARACTERS & set(origin):
+        origin = re.escape(origin)
+    try:
+        return re.compile(origin, re.IGNORECASE)
+    except re.error as error:
+        raise SettingsError(
+            f"{Variable.CORS_ORIGINS}: {origin!r} is no regular expression: {error}"
+        ) from None
+
+
+def _milliseconds(environment: Mapping[str, str], name: str, *, default: int) -> int:
+    """Return a time limit: 0 is none, and 500.0 is 500, as in the Azure ML containers."""
+    text = environment.get(name, "").strip()
+    whole, _, zeros = text.partition(".")
+    if not zeros.strip("0") and whole.isdecimal():
+        return int(whole) or NO_TIMEOUT_MS
+    return _integer(environment, name, default=default)
 
 
 def _integer(environment: Mapping[str, str], name: str, *, default: int) -> int:

@@ -17,6 +17,41 @@ from tests.conformance.scoring.case import ANY, Case, Group
 from tests.conformance.scoring.cases import GROUPS, OLD_WHEELS, RAW_GROUPS
 from tests.conformance.scoring.servers import ROOT, Server, ServerEndedError, prepare, serving
 
+BESIDE_THE_CASES = (
+    (
+        "`SEPERATE_HEALTH_ENDPOINT`, `HEALTH_PORT`",
+        "listens at a second port for probes",
+        "The probes of the one port never wait for `run()`.",
+    ),
+    (
+        "`AZUREML_CONFIG_FILE`",
+        "reads settings from the file",
+        "All settings are environment variables. A Service has its own.",
+    ),
+    (
+        "options of the command `azmlinfsrv`",
+        "has a command of its own",
+        "`modelyard serve` has the options of a laptop, and an image has environment variables.",
+    ),
+    (
+        "lines of the log",
+        "begins each `print()` with a time and a logger",
+        "The lines of the runtime are JSON. The driver's own lines are unchanged.",
+    ),
+    (
+        "`GET /` during `init()`",
+        "refuses the connection",
+        "The server is alive. `/ready` shows the end of `init()`.",
+    ),
+    (
+        "a full queue",
+        "lets requests wait without limit",
+        "After 500 ms a request gets 503, so that another replica can take it.",
+    ),
+    ("large bodies", "has no limit", "A body above 100 MiB gets 413 (`MODELYARD_MAX_BODY_BYTES`)."),
+)
+"""Differences that no request to a running server shows: subject, the peer, reason."""
+
 TABLE = ROOT / "docs" / "scoring-differences.md"
 RESPONSE_SECONDS = 20
 
@@ -161,6 +196,8 @@ def table(peer: str, verdicts: list[Verdict]) -> str:
         f"| {one.group} | {one.case} | {one.difference.replace('|', '/')} | {one.why} |"
         for one in differences
     ]
+    lines += ["", "No case shows these differences:", "", "| subject | the peer | reason |", "|---|---|---|"]
+    lines += [f"| {subject} | {theirs} | {reason} |" for subject, theirs, reason in BESIDE_THE_CASES]
     return "\n".join([*lines, ""])
 
 

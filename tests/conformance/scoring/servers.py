@@ -108,6 +108,7 @@ def serving(
         folder = Path(name)
         (folder / "score.py").write_text(driver)
         for file, content in files.items():
+            (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(content)
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -25,7 +25,7 @@ def run(data, request_headers):
     if data == "modules":
         return sorted(name for name in sys.modules if name.startswith("modelyard"))
     if data == "place":
-        return [os.getcwd(), sys.path[0]]
+        return [os.getcwd(), sys.path[-1]]
     return VALUES.get(data, data)
 """
 
@@ -86,7 +86,7 @@ ROWS = [
     Row("OPTIONS", "OPTIONS", "/score", text=""),
     Row("wrong method", "PUT", "/score", b"x", status=405, headers={"allow": "GET, POST, OPTIONS"}),
     Row("wrong method, no body", "DELETE", "/score", status=405),
-    Row("wrong method for liveness", "POST", "/", b"x", status=405, headers={"allow": "GET, HEAD"}),
+    Row("wrong method for liveness", "POST", "/", b"x", status=405, headers={"allow": "GET, HEAD, OPTIONS"}),
     Row("unknown path", "GET", "/nothing", status=404),
     Row("unknown path, with a body", "POST", "/score/", b"x", status=404),
     Row("too large", "POST", "/score", b"x" * 2001, status=413),
@@ -191,9 +191,9 @@ def test_worker_loads_no_other_package_of_modelyard(server: ScoringProcess) -> N
 
 
 def test_driver_runs_in_its_own_folder(server: ScoringProcess) -> None:
-    cwd, first_path = server.score(b"place").json()
+    cwd, last_path = server.score(b"place").json()
 
-    assert cwd == first_path
+    assert cwd == last_path
     assert cwd.endswith("/app")
 
 

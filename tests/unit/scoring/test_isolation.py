@@ -23,6 +23,8 @@ def run(data):
 """
 
 OLD_PINS = """
+import os, sys
+sys.path.insert(0, os.environ["TEST_FOLDER"] + "/packages")
 import uvloop, httptools, modules_of_the_driver
 def init(): pass
 def run(data):
@@ -71,10 +73,12 @@ def test_probes_answer_while_a_c_call_holds_the_gil(serve, tmp_path: Path) -> No
 
 def test_driver_has_its_own_versions_of_the_fronts_packages(serve, tmp_path: Path) -> None:
     """The same for modules with the names of the runtime's modules."""
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    for name in ("uvloop", "httptools"):
+        (packages / f"{name}.py").write_text("__version__ = '0.0.1'\n")
     app = tmp_path / "app"
     app.mkdir()
-    for name in ("uvloop", "httptools"):
-        (app / f"{name}.py").write_text("__version__ = '0.0.1'\n")
     for name in ("keys", "settings", "frames", "json5"):
         (app / f"{name}.py").write_text(f"mine = {name!r}\n")
     (app / "modules_of_the_driver.py").write_text(
@@ -84,6 +88,23 @@ def test_driver_has_its_own_versions_of_the_fronts_packages(serve, tmp_path: Pat
     scoring = serve(OLD_PINS)
 
     assert scoring.score(b"").json() == ["0.0.1", "0.0.1", "keys", "settings"]
+
+
+def test_file_beside_the_driver_replaces_no_installed_module(serve, tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    for name in ("secrets", "queue"):
+        (tmp_path / "app" / f"{name}.py").write_text("raise ImportError('the file of the driver')\n")
+    driver = "import secrets, queue\ndef init(): pass\ndef run(data): return secrets.token_hex(2)\n"
+
+    assert len(serve(driver).score(b"").json()) == 4
+
+
+def test_modules_of_the_source_directory_can_be_imported(serve, tmp_path: Path) -> None:
+    (tmp_path / "app" / "src").mkdir(parents=True)
+    (tmp_path / "app" / "src" / "helper_of_the_driver.py").write_text("answer = 42\n")
+    driver = "import helper_of_the_driver as h\ndef init(): pass\ndef run(data): return h.answer\n"
+
+    assert serve(driver, AZUREML_SOURCE_DIRECTORY="src").score(b"").json() == 42
 
 
 def test_driver_cannot_import_the_runtimes_packages(serve, runtime: Path) -> None:

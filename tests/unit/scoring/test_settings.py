@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.scoring import contract
-from modelyard.scoring.settings import RuntimeSettings, SettingsError
+from modelyard.scoring.settings import NO_TIMEOUT_MS, RuntimeSettings, SettingsError
 
 DRIVER = {"AZUREML_ENTRY_SCRIPT": "score.py"}
 
@@ -55,6 +55,14 @@ def test_docs_name_every_variable_of_the_runtime() -> None:
             "MODELYARD_MAX_CONCURRENT_REQUESTS must be 1 or more, not 0",
         ),
         ("SCORING_TIMEOUT_MS", "1.5", "SCORING_TIMEOUT_MS must be a whole number, not '1.5'"),
+        ("WORKER_TIMEOUT", "soon", "WORKER_TIMEOUT must be a whole number, not 'soon'"),
+        ("WORKER_COUNT", "0", "WORKER_COUNT must be 1 or more, not 0"),
+        (
+            "AML_CORS_ORIGINS",
+            "https://(a",
+            "AML_CORS_ORIGINS: 'https://(a' is no regular expression:"
+            " missing ), unterminated subpattern at position 8",
+        ),
         ("MODELYARD_DRAIN_SECONDS", "-1", "MODELYARD_DRAIN_SECONDS must be 1 or more, not -1"),
     ],
 )
@@ -63,3 +71,24 @@ def test_error_names_the_variable_and_its_invalid_value(variable: str, value: st
         RuntimeSettings.from_environment({**DRIVER, variable: value})
 
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("variables", "milliseconds"),
+    [
+        ({"SCORING_TIMEOUT_MS": "500.0"}, 500),
+        ({"SCORING_TIMEOUT_MS": "0"}, NO_TIMEOUT_MS),
+        ({"WORKER_TIMEOUT": "2"}, 2000),
+        ({"WORKER_TIMEOUT": "0"}, 3_600_000),
+        ({"WORKER_TIMEOUT": "20", "SCORING_TIMEOUT_MS": "500"}, 500),
+    ],
+)
+def test_shorter_time_limit_of_run_counts(variables: dict[str, str], milliseconds: int) -> None:
+    assert RuntimeSettings.from_environment({**DRIVER, **variables}).scoring_timeout_ms == milliseconds
+
+
+def test_worker_count_is_the_default_of_workers() -> None:
+    count = {**DRIVER, "WORKER_COUNT": "3"}
+    settings = RuntimeSettings.from_environment(count)
+    assert (settings.workers, settings.max_concurrent_requests) == (3, 3)
+    assert RuntimeSettings.from_environment({**count, "MODELYARD_WORKERS": "2"}).workers == 2

@@ -1,5 +1,6 @@
-"""Cross-origin requests (CORS): header lines that let web pages of other origins call /score."""
+"""Cross-origin requests (CORS): header lines that let web pages of other origins call the service."""
 
+import re
 from typing import Final
 
 from modelyard.scoring.front.messages import HttpRequest
@@ -10,13 +11,17 @@ PREFLIGHT_SECONDS: Final = 600
 """How long a browser may cache the response to a preflight request."""
 
 
-def cors_lines(request: HttpRequest, origins: tuple[str, ...]) -> bytes:
+MAX_ORIGIN_BYTES: Final = 300
+"""A longer origin is not allowed: a host name has 255 bytes, and a pattern may take long on a long text."""
+
+
+def cors_lines(request: HttpRequest, origins: tuple[re.Pattern[str], ...]) -> bytes:
     """Return the CORS header lines of the response; none if the request has no Origin header."""
     origin = request.headers.get(b"origin")
     if origin is None:
         return b""
-    name = origin.decode("latin-1").lower()
-    if "*" not in origins and all(name != allowed.lower() for allowed in origins):
+    name = origin[: MAX_ORIGIN_BYTES + 1].decode("latin-1")
+    if len(name) > MAX_ORIGIN_BYTES or not any(allowed.fullmatch(name) for allowed in origins):
         return b"vary: Origin\r\n"
     lines = b"access-control-allow-origin: %b\r\nvary: Origin\r\n" % origin
     if request.method == "OPTIONS" and b"access-control-request-method" in request.headers:

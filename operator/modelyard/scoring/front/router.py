@@ -1,11 +1,12 @@
 """The handlers of paths and methods, and the state that all connections share."""
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from modelyard.scoring.contract import LIVE_PATH, READY_PATH, SCORE_PATH
 from modelyard.scoring.front.cors import cors_lines
@@ -36,6 +37,11 @@ BODY_NOT_TAKEN: Final = error_response(413, "Only POST /score takes a body.")
 
 MAX_CONNECTIONS: Final = 8192
 """An idle connection takes 2 KB."""
+
+OPENAPI_PATH: Final = "/swagger.json"
+_SLASHES: Final = re.compile("/+")
+_CORS_PATHS: Final = (LIVE_PATH, OPENAPI_PATH, SCORE_PATH)
+"""Paths that web pages of the origins in AML_CORS_ORIGINS may call."""
 
 THROTTLE_SECONDS: Final = 1.0
 """How long the server reads nothing from a connection that found the queue full, unless a place becomes free.
@@ -71,11 +77,11 @@ class Router(HttpServer):
         self._throttled: deque[tuple[float, HttpConnection]] = deque()
         """Connections with the time since when they are throttled, oldest first."""
         self._routes: dict[str, dict[str, Handler]] = {
-            LIVE_PATH: _read_only(self._live),
+            LIVE_PATH: {**_read_only(self._live), "OPTIONS": _preflight},
             READY_PATH: _read_only(self._ready),
             "/metrics": _read_only(self._metrics_text),
             "/docs": _read_only(self._docs),
-            "/swagger.json": _read_only(self._openapi),
+            OPENAPI_PATH: {**_read_only(self._openapi), "OPTIONS": _preflight},
             SCORE_PATH: {
                 "GET": self.score.score,
                 "POST": self.score.score,
@@ -99,7 +105,9 @@ class Router(HttpServer):
     def admit(self, request: HttpRequest) -> HttpResponse | None:
         """Check ids, path, method, key, queue and body size. Return a refusal, or None."""
         refusal = self._ids.identify(request)
-        if self._settings.cors_origins and request.path == SCORE_PATH:
+        if request.path not in self._routes:
+            request.path = normal_path(request.path)
+        if self._settings.cors_origins and request.path in _CORS_PATHS:
             request.response_lines += cors_lines(request, self._settings.cors_origins)
         if refusal is not None:
             return refusal
@@ -216,6 +224,22 @@ class Router(HttpServer):
             versions = ", ".join(sorted(documents))
             return error_response(404, f"There is no OpenAPI of this version. There are: {versions}.")
         return HttpResponse(200, document)
+
+
+def normal_path(path: str) -> str:
+    """Return the path of a request target without escapes, double slashes and host.
+
+    Servers must accept a target with a host (RFC 9112 section 3.2.2).
+    """
+    scheme, separator, rest = path.partition("://")
+    if separator and scheme.lower() in ("http", "https"):
+        path = "/" + rest.partition("/")[2]
+    return _SLASHES.sub("/", unquote(path, "latin-1"))
+
+
+def _preflight(_: HttpRequest) -> HttpResponse:
+    """Answer a preflight request: admit() adds the CORS headers."""
+    return text_response(200, "")
 
 
 def _read_only(handler: Handler) -> dict[str, Handler]:

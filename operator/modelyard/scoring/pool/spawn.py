@@ -78,4 +78,16 @@ def worker_environment(settings: RuntimeSettings, environment: Mapping[str, str]
         variables["PYTHONPATH"] = os.pathsep.join(drivers_own)
     variables[Variable.APP_ROOT] = str(settings.app_root)
     variables[Variable.ENTRY_SCRIPT] = settings.entry_script
+    # Drivers of the Azure ML containers read these without a default.
+    is_traced = settings.telemetry and _is_instrumentation_key(environment.get(Variable.APP_INSIGHTS_KEY))
+    variables[Variable.TELEMETRY] = "true" if is_traced else "false"
+    variables[Variable.WORKER_COUNT] = str(settings.workers)
+    variables["SERVER_PORT"] = variables["HEALTH_PORT"] = str(settings.port)
     return variables
+
+
+def _is_instrumentation_key(text: str | None) -> bool:
+    """Return False for a key that is no UUID: the Azure ML containers then turn Application Insights off."""
+    if text is None:
+        return True
+    return all(digit in "0123456789abcdef-" for digit in text.lower()) and len(text.replace("-", "")) == 32

@@ -8,6 +8,8 @@ results           from the result of run() to a reply
 hints             type hints of run() as JSON schema and as conversion
 inference_schema  the same from inference_schema's decorators
 openapi           the OpenAPI documents of the service
+driver_logs       the driver's logging.json
+log_config        classes that a logging.json names
 spark             the Spark session of SparkPython drivers
 legacy_imports, aml_request, aml_response      modules of Azure ML's packages that drivers import
 wsgi              the request as a WSGI environment, and Flask's context of a call

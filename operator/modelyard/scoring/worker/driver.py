@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from modelyard.scoring.frames import RAISED, REFUSED, Reply
-from modelyard.scoring.worker import bundled_packages, inference_schema, legacy_imports
+from modelyard.scoring.worker import bundled_packages, driver_logs, inference_schema, legacy_imports
 from modelyard.scoring.worker.channel import WorkerRequest
 from modelyard.scoring.worker.hints import Hint, UnknownHintError, hint_of
 from modelyard.scoring.worker.inputs import InputError, Inputs, ObjectInput, RawInput, TextInput
@@ -100,16 +100,25 @@ def start_driver(app_root: Path, entry_script: str, names: Mapping[str, object])
         raise DriverError(f"the driver file {file} does not exist")
     legacy_imports.install()
     bundled_packages.install()
+    _configure_logs(app_root, file.parent)
     try:
         module = _import(file, names)
     except BaseException as error:
         raise DriverError(f"the import of the driver {entry_script} failed") from error
     driver = _driver_of(module, entry_script)
+    driver_logs.show_azure_logger()
     try:
         module.init()
     except BaseException as error:
         raise DriverError(f"init() of the driver {entry_script} failed") from error
     return driver
+
+
+def _configure_logs(*folders: Path) -> None:
+    try:
+        driver_logs.configure(folders)
+    except Exception as error:
+        raise DriverError(f"the file {driver_logs.FILE} of the driver is no configuration of logs") from error
 
 
 def _import(file: Path, names: Mapping[str, object]) -> ModuleType:

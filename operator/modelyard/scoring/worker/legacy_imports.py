@@ -33,7 +33,10 @@ _MODULES = {
     f"{package}.{name}": f"modelyard.scoring.worker.{name}"
     for package in ("azureml.contrib.services", "azureml_inference_server_http.api")
     for name in ("aml_request", "aml_response")
-}
+} | {"azureml_inference_server_http.log_config": "modelyard.scoring.worker.log_config"}
+
+_VERSION = "1.5.1"
+"""The version of azureml_inference_server_http whose contract the runtime follows."""
 
 
 class LegacyFinder(MetaPathFinder, Loader):
@@ -59,6 +62,8 @@ class LegacyFinder(MetaPathFinder, Loader):
         if runtime_module:
             # Not a copy: both names must share the module's state, which says whether @rawhttp is used.
             sys.modules[module.__name__] = importlib.import_module(runtime_module)
+        elif module.__name__ == "azureml_inference_server_http":
+            vars(module)["__version__"] = _VERSION
 
 
 def install() -> None:

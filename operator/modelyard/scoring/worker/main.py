@@ -13,8 +13,8 @@ The process ends in one of these ways:
     SIGUSR1, SIGKILL    init() or run() is stuck. All stacks go to stderr, then the front kills the process.
     the driver fails    A message is sent on CHANNEL, exit code 3.
 
-A driver may have files with the names of modules of the standard library. Therefore all modules of the
-runtime are imported before the driver's folder comes first in sys.path.
+The driver's folder comes last in sys.path, as in the Azure ML containers. A file beside the driver never
+takes the place of a module of the standard library or of an installed package.
 """
 
 import faulthandler
@@ -78,7 +78,8 @@ def _set_up_process() -> None:
     signal.signal(signal.SIGTERM, _raise_system_exit)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True)
+            # A print() of half a surrogate pair is no reason to fail a request.
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
 
 
 def _raise_system_exit(_signal: int, _frame: FrameType | None) -> None:
@@ -104,9 +105,16 @@ def _wait_and_exit(lifeline: socket.socket) -> None:
 
 
 def _enter_app_root() -> Path:
-    """Make the driver's folder the working directory and the first folder of imports. Return it."""
+    """Make the driver's folder the working directory and the last folder of imports. Return it.
+
+    AZUREML_SOURCE_DIRECTORY, a folder below it, comes after it.
+    """
     app_root = Path(os.environ[Variable.APP_ROOT])
-    sys.path[0] = str(app_root)
+    del sys.path[0]  # the runtime's folder
+    sys.path.append(str(app_root))
+    source_directory = os.environ.get(Variable.SOURCE_DIRECTORY)
+    if source_directory:
+        sys.path.append(str(app_root / source_directory))
     os.chdir(app_root)
     return app_root
 

@@ -216,7 +216,10 @@ class _Operations:
 
     def _health(self) -> Document:
         text = "The server is alive; it may still be starting the driver."
-        return {"operationId": "ServiceHealthCheck", "responses": self._responses(text, {"type": "string"})}
+        health: Document = {"operationId": "ServiceHealthCheck"}
+        if self._old:
+            health["produces"] = ["text/plain"]
+        return health | {"responses": self._responses(text, {"type": "string"}, "text/plain")}
 
     def _score(self) -> Document:
         reference = {"$ref": f"{self._references}ServiceInput"}
@@ -248,12 +251,12 @@ class _Operations:
             "responses": self._responses("This document.", {"type": "object"}),
         }
 
-    def _responses(self, description: str, schema: Document) -> Document:
+    def _responses(self, description: str, schema: Document, kind: str = "application/json") -> Document:
         error = {"$ref": f"{self._references}ErrorResponse"}
         return {
-            "200": {"description": description} | self._content(schema),
+            "200": {"description": description} | self._content(schema, kind),
             "default": {"description": "The request failed; the message says why."} | self._content(error),
         }
 
-    def _content(self, schema: Document) -> Document:
-        return {"schema": schema} if self._old else {"content": {"application/json": {"schema": schema}}}
+    def _content(self, schema: Document, kind: str = "application/json") -> Document:
+        return {"schema": schema} if self._old else {"content": {kind: {"schema": schema}}}

@@ -34,4 +34,28 @@ def test_worker_gets_the_drivers_place_and_all_other_variables() -> None:
         "AZUREML_MODEL_DIR": "/models",
         "AML_APP_ROOT": "/app",
         "AZUREML_ENTRY_SCRIPT": "score.py",
+        "AML_APP_INSIGHTS_ENABLED": "false",
+        "WORKER_COUNT": "1",
+        "SERVER_PORT": "5001",
+        "HEALTH_PORT": "5001",
     }
+
+
+@pytest.mark.parametrize(
+    ("variables", "enabled"),
+    [
+        ({"AML_APP_INSIGHTS_ENABLED": "true"}, "true"),
+        ({"AML_APP_INSIGHTS_ENABLED": "nonsense"}, "false"),
+        (
+            {
+                "AML_APP_INSIGHTS_ENABLED": "true",
+                "AML_APP_INSIGHTS_KEY": "0f8fad5b-d9cb-469f-a165-70867728950e",
+            },
+            "true",
+        ),
+        ({"AML_APP_INSIGHTS_ENABLED": "true", "AML_APP_INSIGHTS_KEY": "no key"}, "false"),
+    ],
+)
+def test_driver_reads_whether_application_insights_is_on(variables: dict[str, str], enabled: str) -> None:
+    settings = RuntimeSettings.from_environment({"AZUREML_ENTRY_SCRIPT": "score.py", **variables})
+    assert worker_environment(settings, variables)["AML_APP_INSIGHTS_ENABLED"] == enabled
