@@ -205,9 +205,11 @@ class History:
         self.cluster.collect()
 
     def _before_call(self, _: int, call: Call) -> None:
+        self._check_moment()
         self._disturb("before", call)
 
     def _after_call(self, _: int, call: Call) -> None:
+        self._check_moment()
         self._disturb("after", call)
 
     def _disturb(self, point: str, call: Call) -> None:

@@ -25,7 +25,7 @@ from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import BuildJob, CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.references import has_same_content
-from modelyard.reconcile.revisions import Missing
+from modelyard.reconcile.resolution import Missing, resolve
 
 _LOG: Final = logging.getLogger(__name__)
 _PLACE_SECONDS: Final = 30.0  # until the place in the line is read again; a turn queues the Image at once
@@ -41,7 +41,7 @@ async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
 
 async def _phases(ctx: Context, obj: CustomObject) -> Outcome:
     spec = ImageSpec.model_validate(obj.spec)
-    manifest = revisions.resolve(ctx, MANIFEST, obj.key.namespace, spec.manifest_id)
+    manifest = resolve(ctx.cache, MANIFEST, obj.key.namespace, spec.manifest_id)
     if isinstance(manifest, Missing):
         ctx.build_line.leave(obj.key)
         reason = manifest.reason or "ManifestNotFound"
@@ -106,7 +106,7 @@ async def _restore(ctx: Context, obj: CustomObject, lost: Revision, finished: Ou
 
 def _recorded_manifest(ctx: Context, revision: Revision) -> Revision | None:
     """Return the version of the Manifest that a version was recorded with, None if it is gone or replaced."""
-    manifest = revisions.resolve(ctx, MANIFEST, revision.key.namespace, revision.references[0])
+    manifest = resolve(ctx.cache, MANIFEST, revision.key.namespace, revision.references[0])
     if isinstance(manifest, Missing) or not has_same_content(revision, [manifest.id], manifest):
         return None
     return manifest
@@ -233,7 +233,7 @@ def _models(ctx: Context, obj: CustomObject, manifest: Revision) -> dict[str, Re
     models: dict[str, Revision] = {}
     ids = manifest.references
     for id_ in ids:
-        model = revisions.resolve(ctx, MODEL, obj.key.namespace, id_)
+        model = resolve(ctx.cache, MODEL, obj.key.namespace, id_)
         if isinstance(model, Missing):
             return lifecycle.Waiting(model.reason or "ModelNotFound", model.message)
         if not has_same_content(manifest, ids, model):

@@ -10,7 +10,7 @@ from modelyard.reconcile import revisions
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, waiting
-from modelyard.reconcile.revisions import Missing
+from modelyard.reconcile.resolution import Missing, resolve
 
 
 async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
@@ -19,7 +19,7 @@ async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
     models: list[Revision] = []
     missing: list[Missing] = []
     for reference in spec.model_ids:
-        model = revisions.resolve(ctx, MODEL, obj.key.namespace, reference)
+        model = resolve(ctx.cache, MODEL, obj.key.namespace, reference)
         if isinstance(model, Missing):
             missing.append(model)
         else:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
-from modelyard.api.kinds import IMAGE
-from modelyard.api.names import parse_version_reference
+from modelyard.api.kinds import IMAGE, KINDS_BY_NAME
 from modelyard.api.revision import REFERENCES, Revision, references_in
 from modelyard.api.status import State
 from modelyard.kube.types import Key
@@ -19,6 +18,7 @@ from modelyard.reconcile.cache.objects import Follower
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome
 from modelyard.reconcile.references import has_same_content
+from modelyard.reconcile.resolution import Missing, built_version, resolve
 
 _RECHECK_SECONDS: Final = 1.0
 
@@ -32,8 +32,8 @@ def gate_readiness(cache: Cache, obj: CustomObject, outcome: Outcome) -> Outcome
     revision = outcome.revision
     if revision is None or outcome.state is not State.SUCCEEDED:
         return outcome
-    if superseded := _superseding_version(cache, obj, revision):
-        return _not_ready(outcome, f"{superseded.kind.name} {superseded.id} has yet to be followed")
+    if reason := _superseded_reference(cache, obj, revision):
+        return _not_ready(outcome, reason)
     followers = cache.objects.ready_followers(revision)
     lagging = next((follower.key for follower in followers if _lags(cache, follower, revision)), None)
     return _not_ready(outcome, f"{lagging.kind} {lagging.name} has yet to follow") if lagging else outcome
@@ -44,29 +44,34 @@ def _not_ready(outcome: Outcome, reason: str) -> Outcome:
     return dataclasses.replace(outcome, message=message, ready=False, requeue_after=_RECHECK_SECONDS)
 
 
-def _superseding_version(cache: Cache, obj: CustomObject, revision: Revision) -> Revision | None:
-    """Return a version that the object refers to, and that was recorded during this reconcile, else None."""
-    if obj.key.kind not in REFERENCES:
-        return None
-    kind = REFERENCES[obj.key.kind].kind
+def _superseded_reference(cache: Cache, obj: CustomObject, revision: Revision) -> str | None:
+    """Return why a version is not of the content that the object's references name now, None if it is.
+
+    A referenced version may be recorded, built or deleted while the object is reconciled.
+    """
     for text in references_in(obj.key.kind, obj.spec):
-        reference = parse_version_reference(text)
-        key = Key(kind, obj.key.namespace, reference.name)
-        if reference.version:
-            current = cache.revisions.get(key, reference.version)
-        elif kind == IMAGE.name:
-            current = cache.revisions.newest_built(key)  # a Service runs on while a newer version is built
-        else:
-            current = cache.revisions.newest(key)
-        if current and not (
-            current.id in revision.references and has_same_content(revision, revision.references, current)
+        followed = _followed_version(cache, obj.key, text)
+        if isinstance(followed, Missing):
+            return followed.message
+        if followed.id not in revision.references or not has_same_content(
+            revision, revision.references, followed
         ):
-            return current
+            return f"{followed.kind.name} {followed.id} has yet to be followed"
     return None
+
+
+def _followed_version(cache: Cache, follower: Key, text: str) -> Revision | Missing:
+    """Return the version that a reconcile of the follower would follow at this moment."""
+    kind = KINDS_BY_NAME[REFERENCES[follower.kind].kind]
+    named = resolve(cache, kind, follower.namespace, text)
+    if isinstance(named, Missing) or kind is not IMAGE:
+        return named
+    return built_version(cache, named, text) or Missing(f"waiting for Image {named.id}, which is not built")
 
 
 def _lags(cache: Cache, follower: Follower, revision: Revision) -> bool:
     if revision.id not in follower.ids:
         return True
-    recorded = cache.revisions.get(follower.key, follower.version)
+    obj = cache.objects.get(follower.key)
+    recorded = cache.revisions.get(obj, follower.version) if obj else None
     return recorded is not None and not has_same_content(recorded, follower.ids, revision)

@@ -8,21 +8,20 @@ ends. For a Service it is written when the next version supersedes it, so a new 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from modelyard.api import labels
 from modelyard.api.base import ApiType
-from modelyard.api.kinds import Kind
-from modelyard.api.names import REGISTRATION, parse_version_reference
+from modelyard.api.names import REGISTRATION
 from modelyard.api.owners import Owner
 from modelyard.api.record_input import NOT_CONTENT, content_from
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import Revision, content_hash
 from modelyard.api.status import ErrorResponse, State, operation_end
 from modelyard.kube.errors import AlreadyExists, Conflict
-from modelyard.kube.types import REVISIONS, Json, Key
+from modelyard.kube.types import REVISIONS, Json
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.references import hash_of_referenced, is_same_content
@@ -30,13 +29,6 @@ from modelyard.reconcile.revision_adoption import existing_revision
 from modelyard.reconcile.revision_patch import patch_revision
 from modelyard.reconcile.timestamps import format_timestamp
 from modelyard.resources.revision import controller_revision
-
-
-class Missing(NamedTuple):
-    """The result of a reference that cannot be resolved yet."""
-
-    message: str  # a sentence for the status that names the missing object or version
-    reason: str | None = None  # of the status, None for the reason of an object that does not exist
 
 
 def content_of(spec: ApiType, obj: CustomObject, **resolved: Any) -> Json:
@@ -90,7 +82,7 @@ async def ensure_revision(
     ctx.cache.revisions.put(body | {"metadata": body["metadata"] | written["metadata"]})
     for dependent in ctx.cache.objects.dependents(obj.key):
         ctx.queue.add(dependent)
-    revision = ctx.cache.revisions.get(obj.key, version)
+    revision = ctx.cache.revisions.get(obj, version)
     if (
         revision is None
         or revision.content_hash != present_hash
@@ -189,35 +181,3 @@ async def annotate(ctx: Context, revision: Revision, changed: Mapping[str, str |
     annotations = {**revision.annotations, **changed}
     revision.annotations = {key: value for key, value in annotations.items() if value is not None}
     revision.resource_version = int(written["metadata"]["resourceVersion"])
-
-
-def resolve(ctx: Context, kind: Kind, namespace: str, text: str) -> Revision | Missing:
-    """Return the version that a reference names: the newest for `name`, the given one for `name:version`."""
-    reference = parse_version_reference(text)
-    key = Key(kind.name, namespace, reference.name)
-    obj = ctx.cache.objects.get(key)
-    if obj is None:
-        return Missing(f"waiting for {kind.name} {reference.name}, which does not exist")
-    newest = ctx.cache.revisions.newest(key)
-    if newest is None:
-        return Missing(f"waiting for the first version of {kind.name} {reference.name}")
-    if reference.version is None:
-        return _unusable(newest) or newest
-    revision = ctx.cache.revisions.get(key, reference.version)
-    if revision is None or revision.owner_uid != obj.uid:
-        message = f"waiting for {kind.name} {text}: the newest version is {newest.version}"
-        if reference.version < newest.version:
-            message += ", and unused versions are removed beyond the chart's history.limit"
-        return Missing(message)
-    return _unusable(revision) or revision
-
-
-def _unusable(revision: Revision) -> Missing | None:
-    """Return the message about a version whose ControllerRevision has no valid data, None for a valid one."""
-    if not revision.problem:
-        return None
-    message = (
-        f"{revision.kind.name} {revision.id} cannot be used: the data of ControllerRevision {revision.name}"
-        f" is not valid ({revision.problem}). Delete this ControllerRevision, or refer to another version"
-    )
-    return Missing(message, "VersionInvalid")

@@ -63,11 +63,14 @@ def test_object_is_ready_despite_this_dependent(body: Json) -> None:
     assert gated(body) == REGISTERED
 
 
-def test_status_in_flight_of_a_dependent_counts() -> None:
-    cache, body = Cache(), dependent("m", "m:1", ready="False")
-    cache.objects.put("Manifest", body)
-    in_flight = dependent("m", "m:1")["status"]
-    with cache.pending_writes.writing_status(Key("Manifest", "default", "f"), in_flight):
+@pytest.mark.parametrize(("before", "in_flight"), [("False", "True"), ("True", "False")])
+def test_object_is_not_ready_while_a_dependent_may_be_ready_before_or_after_a_write(
+    before: str, in_flight: str
+) -> None:
+    cache = Cache()
+    cache.objects.put("Manifest", dependent("m", "m:1", ready=before))
+    status = dependent("m", "m:1", ready=in_flight)["status"]
+    with cache.pending_writes.writing_status(Key("Manifest", "default", "f"), status):
         outcome = gate_readiness(cache, CustomObject.read("Model", MODEL), REGISTERED)
     assert not outcome.ready
 
@@ -111,7 +114,7 @@ def test_object_is_not_ready_after_a_reference_changed_during_its_reconcile(
     cache, follower = Cache(), dependent(reference, recorded, ready="False")
     cache.objects.put("Model", MODEL)
     cache.objects.put("Manifest", follower)
-    cache.revisions.put(revision_of("Model", version, {"url": "https://h/new"}))
+    cache.revisions.put(revision_of("Model", version, MODEL["spec"]))
     hashes = {labels.REFERENCED: content_hash({"url": "https://h/old"})}
     revision = Revision.read(revision_of("Manifest", 1, {"modelIds": [recorded]}, "v", **hashes))
     created = Outcome(State.SUCCEEDED, "Created", "f:1 is created", revision)
@@ -120,6 +123,33 @@ def test_object_is_not_ready_after_a_reference_changed_during_its_reconcile(
         False,
         f"f:1 is created; Model m:{version} has yet to be followed",
     )
+
+
+@pytest.mark.parametrize(
+    "owner", [None, "deleted"], ids=["without versions", "with versions of a deleted one"]
+)
+def test_object_is_not_ready_without_the_version_that_it_refers_to(owner: str | None) -> None:
+    cache, follower = Cache(), dependent("m:1", "m:1", ready="False")
+    cache.objects.put("Model", MODEL)
+    cache.objects.put("Manifest", follower)
+    cache.revisions.put(revision_of("Model", 2, MODEL["spec"]))
+    if owner:
+        cache.revisions.put(revision_of("Model", 1, MODEL["spec"], owner))
+    revision = Revision.read(revision_of("Manifest", 1, {"modelIds": ["m:1"]}, "v"))
+    created = Outcome(State.SUCCEEDED, "Created", "f:1 is created", revision)
+    outcome = gate_readiness(cache, CustomObject.read("Manifest", follower), created)
+    assert not outcome.ready
+    assert outcome.message.startswith("f:1 is created; waiting for Model m:1: the newest version is 2")
+
+
+def test_version_of_a_deleted_dependent_of_the_same_name_does_not_count() -> None:
+    cache = Cache()
+    cache.objects.put("Manifest", dependent("m", "m:2"))
+    hashes = {labels.REFERENCED: content_hash({"url": "old"})}
+    cache.revisions.put(revision_of("Manifest", 1, {"modelIds": ["m:2"]}, "deleted", **hashes))
+    second = dataclasses.replace(SECOND, content_hash=content_hash({"url": "new"}))
+    registered = Outcome(State.SUCCEEDED, "Registered", "m:2 is registered", second)
+    assert gate_readiness(cache, CustomObject.read("Model", MODEL), registered).ready
 
 
 def test_failure_is_not_held_back() -> None:

@@ -119,6 +119,16 @@ async def test_recreated_manifest_with_another_driver_is_served(serving: Operato
     assert served_image(serving) == serving.status("Image")["imageLocation"] != before
 
 
+async def test_status_of_a_service_has_no_models_of_a_recreated_manifest(serving: OperatorHarness) -> None:
+    """The pods still run an image of the deleted Manifest m:1."""
+    remove(serving, "Manifest")
+    serving.apply(model("other"), manifest(modelIds=["other"]))
+    await serving.play(alone=True)
+    status = serving.status("Service")
+    assert (status["imageId"], status["manifestId"]) == ("m:1", "m:1")
+    assert "modelIds" not in status
+
+
 async def test_recreated_image_of_another_manifest_makes_a_version_of_the_service(
     serving: OperatorHarness,
 ) -> None:

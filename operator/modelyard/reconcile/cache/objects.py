@@ -101,17 +101,23 @@ class ObjectCache:
         return sorted(self._dependents.get(key, ()))
 
     def ready_followers(self, revision: Revision) -> list[Follower]:
-        """Return the ready objects that follow the newest revision, or refer to it by its id, by key."""
-        followers = []
+        """Return the ready objects that follow the newest revision, or refer to it by its id, by key.
+
+        While a status is in flight, the API server may have the one before it or already the new one. So an
+        object that is ready in both counts twice.
+        """
+        followers: list[Follower] = []
         for key in self.dependents(revision.key):
             obj = self._objects[key]
             # A reference to another fixed version (`name:version`) does not follow.
             if obj.deleting or not {revision.key.name, revision.id} & set(references_in(key.kind, obj.spec)):
                 continue
-            # A status in flight counts: its response may arrive after the status of this revision's object.
-            status = self._pending_writes.status(key) or obj.status
-            if is_true("Ready", status):
-                followers.append(Follower(key, status["version"], references_in(key.kind, status)))
+            statuses = (obj.status, self._pending_writes.status(key) or {})
+            followers += [
+                Follower(key, status["version"], references_in(key.kind, status))
+                for status in statuses
+                if is_true("Ready", status)
+            ]
         return followers
 
     def _calls_for_reconcile(self, cached: CustomObject, obj: CustomObject) -> bool:

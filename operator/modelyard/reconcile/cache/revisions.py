@@ -75,9 +75,10 @@ class RevisionCache:
             self._revisions.pop(key, None)
         return key
 
-    def get(self, key: Key, version: int) -> Revision | None:
-        """Return one version of an object, else None. Its owner may be a deleted object of that name."""
-        return self._revisions.get(key, {}).get(version)
+    def get(self, obj: CustomObject, version: int) -> Revision | None:
+        """Return one version of an object, else None."""
+        revision = self._revisions.get(obj.key, {}).get(version)
+        return revision if revision and revision.owner_uid == obj.uid else None
 
     def newest(self, key: Key) -> Revision | None:
         """Return the newest version of an object, None if the object or its versions do not exist."""

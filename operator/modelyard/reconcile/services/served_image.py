@@ -10,11 +10,10 @@ from modelyard.api.names import parse_version_reference
 from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
 from modelyard.api.status import State
-from modelyard.reconcile import revisions
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, waiting
-from modelyard.reconcile.revisions import Missing
+from modelyard.reconcile.resolution import Missing, built_version, resolve
 
 IMAGE_NOT_READY: Final = "ImageNotReady"
 # final state of the Image's version → reason and message of the status
@@ -27,12 +26,10 @@ _UNBUILT: Final[dict[State | None, tuple[str, str]]] = {
 def built_image(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Revision | Outcome:
     """Return the version of the Image to serve, or the outcome while there is none."""
     newest = ctx.cache.revisions.newest(obj.key)
-    image = revisions.resolve(ctx, IMAGE, obj.key.namespace, spec.image_id)
+    image = resolve(ctx.cache, IMAGE, obj.key.namespace, spec.image_id)
     if isinstance(image, Missing):
         return waiting(image.reason or "ImageNotFound", image.message, newest)
-    reference = parse_version_reference(spec.image_id)
-    built = image if reference.version else ctx.cache.revisions.newest_built(image.key)
-    if built and built.location:
+    if built := built_version(ctx.cache, image, spec.image_id):
         return built
     if labels.IMAGE_RELEASED in image.annotations:
         ctx.queue.add(image.key)  # its reconcile builds the image again

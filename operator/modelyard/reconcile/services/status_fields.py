@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelyard.api.kinds import IMAGE, MANIFEST
-from modelyard.api.names import parse_version_reference
+from modelyard.api.kinds import IMAGE, MANIFEST, Kind
 from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
-from modelyard.kube.types import Key
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject, RolloutStatus
 from modelyard.reconcile.outcome import Condition
 from modelyard.reconcile.references import has_same_content
+from modelyard.reconcile.resolution import Missing, resolve
 from modelyard.reconcile.rollout import REFUSED
 from modelyard.resources import serving
 
@@ -22,13 +21,9 @@ def status_fields(
 ) -> dict[str, Any]:
     """Return the status fields of Services: scoring URI, replicas, and the ids that the version serves."""
     image_id = next(iter(revision.references), "")  # a version that is not valid has none
-    image = _find_revision(ctx, IMAGE.name, revision.key.namespace, image_id)
-    if image and not has_same_content(revision, [image_id], image):
-        image = None  # the Image was deleted and created again; the Service runs the image of the deleted one
+    image = _find_referenced(ctx, IMAGE, revision, image_id) if image_id else None
     manifest_id = image.references[0] if image else None
-    manifest = (
-        _find_revision(ctx, MANIFEST.name, revision.key.namespace, manifest_id) if manifest_id else None
-    )
+    manifest = _find_referenced(ctx, MANIFEST, image, manifest_id) if image and manifest_id else None
     return {
         "scoringUri": serving.scoring_uri(obj.key.name, obj.key.namespace, ctx.settings.scoring),
         "replicas": rollout.desired if rollout.observed else spec.min_replicas,
@@ -40,10 +35,12 @@ def status_fields(
     }
 
 
-def _find_revision(ctx: Context, kind: str, namespace: str, id_: str) -> Revision | None:
-    reference = parse_version_reference(id_)
-    revision = ctx.cache.revisions.get(Key(kind, namespace, reference.name), reference.version or 1)
-    return None if revision and revision.problem else revision
+def _find_referenced(ctx: Context, kind: Kind, follower: Revision, id_: str) -> Revision | None:
+    """Return a version that another one was recorded with, None if its object was deleted or replaced."""
+    found = resolve(ctx.cache, kind, follower.key.namespace, id_)
+    if isinstance(found, Missing) or not has_same_content(follower, follower.references, found):
+        return None
+    return found
 
 
 def conditions(spec: ServiceSpec, rollout: RolloutStatus) -> dict[str, Condition]:

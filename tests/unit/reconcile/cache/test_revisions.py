@@ -50,7 +50,7 @@ def test_delete_removes_a_revision_unless_the_event_is_older(cache: Cache) -> No
     cache.objects.put("Model", custom_object(5))
     cache.revisions.put(revision_body(1, 10))
     assert cache.revisions.delete(revision_body(1, 9)) == MODEL
-    assert cache.revisions.get(MODEL, 1)
+    assert cache.revisions.newest(MODEL)
     assert cache.revisions.delete({"metadata": {"namespace": "default", "name": "model-m-1"}}) == MODEL
     assert cache.revisions.newest(MODEL) is None
 
