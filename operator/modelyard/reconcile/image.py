@@ -94,7 +94,8 @@ async def _restore(ctx: Context, obj: CustomObject, lost: Revision, finished: Ou
     outcome = failed_outcome(ctx, lost) if lost.state is State.FAILED else None
     outcome = outcome or await _build(ctx, obj, lost, manifest)
     if outcome.reason == "Built":
-        return _finished_outcome(ctx, finished.revision or lost) or finished
+        finished = _finished_outcome(ctx, finished.revision or lost) or finished
+        return dataclasses.replace(finished, requeue_after=outcome.requeue_after)
     return dataclasses.replace(
         finished,
         ready=False,
@@ -169,7 +170,8 @@ async def _build(ctx: Context, obj: CustomObject, revision: Revision, manifest: 
                 labels.IMAGE_LOST: None,
             }
             await _end_build(ctx, revision, State.SUCCEEDED, annotations)
-            return _succeeded(revision)
+            # The status comes first. The next reconcile releases older images, and looks at the used ones.
+            return dataclasses.replace(_succeeded(revision), requeue_after=0.0)
         return _unfinished(revision, state)
     finally:
         if not keeps_place:
