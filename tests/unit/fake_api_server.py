@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import copy
 import datetime as dt
 import json
 import random
@@ -82,6 +81,7 @@ class _Watcher:
 
     position: int
     open: bool = True
+    wake: asyncio.Event = field(default_factory=asyncio.Event)  # a change, or the end of the watch
 
 
 @dataclass
@@ -110,7 +110,7 @@ class FakeApiServer:
 
     async def get(self, resource: ApiResource, namespace: str, name: str) -> Json:
         async with self._called("get", resource, name, namespace=namespace):
-            return copy.deepcopy(self._at(resource, namespace, name))
+            return copy_json(self._at(resource, namespace, name))
 
     async def get_or_none(self, resource: ApiResource, namespace: str, name: str) -> Json | None:
         try:
@@ -208,23 +208,29 @@ class FakeApiServer:
                 raise Gone("too old resource version")
         on_open()
         selector = query.get("labelSelector", "")
-        async for event in self.follow(int(version)):
-            space = event.body["metadata"]["namespace"]
-            if event.resource == resource and namespace in {None, space} and _selects(selector, event.body):
+        async for event in self.follow(resource, namespace, int(version)):
+            if _selects(selector, event.body):
                 yield {"type": event.type, "object": _shown(event.body, accept == METADATA_ONLY)}
 
-    async def follow(self, version: int) -> AsyncIterator[Event]:
-        """Yield every event after a version, until the cluster hangs up."""
+    async def follow(
+        self, resource: ApiResource, namespace: str | None, version: int
+    ) -> AsyncIterator[Event]:
+        """Yield every event of a resource after a version, until the cluster hangs up."""
         start = next((at for at, event in enumerate(self.history) if event.version > version), None)
         watcher = _Watcher(len(self.history) if start is None else start)
         self._watchers.append(watcher)
         try:
             while watcher.open:
-                await self._lag()
-                while watcher.open and watcher.position < len(self.history):
-                    yield self.history[watcher.position]
-                    watcher.position += 1
+                if watcher.position == len(self.history):
+                    watcher.wake.clear()
+                    await watcher.wake.wait()
+                    continue
+                event = self.history[watcher.position]
+                if event.resource == resource and namespace in {None, event.body["metadata"]["namespace"]}:
                     await self._lag()
+                    if watcher.open:
+                        yield event
+                watcher.position += 1
         finally:
             self._watchers.remove(watcher)
 
@@ -267,7 +273,7 @@ class FakeApiServer:
             raise AlreadyExists(f"{resource.plural} {key[2]!r} already exists", reason="AlreadyExists")
         if resource == SECRETS:
             _require_secret_fits(body)
-        body = _defaulted(resource, copy.deepcopy(body))
+        body = _defaulted(resource, copy_json(body))
         if resource in CUSTOM_RESOURCES.values():
             body["status"] = dict(UNOBSERVED_STATUS)
         body["metadata"] |= {
@@ -320,7 +326,7 @@ class FakeApiServer:
             raise Conflict("the object has been modified", status=409, reason="Conflict")
         if resource == REVISIONS:
             self._check_data(before, encode(body["data"]))
-        return self._store(resource, before, _defaulted(resource, copy.deepcopy(body)))
+        return self._store(resource, before, _defaulted(resource, copy_json(body)))
 
     def delete_orphaning(
         self, resource: ApiResource, name: str, namespace: str = "default", *, finish: bool = True
@@ -368,6 +374,7 @@ class FakeApiServer:
         """End every watch."""
         for watcher in self._watchers:
             watcher.open = False
+            watcher.wake.set()
 
     def compact(self) -> None:
         """Drop the history: a watch from an older version gets 410 Gone."""
@@ -448,7 +455,9 @@ class FakeApiServer:
     def _commit(self, resource: ApiResource, type_: str, body: Json) -> None:
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
-        self.history.append(Event(self.version, resource, type_, copy.deepcopy(body)))
+        self.history.append(Event(self.version, resource, type_, copy_json(body)))
+        for watcher in self._watchers:
+            watcher.wake.set()
 
     def collect(self) -> None:
         """Delete the objects whose owners do not exist."""
@@ -491,6 +500,11 @@ class FakeDigestLookup:
         return None if reference in self.unsigned else await self.digest(reference)
 
 
+def copy_json(value: Any) -> Any:
+    """Return a copy of a JSON value, ten times as fast as `copy.deepcopy`."""
+    return orjson.loads(orjson.dumps(value))
+
+
 def html_escaped(encoded: bytes) -> bytes:
     """Return JSON as Go's encoder copies it: the characters that HTML interprets become escapes."""
     text = encoded.decode()
@@ -507,7 +521,7 @@ def go_json(value: Any) -> bytes:
 def merge_patch(target: Any, patch: Any) -> Any:
     """Return the target after a merge patch (RFC 7386)."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return copy_json(patch)
     merged = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -558,4 +572,4 @@ def _at_path(body: Json, path: str) -> Any:
 
 def _shown(body: Json, metadata_only: bool) -> Json:
     kept = {"kind": "PartialObjectMetadata", "metadata": body["metadata"]} if metadata_only else body
-    return copy.deepcopy(kept)
+    return copy_json(kept)

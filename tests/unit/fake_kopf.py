@@ -47,11 +47,9 @@ class FakeKopf:
         while True:
             if version < self._cluster.oldest_version:
                 version = self._list(kind, namespace)
-            async for event in self._cluster.follow(version):
+            async for event in self._cluster.follow(CUSTOM_RESOURCES[kind.name], namespace, version):
                 version = event.version
-                space = event.body["metadata"]["namespace"]
-                if event.resource == CUSTOM_RESOURCES[kind.name] and namespace in {None, space}:
-                    self._controller.observe(kind, event.type, event.body)
+                self._controller.observe(kind, event.type, event.body)
 
     def _list(self, kind: Kind, namespace: str | None) -> int:
         version = self._cluster.version
