@@ -21,6 +21,7 @@ from functools import reduce
 from typing import Any, Final, NamedTuple
 
 import orjson
+from tests.unit.chart_rights import Right, rights
 
 from modelyard.api.crd import UNOBSERVED_STATUS
 from modelyard.api.resources import CUSTOM_RESOURCES
@@ -97,6 +98,8 @@ class FakeApiServer:
     fault: Callable[[int, Call], None] = lambda number, call: None  # before a call takes effect; may raise
     lost: Callable[[int, Call], None] = lambda number, call: None  # after it; may raise
     denied: set[str] = field(default_factory=set)  # namespaces without a Role for the operator
+    own_namespace: str | None = None  # of the operator; if set, calls need the rights of the chart
+    used: set[tuple[bool, Right]] = field(default_factory=set)  # in the operator's own namespace or not
     dead: bool = False
     without_generation: frozenset[ApiResource] = WITHOUT_GENERATION
     collects: bool = True  # whether the garbage collector runs
@@ -182,7 +185,7 @@ class FakeApiServer:
             self.remove(resource, namespace, name)
 
     async def log(self, namespace: str, pod: str, **query: str) -> str:
-        async with self._called("log", PODS, pod):
+        async with self._called("log", PODS, pod, namespace=namespace):
             if pod not in self.logs or query.get("previous") == "true":
                 raise Rejected("previous terminated container not found")
             return self.logs[pod]
@@ -401,11 +404,22 @@ class FakeApiServer:
         namespace: str | None = None,
     ) -> AsyncIterator[None]:
         self.active_calls += 1
+        self._authorize(verb, resource, subresource, namespace)
         try:
             async with self._recorded(Call(verb, resource.plural, name, subresource), namespace):
                 yield
         finally:
             self.active_calls -= 1
+
+    def _authorize(self, verb: str, resource: ApiResource, subresource: str, namespace: str | None) -> None:
+        """Record the right that a call needs; raises AssertionError if the chart does not give it."""
+        if self.own_namespace is None:
+            return
+        verb, subresource = ("get", "log") if verb == "log" else (verb, subresource)
+        right = Right(verb, f"{resource.qualified}/{subresource}".rstrip("/"))
+        is_own = namespace == self.own_namespace
+        assert right in rights(own_namespace=is_own), f"the chart's role has no {right} ({namespace})"
+        self.used.add((is_own, right))
 
     @contextlib.asynccontextmanager
     async def _recorded(self, call: Call, namespace: str | None) -> AsyncIterator[None]:

@@ -51,7 +51,7 @@ class OperatorHarness:
 
     def __init__(self, settings: OperatorSettings | None = None, schedule: random.Random | None = None):
         self.clock = Clock()
-        self.cluster = FakeApiServer(self.clock, schedule)
+        self.cluster = FakeApiServer(self.clock, schedule, own_namespace=SYSTEM)
         self.registry = FakeDigestLookup()
         settings = settings or OperatorSettings()
         if "resync_seconds" not in settings.model_fields_set:
