@@ -89,6 +89,9 @@ async def live_a_whole_life(harness: OperatorHarness) -> None:
     for number in range(2, 6):
         harness.change("Model", url=f"https://h/?a&{number}")
         await harness.play()
+    for body in harness.cluster.all(REVISIONS):
+        harness.cluster.orphan(REVISIONS, "default", body["metadata"]["name"])
+    await harness.play()
     make_legacy(harness)
     harness.change("Model", description="x<y")
     await harness.play()
