@@ -61,6 +61,9 @@ class CustomObjects:
         if event_type == "DELETED":
             self.remove(kind.name, body)
         elif key := self._ctx.cache.objects.put(kind.name, body):
+            # Their failure may be that of the old content, which this change may correct.
+            for stalled in self._ctx.cache.objects.stalled_dependents(key):
+                self._ctx.queue.add(stalled)
             self._ctx.queue.add(key)
 
     def remove(self, kind: str, body: Json) -> None:

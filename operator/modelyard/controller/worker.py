@@ -22,7 +22,7 @@ from modelyard.reconcile.context import Context
 from modelyard.reconcile.history import limit_history
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, name_taken
-from modelyard.reconcile.readiness import gate_readiness
+from modelyard.reconcile.readiness import gate_readiness, gate_stall
 from modelyard.reconcile.revision_adoption import adopt_revisions, release_revisions
 from modelyard.reconcile.status_writer import previous_fields, write_status
 
@@ -98,6 +98,7 @@ class Worker:
         if outcome.keeps_status:
             return outcome.requeue_after
         outcome = gate_readiness(self._ctx.cache, obj, outcome)
+        outcome = gate_stall(self._ctx.cache, obj, outcome)
         await write_status(self._ctx, obj, outcome)
         waits = (outcome.requeue_after, await limit_history(self._ctx, obj))
         return min((seconds for seconds in waits if seconds is not None), default=None)

@@ -30,6 +30,11 @@ class Outcome:
     requeue_after: float | None = None  # seconds
     keeps_status: bool = False  # the status stays: an answer that decides the state is expected soon
 
+    @property
+    def needs_user(self) -> bool:
+        """True if the operation cannot go on without a change by a user: the condition `Stalled`."""
+        return self.stalled or (self.state in {State.FAILED, State.CANCELLED} and not self.retrying)
+
 
 def waiting(reason: str, message: str, revision: Revision | None = None, **fields: Any) -> Outcome:
     """Return an outcome for an operation that waits for another object to appear."""

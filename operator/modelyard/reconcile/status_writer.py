@@ -114,7 +114,7 @@ def _desired_conditions(outcome: Outcome) -> dict[str, Condition]:
     https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md#conditions
     """
     succeeded = outcome.state is State.SUCCEEDED
-    stalled = outcome.stalled or (outcome.state in {State.FAILED, State.CANCELLED} and not outcome.retrying)
+    stalled = outcome.needs_user
     ready = succeeded and outcome.ready and not outcome.stalled
     return {
         "Ready": (ready, outcome.reason, outcome.message),

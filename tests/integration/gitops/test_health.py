@@ -31,7 +31,7 @@ from modelyard.contract.build_request import (
     BuildResult,
     Step,
 )
-from modelyard.kube.errors import Rejected
+from modelyard.kube.errors import Rejected, Unavailable
 from modelyard.kube.types import DEPLOYMENTS, PODS, REVISIONS, Json
 from modelyard.resources.serving import template_hash
 
@@ -144,6 +144,19 @@ async def edited(harness: OperatorHarness) -> None:
         ("Service", {"numReplicas": 2}),
     ):
         harness.change(kind, **change)
+
+
+async def failed_model_is_edited(harness: OperatorHarness) -> None:
+    """Let the build fail, and edit the Model while the API server takes no version."""
+    await FAILS(harness)
+
+    def refuse(_: int, call: Call) -> None:
+        if (call.verb, call.resource) == ("create", REVISIONS.plural):
+            raise Unavailable("away")
+
+    harness.cluster.fault = refuse
+    harness.change("Model", url="https://h/2")
+    await harness.settle()
 
 
 async def next_build_fails(harness: OperatorHarness) -> None:
@@ -274,6 +287,7 @@ STORIES: Final[dict[tuple[str, str], Story]] = {
     ("Image", "being built"): applied(*WITHOUT_SERVICE),
     ("Image", "built"): applied(*WITHOUT_SERVICE, then=built()),
     ("Image", "failed"): applied(*WITHOUT_SERVICE, then=FAILS),
+    ("Image", "failed, its model is edited"): applied(*WITHOUT_SERVICE, then=failed_model_is_edited),
     ("Image", "failed, tried again"): applied(*WITHOUT_SERVICE, then=built(transient=True)),
     ("Image", "waits for a free build"): no_build_is_free,
     ("Image", "lost by the registry"): served(then=registry_is_lost),
@@ -283,6 +297,9 @@ STORIES: Final[dict[tuple[str, str], Story]] = {
     ("Service", "waits for an image to be made"): applied(service()),
     ("Service", "waits for its image's build"): applied(*sample_objects()),
     ("Service", "waits for an image that failed"): applied(*sample_objects(), then=FAILS),
+    ("Service", "waits for an image that failed, its model is edited"): applied(
+        *sample_objects(), then=failed_model_is_edited
+    ),
     ("Service", "rolling out"): applied(*sample_objects(), then=pods_stay_away),
     ("Service", "rollout overdue"): applied(*sample_objects(), then=rollout_is_overdue),
     ("Service", "serving"): served(then=at_once),

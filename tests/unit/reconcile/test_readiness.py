@@ -6,18 +6,25 @@ import dataclasses
 from typing import Any
 
 import pytest
+from tests.unit.fake_api_server import Call
 from tests.unit.operator_harness import (
     OperatorHarness,
+    image,
     manifest,
     model,
+    service,
+    succeed,
 )
+from tests.unit.reconcile.test_image import failing
+from tests.unit.reconcile.test_repeated_rollouts import LATE
 
 from modelyard.api import labels
 from modelyard.api.owners import Owner, owner_reference
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import Revision, content_hash
 from modelyard.api.status import State
-from modelyard.kube.types import Json, Key
+from modelyard.kube.errors import Unavailable
+from modelyard.kube.types import DEPLOYMENTS, Json, Key
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed
@@ -171,3 +178,119 @@ async def test_all_objects_of_a_change_become_ready(serving: OperatorHarness) ->
     assert said == ["m:2 is registered; Manifest m has yet to follow"]
     for kind in CUSTOM_RESOURCES:
         assert serving.condition(kind, "Ready")["status"] == "True"
+
+
+BAD = manifest(targetRuntime={"runtimeType": "Python", "properties": {"pipRequirements": "absent==9"}})
+
+
+@pytest.fixture
+async def failed_build(harness: OperatorHarness) -> OperatorHarness:
+    """An operator with a chain whose build has failed for good."""
+    harness.outcome = failing("PackageNotFound", transient=False)
+    harness.apply(model(), BAD, image(), service())
+    await harness.play()
+    assert [health(harness, kind) for kind in ("Manifest", "Image", "Service")] == [
+        "Current",
+        "Failed",
+        "Failed",
+    ]
+    return harness
+
+
+def health(harness: OperatorHarness, kind: str) -> str:
+    """Return the health of an object by the rules of kstatus."""
+    body = harness.cluster.at(CUSTOM_RESOURCES[kind], "m")
+    status = body["status"]
+    if status["observedGeneration"] != body["metadata"]["generation"]:
+        return "InProgress"
+    conditions = {condition["type"]: condition["status"] for condition in status["conditions"]}
+    if conditions["Reconciling"] == "True":
+        return "InProgress"
+    return "Failed" if conditions["Stalled"] == "True" else "Current"
+
+
+@pytest.mark.parametrize("kind", ["Model", "Manifest", "Image"])
+async def test_stalled_objects_are_in_progress_before_a_repair_is_observed(
+    failed_build: OperatorHarness, kind: str
+) -> None:
+    """A GitOps tool looks at all objects at once after it has applied the repair of one."""
+    harness, history = failed_build, len(failed_build.cluster.history)
+    harness.outcome = succeed
+    repair = {
+        "Model": {"url": "https://h/2"},
+        "Manifest": {"targetRuntime": {"properties": {"pipRequirements": None}}},
+        "Image": {"name": "another"},
+    }
+    harness.change(kind, **repair[kind])
+    await harness.settle()
+    assert health(harness, "Image") == health(harness, "Service") == "InProgress"
+    await harness.play()
+    stalled = [
+        (event.body["kind"], event.version)
+        for event in harness.cluster.history[history + 1 :]
+        if event.resource in CUSTOM_RESOURCES.values()
+        and event.body["status"]["observedGeneration"] == event.body["metadata"]["generation"]
+        and {"Stalled": "True"}.items()
+        <= {c["type"]: c["status"] for c in event.body["status"].get("conditions", ())}.items()
+    ]
+    assert stalled == []
+    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
+
+
+async def test_stalled_objects_are_in_progress_while_a_change_has_no_version_yet(
+    failed_build: OperatorHarness,
+) -> None:
+    def refuse(_: int, call: Call) -> None:
+        if (call.verb, call.resource) == ("create", "controllerrevisions"):
+            raise Unavailable("away")
+
+    failed_build.cluster.fault = refuse
+    failed_build.change("Model", url="https://h/2")
+    await failed_build.play(seconds=10, alone=True)
+    assert [health(failed_build, kind) for kind in CUSTOM_RESOURCES] == [
+        "InProgress",
+        "Current",
+        "InProgress",
+        "InProgress",
+    ]
+    message = failed_build.condition("Service", "Reconciling")["message"]
+    assert message.endswith("; Model m has changed since")
+
+
+async def test_failed_rollout_is_in_progress_while_the_next_image_is_built(
+    serving: OperatorHarness,
+) -> None:
+    serving.serves = False
+    serving.change("Model", url="https://h/2")
+    await serving.play(seconds=30)
+    serving.cluster.change(DEPLOYMENTS, "default", "m", {"status": {"conditions": [LATE]}}, "status")
+    await serving.settle()
+    assert health(serving, "Service") == "Failed"
+    serving.change("Model", url="https://h/3")
+    await serving.settle()
+    assert (health(serving, "Image"), health(serving, "Service")) == ("InProgress", "InProgress")
+    serving.outcome = failing("PackageNotFound", transient=False)
+    await serving.play(seconds=30)
+    serving.cluster.change(DEPLOYMENTS, "default", "m", {"status": {"conditions": [LATE]}}, "status")
+    await serving.settle()
+    assert (health(serving, "Image"), health(serving, "Service")) == ("Failed", "Failed")
+
+
+async def test_failure_returns_after_a_change_that_is_no_repair(failed_build: OperatorHarness) -> None:
+    failed_build.change("Manifest", description="text")
+    await failed_build.play(seconds=10)
+    assert health(failed_build, "Image") == health(failed_build, "Service") == "Failed"
+
+
+@pytest.mark.parametrize("reference", ["m:1", "other"], ids=["pinned", "another object"])
+async def test_failure_of_an_object_that_does_not_follow_the_change_stays(
+    failed_build: OperatorHarness, reference: str
+) -> None:
+    harness = failed_build
+    harness.apply(manifest("other"), image("n", manifestId=reference))
+    await harness.play()
+    status = harness.status("Image", "n")
+    assert harness.condition("Image", "Stalled", "n")["status"] == "True"
+    harness.change("Manifest", webserviceType="Realtime")
+    await harness.settle()
+    assert harness.status("Image", "n") == status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import orjson
@@ -99,6 +100,13 @@ class ObjectCache:
     def dependents(self, key: Key) -> list[Key]:
         """Return the keys of the objects that refer to an object by name, sorted."""
         return sorted(self._dependents.get(key, ()))
+
+    def stalled_dependents(self, key: Key) -> Iterator[Key]:
+        """Yield the keys of the stalled objects that refer to an object, directly or indirectly."""
+        for dependent in self.dependents(key):
+            if self._objects[dependent].has_condition("Stalled"):
+                yield dependent
+            yield from self.stalled_dependents(dependent)
 
     def ready_followers(self, revision: Revision) -> list[Follower]:
         """Return the ready objects that follow the newest revision, or refer to it by its id, by key.
