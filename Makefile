@@ -4,7 +4,6 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-UV_VERSION := 0.13.9
 # uv from PATH, or a copy of its own.
 UV := $(or $(shell command -v uv),$(CURDIR)/build/tools/bin/uv)
 RUN := $(UV) run --frozen --all-extras
@@ -83,4 +82,4 @@ image install demo bench-operator bench-build soak chart-docs: | $(VENV)
 $(CURDIR)/build/tools/bin/uv:
 	@echo "uv is not here: a copy goes to build/tools"
 	@python3 -m venv build/tools || { echo "python3 with venv is missing (Debian: apt-get install python3-venv)"; exit 1; }
-	@build/tools/bin/pip install --quiet uv==$(UV_VERSION)
+	@build/tools/bin/pip install --quiet --require-hashes --only-binary :all: --requirement tests/cluster/uv-requirements.txt

@@ -22,7 +22,7 @@ use_existing() {
       "REGISTRY_PUSH=$registry" \
       "REGISTRY_INTERNAL=${REGISTRY_INTERNAL:-$registry}" \
       "REGISTRY_SCHEME=$scheme" \
-      "PYTHON_BASE_IMAGE=${PYTHON_BASE_IMAGE:-python:$PYTHON_HUB_TAG}" \
+      "PYTHON_BASE_IMAGE=${PYTHON_BASE_IMAGE:-$PYTHON_IMAGE}" \
       "DOCKER_HOST=$DOCKER_HOST"
   } >"$RESULT/env.new"
   mv "$RESULT/env.new" "$RESULT/env"

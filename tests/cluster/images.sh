@@ -70,7 +70,7 @@ pull() {
 # Sets registry_image.
 ensure_registry_image() {
   if takes_published; then
-    make_image registry_image registry "$REGISTRY_VERSION-hub" "" pull "registry:$REGISTRY_VERSION"
+    make_image registry_image registry "$REGISTRY_VERSION-hub" "" pull "$REGISTRY_IMAGE"
   else
     make_part registry_part registry "$REGISTRY_VERSION" "2 minutes" go_install "" "github.com/distribution/distribution/v3/cmd/registry@v$REGISTRY_VERSION"
     make_image registry_image registry "$REGISTRY_VERSION-$(key "$CLUSTER_DIR/registry.yaml")" "" registry_from_parts
@@ -85,7 +85,9 @@ registry_from_parts() {
 # Sets metrics_server_image.
 ensure_metrics_server_image() {
   if takes_published; then
-    make_image metrics_server_image metrics-server "$METRICS_SERVER_VERSION-hub" "" pull "registry.k8s.io/metrics-server/metrics-server:v$METRICS_SERVER_VERSION"
+    local pin
+    pin=METRICS_SERVER_IMAGE_$(arch)
+    make_image metrics_server_image metrics-server "$METRICS_SERVER_VERSION-hub" "" pull "${!pin}"
   else
     make_part metrics_server_part metrics-server "$METRICS_SERVER_VERSION" "3 minutes" go_install "" "sigs.k8s.io/metrics-server/cmd/metrics-server@v$METRICS_SERVER_VERSION"
     make_image metrics_server_image metrics-server "$METRICS_SERVER_VERSION" "" metrics_server_from_parts
@@ -99,7 +101,7 @@ metrics_server_from_parts() {
 # Sets python_image, the base image of Python services: like Docker Hub's python:*-slim, with Debian's own Python.
 ensure_python_image() {
   if takes_published; then
-    make_image python_image python "$PYTHON_VERSION-hub" "" pull "python:$PYTHON_HUB_TAG"
+    make_image python_image python "$PYTHON_VERSION-hub" "" pull "$PYTHON_IMAGE"
   else
     need mmdebstrap:mmdebstrap jq:jq
     make_image python_image python "$PYTHON_VERSION-$(key "$(declare -f python_from_packages python_system debian)" "$DEBIAN_SUITE")" "1 minute" python_from_packages
@@ -137,7 +139,8 @@ spark_from_packages() {
   python_system layer.tar openjdk-17-jre-headless --essential-hook='mkdir -p "$1/usr/share/man/man1"' \
     --customize-hook='chroot "$1" useradd --uid 10001 --no-create-home spark'
   "${UV:-uv}" pip install --quiet --python-version "$PYTHON_VERSION" --no-compile-bytecode \
-    --target "root/usr/local/lib/python$PYTHON_VERSION/dist-packages" "pyspark==$SPARK_VERSION" numpy
+    --target "root/usr/local/lib/python$PYTHON_VERSION/dist-packages" --require-hashes \
+    --build-constraints "$CLUSTER_DIR/spark/build-requirements.txt" --requirement "$CLUSTER_DIR/spark/requirements.txt"
   layer_of root pyspark.tar
   add_image image "$1" "$PYTHON_CONFIG" layer.tar pyspark.tar
   tar --create --directory image . | docker load

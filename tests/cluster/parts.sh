@@ -1,5 +1,8 @@
 # shellcheck shell=bash
-# Programs, downloaded if their hosts answer, or built from their Go modules.
+# Programs, downloaded if their hosts answer, or built from their Go modules. pins.env has the checksum of each download,
+# and Go's checksum database that of each module.
+
+export GOSUMDB=sum.golang.org GOPRIVATE='' GONOSUMDB='' GOINSECURE=''
 
 # takes_published: succeeds if published images and programs are used, and not built ones
 takes_published() {
@@ -97,7 +100,8 @@ make_k8s() {
 
 make_kind() {
   if takes_published; then
-    download "https://github.com/kubernetes-sigs/kind/releases/download/v$KIND_VERSION/kind-linux-$(arch)" kind
+    download "https://github.com/kubernetes-sigs/kind/releases/download/v$KIND_VERSION/kind-linux-$(arch)" kind "$(checksum KIND)"
+    chmod +x kind
   else
     go_install "" "sigs.k8s.io/kind@v$KIND_VERSION"
   fi
@@ -105,20 +109,23 @@ make_kind() {
 
 make_helm() {
   if takes_published; then
-    curl --fail --silent --show-error --location --retry 3 "https://get.helm.sh/helm-v$HELM_VERSION-linux-$(arch).tar.gz" |
-      tar --extract --gzip --strip-components 1 "linux-$(arch)/helm"
+    download "https://get.helm.sh/helm-v$HELM_PUBLISHED_VERSION-linux-$(arch).tar.gz" helm.tar.gz "$(checksum HELM)"
+    tar --extract --gzip --file helm.tar.gz --strip-components 1 "linux-$(arch)/helm"
+    rm helm.tar.gz
   else
     go_install "-X helm.sh/helm/v4/internal/version.version=v$HELM_VERSION" "helm.sh/helm/v4/cmd/helm@v$HELM_VERSION"
   fi
 }
 
 make_kubectl() {
-  download "https://dl.k8s.io/release/v$KUBERNETES_VERSION/bin/linux/$(arch)/kubectl" kubectl
+  download "https://dl.k8s.io/release/v$KUBECTL_PUBLISHED_VERSION/bin/linux/$(arch)/kubectl" kubectl "$(checksum KUBECTL)"
+  chmod +x kubectl
 }
 
 make_cosign() {
   if takes_published; then
-    download "https://github.com/sigstore/cosign/releases/download/v$COSIGN_VERSION/cosign-linux-$(arch)" cosign
+    download "https://github.com/sigstore/cosign/releases/download/v$COSIGN_VERSION/cosign-linux-$(arch)" cosign "$(checksum COSIGN)"
+    chmod +x cosign
   else
     go_install "" "github.com/sigstore/cosign/v3/cmd/cosign@v$COSIGN_VERSION"
   fi
@@ -126,15 +133,9 @@ make_cosign() {
 
 # A new module requires the program, because go install rejects modules that exclude versions of others.
 make_buildkit() {
-  if takes_published; then
-    curl --fail --silent --show-error --location --retry 3 \
-      "https://github.com/moby/buildkit/releases/download/v$BUILDKIT_VERSION/buildkit-v$BUILDKIT_VERSION.linux-$(arch).tar.gz" |
-      tar --extract --gzip --strip-components 1 bin/buildctl bin/buildkitd
-  else
-    go mod init buildkit
-    go get "github.com/moby/buildkit/cmd/buildctl@v$BUILDKIT_VERSION" "github.com/moby/buildkit/cmd/buildkitd@v$BUILDKIT_VERSION"
-    CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o . github.com/moby/buildkit/cmd/buildctl github.com/moby/buildkit/cmd/buildkitd
-  fi
+  go mod init buildkit
+  go get "github.com/moby/buildkit/cmd/buildctl@v$BUILDKIT_VERSION" "github.com/moby/buildkit/cmd/buildkitd@v$BUILDKIT_VERSION"
+  CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o . github.com/moby/buildkit/cmd/buildctl github.com/moby/buildkit/cmd/buildkitd
 }
 
 # Flux's controllers and their CRDs. Each is built in a copy of its module, because go install rejects a module that
@@ -155,9 +156,10 @@ make_flux() {
   done
 }
 
-# Azure's blob server with its dependencies.
+# Azure's blob server with its dependencies, of which azurite/package-lock.json has the checksums.
 make_azurite() {
-  npm install --prefix . --omit=dev --no-audit --no-fund "azurite@$AZURITE_VERSION"
+  cp "$CLUSTER_DIR"/azurite/package*.json .
+  npm ci --omit=dev --no-audit --no-fund
   ln -s node_modules/.bin/azurite-blob azurite
 }
 
@@ -170,9 +172,20 @@ arch() {
   esac
 }
 
+# checksum NAME: prints the SHA-256 in pins.env of a published program for this machine
+checksum() {
+  local pin
+  pin=$1_SHA256_$(arch)
+  echo "${!pin:?pins.env has no $pin}"
+}
+
+# download URL FILE SHA256: removes the file and fails if it has another checksum
 download() {
   curl --fail --silent --show-error --location --retry 3 --output "$2" "$1"
-  chmod +x "$2"
+  sha256sum --check --status <<<"$3  $2" || {
+    rm -f "$2"
+    die "$1 does not have the SHA-256 $3 of pins.env"
+  }
 }
 
 # link_tool NAME PROGRAM: creates a link by a rename, because the old program may be running
@@ -188,13 +201,17 @@ ensure_tools() {
   need curl:curl
   make_part kind_part kind "$KIND_VERSION" "2 minutes where it must be built" make_kind
   link_tool kind "$kind_part/kind"
-  make_part helm_part helm "$HELM_VERSION" "3 minutes where it must be built" make_helm
+  if takes_published; then
+    make_part helm_part helm "$HELM_PUBLISHED_VERSION" "" make_helm
+  else
+    make_part helm_part helm "$HELM_VERSION" "3 minutes" make_helm
+  fi
   link_tool helm "$helm_part/helm"
   if [ -d "$CACHE/parts/k8s-$(k8s_key)" ] || ! takes_published; then
     part_k8s
     link_tool kubectl "$k8s_part/k8s"
   else
-    make_part kubectl_part kubectl "$KUBERNETES_VERSION" "" make_kubectl
+    make_part kubectl_part kubectl "$KUBECTL_PUBLISHED_VERSION" "" make_kubectl
     link_tool kubectl "$kubectl_part/kubectl"
   fi
   export PATH=$CACHE/bin:$PATH

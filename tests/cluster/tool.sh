@@ -22,7 +22,10 @@ case ${1:-} in
   cosign) make_part tool_part cosign "$COSIGN_VERSION" "5 minutes where it must be built" make_cosign ;;
   registry) from_module registry "$REGISTRY_VERSION" github.com/distribution/distribution/v3/cmd/registry ;;
   crane) from_module crane "$CRANE_VERSION" github.com/google/go-containerregistry/cmd/crane ;;
-  buildctl | buildkitd) make_part tool_part buildkit "$BUILDKIT_VERSION" "3 minutes where it must be built" make_buildkit ;;
+  buildctl | buildkitd)
+    need_go
+    make_part tool_part buildkit "$BUILDKIT_VERSION" "3 minutes" make_buildkit
+    ;;
   versitygw) from_module versitygw "$VERSITYGW_VERSION" github.com/versity/versitygw/cmd/versitygw ;;
   fake-gcs-server) from_module fake-gcs-server "$FAKE_GCS_SERVER_VERSION" github.com/fsouza/fake-gcs-server ;;
   health)
