@@ -56,6 +56,22 @@ def test_switch_between_fixed_and_autoscaled_drops_no_replica(shared: Kubectl, m
     assert int(wanted[-1]) == 4
 
 
+def test_deleted_autoscaler_and_disruption_budget_exist_again_within_seconds(
+    shared: Kubectl, make_service: Make
+) -> None:
+    scaler = SCALER | {"minReplicas": 2, "maxReplicas": 2}
+    name = make_service("one", autoScaler=scaler, containerResourceReservation=RESERVED)
+    for kind in ("hpa", "pdb"):
+        deleted = shared.get(kind, name)["metadata"]["uid"]
+        shared("delete", kind, name)
+
+        def exists_again(kind: str = kind, deleted: str = deleted) -> bool:
+            found = shared.get_or_none(kind, name)
+            return found is not None and found["metadata"]["uid"] != deleted
+
+        eventually(exists_again, 10, f"the {kind} exists again")
+
+
 def test_replicas_are_removed_after_the_load(shared: Kubectl, risen: str) -> None:
     told = wait_for_status(shared, "msvc", risen, 150, replicas=1, readyReplicas=1)
     assert (told["state"], told["version"]) == ("Succeeded", 1)
