@@ -48,6 +48,19 @@ async def test_restart_is_not_ready_until_new_replicas_are(serving: OperatorHarn
     assert conditions(serving) == ("True", "False", "False", "Serving")
 
 
+async def test_service_is_not_ready_while_no_pod_of_a_recreated_deployment_runs(
+    serving: OperatorHarness,
+) -> None:
+    """The response to the creation of a Deployment has no status, and no number of replicas."""
+    serving.cluster.remove(DEPLOYMENTS, "default", "m")
+    await serving.play(alone=True)
+    assert "status" not in serving.cluster.at(DEPLOYMENTS, "m")
+    assert conditions(serving) == ("False", "True", "False", "RollingOut")
+    assert serving.condition("Service", "Available")["status"] == "False"
+    await serving.play()
+    assert conditions(serving) == ("True", "False", "False", "Serving")
+
+
 async def test_surge_pod_that_is_not_available_is_a_rollout(serving: OperatorHarness) -> None:
     restart(serving)
     generation = serving.cluster.at(DEPLOYMENTS, "m")["metadata"]["generation"]
