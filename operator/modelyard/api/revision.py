@@ -56,6 +56,7 @@ class Revision:
     references: tuple[str, ...]  # ids of the versions that the content refers to, in its order
     annotations: Json
     problem: str = ""  # sentence about data that is no content of the kind: nothing may use the version
+    equal_hash: str = ""  # of the content that is equal by the types of this release, empty until compared
 
     @classmethod
     def read(cls, body: Json, *, adoptable: bool = False) -> Self | None:

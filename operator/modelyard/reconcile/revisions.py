@@ -22,6 +22,7 @@ from modelyard.api.revision import Revision, content_hash
 from modelyard.api.status import ErrorResponse, State, operation_end
 from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.types import REVISIONS, Json
+from modelyard.reconcile.contents import has_content
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.references import hash_of_referenced, is_same_content
@@ -62,7 +63,11 @@ async def ensure_revision(
     if referenced := hash_of_referenced(references):
         annotations[labels.REFERENCED] = referenced
     present_hash = content_hash(content)
-    if newest and newest.content_hash == present_hash and is_same_content(newest.referenced, referenced):
+    if (
+        newest
+        and is_same_content(newest.referenced, referenced)
+        and await has_content(ctx, obj, newest, content)
+    ):
         await _update_annotations(ctx, newest, annotations)
         return newest
     if newest and newest.resource_version > obj.resource_version:

@@ -54,6 +54,8 @@ class RevisionCache:
             _share_strings(revision, next(iter(versions.values())))
         if cached:
             self._count_references(cached, -1)
+            if cached.content_hash == revision.content_hash:
+                revision.equal_hash = cached.equal_hash
         self._count_references(revision, 1)
         versions[revision.version] = revision
         return revision
