@@ -24,6 +24,7 @@ from modelyard.kube.types import (
     ApiResource,
     Json,
 )
+from modelyard.settings import OperatorSettings
 
 KINDS: Final = ("Model", "Manifest", "Image", "Service")
 CHILDREN: Final = (DEPLOYMENTS, CORE_SERVICES, SECRETS, AUTOSCALERS, DISRUPTION_BUDGETS)
@@ -90,11 +91,19 @@ def export(harness: OperatorHarness) -> list[tuple[ApiResource, Json]]:
 
 
 async def restored(
-    old: OperatorHarness, saved: list[tuple[ApiResource, Json]], *, running: bool
+    old: OperatorHarness,
+    saved: list[tuple[ApiResource, Json]],
+    *,
+    running: bool,
+    settings: OperatorSettings | None = None,
 ) -> OperatorHarness:
-    """Return an operator in another cluster with the same registry, after a restore in this order."""
-    new = OperatorHarness()
-    new.registry.images = old.registry.images
+    """Return an operator in another cluster, after a restore in this order.
+
+    Its registry has the images of the old one under the name of the settings' registry.
+    """
+    new = OperatorHarness(settings)
+    registries = old.settings.registry.push, new.settings.registry.push
+    new.registry.images = {name.replace(*registries): digest for name, digest in old.registry.images.items()}
     if running:
         await new.start()
     for resource, body in saved:
