@@ -90,9 +90,7 @@ def test_runtime_version_changes_with_the_code_in_images_only(tmp_path: Path) ->
 def test_pins_of_the_runtime_are_those_of_the_lock_file() -> None:
     lock = tomllib.loads((Path(__file__).parents[3] / "uv.lock").read_text())
     locked = {package["name"]: package for package in lock["package"]}
-    pins = dict(
-        line.split("==") for line in RUNTIME_REQUIREMENTS.read_text().splitlines() if not line.startswith("#")
-    )
+    pins = _pins(RUNTIME_REQUIREMENTS.read_text())
     needed = {name: locked[name]["version"] for name in pins}
     dependencies = {
         dependency["name"]
@@ -102,3 +100,28 @@ def test_pins_of_the_runtime_are_those_of_the_lock_file() -> None:
     }
     assert pins == needed
     assert dependencies <= pins.keys()
+
+
+def test_hashes_of_the_runtime_are_those_of_the_lock_file() -> None:
+    """The failure shows the lines of the file as they must be."""
+    text = RUNTIME_REQUIREMENTS.read_text()
+    lock = tomllib.loads((Path(__file__).parents[3] / "uv.lock").read_text())
+    locked = {package["name"]: package for package in lock["package"]}
+    wheels = {name: locked[name]["wheels"] for name in _pins(text)}
+    expected = "".join(
+        " \\\n    --hash=".join([f"{name}=={locked[name]['version']}", *_linux_hashes(wheels[name])]) + "\n"
+        for name in wheels
+    )
+    assert text.partition("\n")[2] == expected
+
+
+def _pins(text: str) -> dict[str, str]:
+    return dict(
+        line.removesuffix(" \\").split("==") for line in text.splitlines() if "==" in line and line[0] != "#"
+    )
+
+
+def _linux_hashes(wheels: list[dict[str, str]]) -> list[str]:
+    return sorted(
+        wheel["hash"] for wheel in wheels if "manylinux" in wheel["url"] or wheel["url"].endswith("-any.whl")
+    )

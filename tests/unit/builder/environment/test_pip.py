@@ -26,6 +26,7 @@ from tests.unit.builder.environment.conftest import (
 )
 from tests.unit.builder.environment.index import Index
 
+from modelyard.builder.environment import pip
 from modelyard.builder.environment.packages import find_packages
 from modelyard.builder.environment.pip import install_runtime
 from modelyard.builder.environment.target import Target
@@ -41,7 +42,9 @@ from modelyard.contract.errors import (
     WheelMissingError,
 )
 from modelyard.contract.image_layout import ENVIRONMENT
+from modelyard.contract.scoring_runtime import RUNTIME_REQUIREMENTS
 
+RUNTIME_PINS = re.findall(r"^\w+==\S+", RUNTIME_REQUIREMENTS.read_text(), re.MULTILINE)
 SITE = f"lib/python{HERE}/site-packages"
 ELSEWHERE = "3.12" if HERE != "3.12" else "3.11"
 PYTHON = getattr(
@@ -171,7 +174,20 @@ def test_empty_requirements_install_nothing(installer: Installer) -> None:
     assert _files(installer("# nothing yet\n")) == {}
 
 
-def test_runtime_is_installed_beside_its_dependencies(index: Index, installer: Installer) -> None:
+def test_runtime_is_not_installed_from_wheels_with_other_hashes(index: Index, installer: Installer) -> None:
+    for name, version in (item.split("==") for item in RUNTIME_PINS):
+        index.wheel(name, version)
+    folder = installer.workspace / "runtime"
+    with pytest.raises(RequirementsInvalidError, match=r"(?i)hash"):
+        install_runtime(Target(HERE, PLATFORM), folder, installer.settings, installer.log)
+
+
+def test_runtime_is_installed_beside_its_dependencies(
+    index: Index, installer: Installer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "without-hashes.txt"  # the wheels of this index have other hashes
+    file.write_text("\n".join(RUNTIME_PINS))
+    monkeypatch.setattr(pip, "RUNTIME_REQUIREMENTS", file)
     index.wheel("httptools", "0.9.0")
     index.wheel("markupsafe", "3.0.4")
     index.wheel("uvloop", "0.23.0")
