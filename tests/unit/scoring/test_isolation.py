@@ -251,3 +251,26 @@ def test_worker_that_holds_the_gil_ends_with_the_front(serve, tmp_path: Path) ->
         scoring.process.kill()
 
         until(lambda: not is_running(worker), "the end of the worker")
+
+
+POOLS = """
+import multiprocessing, os
+def init():
+    global started
+    started = True
+def square(number): return number * number
+def started_here(_): return "started" in globals()
+def run(data):
+    if data == "joblib":
+        from joblib import Parallel, delayed
+        return Parallel(n_jobs=2)(delayed(square)(number) for number in range(4))
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        return [pool.map(square, range(4)), pool.map(started_here, range(2))]
+"""
+
+
+def test_child_processes_run_functions_of_the_driver(serve) -> None:
+    scoring = serve(POOLS)
+
+    assert scoring.score(b"spawn").json() == [[0, 1, 4, 9], [False, False]]
+    assert scoring.score(b"joblib").json() == [0, 1, 4, 9]

@@ -13,5 +13,6 @@ log_config        classes that a logging.json names
 spark             the Spark session of SparkPython drivers
 legacy_imports, aml_request, aml_response      modules of Azure ML's packages that drivers import
 wsgi              the request as a WSGI environment, and Flask's context of a call
+entry             the module that child processes of the driver import
 bundled_packages  werkzeug, for drivers that have none of their own
 """

@@ -39,6 +39,9 @@ from modelyard.scoring.worker.channel import WorkerChannel
 from modelyard.scoring.worker.driver import Driver, DriverError, start_driver, traceback_text
 from modelyard.scoring.worker.openapi import documents
 
+ENTRY_FOLDER: Final = Path(__file__).with_name("entry")
+"""Child processes of the driver import entry_module from here."""
+
 DRIVER_FAILED: Final = 3
 """Exit code if the driver cannot be served."""
 
@@ -111,7 +114,7 @@ def _enter_app_root() -> Path:
     """
     app_root = Path(os.environ[Variable.APP_ROOT])
     del sys.path[0]  # the runtime's folder
-    sys.path.append(str(app_root))
+    sys.path += [str(ENTRY_FOLDER), str(app_root)]
     source_directory = os.environ.get(Variable.SOURCE_DIRECTORY)
     if source_directory:
         sys.path.append(str(app_root / source_directory))
