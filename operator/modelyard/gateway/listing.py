@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 from fastapi import Query
 
@@ -17,15 +16,10 @@ from modelyard.gateway.name_mapping import possible_references
 from modelyard.gateway.request_context import RequestContext
 from modelyard.kube.types import Json
 
-Count = Annotated[
-    int, Query(ge=1, le=paging.MAX_COUNT, description="Items of one page; a filtered page may have fewer.")
-]
+_COUNT_HELP: Final = "Items of one page; a filtered page, or one with large items, may have fewer."
+Count = Annotated[int, Query(ge=1, le=paging.MAX_COUNT, description=_COUNT_HELP)]
 SkipToken = Annotated[str | None, Query(alias="$skipToken", description="Where the page begins.")]
 Filter = Annotated[str | None, Query(max_length=300)]
-_CONCURRENT_READS: Final = 8  # of one call
-
-T = TypeVar("T")
-U = TypeVar("U")
 
 
 async def resolve_filter(context: RequestContext, kind: Kind, text: str) -> tuple[VersionReference, ...]:
@@ -36,13 +30,15 @@ async def resolve_filter(context: RequestContext, kind: Kind, text: str) -> tupl
         if await client.get_or_none(resource, namespace, reference.name):
             return references
     token: str | None = None
+    limit = paging.FIRST_CHUNK
     while True:
-        page = await client.list_page(resource, namespace, paging.CHUNK, token)
+        page = await client.list_page(resource, namespace, limit, token)
         names = [body["metadata"]["name"] for body in page.items if body["spec"].get("name") == text]
         references += tuple(VersionReference(name, None) for name in names)
         token = page.continue_token
         if token is None:
             return references
+        limit = page.next_limit
 
 
 def is_referenced(references: Iterable[VersionReference], name: str, version: int | None) -> bool:
@@ -61,14 +57,15 @@ def refers(references: Iterable[VersionReference] | None, ids: Iterable[str]) ->
 async def list_revisions(
     context: RequestContext,
     kind: Kind,
+    convert: Callable[[FullRevision], Awaitable[Json]],
     count: int,
     token: str | None,
     *,
     filters: Mapping[str, str | None],
     name: str | None = None,
     matches: Callable[[FullRevision], bool] | None = None,
-) -> tuple[list[FullRevision], Json]:
-    """Return a page of revisions, and the response's `nextLink` if there is a next page.
+) -> Json:
+    """Return a page of converted revisions as `value`, with a `nextLink` if there is a next page.
 
     `filters` are the parameters of the query, which the link repeats; `name` and `matches` apply them.
     """
@@ -88,11 +85,12 @@ async def list_revisions(
     found, next_cursor = await paging.collect(
         lambda limit, at: context.revisions_page(kind, names, limit, at),
         select,
+        convert,
         count,
         cursor,
         filtered=matches is not None or references is not None,
     )
-    return found, next_link(context, kind, listing_id, next_cursor, count, filters)
+    return {"value": found, **next_link(context, kind, listing_id, next_cursor, count, filters)}
 
 
 def next_link(
@@ -109,14 +107,3 @@ def next_link(
     parameters = {**filters, "count": str(count), "$skipToken": paging.encode(cursor, listing_id)}
     query = {key: value for key, value in parameters.items() if value is not None}
     return {"nextLink": context.link(kind.plural, **query)}
-
-
-async def map_concurrently(items: Iterable[T], convert: Callable[[T], Awaitable[U]]) -> list[U]:
-    """Return the converted items in their order; eight conversions run at a time."""
-    slots = asyncio.Semaphore(_CONCURRENT_READS)
-
-    async def convert_one(item: T) -> U:
-        async with slots:
-            return await convert(item)
-
-    return list(await asyncio.gather(*(convert_one(item) for item in items)))

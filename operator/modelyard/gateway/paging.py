@@ -6,9 +6,10 @@ contains a hash of the listing, so that it cannot be used for another one.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
@@ -19,8 +20,10 @@ from modelyard.kube.types import Json, Page
 
 DEFAULT_COUNT: Final = 100
 MAX_COUNT: Final = 1000
-CHUNK: Final = 500  # objects of one request, where a filter selects only a few of them
-_MAX_OBJECTS_READ: Final = 5000  # for one page, which may then have few items, or none, and a link
+FIRST_CHUNK: Final = 100  # objects of the first request: their size decides on the number of the next
+MAX_OBJECTS_READ: Final = 5000  # for one page, which may then have few items, or none, and a link
+_MAX_BYTES: Final = 4 * 1024 * 1024  # of one page; the last item may be larger
+_CONCURRENT_READS: Final = 8  # of one call
 _MAX_TOKEN_LENGTH: Final = 8192
 _FORMAT: Final = 1
 
@@ -78,35 +81,47 @@ def _decode_json(token: str) -> Any:
 async def collect(
     fetch: Callable[[int, str | None], Awaitable[Page]],
     select: Callable[[Json], T | None],
+    convert: Callable[[T], Awaitable[Json]],
     count: int,
     cursor: Cursor,
     *,
     filtered: bool,
-) -> tuple[list[T], Cursor | None]:
-    """Return up to `count` items and the cursor of the next page, None at the end of the list.
+    max_bytes: int = _MAX_BYTES,
+) -> tuple[list[orjson.Fragment], Cursor | None]:
+    """Return up to `count` items and about `max_bytes` as JSON, and the cursor of the next page, if any.
 
     `fetch` reads a page of the API server's; `select` returns the item of an object, None to skip it.
+    `convert` returns the JSON object of an item. The limit of bytes bounds the memory of a call.
     """
-    selected: list[T] = []
-    objects_read = 0
+    found: list[orjson.Fragment] = []
+    objects_read = size = 0
+    limit = FIRST_CHUNK if filtered else min(count, FIRST_CHUNK)
     while True:
-        page = await _fetch(fetch, CHUNK if filtered else count, cursor.continue_token)
-        for body in page.items:
-            name = body["metadata"]["name"]
-            if cursor.after and name <= cursor.after:
-                continue
-            objects_read += 1
-            item = select(body)
-            if item is None:
-                continue
-            selected.append(item)
-            if len(selected) == count and body is not page.items[-1]:
-                return selected, Cursor(cursor.continue_token, name)
+        page = await _fetch(fetch, limit, cursor.continue_token)
+        bodies = [body for body in page.items if not cursor.after or body["metadata"]["name"] > cursor.after]
+        objects_read += len(bodies)
+        selected = [(body, item) for body in bodies if (item := select(body)) is not None]
+        for group in _groups(selected[: count - len(found)]):
+            for (body, _), content in zip(group, await _convert_all(group, convert), strict=True):
+                found.append(orjson.Fragment(content))
+                size += len(content)
+                if (size >= max_bytes or len(found) == count) and body is not page.items[-1]:
+                    return found, Cursor(cursor.continue_token, body["metadata"]["name"])
         if page.continue_token is None:
-            return selected, None
+            return found, None
         cursor = Cursor(page.continue_token)
-        if len(selected) >= count or objects_read >= _MAX_OBJECTS_READ:
-            return selected, cursor
+        if len(found) >= count or size >= max_bytes or objects_read >= MAX_OBJECTS_READ:
+            return found, cursor
+        limit = page.next_limit if filtered else min(count - len(found), page.next_limit)
+
+
+def _groups(items: list[T]) -> Iterator[list[T]]:
+    for start in range(0, len(items), _CONCURRENT_READS):
+        yield items[start : start + _CONCURRENT_READS]
+
+
+async def _convert_all(group: list[tuple[Json, T]], convert: Callable[[T], Awaitable[Json]]) -> list[bytes]:
+    return [orjson.dumps(body) for body in await asyncio.gather(*(convert(item) for _, item in group))]
 
 
 async def _fetch(

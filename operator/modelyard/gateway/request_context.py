@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 from urllib.parse import quote, urlencode
@@ -20,7 +20,7 @@ from modelyard.api.labels import revision_name
 from modelyard.api.names import GROUP, is_object_name, parse_version_reference
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import FullRevision, references_in
-from modelyard.gateway.errors import ApiError, bad_request, token_missing
+from modelyard.gateway.errors import ApiError, bad_request, token_missing, unavailable
 from modelyard.gateway.operation_status import OperationStatus, operation_status, revision_selector
 from modelyard.gateway.registration import KeyedLock, Sleep
 from modelyard.gateway.settings import GatewaySettings
@@ -34,6 +34,9 @@ RESOURCE_GROUP: Final = f"{GROUP}/resource-group"  # label of a namespace
 _MAX_NAMESPACE: Final = 63
 _MAX_CACHED_CALLERS: Final = 1024
 _CACHE_SECONDS: Final = 30
+# A list takes up to 30 MB. All callers share the slots, so that their lists do not exceed the pod's memory.
+_CONCURRENT_LISTS: Final = 3
+_LIST_WAIT_SECONDS: Final = 10.0
 
 bearer = HTTPBearer(auto_error=False, description="A token that the cluster's API server accepts.")
 
@@ -76,6 +79,7 @@ class AppState:
     sleep: Sleep = asyncio.sleep
     lock: KeyedLock = field(default_factory=KeyedLock)
     account_labels: AccountLabels = field(default_factory=AccountLabels)
+    list_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENT_LISTS))
 
 
 @dataclass(frozen=True)
@@ -212,6 +216,23 @@ async def request_context(
     path = f"/subscriptions/{quote(subscription, safe='')}/resourceGroups/{quote(resource_group, safe='')}"
     account_url = f"{base}/api{path}/accounts/{account}"
     return RequestContext(state, request.state.client, account, account_url, api_version)
+
+
+async def list_slot(request: Request) -> AsyncIterator[None]:
+    """Wait until the process has the memory for another list, and hold it until the response is written.
+
+    Raises ApiError 503 after ten seconds.
+    """
+    state: AppState = request.app.state.gateway
+    try:
+        async with asyncio.timeout(_LIST_WAIT_SECONDS):
+            await state.list_slots.acquire()
+    except TimeoutError:
+        raise unavailable("Busy", "the gateway serves too many lists: try again") from None
+    try:
+        yield
+    finally:
+        state.list_slots.release()
 
 
 def _account_not_found(name: str) -> ApiError:

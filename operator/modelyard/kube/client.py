@@ -19,7 +19,15 @@ from modelyard.backoff import Backoff
 from modelyard.kube.canonical import canonical_json
 from modelyard.kube.errors import Forbidden, Gone, KubeError, NotFound, Unavailable, from_status
 from modelyard.kube.startup import StartupCheck
-from modelyard.kube.transport import JSON, Encoder, Request, Response, Transport, TransportError
+from modelyard.kube.transport import (
+    JSON,
+    Encoder,
+    Request,
+    Response,
+    ResponseTooLargeError,
+    Transport,
+    TransportError,
+)
 from modelyard.kube.types import PODS, ApiResource, Json, Page
 from modelyard.metrics import API_WRITES
 
@@ -32,6 +40,7 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 _FIRST_PAGE_OBJECTS: Final = 50
 _PAGE_OBJECTS: Final = 500
 _PAGE_BYTES: Final = 4 * 2**20
+_SMALLER_PAGE: Final = 4  # a page that is too large is read again with a quarter of its objects
 # The API server ends a watch after this time; it sends a bookmark on an idle watch each minute.
 _WATCH_SECONDS: Final = 240
 _STARTUP_PAUSE_SECONDS: Final = 0.3
@@ -131,12 +140,12 @@ class Client:
         while True:
             page_query = query | {"limit": str(limit)} | ({"continue": token} if token else {})
             body = await self._body(first._replace(query=page_query))
-            page = _page(orjson.loads(body))
+            page = _page(body)
             yield page
             token = page.continue_token
             if token is None:
                 return
-            limit = _next_limit(len(body), len(page.items))
+            limit = page.next_limit
 
     async def list_page(
         self,
@@ -146,26 +155,30 @@ class Client:
         continue_token: str | None = None,
         selector: str | None = None,
     ) -> Page:
-        """Return a page of at most `limit` objects, in the order of their names.
+        """Return a page of at most `limit` objects and about 4 MiB, in the order of their names.
 
         The pages show the collection at the time of the first page. After some minutes the API server
         forgets it, and further pages show the current collection. An object that exists all the time comes
         exactly once. Raises Rejected if the token is not one of this collection.
         """
-        query = {"limit": str(limit)}
-        if selector:
-            query["labelSelector"] = selector
-        if continue_token:
-            query["continue"] = continue_token
-        request = Request("GET", resource.path(namespace), query)
-        try:
-            return _page(await self._json(request))
-        except Gone as error:
-            # https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
-            inconsistent = error.body.get("metadata", {}).get("continue")
-            if not inconsistent:
-                raise
-            return _page(await self._json(request._replace(query=query | {"continue": inconsistent})))
+        query = {"labelSelector": selector} if selector else {}
+        is_resumed = False
+        while True:
+            page_query = (
+                query | {"limit": str(limit)} | ({"continue": continue_token} if continue_token else {})
+            )
+            max_bytes = _PAGE_BYTES if limit > 1 else None
+            request = Request("GET", resource.path(namespace), page_query, max_bytes=max_bytes)
+            try:
+                return _page(await self._body(request))
+            except ResponseTooLargeError:
+                limit = max(1, limit // _SMALLER_PAGE)
+            except Gone as error:
+                # https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+                continue_token = error.body.get("metadata", {}).get("continue")
+                if is_resumed or not continue_token:
+                    raise
+                is_resumed = True
 
     async def create(
         self, resource: ApiResource, namespace: str, body: Json, *, accept: str = METADATA_ONLY
@@ -341,10 +354,15 @@ class Client:
         return response.body
 
 
-def _page(body: Json) -> Page:
-    # An empty list of metadata has null items.
+def _page(content: bytes) -> Page:
+    body: Json = orjson.loads(content)
     metadata = body["metadata"]
-    return Page(body["items"] or [], metadata.get("continue") or None, metadata.get("resourceVersion", ""))
+    return Page(
+        body["items"] or [],  # an empty list of metadata has null items
+        metadata.get("continue") or None,
+        metadata.get("resourceVersion", ""),
+        _next_limit(len(content), len(body["items"] or [])),
+    )
 
 
 def _next_limit(page_bytes: int, objects: int) -> int:

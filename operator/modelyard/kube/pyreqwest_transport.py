@@ -22,7 +22,7 @@ from pyreqwest.response import Response as HttpResponse
 from pyreqwest.response import ResponseBodyReader
 
 from modelyard.kube.config import ServerConfig
-from modelyard.kube.transport import Request, Response, TransportError
+from modelyard.kube.transport import Request, Response, ResponseTooLargeError, TransportError
 
 _CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -62,11 +62,17 @@ class PyreqwestTransport:
         await self._client.close()
 
     async def send(self, request: Request) -> Response:
-        """Return the complete response. Raises TransportError if there is none in time."""
+        """Return the complete response.
+
+        Raises TransportError if there is none in time, and ResponseTooLargeError beyond `max_bytes`.
+        """
         builder = await self._request_builder(request)
-        built = builder.timeout(timedelta(seconds=self._timeouts.total_seconds)).build()
+        builder = builder.timeout(timedelta(seconds=self._timeouts.total_seconds))
         try:
-            return await _read_response(await built.send())
+            if request.max_bytes is None:
+                return await _read_response(await builder.build().send())
+            async with builder.build_streamed() as response:
+                return await _read_bounded(response, request.max_bytes)
         except PyreqwestError as error:
             raise TransportError(_describe(error)) from error
 
@@ -98,9 +104,21 @@ class PyreqwestTransport:
 
 
 async def _read_response(response: HttpResponse) -> Response:
+    return Response(response.status, _retry_after(response), bytes(await response.bytes()))
+
+
+def _retry_after(response: HttpResponse) -> float | None:
     seconds = response.get_header("retry-after") or ""
-    retry_after = float(seconds) if seconds.isdigit() else None
-    return Response(response.status, retry_after, bytes(await response.bytes()))
+    return float(seconds) if seconds.isdigit() else None
+
+
+async def _read_bounded(response: HttpResponse, max_bytes: int) -> Response:
+    body = bytearray()
+    while (chunk := await response.body_reader.read_chunk()) is not None:
+        body += bytes(chunk)
+        if len(body) > max_bytes:
+            raise ResponseTooLargeError
+    return Response(response.status, _retry_after(response), bytes(body))
 
 
 async def _lines(reader: ResponseBodyReader) -> AsyncIterator[bytes]:

@@ -18,6 +18,10 @@ class TransportError(Exception):
     """The API server sent no response, or only a part of it."""
 
 
+class ResponseTooLargeError(Exception):
+    """A response has more bytes than its request allows."""
+
+
 class Request(NamedTuple):
     """A request to the API server."""
 
@@ -29,6 +33,7 @@ class Request(NamedTuple):
     accept: str = JSON
     encode: Encoder = canonical_json  # of the body
     token: str | None = None  # bearer token of a caller, in place of the transport's own credentials
+    max_bytes: int | None = None  # of the response; the rest is not read
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,10 @@ class Transport(Protocol):
         """Close the connections."""
 
     async def send(self, request: Request) -> Response:
-        """Return the complete response. Raises TransportError if there is none in time."""
+        """Return the complete response.
+
+        Raises TransportError if there is none in time, and ResponseTooLargeError beyond `max_bytes`.
+        """
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[Response | AsyncIterator[bytes]]:
         """Yield an iterator of the response's lines, or the complete response if it is an error.

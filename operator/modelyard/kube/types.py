@@ -71,6 +71,7 @@ class Page(NamedTuple):
     items: list[Json]
     continue_token: str | None
     resource_version: str = ""  # of the whole collection: a watch can start from there
+    next_limit: int = 1  # number of objects that are about 4 MiB, by the mean size of these
 
 
 CONFIG_MAPS: Final = ApiResource("v1", "ConfigMap", "configmaps")

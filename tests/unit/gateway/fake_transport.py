@@ -19,7 +19,7 @@ from tests.unit.fake_api_server import FakeApiServer
 
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, Rejected, from_status
-from modelyard.kube.transport import Request, Response, TransportError
+from modelyard.kube.transport import Request, Response, ResponseTooLargeError, TransportError
 from modelyard.kube.types import CONFIG_MAPS, REVISIONS, SECRETS, Json
 
 _RESOURCES: Final = {
@@ -57,9 +57,12 @@ class FakeTransport:
         self.requests.append(request)
         await asyncio.sleep(0)
         try:
-            return Response(200, None, orjson.dumps(self._handle(request)))
+            response = Response(200, None, orjson.dumps(self._handle(request)))
         except KubeError as error:
             return _response(error)
+        if request.max_bytes is not None and len(response.body) > request.max_bytes:
+            raise ResponseTooLargeError
+        return response
 
     def _handle(self, request: Request) -> Json:
         method, path = request.method, request.path

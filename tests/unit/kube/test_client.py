@@ -31,7 +31,7 @@ from modelyard.kube.errors import (
 )
 from modelyard.kube.pyreqwest_transport import PyreqwestTransport, Timeouts
 from modelyard.kube.transport import JSON
-from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, REVISIONS, SECRETS, Page
+from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, REVISIONS, SECRETS
 
 Handler = Callable[[web.Request], Any]
 OBJECT = {"metadata": {"name": "a", "resourceVersion": "7"}}
@@ -322,10 +322,24 @@ async def test_list_page_returns_the_token_of_the_next_page(server: Server, clie
     server.handlers = [
         ok({"metadata": {"continue": "more"}, "items": [OBJECT]}), ok({"metadata": {}, "items": None}),
     ]  # fmt: skip
-    assert await client.list_page(SECRETS, "default", 1, selector="a") == Page([OBJECT], "more")
-    assert await client.list_page(SECRETS, "default", 1, "more") == Page([], None)
+    assert (await client.list_page(SECRETS, "default", 1, selector="a"))[:2] == ([OBJECT], "more")
+    assert (await client.list_page(SECRETS, "default", 1, "more"))[:2] == ([], None)
     queries = [dict(request.query) for request in server.requests]
     assert queries == [{"limit": "1", "labelSelector": "a"}, {"limit": "1", "continue": "more"}]
+
+
+async def test_list_page_that_is_too_large_is_read_with_fewer_objects(server: Server, client: Client) -> None:
+    large = {"metadata": {"name": "a"}, "data": "x" * 2**20}
+    server.handlers = [ok({"metadata": {}, "items": [large] * 5}), ok({"metadata": {}, "items": [large]})]
+    page = await client.list_page(SECRETS, "default", 100)
+    assert (page.items, page.next_limit) == ([large], 3)
+    assert [request.query["limit"] for request in server.requests] == ["100", "25"]
+
+
+async def test_page_of_a_single_object_has_no_limit_of_bytes(server: Server, client: Client) -> None:
+    large = {"metadata": {"name": "a"}, "data": "x" * 5 * 2**20}
+    server.handlers = [ok({"metadata": {}, "items": [large]})]
+    assert (await client.list_page(SECRETS, "default", 1)).items == [large]
 
 
 async def test_list_page_continues_after_an_expired_token(server: Server, client: Client) -> None:
@@ -333,7 +347,7 @@ async def test_list_page_continues_after_an_expired_token(server: Server, client
     server.handlers = [
         lambda request: web.json_response(expired, status=410), ok({"metadata": {}, "items": [OBJECT]}),
     ]  # fmt: skip
-    assert await client.list_page(SECRETS, "default", 1, "old") == Page([OBJECT], None)
+    assert (await client.list_page(SECRETS, "default", 1, "old"))[:2] == ([OBJECT], None)
     assert [request.query["continue"] for request in server.requests] == ["old", "later"]
 
 

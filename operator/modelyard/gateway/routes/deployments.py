@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fastapi import Response
 
 from modelyard.api.kinds import SERVICE
@@ -9,32 +11,53 @@ from modelyard.api.labels import revision_name
 from modelyard.api.revision import FullRevision
 from modelyard.api.status import State
 from modelyard.gateway import from_kubernetes, paging, schemas
-from modelyard.gateway.errors import not_found
-from modelyard.gateway.listing import Filter, is_referenced, map_concurrently, resolve_filter
+from modelyard.gateway.errors import bad_request, not_found
+from modelyard.gateway.listing import Filter, is_referenced, resolve_filter
 from modelyard.gateway.request_context import Context, RequestContext
-from modelyard.gateway.routes.responses import json, ok_response, router
+from modelyard.gateway.routes.responses import LIST_SLOT, json, ok_response, router
 from modelyard.kube.types import Json
 
 routes = router("deployments")
+_MAX_BYTES: Final = 8 * 1024 * 1024  # this list has no pages: about 7000 deployments
 
 
-@routes.get("/deployments", responses=ok_response(list[schemas.Deployment]), operation_id="queryDeployments")
+@routes.get(
+    "/deployments",
+    responses=ok_response(list[schemas.Deployment]),
+    dependencies=[LIST_SLOT],
+    operation_id="queryDeployments",
+)
 async def query_deployments(context: Context, serviceId: Filter = None) -> Response:  # noqa: N803 (the API's name)
     """List all deployments of the account, or those of a service."""
     references = None if serviceId is None else await resolve_filter(context, SERVICE, serviceId)
     names = tuple(reference.name for reference in references or ())
-    found: list[FullRevision] = []
-    token: str | None = None
-    while True:
-        page = await context.revisions_page(SERVICE, names, paging.CHUNK, token)
-        found += [version for body in page.items if (version := FullRevision.read(body))]
-        token = page.continue_token
-        if token is None:
-            break
-    if references is not None:
-        found = [version for version in found if is_referenced(references, version.key.name, version.version)]
-    found.sort(key=lambda version: (version.key.name, version.version))
-    return json(await map_concurrently(found, lambda version: _body(context, version)))
+
+    def select(body: Json) -> FullRevision | None:
+        version = FullRevision.read(body)
+        if version is None or references is None:
+            return version
+        return version if is_referenced(references, version.key.name, version.version) else None
+
+    keys: list[tuple[str, int]] = []
+
+    async def convert(version: FullRevision) -> Json:
+        keys.append((version.key.name, version.version))
+        return await _body(context, version)
+
+    found, next_cursor = await paging.collect(
+        lambda limit, token: context.revisions_page(SERVICE, names, limit, token),
+        select,
+        convert,
+        paging.MAX_OBJECTS_READ,
+        paging.Cursor(None),
+        filtered=True,
+        max_bytes=_MAX_BYTES,
+    )
+    if next_cursor is not None:
+        message = f"there are more than {len(found)} deployments: set serviceId to list those of one service"
+        raise bad_request("TooManyDeployments", message)
+    in_order = sorted(zip(keys, found, strict=True), key=lambda pair: pair[0])
+    return json([body for _, body in in_order])
 
 
 @routes.get("/deployments/{id}", responses=ok_response(schemas.Deployment), operation_id="getDeployment")

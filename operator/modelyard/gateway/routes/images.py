@@ -9,18 +9,10 @@ from modelyard.api.kinds import IMAGE, MANIFEST
 from modelyard.api.revision import FullRevision
 from modelyard.gateway import from_kubernetes, schemas, to_kubernetes
 from modelyard.gateway.build_log import read_log, stream_log
-from modelyard.gateway.listing import (
-    Count,
-    Filter,
-    SkipToken,
-    list_revisions,
-    map_concurrently,
-    refers,
-    resolve_filter,
-)
+from modelyard.gateway.listing import Count, Filter, SkipToken, list_revisions, refers, resolve_filter
 from modelyard.gateway.paging import DEFAULT_COUNT
 from modelyard.gateway.request_context import Context, RequestContext
-from modelyard.gateway.routes.responses import ACCEPTED, accepted, json, ok_response, router
+from modelyard.gateway.routes.responses import ACCEPTED, LIST_SLOT, accepted, json, ok_response, router
 from modelyard.gateway.routes.versioned import get_version, register, require_registered
 from modelyard.kube.types import Json
 
@@ -38,7 +30,12 @@ async def create_image(context: Context, request: schemas.ImageRequest) -> Respo
     return accepted(context.location("operations", version.name))
 
 
-@routes.get("/images", responses=ok_response(schemas.PaginatedImageList), operation_id="queryImages")
+@routes.get(
+    "/images",
+    responses=ok_response(schemas.PaginatedImageList),
+    dependencies=[LIST_SLOT],
+    operation_id="queryImages",
+)
 async def query_images(
     context: Context,
     name: Filter = None,
@@ -58,17 +55,17 @@ async def query_images(
     def matches(version: FullRevision) -> bool:
         return all(refers(manifests, [version.data["manifestId"]]) for manifests in manifest_filters)
 
-    found, link = await list_revisions(
+    page = await list_revisions(
         context,
         IMAGE,
+        lambda version: image_body(context, version),
         count,
         skip_token,
         name=name,
         matches=matches if manifest_filters else None,
         filters=filters,
     )
-    value = await map_concurrently(found, lambda version: image_body(context, version))
-    return json({"value": value, **link})
+    return json(page)
 
 
 @routes.get("/images/{id}", responses=ok_response(schemas.Image), operation_id="getImage")

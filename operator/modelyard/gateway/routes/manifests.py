@@ -5,12 +5,14 @@ from __future__ import annotations
 from fastapi import Response
 
 from modelyard.api.kinds import MANIFEST, MODEL
+from modelyard.api.revision import FullRevision
 from modelyard.gateway import from_kubernetes, schemas, to_kubernetes
 from modelyard.gateway.listing import Count, Filter, SkipToken, list_revisions, refers, resolve_filter
 from modelyard.gateway.paging import DEFAULT_COUNT
 from modelyard.gateway.request_context import Context
-from modelyard.gateway.routes.responses import json, ok_response, router
+from modelyard.gateway.routes.responses import LIST_SLOT, json, ok_response, router
 from modelyard.gateway.routes.versioned import get_version, register, require_registered
+from modelyard.kube.types import Json
 
 routes = router("manifests")
 
@@ -23,7 +25,12 @@ async def register_manifest(context: Context, manifest: schemas.Manifest) -> Res
     return json(from_kubernetes.manifest(await register(context, MANIFEST, manifest.name, spec)))
 
 
-@routes.get("/manifests", responses=ok_response(schemas.PaginatedManifestList), operation_id="queryManifests")
+@routes.get(
+    "/manifests",
+    responses=ok_response(schemas.PaginatedManifestList),
+    dependencies=[LIST_SLOT],
+    operation_id="queryManifests",
+)
 async def query_manifests(
     context: Context,
     modelId: Filter = None,  # noqa: N803 (the API's name)
@@ -34,19 +41,24 @@ async def query_manifests(
     """List the versions of all manifests, or those with a name, an id or a model."""
     models = None if modelId is None else await resolve_filter(context, MODEL, modelId)
     matches = None if models is None else lambda version: refers(models, version.data.get("modelIds", ()))
-    found, link = await list_revisions(
+    page = await list_revisions(
         context,
         MANIFEST,
+        _body,
         count,
         skip_token,
         name=manifestName,
         matches=matches,
         filters={"modelId": modelId, "manifestName": manifestName},
     )
-    return json({"value": [from_kubernetes.manifest(version) for version in found], **link})
+    return json(page)
 
 
 @routes.get("/manifests/{id}", responses=ok_response(schemas.Manifest), operation_id="getManifest")
 async def get_manifest(context: Context, id: str) -> Response:  # noqa: A002 (the API's name)
     """Get a version of a manifest."""
     return json(from_kubernetes.manifest(await get_version(context, MANIFEST, id)))
+
+
+async def _body(version: FullRevision) -> Json:
+    return from_kubernetes.manifest(version)

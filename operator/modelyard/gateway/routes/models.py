@@ -5,12 +5,14 @@ from __future__ import annotations
 from fastapi import Response
 
 from modelyard.api.kinds import MODEL
+from modelyard.api.revision import FullRevision
 from modelyard.gateway import from_kubernetes, schemas, to_kubernetes
 from modelyard.gateway.listing import Count, Filter, SkipToken, list_revisions
 from modelyard.gateway.paging import DEFAULT_COUNT
 from modelyard.gateway.request_context import Context
-from modelyard.gateway.routes.responses import json, ok_response, router
+from modelyard.gateway.routes.responses import LIST_SLOT, json, ok_response, router
 from modelyard.gateway.routes.versioned import get_version, register
+from modelyard.kube.types import Json
 
 routes = router("models")
 
@@ -22,7 +24,12 @@ async def register_model(context: Context, model: schemas.Model) -> Response:
     return json(from_kubernetes.model(version))
 
 
-@routes.get("/models", responses=ok_response(schemas.PaginatedModelList), operation_id="queryModels")
+@routes.get(
+    "/models",
+    responses=ok_response(schemas.PaginatedModelList),
+    dependencies=[LIST_SLOT],
+    operation_id="queryModels",
+)
 async def query_models(
     context: Context,
     name: Filter = None,
@@ -32,13 +39,24 @@ async def query_models(
 ) -> Response:
     """List the versions of all models, or those with a name, an id or a tag."""
     matches = None if tag is None else lambda version: tag in version.about.get("tags", ())
-    found, link = await list_revisions(
-        context, MODEL, count, skip_token, name=name, matches=matches, filters={"name": name, "tag": tag}
+    page = await list_revisions(
+        context,
+        MODEL,
+        _body,
+        count,
+        skip_token,
+        name=name,
+        matches=matches,
+        filters={"name": name, "tag": tag},
     )
-    return json({"value": [from_kubernetes.model(version) for version in found], **link})
+    return json(page)
 
 
 @routes.get("/models/{id}", responses=ok_response(schemas.Model), operation_id="getModel")
 async def get_model(context: Context, id: str) -> Response:  # noqa: A002 (the API's name)
     """Get a version of a model."""
     return json(from_kubernetes.model(await get_version(context, MODEL, id)))
+
+
+async def _body(version: FullRevision) -> Json:
+    return from_kubernetes.model(version)

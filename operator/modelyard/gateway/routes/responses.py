@@ -8,12 +8,13 @@ import orjson
 from fastapi import APIRouter, Depends, Response
 
 from modelyard.api.status import ErrorResponse
-from modelyard.gateway.request_context import AccountRoute, bearer
+from modelyard.gateway.request_context import AccountRoute, bearer, list_slot
 from modelyard.kube.types import Json
 
 PREFIX: Final = (
     "/api/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/accounts/{accountName}"
 )
+LIST_SLOT: Final = Depends(list_slot)
 OPERATION_LOCATION: Final = "Operation-Location"
 _REQUEST_IDS: Final = {
     "x-ms-request-id": {"description": "Id of this request.", "schema": {"type": "string"}},
@@ -52,8 +53,8 @@ def ok_response(type_: object, description: str = "Success.") -> dict[int | str,
     return {200: {"model": type_, "description": description}}
 
 
-def json(body: Json | list[Json], status: int = 200) -> Response:
-    """Return a JSON response."""
+def json(body: Json | list[Json] | list[orjson.Fragment], status: int = 200) -> Response:
+    """Return a JSON response; a fragment is JSON already."""
     return Response(orjson.dumps(body), status, media_type="application/json")
 
 

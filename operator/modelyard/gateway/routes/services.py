@@ -18,7 +18,6 @@ from modelyard.gateway.listing import (
     Filter,
     SkipToken,
     is_referenced,
-    map_concurrently,
     next_link,
     refers,
     resolve_filter,
@@ -28,7 +27,7 @@ from modelyard.gateway.paging import DEFAULT_COUNT
 from modelyard.gateway.registration import new_object, new_request_token, request_token_of
 from modelyard.gateway.request_context import Context, RequestContext
 from modelyard.gateway.routes.images import image_body
-from modelyard.gateway.routes.responses import ACCEPTED, accepted, json, ok_response, router
+from modelyard.gateway.routes.responses import ACCEPTED, LIST_SLOT, accepted, json, ok_response, router
 from modelyard.gateway.routes.versioned import register_change, require_registered
 from modelyard.kube.errors import AlreadyExists, NotFound, Unavailable
 from modelyard.kube.types import Json
@@ -62,7 +61,12 @@ async def create_service(context: Context, request: schemas.ServiceCreateRequest
     return accepted(context.location("operations", revision_name(SERVICE.name, name, 1)))
 
 
-@routes.get("/services", responses=ok_response(schemas.PaginatedServiceList), operation_id="queryServices")
+@routes.get(
+    "/services",
+    responses=ok_response(schemas.PaginatedServiceList),
+    dependencies=[LIST_SLOT],
+    operation_id="queryServices",
+)
 async def query_services(
     context: Context,
     service_name: Annotated[Filter, Query(alias="serviceName")] = None,
@@ -106,13 +110,13 @@ async def query_services(
     found, next_cursor = await paging.collect(
         lambda limit, token: context.client.list_page(_SERVICES, context.namespace, limit, token),
         select,
+        lambda body: _body(context, body),
         count,
         cursor,
         filtered=any(value is not None for value in filters.values()),
     )
-    value = await map_concurrently(found, lambda body: _body(context, body))
     link = next_link(context, SERVICE, listing_id, next_cursor, count, filters)
-    return json({"value": value, **link})
+    return json({"value": found, **link})
 
 
 def _matches(
