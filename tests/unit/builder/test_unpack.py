@@ -163,6 +163,22 @@ UNSAFE: dict[str, tuple[bytes, str]] = {
     "absolute link": (_tar(_link("l", "/etc/passwd")), "'l' is a link to '/etc/passwd', outside"),
     "link out": (_tar(_link("d/l", "../../etc")), "'d/l'"),
     "link out of the root": (_tar(_link("l", "..")), "'l'"),
+    "hidden dots": (_tar(_entry("a/./.././../evil", b"x")), "'a/./.././../evil'"),
+    "pax path": (_tar(_entry("a", b"x", pax_headers={"path": "../evil"})), "'../evil'"),
+    "pax link": (_tar(_entry("l", type=tarfile.SYMTYPE, pax_headers={"linkpath": "../x"})), "'l' is a link"),
+    "chain of links": (
+        _tar(_link("a/b", "c"), _link("a/c", "../d"), _link("d", "e/../..")),
+        "'d' is a link to 'e/../..'",
+    ),
+    "long chain of links (CVE-2025-4517)": (
+        _tar(_folder("d" * 200), _link("l", "d" * 200), _link("out", "l/" * 15 + "../../..")),
+        "'out' is a link",
+    ),
+    "hard link through a link": (_tar(_link("l", "d"), _hard("h", "l/x")), "no earlier file"),
+    "hard link to a replaced file": (
+        _tar(_entry("a", b"1"), _link("a", "x"), _hard("h", "a")),
+        "no earlier file",
+    ),
     "link out by a link": (_tar(_link("a/b/c", "../.."), _link("d", "a/b/c/..")), "'d'"),
     "file through a link": (_tar(_link("l", "d"), _entry("l/evil", b"x")), "'l/evil' is below 'l'"),
     "file below a file": (_tar(_entry("f", b""), _entry("f/x", b"")), "'f/x' is below 'f'"),
@@ -197,6 +213,25 @@ def test_unsafe_archive_is_rejected(tmp_path: Path, archive: bytes, message: str
     assert sorted(path.name for path in tmp_path.iterdir()) == ["archive", "out"]
 
 
+def _sparse(size: int) -> tuple[tarfile.TarInfo, bytes]:
+    headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.name": "sparse"}
+    headers |= {"GNU.sparse.map": f"{size},0", "GNU.sparse.realsize": str(size), "GNU.sparse.size": str(size)}
+    return _entry("sparse", b"", pax_headers=headers)
+
+
+def _parts(content: bytes) -> list[bytes]:
+    return [content[start : start + KIB] for start in range(0, len(content), KIB)]
+
+
+def _overlapping(count: int) -> bytes:
+    """Return a zip whose directory names the same bytes many times."""
+    archive = _zip({"zeros": bytes(2 * KIB)})
+    start, end = archive.index(b"PK\x01\x02"), archive.index(b"PK\x05\x06")
+    directory = archive[start:end]
+    totals = count.to_bytes(2, "little") * 2 + (count * len(directory)).to_bytes(4, "little")
+    return archive[:start] + directory * count + archive[end : end + 8] + totals + archive[end + 16 :]
+
+
 ZEROS = bytes(200 * KIB)
 BOMBS: dict[str, bytes] = {
     "zip of zeros": _zip({"zeros": ZEROS}),
@@ -207,6 +242,8 @@ BOMBS: dict[str, bytes] = {
     "many links": _tar(*(_link(f"l{number}", "x") for number in range(101))),
     "one deep path": _tar(_entry("/".join("d" * 101))),
     "many files in zip": _zip({f"f{number}": b"" for number in range(101)}),
+    "sparse file of 10 TB": _tar(_sparse(10 * KIB**4)),
+    "gzip of gzips": b"".join(gzip.compress(part) for part in _parts(_tar(_entry("zeros", ZEROS)))),
     "hard links": _tar(_entry("a", bytes(60 * KIB)), _hard("b", "a")),
 }
 
@@ -223,6 +260,12 @@ def test_zip_with_false_sizes_is_rejected(tmp_path: Path) -> None:
     size = len(ZEROS).to_bytes(4, "little")
     with pytest.raises(ArchiveError):
         _unpack(tmp_path, honest.replace(size, (10).to_bytes(4, "little")))
+    assert sum(map(len, _files(tmp_path).values())) <= 100 * KIB
+
+
+def test_zip_of_overlapping_entries_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError):
+        _unpack(tmp_path, _overlapping(1000))
     assert sum(map(len, _files(tmp_path).values())) <= 100 * KIB
 
 

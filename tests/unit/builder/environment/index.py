@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import stat
 import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -41,8 +42,12 @@ class Index:
         requires: Sequence[str] = (),
         python: str = ">=3.8",
         scripts: Sequence[str] = (),
+        links: Mapping[str, str] | None = None,
     ) -> str:
-        """Add a wheel, whose scripts print its name, and return its URL."""
+        """Add a wheel, whose scripts print its name, and return its URL.
+
+        `links` has the target of each symbolic link by its path.
+        """
         module = name.replace("-", "_")
         info = f"{module}-{version}.dist-info"
         metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Python: {python}"]
@@ -61,6 +66,11 @@ class Index:
         with zipfile.ZipFile(buffer, "w") as archive:
             for path, text in content.items():
                 archive.writestr(zipfile.ZipInfo(path), text)
+            for path, target in (links or {}).items():
+                entry = zipfile.ZipInfo(path)
+                entry.create_system = 3  # Unix, whose modes have the type of a file
+                entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+                archive.writestr(entry, target)
         return self._add(f"{module}-{version}-{tag}.whl", buffer.getvalue())
 
     def sdist(self, name: str, version: str = "1.0") -> str:
