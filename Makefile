@@ -11,7 +11,7 @@ VENV := .venv/.synced
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo test test-unit test-install test-integration test-e2e test-flux test-spark lint lint-prose crds bench-operator bench-build soak clean distclean
+.PHONY: help demo fuzz test test-unit test-install test-integration test-e2e test-flux test-spark lint lint-prose crds bench-operator bench-build soak clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -20,7 +20,7 @@ demo: cluster install ## a model trained, built, served, scaled and rolled on a 
 	@. .cluster/env && $(RUN) python -m tests.demo
 
 # In this order: test-e2e, test-flux and conformance-api install the chart with values of their own.
-test: test-unit test-install test-integration test-e2e test-flux conformance-scoring fuzz-scoring conformance-api test-spark ## every test
+test: test-unit test-install test-integration test-e2e test-flux conformance-scoring fuzz fuzz-scoring conformance-api test-spark ## every test
 
 test-unit: $(VENV) ## just the unit tests, without a cluster; fails below the branch coverage of pyproject.toml
 	$(RUN) pytest tests/unit tests/lint --cov
@@ -41,6 +41,9 @@ test-flux: $(VENV) install ## the real Flux applies a repository, commit by comm
 test-spark: $(VENV) cluster ## a Spark pipeline trained, built into an image and scored; makes a base image with Java and pyspark
 	@UV="$(UV)" $(CLUSTER_SCRIPTS)spark.sh
 	. .cluster/env && . .cluster/spark.env && $(RUN) pytest tests/integration/builder/test_spark.py
+
+fuzz: $(VENV) ## hostile addresses, requirements, environment files and archives; INPUTS=100000 SEED=1
+	INPUTS="$(INPUTS)" SEED="$(SEED)" $(RUN) python -m tests.fuzz
 
 lint: $(VENV) ## style, types, layers, dependencies, plain English, spelling, scripts, and the lock file
 	$(RUN) ruff check

@@ -9,6 +9,11 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 URL: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s\"'<>`]+|\bdata:[^\s\"'<>`]+", re.IGNORECASE)
 """A URL in a text. The length of the scheme is limited, so that the time for a text is linear."""
 
+_NESTED: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}:/.*", re.IGNORECASE | re.DOTALL)
+"""A URL in the path of another one, which some proxies and archives have."""
+_USERINFO: Final = re.compile(r"//[^/@]*@")
+_INVALID_PORT: Final = re.compile(r":(?![0-9]*$)[^:\]]*$")
+
 
 def redact(url: str) -> str:
     """Return the URL without the parts that may be a credential: user, query, fragment, inline data."""
@@ -17,7 +22,11 @@ def redact(url: str) -> str:
         return "(an unreadable url)"
     if parts.scheme == "data":
         return "data:…"
-    return urlunsplit((parts.scheme, host_of(parts), parts.path, "…" if parts.query else "", ""))
+    host = host_of(parts)
+    if _INVALID_PORT.search(host):
+        return "(an unreadable url)"  # of user:password with an unescaped slash, the part before the slash
+    path = _USERINFO.sub("//…@", _NESTED.sub("…", parts.path))
+    return urlunsplit((parts.scheme, host, path, "…" if parts.query else "", ""))
 
 
 def redact_text(text: str) -> str:

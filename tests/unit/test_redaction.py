@@ -19,6 +19,15 @@ from modelyard.redaction import redact, redact_text
         ("data:text/plain;base64,czNjcmV0", "data:…"),
         ("DATA:,s3cret", "data:…"),
         ("https://[s3cret", "(an unreadable url)"),
+        ("https://user:s3cret/x@store.example/m", "(an unreadable url)"),
+        ("https://user:s3cret?x@store.example/m", "(an unreadable url)"),
+        ("https://archive.example/1/https://user:s3cret@store.example/m", "https://archive.example/1/…"),
+        (
+            "https://archive.example/1//user:s3cret@store.example/m",
+            "https://archive.example/1//…@store.example/m",
+        ),
+        ("https://[::1]:8443/a:1/b@sha256:00", "https://[::1]:8443/a:1/b@sha256:00"),
+        ("oci://h:5000/a:1", "oci://h:5000/a:1"),
     ],
 )
 def test_redact_leaves_nothing_that_could_be_a_credential(url: str, shown: str) -> None:

@@ -8,9 +8,11 @@ Python (https://nvd.nist.gov/vuln/detail/CVE-2025-4517).
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -34,7 +36,11 @@ _ENCRYPTED: Final = 0x1  # general purpose bit 0, APPNOTE 4.4.4
 _MAGIC_BYTES: Final = 6
 _ZIP_MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _BLOCK_BYTES: Final = 10240
-_DAMAGED: Final = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError)
+_DAMAGED: Final = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, ValueError, OverflowError),
+    NotImplementedError,  # a version of zip that does not exist
+)
 
 
 @dataclass(frozen=True)
@@ -65,9 +71,9 @@ def unpack(archive: Path, folder: Path, *, limit_bytes: int, limit_files: int) -
             f"{archive.name} is not a zip, tar, tar.gz, tar.bz2 or tar.xz, or is damaged: {error}"
         ) from None
     except OSError as error:
-        if error.errno is not None:
+        # gzip and bz2 raise OSError without errno for damaged data. EINVAL: a zip with a negative offset.
+        if error.errno not in {None, errno.EINVAL}:
             raise
-        # gzip and bz2 raise OSError without errno for damaged data.
         raise NotAnArchiveError(f"{archive.name} is damaged: {error}") from None
 
 

@@ -69,6 +69,14 @@ def _zip(entries: dict[str, bytes], mode: int = 0) -> bytes:
     return buffer.getvalue()
 
 
+def _patched_zip(signature: bytes, offset: int, value: bytes) -> bytes:
+    """Return a zip with other bytes at an offset of the record that begins with the signature."""
+    content = bytearray(_zip({"a": b"x"}))
+    start = content.index(signature) + offset
+    content[start : start + len(value)] = value
+    return bytes(content)
+
+
 def _unpack(
     folder: Path, archive: bytes, *, limit_bytes: int = 100 * KIB, limit_files: int = 100
 ) -> Unpacked:
@@ -298,6 +306,8 @@ BAD: dict[str, Callable[[], bytes]] = {
     "damaged tar.bz2": lambda: _damaged(bz2.compress(_tar(_entry("a", RANDOM)))),
     "damaged tar.xz": lambda: _damaged(lzma.compress(_tar(_entry("a", RANDOM)))),
     "encrypted zip": _encrypted,
+    "zip of another version": lambda: _patched_zip(b"PK\x01\x02", 6, b"\xd0\x00"),
+    "zip with a negative offset": lambda: _patched_zip(b"PK\x05\x06", 16, b"\xff\xff\x00\x00"),
 }
 
 

@@ -178,7 +178,7 @@ class _ProxyConnection(StreamRequestHandler):
         except SourceDeniedError:
             self._respond("403 Forbidden")
             return
-        except OSError:
+        except (OSError, UnicodeError):  # UnicodeError: a host that is no name, for example a label too long
             self._respond("502 Bad Gateway")
             return
         with remote:

@@ -131,6 +131,8 @@ class HttpFile:
 def _url(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
+        # 0177。0。0。1 with ideographic dots becomes an invalid address in the second reading only.
+        httpx.URL(str(url))
     except httpx.InvalidURL:
         raise SourceInvalidError(f"{redact(text)} is not a valid url: correct the url") from None
     if not url.host:

@@ -128,7 +128,9 @@ def _check_endpoint(endpoint: str) -> None:
     """Raise SourceInvalidError unless Python and the library read the same host from the URL."""
     parts = split_url(endpoint)
     try:
-        valid = bool(parts and parts.hostname and (parts.port is None or parts.port))
+        valid = bool(
+            parts and parts.hostname and "%" not in parts.netloc and (parts.port is None or parts.port)
+        )
     except ValueError:  # the port is not a number, or larger than 65535
         valid = False
     if not valid or not _ENDPOINT.fullmatch(endpoint) or _INVALID_IN_ENDPOINTS & set(endpoint):

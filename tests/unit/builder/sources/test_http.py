@@ -57,6 +57,14 @@ def test_header_outside_of_ascii_is_no_crash(web: WebServer, fetcher: Fetcher, n
     assert web.requests
 
 
+@pytest.mark.parametrize(
+    "url", ["http://0177\u30020\u30020\u30021/m", "http://169\uff61254\uff6100252\uff612/m"]
+)
+def test_host_that_is_valid_in_one_reading_only_is_invalid(fetcher: Fetcher, url: str) -> None:
+    with pytest.raises(SourceInvalidError, match="not a valid url"):
+        fetcher(url)
+
+
 def test_url_without_a_file_name_gets_the_given_name(web: WebServer, fetcher: Fetcher) -> None:
     web.respond = lambda _: Response(body=b"x")
     assert fetcher(web.url).name == "named"

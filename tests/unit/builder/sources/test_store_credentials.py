@@ -98,6 +98,7 @@ def test_region_that_is_no_name_is_refused(region: str) -> None:
 BAD_ENDPOINTS = [
     "http:/h", "http:h", "http:///h", "http://", "http://h\\@g", "http://g@h", "ftp://h", "h", "http://h:x",
     "http://h:99999", "http://h:0", "http://[::1", "ht\ttp://h", " http://h", "http://h h", "http://ü",
+    "http://[fe80::1%25lo]", "http://%31%32%37.0.0.1", "http://a%40b",
 ]  # fmt: skip
 
 
