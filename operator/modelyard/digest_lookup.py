@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 import httpx
+import orjson
 
 from modelyard.backoff import Backoff
 from modelyard.circuit_breaker import CircuitBreaker
@@ -97,6 +98,30 @@ class RegistryDigestLookup:
             self._cache = {key: entry for key, entry in self._cache.items() if self._is_fresh(entry)}
             self._cache[reference] = _CachedDigest(digest, self._clock())
         return digest
+
+    async def architecture(self, reference: str, digest: str) -> str | None:
+        """Return the architecture in the config of an image, such as `amd64`, None if it is unknown.
+
+        It is unknown for an image index, and if the registry does not answer. It is then not looked up again.
+        """
+        if not reference:
+            return None
+        registry = self._registry_of(reference)
+        try:
+            async with registry.slots:
+                return await self._call(registry, partial(self._architecture, reference, digest))
+        except CodedError as error:
+            _LOG.warning("the architecture of %s is unknown: %s", reference, error)
+            return None
+
+    def _architecture(self, reference: str, digest: str) -> str | None:
+        image = parse_reference(reference).at(digest)
+        manifest, _ = self._client.manifest(image)
+        try:
+            config = orjson.loads(self._client.blob_bytes(image, manifest["config"]["digest"]))
+            return str(config["architecture"])
+        except (KeyError, TypeError, ValueError):
+            return None
 
     async def built(self, reference: str) -> str | None:
         """Return the digest of the image with a tag, None if there is none that a build made.

@@ -488,6 +488,8 @@ class FakeDigestLookup:
     def __init__(self) -> None:
         self.images: dict[str, str] = {}
         self.unsigned: set[str] = set()  # references of images that do not count as built
+        self.architecture_of_nodes: str | None = None  # of images that have none of their own
+        self.architectures: dict[str, str] = {}  # digest → architecture
         self.error: CodedError | None = None
         self.references: list[str] = []  # of the lookups
         self.answers = asyncio.Event()  # cleared: lookups do not end
@@ -509,6 +511,9 @@ class FakeDigestLookup:
             has_it = (repository, digest) in {(n.rpartition(":")[0], d) for n, d in self.images.items()}
             return digest if has_it else None
         return self.images.get(reference)
+
+    async def architecture(self, reference: str, digest: str) -> str | None:
+        return self.architectures.get(digest, self.architecture_of_nodes)
 
     async def built(self, reference: str) -> str | None:
         return None if reference in self.unsigned else await self.digest(reference)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,3 +163,28 @@ def test_operator_connects_to_the_internal_name_of_the_registry() -> None:
         {"registry": {"push": "hub.example", "internal": "registry.svc:5000", "insecure": True}}
     )
     assert registry_access(settings).base_url("hub.example") == "http://registry.svc:5000"
+
+
+@pytest.mark.parametrize(
+    ("config", "architecture"),
+    [(b'{"architecture": "arm64"}', "arm64"), (b"{}", None), (b"no JSON", None), (None, None)],
+    ids=["arm64", "none", "damaged", "missing"],
+)
+async def test_architecture_is_that_of_the_config(
+    fake: FakeRegistry, lookup: RegistryDigestLookup, config: bytes | None, architecture: str | None
+) -> None:
+    digest = digest_of(config or b"absent")
+    if config:
+        fake.blobs["m", digest] = config
+    body = json.dumps({"config": {"digest": digest}}).encode()
+    fake.manifests["m", digest_of(body)] = body
+    assert await lookup.architecture(f"{fake.address}/m:1", digest_of(body)) == architecture
+
+
+async def test_architecture_of_an_image_index_is_unknown(
+    fake: FakeRegistry, lookup: RegistryDigestLookup
+) -> None:
+    body = b'{"manifests": []}'
+    fake.manifests["m", digest_of(body)] = body
+    assert await lookup.architecture(f"{fake.address}/m:1", digest_of(body)) is None
+    assert await lookup.architecture("", digest_of(body)) is None

@@ -107,6 +107,11 @@ class Revision:
         return self.annotations.get(labels.IMAGE_LOCATION)
 
     @property
+    def architecture(self) -> str | None:
+        """Return the architecture of that image, such as `amd64`, None if it is not recorded."""
+        return self.annotations.get(labels.IMAGE_ARCHITECTURE)
+
+    @property
     def digest(self) -> str:
         """Return the digest of the image that this version built, an empty string without one."""
         return (self.location or "").rpartition("@")[2]

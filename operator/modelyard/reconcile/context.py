@@ -29,6 +29,10 @@ class DigestLookup(Protocol):
         """
         ...
 
+    async def architecture(self, reference: str, digest: str) -> str | None:
+        """Return the architecture of an image, such as `amd64`, None if it is unknown."""
+        ...
+
     async def built(self, reference: str) -> str | None:
         """Return the digest of the image with a tag, None if there is none that a build made.
 

@@ -166,6 +166,7 @@ async def _build(ctx: Context, obj: CustomObject, revision: Revision, manifest: 
         if isinstance(state, lifecycle.Built):
             annotations = {
                 labels.IMAGE_LOCATION: state.location,
+                labels.IMAGE_ARCHITECTURE: state.architecture,
                 labels.IMAGE_RELEASED: None,
                 labels.IMAGE_LOST: None,
             }

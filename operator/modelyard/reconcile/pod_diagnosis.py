@@ -10,7 +10,7 @@ from modelyard.api.conditions import find_condition, is_true
 from modelyard.contract import build_pod
 from modelyard.kube.types import Json
 from modelyard.reconcile.timestamps import parse_timestamp
-from modelyard.resources.serving import CONTAINER
+from modelyard.resources.serving import ARCHITECTURE, CONTAINER
 
 # Reasons of a waiting container, set by the kubelet: pkg/kubelet/images/types.go, kuberuntime_container.go
 _IMAGE_PULL: Final = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
@@ -53,9 +53,21 @@ def _diagnose(pod: Json, since: dt.datetime | None) -> Diagnosis | None:
             return diagnosis
     condition = find_condition("PodScheduled", status)
     if condition and condition["status"] == "False":
-        message = f"no node has room for pod {metadata['name']}: {condition.get('message', '')}"
+        detail = condition.get("message", "")
+        message = f"no node has room for pod {metadata['name']}: {detail}{_other_nodes(pod, detail)}"
         return Diagnosis("Unschedulable", message, metadata["name"], terminal=False)
     return None
+
+
+def _other_nodes(pod: Json, detail: str) -> str:
+    """Return the way out if nodes do not fit, which may have another architecture than the image."""
+    architecture = pod.get("spec", {}).get("nodeSelector", {}).get(ARCHITECTURE)
+    if architecture is None or "node affinity/selector" not in detail:
+        return ""
+    return (
+        f"; the image is for {architecture}: add nodes with {ARCHITECTURE}={architecture}, or build the image"
+        " again on nodes of another architecture (build.nodeSelector of the chart)"
+    )
 
 
 def _diagnose_ended(pod: Json, since: dt.datetime | None) -> Diagnosis | None:

@@ -24,6 +24,7 @@ from modelyard.reconcile.services.rollout_outcome import (
 from modelyard.reconcile.services.served_image import IMAGE_NOT_READY, built_image
 from modelyard.reconcile.services.staged_rolls import end_roll, follow_roll, roll_conditions
 from modelyard.reconcile.services.status_fields import conditions, status_fields
+from modelyard.resources.serving import ScoringImage
 
 
 async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
@@ -56,7 +57,8 @@ async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Outcome
     content = revisions.content_of(spec, obj, imageId=image.id)
     revision = await revisions.ensure_revision(ctx, obj, content, references=[image])
     try:
-        await write_children(ctx, obj, spec, revision, str(image.location))
+        scoring_image = ScoringImage(str(image.location), image.architecture)
+        await write_children(ctx, obj, spec, revision, scoring_image)
     except NameTaken as error:
         return name_taken(error, revision)
     rollout = rollout_status(ctx, obj)
@@ -74,11 +76,11 @@ async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Outcome
 async def _waiting_outcome(ctx: Context, obj: CustomObject, spec: ServiceSpec, waiting: Outcome) -> Outcome:
     """Scale and repair a Service that waits for an image, with the image that its Deployment has."""
     revision = waiting.revision
-    location = await deployed_image(ctx, obj) if revision else None
-    if revision is None or location is None:
+    image = await deployed_image(ctx, obj) if revision else None
+    if revision is None or image is None:
         return waiting
     try:
-        await write_children(ctx, obj, spec, revision, location)
+        await write_children(ctx, obj, spec, revision, image)
     except NameTaken as error:
         return name_taken(error, revision)
     message = f"{waiting.message}; the Deployment has the last image"

@@ -5,7 +5,7 @@ All children have the name of the Service, except for the Secret with its keys.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from modelyard.api import labels
 from modelyard.api.owners import Owner
@@ -24,9 +24,18 @@ from modelyard.scoring.contract import (
 from modelyard.settings import ScoringSettings
 
 CONTAINER: Final = "scoring"
+ARCHITECTURE: Final = "kubernetes.io/arch"
+"""https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-arch"""
 
 
-def deployment(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSettings) -> Json:
+class ScoringImage(NamedTuple):
+    """The image of the pods of a Service."""
+
+    location: str  # pinned by digest
+    architecture: str | None = None  # such as `amd64`; None runs on any node
+
+
+def deployment(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: ScoringSettings) -> Json:
     """Return the Deployment. Without numReplicas it has no `replicas`, which the autoscaler sets."""
     template = _template(owner, spec, image, scoring)
     template["metadata"]["annotations"] = {labels.TEMPLATE_HASH: fingerprint(template)}
@@ -52,11 +61,13 @@ def template_hash(deployment: Json) -> str:
     return str(deployment["spec"]["template"]["metadata"]["annotations"][labels.TEMPLATE_HASH])
 
 
-def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSettings) -> Json:
+def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: ScoringSettings) -> Json:
+    placement = {"nodeSelector": {ARCHITECTURE: image.architecture}} if image.architecture else {}
     probe = {"httpGet": {"path": READY_PATH, "port": "http"}, "timeoutSeconds": 5}
     return {
         "metadata": {"labels": labels.labels_of(owner.kind, owner.name)},
         "spec": {
+            **placement,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "imagePullSecrets": [{"name": name} for name in scoring.image_pull_secrets],
@@ -71,7 +82,7 @@ def _template(owner: Owner, spec: ServiceSpec, image: str, scoring: ScoringSetti
             "containers": [
                 {
                     "name": CONTAINER,
-                    "image": image,
+                    "image": image.location,
                     "imagePullPolicy": "IfNotPresent",
                     "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
                     "env": _environment(owner, spec, scoring),

@@ -45,7 +45,7 @@ def _bare(name: str, location: str) -> list[Json]:
     spec = ServiceSpec.model_validate({"imageId": "bare", **_SPEC})
     objects = [
         serving.keys(owner) | {"data": missing_keys({})},
-        serving.deployment(owner, spec, location, ScoringSettings()),
+        serving.deployment(owner, spec, serving.ScoringImage(location), ScoringSettings()),
         serving.core_service(owner),
     ]
     for item in objects:

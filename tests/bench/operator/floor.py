@@ -79,7 +79,7 @@ def _children(item: CustomObject) -> list[tuple[ApiResource, Json]]:
     children = [
         (REVISIONS, controller_revision(owner, 1, {"imageId": "bench:1", "numReplicas": 0}, {})),
         (SECRETS, serving.keys(owner) | {"data": missing_keys({})}),
-        (DEPLOYMENTS, serving.deployment(owner, spec, _IMAGE, ScoringSettings())),
+        (DEPLOYMENTS, serving.deployment(owner, spec, serving.ScoringImage(_IMAGE), ScoringSettings())),
         (CORE_SERVICES, serving.core_service(owner)),
     ]
     for _, body in children:

@@ -42,7 +42,7 @@ def without_owner(body: Json) -> Json:
 
 
 def deployment(image: str = ABSENT_IMAGE) -> Json:
-    return without_owner(serving.deployment(OWNER, SPEC, image, ScoringSettings()))
+    return without_owner(serving.deployment(OWNER, SPEC, serving.ScoringImage(image), ScoringSettings()))
 
 
 def quota(**hard: str) -> Json:

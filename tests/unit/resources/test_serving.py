@@ -20,7 +20,9 @@ SETTINGS = ScoringSettings()
 
 
 def deployment(settings: ScoringSettings = SETTINGS, image: str = IMAGE, **spec: Any) -> Json:
-    return serving.deployment(OWNER, ServiceSpec.model_validate({"imageId": "m"} | spec), image, settings)
+    return serving.deployment(
+        OWNER, ServiceSpec.model_validate({"imageId": "m"} | spec), serving.ScoringImage(image), settings
+    )
 
 
 def container(body: Json) -> Json:

@@ -60,6 +60,7 @@ class Built(NamedTuple):
     """A build whose image is in the registry."""
 
     location: str  # pinned by digest
+    architecture: str | None = None  # of the image, such as `amd64`, None if it is unknown
 
 
 class Queued(NamedTuple):
@@ -71,12 +72,19 @@ class Queued(NamedTuple):
 BuildState = Waiting | Queued | Pending | Running | Built | Failure
 
 
+class _BuiltImage(NamedTuple):
+    """An image that a build has pushed."""
+
+    digest: str
+    architecture: str | None
+
+
 class _Found(NamedTuple):
     """The image of a request, as a lookup found it."""
 
     tag: str  # the hash of the inputs
     base_image: str  # with the digest that was hashed
-    digest: str | None  # of the image with the tag, None if the registry has no such image
+    image: _BuiltImage | None  # with the tag, None if the registry has no such image
 
 
 def place_in_line(ctx: Context, obj: CustomObject, revision: Revision) -> Queued | None:
@@ -123,9 +131,9 @@ async def _find_or_start(
         return failure_of_error(error)
     if isinstance(found, Pending):
         return found
-    if found.digest:
+    if found.image:
         BUILDS.labels(result="reused").inc()
-        return Built(image_location(ctx, obj, found.digest))
+        return Built(image_location(ctx, obj, found.image.digest), found.image.architecture)
     tagged = request.model_copy(update={"tag": found.tag, "base_image": found.base_image})
     return await _start(ctx, obj, revision, tagged, attempt)
 
@@ -173,7 +181,13 @@ async def _look_up(ctx: Context, request: BuildRequest) -> _Found:
     # A base image that no registry has may be in the Docker engine of the build's node.
     tag = input_hash(request, base_digest or request.base_image, runtime_version())
     base = str(parse_reference(request.base_image).at(base_digest)) if base_digest else request.base_image
-    return _Found(tag, base, await ctx.registry.built(f"{request.repository}:{tag}"))
+    return _Found(tag, base, await _find_built(ctx, f"{request.repository}:{tag}"))
+
+
+async def _find_built(ctx: Context, reference: str) -> _BuiltImage | None:
+    """Return the image with a tag, None if no build made one."""
+    digest = await ctx.registry.built(reference)
+    return _BuiltImage(digest, await ctx.registry.architecture(reference, digest)) if digest else None
 
 
 def image_location(ctx: Context, obj: CustomObject, digest: str) -> str:
@@ -267,24 +281,30 @@ async def _create_request(ctx: Context, build: BuildAttempt, job_uid: str, packe
 async def _pushed_image(ctx: Context, obj: CustomObject, revision: Revision, job: BuildJob) -> Built | None:
     """Return the image of a build whose log reports the push, None if the registry has not confirmed it."""
     try:
-        digest = ctx.lookups.poll(obj.key, f"pushed by {job.uid}", lambda: ctx.registry.built(job.reference))
+        found = ctx.lookups.poll(obj.key, f"pushed by {job.uid}", lambda: _find_built(ctx, job.reference))
     except CodedError:
         return None  # the result of the pod follows in a second
-    if digest is None or isinstance(digest, Pending):
+    if found is None or isinstance(found, Pending):
         return None
     await build_log.store_final(ctx, obj, revision, job.name, await list_pods(ctx, job.name))
     BUILDS.labels(result="succeeded").inc()
-    return Built(image_location(ctx, obj, digest))
+    return Built(image_location(ctx, obj, found.digest), found.architecture)
 
 
 async def _final_state(ctx: Context, obj: CustomObject, revision: Revision, job: BuildJob) -> BuildState:
-    """Return the result of a Job that has ended."""
+    """Return the result of a Job that has ended, once the architecture of its image is looked up."""
     pods = await list_pods(ctx, job.name)
-    await build_log.store_final(ctx, obj, revision, job.name, pods)
     result = find_result(pods)
-    if result and result.digest:
+    if result and (digest := result.digest):
+        architecture = ctx.lookups.poll(
+            obj.key, f"ended {job.uid}", lambda: ctx.registry.architecture(job.reference, digest)
+        )
+        if isinstance(architecture, Pending):
+            return architecture
+        await build_log.store_final(ctx, obj, revision, job.name, pods)
         BUILDS.labels(result="succeeded").inc()
-        return Built(image_location(ctx, obj, result.digest))
+        return Built(image_location(ctx, obj, digest), architecture)
+    await build_log.store_final(ctx, obj, revision, job.name, pods)
     BUILDS.labels(result="failed").inc()
     if result and result.error:
         return failure_of_result(result.error)

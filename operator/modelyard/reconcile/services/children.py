@@ -15,10 +15,11 @@ from modelyard.reconcile.objects import CustomObject, RolloutStatus
 from modelyard.reconcile.services.staged_rolls import follows_operator, turn
 from modelyard.reconcile.services.template import applied_annotations, applied_image, kept_deployment
 from modelyard.resources import serving
+from modelyard.resources.serving import ScoringImage
 
 
 async def write_children(
-    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, image: str
+    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, image: ScoringImage
 ) -> None:
     """Create, patch and delete the children of a Service. Raises NameTaken and Conflict."""
     owner = revisions.as_owner(obj)
@@ -33,11 +34,11 @@ async def write_children(
         DEPLOYMENTS,
         name,
         lambda: serving.deployment(owner, spec, image, ctx.settings.scoring),
-        inputs=f"{image} {follows_operator(ctx, obj)} {turn(ctx, obj)}",
+        inputs=f"{image.location} {image.architecture} {follows_operator(ctx, obj)} {turn(ctx, obj)}",
         on_create=lambda: {"spec": {"replicas": spec.min_replicas}},
         on_patch=_resumed,
-        keep=lambda live, present: kept_deployment(ctx, obj, spec, revision, image, live, present),
-        on_write=lambda desired: applied_annotations(spec, image, desired),
+        keep=lambda live, present: kept_deployment(ctx, obj, spec, revision, image.location, live, present),
+        on_write=lambda desired: applied_annotations(spec, image.location, desired),
     )
     if spec.num_replicas is None:
         await _scale_from_zero(ctx, obj, spec)
@@ -117,7 +118,7 @@ def rollout_status(ctx: Context, obj: CustomObject) -> RolloutStatus:
     return child.rollout if child else RolloutStatus()
 
 
-async def deployed_image(ctx: Context, obj: CustomObject) -> str | None:
+async def deployed_image(ctx: Context, obj: CustomObject) -> ScoringImage | None:
     """Return the image that the Deployment was last written with, None without an own Deployment."""
     namespace, name = obj.key.namespace, obj.key.name
     child = ctx.cache.children.get(DEPLOYMENTS, namespace, name)

@@ -22,6 +22,7 @@ from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.services.rollout_outcome import was_rolled_out
 from modelyard.reconcile.services.staged_rolls import begin_roll, follows_operator
 from modelyard.resources import serving
+from modelyard.resources.serving import ScoringImage
 
 
 def template_inputs(spec: ServiceSpec, image: str) -> str:
@@ -45,14 +46,17 @@ def applied_annotations(spec: ServiceSpec, image: str, deployment: Json) -> Json
     return {"metadata": {"annotations": annotations}}
 
 
-def applied_image(live: Json) -> str | None:
+def applied_image(live: Json) -> ScoringImage | None:
     """Return the image of the scoring container that a live Deployment was written with, None if unreadable.
 
     Another client may have changed the live spec, so the recorded spec is used if there is one.
     """
     recorded = live["metadata"].get("annotations", {}).get(labels.APPLIED_SPEC)
     spec = _parse(recorded) if recorded else live["spec"]
-    return _image_of(spec) if spec else None
+    location = _image_of(spec) if spec else None
+    if spec is None or location is None:
+        return None
+    return ScoringImage(location, spec["template"]["spec"].get("nodeSelector", {}).get(serving.ARCHITECTURE))
 
 
 def _image_of(spec: Json) -> str | None:
