@@ -167,6 +167,7 @@ class ScoringSettings(_Section):
     drain_seconds: Annotated[int, Field(ge=1)] = 30
     # Milliseconds of one run(); the default of azureml-inference-server-http.
     scoring_timeout_ms: Annotated[int, Field(ge=1)] = 3_600_000
+    tmp_size: str = "10Gi"  # of the volume /tmp of a pod, which is evicted beyond it
     workers: Annotated[int, Field(ge=1)] = 1  # worker processes with the driver in each pod
     run_as_user: int = USER_ID
     # Roll the template of a new release or of changed settings out without a new version of the Service.

@@ -19,6 +19,7 @@ from modelyard.gateway.middleware import CLIENT_REQUEST_ID, MAX_BODY, RequestIds
 from modelyard.scoring.front.http_connection import HttpConnection
 from modelyard.scoring.front.http_server import HttpServer
 from modelyard.scoring.front.messages import HttpRequest, HttpResponse
+from modelyard.scoring.front.request_target import origin_path
 
 MAX_CONNECTIONS: Final = 512  # a connection with TLS takes up to 120 KB
 _HELD_BYTES: Final = 16 * 1024 * 1024  # of incomplete bodies together
@@ -109,14 +110,15 @@ class AsgiServer(HttpServer):
         connection.resume_reading()
 
     def _scope(self, request: HttpRequest) -> Scope:
+        path = origin_path(request.path)
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.0" if request.is_http_1_0 else "1.1",
             "method": request.method,
             "scheme": self._scheme,
-            "path": unquote(request.path),
-            "raw_path": request.path.encode("latin-1"),
+            "path": unquote(path),
+            "raw_path": path.encode("latin-1"),
             "query_string": request.query,
             "root_path": "",
             "headers": list(request.headers.items()),

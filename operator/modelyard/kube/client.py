@@ -335,8 +335,9 @@ class Client:
         while True:
             try:
                 return await self._send_once(request)
-            except Forbidden:
-                if is_final:
+            except Forbidden as error:
+                # A token that is not valid costs one call: an unknown caller must not multiply the load.
+                if is_final or error.status == 401:
                     raise
             # The API server may have become ready after the denial: the next response is final.
             is_final = not await self._startup.is_starting(self._monotonic() - first_sent)

@@ -114,7 +114,7 @@ def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: Sco
                     "name": "keys",
                     "secret": {"secretName": labels.keys_name(owner.name), "defaultMode": 0o440},
                 },
-                {"name": "tmp", "emptyDir": {}},
+                {"name": "tmp", "emptyDir": {"sizeLimit": scoring.tmp_size}},
             ],
         },
     }

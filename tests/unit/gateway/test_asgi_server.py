@@ -126,6 +126,13 @@ async def test_requests_of_one_connection_are_answered_in_order(served: Served) 
     assert (scope["path"], scope["raw_path"], scope["query_string"]) == ("/a b", b"/a%20b", b"c=d")
 
 
+async def test_absolute_request_target_reaches_the_application_as_a_path(served: Served) -> None:
+    client = await served.client()
+    client.send(b"GET http://b/c%20d?e HTTP/1.1")
+    assert (await client.response())[0] == 200
+    assert (served.app.scopes[1]["path"], served.app.scopes[1]["raw_path"]) == ("/c d", b"/c%20d")
+
+
 async def test_response_in_parts_is_chunked_and_leaves_the_connection_open(served: Served) -> None:
     client = await served.client()
     client.send(b"GET /stream HTTP/1.1")

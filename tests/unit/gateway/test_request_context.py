@@ -47,6 +47,11 @@ async def test_body_of_an_unknown_caller_is_not_read(api: Api) -> None:
     assert read
 
 
+async def test_invalid_token_costs_the_api_server_one_call(api: Api) -> None:
+    await api("GET", "/models", 401, token="nobody")
+    assert [request.path for request in api.server.requests] == ["/api/v1/namespaces/default"]
+
+
 @pytest.mark.parametrize("body", [b"{", b"[" * 100_000, b'{"name": "\xff"}', b'{"name": %s}' % (b"9" * 5000)])
 async def test_body_that_is_not_json_is_rejected(api: Api, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}

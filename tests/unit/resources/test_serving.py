@@ -43,6 +43,11 @@ def test_pods_run_without_privileges() -> None:
     }
 
 
+def test_tmp_volume_has_the_size_limit_of_the_settings() -> None:
+    volumes = deployment(ScoringSettings(tmp_size="3Gi"))["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "tmp", "emptyDir": {"sizeLimit": "3Gi"}} in volumes
+
+
 def test_rollout_starts_new_pods_before_it_stops_old_ones() -> None:
     body = deployment(ScoringSettings(pre_stop_seconds=7, drain_seconds=40))
     pod = body["spec"]["template"]["spec"]

@@ -133,3 +133,16 @@ def test_too_large_chunked_body_gets_413(server: ScoringProcess) -> None:
         head = b"POST /score HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head + b"186a1\r\n" + b"x" * 100_001 + b"\r\n0\r\n\r\n")
         assert read_response(connection).status == 413
+
+
+@pytest.mark.parametrize("target", ["http://a/score", "HTTP://a:80/score", "/%73core", "//score"])
+def test_path_of_a_request_target_counts_in_any_spelling(server: ScoringProcess, target: str) -> None:
+    assert server.request("POST", target, b"next").json() == "next"
+
+
+def test_absolute_request_target_of_another_path_gets_404(server: ScoringProcess) -> None:
+    assert server.request("POST", "http://score/other", b"next").status == 404
+
+
+def test_absolute_request_target_without_a_path_is_the_root(server: ScoringProcess) -> None:
+    assert server.request("GET", "http://a").body == b"Healthy"

@@ -26,6 +26,7 @@ from modelyard.scoring.front.messages import (
 from modelyard.scoring.front.metrics import Metrics
 from modelyard.scoring.front.request_ids import RequestIds
 from modelyard.scoring.front.request_queue import RequestQueue
+from modelyard.scoring.front.request_target import canonical_path
 from modelyard.scoring.front.score_endpoint import NOT_STARTED, UNAUTHORISED, ScoreEndpoint
 from modelyard.scoring.front.telemetry import Telemetry
 from modelyard.scoring.settings import RuntimeSettings
@@ -104,6 +105,8 @@ class Router(HttpServer):
 
     def admit(self, request: HttpRequest) -> HttpResponse | None:
         """Check ids, path, method, key, queue and body size. Return a refusal, or None."""
+        if request.path not in self._routes:
+            request.path = canonical_path(request.path)
         refusal = self._ids.identify(request)
         if request.path not in self._routes:
             request.path = normal_path(request.path)
