@@ -6,7 +6,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need_variables REGISTRY_PUSH
 UV=${UV:-uv}
-BASE_IMAGE=${PYTHON_BASE_IMAGE:-python:3.11-slim}
+BASE_IMAGE=${PYTHON_BASE_IMAGE:-$(sed -n "s/^ARG BASE_IMAGE=//p" operator/Dockerfile)}
 LOG=build/image.log
 
 # A context of its own: only what the image is made of, and its hash names the image.

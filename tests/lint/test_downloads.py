@@ -40,6 +40,7 @@ def test_scripts_verify_each_download() -> None:
         "docker pull python:3.11",
         "FROM python:3.11-slim",
         "ARG BASE_IMAGE=python:3.11-slim",
+        "BASE_IMAGE=${PYTHON_BASE_IMAGE:-python:3.11-slim}",
     ],
 )
 def test_download_without_a_checksum_is_found(line: str) -> None:
