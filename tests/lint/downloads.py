@@ -15,7 +15,7 @@ _PIP: Final = re.compile(r"\bpip\b[^|;&]*\binstall\b")
 _NPM: Final = re.compile(r"\bnpm (?:install|i|add)\b")
 _GO_CHECKS: Final = re.compile(r"GOSUMDB=off|GONOSUMDB=[^' ]|GOFLAGS=\S*-insecure|GOINSECURE=[^' ]")
 _IMAGE: Final = re.compile(
-    r"\b(?:docker pull |FROM |ARG \w*IMAGE=|IMAGE:-)(?P<image>[^#]*[\w.-]+/?[\w.-]*:[\w.-]+[^#]*)"
+    r"(?:\b(?:docker pull |FROM |ARG \w*IMAGE=)|IMAGE:-)(?P<image>[^#]*[\w.-]+/?[\w.-]*:[\w.-]+[^#]*)"
 )
 _CONTINUATION: Final = re.compile(r"\\\n\s*")
 _VERIFIED: Final = "download() {\n"
