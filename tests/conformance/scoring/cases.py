@@ -2,7 +2,7 @@
 
 import json
 
-from tests.conformance.scoring import drivers, process_cases, raw_cases
+from tests.conformance.scoring import drivers, process_cases, raw_cases, value_cases
 from tests.conformance.scoring.case import FAILED, JSON, PASSED, SCRIPT_ERROR, Case, Group, ids
 
 MULTIPART = (
@@ -33,7 +33,7 @@ PLAIN = Group(
         ),
         Case("a number", body=b"number", json=1.5),
         Case("a list", body=b"list", json=[1, "a"]),
-        Case("NaN, as json.dumps has it", body=b"nan", text="NaN"),
+        Case("NaN is null", body=b"nan", text="null", why="The peer sends NaN, which is no JSON."),
         Case("bad UTF-8", body=b"\xff\xfe", status=400),
         Case("the content type of a plain driver does not matter", body=b"x", sent=JSON, json="x"),
         Case("GET gives the query as JSON text", "GET", "/score?a=1&b=x", json='{"a": 1, "b": "x"}'),
@@ -496,7 +496,7 @@ STARTS = tuple(
 
 GROUPS = (
     PLAIN, HEADERS, SCHEMA, ARRAYS, RAW, OLD_IMPORTS, CORS, TIMEOUT, OWN_SWAGGER, HINTS, ARRAY_HINTS,
-    *raw_cases.GROUPS, *process_cases.GROUPS, *STARTS,
+    *raw_cases.GROUPS, *process_cases.GROUPS, *value_cases.GROUPS, *STARTS,
 )  # fmt: skip
 
 RAW_GROUPS = (RAW, OLD_IMPORTS, *raw_cases.GROUPS)

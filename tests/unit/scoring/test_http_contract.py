@@ -61,7 +61,7 @@ ROWS = [
     Row("None", "POST", "/score", b"none", json=None),
     Row("a number", "POST", "/score", b"number", json=1.5),
     Row("a list", "POST", "/score", b"list", json=[1, "a"]),
-    Row("NaN as json.dumps has it", "POST", "/score", b"nan", text="NaN"),
+    Row("NaN is null", "POST", "/score", b"nan", text="null"),
     Row("request_headers", "POST", "/score", b"header", {"x-colour": "red"}, json="red"),
     Row("bad UTF-8", "POST", "/score", b"\xff\xfe", status=400),
     Row("GET gives the query as JSON", "GET", "/score?a=1&b=x", json='{"a": 1, "b": "x"}'),

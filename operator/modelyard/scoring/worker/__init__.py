@@ -5,6 +5,7 @@ channel           requests in, replies out
 driver            the user's file: import, init(), parameters of run()
 inputs            from a request to the arguments of run()
 results           from the result of run() to a reply
+json_values       the result as JSON
 hints             type hints of run() as JSON schema and as conversion
 inference_schema  the same from inference_schema's decorators
 openapi           the OpenAPI documents of the service

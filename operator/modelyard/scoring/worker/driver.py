@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 import json
+import re
 import sys
 import time
 import traceback
@@ -178,17 +179,32 @@ def _run_of(module: ModuleType) -> Callable[..., Any]:
     return run if callable(run) else module.run  # type: ignore[no-any-return]
 
 
+def _parses_text(run: Callable[..., Any], parameter: str) -> bool:
+    """Return True if run() parses its only argument: a hint such as `data: dict` is then a mistake.
+
+    The Azure ML containers ignore hints, so that such drivers work there.
+    """
+    try:
+        source = inspect.getsource(run)
+    except (OSError, TypeError):
+        return False
+    pattern = rf"\b(loads|read_json|literal_eval|StringIO)\(\s*{re.escape(parameter)}\b"
+    return re.search(pattern, source) is not None
+
+
 def _hints(run: Callable[..., Any], parameters: list[inspect.Parameter]) -> dict[str, Hint]:
     """Return the hints of all parameters and of the result; none if run() gets the body as text.
 
-    `run(data)`, `run(data: str)` and hints of unknown types are plain drivers: they get text.
+    `run(data)`, `run(data: str)`, a run() that parses its argument, and hints of unknown types are plain
+    drivers: they get text.
     """
     try:
         annotations = typing.get_type_hints(run, include_extras=True)
     except Exception:  # a hint refers to a name that does not exist
         return {}
     first = parameters[0].name
-    if len(parameters) == 1 and annotations.get(first, Any) in (Any, object, str):
+    is_plain = annotations.get(first, Any) in (Any, object, str, str | None)
+    if len(parameters) == 1 and (is_plain or _parses_text(run, first)):
         return {}
     if not any(parameter.name in annotations for parameter in parameters):
         return {}

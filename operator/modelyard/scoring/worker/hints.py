@@ -65,12 +65,35 @@ def _of_numpy(annotation: Any) -> Hint | None:
     def convert(value: Any) -> Any:
         if not isinstance(value, list):
             raise ValueError(f"should be an array, not {_described(value)}")  # noqa: TRY004 - the client's data
+        if items and not _leaf_types(value) <= _LEAF_TYPES[items]:
+            raise ValueError(f"should be an array with items of the type {items}")
         array = numpy.asarray(value, dtype=dtype)
         if items and array.dtype.kind not in "fiub":
             raise ValueError("should be an array of numbers of one shape")
+        if items == "integer" and not (array == numpy.asarray(value)).all():
+            raise ValueError(f"should be an array of whole numbers that fit into {array.dtype}")
         return array
 
     return Hint(schema, convert)
+
+
+_LEAF_TYPES: dict[str, set[type]] = {
+    "integer": {int, float},  # 1.0 is a whole number
+    "number": {int, float, type(None)},  # null becomes NaN
+    "boolean": {bool},
+}
+"""Types of JSON values that an array may have, by the JSON type of its items."""
+
+
+def _leaf_types(value: list[Any]) -> set[type]:
+    """Return the types of all items that are no arrays, in all dimensions."""
+    found = set(map(type, value))
+    if list in found:
+        found.discard(list)
+        for one in value:
+            if isinstance(one, list):
+                found |= _leaf_types(one)
+    return found
 
 
 def _of_pandas(annotation: Any) -> Hint | None:

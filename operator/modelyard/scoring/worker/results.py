@@ -1,11 +1,11 @@
 """From the result of run() to a reply."""
 
-import dataclasses
 import json
 from typing import Any, Final
 
 from modelyard.scoring.contract import RUN_FAILED_HEADER
 from modelyard.scoring.frames import RETURNED, Reply
+from modelyard.scoring.worker.json_values import encoded
 
 _ENVIRON: Final = {
     "REQUEST_METHOD": "POST",
@@ -20,11 +20,11 @@ def reply_of(result: Any) -> Reply:
     """Return the reply: a response object passes through, any other result is written as JSON.
 
     A str is quoted, too, even if it contains JSON: clients of the Azure ML containers decode twice. Raises
-    TypeError or ValueError if the result cannot be written as JSON.
+    NotJsonError if the result cannot be written as JSON.
     """
     if hasattr(type(result), "get_wsgi_headers"):
         return _reply_of_response(result)
-    return Reply(RETURNED, 200, json.dumps(result, default=_as_json_type).encode())
+    return Reply(RETURNED, 200, encoded(result))
 
 
 def _reply_of_response(response: Any) -> Reply:
@@ -48,16 +48,3 @@ def _reply_of_response(response: Any) -> Reply:
             failed = True
     lines.append((RUN_FAILED_HEADER, str(failed)))
     return Reply(RETURNED, status, body, json.dumps(lines).encode())
-
-
-def _as_json_type(value: Any) -> Any:
-    """Convert what json.dumps cannot write: numpy, pandas and pydantic objects, and dataclasses."""
-    if hasattr(value, "to_json") and hasattr(value, "columns"):
-        return json.loads(value.to_json(orient="records"))
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    raise TypeError(f"run() returned a {type(value).__name__}, which cannot be written as JSON")
