@@ -274,3 +274,48 @@ def test_child_processes_run_functions_of_the_driver(serve) -> None:
 
     assert scoring.score(b"spawn").json() == [[0, 1, 4, 9], [False, False]]
     assert scoring.score(b"joblib").json() == [0, 1, 4, 9]
+
+
+NOT_THREAD_SAFE = """
+import os, pathlib, time
+THREAD_SAFE = False
+folder = pathlib.Path(os.environ["TEST_FOLDER"])
+customer = None
+def init(): pass
+def run(data):
+    global customer
+    customer = data
+    (folder / f"begun-{data}").touch()
+    while not (folder / "open").exists():
+        time.sleep(0)
+    return [customer, os.getpid()]
+"""
+"""A driver that keeps the request in a global variable."""
+
+
+def test_driver_that_is_not_thread_safe_has_a_process_for_each_request(serve, tmp_path: Path) -> None:
+    scoring = serve(
+        NOT_THREAD_SAFE, MODELYARD_MAX_CONCURRENT_REQUESTS="3", MODELYARD_QUEUE_TIMEOUT_MS="60000"
+    )
+
+    with ThreadPoolExecutor(3) as pool:
+        answers = pool.map(scoring.score, [b"a", b"b", b"c"])
+        until(lambda: all((tmp_path / f"begun-{name}").exists() for name in "abc"), "three runs at once")
+        (tmp_path / "open").touch()
+        results = [answer.json() for answer in answers]
+
+    assert [customer for customer, _ in results] == ["a", "b", "c"]
+    assert len({process for _, process in results}) == 3
+    assert "threads call run()" not in scoring.log
+
+
+@pytest.mark.parametrize(("declaration", "warned"), [("", True), ("THREAD_SAFE = True\n", False)])
+def test_log_names_undeclared_threads(serve, declaration: str, warned: bool) -> None:
+    scoring = serve(declaration + ECHO, MODELYARD_MAX_CONCURRENT_REQUESTS="2")
+    assert ("2 threads call run() at once" in scoring.log) is warned
+
+
+def test_declaration_that_is_no_boolean_ends_the_process(serve) -> None:
+    scoring = serve("THREAD_SAFE = 'no'\n" + ECHO, wait_ready=False)
+    assert scoring.exit_code() == 3
+    assert "THREAD_SAFE of the driver must be True or False, not 'no'" in scoring.log

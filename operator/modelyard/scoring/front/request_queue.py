@@ -55,6 +55,15 @@ LONG_LIFE_SECONDS: Final = 60.0
 """A worker that lived longer is restarted at once, and resets RESTARTS."""
 
 
+MAX_PROCESSES: Final = 64
+"""The most workers that are started for a driver with THREAD_SAFE = False. Each has the model in memory."""
+
+THREADS_UNDECLARED: Final = (
+    "%d threads call run() at once. Write THREAD_SAFE = True into the driver's file if run() is thread-safe,"
+    " or THREAD_SAFE = False for processes"
+)
+
+
 class QueueListener(Protocol):
     """Callbacks of a RequestQueue."""
 
@@ -277,14 +286,33 @@ class RequestQueue:
 
     def on_started(self, worker: WorkerProcess) -> None:
         """Store the first worker's description of the driver: all workers have the same driver."""
+        description = worker.description or {}
+        if description["threads"] < worker.threads:
+            worker.share(description["threads"])
         if not self._lifecycle.started and worker.description is not None:
             self.needs_meta = bool(worker.description["needs_meta"])
             self.takes_options = bool(worker.description["takes_options"])
             documents = worker.description["openapi"]
             self.openapi = {name: json.dumps(document).encode() for name, document in documents.items()}
             log.info("ready: init() took %.3f s", time.monotonic() - worker.born_at)
+            if worker.threads > 1 and description["thread_safe"] is None:
+                log.warning(THREADS_UNDECLARED, worker.threads)
+            self._add_workers(-(-self._settings.max_concurrent_requests // worker.threads))
         self._lifecycle.started = True
         self._send_waiting()
+
+    def _add_workers(self, count: int) -> None:
+        """Start workers up to this count: a driver that is not thread-safe has one for each request."""
+        for _ in range(min(count, MAX_PROCESSES) - len(self.workers)):
+            try:
+                worker = self._worker(self._spawn())
+            except OSError as error:
+                self._listener.on_fatal_error(f"no worker can be started: {error}", None)
+                return
+            self.workers.append(worker)
+            task = self._loop.create_task(worker.connect())
+            self._restart_tasks.add(task)
+            task.add_done_callback(self._restart_tasks.discard)
 
     def on_start_failed(self, worker: WorkerProcess, message: str, exception: str | None) -> None:
         """Report that the driver cannot be served."""

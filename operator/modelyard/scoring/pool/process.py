@@ -96,6 +96,13 @@ class WorkerProcess(asyncio.Protocol):
         self._lifeline = spawned.lifeline
         self._progress = spawned.progress
 
+    def share(self, threads: int) -> None:
+        """Run this many requests at once, as the driver has fewer threads than planned and more workers."""
+        self.threads = threads
+        self._min_ahead = 0
+        self._ahead_seconds = AHEAD_SECONDS
+        self._places = threads
+
     async def connect(self) -> None:
         """Begin to read the worker's replies."""
         await self._loop.create_unix_connection(lambda: self, sock=self._socket)

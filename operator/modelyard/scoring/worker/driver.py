@@ -46,6 +46,8 @@ class Driver:
     """Type hints by parameter name, of the result as `return`; empty if run() has no schema."""
     parameters: list[inspect.Parameter]
     """Parameters of run() except request_headers."""
+    thread_safe: bool | None
+    """THREAD_SAFE of the driver's file; None without one."""
 
     @property
     def takes_options(self) -> bool:
@@ -166,7 +168,10 @@ def _driver_of(module: ModuleType, entry_script: str) -> Driver:
     flask = sys.modules.get("flask")
     uses_flask = hasattr(flask, "Flask")
     call = within_flask(run, parameters[0].name if is_raw else None, flask) if uses_flask else run
-    return Driver(run, call, inputs, wants_headers, is_decorated, hints, parameters)
+    thread_safe = getattr(module, "THREAD_SAFE", None)
+    if thread_safe not in (True, False, None):
+        raise DriverError(f"THREAD_SAFE of the driver must be True or False, not {thread_safe!r}")
+    return Driver(run, call, inputs, wants_headers, is_decorated, hints, parameters, thread_safe)
 
 
 def _run_of(module: ModuleType) -> Callable[..., Any]:

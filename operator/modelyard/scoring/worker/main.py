@@ -55,7 +55,9 @@ def main(arguments: list[str]) -> int:
     app_root = _enter_app_root()
     try:
         driver = _start_driver(app_root)
-        description = _describe(driver, app_root)
+        if driver.thread_safe is False:
+            threads = 1
+        description = _describe(driver, app_root, threads)
     except (DriverError, OSError, ValueError) as error:
         channel.reply(0, Reply(FAILED, body=_failure(error)))
         return DRIVER_FAILED
@@ -132,11 +134,13 @@ def _start_driver(app_root: Path) -> Driver:
     return start_driver(app_root, os.environ[Variable.ENTRY_SCRIPT], names)
 
 
-def _describe(driver: Driver, app_root: Path) -> dict[str, Any]:
+def _describe(driver: Driver, app_root: Path, threads: int) -> dict[str, Any]:
     """Return what the front must know. Raises OSError or ValueError for an OpenAPI file it cannot read."""
     return {
         "needs_meta": driver.needs_meta,
         "takes_options": driver.takes_options,
+        "threads": threads,
+        "thread_safe": driver.thread_safe,
         "openapi": documents(driver, app_root, os.environ),
     }
 
