@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from modelyard.builder.image_builder import ImageBuilder
 from modelyard.builder.job_settings import BuildJobSettings
 from modelyard.builder.log import BuildLog
-from modelyard.builder.request_secrets import secrets_of
+from modelyard.builder.request_secrets import registry_secrets, secrets_of
 from modelyard.builder.result import crash_result, encode_result, failure_result
 from modelyard.builder.sources import FetchContext
 from modelyard.builder.sources.store_credentials import forget_cloud_identity
@@ -53,7 +53,7 @@ def run() -> int:
     forget_cloud_identity()  # before threads of libraries run, which read the environment
     try:
         request = read_request(settings.request)
-        log = BuildLog(sys.stdout, secrets_of(request))
+        log = BuildLog(sys.stdout, secrets_of(request) | registry_secrets(settings.access.config))
         digest = build(request, settings, log)
         result, code = BuildResult(digest=digest), 0
         log.write(pushed_line(f"{request.repository}:{request.tag}", digest))

@@ -34,7 +34,7 @@ def raise_for_status(response: httpx.Response, reference: Reference, *, has_cred
         return
     status = response.status_code
     detail = _detail(response)
-    message = f"{reference.registry} answers {status} {response.reason_phrase} for {reference}{detail}"
+    message = f"{reference.registry} answers {status_text(status)} for {reference}{detail}"
     if status == 404:
         raise RegistryNotFoundError(message)
     if status in {401, 403}:
@@ -58,6 +58,11 @@ def error_without_response(error: httpx.HTTPError, reference: Reference) -> Regi
         reason = redact_text(str(error)) or type(error).__name__
         return RegistryUnavailableError(f"{reference.registry} cannot be reached for {reference}: {reason}")
     return RegistryRefusedError(f"{reference.registry} redirects too often for {reference}")
+
+
+def status_text(status: int) -> str:
+    """Return the status with the phrase of HTTP. The server's own phrase may repeat the request."""
+    return f"{status} {httpx.codes.get_reason_phrase(status)}".rstrip()
 
 
 def retry_after_seconds(response: httpx.Response) -> float | None:

@@ -34,7 +34,7 @@ from modelyard.contract.urls import file_name
 from modelyard.oci.registry_config import (
     Credential,
 )
-from modelyard.oci.responses import retry_after_seconds
+from modelyard.oci.responses import retry_after_seconds, status_text
 from modelyard.redaction import (
     redact,
     redact_text,
@@ -187,7 +187,7 @@ def _check(response: httpx.Response, url: httpx.URL) -> None:
     status = response.status_code
     if status in {200, 206}:
         return
-    message = f"{redact(str(url))} answers {status} {response.reason_phrase}"
+    message = f"{redact(str(url))} answers {status_text(status)}"
     if status in {404, 410}:
         raise SourceNotFoundError(f"{message}: correct the url, or upload the file")
     if status in {401, 403, 407}:

@@ -374,3 +374,28 @@ def test_credentials_of_a_source_are_not_pushed_or_logged(builds: Builds, fake: 
     published = b"".join((*blobs, *fake.manifests.values(), builds.out.getvalue().encode()))
     assert b"/model.bin" in published
     assert not [secret for secret in (b"s3cret", b"s1gned", login.encode()) if secret in published]
+
+
+def test_credentials_of_sources_are_in_no_part_of_the_image(builds: Builds) -> None:
+    """Neither in layers, configuration and manifests, nor in the bill of materials and the provenance."""
+    canaries = ("canary-pw-1", "canary-sig-2", "canary-token-3", "canary-index-4")
+    host = builds.web.address
+    model = builds.model(credentials={"token": canaries[2], "password": canaries[0]})
+    asset = AssetInput(
+        id="extra", source=Source(url=f"http://me:{canaries[0]}@{host}/other.bin?sig={canaries[1]}")
+    )
+    files = {"/model.bin": MODEL}
+    builds.web.respond = lambda request: Response(body=files.get(request.path, b"other"))
+    request = builds.request(
+        model, pip_requirements=f"--extra-index-url https://me:{canaries[3]}@index.example/simple\nnumpy"
+    )
+    request = request.model_copy(update={"assets": (*request.assets, asset)})
+    builds.installer = lambda job, log: builds.install(job.model_copy(update={"requirements": "numpy"}), log)
+    builds.publish(request)
+    assert any(canaries[1] in call.path for call in builds.web.requests)
+    pushed = [*builds.fake.manifests.values(), *builds.fake.blobs.values()]
+    texts = [gzip.decompress(blob) if blob.startswith(b"\x1f\x8b") else blob for blob in pushed]
+    texts.append(builds.out.getvalue().encode())
+    for canary in canaries:
+        forms = (canary.encode(), base64.b64encode(f"me:{canary}".encode()))
+        assert not [text for text in texts if any(form in text for form in forms)], canary
