@@ -16,12 +16,15 @@ import shutil
 import signal
 import sys
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
 from pydantic import ValidationError
 
+from modelyard.builder.environment.package_container import PackageContainer
+from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.image_builder import ImageBuilder
 from modelyard.builder.job_settings import BuildJobSettings
 from modelyard.builder.log import BuildLog
@@ -82,19 +85,32 @@ def build(request: BuildRequest, settings: BuildJobSettings, log: BuildLog) -> s
             login=settings.login,
             claims=settings.claims,
         )
-        return builder_of(request.builder, settings).publish(request, folder, context, log)
+        # The other container connects as soon as there is a socket, so that no build waits for it.
+        socket = settings.packages_socket
+        with PackageContainer(socket) if socket else nullcontext() as container:
+            return builder_of(request.builder, settings, container).publish(request, folder, context, log)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def builder_of(kind: BuilderKind, settings: BuildJobSettings) -> ImageBuilder:
-    """Return the builder of a kind. Imports only this builder, since imports delay each build."""
+def builder_of(
+    kind: BuilderKind, settings: BuildJobSettings, container: PackageContainer | None = None
+) -> ImageBuilder:
+    """Return the builder of a kind. Imports only this builder, since imports delay each build.
+
+    `container` is the container that installs users' packages, if the pod has one.
+    """
     if kind is BuilderKind.LAYERS:
+        from modelyard.builder.environment.confined_installer import install_confined
+        from modelyard.builder.environment.guarded_installer import GuardedInstaller
         from modelyard.builder.layers.layer_builder import LayerBuilder
 
+        pip = PipSettings(settings.access.ca_bundle, settings.pip_conf, settings.policy)
         return LayerBuilder(
             access=settings.access,
             conda=settings.conda,
+            install=GuardedInstaller(pip, settings.conda, container or install_confined),
+            packages=settings.packages if container else None,
             attests=settings.attestation.attests,
             signer=settings.attestation.signer(),
             max_age_seconds=settings.environment_max_age_seconds,

@@ -47,6 +47,10 @@ class BuildJobSettings:
     login: RegistryLogin = field(default_factory=RegistryLogin)
     environment_max_age_seconds: int = 0
     """Age from which a cached environment with unpinned packages is resolved again; 0 for no limit."""
+    packages: Path | None = None
+    """Folder of the container that installs users' packages; None without such a container."""
+    packages_socket: Path | None = None
+    """UNIX socket on which the build listens for that container."""
     claims: Path | None = None
     """Folder with one folder per mounted PersistentVolumeClaim, named after the claim."""
 
@@ -67,5 +71,7 @@ class BuildJobSettings:
             conda=CondaSettings.from_environment(environment),
             login=RegistryLogin.from_environment(environment),
             environment_max_age_seconds=int(environment.get(BuildVariable.ENVIRONMENT_MAX_AGE) or 0),
+            packages=optional_path(environment, BuildVariable.PACKAGES),
+            packages_socket=optional_path(environment, BuildVariable.PACKAGES_SOCKET),
             claims=optional_path(environment, BuildVariable.CLAIMS),
         )

@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     add_images_arguments(images)
     add("gateway", _gateway, "serve the REST API (settings: MODELYARD_GATEWAY_CONFIG)", "gateway")
     add("build", _build, "build one image from the request mounted into the build Job", "builder")
+    add("build-packages", _build_packages, "install users' packages for the build in the same pod", "builder")
     return parser
 
 
@@ -96,3 +97,9 @@ def _build() -> Entry:
     from modelyard.builder.job import main as build
 
     return lambda _: build()
+
+
+def _build_packages() -> Entry:
+    from modelyard.builder.environment.package_container import main as install
+
+    return lambda _: install()

@@ -11,6 +11,8 @@ from typing import Final
 from modelyard.contract.image_layout import USER
 
 CONTAINER: Final = "build"
+PACKAGES_CONTAINER: Final = "packages"
+"""Container that installs users' packages, and mounts no Secret."""
 RUN_AS_USER: Final = USER
 """User and group of the operator's image, see operator/Dockerfile. Scoring images have the same number."""
 
@@ -35,6 +37,11 @@ SIGNING_KEY_FOLDER: Final = "/etc/modelyard/signing"
 CLAIMS_FOLDER: Final = "/claims"
 """Folder with one folder per mounted PersistentVolumeClaim, named after the claim."""
 WORKSPACE: Final = "/workspace"
+PACKAGES: Final = "/packages"
+"""Folder of the container `packages`, which the container `build` can only read."""
+HANDOFF: Final = "/handoff"
+"""Folder of the container `build`, which the container `packages` can only read."""
+PACKAGES_SOCKET: Final = f"{HANDOFF}/socket"
 TMP: Final = "/tmp"  # noqa: S108 - an emptyDir of the pod
 DOCKER_SOCKET: Final = "/var/run/docker.sock"
 TERMINATION_LOG: Final = "/dev/termination-log"
@@ -51,6 +58,10 @@ class BuildVariable(StrEnum):
     """Path of the BuildRequest as JSON, compressed with gzip if the name ends in .gz."""
     WORKSPACE = "MODELYARD_BUILD_WORKSPACE"
     """Path of a folder with room for all files that are fetched and unpacked."""
+    PACKAGES = "MODELYARD_PACKAGES"
+    """Path of the folder in which another container installs users' packages. Default: the workspace."""
+    PACKAGES_SOCKET = "MODELYARD_PACKAGES_SOCKET"
+    """Path of the UNIX socket on which a build listens for that container."""
     TERMINATION_LOG = "MODELYARD_TERMINATION_LOG"
     """Path of the file for the BuildResult. Default: TERMINATION_LOG above."""
     CLAIMS = "MODELYARD_CLAIMS"

@@ -17,6 +17,10 @@ from modelyard.contract.build_pod import (
     CONDA_FOLDER,
     CONTAINER,
     DOCKER_SOCKET,
+    HANDOFF,
+    PACKAGES,
+    PACKAGES_CONTAINER,
+    PACKAGES_SOCKET,
     PIP_CONF_FILE,
     PIP_FOLDER,
     REGISTRY_CONFIG_FILE,
@@ -36,6 +40,8 @@ from modelyard.settings import OperatorSettings
 # https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions
 _LOST_NODE_TAINTS: Final = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _LOST_NODE_SECONDS: Final = 30
+_HANDOFF_SIZE: Final = "1Mi"  # a socket
+_IDLE_REQUESTS: Final = {"cpu": "50m", "memory": "32Mi"}
 _TMP_SIZE: Final = "256Mi"  # larger files go to the workspace, see TMPDIR below
 
 
@@ -68,10 +74,28 @@ class _Volume(NamedTuple):
 
 
 def build_pod(build: BuildAttempt, settings: OperatorSettings) -> Json:
-    """Return the spec of the pod."""
+    """Return the spec of the pod.
+
+    The container of the build comes first, because the kubelet starts containers in their order. The second
+    container installs users' packages. It mounts no Secret: neither files nor variables hold a credential.
+    """
     chosen = settings.build
     needs_engine = build.builder is BuilderKind.DOCKER
     volumes = list(_volumes(build, settings))
+    env = [
+        *({"name": name, "value": value} for name, value in _variables(build, settings).items()),
+        *chosen.extra_env,
+    ]
+    containers = [_container(CONTAINER, "build", env, chosen.resources, volumes, settings)]
+    if not needs_engine:
+        packages = _packages_volumes(settings)
+        volumes += packages
+        shared = (volume for volume in packages if volume.path != TMP)
+        # Each container can only read the folder of the other one.
+        containers[0]["volumeMounts"] += [
+            volume._replace(writable=not volume.writable).as_mount() for volume in shared
+        ]
+        containers.append(_packages_container(packages, settings))
     return {
         "restartPolicy": "Never",
         "nodeSelector": chosen.node_selector | (chosen.docker_node_selector if needs_engine else {}),
@@ -79,27 +103,10 @@ def build_pod(build: BuildAttempt, settings: OperatorSettings) -> Json:
         "serviceAccountName": chosen.service_account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        "shareProcessNamespace": False,
         "imagePullSecrets": [{"name": name} for name in chosen.image_pull_secrets],
         "securityContext": _security(build.builder),
-        "containers": [
-            {
-                "name": CONTAINER,
-                "image": chosen.image,
-                "imagePullPolicy": chosen.image_pull_policy,
-                "args": ["build"],
-                "env": [
-                    *({"name": name, "value": value} for name, value in _variables(build, settings).items()),
-                    *chosen.extra_env,
-                ],
-                "resources": chosen.resources,
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "volumeMounts": [volume.as_mount() for volume in volumes],
-            }
-        ],
+        "containers": containers,
         "volumes": [volume.as_volume() for volume in volumes],
     }
 
@@ -117,6 +124,50 @@ def _lost_node_tolerations(tolerations: Sequence[Json]) -> Iterator[Json]:
                 "effect": "NoExecute",
                 "tolerationSeconds": _LOST_NODE_SECONDS,
             }
+
+
+def _container(
+    name: str,
+    command: str,
+    env: list[Json],
+    resources: Json,
+    volumes: Sequence[_Volume],
+    settings: OperatorSettings,
+) -> Json:
+    return {
+        "name": name,
+        "image": settings.build.image,
+        "imagePullPolicy": settings.build.image_pull_policy,
+        "args": [command],
+        "env": env,
+        "resources": resources,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [volume.as_mount() for volume in volumes],
+    }
+
+
+def _packages_volumes(settings: OperatorSettings) -> list[_Volume]:
+    """Return the volumes of the container that installs users' packages."""
+    size = {"sizeLimit": settings.build.workspace_size}
+    return [
+        _Volume("packages", {"emptyDir": size}, PACKAGES, writable=True),
+        _Volume("packages-tmp", {"emptyDir": {"sizeLimit": _TMP_SIZE}}, TMP, writable=True),
+        _Volume("handoff", {"emptyDir": {"sizeLimit": _HANDOFF_SIZE}}, HANDOFF),
+    ]
+
+
+def _packages_container(volumes: Sequence[_Volume], settings: OperatorSettings) -> Json:
+    variables = {str(BuildVariable.PACKAGES_SOCKET): PACKAGES_SOCKET, "TMPDIR": PACKAGES}
+    env = [{"name": name, "value": value} for name, value in variables.items()]
+    resources = settings.build.resources
+    # The limits are those of the build. The container is idle in most builds, so its requests are small.
+    requests = {**resources.get("requests", {}), **_IDLE_REQUESTS}
+    resources = {**resources, "requests": requests}
+    return _container(PACKAGES_CONTAINER, "build-packages", env, resources, volumes, settings)
 
 
 def _security(builder: BuilderKind) -> Json:
@@ -191,6 +242,8 @@ def _variables(build: BuildAttempt, settings: OperatorSettings) -> dict[str, str
         BuildVariable.ENVIRONMENT_MAX_AGE: chosen.environment_max_age_seconds,
         BuildVariable.DOCKER_HOST: has_docker and f"unix://{DOCKER_SOCKET}",
         BuildVariable.DOCKER_NETWORK: has_docker and chosen.docker_network,
+        BuildVariable.PACKAGES: not has_docker and PACKAGES,
+        BuildVariable.PACKAGES_SOCKET: not has_docker and PACKAGES_SOCKET,
         BuildVariable.CLAIMS: build.claims and CLAIMS_FOLDER,
         BuildVariable.FETCH_SCHEMES: " ".join(sources.schemes),
         BuildVariable.FETCH_DENIED_NETWORKS: " ".join(sources.denied_networks),

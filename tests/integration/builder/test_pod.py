@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import docker
 import httpx
@@ -43,7 +44,7 @@ def run(body):
 
 @dataclass(frozen=True)
 class Pod:
-    """Runs the pod of a build on a Docker engine, in the network of the cluster's nodes."""
+    """Runs the containers of a build's pod on a Docker engine, in the network of the cluster's nodes."""
 
     engine: docker.DockerClient
     network: str
@@ -51,14 +52,29 @@ class Pod:
     settings: OperatorSettings
 
     def run(self, request: BuildRequest) -> tuple[int, str, BuildResult]:
-        """Run the container with user, privileges and mounts of the pod; return exit code, log, result."""
+        """Run both containers, and return the exit code of the build, the log and the result."""
         spec = build_pod(BuildAttempt("build", "default/m", 1, 1, "r.example/m:t"), self.settings)
-        (container,) = spec["containers"]
-        user, security = spec["securityContext"], container["securityContext"]
         compressed = gzip.compress(request.model_dump_json(by_alias=True).encode())
         self._file(f"request/{REQUEST_FILE}", compressed)
         message = self._file("termination-log", b"", mode=0o666)
-        running = self.engine.containers.run(
+        build, packages = spec["containers"]
+        log = [f"{message}:/dev/termination-log"]
+        running = self._started(spec, build, volumes=log, network=self.network)
+        # Both containers of a pod have one network.
+        beside = self._started(spec, packages, volumes=[], network_mode=f"container:{running.id}")
+        try:
+            code = running.wait(timeout=300)["StatusCode"]
+            text = running.logs().decode() + beside.logs().decode()
+            assert beside.wait(timeout=30)["StatusCode"] == 0, text
+        finally:
+            beside.remove(force=True)
+            running.remove(force=True)
+        return code, text, BuildResult.model_validate_json(message.read_bytes())
+
+    def _started(self, spec: Json, container: Json, volumes: list[str], **options: Any) -> Any:
+        """Start a container with the user, the privileges and the mounts of the pod."""
+        user, security = spec["securityContext"], container["securityContext"]
+        return self.engine.containers.run(
             container["image"],
             container["args"],
             detach=True,
@@ -68,23 +84,17 @@ class Pod:
             security_opt=[] if security["allowPrivilegeEscalation"] else ["no-new-privileges"],
             environment={entry["name"]: entry["value"] for entry in container["env"]},
             mem_limit=container["resources"]["limits"]["memory"].removesuffix("i"),
-            network=self.network,
-            volumes=[f"{message}:/dev/termination-log", *self._mounts(spec)],
+            volumes=[*volumes, *self._mounts(spec, container)],
+            **options,
         )
-        try:
-            code = running.wait(timeout=300)["StatusCode"]
-            log = running.logs().decode()
-        finally:
-            running.remove(force=True)
-        return code, log, BuildResult.model_validate_json(message.read_bytes())
 
-    def _mounts(self, spec: Json) -> Iterator[str]:
-        paths = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
-        for volume in spec["volumes"]:
-            folder = self.folder / volume["name"]
+    def _mounts(self, spec: Json, container: Json) -> Iterator[str]:
+        sources = {volume["name"]: volume for volume in spec["volumes"]}
+        for mount in container["volumeMounts"]:
+            folder = self.folder / mount["name"]
             folder.mkdir(exist_ok=True)
-            folder.chmod(0o777 if "emptyDir" in volume else 0o755)
-            yield f"{folder}:{paths[volume['name']]}:{'rw' if 'emptyDir' in volume else 'ro'}"
+            folder.chmod(0o777 if "emptyDir" in sources[mount["name"]] else 0o755)
+            yield f"{folder}:{mount['mountPath']}:{'ro' if mount.get('readOnly') else 'rw'}"
 
     def _file(self, name: str, content: bytes, mode: int = 0o644) -> Path:
         file = self.folder / name

@@ -81,7 +81,7 @@ class BuildJob:
     def run(self, request: BuildRequest = REQUEST, *, raised: BaseException | None = None) -> int:
         (self.folder / "request.json").write_text(request.model_dump_json(by_alias=True))
         self._patch.setattr(FakeBuilder, "raised", raised)
-        self._patch.setattr(job, "builder_of", lambda kind, settings: FakeBuilder())
+        self._patch.setattr(job, "builder_of", lambda kind, settings, container: FakeBuilder())
         return job.run()
 
     @property

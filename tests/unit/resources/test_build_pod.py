@@ -53,6 +53,48 @@ def test_container_has_no_privileges(build: BuildAttempt) -> None:
     assert {"name": "request", "secret": {"secretName": build.name}} in spec["volumes"]
 
 
+def test_container_of_the_packages_has_no_secret() -> None:
+    proxy = {"name": "HTTPS_PROXY", "value": "http://me:s3cret@proxy"}
+    secrets = {"registrySecret": "r", "pipConfigSecret": "p", "signingSecret": "s", "conda": {"secret": "c"}}
+    spec = pod(LAYERS._replace(claims=("models",)), build={**secrets, "extraEnv": [proxy]})
+    build, packages = spec["containers"]
+    assert [build["name"], packages["name"]] == ["build", "packages"]
+    kinds = {volume["name"]: next(kind for kind in volume if kind != "name") for volume in spec["volumes"]}
+    mounts = {mount["mountPath"]: mount for mount in packages["volumeMounts"]}
+    assert mounts.keys() == {"/packages", "/tmp", "/handoff"}
+    assert {kinds[mount["name"]] for mount in mounts.values()} == {"emptyDir"}
+    assert {entry["name"] for entry in packages["env"]} == {"MODELYARD_PACKAGES_SOCKET", "TMPDIR"}
+    assert not [entry for entry in packages["env"] if "valueFrom" in entry or "s3cret" in entry["value"]]
+    assert not spec["shareProcessNamespace"]
+    assert not spec["automountServiceAccountToken"]
+    assert packages["securityContext"] == build["securityContext"]
+
+
+def test_folder_of_a_container_is_read_only_in_the_other_one() -> None:
+    build, packages = pod()["containers"]
+    for folder, owner, reader in (("/packages", packages, build), ("/handoff", build, packages)):
+        mounts = [
+            next(mount for mount in container["volumeMounts"] if mount["mountPath"] == folder)
+            for container in (owner, reader)
+        ]
+        assert [mount.get("readOnly", False) for mount in mounts] == [False, True]
+        assert mounts[0]["name"] == mounts[1]["name"]
+
+
+def test_container_of_the_packages_has_the_limits_of_the_build_and_small_requests() -> None:
+    resources = {"requests": {"cpu": "1", "ephemeral-storage": "5Gi"}, "limits": {"memory": "8Gi"}}
+    build, packages = pod(build={"resources": resources})["containers"]
+    assert build["resources"] == resources
+    assert packages["resources"]["limits"] == {"memory": "8Gi"}
+    assert packages["resources"]["requests"] == {"cpu": "50m", "memory": "32Mi", "ephemeral-storage": "5Gi"}
+
+
+def test_pod_of_the_docker_builder_has_one_container() -> None:
+    spec = pod(DOCKER)
+    assert [container["name"] for container in spec["containers"]] == ["build"]
+    assert not [name for name in variables(DOCKER) if name.startswith("MODELYARD_PACKAGES")]
+
+
 def test_only_the_docker_builder_mounts_the_engines_socket() -> None:
     engine = {"name": "engine", "hostPath": {"path": "/run/docker.sock", "type": "Socket"}}
     settings = {"build": {"dockerSocket": "/run/docker.sock", "dockerNetwork": "host"}}
@@ -113,7 +155,7 @@ def test_optional_setting_sets_its_variable_and_mount(
     assert variable not in variables(build)
     spec = pod(build, **settings)
     mounted = {mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
-    assert mounted == {volume["name"] for volume in spec["volumes"]}
+    assert mounted == {volume["name"] for volume in spec["volumes"]} - {"packages-tmp"}
 
 
 def test_repositories_of_the_namespace_are_offered_to_the_build() -> None:
@@ -140,7 +182,8 @@ def test_writable_volumes_have_size_limits() -> None:
     spec = pod(build={"workspaceSize": "7Gi"})
     own = [volume for volume in spec["volumes"] if "emptyDir" in volume]
     sizes = {volume["name"]: volume["emptyDir"]["sizeLimit"] for volume in own}
-    assert sizes == {"workspace": "7Gi", "tmp": "256Mi"}
+    of_packages = {"packages": "7Gi", "packages-tmp": "256Mi", "handoff": "1Mi"}
+    assert sizes == {"workspace": "7Gi", "tmp": "256Mi", **of_packages}
     assert variables()["TMPDIR"] == variables()["MODELYARD_BUILD_WORKSPACE"]
 
 

@@ -14,7 +14,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -94,11 +94,11 @@ def install_conda(
     cache = folder.with_name(f"{folder.name}-packages")
     try:
         environment = _Environment(file, target, settings, cache, log)
-        # A proxy of the platform denies addresses itself, so no URL needs the proxy of this process.
+        # Another proxy denies addresses itself, so no URL needs the proxy of this process.
         has_proxy = any(os.environ.get(name) for name in PROXIES)
-        urls = [] if has_proxy else environment.urls
+        policy = replace(settings.policy, denied=()) if has_proxy else settings.policy
         with (
-            run_egress_proxy(settings.policy, CONDA_ENV_FILE, urls, settings.trusted) as proxy,
+            run_egress_proxy(policy, CONDA_ENV_FILE, environment.urls, settings.trusted) as proxy,
             panic_errors(),
         ):
             python = asyncio.run(environment.install(folder, proxy))

@@ -10,32 +10,14 @@ import sys
 from collections.abc import Mapping
 from typing import IO, Final, cast
 
-from pydantic import ValidationError
-
-from modelyard.builder.environment.package_job import InstalledPackages, PackageJob, PackageMessage
+from modelyard.builder.environment.package_job import InstalledPackages, PackageJob, read_messages
 from modelyard.builder.environment.pip_settings import PROXIES
 from modelyard.builder.log import BuildLog
-from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.errors import InstallerKilledError
 
 _MODULE: Final = "modelyard.builder.environment.package_process"
-_VARIABLES: Final = frozenset({
-    *PROXIES,
-    *("NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-    *("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"),
-    BuildVariable.CA_BUNDLE,
-    BuildVariable.PIP_CONF,
-    BuildVariable.CONDA_CHANNELS,
-    BuildVariable.CONDA_MIRRORS,
-    BuildVariable.CONDA_VIRTUAL_PACKAGES,
-    BuildVariable.CONDA_CREDENTIALS,
-    BuildVariable.FETCH_SCHEMES,
-    BuildVariable.FETCH_DENIED_NETWORKS,
-    BuildVariable.FETCH_ALLOWED_NETWORKS,
-})  # fmt: skip
-"""Variables of the build that the process needs. It gets no others: some may be credentials."""
-_LINE_BYTES: Final = 16 * 1024 * 1024
-"""Longest message: the list of packages of an environment. Those of 1000 packages have 200 kB."""
+_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+"""Variables that the process inherits. It gets no others: some are credentials."""
 
 
 def install_confined(
@@ -46,7 +28,9 @@ def install_confined(
     Raises InstallerKilledError, too, if a signal ends the process, and RuntimeError for a defect of it.
     """
     work = job.folder.parent
-    variables = {name: value for name, value in inherited.items() if name in _VARIABLES}
+    work.mkdir(parents=True, exist_ok=True)
+    variables = {name: inherited[name] for name in _VARIABLES if name in inherited}
+    variables |= dict.fromkeys(PROXIES, job.indexes.proxy) if job.indexes.proxy else {}
     with subprocess.Popen(  # noqa: S603 - our own module, with no shell
         [sys.executable, "-P", "-m", _MODULE],
         env=variables | {"HOME": str(work), "TMPDIR": str(work)},
@@ -59,7 +43,7 @@ def install_confined(
         try:
             with cast("IO[bytes]", process.stdin) as stdin:
                 stdin.write(job.model_dump_json().encode())
-            message = _read_messages(cast("IO[bytes]", process.stdout), log)
+            message = read_messages(cast("IO[bytes]", process.stdout), log)
         finally:
             # A process that a package started may still run, for example after a cancelled build.
             with contextlib.suppress(ProcessLookupError):
@@ -74,20 +58,6 @@ def install_confined(
         f"the process that installs the packages was ended by {_signal_name(-process.returncode)}: a package"
         " is damaged or hostile, or build.resources.limits.memory is too low for it"
     )
-
-
-def _read_messages(out: IO[bytes], log: BuildLog) -> PackageMessage:
-    """Log the lines of a job, and return its last message. It is empty if the process ends without one."""
-    while line := out.readline(_LINE_BYTES):
-        try:
-            message = PackageMessage.model_validate_json(line)
-        except ValidationError:
-            log.write(line.decode(errors="replace"))  # an error of Python, or of a library
-            continue
-        if message.log is None:
-            return message
-        log.write(message.log)
-    return PackageMessage()
 
 
 def _signal_name(number: int) -> str:

@@ -33,6 +33,10 @@ _IOCTL_DEV: Final = 1 << 15
 _READ: Final = _EXECUTE | _READ_FILE | _READ_DIR
 _FILE: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 """Rights that a rule for a file may have; others are for folders."""
+_CONNECT_TCP: Final = 1 << 1
+_NETWORK: Final = 0b11  # bind and connect of TCP
+_RULE_NET_PORT: Final = 2
+_NETWORK_ABI: Final = 4
 _SCOPES: Final = 0b11  # abstract UNIX sockets and signals to processes outside of the confinement
 _ACCESSES: Final = {1: 13, 2: 14, 3: 15, 4: 15}
 """ABI version → number of rights to files, from 1 << 0 on. Later versions have 16."""
@@ -47,18 +51,24 @@ def landlock_version() -> int:
     return max(0, int(_LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _CREATE_RULESET_VERSION)))
 
 
-def confine(*, readable: Iterable[str | Path], writable: Iterable[str | Path]) -> bool:
-    """Confine this thread, and all processes that it starts, to these files and folders.
+def confine(
+    *, readable: Iterable[str | Path], writable: Iterable[str | Path], port: int | None = None
+) -> bool:
+    """Confine this thread, and all processes that it starts, to these files and folders, and to one TCP port.
 
-    Paths that do not exist are left out. Call the function before the process starts a second thread, which
-    would stay unconfined. Returns False, and changes nothing, if the kernel has no Landlock. Raises OSError.
+    `port` is the only port that connections may have; None for no limit. Limits of TCP need Linux 6.7. Paths
+    that do not exist are left out. Call the function before the process starts a second thread, which would
+    stay unconfined. Returns False, and changes nothing, if the kernel has no Landlock. Raises OSError.
     """
     version = landlock_version()
     if version == 0:
         return False
     handled = (1 << _ACCESSES.get(version, _MOST_ACCESSES)) - 1
-    attributes = struct.pack("=QQQ", handled, 0, _SCOPES if version >= _SCOPES_ABI else 0)
-    size = 24 if version >= _SCOPES_ABI else 8
+    limits_ports = port is not None and version >= _NETWORK_ABI
+    attributes = struct.pack("=QQQ", handled, _NETWORK if limits_ports else 0, _SCOPES)
+    size = len(attributes) if version >= _SCOPES_ABI else len(attributes) - 8
+    if version < _NETWORK_ABI:
+        size = 8
     ruleset = _checked(
         _LIBC.syscall(_CREATE_RULESET, ctypes.c_char_p(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0))
     )
@@ -67,6 +77,8 @@ def confine(*, readable: Iterable[str | Path], writable: Iterable[str | Path]) -
             _allow(ruleset, path, _READ & handled)
         for path in writable:
             _allow(ruleset, path, handled)
+        if limits_ports:
+            _add_rule(ruleset, _RULE_NET_PORT, struct.pack("=QQ", _CONNECT_TCP, port))
         _checked(_LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         _checked(_LIBC.syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)))
     finally:
@@ -82,12 +94,13 @@ def _allow(ruleset: int, path: str | Path, rights: int) -> None:
     try:
         if not stat.S_ISDIR(os.fstat(opened).st_mode):
             rights &= _FILE
-        rule = struct.pack("=Qi", rights, opened)
-        _checked(
-            _LIBC.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.c_char_p(rule), ctypes.c_uint32(0))
-        )
+        _add_rule(ruleset, _RULE_PATH_BENEATH, struct.pack("=Qi", rights, opened))
     finally:
         os.close(opened)
+
+
+def _add_rule(ruleset: int, kind: int, rule: bytes) -> None:
+    _checked(_LIBC.syscall(_ADD_RULE, ruleset, kind, ctypes.c_char_p(rule), ctypes.c_uint32(0)))
 
 
 def _checked(result: int) -> int:

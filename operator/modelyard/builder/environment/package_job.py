@@ -8,22 +8,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, TextIO, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_settings import CondaSettings
+from modelyard.builder.environment.index_settings import PublicIndexSettings
 from modelyard.builder.environment.packages import Package, find_packages
 from modelyard.builder.environment.pip import install_requirements, install_runtime
-from modelyard.builder.environment.pip_settings import PipSettings
+from modelyard.builder.environment.pip_settings import (
+    CA_FILE_VARIABLE,
+    CONSTRAINTS,
+    PROXIES,
+    PipSettings,
+)
 from modelyard.builder.environment.reproducible_tree import compile_bytecode
 from modelyard.builder.environment.target import Target
 from modelyard.builder.log import BuildLog
+from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.contract.build_request import Step
 from modelyard.contract.errors import BuildFailedError
 from modelyard.contract.image_layout import ENVIRONMENT
 
+_LINE_BYTES: Final = 16 * 1024 * 1024
+"""Longest message: the list of packages of an environment. Those of 1000 packages have 200 kB."""
 _CONFIG: Final = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -50,6 +59,7 @@ class PackageJob(BaseModel):
     requirements: str | None = None
     """Text of a requirements.txt."""
     conda: CondaFile | None = None
+    indexes: PublicIndexSettings = PublicIndexSettings()
 
 
 class InstalledPackages(BaseModel):
@@ -96,12 +106,71 @@ class PackageMessage(BaseModel):
     failure: PackageFailure | None = None
 
 
+class MessageWriter:
+    """Writes the messages of a job to a stream."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self._out = out
+        self.log = BuildLog(cast("TextIO", self))
+        """A log whose lines become messages."""
+
+    def send(
+        self, *, installed: InstalledPackages | None = None, failure: PackageFailure | None = None
+    ) -> None:
+        """Write the result or the error of the job, its last message."""
+        self._send(PackageMessage(installed=installed, failure=failure))
+
+    def write(self, text: str) -> None:
+        """Write a line of the log, without its step, as a message."""
+        self._send(PackageMessage(log=text.partition("] ")[2].rstrip("\n")))
+
+    def flush(self) -> None:
+        """Do nothing: each message is flushed."""
+
+    def _send(self, message: PackageMessage) -> None:
+        self._out.write(message.model_dump_json(exclude_none=True) + "\n")
+        self._out.flush()
+
+
+def read_messages(stream: IO[bytes], log: BuildLog) -> PackageMessage:
+    """Log the lines of a job, and return its last message. It is empty if the stream ends without one."""
+    while line := stream.readline(_LINE_BYTES):
+        try:
+            message = PackageMessage.model_validate_json(line)
+        except ValidationError:
+            log.write(line.decode(errors="replace"))  # an error of Python, or of a library
+            continue
+        if message.log is None:
+            return message
+        log.write(message.log)
+    return PackageMessage()
+
+
 PackageInstaller = Callable[[PackageJob, BuildLog], InstalledPackages]
 """Does a job. Raises the errors of install_conda, install_requirements and install_runtime."""
 
 
-def do_job(job: PackageJob, pip: PipSettings, conda: CondaSettings, log: BuildLog) -> InstalledPackages:
+def do_job(job: PackageJob, log: BuildLog) -> InstalledPackages:
     """Install the packages of a job in this process. See PackageInstaller."""
+    work, indexes = job.folder.parent, job.indexes
+    ca_bundle = _written(work / "ca.pem", indexes.ca_certificates)
+    variables = (
+        indexes.variables | dict.fromkeys(PROXIES, indexes.proxy) if indexes.proxy else indexes.variables
+    )
+    if constraints := _written(work / "constraints.txt", indexes.constraints):
+        variables[CONSTRAINTS] = str(constraints)
+    if ca_bundle:
+        variables[CA_FILE_VARIABLE] = str(ca_bundle)
+    policy = EgressPolicy(schemes=indexes.schemes)  # the guard checks addresses
+    pip = PipSettings(policy=policy, prepared=variables)
+    conda = CondaSettings(
+        channels=indexes.conda_channels,
+        mirrors=indexes.conda_mirrors,
+        virtual_packages=indexes.conda_virtual_packages,
+        retries=indexes.conda_retries,
+        ca_bundle=ca_bundle,
+        policy=policy,
+    )
     python = _install(job, pip, conda, log)
     return InstalledPackages(python=python, packages=tuple(find_packages(job.folder)))
 
@@ -124,6 +193,14 @@ def _install(job: PackageJob, pip: PipSettings, conda: CondaSettings, log: Build
     else:
         compile_bytecode(job.folder, ENVIRONMENT, target, log)
     return python
+
+
+def _written(file: Path, text: str | None) -> Path | None:
+    """Return the file with the text, None without a text."""
+    if text is None:
+        return None
+    file.write_text(text)
+    return file
 
 
 def _subclasses(kind: type[BuildFailedError]) -> list[type[BuildFailedError]]:

@@ -1,32 +1,25 @@
 """The process that installs packages: confined by Landlock, without the secrets of the build.
 
 Its standard input is one PackageJob. Its standard output is lines of PackageMessage, the result as the last.
-Its settings are the environment variables of the build.
+The guard of the build is its only way to the network.
 """
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 from pathlib import Path
-from typing import Final, TextIO, cast
+from typing import Final
+from urllib.parse import urlsplit
 
 import uv
 
-from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.landlock import confine
 from modelyard.builder.environment.package_job import (
+    MessageWriter,
     PackageFailure,
     PackageJob,
-    PackageMessage,
     do_job,
 )
-from modelyard.builder.environment.pip_settings import PipSettings
-from modelyard.builder.log import BuildLog
-from modelyard.builder.sources.egress_policy import EgressPolicy
-from modelyard.builder.variables import optional_path
-from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.errors import BuildFailedError
 
 _SYSTEM: Final = (
@@ -45,20 +38,16 @@ _NOT_CONFINED: Final = "the kernel has no Landlock: packages are unpacked withou
 def main() -> None:
     """Confine this process, do the job of standard input, and write its messages."""
     job = PackageJob.model_validate_json(sys.stdin.buffer.read())
-    messages, sys.stdout = sys.stdout, sys.stderr
-    log = BuildLog(cast("TextIO", _LogMessages(messages)))
-    pip_conf = optional_path(os.environ, BuildVariable.PIP_CONF)
-    ca_bundle = optional_path(os.environ, BuildVariable.CA_BUNDLE)
-    conda = CondaSettings.from_environment(os.environ)
-    settings = [file.parent for file in (pip_conf, ca_bundle, conda.credentials) if file]
-    if not confine(readable=[*_SYSTEM, *_programs(), *settings], writable=[*_DEVICES, job.folder.parent]):
-        log.write(_NOT_CONFINED)
-    pip = PipSettings(ca_bundle, pip_conf, EgressPolicy.from_environment(os.environ))
+    writer = MessageWriter(sys.stdout)
+    sys.stdout = sys.stderr  # prints of libraries are no messages
+    port = urlsplit(job.indexes.proxy).port
+    writable: list[str | Path] = [*_DEVICES, job.folder.parent]
+    if not confine(readable=[*_SYSTEM, *_programs()], writable=writable, port=port):
+        writer.log.write(_NOT_CONFINED)
     try:
-        result = PackageMessage(installed=do_job(job, pip, conda, log))
+        writer.send(installed=do_job(job, writer.log))
     except BuildFailedError as error:
-        result = PackageMessage(failure=PackageFailure.of(error))
-    _write(messages, result)
+        writer.send(failure=PackageFailure.of(error))
 
 
 def _programs() -> list[Path]:
@@ -71,25 +60,6 @@ def _programs() -> list[Path]:
         package,
         Path(uv.find_uv_bin()).parent,
     ]
-
-
-class _LogMessages(io.TextIOBase):
-    """A stream for a BuildLog that writes each line as a message, without its step."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-
-    def write(self, text: str) -> int:
-        _write(self._out, PackageMessage(log=text.partition("] ")[2].rstrip("\n")))
-        return len(text)
-
-    def flush(self) -> None:
-        """Do nothing: each message is flushed."""
-
-
-def _write(out: TextIO, message: PackageMessage) -> None:
-    out.write(message.model_dump_json(exclude_none=True) + "\n")
-    out.flush()
 
 
 if __name__ == "__main__":

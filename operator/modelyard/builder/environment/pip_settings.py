@@ -16,6 +16,10 @@ from modelyard.contract.errors import PipFailedError
 INDEX: Final = "UV_DEFAULT_INDEX"
 EXTRA_INDEXES: Final = "UV_INDEX"
 FIND_LINKS: Final = "UV_FIND_LINKS"
+CONSTRAINTS: Final = "UV_CONSTRAINT"
+INSECURE_HOSTS: Final = "UV_INSECURE_HOST"
+CA_FILE_VARIABLE: Final = "SSL_CERT_FILE"
+CLIENT_CERTIFICATE: Final = "SSL_CLIENT_CERT"
 PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 """Environment variables that name a proxy."""
 
@@ -27,17 +31,17 @@ _VARIABLES: Final = {
     "extra-index-url": EXTRA_INDEXES,
     "find-links": FIND_LINKS,
     "no-index": "UV_NO_INDEX",
-    "trusted-host": "UV_INSECURE_HOST",
-    "constraint": "UV_CONSTRAINT",
+    "trusted-host": INSECURE_HOSTS,
+    "constraint": CONSTRAINTS,
     "require-hashes": "UV_REQUIRE_HASHES",
-    "cert": "SSL_CERT_FILE",
-    "client-cert": "SSL_CLIENT_CERT",
+    "cert": CA_FILE_VARIABLE,
+    "client-cert": CLIENT_CERTIFICATE,
     "timeout": "UV_HTTP_TIMEOUT",
     "retries": "UV_HTTP_RETRIES",
 }
 """Setting of pip → uv's variable of the same meaning: https://docs.astral.sh/uv/reference/environment/."""
 _COMMA_SEPARATED: Final = frozenset({"find-links"})
-_INHERITED: Final = (*PROXIES, "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_INHERITED: Final = (*PROXIES, "NO_PROXY", "no_proxy", CA_FILE_VARIABLE, "SSL_CERT_DIR")
 
 
 @dataclass(frozen=True)
@@ -50,17 +54,21 @@ class PipSettings:
     """The platform's pip.conf."""
     policy: EgressPolicy = field(default_factory=EgressPolicy)
     """Limits the URLs in requirements. The URLs of the pip.conf are the platform's own, and not limited."""
+    prepared: Mapping[str, str] | None = None
+    """Variables of uv that take the place of a pip.conf and of inherited variables."""
 
     def variables(self, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
         """Return uv's environment: the settings of the pip.conf, and inherited proxies and CA files.
 
         Raises PipFailedError if the pip.conf cannot be parsed.
         """
+        if self.prepared is not None:
+            return dict(self.prepared)
         variables = {name: inherited[name] for name in _INHERITED if name in inherited}
         if self.pip_conf:
             variables |= uv_variables(self.pip_conf.read_text())
         if self.ca_bundle:
-            variables["SSL_CERT_FILE"] = str(self.ca_bundle)
+            variables[CA_FILE_VARIABLE] = str(self.ca_bundle)
         return variables
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final, cast
 
@@ -76,10 +77,10 @@ def uv_install(
         "UV_CACHE_DIR": str(work / "cache"),
         "NO_COLOR": "1",
     }
-    # A proxy of the platform denies addresses itself, so no URL needs the proxy of this process.
+    # Another proxy denies addresses itself, so no URL needs the proxy of this process.
     has_proxy = any(variables.get(name) for name in PROXIES)
-    urls = [] if has_proxy else requirements.urls
-    with run_egress_proxy(settings.policy, PIP_REQUIREMENTS, urls, trusted=trusted) as proxy:
+    policy = replace(settings.policy, denied=()) if has_proxy else settings.policy
+    with run_egress_proxy(policy, PIP_REQUIREMENTS, requirements.urls, trusted=trusted) as proxy:
         if proxy:
             variables |= dict.fromkeys(PROXIES, proxy) | {"NO_PROXY": "", "no_proxy": ""}
         output = _run(command, variables, work, log)

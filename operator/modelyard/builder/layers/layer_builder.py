@@ -15,7 +15,7 @@ from modelyard.builder.attestation.build_record import build_record
 from modelyard.builder.attestation.bundle import Signer
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_settings import CondaSettings
-from modelyard.builder.environment.confined_installer import install_confined
+from modelyard.builder.environment.guarded_installer import GuardedInstaller
 from modelyard.builder.environment.package_job import PackageInstaller, PackageJob, PackageKind
 from modelyard.builder.environment.pins import Pins
 from modelyard.builder.environment.target import (
@@ -32,6 +32,7 @@ from modelyard.builder.layers.cache_keys import (
     environment_key,
     runtime_key,
 )
+from modelyard.builder.layers.disk_folder import DiskFolder
 from modelyard.builder.layers.image_documents import (
     image_config,
     image_manifest,
@@ -62,6 +63,7 @@ from modelyard.task_group import TaskGroup
 
 _RUNTIME_LAYER: Final = "scoring runtime"
 _ENVIRONMENT_LAYER: Final = "environment"
+_PACKAGES: Final = "packages"
 _APP_LAYER: Final = "driver and assets"
 _UNSIGNED_ATTESTATIONS: Final = 2  # bill of materials and provenance
 
@@ -72,8 +74,9 @@ class LayerBuilder:
 
     access: RegistryAccess = field(default_factory=RegistryAccess)
     conda: CondaSettings = field(default_factory=CondaSettings)
-    install: PackageInstaller = install_confined
-    """Installs the packages of a layer."""
+    install: PackageInstaller = field(default_factory=GuardedInstaller)
+    packages: Path | None = None
+    """Folder of the container that installs users' packages; None for the workspace of the build."""
     platform: str = field(default_factory=local_platform)
     """Platform of the image to select from an image index, `linux/amd64` for example."""
     attests: bool = True
@@ -224,21 +227,23 @@ class _Build:
 
     def _job(self, kind: PackageKind, key: str, platform: str, python: str | None) -> PackageJob:
         """Return a job whose folder has the key of the layer as the name of its parent."""
-        folder = self._workspace / key / "packages"
-        return PackageJob(kind=kind, folder=folder, platform=platform, python=python)
+        is_users = kind is not PackageKind.RUNTIME
+        base = self._builder.packages if is_users and self._builder.packages else self._workspace
+        return PackageJob(kind=kind, folder=base / key / _PACKAGES, platform=platform, python=python)
 
     def _cached_layer(
         self, job: PackageJob, created_by: str, path: str, log: BuildLog, pins: Pins | None = None
     ) -> CachedLayer:
         """Return a layer with packages at `path`, from the cache, or installed, pushed and cached."""
-        key = job.folder.parent.name
+        base, key = job.folder.parents[1], job.folder.parent.name
         with about(created_by):
             cached = self._cache.get(key, pins)
             if cached:
                 return cached
-            job.folder.parent.mkdir()
             installed = self._builder.install(job, log)
-            layer = self._image.push_layer(tar_of({path: job.folder}), created_by)
+            # Users' packages may have run code in the folder: it is read without following a link.
+            folder = DiskFolder(base, f"{key}/{_PACKAGES}")
+            layer = self._image.push_layer(tar_of({path: folder}), created_by)
             new = CachedLayer(layer, installed.packages)
         self._tasks.start(lambda: self._cache.put(key, new))
         return new

@@ -6,13 +6,13 @@ fixed.
 
 from __future__ import annotations
 
-import os
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from modelyard.builder.layers.disk_folder import DiskFile, DiskFolder, DiskLink
 from modelyard.streams.readable import SizedReadableAt
 
 FILE_TIME: Final = 315532800
@@ -22,8 +22,10 @@ A driver may make zip files of them, whose format has no earlier time.
 """
 CHUNK_BYTES: Final = 1024 * 1024
 
-EntryContent = Path | bytes | SizedReadableAt
+EntryContent = Path | DiskFolder | bytes | SizedReadableAt
 """A file or a whole folder of the disk, or the content of one file."""
+_Entry = DiskFile | DiskLink | bytes | SizedReadableAt | None
+"""One entry of a tar; None for a folder."""
 
 
 class TarStream:
@@ -51,7 +53,7 @@ def tar_of(content: Mapping[str, EntryContent]) -> TarStream:
 
     The tar has an entry for each parent folder too, so that the folders have the same mode in every image.
     """
-    entries: dict[PurePosixPath, EntryContent | None] = {}
+    entries: dict[PurePosixPath, _Entry] = {}
     for name, item in content.items():
         entries |= _entries(PurePosixPath(name.lstrip("/")), item)
     for path in tuple(entries):
@@ -61,29 +63,30 @@ def tar_of(content: Mapping[str, EntryContent]) -> TarStream:
     return TarStream((*parts, end_of_archive))
 
 
-def _entries(path: PurePosixPath, content: EntryContent) -> dict[PurePosixPath, EntryContent | None]:
-    """Return the entries for a path and everything below. None stands for a folder."""
-    if not isinstance(content, Path) or content.is_symlink() or not content.is_dir():
+def _entries(path: PurePosixPath, content: EntryContent) -> dict[PurePosixPath, _Entry]:
+    """Return the entries for a path and everything below."""
+    if isinstance(content, Path):
+        if content.is_dir() and not content.is_symlink():
+            content = DiskFolder(content)
+        else:
+            return {path: DiskFolder(content.parent).entry(content.name)}
+    if not isinstance(content, DiskFolder):
         return {path: content}
-    entries: dict[PurePosixPath, EntryContent | None] = {path: None}
-    for child in content.iterdir():
-        entries |= _entries(path / child.name, child)
+    entries: dict[PurePosixPath, _Entry] = {path: None}
+    for below, entry in content.entries():
+        entries[path / below] = entry
     return entries
 
 
-def _parts(name: str, content: EntryContent | None) -> Iterator[SizedReadableAt]:
-    if content is None:
+def _parts(name: str, entry: _Entry) -> Iterator[SizedReadableAt]:
+    if entry is None:
         yield _header(name, 0, tarfile.DIRTYPE, executable=True)
-    elif isinstance(content, Path) and content.is_symlink():
-        yield _header(name, 0, tarfile.SYMTYPE, target=str(content.readlink()))
-    elif isinstance(content, Path):
-        state = content.stat()
-        executable = bool(state.st_mode & 0o111)
-        yield _header(name, state.st_size, tarfile.REGTYPE, executable=executable)
-        yield from _padded(_File(content, state.st_size))
+    elif isinstance(entry, DiskLink):
+        yield _header(name, 0, tarfile.SYMTYPE, target=entry.target)
     else:
-        data = _Memory(content) if isinstance(content, bytes) else content
-        yield _header(name, data.size, tarfile.REGTYPE)
+        data = _Memory(entry) if isinstance(entry, bytes) else entry
+        executable = isinstance(entry, DiskFile) and entry.executable
+        yield _header(name, data.size, tarfile.REGTYPE, executable=executable)
         yield from _padded(data)
 
 
@@ -114,18 +117,6 @@ class _Memory:
 
     def open(self, offset: int) -> Iterator[bytes]:
         yield self.data[offset:]
-
-
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    size: int
-
-    def open(self, offset: int) -> Iterator[bytes]:
-        with self.path.open("rb", buffering=0) as file:
-            file.seek(offset, os.SEEK_SET)
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
 
 
 def _join_small(chunks: Iterator[bytes]) -> Iterator[bytes]:

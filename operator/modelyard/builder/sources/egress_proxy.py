@@ -25,9 +25,9 @@ from modelyard.contract.errors import (
 from modelyard.contract.urls import scheme
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_CONNECT_SECONDS: Final = 10.0
+CONNECT_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.05  # maximum wait for the end of serve_forever
-_IDLE_SECONDS: Final = 300.0  # longer than the timeouts of uv and rattler, which report a timeout better
+IDLE_SECONDS: Final = 300.0  # longer than the timeouts of uv and rattler, which report a timeout better
 _MAX_LINE_BYTES: Final = 64 * 1024
 _MAX_HEADER_LINES: Final = 100
 _CHUNK_BYTES: Final = 256 * 1024
@@ -96,12 +96,13 @@ class EgressProxy(ThreadingTCPServer):
         trusted_hosts: frozenset[HostPort] = frozenset(),
         *,
         checks_schemes: bool = False,
+        handler: type[ProxyConnection] | None = None,
     ) -> None:
         """`checks_schemes` applies the schemes of the policy to each connection, and so to redirects.
 
         An object store has a scheme of its own, so the schemes do not apply to its connections.
         """
-        super().__init__(("127.0.0.1", 0), _ProxyConnection)
+        super().__init__(("127.0.0.1", 0), handler or ProxyConnection)
         self._policy = policy
         self._trusted_hosts = trusted_hosts
         self._checks_schemes = checks_schemes
@@ -132,7 +133,7 @@ class EgressProxy(ThreadingTCPServer):
         Raises OSError, and SourceDeniedError if the policy forbids the scheme or the address.
         """
         if destination in self._trusted_hosts:
-            return socket.create_connection(destination, _CONNECT_SECONDS)
+            return socket.create_connection(destination, CONNECT_SECONDS)
         host = destination.host
         if self._checks_schemes:
             with self._denial(
@@ -143,7 +144,7 @@ class EgressProxy(ThreadingTCPServer):
             self._denial(f"{host} leads to an address in build.sources.deniedNetworks: use another host"),
             self._policy.connecting(),
         ):
-            return socket.create_connection(destination, _CONNECT_SECONDS)
+            return socket.create_connection(destination, CONNECT_SECONDS)
 
     @contextmanager
     def _denial(self, message: str) -> Iterator[None]:
@@ -154,10 +155,10 @@ class EgressProxy(ThreadingTCPServer):
             raise
 
 
-class _ProxyConnection(StreamRequestHandler):
+class ProxyConnection(StreamRequestHandler):
     """A connection of a client: one CONNECT tunnel, or one plain HTTP request and its response."""
 
-    timeout = _IDLE_SECONDS
+    timeout = IDLE_SECONDS
 
     def handle(self) -> None:
         """Serve the connection until one of both ends closes it."""
@@ -165,49 +166,66 @@ class _ProxyConnection(StreamRequestHandler):
             self._serve()
 
     def _serve(self) -> None:
-        request_line, *headers = _read_head(self.rfile)
+        request_line, *headers = read_head(self.rfile)
         method, _, rest = request_line.decode("latin-1").partition(" ")
         target = rest.partition(" ")[0]
         is_tunnel = method == "CONNECT"
         destination = host_port_of(f"https://{target}" if is_tunnel else target)
         if destination is None:
-            self._respond("400 Bad Request")
-            return
-        try:
-            remote = cast("EgressProxy", self.server).connect(destination, "https" if is_tunnel else "http")
-        except SourceDeniedError:
-            self._respond("403 Forbidden")
-            return
-        except (OSError, UnicodeError):  # UnicodeError: a host that is no name, for example a label too long
-            self._respond("502 Bad Gateway")
-            return
-        with remote:
-            remote.settimeout(_IDLE_SECONDS)
-            self.connection.settimeout(None)  # a client that waits for a slow response sends nothing
-            if is_tunnel:
-                self._tunnel(remote)
-            else:
-                self._forward(remote, _origin_form(method, target), headers)
+            self.respond("400 Bad Request")
+        elif is_tunnel:
+            self.serve_tunnel(destination)
+        else:
+            self.serve_request(destination, method, target, headers)
 
-    def _tunnel(self, remote: socket.socket) -> None:
-        self._respond("200 Connection Established")
+    def serve_tunnel(self, destination: HostPort) -> None:
+        """Serve a CONNECT request."""
+        if remote := self.connect(destination, "https"):
+            with remote:
+                self.tunnel(remote)
+
+    def serve_request(self, destination: HostPort, method: str, target: str, headers: list[bytes]) -> None:
+        """Serve a plain HTTP request. `target` is its absolute URL."""
+        if remote := self.connect(destination, "http"):
+            with remote:
+                self.forward(remote, origin_form(method, target), headers)
+
+    def connect(self, destination: HostPort, kind: str) -> socket.socket | None:
+        """Open a connection for a scheme, or respond with an error and return None."""
+        try:
+            remote = cast("EgressProxy", self.server).connect(destination, kind)
+        except SourceDeniedError:
+            self.respond("403 Forbidden")
+            return None
+        except (OSError, UnicodeError):  # UnicodeError: a host that is no name, for example a label too long
+            self.respond("502 Bad Gateway")
+            return None
+        remote.settimeout(IDLE_SECONDS)
+        self.connection.settimeout(None)  # a client that waits for a slow response sends nothing
+        return remote
+
+    def tunnel(self, remote: socket.socket) -> None:
+        """Confirm a tunnel, and copy bytes in both directions until one end closes it."""
+        self.respond("200 Connection Established")
         threading.Thread(target=_copy_stream, args=(self.connection, remote), daemon=True).start()
         _copy_stream(remote, self.connection)
 
-    def _forward(self, remote: socket.socket, request_line: bytes, headers: list[bytes]) -> None:
-        remote.sendall(_single_message_head(request_line, headers))
+    def forward(self, remote: socket.socket, request_line: bytes, headers: list[bytes]) -> None:
+        """Send a request, and copy its response."""
+        remote.sendall(single_message_head(request_line, headers))
         with remote.makefile("rb") as response:
-            status_line, *response_headers = _read_head(response)
-            self.wfile.write(_single_message_head(status_line, response_headers))
+            status_line, *response_headers = read_head(response)
+            self.wfile.write(single_message_head(status_line, response_headers))
             while chunk := response.read1(_CHUNK_BYTES):
                 self.wfile.write(chunk)
 
-    def _respond(self, status: str) -> None:
+    def respond(self, status: str) -> None:
+        """Send the head of a response without a body."""
         length = "" if status.startswith("200") else "Content-Length: 0\r\n"
         self.wfile.write(f"HTTP/1.1 {status}\r\n{length}\r\n".encode())
 
 
-def _read_head(file: BufferedIOBase) -> list[bytes]:
+def read_head(file: BufferedIOBase) -> list[bytes]:
     """Return the first line and the header lines of a message.
 
     Raises ConnectionError for an incomplete head, or one with too many lines.
@@ -222,14 +240,14 @@ def _read_head(file: BufferedIOBase) -> list[bytes]:
     return lines[:-1]
 
 
-def _origin_form(method: str, target: str) -> bytes:
+def origin_form(method: str, target: str) -> bytes:
     """Return the request line in the origin form of RFC 9112, section 3.2.1."""
     parts = urlsplit(target)
     path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
     return f"{method} {path} HTTP/1.1\r\n".encode("latin-1")
 
 
-def _single_message_head(first_line: bytes, headers: list[bytes]) -> bytes:
+def single_message_head(first_line: bytes, headers: list[bytes]) -> bytes:
     """Return the head of a message after which the connection closes."""
     forwarded = [line for line in headers if not line.lower().startswith(_HOP_BY_HOP)]
     return b"".join((first_line, *forwarded, b"Connection: close\r\n\r\n"))

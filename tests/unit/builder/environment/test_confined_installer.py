@@ -16,7 +16,9 @@ from tests.unit.builder.environment.index import Index
 
 from modelyard.builder.environment import confined_installer
 from modelyard.builder.environment.conda_file import CondaFile
+from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.confined_installer import install_confined
+from modelyard.builder.environment.index_settings import read_index_access
 from modelyard.builder.environment.landlock import landlock_version
 from modelyard.builder.environment.package_job import PackageJob, PackageKind
 from modelyard.builder.log import BuildLog
@@ -28,6 +30,8 @@ READ = """
 import sys
 from pathlib import Path
 from modelyard.builder.environment.conda_file import CondaFile
+from modelyard.builder.environment.conda_settings import CondaSettings
+from modelyard.builder.environment.index_settings import read_index_access
 from modelyard.builder.environment.landlock import confine
 from modelyard.builder.environment.package_process import _SYSTEM, _programs
 work, *files = sys.argv[1:]
@@ -52,9 +56,9 @@ def job(tmp_path: Path) -> PackageJob:
     return PackageJob(kind=PackageKind.PIP, folder=work / "packages", platform=PLATFORM, python=HERE)
 
 
-def _variables(installer: Installer) -> dict[str, str]:
-    conf = installer.settings.pip_conf
-    return {"PATH": os.environ["PATH"], BuildVariable.PIP_CONF: str(conf)}
+def _with_index(job: PackageJob, installer: Installer, requirements: str) -> PackageJob:
+    indexes = read_index_access(installer.settings, CondaSettings()).public
+    return job.model_copy(update={"requirements": requirements, "indexes": indexes})
 
 
 @needs_landlock
@@ -80,8 +84,7 @@ def test_confined_process_reads_no_secret_and_no_environment_of_another_process(
 def test_packages_are_installed_and_listed(index: Index, installer: Installer, job: PackageJob) -> None:
     index.wheel("six", "1.17.0")
     log = BuildLog(installer.out)
-    job = job.model_copy(update={"requirements": "six==1.17.0"})
-    installed = install_confined(job, log, _variables(installer))
+    installed = install_confined(_with_index(job, installer, "six==1.17.0"), log)
     assert [package.purl for package in installed.packages] == ["pkg:pypi/six@1.17.0"]
     byte_code = job.folder.rglob("six/__pycache__/__init__.*.pyc")
     assert len(list(byte_code)) == 1
@@ -91,9 +94,9 @@ def test_packages_are_installed_and_listed(index: Index, installer: Installer, j
 
 def test_failure_has_its_error(index: Index, installer: Installer, job: PackageJob) -> None:
     index.wheel("six", "1.17.0")
-    job = job.model_copy(update={"requirements": "six==2.0"})
+    job = _with_index(job, installer, "six==2.0")
     with pytest.raises(PackageNotFoundError, match="six"):
-        install_confined(job, BuildLog(io.StringIO()), _variables(installer))
+        install_confined(job, BuildLog(io.StringIO()))
 
 
 @pytest.mark.parametrize(
@@ -144,9 +147,9 @@ def test_conda_environment_is_installed(web: WebServer, job: PackageJob, tmp_pat
         return Response(body=file.read_bytes()) if file.is_file() else Response(404)
 
     web.respond = answer
-    job = job.model_copy(update={"kind": PackageKind.CONDA, "python": None, "conda": CondaFile(("python",))})
+    values = {"kind": PackageKind.CONDA, "python": None, "conda": CondaFile(("python",), (web.url,))}
     out = io.StringIO()
-    installed = install_confined(job, BuildLog(out), {BuildVariable.CONDA_CHANNELS: web.url})
+    installed = install_confined(job.model_copy(update=values), BuildLog(out))
     assert installed.python == "3.11.9"
     assert [package.purl for package in installed.packages] == [
         "pkg:conda/python@3.11.9?build=0&subdir=linux-64"

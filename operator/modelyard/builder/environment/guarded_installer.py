@@ -1,0 +1,60 @@
+"""Installation of packages behind a guard, which holds the credentials of the indexes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from modelyard.builder.environment.conda_settings import CondaSettings
+from modelyard.builder.environment.confined_installer import install_confined
+from modelyard.builder.environment.index_guard import IndexGuard
+from modelyard.builder.environment.index_settings import read_index_access
+from modelyard.builder.environment.package_job import (
+    InstalledPackages,
+    PackageInstaller,
+    PackageJob,
+    PackageKind,
+)
+from modelyard.builder.environment.pip_settings import PipSettings
+from modelyard.builder.log import BuildLog
+from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.contract.build_request import CONDA_ENV_FILE, PIP_REQUIREMENTS
+from modelyard.contract.errors import about
+
+
+@dataclass(frozen=True)
+class GuardedInstaller:
+    """A PackageInstaller that runs a guard for each job."""
+
+    pip: PipSettings = field(default_factory=PipSettings)
+    conda: CondaSettings = field(default_factory=CondaSettings)
+    install_users: PackageInstaller = install_confined
+    """Installs packages that users choose. Those of the runtime are the platform's."""
+
+    def __call__(self, job: PackageJob, log: BuildLog) -> InstalledPackages:
+        """Do a job. Raises SourceDeniedError, too, if the guard has refused a connection."""
+        install = install_confined if job.kind is PackageKind.RUNTIME else self.install_users
+        access = read_index_access(self.pip, self.conda)
+        policy = self.pip.policy if _names_hosts(job) else EgressPolicy()
+        with IndexGuard(access, policy) as guard, about(_subject(job)):
+            try:
+                installed = install(job.model_copy(update={"indexes": guard.settings}), log)
+            except Exception as error:
+                guard.check(error)
+                raise
+            guard.check()
+        return installed
+
+
+def _names_hosts(job: PackageJob) -> bool:
+    """Return whether users name a host. The policy does not limit the default indexes and their files."""
+    if job.kind is PackageKind.RUNTIME:
+        return False
+    channels = job.conda.channels if job.conda else ()
+    dependencies = job.conda.dependencies if job.conda else ()
+    return bool(channels) or any(
+        mark in text for text in (job.requirements or "", *dependencies) for mark in ("://", "::")
+    )
+
+
+def _subject(job: PackageJob) -> str:
+    return CONDA_ENV_FILE if job.conda else PIP_REQUIREMENTS

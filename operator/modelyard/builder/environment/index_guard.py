@@ -1,0 +1,207 @@
+"""The guard of a build: the only way to the network for the process with users' packages.
+
+The guard applies the egress policy, and adds the credentials of the platform's indexes to requests below
+their paths. For that it ends the TLS connections to these indexes, with certificates of an authority that
+exists for one build only. All other TLS connections pass it unread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from base64 import b64encode
+from io import BufferedIOBase
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import unquote, urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+
+from modelyard.builder.environment.index_credentials import Origin, credential_for
+from modelyard.builder.environment.index_settings import (
+    IndexAccess,
+    PublicIndexSettings,
+    default_ca_certificates,
+)
+from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.builder.sources.egress_proxy import (
+    CONNECT_SECONDS,
+    IDLE_SECONDS,
+    EgressProxy,
+    HostPort,
+    ProxyConnection,
+    host_port_of,
+    origin_form,
+    read_head,
+)
+
+if TYPE_CHECKING:
+    from modelyard.builder.environment.build_authority import BuildAuthority
+
+_METHODS: Final = frozenset({"GET", "HEAD"})
+"""Methods of installers. Other requests to an index with a credential are refused."""
+_AUTHORIZATION: Final = b"authorization:"
+_PROXY_SUFFIX: Final = "_proxy"
+
+
+class IndexGuard(EgressProxy):
+    """The guard as a context manager. It listens on loopback."""
+
+    def __init__(self, access: IndexAccess, policy: EgressPolicy) -> None:
+        trusted = frozenset(filter(None, map(host_port_of, access.trusted)))
+        super().__init__(policy, trusted, checks_schemes=True, handler=_GuardConnection)
+        self.access = access
+        self._tls_origins = {item.origin for item in access.credentials if item.origin.scheme == "https"}
+        self.authority: BuildAuthority | None = None
+        if self._tls_origins:
+            # Imported here: the import takes 50 ms, and most platforms need no credential.
+            from modelyard.builder.environment.build_authority import BuildAuthority  # noqa: PLC0415
+
+            self.authority = BuildAuthority()
+        self._proxies = {
+            name.lower().removesuffix(_PROXY_SUFFIX): value for name, value in access.proxies.items()
+        }
+
+    @property
+    def settings(self) -> PublicIndexSettings:
+        """Return the settings for clients: the URL of the guard, and the authorities to trust."""
+        public = self.access.public
+        certificates = public.ca_certificates
+        if self.authority is not None:
+            certificates = f"{certificates or default_ca_certificates()}\n{self.authority.certificate}"
+        return public.model_copy(update={"proxy": self.url, "ca_certificates": certificates})
+
+    def authority_for(self, origin: Origin) -> BuildAuthority | None:
+        """Return the authority for an origin whose connections the guard ends, None for a tunnel."""
+        return self.authority if origin in self._tls_origins else None
+
+    def connect(self, destination: HostPort, kind: str) -> socket.socket:
+        """Open a connection, through a tunnel of the platform's proxy if there is one for the destination."""
+        proxy = self.proxy_of("https", destination)
+        if proxy is None:
+            return super().connect(destination, kind)
+        remote, authorization = connect_to_proxy(proxy)
+        address = f"{_bracketed(destination.host)}:{destination.port}".encode("idna")
+        remote.sendall(b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (address, address, authorization))
+        # Unbuffered: bytes after the head belong to the tunnel.
+        with remote.makefile("rb", buffering=0) as response:
+            status = read_head(cast("BufferedIOBase", response))[0].split(b" ")[1:2]
+        if status != [b"200"]:
+            remote.close()
+            raise ConnectionError("the proxy of the platform refuses the connection")
+        return remote
+
+    def proxy_of(self, scheme: str, destination: HostPort) -> str | None:
+        """Return the URL of the platform's proxy for a destination, None for a direct connection."""
+        if proxy_bypass_environment(f"{destination.host}:{destination.port}", self._proxies):
+            return None
+        return self._proxies.get(scheme) or self._proxies.get("all")
+
+    def client_context(self, origin: Origin) -> ssl.SSLContext:
+        """Return the TLS settings for the connection to an index."""
+        context = ssl.create_default_context(cafile=self.access.ca_file)
+        address = origin.address
+        if {address.host, f"{address.host}:{address.port}"} & self.access.insecure_hosts:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.access.client_certificate:
+            context.load_cert_chain(self.access.client_certificate)
+        return context
+
+
+class _GuardConnection(ProxyConnection):
+    @property
+    def _guard(self) -> IndexGuard:
+        return cast("IndexGuard", self.server)
+
+    def serve_tunnel(self, destination: HostPort) -> None:
+        origin = Origin("https", destination)
+        authority = self._guard.authority_for(origin)
+        if authority is None:
+            super().serve_tunnel(destination)
+            return
+        self.respond("200 Connection Established")
+        context = authority.server_context(destination.host)
+        with context.wrap_socket(self.connection, server_side=True) as client:
+            client.settimeout(IDLE_SECONDS)
+            with client.makefile("rb") as requests, client.makefile("wb", buffering=0) as responses:
+                self.connection, self.rfile, self.wfile = client, requests, cast("BufferedIOBase", responses)
+                self._serve_intercepted(origin)
+            with contextlib.suppress(OSError):
+                client.unwrap()
+
+    def serve_request(self, destination: HostPort, method: str, target: str, headers: list[bytes]) -> None:
+        origin = Origin("http", destination)
+        has_credential = any(item.origin == origin for item in self._guard.access.credentials)
+        if has_credential and method not in _METHODS:
+            self.respond("405 Method Not Allowed")
+            return
+        line, headers = self._with_credential(origin, origin_form(method, target), headers)
+        proxy = self._guard.proxy_of("http", destination)
+        if proxy is None:
+            if remote := self.connect(destination, "http"):
+                with remote:
+                    self.forward(remote, line, headers)
+            return
+        try:
+            remote, authorization = connect_to_proxy(proxy)
+        except OSError:
+            self.respond("502 Bad Gateway")
+            return
+        path = line.split(b" ")[1].decode("latin-1")
+        url = f"http://{_bracketed(destination.host)}:{destination.port}{path}"
+        with remote:
+            remote.settimeout(IDLE_SECONDS)
+            line = f"{method} {url} HTTP/1.1\r\n".encode("latin-1")
+            self.forward(remote, line, [*headers, *([authorization] if authorization else [])])
+
+    def _serve_intercepted(self, origin: Origin) -> None:
+        """Serve one request of a TLS connection that the guard has ended."""
+        request_line, *headers = read_head(self.rfile)
+        method, _, rest = request_line.decode("latin-1").partition(" ")
+        target = rest.partition(" ")[0]
+        if method not in _METHODS or not target.startswith("/"):
+            self.respond("405 Method Not Allowed")
+            return
+        remote = self.connect(origin.address, "https")
+        if remote is None:
+            return
+        context = self._guard.client_context(origin)
+        try:
+            encrypted = context.wrap_socket(remote, server_hostname=origin.address.host)
+        except OSError:
+            remote.close()
+            self.respond("502 Bad Gateway")
+            return
+        with encrypted:
+            line = f"{method} {target} HTTP/1.1\r\n".encode("latin-1")
+            self.forward(encrypted, *self._with_credential(origin, line, headers))
+
+    def _with_credential(
+        self, origin: Origin, line: bytes, headers: list[bytes]
+    ) -> tuple[bytes, list[bytes]]:
+        """Return a request line and its headers with the credential for its path, if there is one."""
+        method, target, version = line.split(b" ", 2)
+        found = credential_for(self._guard.access.credentials, origin, target.decode("latin-1"))
+        if found is None or any(header.lower().startswith(_AUTHORIZATION) for header in headers):
+            return line, headers
+        path = found.path(target.decode("latin-1")).encode("latin-1")
+        if found.authorization:
+            headers = [*headers, f"Authorization: {found.authorization}\r\n".encode("latin-1")]
+        return b" ".join((method, path, version)), headers
+
+
+def connect_to_proxy(url: str) -> tuple[socket.socket, bytes]:
+    """Connect to a proxy of the platform, and return the header with its login, empty without one."""
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    remote = socket.create_connection((parts.hostname or "", port), CONNECT_SECONDS)
+    if parts.scheme == "https":
+        remote = ssl.create_default_context().wrap_socket(remote, server_hostname=parts.hostname)
+    if not parts.username:
+        return remote, b""
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return remote, b"Proxy-Authorization: Basic %b\r\n" % b64encode(login.encode())
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
