@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import random
 from dataclasses import dataclass, field
 from typing import Final
@@ -68,6 +69,15 @@ def reader() -> Reader:
 def test_object_is_read(store: Store, reader: Reader) -> None:
     store.put(BODY)
     assert reader.read(store.url, store.credentials(store.server.address), DIGEST) == BODY
+
+
+def test_object_is_read_through_the_egress_proxy(store: Store, reader: Reader, proxy: BreakingProxy) -> None:
+    """Signatures stay valid, and broken connections are resumed. Without denied networks no proxy runs."""
+    reader.policy = EgressPolicy(denied=(ipaddress.ip_network("192.0.2.0/24"),))
+    store.put(BODY)
+    proxy.breaks = [5 * MIB, 2000]
+    assert reader.read(store.url, store.credentials(proxy.address), DIGEST) == BODY
+    assert proxy.broken == 2
 
 
 def test_reading_resumes_after_each_closed_connection(
