@@ -55,6 +55,24 @@ _MODEL: Final = (
     Bad("Model", {"spec.secretRef.name": ""}, "spec.secretRef.name", "at least 1 char"),
     Bad("Model", {"spec.secretRef.name": "My Secret"}, "spec.secretRef.name", "name of an object"),
     Bad("Model", {"spec.secretRef": "store"}, "spec.secretRef", "object"),
+    Bad(
+        "Model",
+        {"spec.url": "s3://b/k", "spec.secretRef.name": "store", "spec.serviceAccountName": "reader"},
+        "spec.serviceAccountName",
+        "set secretRef or serviceAccountName, not both",
+    ),
+    Bad(
+        "Model",
+        {"spec.serviceAccountName": "reader"},
+        "spec.serviceAccountName",
+        "serviceAccountName is only allowed together with a url of s3://",
+    ),
+    Bad(
+        "Model",
+        {"spec.url": "s3://b/k", "spec.serviceAccountName": "My Account"},
+        "spec.serviceAccountName",
+        "name of an object",
+    ),
     Bad("Model", {"spec.tags": "production"}, "spec.tags", "array"),
     Bad("Model", {"spec.tags": [""]}, "spec.tags[0]", "at least 1 char"),
     Bad("Model", {"spec.tags": [None]}, "spec.tags[0]", "string"),
@@ -94,6 +112,12 @@ _MANIFEST: Final = (
         {"spec.assets.0.secretRef.name": "store"},
         "spec.assets[0].secretRef",
         "secretRef is only allowed together with url",
+    ),
+    Bad(
+        "Manifest",
+        {"spec.assets.0.serviceAccountName": "reader"},
+        "spec.assets[0].serviceAccountName",
+        "serviceAccountName is only allowed together with a url of s3://",
     ),
     Bad("Manifest", _assets({"id": "driver", "url": "data:,"}), "spec.assets", "different ids"),
     Bad(

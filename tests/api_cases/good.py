@@ -99,6 +99,20 @@ GOOD: Final = (
     *(Good("Model", {"spec.url": url}) for url in _URLS),
     *(Good("Model", {"spec.name": name}) for name in _NAMES),
     Good("Model", dict.fromkeys(["spec.name", "spec.unpack", "spec.digest", "spec.secretRef", "spec.tags"])),
+    *(
+        Good("Model", {"spec.serviceAccountName": "models.reader-1", "spec.url": url})
+        for url in _URLS
+        if url.startswith(("s3:", "gs:", "abfs"))
+    ),
+    Good(
+        "Manifest",
+        {
+            "spec.assets": [
+                *SPECS["Manifest"]["assets"],
+                {"id": "a", "url": "s3://bucket/a", "serviceAccountName": "reader"},
+            ]
+        },
+    ),
     Good("Model", {"spec.tags": []}),
     Good("Model", {"spec.tags": ["a", "a"]}),
     Good("Manifest", {"spec.assets.0.content": ""}),

@@ -38,6 +38,7 @@ from modelyard.kube.types import (
     PODS,
     REVISIONS,
     SECRETS,
+    SERVICE_ACCOUNTS,
     ApiResource,
     Json,
     Page,
@@ -148,6 +149,11 @@ class FakeApiServer:
     async def create(self, resource: ApiResource, namespace: str, body: Json) -> Json:
         async with self._called("create", resource, body["metadata"]["name"], namespace=namespace):
             return _shown(self.put(resource, namespace, body), metadata_only=True)
+
+    async def create_token(self, namespace: str, account: str, audience: str, seconds: int) -> str:
+        async with self._called("create", SERVICE_ACCOUNTS, account, "token", namespace=namespace):
+            self._at(SERVICE_ACCOUNTS, namespace, account)
+            return f"token of {namespace}/{account} for {audience} {seconds} s"
 
     async def patch(
         self, resource: ApiResource, namespace: str, name: str, patch: Json, subresource: str | None = None

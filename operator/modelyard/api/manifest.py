@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from modelyard.api.base import ApiType, without_nulls
 from modelyard.api.names import DisplayName, ModelRef, file_name_rule
 from modelyard.api.rules import Rule
-from modelyard.api.sources import MAX_INLINE, Download, MimeType, Url
+from modelyard.api.sources import IDENTITY_RULES, MAX_INLINE, Download, MimeType, Url
 
 PYTHON_VERSION: Final = "pythonVersion"
 PIP_REQUIREMENTS: Final = "pipRequirements"
@@ -46,6 +46,7 @@ class Asset(Download):
     """A file of the image: the driver, a Python module or data for the driver."""
 
     rules = (
+        *IDENTITY_RULES,
         Rule(
             cel="has(self.url) != has(self.content)",
             message="an asset must have exactly one of url and content",

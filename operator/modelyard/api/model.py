@@ -7,11 +7,13 @@ from typing import Annotated
 from pydantic import Field
 
 from modelyard.api.names import DisplayName
-from modelyard.api.sources import Download, MimeType, Url
+from modelyard.api.sources import IDENTITY_RULES, Download, MimeType, Url
 
 
 class ModelSpec(Download):
     """A registered model. A change of any field except tags and description registers the next version."""
+
+    rules = IDENTITY_RULES
 
     mime_type: MimeType
     """Media type of the file, such as application/octet-stream."""

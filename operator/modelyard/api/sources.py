@@ -54,6 +54,29 @@ class SecretReference(ApiType):
 MimeType = Annotated[str, Field(min_length=1, max_length=255)]
 
 
+_IDENTITY_SCHEMES: Final = ("s3://", "gs://", "abfs://", "abfss://")
+
+IDENTITY_RULES: Final = (
+    Rule(
+        cel="!has(self.secretRef) || !has(self.serviceAccountName)",
+        message="set secretRef or serviceAccountName, not both: a download has one identity",
+        is_valid=lambda source: source.secret_ref is None or source.service_account_name is None,
+        field=".serviceAccountName",
+    ),
+    Rule(
+        cel="!has(self.serviceAccountName) || (has(self.url) && ("
+        + " || ".join(f"self.url.startsWith('{scheme}')" for scheme in _IDENTITY_SCHEMES)
+        + "))",
+        message=f"serviceAccountName is only allowed together with a url of {' '.join(_IDENTITY_SCHEMES)}",
+        is_valid=lambda source: (
+            source.service_account_name is None or (source.url or "").startswith(_IDENTITY_SCHEMES)
+        ),
+        field=".serviceAccountName",
+    ),
+)
+"""Rules of each subclass of Download."""
+
+
 class Download(ApiType):
     """How the build downloads the file at a url. Each subclass declares whether url is required."""
 
@@ -67,3 +90,14 @@ class Download(ApiType):
     """Secret in the namespace of the object with the credentials for the url. The Secret has the label
     `modelyard.dev/source: "true"`. Its keys are username and password, or token, or those of the object store
     (docs/sources.md)."""
+    service_account_name: (
+        Annotated[
+            str,
+            StringConstraints(min_length=1, max_length=MAX_OBJECT_NAME),
+            object_name_rule("serviceAccountName"),
+        ]
+        | None
+    ) = None
+    """ServiceAccount in the namespace of the object, with the label `modelyard.dev/source: "true"` and the
+    annotations of a cloud. The build downloads the object at the url with the cloud identity of the
+    ServiceAccount, in place of a Secret (docs/sources.md)."""

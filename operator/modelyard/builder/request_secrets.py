@@ -31,11 +31,15 @@ _MIN_PARAMETER_CHARACTERS: Final = 8
 
 
 def secrets_of(request: BuildRequest) -> set[str]:
-    """Return each line of each secret value in the credentials and URLs of a request, in each form."""
+    """Return each line of each secret value in the credentials and URLs of a request, in each form.
+
+    Tokens of ServiceAccounts are among them.
+    """
     sources = [*(model.source for model in request.models), *(asset.source for asset in request.assets)]
     texts = [source.url for source in sources] + [request.pip_requirements, request.conda_env_file]
     found = [secret for source in sources for secret in _secrets_in(source.credentials)]
     found += [secret for text in texts for url in URL.findall(text or "") for secret in _secrets_in_url(url)]
+    found += [source.identity.token for source in sources if source.identity]
     return {line for text in found for line in text.splitlines()}
 
 

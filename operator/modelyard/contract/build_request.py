@@ -13,6 +13,8 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from modelyard.contract.cloud_identity import CloudIdentity
+
 TERMINATION_MESSAGE_BYTES: Final = 4096
 # API fields, as error messages name them.
 PIP_REQUIREMENTS: Final = "pipRequirements"
@@ -49,6 +51,7 @@ class Source(_Message):
     digest: str | None = None  # expected digest of the bytes: sha256:<64 hex>
     unpack: bool = False  # the bytes are a zip, tar, tar.gz, tar.bz2 or tar.xz
     credentials: dict[str, str] = Field(default_factory=dict, repr=False)  # data of the Secret in secretRef
+    identity: CloudIdentity | None = None  # of serviceAccountName, in place of credentials
 
 
 class ModelInput(_Message):

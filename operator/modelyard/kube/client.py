@@ -28,7 +28,7 @@ from modelyard.kube.transport import (
     Transport,
     TransportError,
 )
-from modelyard.kube.types import PODS, ApiResource, Json, Page
+from modelyard.kube.types import PODS, SERVICE_ACCOUNTS, ApiResource, Json, Page
 from modelyard.metrics import API_WRITES
 
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -186,6 +186,18 @@ class Client:
         """Create an object and return its metadata. Raises AlreadyExists if the name is taken."""
         API_WRITES.labels("create", resource.qualified).inc()
         return await self._json(Request("POST", resource.path(namespace), body=body, accept=accept))
+
+    async def create_token(self, namespace: str, account: str, audience: str, seconds: int) -> str:
+        """Return a new token of a ServiceAccount for one audience, valid for about `seconds` (at least 600).
+
+        https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/
+        """
+        spec = {"audiences": [audience], "expirationSeconds": seconds}
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        path = SERVICE_ACCOUNTS.path(namespace, account, "token")
+        API_WRITES.labels("create", f"{SERVICE_ACCOUNTS.qualified}/token").inc()
+        created = await self._json(Request("POST", path, body=body))
+        return str(created["status"]["token"])
 
     async def patch(
         self,

@@ -32,6 +32,9 @@ class KubeClient(Protocol):
     async def create(self, resource: ApiResource, namespace: str, body: Json) -> Json:
         """Create an object and return its metadata. Raises AlreadyExists if the name is taken."""
 
+    async def create_token(self, namespace: str, account: str, audience: str, seconds: int) -> str:
+        """Return a new token of a ServiceAccount for one audience."""
+
     async def patch(
         self, resource: ApiResource, namespace: str, name: str, patch: Json, subresource: str | None = None
     ) -> Json:

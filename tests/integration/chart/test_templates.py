@@ -95,6 +95,9 @@ BAD_VALUES = [
     ("build.sources.requireSecretLabel", '"no"', "/build/sources/requireSecretLabel"),
     ("build.sources.repositories", '{"registry.example.com": ["*"]}', "/build/sources/repositories"),
     ("build.sources.repositories", '{"r.example.com/m": []}', "/build/sources/repositories/r.example.com~1m"),
+    ("build.identity.enabled", '"yes"', "/build/identity/enabled"),
+    ("build.identity.aws.stsUrl", '"sts"', "/build/identity/aws/stsUrl"),
+    ("build.identity.aws.region", '"x.evil.example.com/"', "/build/identity/aws/region"),
     ("build.docker.enabled", '"yes"', "/build/docker/enabled"),
     ("build.docker.nodeSelector", '{"engine": true}', "/build/docker/nodeSelector/engine"),
     ("build.extraEnv", '[{"value": "a"}]', "/build/extraEnv/0"),
@@ -189,6 +192,21 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
                 "claims": {"models": ["team-a"], "shared": ["*"]}, "requireSecretLabel": False,
                 "repositories": {"registry.example.com/models": ["team-a"]},
             },
+            "identity": {
+                "enabled": True,
+                "aws": {
+                    "audience": "sts.example.com", "stsUrl": "https://sts.example.com", "region": "eu-1",
+                    "endpoint": "https://s3.example.com",
+                },
+                "azure": {
+                    "audience": "api://x", "authority": "https://login.example.com",
+                    "endpoint": "https://blob.example.com",
+                },
+                "google": {
+                    "audience": "//iam.googleapis.com/p", "tokenAudience": "x", "stsUrl": "https://a.example.com",
+                    "credentialsUrl": "https://b.example.com", "endpoint": "https://c.example.com",
+                },
+            },
             "resources": {"requests": {"cpu": 2, "memory": "1Gi"}},
             "nodeSelector": {"pool": "builds"}, "tolerations": [{"operator": "Exists"}],
             "signing": {"secretName": "cosign"}, "environment": {"maxAge": "36h"},
@@ -246,6 +264,16 @@ def test_no_rule_has_a_wildcard(render: Render) -> None:
     for role in of_kind(render(), "Role", "ClusterRole"):
         for rule in role["rules"]:
             assert not [word for words in rule.values() for word in words if "*" in word]
+
+
+def test_tokens_of_service_accounts_are_a_right_on_request_only(render: Render) -> None:
+    name = {"serviceaccounts/token"}
+    granted = [
+        name <= resources(role, "create")
+        for options in ((), ("--set", "build.identity.enabled=true"))
+        for role in of_kind(roles_of(render(*options), "modelyard"), "ClusterRole")
+    ]
+    assert granted == [False, True]
 
 
 def test_watch_namespaces_leave_no_cluster_wide_right(render: Render) -> None:

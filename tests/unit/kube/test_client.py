@@ -254,6 +254,17 @@ async def test_writes_return_metadata_or_on_request_the_object(server: Server, c
     assert [request.headers["Accept"] for request in server.requests] == [METADATA_ONLY, JSON]
 
 
+async def test_token_of_a_service_account_is_requested_for_one_audience(
+    server: Server, client: Client
+) -> None:
+    server.handlers = [ok({"status": {"token": "jwt"}})]
+    assert await client.create_token("default", "reader", "sts.amazonaws.com", 900) == "jwt"
+    assert server.requests[0].path == "/api/v1/namespaces/default/serviceaccounts/reader/token"
+    sent = json.loads(server.bodies[0])
+    assert sent["kind"] == "TokenRequest"
+    assert sent["spec"] == {"audiences": ["sts.amazonaws.com"], "expirationSeconds": 900}
+
+
 async def test_deletion_of_a_missing_object_raises_on_request(server: Server, client: Client) -> None:
     server.handlers = [error(404)]
     with pytest.raises(NotFound):

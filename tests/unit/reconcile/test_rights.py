@@ -11,6 +11,7 @@ from tests.unit.operator_harness import OperatorHarness, image, manifest, model,
 
 from modelyard.api import labels
 from modelyard.api.kinds import KINDS
+from modelyard.api.names import SOURCE
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.errors import Unavailable
 from modelyard.kube.types import (
@@ -22,13 +23,16 @@ from modelyard.kube.types import (
     PODS,
     REVISIONS,
     SECRETS,
+    SERVICE_ACCOUNTS,
 )
-from modelyard.settings import HistorySettings, OperatorSettings
+from modelyard.reconcile.builds.identities import ROLE_ARN
+from modelyard.settings import HistorySettings, IdentitySettings, OperatorSettings
 
 KOPF: Final = {
     Right(verb, CUSTOM_RESOURCES[kind.name].qualified) for kind in KINDS for verb in ("list", "watch")
 }
 """Rights that kopf uses, over its own client."""
+ARN: Final = "arn:aws:iam::123456789012:role/models"
 SCALED: Final = {"autoscaleEnabled": True, "minReplicas": 2, "maxReplicas": 3}
 
 
@@ -65,9 +69,16 @@ def put_crashing_pod(harness: OperatorHarness) -> None:
 async def live_a_whole_life(harness: OperatorHarness) -> None:
     """Build, serve, scale, repair, fail, and remove old versions."""
     lose_first_responses(harness)
-    harness.settings = OperatorSettings(history=HistorySettings(limit=2), resync_seconds=600)
+    harness.settings = OperatorSettings(
+        history=HistorySettings(limit=2), identity=IdentitySettings(enabled=True), resync_seconds=600
+    )
     await harness.start()
     harness.cluster.put(SECRETS, "default", source_secret(token="x"))
+    labelled = {"name": "reader", "labels": {SOURCE: "true"}, "annotations": {ROLE_ARN: ARN}}
+    harness.cluster.put(SERVICE_ACCOUNTS, "default", {"metadata": labelled})
+    harness.apply(model("n", url="s3://b/k", serviceAccountName="reader"), manifest("n", modelIds=["n"]))
+    harness.apply(image("n", manifestId="n"))
+    await harness.play()
     harness.apply(
         model(url="https://h/?a&b", secretRef={"name": "store"}),
         manifest(),
@@ -75,7 +86,7 @@ async def live_a_whole_life(harness: OperatorHarness) -> None:
         service(autoScaler=SCALED),
     )
     await harness.play(seconds=30, alone=True)
-    (job,) = (body["metadata"]["name"] for body in harness.cluster.all(JOBS))
+    (job,) = (body["metadata"]["name"] for body in harness.cluster.all(JOBS) if "status" not in body)
     harness.start_pod(job, "[Fetch] a\n")
     await harness.play(seconds=30, alone=True)
     harness.end_pod(job, {"exitCode": 1})

@@ -106,7 +106,7 @@ class EgressPolicy:
 
 def endpoints(credentials: Mapping[str, str]) -> list[str]:
     """Return the URLs of object stores in a Secret. The JSON of a Google key may contain one."""
-    found = [credentials.get(name) for name in ("AWS_ENDPOINT_URL", "AZURE_ENDPOINT")]
+    found = [credentials.get(name) for name in ("AWS_ENDPOINT_URL", "AZURE_ENDPOINT", "GOOGLE_BASE_URL")]
     with contextlib.suppress(ValueError, AttributeError, RecursionError):
         found.append(json.loads(credentials.get("GOOGLE_SERVICE_ACCOUNT_KEY", "")).get("gcs_base_url"))
     return [str(endpoint) for endpoint in found if endpoint]

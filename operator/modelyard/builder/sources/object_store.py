@@ -33,6 +33,7 @@ from obstore.exceptions import (
 )
 from obstore.store import ObjectStore, from_url
 
+from modelyard.builder.sources.cloud_identity import ADDRESSES, identity_config
 from modelyard.builder.sources.context import FetchContext
 from modelyard.builder.sources.egress_policy import endpoints
 from modelyard.builder.sources.egress_proxy import EgressProxy
@@ -75,22 +76,32 @@ def stored_object(source: Source, context: FetchContext) -> Iterator[StoredObjec
         elif context.policy.denied:
             proxy = stack.enter_context(EgressProxy(context.policy))
         url = source.url or ""
-        store, key = _open(url, source.credentials, context, proxy)
-        yield StoredObject(store, key, url, source.digest, proxy)
+        config = _config(source, context)
+        store, key = _open(url, config, context, proxy)
+        secrets = tuple(value for key, value in config.items() if source.identity and key not in ADDRESSES)
+        yield StoredObject(store, key, url, source.digest, proxy, secrets)
 
 
 class StoredObject:
     """A RemoteFile in an object store."""
 
     def __init__(
-        self, store: ObjectStore, key: str, url: str, digest: str | None, proxy: EgressProxy | None
+        self,
+        store: ObjectStore,
+        key: str,
+        url: str,
+        digest: str | None,
+        proxy: EgressProxy | None,
+        secrets: tuple[str, ...] = (),
     ) -> None:
+        """`secrets` are credentials that no message may contain, in addition to those of the request."""
         self.name = file_name(url)
         self.digest = digest
         self._store = store
         self._key = key
         self._url = redact(url)
         self._proxy = proxy
+        self._secrets = secrets
         self._etag: str | None = None
 
     @contextmanager
@@ -118,13 +129,17 @@ class StoredObject:
             ) from None
         except (PermissionDeniedError, UnauthenticatedError):
             raise SourceForbiddenError(
-                f"{self._url} must not be read with these credentials: correct the Secret of secretRef"
+                f"{self._url} must not be read with these credentials: correct the Secret of secretRef, or"
+                " the rights of the account that serviceAccountName leads to"
             ) from None
         except PreconditionError:
             self._etag = None  # the next attempt starts at 0 and detects a change
             raise SourceUnavailableError(f"{self._url} may have changed during its download") from None
         except BaseError as error:
-            raise SourceUnavailableError(f"{self._url} cannot be downloaded: {_first_line(error)}") from None
+            reason = _first_line(error)
+            for secret in self._secrets:
+                reason = reason.replace(secret, "***")
+            raise SourceUnavailableError(f"{self._url} cannot be downloaded: {reason}") from None
         except BaseException as error:
             if not _is_panic(error):
                 raise
@@ -141,12 +156,18 @@ class StoredObject:
             raise
 
 
-def _open(
-    url: str, credentials: dict[str, str], context: FetchContext, proxy: EgressProxy | None
-) -> tuple[ObjectStore, str]:
+def _config(source: Source, context: FetchContext) -> dict[str, Any]:
+    """Return the options of the library with the credentials of a source."""
     forget_cloud_identity()
-    kind = "abfs" if scheme(url) == "abfss" else scheme(url)
-    config = store_config(kind, credentials)
+    if source.identity:
+        return dict(identity_config(source.identity, context))
+    kind = scheme(source.url or "")
+    return store_config("abfs" if kind == "abfss" else kind, source.credentials)
+
+
+def _open(
+    url: str, config: dict[str, Any], context: FetchContext, proxy: EgressProxy | None
+) -> tuple[ObjectStore, str]:
     parts = urlsplit(url)
     key = unquote(parts.path).lstrip("/")
     if not key:

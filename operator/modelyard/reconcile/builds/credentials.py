@@ -1,27 +1,28 @@
-"""Credentials of sources: the Secrets that `secretRef` names, and the keys of each that a download uses."""
+"""Credentials of sources: the Secrets that `secretRef` names, and cloud identities of ServiceAccounts."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from modelyard.contract.source_keys import describe_keys, usable_keys
 from modelyard.kube.types import SECRETS, Json
+from modelyard.reconcile.builds.identities import Identities, Unusable, named_sources, read_identities
 from modelyard.reconcile.builds.source_secret import refusal_of
 from modelyard.reconcile.context import Context
 from modelyard.redaction import redact
 
-Credentials = Mapping[str, Mapping[str, str]]  # name of a Secret → its keys and values
 
+@dataclass(frozen=True)
+class Credentials:
+    """The credentials for the sources of an image."""
 
-class Unusable(NamedTuple):
-    """A Secret that a build needs and cannot use as it is."""
-
-    reason: str  # of the status, one CamelCase word
-    message: str
-    stalled: bool = False  # only a user can change it
+    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Name of a Secret → its keys and values."""
+    identities: Identities = field(default_factory=dict)
 
 
 class SourceSecret(NamedTuple):
@@ -32,15 +33,9 @@ class SourceSecret(NamedTuple):
     secret: str
 
 
-def source_secrets(manifest: Json, models: Mapping[str, Json]) -> list[SourceSecret]:
-    """Return the sources of an image that have a Secret, in the order of models and assets."""
-    return list(_source_secrets(manifest, models))
-
-
 def _source_secrets(manifest: Json, models: Mapping[str, Json]) -> Iterator[SourceSecret]:
-    named = {f"model {id_}": data for id_, data in models.items()}
-    named |= {f"asset {asset['id']}": asset for asset in manifest["assets"]}
-    for subject, source in named.items():
+    """Yield the sources of an image that have a Secret, in the order of models and assets."""
+    for subject, source in named_sources(manifest, models):
         if "secretRef" in source:
             yield SourceSecret(subject, source["url"], source["secretRef"]["name"])
 
@@ -48,12 +43,12 @@ def _source_secrets(manifest: Json, models: Mapping[str, Json]) -> Iterator[Sour
 async def read_credentials(
     ctx: Context, namespace: str, manifest: Json, models: Mapping[str, Json]
 ) -> Credentials | Unusable:
-    """Return the values of the Secrets of all sources, or the first one that a build cannot use.
+    """Return the credentials of all sources, or the first Secret or ServiceAccount that cannot be used.
 
     `manifest` and `models` are contents of versions, as `build_request` takes them.
     """
     secrets: dict[str, Json] = {}
-    for source in source_secrets(manifest, models):
+    for source in _source_secrets(manifest, models):
         if source.secret not in secrets:
             secret = await ctx.client.get_or_none(SECRETS, namespace, source.secret)
             if secret is None:
@@ -62,7 +57,10 @@ async def read_credentials(
             secrets[source.secret] = secret
         if problem := _problem(ctx, source, secrets[source.secret]):
             return problem
-    return {name: _values(secret) for name, secret in secrets.items()}
+    identities = await read_identities(ctx, namespace, manifest, models)
+    if isinstance(identities, Unusable):
+        return identities
+    return Credentials({name: _values(secret) for name, secret in secrets.items()}, identities)
 
 
 def _problem(ctx: Context, source: SourceSecret, secret: Json) -> Unusable | None:

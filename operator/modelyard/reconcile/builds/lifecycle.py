@@ -16,7 +16,7 @@ from modelyard.kube.types import JOBS, SECRETS, Json
 from modelyard.metrics import BUILDS
 from modelyard.oci.reference import parse_reference
 from modelyard.reconcile.builds import build_log
-from modelyard.reconcile.builds.credentials import Unusable, read_credentials
+from modelyard.reconcile.builds.credentials import read_credentials
 from modelyard.reconcile.builds.failures import (
     Failure,
     failure_of_error,
@@ -27,6 +27,7 @@ from modelyard.reconcile.builds.failures import (
     failure_of_size,
     failure_without_result,
 )
+from modelyard.reconcile.builds.identities import Unusable, with_tokens
 from modelyard.reconcile.builds.input_hash import input_hash
 from modelyard.reconcile.builds.lookups import Pending
 from modelyard.reconcile.builds.pods import find_result, list_pods
@@ -205,7 +206,7 @@ async def _start(
         claims = claims_of(request, namespace, ctx.settings)
     except NotOfferedError as error:
         return failure_of_refusal(error)
-    packed = packed_request(request)
+    packed = packed_request(await with_tokens(ctx, request))
     if problem := size_problem(request, packed):
         return failure_of_size(problem)
     if place := ctx.build_line.admit(obj.key, _since(revision)):

@@ -23,6 +23,7 @@ from modelyard.contract.urls import (
 )
 from modelyard.kube.types import Json
 from modelyard.reconcile.builds.credentials import Credentials
+from modelyard.reconcile.builds.identities import identity_of
 from modelyard.redaction import redact
 from modelyard.settings import OperatorSettings
 
@@ -194,5 +195,6 @@ def _source(data: Mapping[str, Any], credentials: Credentials) -> Source:
         content=data.get("content"),
         digest=data.get("digest"),
         unpack=data.get("unpack", False),
-        credentials=usable_keys(data.get("url", ""), credentials.get(secret, {})),
+        credentials=usable_keys(data.get("url", ""), credentials.secrets.get(secret, {})),
+        identity=identity_of(data, credentials.identities),
     )

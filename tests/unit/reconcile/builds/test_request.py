@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modelyard.kube.types import Json
+from modelyard.reconcile.builds.credentials import Credentials
 from modelyard.reconcile.builds.request import build_request
 from modelyard.settings import OperatorSettings
 
@@ -24,7 +25,9 @@ MODELS: dict[str, Json] = {
 
 
 def test_request_has_the_inputs_of_manifest_and_models() -> None:
-    credentials = {"a": {"token": "t", "AWS_SECRET_ACCESS_KEY": "x"}, "b": {"username": "u", "tls.key": "x"}}
+    credentials = Credentials(
+        {"a": {"token": "t", "AWS_SECRET_ACCESS_KEY": "x"}, "b": {"username": "u", "tls.key": "x"}}
+    )
     request = build_request(
         "default", "m", {"manifestId": "m:3"}, MANIFEST, MODELS, OperatorSettings(), credentials
     )
@@ -60,6 +63,6 @@ def test_registrations_do_not_depend_on_version_numbers(
     models: dict[str, Json], registrations: dict[str, str]
 ) -> None:
     request = build_request(
-        "default", "m", {"manifestId": "m:3"}, MANIFEST, models, OperatorSettings(), {"b": {}}
+        "default", "m", {"manifestId": "m:3"}, MANIFEST, models, OperatorSettings(), Credentials()
     )
     assert request.registrations == registrations
