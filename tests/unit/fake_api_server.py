@@ -47,6 +47,7 @@ from modelyard.kube.types import (
 Key = tuple[ApiResource, str, str]  # with namespace and name
 
 _MAX_SECRET_BYTES: Final = 1024 * 1024
+_SLOW: Final = 0.1  # share of calls and events that others overtake, with a schedule
 WRITES: Final = {"create", "patch", "update", "delete"}
 _UNITS: Final = {"cpu": {"0.5": "500m", "2000m": "2"}, "memory": {"1024Mi": "1Gi"}}
 
@@ -442,8 +443,15 @@ class FakeApiServer:
         await self._lag()
 
     async def _lag(self) -> None:
-        for _ in range(self.schedule.randrange(1, 6) if self.schedule else 1):
+        for _ in range(self._turns()):
             await asyncio.sleep(0)
+
+    def _turns(self) -> int:
+        """Return the turns of the event loop that a call or an event takes: a few take much longer."""
+        if self.schedule is None:
+            return 1
+        is_slow = self.schedule.random() < _SLOW
+        return self.schedule.randrange(6, 60) if is_slow else self.schedule.randrange(1, 6)
 
     @staticmethod
     def _key(resource: ApiResource, namespace: str, name: str) -> Key:
