@@ -1,6 +1,6 @@
 # The scoring runtime: its contract and its speed. Both install what they need under build/.
 
-.PHONY: conformance-scoring fuzz-scoring bench-scoring
+.PHONY: conformance-scoring fuzz-scoring bench-scoring bench-hostile
 conformance-scoring: ## the contract suite, against the runtime and azureml-inference-server-http
 	$(RUN) python -m tests.conformance.scoring
 
@@ -9,3 +9,6 @@ fuzz-scoring: ## hostile bytes and schemathesis: no 5xx, no restart
 
 bench-scoring: ## speed beside other servers; ends with one line of ratios
 	$(RUN) python -m tests.bench.scoring
+
+bench-hostile: ## honest clients of the runtime and the gateway beside slow connections and large heads, on loopback
+	$(RUN) python -m tests.bench.hostile

@@ -21,7 +21,9 @@ from modelyard.scoring.front.http_server import HttpServer
 from modelyard.scoring.front.messages import HttpRequest, HttpResponse
 from modelyard.scoring.front.request_target import origin_path
 
-MAX_CONNECTIONS: Final = 512  # a connection with TLS takes up to 120 KB
+MAX_CONNECTIONS: Final = 8192  # an idle connection takes 2 KB
+MAX_TLS_CONNECTIONS: Final = 512  # one with TLS takes up to 120 KB
+_UNSENT_BYTES: Final = 32 * 1024 * 1024  # of unread responses together; a list has up to 8 MiB
 _HELD_BYTES: Final = 16 * 1024 * 1024  # of incomplete bodies together
 
 
@@ -29,7 +31,8 @@ class AsgiServer(HttpServer):
     """Runs the application once for each request, after the whole body has arrived."""
 
     def __init__(self, app: ASGIApp, scheme: str) -> None:
-        super().__init__(max_connections=MAX_CONNECTIONS, max_body_bytes=MAX_BODY)
+        most = MAX_TLS_CONNECTIONS if scheme == "https" else MAX_CONNECTIONS
+        super().__init__(max_connections=most, max_body_bytes=MAX_BODY, max_unsent_bytes=_UNSENT_BYTES)
         self.draining = False
         self._app = app
         self._scheme = scheme

@@ -23,10 +23,10 @@ from modelyard.gateway.listener import Listener
 from modelyard.gateway.settings import CONFIG_VARIABLE, GatewaySettings, load
 from modelyard.kube.client import Client
 from modelyard.scoring.front.http_connection import HttpConnection
+from modelyard.scoring.front.http_server import TICK_SECONDS
 
 _DRAIN_SECONDS: Final = 25  # for requests in flight after SIGTERM
 _CLOSE_SECONDS: Final = 2  # for clients to read their responses and close
-_TICK_SECONDS: Final = 0.5
 _POLL_SECONDS: Final = 0.05
 _BACKLOG: Final = 2048  # connections that the kernel accepts before the process does
 
@@ -81,7 +81,7 @@ def _tls_context(settings: GatewaySettings) -> ssl.SSLContext | None:
 
 async def _tick(server: AsgiServer) -> None:
     while True:
-        await asyncio.sleep(_TICK_SECONDS)
+        await asyncio.sleep(TICK_SECONDS)
         server.tick()
 
 

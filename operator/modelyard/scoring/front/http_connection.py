@@ -49,6 +49,7 @@ from modelyard.scoring.front.http_limits import (
     BODY_PAUSE_SECONDS,
     CLOSING_SECONDS,
     DISCARDED_BODIES,
+    DISCARDED_HEAD_BYTES,
     HEAD_SECONDS,
     KEEP_ALIVE_SECONDS,
     PIPELINED_REQUESTS,
@@ -403,6 +404,11 @@ class HttpConnection(asyncio.Protocol):
         """Return True while the oldest request is with the application."""
         return bool(self._requests) and self._requests[0].dispatched
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Return the bytes of responses that the client has not read yet."""
+        return self._transport.get_write_buffer_size()
+
     def eviction_order(self) -> tuple[bool, float]:
         """Return the key by which connections are sorted for eviction: the smallest is closed first."""
         return self.is_trusted, self._served_at
@@ -468,9 +474,12 @@ class HttpConnection(asyncio.Protocol):
     def _close(self) -> None:
         """Close the write side, and discard input within limits until the client closes, too."""
         requests = self._drop_requests()
+        if self._state is _REFUSING:
+            self._discardable_bytes = DISCARDED_HEAD_BYTES
+        else:
+            self._discardable_bytes = DISCARDED_BODIES * self._application.max_body_bytes
         self._state = _CLOSING
         self._close_at = self._application.now + CLOSING_SECONDS
-        self._discardable_bytes = DISCARDED_BODIES * self._application.max_body_bytes
         for request in requests:
             self._application.release(request)
         if self._flow is not _OPEN:

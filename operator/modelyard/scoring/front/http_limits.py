@@ -43,5 +43,8 @@ input would reset the connection, and the client would lose the response."""
 DISCARDED_BODIES: Final = 4
 """How much input is discarded, in multiples of the largest body: most clients send all, then read."""
 
+DISCARDED_HEAD_BYTES: Final = 1024 * 1024
+"""How much input is discarded after a head that is too large or malformed: there is no body to read."""
+
 PIPELINED_REQUESTS: Final = 4
 """How many requests of one connection may wait for their turn before the server stops reading."""

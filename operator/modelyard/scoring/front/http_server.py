@@ -5,13 +5,23 @@ A client without a key or token must not be able to use up the memory that the o
 is reached, the connection with the oldest activity is closed, and the newest one is served.
 """
 
+import asyncio
 import heapq
+import math
+from collections.abc import Iterable
 from email.utils import formatdate
+from operator import itemgetter
 from time import monotonic
 from typing import Final
 
 from modelyard.scoring.front.http_connection import HttpConnection
 from modelyard.scoring.front.http_limits import HELD_HEADS_BYTES
+
+TICK_SECONDS: Final = 0.5
+"""How often time limits are checked."""
+
+_CHECKED_AT_ONCE: Final = 500
+"""Connections that are checked in one turn of the event loop, in about 1 ms; others follow in later turns."""
 
 _EVICTED_SHARE: Final = 64
 """Beyond the limit of connections, one in 64 is closed at once: the search reads all of them."""
@@ -20,7 +30,9 @@ _EVICTED_SHARE: Final = 64
 class HttpServer:
     """The part of a server's state that its connections use; the methods for requests are the subclass's."""
 
-    def __init__(self, *, max_connections: int, max_body_bytes: int) -> None:
+    def __init__(
+        self, *, max_connections: int, max_body_bytes: int, max_unsent_bytes: float = math.inf
+    ) -> None:
         self.connections: set[HttpConnection] = set()
         self.max_body_bytes = max_body_bytes
         self.now = monotonic()
@@ -29,6 +41,7 @@ class HttpServer:
         self.held_bytes = 0
         """Bytes of request bodies in memory."""
         self._max_connections = max_connections
+        self._max_unsent_bytes = max_unsent_bytes
         self._heads: dict[HttpConnection, int] = {}
         """The bytes of each incomplete head, in the order in which the heads began."""
         self.head_bytes = 0
@@ -38,7 +51,30 @@ class HttpServer:
         """Update the shared clock and apply all time limits. The server calls it twice a second."""
         self.now = monotonic()
         self.date_line = _date_line()
-        for connection in list(self.connections):
+        waiting = list(self.connections)
+        if self._max_unsent_bytes < math.inf:
+            self._bound_unsent(waiting)
+        self._check(waiting[:_CHECKED_AT_ONCE])
+        parts = [
+            waiting[start : start + _CHECKED_AT_ONCE]
+            for start in range(_CHECKED_AT_ONCE, len(waiting), _CHECKED_AT_ONCE)
+        ]
+        for number, part in enumerate(parts, 1):
+            delay = TICK_SECONDS * number / (len(parts) + 1)
+            asyncio.get_running_loop().call_later(delay, self._check, part)
+
+    def _bound_unsent(self, connections: list[HttpConnection]) -> None:
+        """Close the connections with most unread bytes of responses, until the others are below the limit."""
+        unsent = [(size, connection) for connection in connections if (size := connection.unsent_bytes)]
+        total = sum(size for size, _ in unsent)
+        for size, connection in sorted(unsent, key=itemgetter(0), reverse=True):
+            if total <= self._max_unsent_bytes:
+                return
+            total -= size
+            connection.abort()
+
+    def _check(self, connections: Iterable[HttpConnection]) -> None:
+        for connection in self.connections.intersection(connections):
             connection.check_time_limits(self.now)
 
     def join(self, connection: HttpConnection) -> None:

@@ -13,6 +13,7 @@ import uvloop
 
 from modelyard.scoring.frames import Reply
 from modelyard.scoring.front.http_connection import HttpConnection
+from modelyard.scoring.front.http_server import TICK_SECONDS
 from modelyard.scoring.front.lifecycle import STOP_SIGNALS, Lifecycle
 from modelyard.scoring.front.messages import QueuedRequest
 from modelyard.scoring.front.request_queue import RequestQueue
@@ -25,9 +26,6 @@ log = logging.getLogger(__name__)
 
 BACKLOG: Final = 2048
 """Connections that the kernel accepts before the server does."""
-
-TICK_SECONDS: Final = 0.5
-"""How often time limits are checked."""
 
 QUIET_SECONDS: Final = 1.0
 """While draining, idle connections are closed only after this many seconds without a new request.

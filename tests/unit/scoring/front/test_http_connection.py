@@ -1,5 +1,7 @@
 """The states and the flow control of one connection, without a socket."""
 
+import asyncio
+import math
 import re
 
 import pytest
@@ -16,8 +18,8 @@ class FakeApplication(HttpServer):
 
     draining = False
 
-    def __init__(self) -> None:
-        super().__init__(max_connections=3, max_body_bytes=1000)
+    def __init__(self, max_unsent_bytes: float = math.inf) -> None:
+        super().__init__(max_connections=3, max_body_bytes=1000, max_unsent_bytes=max_unsent_bytes)
         self.now = 0.0
         self.date_line = b""
         self.answers_at_once = True
@@ -332,3 +334,41 @@ def test_incomplete_heads_beyond_the_limit_refuse_the_oldest(monkeypatch: pytest
     connections[1][0].data_received(b" HTTP/1.1\r\nHost: a\r\n\r\n")
     connections[2][0].connection_lost(None)
     assert application.head_bytes == 0
+
+
+async def test_time_limits_of_many_connections_are_checked_in_small_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_server, "_CHECKED_AT_ONCE", 1)
+    monkeypatch.setattr(http_server, "TICK_SECONDS", 0.0)
+    application = FakeApplication()
+    connections = [connect(application) for _ in range(3)]
+    for connection, _ in connections:
+        connection.data_received(b"GET / HTTP/1.1\r\n")
+    monkeypatch.setattr(http_server, "monotonic", lambda: 100.0)
+    application.tick()
+    assert sum(transport.statuses == [408] for _, transport in connections) == 1
+    while any(transport.statuses != [408] for _, transport in connections):
+        await asyncio.sleep(0)
+
+
+def test_input_after_a_head_that_is_too_large_is_dropped_within_a_small_limit(wired: Wired) -> None:
+    application, transport, connection = wired
+    application.max_body_bytes = 2**30
+    connection.data_received(b"GET /" + b"x" * 70_000)
+    connection.data_received(b"x" * limits.DISCARDED_HEAD_BYTES)
+    assert (transport.statuses, transport.end) == ([431], "eof")
+    connection.data_received(b"x")
+    assert transport.end == "aborted"
+
+
+def test_unread_responses_beyond_the_limit_close_the_connection_with_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    application = FakeApplication(max_unsent_bytes=100)
+    monkeypatch.setattr(http_server, "monotonic", lambda: application.now)
+    connections = [connect(application) for _ in range(3)]
+    for (_, transport), size in zip(connections, (40, 70, 30), strict=True):
+        transport.unsent = size
+    application.tick()
+    assert [transport.end for _, transport in connections] == ["", "aborted", ""]
