@@ -8,6 +8,11 @@ from typing import Any, TypeVar
 
 from werkzeug.wrappers import Request
 
+if not hasattr(Request, "get_json"):
+    raise ImportError(
+        "werkzeug of the driver's packages is too old for AMLRequest: require version 2.0 or later"
+    )
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _raw_http_requested = False

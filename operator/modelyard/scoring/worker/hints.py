@@ -120,7 +120,7 @@ def _of_pydantic(annotation: Any) -> Hint | None:
     if pydantic is None or not hasattr(pydantic, "TypeAdapter"):
         return None
     try:
-        adapter = pydantic.TypeAdapter(annotation)
+        adapter = pydantic.TypeAdapter(_with_exact_integers(annotation, pydantic))
         schema = adapter.json_schema()
     except Exception:  # pydantic does not support the type; its error classes differ between versions
         return None
@@ -134,10 +134,36 @@ def _of_pydantic(annotation: Any) -> Hint | None:
     return Hint(_inlined(schema, schema.get("$defs", {}), ()), convert)
 
 
+def _with_exact_integers(annotation: Any, pydantic: Any) -> Any:
+    """Return the type with integers that take no texts and booleans, which pydantic converts by default.
+
+    The fields of a model stay as the model's author has declared them.
+    """
+    if annotation is int:
+        return typing.Annotated[int, pydantic.BeforeValidator(_number_or_error)]
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    containers = (list, tuple, set, dict, Sequence, Mapping, typing.Union, types.UnionType)
+    if origin not in containers or not arguments:  # without arguments: typing.Dict
+        return annotation
+    exact = tuple(_with_exact_integers(argument, pydantic) for argument in arguments)
+    if origin in (dict, Mapping):
+        exact = (arguments[0], *exact[1:])  # the keys of a JSON object are texts
+    return typing.Union[exact] if origin in (typing.Union, types.UnionType) else origin[exact]  # noqa: UP007
+
+
+def _number_or_error(value: Any) -> Any:
+    if isinstance(value, str | bool):
+        raise ValueError(f"should be a whole number, not {_described(value)}")  # noqa: TRY004 - pydantic's rule
+    return value
+
+
 def _message_of(error: Any) -> str:
     """Return pydantic's first three errors in one line, without the input."""
     errors = error.errors()
-    messages = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}".removeprefix(": ") for one in errors[:3]]
+    messages = [
+        f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+        for one in errors[:3]
+    ]
     return "; ".join(messages) + (f" (and {len(errors) - 3} more)" if len(errors) > 3 else "")
 
 

@@ -63,3 +63,18 @@ def test_other_packages_of_the_runtime_cannot_be_imported(with_packages: Path, t
     statement = "import importlib.util; print(importlib.util.find_spec('modelyard_of_the_runtime'))"
     (with_packages / "modelyard_of_the_runtime").mkdir(exist_ok=True)
     assert run(with_packages, tmp_path, statement) == ["None"]
+
+
+def test_old_werkzeug_of_the_driver_is_named(with_packages: Path, tmp_path: Path) -> None:
+    (tmp_path / "werkzeug").mkdir()
+    (tmp_path / "werkzeug" / "__init__.py").touch()
+    (tmp_path / "werkzeug" / "wrappers.py").write_text("class Request: pass\n")
+    statement = """
+try:
+    import modelyard.scoring.worker.aml_request
+except ImportError as error:
+    print(error)"""
+    words = run(with_packages, tmp_path, statement)
+    assert " ".join(words) == (
+        "werkzeug of the driver's packages is too old for AMLRequest: require version 2.0 or later"
+    )

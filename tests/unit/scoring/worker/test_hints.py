@@ -1,6 +1,11 @@
 """Type hints: those that the runtime does not support, and those of np."""
 
+import typing
+from collections.abc import Sequence
+from typing import Optional
+
 import numpy as np
+import pydantic
 import pytest
 from numpy.typing import NDArray
 
@@ -44,3 +49,37 @@ def test_array_hint_takes_values_of_its_type(dtype: type, value: list[object]) -
 
 def test_null_is_nan_in_an_array_of_numbers() -> None:
     assert np.isnan(hint_of(NDArray[np.float64]).convert([None, 1.0])[0])
+
+
+def test_pydantic_is_used_for_hints() -> None:
+    assert hint_of(list[pydantic.PositiveInt]).schema["items"]["exclusiveMinimum"] == 0
+
+
+@pytest.mark.parametrize("value", [1.5, True, "1", None])
+def test_integer_hint_refuses_other_values(value: object) -> None:
+    for hint, given in (
+        (int, value),
+        (list[int], [1, value]),
+        (dict[str, int], {"a": value}),
+        (tuple[int, ...], [value]),
+        (Sequence[list[int]], [[value]]),
+    ):
+        with pytest.raises(ValueError, match=r"integer|whole number"):
+            hint_of(hint).convert(given)
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "converted"),
+    [
+        (int, 2.0, 2),
+        (Optional[int], None, None),  # noqa: UP045
+        (int | str, "1", "1"),
+        (list[int | None], [1, None], [1, None]),
+        (tuple[int, str], [1, "a"], (1, "a")),
+        (dict[int, float], {"1": 2}, {1: 2.0}),
+        (typing.Dict, {"a": 1}, {"a": 1}),  # noqa: UP006
+        (typing.List, [1], [1]),  # noqa: UP006
+    ],
+)
+def test_integer_hint_takes_whole_numbers(hint: object, value: object, converted: object) -> None:
+    assert hint_of(hint).convert(value) == converted
