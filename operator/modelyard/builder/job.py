@@ -100,16 +100,18 @@ def builder_of(
 
     `container` is the container that installs users' packages, if the pod has one.
     """
+    from modelyard.builder.environment.confined_installer import install_confined
+    from modelyard.builder.environment.guarded_installer import GuardedInstaller
+
+    pip = PipSettings(settings.access.ca_bundle, settings.pip_conf, settings.policy)
+    install = GuardedInstaller(pip, settings.conda, container or install_confined)
     if kind is BuilderKind.LAYERS:
-        from modelyard.builder.environment.confined_installer import install_confined
-        from modelyard.builder.environment.guarded_installer import GuardedInstaller
         from modelyard.builder.layers.layer_builder import LayerBuilder
 
-        pip = PipSettings(settings.access.ca_bundle, settings.pip_conf, settings.policy)
         return LayerBuilder(
             access=settings.access,
             conda=settings.conda,
-            install=GuardedInstaller(pip, settings.conda, container or install_confined),
+            install=install,
             packages=settings.packages if container else None,
             attests=settings.attestation.attests,
             signer=settings.attestation.signer(),
@@ -127,7 +129,7 @@ def builder_of(
         access=settings.access,
         attests=settings.attestation.attests,
         signer=settings.attestation.signer(),
-        conda=settings.conda,
+        install=install,
     )
 
 

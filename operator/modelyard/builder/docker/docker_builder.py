@@ -24,7 +24,9 @@ from modelyard.builder.docker.chunk_reader import open_chunks
 from modelyard.builder.docker.dockerfile import dockerfile
 from modelyard.builder.docker.engine_errors import build_error, push_error
 from modelyard.builder.docker.installed_packages import read_installed_packages
-from modelyard.builder.environment.conda_settings import CondaSettings
+from modelyard.builder.environment.guarded_installer import GuardedInstaller
+from modelyard.builder.environment.package_job import PackageInstaller, PackageJob, PackageKind
+from modelyard.builder.layers.disk_folder import DiskFolder
 from modelyard.builder.layers.tar_stream import (
     EntryContent,
     tar_of,
@@ -54,6 +56,7 @@ from modelyard.oci.reference import parse_reference
 from modelyard.oci.registry_config import RegistryAccess
 from modelyard.retry import Retry
 
+_PACKAGES: Final = "packages"
 _READ_TIMEOUT_SECONDS: Final = 1800
 """Longest pause between two messages: the engine is silent while it compiles or copies large files."""
 
@@ -94,7 +97,8 @@ class DockerBuilder:
     """True to attach a bill of materials and provenance to each image."""
     signer: Signer | None = None
     """Signs images and their documents; None for no signatures."""
-    conda: CondaSettings = field(default_factory=CondaSettings)
+    install: PackageInstaller = field(default_factory=GuardedInstaller)
+    """Installs a conda environment."""
     retry: Retry = field(default_factory=lambda: Retry(attempts=5, backoff=Backoff(1.0, 30.0)))
 
     def publish(self, request: BuildRequest, workspace: Path, context: FetchContext, log: BuildLog) -> str:
@@ -153,7 +157,7 @@ class DockerBuilder:
         python = self._conda_environment(client, request, content, environment, log)
         context = self._context(request, content, python)
         if python:
-            context["environment"] = environment
+            context["environment"] = DiskFolder(environment, _PACKAGES)
         messages = client.build(
             fileobj=open_chunks(tar_of(context).open()),
             custom_context=True,
@@ -178,12 +182,16 @@ class DockerBuilder:
         """Make the conda environment in `folder` and return its Python's version, None without conda."""
         if content.conda is None:
             return None
-        # Imported here, since rattler is large and few builds need it.
-        from modelyard.builder.environment.conda import CondaTarget, install_conda  # noqa: PLC0415
-
         engine = client.version()
-        target = CondaTarget(f"{engine['Os']}/{engine['Arch']}", request.python_version)
-        return install_conda(content.conda, target, folder, self.conda, log)
+        job = PackageJob(
+            kind=PackageKind.CONDA,
+            folder=folder / _PACKAGES,
+            platform=f"{engine['Os']}/{engine['Arch']}",
+            python=request.python_version,
+            conda=content.conda,
+            compiles=False,  # the Dockerfile does, after it has installed the pip requirements
+        )
+        return self.install(job, log).python
 
     def _context(
         self, request: BuildRequest, content: ImageContent, conda_python: str | None

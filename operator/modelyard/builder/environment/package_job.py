@@ -59,6 +59,8 @@ class PackageJob(BaseModel):
     requirements: str | None = None
     """Text of a requirements.txt."""
     conda: CondaFile | None = None
+    compiles: bool = True
+    """True to compile the modules of a conda environment."""
     indexes: PublicIndexSettings = PublicIndexSettings()
 
 
@@ -190,7 +192,7 @@ def _install(job: PackageJob, pip: PipSettings, conda: CondaSettings, log: Build
     target = Target(python, job.platform)
     if job.requirements:
         install_requirements(job.requirements, target, job.folder, pip, log)
-    else:
+    elif job.compiles:
         compile_bytecode(job.folder, ENVIRONMENT, target, log)
     return python
 

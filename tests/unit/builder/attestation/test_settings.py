@@ -41,5 +41,5 @@ def test_settings_of_the_environment_reach_both_builders(kind: BuilderKind, key_
     builder = builder_of(kind, BuildJobSettings.from_environment(required | changed))
     assert not builder.attests
     assert builder.signer is not None
-    assert builder.conda.channels == ("team",)
-    assert builder.conda.policy.schemes == {"s3"}
+    assert builder.install.conda.channels == ("team",)
+    assert builder.install.pip.policy.schemes == {"s3"}
