@@ -76,6 +76,11 @@ _STORES: Final = {
 }
 
 
+def store_keys(kind: str) -> tuple[str, ...]:
+    """Return the keys of a Secret for a kind of store (s3, gs, abfs)."""
+    return _STORES[kind].keys
+
+
 def store_config(kind: str, credentials: Mapping[str, str]) -> dict[str, Any]:
     """Return the options of a kind of store (s3, gs, abfs): one complete credential, or anonymous access.
 

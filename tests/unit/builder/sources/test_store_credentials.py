@@ -9,8 +9,9 @@ import pytest
 from tests.support.web_server import Response, WebServer
 from tests.unit.builder.sources.fetcher import Fetcher
 
-from modelyard.builder.sources.store_credentials import forget_cloud_identity, store_config
+from modelyard.builder.sources.store_credentials import forget_cloud_identity, store_config, store_keys
 from modelyard.contract.errors import SourceInvalidError
+from modelyard.contract.source_keys import describe_keys
 
 OBJECT = Response(body=b"12345", headers={"ETag": '"a"', "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT"})
 BLOB = "abfs://container@account.dfs.core.windows.net/m"
@@ -172,3 +173,9 @@ def test_only_variables_of_clouds_are_removed() -> None:
     }
     forget_cloud_identity(environment)
     assert environment == {"PATH": "x"}
+
+
+@pytest.mark.parametrize("kind", ["s3", "gs", "abfs"])
+def test_build_gets_each_key_of_the_store(kind: str) -> None:
+    """The operator hands over the keys in contract/source_keys.py only."""
+    assert set(describe_keys(f"{kind}://a/b").split(", ")) == set(store_keys(kind))
