@@ -137,6 +137,7 @@ class RegistryDigestLookup:
             is_signed = await self._call(registry, partial(self._is_signed, reference, digest))
         if not is_signed:
             REGISTRY_LOOKUPS.labels(result="unsigned").inc()
+            self._cache.pop(reference, None)  # a build is about to replace the tag
             _LOG.warning(
                 "%s is not reused: no key in %s verifies a signature of %s for this tag",
                 reference, self._public_keys, digest,

@@ -129,6 +129,19 @@ async def test_unsigned_image_counts_as_missing_with_keys(
     lookup.close()
 
 
+async def test_build_that_replaces_an_unsigned_image_is_found_at_once(
+    fake: FakeRegistry, clock: SecondsClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = digest_of(b"[]")
+    monkeypatch.setattr(image_signature, "is_signed", lambda _client, _image, digest, _keys: digest == signed)
+    lookup, image = _lookup_with_keys(tmp_path, clock), f"{fake.address}/m:t"
+    fake.manifests["m", "t"] = MANIFEST
+    assert await lookup.built(image) is None
+    fake.manifests["m", "t"] = b"[]"
+    assert await lookup.built(image) == signed
+    lookup.close()
+
+
 async def test_signature_is_verified_once_for_each_digest(
     fake: FakeRegistry, clock: SecondsClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
