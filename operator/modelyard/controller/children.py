@@ -31,6 +31,7 @@ from modelyard.reconcile.context import Context
 WATCH_STALE_SECONDS: Final = 300.0  # longer than one watch request (240 s) and several bookmarks (60 s)
 
 _LOG: Final = logging.getLogger(__name__)
+_LISTS: Final = 2  # at the same time: one that waits for the API server, and one that is decoded
 _WATCHED: Final = (REVISIONS, DEPLOYMENTS, CORE_SERVICES, SECRETS, AUTOSCALERS, DISRUPTION_BUDGETS)
 _METADATA_ONLY: Final = {CORE_SERVICES, SECRETS, AUTOSCALERS, DISRUPTION_BUDGETS}
 
@@ -43,6 +44,7 @@ class ChildWatches:
         self._namespaces = namespaces
         self._tasks: dict[Reflector, asyncio.Task[None]] = {}
         self._listed = False  # True after all first lists
+        self._lists = asyncio.Semaphore(_LISTS)
         self._logs = BuildLogWatcher(ctx.client, ctx.settings.namespace, self._on_pushed)
         self._by_namespace = {name: self._children(name) for name in ctx.settings.namespaces}
         self._builds = self._build_reflectors()
@@ -56,6 +58,7 @@ class ChildWatches:
                 namespace=namespace,
                 selector=SELECTOR,
                 metadata_only=resource in _METADATA_ONLY,
+                lists=self._lists,
                 sleep=self._ctx.sleep,
             )
             for resource in _WATCHED

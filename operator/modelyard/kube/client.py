@@ -141,11 +141,12 @@ class Client:
             page_query = query | {"limit": str(limit)} | ({"continue": token} if token else {})
             body = await self._body(first._replace(query=page_query))
             page = _page(body)
+            token, limit = page.continue_token, page.next_limit
+            del body
             yield page
-            token = page.continue_token
+            del page  # otherwise two decoded pages are in memory at the same time
             if token is None:
                 return
-            limit = page.next_limit
 
     async def list_page(
         self,

@@ -32,7 +32,10 @@ Handler = Callable[[ApiResource, Json, bool], None]
 
 
 class Reflector:
-    """Keeps a handler up to date with the objects of one resource in one namespace, or in all."""
+    """Keeps a handler up to date with the objects of one resource in one namespace, or in all.
+
+    Each list has a page in memory. A semaphore that several reflectors share bounds their number: `lists`.
+    """
 
     def __init__(
         self,
@@ -43,6 +46,7 @@ class Reflector:
         namespace: str | None = None,
         selector: str = "",
         metadata_only: bool = False,
+        lists: asyncio.Semaphore | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ):
@@ -56,6 +60,7 @@ class Reflector:
         self._namespace = namespace
         self._query = {"labelSelector": selector} if selector else {}
         self._metadata_only = metadata_only
+        self._lists = lists or asyncio.Semaphore()
         self._monotonic = monotonic
         self._sleep = sleep
         self._keys: set[tuple[str, str]] = set()
@@ -107,12 +112,17 @@ class Reflector:
         accept = METADATA_LIST if self._metadata_only else JSON
         deleted = set(self._keys)
         version = ""
-        async for page in self._client.pages(self.resource, self._namespace, accept=accept, **self._query):
-            self._touch()
-            version = page.resource_version
-            for item in page.items:
-                deleted.discard(_key(item))
-                self._emit(item, deleted=False)
+        async with self._lists:
+            async for page in self._client.pages(
+                self.resource, self._namespace, accept=accept, **self._query
+            ):
+                self._touch()
+                version = page.resource_version
+                for item in page.items:
+                    deleted.discard(_key(item))
+                    self._emit(item, deleted=False)
+                # A decoded page of 4 MiB takes 17 MB, and the loop would hold it until the next one is here.
+                del page
         for namespace, name in deleted:
             self._emit({"metadata": {"namespace": namespace, "name": name}}, deleted=True)
         self.denial = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.unit.fake_api_server import (
 
 from modelyard.kube.errors import Forbidden, Gone, Rejected, Unavailable
 from modelyard.kube.reflector import Reflector
-from modelyard.kube.types import SECRETS, ApiResource, Json
+from modelyard.kube.types import CONFIG_MAPS, JOBS, PODS, SECRETS, ApiResource, Json, Page
 
 LABELS = {"of": "us"}
 
@@ -234,3 +235,55 @@ async def test_seconds_since_event_count_from_the_last_event(watched: Watched) -
     watched.cluster.hang_up()
     await watched.settle()
     assert watched.reflector.seconds_since_event == 0
+
+
+async def test_reflectors_that_share_a_semaphore_list_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster, lists = FakeApiServer(Clock()), asyncio.Semaphore(2)
+    plain, active, most = cluster.pages, 0, 0
+
+    async def pages(*arguments: Any, **options: Any) -> AsyncIterator[Page]:
+        nonlocal active, most
+        active += 1
+        most = max(most, active)
+        async for page in plain(*arguments, **options):
+            await asyncio.sleep(0)
+            yield page
+        active -= 1
+
+    monkeypatch.setattr(cluster, "pages", pages)
+    resources = (SECRETS, CONFIG_MAPS, JOBS, PODS)
+    reflectors = [Reflector(cluster, one, lambda *_: None, lists=lists) for one in resources]
+    tasks = [asyncio.create_task(reflector.run()) for reflector in reflectors]
+    for reflector in reflectors:
+        await asyncio.wait_for(reflector.synced.wait(), 5)
+    assert most == 2
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_page_is_released_before_the_next_one_is_decoded(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of 4 MiB takes 17 MB once it is decoded."""
+
+    class Items(list[Json]):
+        pass
+
+    async def pages(*_: Any, **__: Any) -> AsyncIterator[Page]:
+        page = Page(Items(), None)
+        last = weakref.ref(page.items)
+        yield page
+        del page
+        released.append(last() is None)
+        yield Page([], None, "1000")
+
+    released: list[bool] = []
+    monkeypatch.setattr(watched.cluster, "pages", pages)
+    watched.cluster.compact()
+    watched.cluster.hang_up()
+    watched.cluster.fault = failing(Gone("too old"))
+    await watched.settle()
+    assert released[0]
