@@ -45,11 +45,12 @@ def write_channel(folder: Path, packages: Sequence[CondaPackage]) -> None:
     for subdir in ("noarch", "linux-64"):
         (folder / subdir).mkdir(parents=True, exist_ok=True)
     for package in packages:
-        _write(folder / package.subdir / f"{package.name}-{package.version}-0.tar.bz2", package)
+        write_package(folder / package.subdir / f"{package.name}-{package.version}-0.tar.bz2", package)
     asyncio.run(index_fs(folder))
 
 
-def _write(file: Path, package: CondaPackage) -> None:
+def write_package(file: Path, package: CondaPackage) -> None:
+    """Write one package as a .tar.bz2."""
     with tarfile.open(file, "w:bz2", compresslevel=1) as archive:
         for name, content in (_metadata(package) | dict(package.files)).items():
             entry = tarfile.TarInfo(name)

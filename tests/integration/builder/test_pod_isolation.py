@@ -25,7 +25,7 @@ CANARY: Final = "canary-of-this-test"
 SEARCH: Final = r"""
 import json, os, sys, time
 canary, found, processes = sys.argv[1].encode(), [], []
-time.sleep(3)  # both containers run
+time.sleep(1)  # both containers run
 for folder, folders, files in os.walk("/"):
     if folder in ("/sys", "/usr", "/dev"):
         folders.clear()
@@ -50,7 +50,7 @@ for folder, folders, files in os.walk("/"):
 writable = [path for path in ("/packages", "/handoff", "/workspace", "/etc/modelyard")
             if os.access(path, os.W_OK)]
 print(json.dumps({"found": sorted(found), "processes": len(processes), "writable": writable}))
-time.sleep(3)
+time.sleep(1)
 """
 
 
