@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -155,3 +156,30 @@ def test_conda_environment_is_installed(web: WebServer, job: PackageJob, tmp_pat
         "pkg:conda/python@3.11.9?build=0&subdir=linux-64"
     ]
     assert ("no Landlock" in out.getvalue()) == (landlock_version() == 0)
+
+
+CONNECT = """
+import socket, sys
+from modelyard.builder.environment.landlock import confine
+allowed, other = map(int, sys.argv[1:])
+assert confine(readable=["/"], writable=[], port=allowed)
+for port in (allowed, other):
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+        print("connected")
+    except OSError as error:
+        print(type(error).__name__)
+try:
+    socket.create_server(("127.0.0.1", 0))
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.mark.skipif(landlock_version() < 4, reason="the kernel's Landlock has no rules for TCP")
+def test_confined_process_connects_to_the_guard_only() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as guard, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = [str(server.getsockname()[1]) for server in (guard, other)]
+        command = [sys.executable, "-c", CONNECT, *ports]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["connected", "PermissionError", "PermissionError"], done.stderr
