@@ -26,6 +26,7 @@ from modelyard.kube.types import (
     Key,
 )
 from modelyard.resources import serving as service_children
+from modelyard.resources.serving import ScoringImage
 from modelyard.settings import ScoringSettings
 
 
@@ -50,8 +51,8 @@ async def test_children_are_built_only_after_a_change_of_their_inputs(
     built: list[str] = []
     build = service_children.deployment
 
-    def deployment(owner: Owner, spec: ServiceSpec, image: str, settings: ScoringSettings) -> Json:
-        built.append(image)
+    def deployment(owner: Owner, spec: ServiceSpec, image: ScoringImage, settings: ScoringSettings) -> Json:
+        built.append(image.location)
         return build(owner, spec, image, settings)
 
     monkeypatch.setattr(service_children, "deployment", deployment)
