@@ -158,7 +158,7 @@ def test_credential_that_a_server_says_back_is_in_neither_log_nor_result(
 ) -> None:
     echo.status = status
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(job, "builder_of", lambda kind, settings: _Fetching())
+    monkeypatch.setattr(job, "builder_of", lambda *_: _Fetching())
     environment = {
         "MODELYARD_BUILD_REQUEST": "request.json",
         "MODELYARD_BUILD_WORKSPACE": "workspace",
