@@ -10,6 +10,9 @@ from modelyard.redaction import URL, host_of, split_url
 
 _INVALID_IN_FILE_NAMES: Final = re.compile(r"[\x00-\x1f\x7f/\\]")
 _FILE_NAME_BYTES: Final = 255  # of ext4, xfs and overlayfs
+VERSION_CONTROL_URL: Final = re.compile(r"(?:git|hg|svn|bzr)\+", re.IGNORECASE)
+"""The start of the URL of a repository with the source of a package:
+https://pip.pypa.io/en/stable/topics/vcs-support/."""
 PACKAGE_SUFFIXES: Final = (".whl", ".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz")
 
 
@@ -38,11 +41,11 @@ def is_http(url: str) -> bool:
 def requirements_url(requirements: str) -> str | None:
     """Return the URL of a requirements or environment file, None if the text is the file itself.
 
-    The URL of a package is None, too: it is a requirement (https://peps.python.org/pep-0508/). Its suffix
-    tells it from the URL of a file of requirements.
+    The URL of a package is None, too: it is a requirement (https://peps.python.org/pep-0508/). Its suffix, or
+    the name of a version control system, tells it from the URL of a file of requirements.
     """
     text = requirements.strip()
-    if len(text.split()) != 1 or not URL.fullmatch(text):
+    if len(text.split()) != 1 or not URL.fullmatch(text) or VERSION_CONTROL_URL.match(text):
         return None
     parts = split_url(text)
     return None if parts and parts.path.lower().endswith(PACKAGE_SUFFIXES) else text

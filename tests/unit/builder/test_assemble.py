@@ -208,6 +208,10 @@ def test_unusable_driver_is_invalid(assembler: Assembler, assets: list[AssetInpu
         ("", None),
         ("  \n", None),
         ("numpy==2\n", "numpy==2\n"),
+        (
+            "git+https://github.com/psf/requests.git@v2.31.0",
+            "git+https://github.com/psf/requests.git@v2.31.0",
+        ),
         ("/requirements.txt", "numpy==2\n"),
     ],
 )

@@ -43,6 +43,8 @@ def test_clean_file_name_is_valid_on_linux() -> None:
         ("data:text/plain,numpy", "data:text/plain,numpy"),
         ("https://h/numpy-2-cp311-none-any.whl", None),
         ("https://h/package.tar.gz#sha256=0", None),
+        ("git+https://github.com/psf/requests.git@v2.31.0", None),
+        ("GIT+ssh://git@github.com/psf/requests.git\n", None),
         ("numpy", None),
         ("numpy\nhttps://h/r.txt", None),
         ("numpy @ https://h/numpy", None),

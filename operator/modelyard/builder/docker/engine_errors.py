@@ -29,6 +29,19 @@ _PIP_INSTALL: Final = "-m pip install"
 _PIP_ERROR: Final = re.compile(r"^(?:ERROR|error): (.+)|^(.+: No module named (?:pip|venv))$")
 _INDEX_DOWN: Final = re.compile(r"after connection broken by|confirming the ssl certificate", re.IGNORECASE)
 _VERSIONS: Final = re.compile(r"\(from versions: .*?((?:[^ ,]+, ){4}[^ ,]+)\)")
+_PIP_HINTS: Final = (
+    (
+        re.compile(r"Cannot find command 'git'", re.IGNORECASE),
+        "a base image with the program git can install `git+https://…`: offer one in build.baseImages, or"
+        " require a version of the package",
+    ),
+    (
+        re.compile(r"\[Errno 2\] No such file or directory: '/"),
+        "a line of the requirements names a file of another machine, as `pip freeze` does: require a version,"
+        " such as numpy==1.0",
+    ),
+)
+"""Pattern in pip's errors → the way out."""
 _NO_VERSIONS: Final = "(from versions: none)"
 _DISK_FULL: Final = re.compile(r"no space left on device|\[Errno 28\]", re.IGNORECASE)
 _NOT_FOUND: Final = re.compile(
@@ -85,10 +98,11 @@ def _pip_error(output: Sequence[str], message: str) -> CodedError:
     matches = filter(None, map(_PIP_ERROR.match, output))
     errors = dict.fromkeys(match[1] or match[2] for match in matches)  # each once, in order
     summary = "; ".join(_VERSIONS.sub(r"(newest versions: \1)", error) for error in errors)
+    hint = next((f": {text}" for pattern, text in _PIP_HINTS if pattern.search(summary)), "")
     summary = _shortened(summary or message)
     if _NO_VERSIONS in summary and any(map(_INDEX_DOWN.search, output)):
         return PackageIndexUnavailableError(f"pip cannot reach its package index: {summary}")
-    return PipFailedError(f"pip cannot install the requirements: {summary}")
+    return PipFailedError(f"pip cannot install the requirements: {summary}{hint}")
 
 
 def _shortened(text: str) -> str:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelyard.builder.environment.advice import USE_DOCKER_BUILDER
-from modelyard.contract.errors import RequirementsInvalidError, WheelMissingError
-from modelyard.contract.urls import PACKAGE_SUFFIXES
+from modelyard.contract.errors import BuildFailedError, RequirementsInvalidError, WheelMissingError
+from modelyard.contract.urls import PACKAGE_SUFFIXES, VERSION_CONTROL_URL
 from modelyard.redaction import redact_text, split_url
 
 _CONTINUATION: Final = re.compile(r"\\\r?\n")
@@ -24,7 +24,8 @@ _FIRST_HASH: Final = re.compile(r"\s--hash[=\s]")
 _HASHES: Final = re.compile(r"(?:\s+--hash[=\s]\s*\S+)+")
 _OPTION_OF_LINE: Final = re.compile(r"\s-")
 _HTTP_URL: Final = re.compile(r"https?://\S+", re.IGNORECASE)
-_VERSION_CONTROL_URL: Final = re.compile(r"(?:git|hg|svn|bzr)\+", re.IGNORECASE)
+_NAMED: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*@")
+"""The name of a package before its URL."""
 
 # Options of a requirements.txt: https://pip.pypa.io/en/stable/reference/requirements-file-format/.
 _INDEX_OPTIONS: Final = ("--index-url", "-i")
@@ -34,7 +35,8 @@ _SWITCHES: Final = frozenset({"--no-index", "--require-hashes"})
 _URL_OPTIONS: Final = frozenset({*_INDEX_OPTIONS, _EXTRA_INDEX_OPTION, *_FIND_LINKS_OPTIONS})
 _WITHOUT_EFFECT: Final = frozenset({"--prefer-binary", "--only-binary", "--use-feature"})
 _FILE_OPTIONS: Final = frozenset({"--requirement", "-r", "--constraint", "-c"})
-_SOURCE_OPTIONS: Final = frozenset({"--editable", "-e", "--no-binary"})
+_EDITABLE_OPTIONS: Final = frozenset({"--editable", "-e"})
+_SOURCE_OPTIONS: Final = frozenset({*_EDITABLE_OPTIONS, "--no-binary"})
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,20 @@ def _parse_option(line: str, lines: list[str], arguments: list[str]) -> None:
     elif option in _WITHOUT_EFFECT:
         return
     elif option in _SOURCE_OPTIONS:
-        raise _needs_build(line)
+        raise _source_error(line, option, value)
     elif option in _FILE_OPTIONS:
         raise _invalid(line, "names a file: copy its lines to this place, or set pipRequirements to a URL")
     else:
         raise _unknown_option(line)
+
+
+def _source_error(line: str, option: str, value: str) -> BuildFailedError:
+    """Return the error of an option that asks for a build from source."""
+    if option in _EDITABLE_OPTIONS and not _is_remote(value):
+        return _invalid(
+            line, "names a folder of another machine: require a version of the package, or the URL of a wheel"
+        )
+    return _needs_build(line)
 
 
 def _check_requirement(line: str) -> None:
@@ -113,15 +124,31 @@ def _check_requirement(line: str) -> None:
     url = _url_of(requirement, line)
     if url is None:
         return
-    if _VERSION_CONTROL_URL.match(url):
+    if VERSION_CONTROL_URL.match(url):
         raise _needs_build(line)
     if not _HTTP_URL.match(url):
-        raise _invalid(line, "names a file: give the http(s) URL of a wheel")
+        raise _names_file(line)
     parts = split_url(url)
     if parts is None:
         raise _invalid(line, "has an invalid URL: correct the URL")
     if not parts.path.endswith(".whl"):
         raise _needs_build(line)
+
+
+def _is_remote(url: str) -> bool:
+    return bool(_HTTP_URL.match(url) or VERSION_CONTROL_URL.match(url))
+
+
+def _names_file(line: str) -> RequirementsInvalidError:
+    """Return the error of a line with a path, which `pip freeze` writes for packages of conda and wheels."""
+    package = _NAMED.match(line)
+    if package is None:
+        return _invalid(line, "names a file, which builds do not have: give the http(s) URL of a wheel")
+    return _invalid(
+        line,
+        "names a file of the machine that wrote the line: replace the line by a version, such as"
+        f" {package[1]}==1.0, or by the http(s) URL of a wheel. `pip list --format=freeze` prints versions",
+    )
 
 
 def _without_hashes(line: str) -> str:
@@ -138,7 +165,7 @@ def _url_of(requirement: str, line: str) -> str | None:
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
 
     first = requirement.split(maxsplit=1)[0]
-    if _HTTP_URL.match(first) or _VERSION_CONTROL_URL.match(first):
+    if _is_remote(first):
         return first  # pip and uv accept a URL without a name, which is no requirement by PEP 508
     try:
         parsed = Requirement(requirement)

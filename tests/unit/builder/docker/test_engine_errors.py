@@ -63,6 +63,26 @@ ENDED = "The command '/bin/sh -c …' returned a non-zero code: 1"
             "PackageIndexUnavailable",
             "pip cannot reach its package index",
         ),
+        (
+            PIP,
+            [
+                "ERROR: Error [Errno 2] No such file or directory: 'git' while executing command git version",
+                "ERROR: Cannot find command 'git' - do you have 'git' installed and in your PATH?",
+            ],
+            ENDED,
+            "PipFailed",
+            "a base image with the program git can install",
+        ),
+        (
+            PIP,
+            [
+                "ERROR: Could not install packages due to an OSError: [Errno 2] No such file or directory:"
+                " '/croot/numpy/work'"
+            ],
+            ENDED,
+            "PipFailed",
+            "require a version, such as numpy==1.0",
+        ),
         (PIP, ["/usr/bin/python3: No module named pip"], ENDED, "PipFailed", "No module named pip"),
         (PIP, ["Killed"], ENDED, "PipFailed", "non-zero code"),
         (

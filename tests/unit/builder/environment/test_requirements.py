@@ -71,13 +71,15 @@ def test_comments_and_options_are_translated_for_uv(text: str, expected: Require
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ("-e .", WheelMissingError),
         ("--editable git+https://github.com/a/b", WheelMissingError),
         ("git+https://github.com/a/b@main", WheelMissingError),
         ("b @ git+ssh://git@github.com/a/b", WheelMissingError),
         ("https://wheels.example/a-1.tar.gz", WheelMissingError),
         ("a @ https://github.com/a/a/archive/main.zip", WheelMissingError),
         ("--no-binary :all:", WheelMissingError),
+        ("-e .", RequirementsInvalidError),
+        ("--editable=/home/me/project", RequirementsInvalidError),
+        ("-e file:///home/me/project", RequirementsInvalidError),
         ("-r other.txt", RequirementsInvalidError),
         ("-r /etc/modelyard/registry/.dockerconfigjson", RequirementsInvalidError),
         ("--requirement=https://example.com/requirements.txt", RequirementsInvalidError),
@@ -112,6 +114,25 @@ def test_unsupported_line_is_refused(line: str, error: type[BuildFailedError]) -
     with pytest.raises(error, match=r"^pipRequirements: ") as caught:
         parse_requirements(f"numpy\n{line}\n")
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
+    ("line", "way_out"),
+    [
+        ("numpy @ file:///croot/numpy_1691/work", "by a version, such as numpy==1.0, or by the http"),
+        ("a.b[c]@file:///x/a-1-py3-none-any.whl", "such as a.b==1.0, "),
+        ("-e /home/me/project", "require a version of the package"),
+        ("a-1-py3-none-any.whl", "give the http(s) URL of a wheel"),
+        (
+            "git+https://github.com/psf/requests.git@v2.31.0",
+            "manifest's targetRuntime to Docker",
+        ),
+    ],
+)
+def test_line_of_another_machine_has_a_way_out(line: str, way_out: str) -> None:
+    with pytest.raises(BuildFailedError) as caught:
+        parse_requirements(line)
+    assert way_out in str(caught.value)
 
 
 @pytest.mark.parametrize(
