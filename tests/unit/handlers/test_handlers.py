@@ -201,6 +201,11 @@ class Running:
         if self._server:
             await self._server.stop()
 
+    def tasks_of_objects(self) -> list[str]:
+        """Return the names of the tasks that kopf has for single objects."""
+        names = [task.get_name() for task in asyncio.all_tasks(self._loop)]
+        return [name for name in names if name.startswith("worker for")]
+
     async def next_events(self, count: int) -> list[Event]:
         """Return the next events of the controller; fails after 10 s."""
         async with asyncio.timeout(10):
@@ -239,6 +244,15 @@ async def test_handler_passes_each_event_of_its_kind_to_the_controller(kind: Kin
     assert server.queries[0]["limit"] == "50"
     await running.stop()
     assert running.controller.calls == ["start", "stop"]
+
+
+async def test_kopf_releases_an_object_soon_after_its_event(running: Running) -> None:
+    """The task of an object holds its body, up to 1.5 MiB; kopf lists thousands of objects at its start."""
+    await running.start(ScriptedApiServer(KINDS[0], [["a", "b"]], []))
+    await running.next_events(2)
+    async with asyncio.timeout(2):  # kopf's default is 5 s
+        while running.tasks_of_objects():
+            await asyncio.sleep(0.01)
 
 
 async def test_list_after_an_expired_watch_reports_no_deletion(running: Running) -> None:
