@@ -25,6 +25,7 @@ from modelyard.builder.sources import (
     FetchedFile,
     fetch,
 )
+from modelyard.builder.sources.placeholder import is_pointer
 from modelyard.builder.unpack import unpack
 from modelyard.contract.build_request import (
     CONDA_ENV_FILE,
@@ -46,6 +47,7 @@ from modelyard.contract.urls import (
 )
 from modelyard.redaction import redact
 
+_NAMED_POINTERS: Final = 5
 _TEXT_BYTES: Final = 1024 * 1024  # limit of a requirements or environment file at a URL
 
 
@@ -151,6 +153,7 @@ class _InputFetcher:
         self._unpacked_bytes -= unpacked.size
         self._unpacked_files -= len(unpacked.paths)
         self._log.write(f"{subject}: {len(unpacked.paths)} files in {fetched.name}")
+        self._warn_of_pointers(subject, folder, unpacked.paths)
         fetched.path.unlink()
         return folder
 
@@ -171,6 +174,16 @@ class _InputFetcher:
             raise SourceInvalidError(
                 f"{subject}: {redact(url)} is not text in UTF-8: save the file as UTF-8"
             ) from None
+
+    def _warn_of_pointers(self, subject: str, folder: Path, paths: Sequence[PurePosixPath]) -> None:
+        """Log the pointers of Git LFS: archives of a repository contain them in place of large files."""
+        pointers = [str(path) for path in paths if is_pointer(folder / path)]
+        if pointers:
+            names = ", ".join(pointers[:_NAMED_POINTERS])
+            self._log.write(
+                f"{subject}: {len(pointers)} files are pointers of Git LFS, not the files themselves:"
+                f" {names}. Run `git lfs pull` before you pack the archive"
+            )
 
     def _new_folder(self) -> Path:
         self._count += 1

@@ -10,10 +10,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 from modelyard.contract.cloud_identity import CloudIdentity
+from modelyard.contract.urls import scheme
 
 TERMINATION_MESSAGE_BYTES: Final = 4096
 # API fields, as error messages name them.
@@ -52,6 +53,12 @@ class Source(_Message):
     unpack: bool = False  # the bytes are a zip, tar, tar.gz, tar.bz2 or tar.xz
     credentials: dict[str, str] = Field(default_factory=dict, repr=False)  # data of the Secret in secretRef
     identity: CloudIdentity | None = None  # of serviceAccountName, in place of credentials
+
+    @field_validator("url")
+    @classmethod
+    def _without_line_break(cls, url: str | None) -> str | None:
+        """Remove white space at the end, which a block scalar of YAML (`url: |`) adds. Data is unchanged."""
+        return url if url is None or scheme(url) == "data" else url.rstrip()
 
 
 class ModelInput(_Message):

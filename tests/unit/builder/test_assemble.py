@@ -53,6 +53,9 @@ FILES = {
     "/folder.zip": _zip(a=b"1", deep__b=b"22"),
     "/util.zip": _zip(util_py=b"", lib__x_py=b""),
     "/clash.zip": _zip(util_py=b""),
+    "/pointer.zip": _zip(
+        weights=b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", config=b"{}"
+    ),
     "/below.zip": _zip(helper__x=b""),
     "/helper": b"",
     "/score.py": b"def run(x): ...",
@@ -264,6 +267,14 @@ def test_log_lines_have_their_step(assembler: Assembler) -> None:
     lines = assembler.out.getvalue().splitlines()
     assert lines[0] == f"[Fetch] model m:1: {assembler.url}/folder.zip"
     assert lines[-1] == "[Unpack] model m:1: 2 files in folder.zip"
+
+
+def test_pointer_of_git_lfs_in_an_archive_is_logged(assembler: Assembler) -> None:
+    assembler(models=[assembler.model("/pointer.zip", unpack=True)])
+    assert (
+        "model m:1: 1 files are pointers of Git LFS, not the files themselves: weights. Run `git lfs pull`"
+        in (assembler.out.getvalue())
+    )
 
 
 def test_placed_models_are_compared_by_value() -> None:

@@ -45,7 +45,7 @@ def data_of(url: str) -> bytes:
     if not head.lower().endswith(";base64"):
         return content
     try:
-        return base64.b64decode(content, validate=True)
+        return base64.b64decode(b"".join(content.split()), validate=True)  # lines of YAML or `base64`
     except binascii.Error:
         raise SourceInvalidError(
             "the data url is not valid base64: encode the bytes with `base64 -w0`"

@@ -20,6 +20,8 @@ from modelyard.contract.errors import (
         ({"url": "data:,a%20b,c"}, b"a b,c"),
         ({"url": "data:text/x-python;base64,aGk="}, b"hi"),
         ({"url": "data:;base64,"}, b""),
+        ({"url": "data:;base64,aG\nk=\n"}, b"hi"),
+        ({"url": "data:,a\n"}, b"a\n"),
     ],
 )
 def test_content_of_the_request_is_fetched(fetcher: Fetcher, source: dict[str, str], content: bytes) -> None:
