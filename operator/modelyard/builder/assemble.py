@@ -26,6 +26,7 @@ from modelyard.builder.sources import (
     fetch,
 )
 from modelyard.builder.sources.placeholder import is_pointer
+from modelyard.builder.text_file import BYTE_ORDER_MARK, decode_text
 from modelyard.builder.unpack import unpack
 from modelyard.contract.build_request import (
     CONDA_ENV_FILE,
@@ -163,17 +164,18 @@ class _InputFetcher:
             return None
         url = requirements_url(text)
         if url is None:
-            return text
+            return text.removeprefix(BYTE_ORDER_MARK)
         fetched = self.fetch(subject, Source(url=url), subject)
         content = fetched.path.read_bytes()[: _TEXT_BYTES + 1]
         if len(content) > _TEXT_BYTES:
             raise SourceInvalidError(f"{subject}: {redact(url)} is longer than 1 MiB: give a shorter file")
-        try:
-            return content.decode("utf-8-sig")
-        except UnicodeDecodeError:
+        decoded = decode_text(content)
+        if decoded is None:
             raise SourceInvalidError(
-                f"{subject}: {redact(url)} is not text in UTF-8: save the file as UTF-8"
-            ) from None
+                f"{subject}: {redact(url)} is not text in UTF-8, or in UTF-16 with a byte order mark: save"
+                " the file as UTF-8"
+            )
+        return decoded
 
     def _warn_of_pointers(self, subject: str, folder: Path, paths: Sequence[PurePosixPath]) -> None:
         """Log the pointers of Git LFS: archives of a repository contain them in place of large files."""

@@ -44,7 +44,7 @@ def requirements_url(requirements: str) -> str | None:
     The URL of a package is None, too: it is a requirement (https://peps.python.org/pep-0508/). Its suffix, or
     the name of a version control system, tells it from the URL of a file of requirements.
     """
-    text = requirements.strip()
+    text = requirements.removeprefix("\ufeff").strip()
     if len(text.split()) != 1 or not URL.fullmatch(text) or VERSION_CONTROL_URL.match(text):
         return None
     parts = split_url(text)

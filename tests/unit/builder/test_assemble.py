@@ -60,6 +60,7 @@ FILES = {
     "/helper": b"",
     "/score.py": b"def run(x): ...",
     "/requirements.txt": b"\xef\xbb\xbfnumpy==2\n",
+    "/utf-16.txt": "numpy==2\r\n".encode("utf-16"),
     "/environment.yml": b"channels: [team]\ndependencies: [python]\n",
     "/binary": b"\xff\xfe",
 }
@@ -216,6 +217,8 @@ def test_unusable_driver_is_invalid(assembler: Assembler, assets: list[AssetInpu
             "git+https://github.com/psf/requests.git@v2.31.0",
         ),
         ("/requirements.txt", "numpy==2\n"),
+        ("/utf-16.txt", "numpy==2\r\n"),
+        ("\ufeffsix==1.16.0\r\n", "six==1.16.0\r\n"),
     ],
 )
 def test_requirements_are_a_text_or_a_url(

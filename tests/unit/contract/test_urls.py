@@ -40,6 +40,7 @@ def test_clean_file_name_is_valid_on_linux() -> None:
     ("requirements", "url"),
     [
         ("https://h/requirements.txt?sig=x\n", "https://h/requirements.txt?sig=x"),
+        ("\ufeffhttps://h/requirements.txt", "https://h/requirements.txt"),
         ("data:text/plain,numpy", "data:text/plain,numpy"),
         ("https://h/numpy-2-cp311-none-any.whl", None),
         ("https://h/package.tar.gz#sha256=0", None),
