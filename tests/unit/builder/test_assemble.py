@@ -62,7 +62,7 @@ FILES = {
     "/requirements.txt": b"\xef\xbb\xbfnumpy==2\n",
     "/utf-16.txt": "numpy==2\r\n".encode("utf-16"),
     "/environment.yml": b"channels: [team]\ndependencies: [python]\n",
-    "/binary": b"\xff\xfe",
+    "/binary": b"\xff\xfa",
 }
 
 
