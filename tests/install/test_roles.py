@@ -43,9 +43,11 @@ import importlib, pkgutil
 for name in {names}:
     module = importlib.import_module(f"modelyard.{{name}}")
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"{{module.__name__}}."):
-        if not found.name.endswith("__main__"):
+        if found.name.rpartition(".")[2] not in {programs}:
             importlib.import_module(found.name)
 """
+PROGRAMS: Final = ("__main__", "entry_module")
+"""Modules that run a program, or the driver, when they are imported."""
 NO_CLUSTER: Final = {
     "apiVersion": "v1",
     "kind": "Config",
@@ -78,7 +80,7 @@ def get(url: str, process: subprocess.Popen[bytes]) -> httpx.Response:
 
 @pytest.mark.parametrize("extra", MODULES)
 def test_all_modules_of_a_role_import(installed: Installed, extra: str) -> None:
-    installed(extra).python(IMPORT_ALL.format(names=MODULES[extra]))
+    installed(extra).python(IMPORT_ALL.format(names=MODULES[extra], programs=PROGRAMS))
 
 
 @pytest.mark.parametrize("extra", MODULES)
