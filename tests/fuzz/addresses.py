@@ -26,7 +26,8 @@ from tests.fuzz.tally import Tally
 
 from modelyard.builder.sources import FetchContext, fetch
 from modelyard.builder.sources.egress_policy import EgressPolicy
-from modelyard.builder.sources.egress_proxy import EgressProxy, host_port_of
+from modelyard.builder.sources.egress_proxy import EgressProxy
+from modelyard.builder.sources.platform_proxy import host_port_of
 from modelyard.coded_error import CodedError
 from modelyard.contract.build_request import Source
 from modelyard.retry import Retry

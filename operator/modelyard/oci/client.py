@@ -63,13 +63,20 @@ class RegistryClient:
         retry: Retry | None = None,
         log: Callable[[str], None] | None = None,
         timeout: httpx.Timeout = DEFAULT_TIMEOUT,
+        check: Callable[[httpx.URL], None] | None = None,
     ) -> None:
         """`credential` replaces the credentials of `access`. `log` receives a line for each retry.
 
-        `timeout` bounds the connect and each read of a request, but not those of an upload.
+        `timeout` bounds the connect and each read of a request, but not those of an upload. `check` is called
+        with the URL of each request, also of redirects and of token services. Its errors are raised.
         """
         self._transport = RegistryTransport(
-            access, credential=credential, retry=retry or Retry(attempts=3), log=log, timeout=timeout
+            access,
+            credential=credential,
+            retry=retry or Retry(attempts=3),
+            log=log,
+            timeout=timeout,
+            check=check,
         )
         self._reserved = upload_session.ReservedUploads(self._transport)
 

@@ -46,10 +46,12 @@ class RegistryTransport:
         retry: Retry,
         log: Callable[[str], None] | None,
         timeout: httpx.Timeout = DEFAULT_TIMEOUT,
+        check: Callable[[httpx.URL], None] | None = None,
     ) -> None:
         """`credential` replaces the credentials of `access`. `log` receives a line for each retry.
 
-        `timeout` is that of requests without a timeout of their own.
+        `timeout` is that of requests without a timeout of their own. `check` is called with the URL of each
+        request before it is sent.
         """
         self._timeout = timeout
         self.retry = retry
@@ -58,7 +60,10 @@ class RegistryTransport:
         self._credential = credential
         self._logins: dict[tuple[str, tuple[str, ...]], Login] = {}
         self._http = httpx.Client(
-            transport=Urllib3Transport(access.tls), timeout=timeout, max_redirects=_MAX_REDIRECTS
+            transport=Urllib3Transport(access.tls),
+            timeout=timeout,
+            max_redirects=_MAX_REDIRECTS,
+            event_hooks={"request": [lambda request: check(request.url)]} if check else None,
         )
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -44,7 +44,6 @@ from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_package import check_environment
 from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.packages import read_record
-from modelyard.builder.environment.pip_settings import PROXIES
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_proxy import run_egress_proxy
 from modelyard.contract.build_request import CONDA_ENV_FILE
@@ -94,11 +93,10 @@ def install_conda(
     cache = folder.with_name(f"{folder.name}-packages")
     try:
         environment = _Environment(file, target, settings, cache, log)
-        # Another proxy denies addresses itself, so no URL needs the proxy of this process.
-        has_proxy = any(os.environ.get(name) for name in PROXIES)
-        policy = replace(settings.policy, denied=()) if has_proxy else settings.policy
         with (
-            run_egress_proxy(policy, CONDA_ENV_FILE, environment.urls, settings.trusted) as proxy,
+            run_egress_proxy(
+                settings.policy, CONDA_ENV_FILE, environment.urls, settings.trusted, os.environ
+            ) as proxy,
             panic_errors(),
         ):
             python = asyncio.run(environment.install(folder, proxy))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.confined_installer import install_confined
@@ -34,8 +34,7 @@ class GuardedInstaller:
         """Do a job. Raises SourceDeniedError, too, if the guard has refused a connection."""
         install = install_confined if job.kind is PackageKind.RUNTIME else self.install_users
         access = read_index_access(self.pip, self.conda)
-        policy = self.pip.policy if _names_hosts(job) else EgressPolicy()
-        with IndexGuard(access, policy) as guard, about(_subject(job)):
+        with IndexGuard(access, self._policy(job)) as guard, about(_subject(job)):
             try:
                 installed = install(job.model_copy(update={"indexes": guard.settings}), log)
             except Exception as error:
@@ -44,11 +43,18 @@ class GuardedInstaller:
             guard.check()
         return installed
 
+    def _policy(self, job: PackageJob) -> EgressPolicy:
+        """Return the limits of a job. The runtime's packages and their indexes are the platform's.
+
+        The platform chooses the schemes of its indexes, and those of the files that they lead to.
+        """
+        if job.kind is PackageKind.RUNTIME:
+            return EgressPolicy()
+        return self.pip.policy if _names_hosts(job) else replace(self.pip.policy, schemes=None)
+
 
 def _names_hosts(job: PackageJob) -> bool:
-    """Return whether users name a host. The policy does not limit the default indexes and their files."""
-    if job.kind is PackageKind.RUNTIME:
-        return False
+    """Return whether users name a host."""
     channels = job.conda.channels if job.conda else ()
     dependencies = job.conda.dependencies if job.conda else ()
     return bool(channels) or any(

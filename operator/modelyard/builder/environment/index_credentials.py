@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from modelyard.builder.sources.egress_proxy import HostPort, host_port_of
+from modelyard.builder.sources.platform_proxy import HostPort, host_port_of
 from modelyard.contract.errors import CondaFailedError
 
 _SIMPLE: Final = "simple"

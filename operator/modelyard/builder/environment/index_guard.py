@@ -8,13 +8,9 @@ exists for one build only. All other TLS connections pass it unread.
 from __future__ import annotations
 
 import contextlib
-import socket
 import ssl
-from base64 import b64encode
 from io import BufferedIOBase
 from typing import TYPE_CHECKING, Final, cast
-from urllib.parse import unquote, urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from modelyard.builder.environment.index_credentials import Origin, credential_for
 from modelyard.builder.environment.index_settings import (
@@ -24,15 +20,12 @@ from modelyard.builder.environment.index_settings import (
 )
 from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.builder.sources.egress_proxy import (
-    CONNECT_SECONDS,
     IDLE_SECONDS,
     EgressProxy,
-    HostPort,
     ProxyConnection,
-    host_port_of,
     origin_form,
-    read_head,
 )
+from modelyard.builder.sources.platform_proxy import HostPort, host_port_of, read_head
 
 if TYPE_CHECKING:
     from modelyard.builder.environment.build_authority import BuildAuthority
@@ -40,7 +33,6 @@ if TYPE_CHECKING:
 _METHODS: Final = frozenset({"GET", "HEAD"})
 """Methods of installers. Other requests to an index with a credential are refused."""
 _AUTHORIZATION: Final = b"authorization:"
-_PROXY_SUFFIX: Final = "_proxy"
 
 
 class IndexGuard(EgressProxy):
@@ -48,7 +40,7 @@ class IndexGuard(EgressProxy):
 
     def __init__(self, access: IndexAccess, policy: EgressPolicy) -> None:
         trusted = frozenset(filter(None, map(host_port_of, access.trusted)))
-        super().__init__(policy, trusted, checks_schemes=True, handler=_GuardConnection)
+        super().__init__(policy, trusted, access.proxies, checks_schemes=True, handler=_GuardConnection)
         self.access = access
         self._tls_origins = {item.origin for item in access.credentials if item.origin.scheme == "https"}
         self.authority: BuildAuthority | None = None
@@ -57,9 +49,6 @@ class IndexGuard(EgressProxy):
             from modelyard.builder.environment.build_authority import BuildAuthority  # noqa: PLC0415
 
             self.authority = BuildAuthority()
-        self._proxies = {
-            name.lower().removesuffix(_PROXY_SUFFIX): value for name, value in access.proxies.items()
-        }
 
     @property
     def settings(self) -> PublicIndexSettings:
@@ -73,28 +62,6 @@ class IndexGuard(EgressProxy):
     def authority_for(self, origin: Origin) -> BuildAuthority | None:
         """Return the authority for an origin whose connections the guard ends, None for a tunnel."""
         return self.authority if origin in self._tls_origins else None
-
-    def connect(self, destination: HostPort, kind: str) -> socket.socket:
-        """Open a connection, through a tunnel of the platform's proxy if there is one for the destination."""
-        proxy = self.proxy_of("https", destination)
-        if proxy is None:
-            return super().connect(destination, kind)
-        remote, authorization = connect_to_proxy(proxy)
-        address = f"{_bracketed(destination.host)}:{destination.port}".encode("idna")
-        remote.sendall(b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (address, address, authorization))
-        # Unbuffered: bytes after the head belong to the tunnel.
-        with remote.makefile("rb", buffering=0) as response:
-            status = read_head(cast("BufferedIOBase", response))[0].split(b" ")[1:2]
-        if status != [b"200"]:
-            remote.close()
-            raise ConnectionError("the proxy of the platform refuses the connection")
-        return remote
-
-    def proxy_of(self, scheme: str, destination: HostPort) -> str | None:
-        """Return the URL of the platform's proxy for a destination, None for a direct connection."""
-        if proxy_bypass_environment(f"{destination.host}:{destination.port}", self._proxies):
-            return None
-        return self._proxies.get(scheme) or self._proxies.get("all")
 
     def client_context(self, origin: Origin) -> ssl.SSLContext:
         """Return the TLS settings for the connection to an index."""
@@ -135,24 +102,7 @@ class _GuardConnection(ProxyConnection):
         if has_credential and method not in _METHODS:
             self.respond("405 Method Not Allowed")
             return
-        line, headers = self._with_credential(origin, origin_form(method, target), headers)
-        proxy = self._guard.proxy_of("http", destination)
-        if proxy is None:
-            if remote := self.connect(destination, "http"):
-                with remote:
-                    self.forward(remote, line, headers)
-            return
-        try:
-            remote, authorization = connect_to_proxy(proxy)
-        except OSError:
-            self.respond("502 Bad Gateway")
-            return
-        path = line.split(b" ")[1].decode("latin-1")
-        url = f"http://{_bracketed(destination.host)}:{destination.port}{path}"
-        with remote:
-            remote.settimeout(IDLE_SECONDS)
-            line = f"{method} {url} HTTP/1.1\r\n".encode("latin-1")
-            self.forward(remote, line, [*headers, *([authorization] if authorization else [])])
+        self.send(destination, method, *self._with_credential(origin, origin_form(target), headers))
 
     def _serve_intercepted(self, origin: Origin) -> None:
         """Serve one request of a TLS connection that the guard has ended."""
@@ -162,7 +112,7 @@ class _GuardConnection(ProxyConnection):
         if method not in _METHODS or not target.startswith("/"):
             self.respond("405 Method Not Allowed")
             return
-        remote = self.connect(origin.address, "https")
+        remote = self.connect(origin.address)
         if remote is None:
             return
         context = self._guard.client_context(origin)
@@ -173,35 +123,13 @@ class _GuardConnection(ProxyConnection):
             self.respond("502 Bad Gateway")
             return
         with encrypted:
-            line = f"{method} {target} HTTP/1.1\r\n".encode("latin-1")
-            self.forward(encrypted, *self._with_credential(origin, line, headers))
+            self.forward(encrypted, method, *self._with_credential(origin, target, headers))
 
-    def _with_credential(
-        self, origin: Origin, line: bytes, headers: list[bytes]
-    ) -> tuple[bytes, list[bytes]]:
-        """Return a request line and its headers with the credential for its path, if there is one."""
-        method, target, version = line.split(b" ", 2)
-        found = credential_for(self._guard.access.credentials, origin, target.decode("latin-1"))
+    def _with_credential(self, origin: Origin, target: str, headers: list[bytes]) -> tuple[str, list[bytes]]:
+        """Return the target and the headers of a request with the credential for its path, if any."""
+        found = credential_for(self._guard.access.credentials, origin, target)
         if found is None or any(header.lower().startswith(_AUTHORIZATION) for header in headers):
-            return line, headers
-        path = found.path(target.decode("latin-1")).encode("latin-1")
+            return target, headers
         if found.authorization:
             headers = [*headers, f"Authorization: {found.authorization}\r\n".encode("latin-1")]
-        return b" ".join((method, path, version)), headers
-
-
-def connect_to_proxy(url: str) -> tuple[socket.socket, bytes]:
-    """Connect to a proxy of the platform, and return the header with its login, empty without one."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    remote = socket.create_connection((parts.hostname or "", port), CONNECT_SECONDS)
-    if parts.scheme == "https":
-        remote = ssl.create_default_context().wrap_socket(remote, server_hostname=parts.hostname)
-    if not parts.username:
-        return remote, b""
-    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return remote, b"Proxy-Authorization: Basic %b\r\n" % b64encode(login.encode())
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+        return found.path(target), headers

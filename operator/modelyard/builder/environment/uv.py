@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final, cast
 
@@ -77,10 +76,9 @@ def uv_install(
         "UV_CACHE_DIR": str(work / "cache"),
         "NO_COLOR": "1",
     }
-    # Another proxy denies addresses itself, so no URL needs the proxy of this process.
-    has_proxy = any(variables.get(name) for name in PROXIES)
-    policy = replace(settings.policy, denied=()) if has_proxy else settings.policy
-    with run_egress_proxy(policy, PIP_REQUIREMENTS, requirements.urls, trusted=trusted) as proxy:
+    with run_egress_proxy(
+        settings.policy, PIP_REQUIREMENTS, requirements.urls, trusted, proxies=variables
+    ) as proxy:
         if proxy:
             variables |= dict.fromkeys(PROXIES, proxy) | {"NO_PROXY": "", "no_proxy": ""}
         output = _run(command, variables, work, log)

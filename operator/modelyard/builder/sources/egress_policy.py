@@ -3,7 +3,8 @@
 An audit hook checks an address when a socket connects. At that time names are resolved and redirects
 followed, so that neither can bypass the policy. The library for object stores, uv and rattler open sockets
 outside of Python. They connect through the proxy in egress_proxy.py, where the same hook checks addresses.
-If the platform has a proxy of its own, that proxy checks addresses, and this one does not run.
+If the platform has a proxy of its own, that proxy resolves names. Then hosts that are IP addresses, in any
+spelling, are checked before the request, and the platform's proxy has to deny names.
 
 The policy does not cover pip in a Docker engine and the driver of an image: use a NetworkPolicy.
 """
@@ -89,6 +90,18 @@ class EgressPolicy:
             raise SourceDeniedError(
                 "the url leads to an address in build.sources.deniedNetworks: use another host"
             )
+
+    def check_literal(self, host: str) -> None:
+        """Raise SourceDeniedError for a host that is a denied IP address in any spelling.
+
+        Names are not resolved: behind a proxy, the network often has no name server for them.
+        """
+        if not self.denied:
+            return
+        # UnicodeError for a label that is too long, socket.gaierror for a name.
+        with contextlib.suppress(OSError, UnicodeError):
+            for found in socket.getaddrinfo(host, 0, flags=socket.AI_NUMERICHOST):
+                self.check(str(found[4][0]))
 
     def _denies(self, address: Address) -> bool:
         denied = any(address in network for network in self.denied)

@@ -3,6 +3,8 @@
 These are uv, rattler and the library for object stores. The proxy is a thread of the build that listens on
 loopback. It opens every connection, so that the audit hook of egress_policy.py checks the address. The check
 comes after names were resolved. It applies to redirects and to the links of a package index, too.
+
+A proxy of the platform resolves names itself. So only hosts that are IP addresses are checked before it.
 """
 
 from __future__ import annotations
@@ -10,56 +12,59 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from io import BufferedIOBase
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from socketserver import StreamRequestHandler, ThreadingTCPServer
-from typing import Final, NamedTuple, Self, cast
+from typing import Final, NamedTuple, Self, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.builder.sources.platform_proxy import (
+    CONNECT_SECONDS,
+    HostPort,
+    PlatformProxies,
+    authority_of,
+    connect_to_proxy,
+    host_port_of,
+    open_tunnel,
+    read_head,
+)
 from modelyard.contract.errors import (
     SourceDeniedError,
     about,
 )
 from modelyard.contract.urls import scheme
 
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-CONNECT_SECONDS: Final = 10.0
+T = TypeVar("T")
+
 _POLL_SECONDS: Final = 0.05  # maximum wait for the end of serve_forever
 IDLE_SECONDS: Final = 300.0  # longer than the timeouts of uv and rattler, which report a timeout better
-_MAX_LINE_BYTES: Final = 64 * 1024
-_MAX_HEADER_LINES: Final = 100
 _CHUNK_BYTES: Final = 256 * 1024
 _HOP_BY_HOP: Final = (b"connection:", b"keep-alive:", b"proxy-", b"te:", b"upgrade:")
 """Header fields that a proxy must not forward: https://www.rfc-editor.org/rfc/rfc9110#name-connection."""
 
 
-class HostPort(NamedTuple):
-    """The destination of a connection."""
+class Route(NamedTuple):
+    """A connection for one plain HTTP request: to its server, or to a proxy."""
 
-    host: str
-    port: int
-
-
-def host_port_of(url: str) -> HostPort | None:
-    """Return the host and port of an http(s) URL, None for another scheme or a malformed URL."""
-    try:
-        parts = urlsplit(url)
-        return (
-            HostPort(parts.hostname, parts.port or _DEFAULT_PORTS[parts.scheme]) if parts.hostname else None
-        )
-    except (ValueError, KeyError):
-        return None
+    connection: socket.socket
+    origin: str = ""
+    """The start of the request's target, which a proxy needs."""
+    headers: tuple[bytes, ...] = ()
 
 
 @contextmanager
 def run_egress_proxy(
-    policy: EgressPolicy, subject: str, urls: Sequence[str], trusted: Iterable[str]
+    policy: EgressPolicy,
+    subject: str,
+    urls: Sequence[str],
+    trusted: Iterable[str],
+    proxies: Mapping[str, str],
 ) -> Iterator[str | None]:
     """Run the proxy during the block, and yield its URL. Yields None if the policy has nothing to check.
 
     `urls` are the URLs of a user. The hosts of `trusted` URLs are those of the platform, and always allowed.
+    `proxies` are the variables of another proxy, through which this one connects.
     Raises SourceDeniedError about the subject for a forbidden scheme. Also raises it after the block if the
     proxy refused a connection, whether the block succeeded or not.
     """
@@ -73,7 +78,7 @@ def run_egress_proxy(
         yield None
         return
     failure: Exception | None = None
-    with EgressProxy(policy, trusted_hosts, checks_schemes=True) as server:
+    with EgressProxy(policy, trusted_hosts, proxies, checks_schemes=True) as server:
         try:
             yield server.url
         except Exception as error:
@@ -94,17 +99,21 @@ class EgressProxy(ThreadingTCPServer):
         self,
         policy: EgressPolicy,
         trusted_hosts: frozenset[HostPort] = frozenset(),
+        proxies: Mapping[str, str] | None = None,
         *,
         checks_schemes: bool = False,
         handler: type[ProxyConnection] | None = None,
     ) -> None:
-        """`checks_schemes` applies the schemes of the policy to each connection, and so to redirects.
+        """`proxies` are variables such as HTTPS_PROXY and NO_PROXY.
+
+        `checks_schemes` applies the schemes of the policy to each connection, and so to redirects.
 
         An object store has a scheme of its own, so the schemes do not apply to its connections.
         """
         super().__init__(("127.0.0.1", 0), handler or ProxyConnection)
         self._policy = policy
         self._trusted_hosts = trusted_hosts
+        self._proxies = PlatformProxies(proxies or {})
         self._checks_schemes = checks_schemes
         self._denials: set[str] = set()
         """Messages about the connections that the policy refused."""
@@ -127,24 +136,46 @@ class EgressProxy(ThreadingTCPServer):
         if self._denials:
             raise SourceDeniedError("; ".join(sorted(self._denials))) from failure
 
-    def connect(self, destination: HostPort, kind: str) -> socket.socket:
-        """Open a connection for a scheme, http or https.
+    def connect(self, destination: HostPort) -> socket.socket:
+        """Open a connection for TLS, through a tunnel of the platform's proxy if there is one for the host.
 
-        Raises OSError, and SourceDeniedError if the policy forbids the scheme or the address.
+        Raises OSError, UnicodeError, and SourceDeniedError if the policy forbids https or the address.
         """
+        proxy = self._proxy_of("https", destination)
+        return open_tunnel(proxy, destination) if proxy else self._connect(destination)
+
+    def connect_plain(self, destination: HostPort) -> Route:
+        """Open a connection for one plain HTTP request. Raises the same errors as `connect`."""
+        proxy = self._proxy_of("http", destination)
+        if proxy is None:
+            return Route(self._connect(destination))
+        connection, login = connect_to_proxy(proxy)
+        return Route(connection, f"http://{authority_of(destination)}", (login,) if login else ())
+
+    def _proxy_of(self, kind: str, destination: HostPort) -> str | None:
+        """Return the platform's proxy for a destination that the policy allows."""
+        proxy = self._proxies.proxy_of(kind, destination)
         if destination in self._trusted_hosts:
-            return socket.create_connection(destination, CONNECT_SECONDS)
+            return proxy
         host = destination.host
         if self._checks_schemes:
             with self._denial(
                 f"{host} is reached by {kind}, which build.sources.schemes lacks: use another URL"
             ):
                 self._policy.check_scheme(kind)
-        with (
-            self._denial(f"{host} leads to an address in build.sources.deniedNetworks: use another host"),
-            self._policy.connecting(),
-        ):
+        if proxy:
+            with self._denied_address(host):
+                self._policy.check_literal(host)
+        return proxy
+
+    def _connect(self, destination: HostPort) -> socket.socket:
+        if destination in self._trusted_hosts:
             return socket.create_connection(destination, CONNECT_SECONDS)
+        with self._denied_address(destination.host), self._policy.connecting():
+            return socket.create_connection(destination, CONNECT_SECONDS)
+
+    def _denied_address(self, host: str) -> AbstractContextManager[None]:
+        return self._denial(f"{host} leads to an address in build.sources.deniedNetworks: use another host")
 
     @contextmanager
     def _denial(self, message: str) -> Iterator[None]:
@@ -180,26 +211,42 @@ class ProxyConnection(StreamRequestHandler):
 
     def serve_tunnel(self, destination: HostPort) -> None:
         """Serve a CONNECT request."""
-        if remote := self.connect(destination, "https"):
+        if remote := self.connect(destination):
             with remote:
                 self.tunnel(remote)
 
     def serve_request(self, destination: HostPort, method: str, target: str, headers: list[bytes]) -> None:
         """Serve a plain HTTP request. `target` is its absolute URL."""
-        if remote := self.connect(destination, "http"):
-            with remote:
-                self.forward(remote, origin_form(method, target), headers)
+        self.send(destination, method, origin_form(target), headers)
 
-    def connect(self, destination: HostPort, kind: str) -> socket.socket | None:
-        """Open a connection for a scheme, or respond with an error and return None."""
+    def send(self, destination: HostPort, method: str, target: str, headers: list[bytes]) -> None:
+        """Send a plain HTTP request, whose target is in origin form, and copy its response."""
+        route = self._opened(lambda: self._proxy.connect_plain(destination))
+        if route is None:
+            return
+        remote = self._prepared(route.connection)
+        with remote:
+            self.forward(remote, method, route.origin + target, [*headers, *route.headers])
+
+    def connect(self, destination: HostPort) -> socket.socket | None:
+        """Open a connection for TLS, or respond with an error and return None."""
+        remote = self._opened(lambda: self._proxy.connect(destination))
+        return self._prepared(remote) if remote else None
+
+    @property
+    def _proxy(self) -> EgressProxy:
+        return cast("EgressProxy", self.server)
+
+    def _opened(self, open_: Callable[[], T]) -> T | None:
         try:
-            remote = cast("EgressProxy", self.server).connect(destination, kind)
+            return open_()
         except SourceDeniedError:
             self.respond("403 Forbidden")
-            return None
         except (OSError, UnicodeError):  # UnicodeError: a host that is no name, for example a label too long
             self.respond("502 Bad Gateway")
-            return None
+        return None
+
+    def _prepared(self, remote: socket.socket) -> socket.socket:
         remote.settimeout(IDLE_SECONDS)
         self.connection.settimeout(None)  # a client that waits for a slow response sends nothing
         return remote
@@ -210,9 +257,10 @@ class ProxyConnection(StreamRequestHandler):
         threading.Thread(target=_copy_stream, args=(self.connection, remote), daemon=True).start()
         _copy_stream(remote, self.connection)
 
-    def forward(self, remote: socket.socket, request_line: bytes, headers: list[bytes]) -> None:
-        """Send a request, and copy its response."""
-        remote.sendall(single_message_head(request_line, headers))
+    def forward(self, remote: socket.socket, method: str, target: str, headers: list[bytes]) -> None:
+        """Send a request on a connection, and copy its response."""
+        line = f"{method} {target} HTTP/1.1\r\n".encode("latin-1")
+        remote.sendall(single_message_head(line, headers))
         with remote.makefile("rb") as response:
             status_line, *response_headers = read_head(response)
             self.wfile.write(single_message_head(status_line, response_headers))
@@ -225,26 +273,10 @@ class ProxyConnection(StreamRequestHandler):
         self.wfile.write(f"HTTP/1.1 {status}\r\n{length}\r\n".encode())
 
 
-def read_head(file: BufferedIOBase) -> list[bytes]:
-    """Return the first line and the header lines of a message.
-
-    Raises ConnectionError for an incomplete head, or one with too many lines.
-    """
-    lines = [file.readline(_MAX_LINE_BYTES)]
-    while lines[-1].strip():
-        lines.append(file.readline(_MAX_LINE_BYTES))
-        if len(lines) > _MAX_HEADER_LINES:
-            raise ConnectionError
-    if len(lines) == 1:
-        raise ConnectionError
-    return lines[:-1]
-
-
-def origin_form(method: str, target: str) -> bytes:
-    """Return the request line in the origin form of RFC 9112, section 3.2.1."""
+def origin_form(target: str) -> str:
+    """Return the target of a request in the origin form of RFC 9112, section 3.2.1."""
     parts = urlsplit(target)
-    path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
-    return f"{method} {path} HTTP/1.1\r\n".encode("latin-1")
+    return urlunsplit(("", "", parts.path or "/", parts.query, ""))
 
 
 def single_message_head(first_line: bytes, headers: list[bytes]) -> bytes:

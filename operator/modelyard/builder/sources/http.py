@@ -106,7 +106,7 @@ class HttpFile:
         current = self._url.copy_with(userinfo=b"")
         for _ in range(_MAX_REDIRECTS + 1):
             self._check_redirect(current)
-            sent = headers | (self._credentials if _same_origin(current, self._url) else {})
+            sent = headers | (self._credentials if same_origin(current, self._url) else {})
             with self._client.stream("GET", current, headers=sent) as response:
                 if not response.has_redirect_location:
                     _check(response, self._url)
@@ -122,6 +122,7 @@ class HttpFile:
             raise SourceRefusedError(
                 f"{redact(str(self._url))} redirects to a url that is not an http(s) url: give the final url"
             )
+        self._policy.check_literal(url.host)
         try:
             self._policy.check_scheme(str(url))
         except SourceDeniedError as error:
@@ -160,7 +161,8 @@ def _credential_headers(credentials: Mapping[str, str], url: httpx.URL) -> dict[
     return headers
 
 
-def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+    """Return whether two URLs have the same scheme, host and port."""
     return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 

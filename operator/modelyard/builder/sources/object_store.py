@@ -16,6 +16,7 @@ resolves names without the audit hook of the policy.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -71,10 +72,10 @@ def stored_object(source: Source, context: FetchContext) -> Iterator[StoredObjec
     """Open an object. Raises SourceInvalidError for an invalid URL or invalid credentials."""
     with ExitStack() as stack:
         proxy = None
-        if getproxies().keys() & _PLATFORM_PROXIES:  # the only way out of some networks
-            context.policy.check_endpoints(source.credentials)
-        elif context.policy.denied:
-            proxy = stack.enter_context(EgressProxy(context.policy))
+        if context.policy.denied:
+            if getproxies().keys() & _PLATFORM_PROXIES:  # such a proxy resolves names itself
+                context.policy.check_endpoints(source.credentials)
+            proxy = stack.enter_context(EgressProxy(context.policy, proxies=os.environ))
         url = source.url or ""
         config = _config(source, context)
         store, key = _open(url, config, context, proxy)

@@ -16,14 +16,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import httpx
+
 from modelyard.builder.archive_paths import inner_path
 from modelyard.builder.sources.context import FetchContext
 from modelyard.builder.sources.header_value import header_value
+from modelyard.builder.sources.http import same_origin
 from modelyard.builder.sources.registry_login import RegistryLogin
 from modelyard.builder.sources.remote_file import RemoteFolder
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
     DigestMismatchError,
+    SourceDeniedError,
     SourceError,
     SourceForbiddenError,
     SourceInvalidError,
@@ -62,6 +66,28 @@ _ANONYMOUS_ADVICE: Final = (
 _EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 
 
+class _UrlCheck:
+    """Applies the egress policy to each URL of a download: of the registry, its token service and redirects.
+
+    The scheme `oci` includes https. It includes http for a registry that the platform reaches by http.
+    """
+
+    def __init__(self, context: FetchContext, reference: Reference) -> None:
+        self._policy = context.policy
+        self._registry = reference.registry
+        self._base = httpx.URL(context.access.base_url(reference.registry))
+
+    def __call__(self, url: httpx.URL) -> None:
+        """Raise SourceDeniedError for a URL that the policy does not allow."""
+        self._policy.check_literal(url.host)
+        if url.scheme == "https" or same_origin(url, self._base):
+            return
+        try:
+            self._policy.check_scheme(str(url))
+        except SourceDeniedError as error:
+            raise SourceDeniedError(f"{self._registry} leads to {url.host}: {error.message}") from None
+
+
 @contextmanager
 def artifact(source: Source, context: FetchContext) -> Iterator[BlobFile | RemoteFolder]:
     """Open an artifact: as a file if it has one file, else as a folder, which requires `unpack`.
@@ -78,6 +104,7 @@ def artifact(source: Source, context: FetchContext) -> Iterator[BlobFile | Remot
         credential=credential,
         retry=context.retry,
         log=context.log,
+        check=_UrlCheck(context, reference),
     ) as registry:
         with _source_errors("" if source.credentials else _ANONYMOUS_ADVICE):
             manifest, digest = registry.manifest(reference)

@@ -188,6 +188,28 @@ def test_proxy_of_the_platform_is_used_with_its_login(
     assert guards.get(f"{tls_web.url}/b")[0].status_code == 404
 
 
+@pytest.mark.parametrize("spelling", ["127.0.0.1", "2130706433", "0x7f.1"])
+def test_denied_address_is_not_requested_from_the_proxy_of_the_platform(
+    guards: Guards, other_web: WebServer, spelling: str
+) -> None:
+    guards.policy = EgressPolicy(denied=(LOOPBACK,))
+    port = other_web.address.rpartition(":")[2]
+    guards.variables = {"HTTP_PROXY": other_web.url, "HTTPS_PROXY": other_web.url}
+    with pytest.raises(SourceDeniedError, match="leads to an address"):
+        guards.get(f"http://{spelling}:{port}/x")
+    with pytest.raises(httpx.ProxyError, match="403"):
+        guards.get(f"https://{spelling}:{port}/x")
+    assert not other_web.requests
+
+
+def test_scheme_is_checked_before_the_proxy_of_the_platform(guards: Guards, other_web: WebServer) -> None:
+    guards.policy = EgressPolicy(schemes=frozenset({"https"}))
+    guards.variables = {"HTTP_PROXY": other_web.url}
+    with pytest.raises(SourceDeniedError, match="is reached by http, which"):
+        guards.get("http://packages.example/x")
+    assert not other_web.requests
+
+
 @pytest.mark.parametrize(
     ("url", "prefix"),
     [

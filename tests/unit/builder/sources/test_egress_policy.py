@@ -121,3 +121,22 @@ def test_redirect_to_a_denied_scheme_is_an_error(web: WebServer, tmp_path: Path)
 
 def test_allowed_scheme_is_fetched(tmp_path: Path) -> None:
     assert _fetch("data:,x", tmp_path, {BuildVariable.FETCH_SCHEMES: "https data"} | LOOPBACK) == b"x"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://10.1:80/x", "http://[::ffff:10.0.0.1]:80/x", "oci://10.1:80/models/x:1"]
+)
+def test_denied_address_is_not_requested_from_a_proxy_of_the_platform(
+    web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", web.url)
+    monkeypatch.setenv("HTTPS_PROXY", web.url)
+    variables = {BuildVariable.FETCH_DENIED_NETWORKS: "127.0.0.2/32 10.0.0.0/8"}
+    denied = pytest.raises(SourceDeniedError, match=r"build\.sources\.deniedNetworks")
+    with denied:
+        _fetch(url, tmp_path, variables)
+    assert not web.requests
+    web.respond = lambda _: Response(302, headers={"Location": "http://0x7f000002/x"})
+    with denied:
+        _fetch("http://models.example/file", tmp_path, variables)
+    assert len(web.requests) == 1

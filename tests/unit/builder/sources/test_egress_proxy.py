@@ -20,7 +20,7 @@ from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.environment.target import Target
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_policy import EgressPolicy
-from modelyard.builder.sources.egress_proxy import run_egress_proxy
+from modelyard.builder.sources.egress_proxy import EgressProxy, run_egress_proxy
 from modelyard.contract.errors import (
     PackageIndexUnavailableError,
     SourceDeniedError,
@@ -161,18 +161,35 @@ def test_redirect_to_a_denied_scheme_is_an_error(
 
 
 def test_no_proxy_runs_if_there_is_nothing_to_check() -> None:
-    with run_egress_proxy(ALL_DENIED, "x", [], []) as proxy:
+    with run_egress_proxy(ALL_DENIED, "x", [], [], {}) as proxy:
         assert proxy is None
-    with run_egress_proxy(EgressPolicy(), "x", ["https://h/"], []) as proxy:
+    with run_egress_proxy(EgressPolicy(), "x", ["https://h/"], [], {}) as proxy:
         assert proxy is None
-    with run_egress_proxy(ALL_DENIED, "x", ["https://h/a"], ["https://h:443/b"]) as proxy:
+    with run_egress_proxy(ALL_DENIED, "x", ["https://h/a"], ["https://h:443/b"], {}) as proxy:
         assert proxy is None
 
 
-def test_proxy_of_the_environment_replaces_the_egress_proxy(
-    installer: Installer, other: Index, monkeypatch: pytest.MonkeyPatch
+def test_host_of_no_proxy_is_checked_beside_a_proxy_of_the_platform(
+    installer: Installer, other: Index, other_web: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy of the platform may be the only way out, and checks addresses itself."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    assert "theirs" in installer(f"--extra-index-url {other.url}\nours\ntheirs", ALL_DENIED)
+    lines = f"--extra-index-url {other.url}\nours\ntheirs"
+    with pytest.raises(SourceDeniedError):
+        installer(lines, ALL_DENIED)
+    assert not other_web.requests
+    assert "theirs" in installer(lines, ONLY_HERE)
+
+
+def test_connections_pass_the_proxy_of_the_platform_unless_the_policy_denies_them(
+    installer: Installer, other: Index, other_web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = f"--extra-index-url {other.url}\nours\ntheirs"
+    with EgressProxy(EgressPolicy()) as platform:
+        monkeypatch.setenv("http_proxy", platform.url)
+        with pytest.raises(SourceDeniedError, match=r"127\.0\.0\.1 leads to"):
+            installer(lines, ALL_DENIED)
+        assert not other_web.requests
+        assert "theirs" in installer(lines, ONLY_HERE)
+    with pytest.raises(PackageIndexUnavailableError):  # the proxy has ended
+        installer(f"{lines}\nmore", ONLY_HERE)

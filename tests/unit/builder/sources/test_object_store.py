@@ -16,6 +16,7 @@ from tests.support.web_server import (
 from tests.unit.builder.sources.fetcher import Fetcher, digest_of
 
 from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.builder.sources.egress_proxy import EgressProxy
 from modelyard.contract.errors import (
     SourceDeniedError,
     SourceError,
@@ -156,6 +157,23 @@ def test_denied_endpoint_is_an_error_with_a_proxy_of_the_platform(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     with pytest.raises(SourceDeniedError):
         guarded(url="s3://bucket/key", credentials={"AWS_ENDPOINT_URL": "http://127.0.0.2:9"})
+
+
+def test_redirect_to_a_host_of_no_proxy_is_denied_with_a_proxy_of_the_platform(
+    web: WebServer, other_web: WebServer, guarded: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EgressProxy(EgressPolicy()) as platform:
+        monkeypatch.setenv("HTTP_PROXY", platform.url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.2")
+        web.respond = lambda _: Response(body=b"x", headers=S3_HEADERS)
+        assert guarded(**_s3(web)).size == 1
+        port = other_web.address.rpartition(":")[2]
+        web.respond = lambda _: Response(307, headers={"Location": f"http://127.0.0.2:{port}/b/k"})
+        with pytest.raises(SourceDeniedError, match=r"127\.0\.0\.2 leads to an address"):
+            guarded(**_s3(web))
+    assert not other_web.requests
+    with pytest.raises(SourceUnavailableError):  # the proxy has ended
+        guarded(**_s3(web))
 
 
 def test_name_of_a_store_that_resolves_to_another_address_later_is_denied(

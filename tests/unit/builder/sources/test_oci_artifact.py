@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.support.web_server import (
@@ -11,9 +13,12 @@ from tests.support.web_server import (
     WebServer,
 )
 from tests.unit.builder.sources.fetcher import Fetcher, digest_of
+from tests.unit.builder.sources.secure_server import tls_server
 
+from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.contract.errors import (
     DigestMismatchError,
+    SourceDeniedError,
     SourceError,
     SourceForbiddenError,
     SourceInvalidError,
@@ -22,6 +27,7 @@ from modelyard.contract.errors import (
     SourceUnavailableError,
     UnsafeArchiveError,
 )
+from modelyard.oci.registry_config import RegistryAccess
 
 
 def _layer(content: bytes, title: str | None = None) -> dict[str, object]:
@@ -177,6 +183,55 @@ def test_credentials_are_sent_to_the_registry(
     assert fetcher(url=_oci(web), credentials=filled).size == 1
     with pytest.raises(SourceForbiddenError):
         fetcher(url=_oci(web))
+
+
+@pytest.mark.parametrize("redirected", ["blob", "token service"])
+def test_scheme_of_a_url_that_a_registry_leads_to_is_checked(
+    web: WebServer, other_web: WebServer, fetcher: Fetcher, redirected: str
+) -> None:
+    """The registry itself has plain HTTP by the platform's choice. Another server has not."""
+    _serve(web, _artifact(_layer(b"bytes")))
+    serve = web.respond
+
+    def answer(request: Request) -> Response:
+        if redirected == "blob" and "/blobs/" in request.path:
+            return Response(307, headers={"Location": f"{other_web.url}/blob"})
+        if redirected == "token service" and "authorization" not in request.headers:
+            return Response(401, headers={"WWW-Authenticate": f'Bearer realm="{other_web.url}/token"'})
+        return serve(request) if "/blobs/" not in request.path else Response(body=b"bytes")
+
+    web.respond = answer
+    other_web.respond = lambda request: Response(
+        body=b'{"token": "t"}' if request.path.startswith("/token") else b"bytes"
+    )
+    fetcher.context = replace(fetcher.context, policy=EgressPolicy(schemes=frozenset({"oci"})))
+    with pytest.raises(
+        SourceDeniedError, match=r"leads to 127\.0\.0\.1: urls that start with 'http' are not"
+    ):
+        fetcher(url=_oci(web))
+    assert not other_web.requests
+    fetcher.context = replace(fetcher.context, policy=EgressPolicy(schemes=frozenset({"oci", "http"})))
+    assert fetcher(url=_oci(web)).digest == digest_of(b"bytes")
+
+
+def test_redirect_to_https_is_part_of_the_scheme_oci(
+    web: WebServer, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    with tls_server(tmp_path) as store:
+        _serve(web, _artifact(_layer(b"bytes")))
+        serve = web.respond
+        web.respond = lambda request: (
+            Response(307, headers={"Location": f"{store.url}/blob"})
+            if "/blobs/" in request.path
+            else serve(request)
+        )
+        store.respond = lambda _: Response(body=b"bytes")
+        fetcher.context = replace(
+            fetcher.context,
+            access=RegistryAccess(ca_bundle=tmp_path / "ca.pem"),
+            policy=EgressPolicy(schemes=frozenset({"oci"})),
+        )
+        assert fetcher(url=_oci(web)).digest == digest_of(b"bytes")
 
 
 def test_invalid_reference_or_secret_is_invalid(fetcher: Fetcher) -> None:
