@@ -7,8 +7,9 @@ from typing import NamedTuple
 from modelyard.api.status import ErrorDetail, ErrorResponse
 from modelyard.coded_error import CodedError
 from modelyard.contract.build_request import BuildError
+from modelyard.contract.errors import InstallerKilledError
 from modelyard.kube.types import Json
-from modelyard.reconcile.builds.pods import disruption_of, is_running, terminated
+from modelyard.reconcile.builds.pods import disruption_of, is_running, ran_out_of_memory, terminated
 from modelyard.reconcile.builds.request import NotOfferedError
 from modelyard.reconcile.objects import BuildJob, LeavingPod
 from modelyard.reconcile.timestamps import format_timestamp
@@ -45,8 +46,13 @@ def failure_of_rejected_object(kind: str, message: str) -> Failure:
     return Failure(_response("BuildRefused", text, transient=True), transient=True)
 
 
-def failure_of_result(error: BuildError) -> Failure:
-    """Return the failure for an error that the builder reported."""
+def failure_of_result(error: BuildError, pods: list[Json]) -> Failure:
+    """Return the failure for an error that the builder reported, from its pods, the newest last.
+
+    The builder sees only that the installer of packages has ended. The kubelet tells the reason.
+    """
+    if error.code == InstallerKilledError.code and pods and ran_out_of_memory(pods[-1]):
+        return _failure_of_memory("the installation of packages")
     details = tuple(ErrorDetail(code=detail.code, message=detail.message) for detail in error.details)
     response = _response(error.code, f"{error.step}: {error.message}", transient=error.transient)
     return Failure(response.model_copy(update={"details": details}), error.transient)
@@ -68,9 +74,8 @@ def failure_without_result(
         has_started = has_log or job.started or any(is_running(pod) or terminated(pod) for pod in pods)
         return _deadline_failure(deadline_seconds / 60, has_started=has_started)
     ended = terminated(newest)
-    if ended.get("reason") == "OOMKilled":
-        message = "the build ran out of memory: raise the chart's build.resources.limits.memory"
-        return Failure(_response("BuildOutOfMemory", message, status=507))
+    if ran_out_of_memory(newest):
+        return _failure_of_memory("the build")
     pod_status = newest.get("status", {})
     if pod_status.get("reason") == "Evicted":
         detail = pod_status.get("message", "").rstrip(". ")
@@ -88,6 +93,11 @@ def failure_of_lost_node(pod: LeavingPod) -> Failure:
         f" {format_timestamp(pod.deadline)}{_because(pod.cause)}"
     )
     return Failure(_response("BuildNodeLost", message, transient=True), transient=True)
+
+
+def _failure_of_memory(subject: str) -> Failure:
+    message = f"{subject} ran out of memory: raise the chart's build.resources.limits.memory"
+    return Failure(_response("BuildOutOfMemory", message, status=507))
 
 
 def _because(cause: str) -> str:

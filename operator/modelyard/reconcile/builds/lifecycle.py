@@ -308,7 +308,7 @@ async def _final_state(ctx: Context, obj: CustomObject, revision: Revision, job:
     await build_log.store_final(ctx, obj, revision, job.name, pods)
     BUILDS.labels(result="failed").inc()
     if result and result.error:
-        return failure_of_result(result.error)
+        return failure_of_result(result.error, pods)
     snapshot = ctx.cache.build_jobs.snapshot(job.name)
     has_log = snapshot is not None and bool(snapshot.stored_log)
     return failure_without_result(job, pods, ctx.settings.build.deadline_seconds, has_log=has_log)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from modelyard.api.conditions import find_condition
 from modelyard.api.labels import JOB_NAME
-from modelyard.contract.build_pod import CONTAINER
+from modelyard.contract.build_pod import CONTAINER, PACKAGES_CONTAINER
 from modelyard.contract.build_request import BuildResult
 from modelyard.kube.errors import KubeError
 from modelyard.kube.types import EVENTS, JOBS, PODS, ApiResource, Json
@@ -95,6 +95,14 @@ def terminated(pod: Json) -> Json:
     return state
 
 
+def ran_out_of_memory(pod: Json) -> bool:
+    """Return True if the kubelet reports that the builder or the installer of packages ran out of memory."""
+    return any(
+        _container_state(pod, name).get("terminated", {}).get("reason") == "OOMKilled"
+        for name in (CONTAINER, PACKAGES_CONTAINER)
+    )
+
+
 def disruption_of(pod: Json) -> str | None:
     """Return the message of the condition DisruptionTarget, None if the pod does not have it.
 
@@ -129,9 +137,9 @@ def is_running(pod: Json) -> bool:
     return "running" in _container_state(pod)
 
 
-def _container_state(pod: Json) -> Json:
+def _container_state(pod: Json, name: str = CONTAINER) -> Json:
     for container in pod.get("status", {}).get("containerStatuses", ()):
-        if container["name"] == CONTAINER:
+        if container["name"] == name:
             state: Json = container["state"]
             return state
     return {}

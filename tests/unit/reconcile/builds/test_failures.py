@@ -80,13 +80,34 @@ def test_error_of_the_builder_has_its_step_and_details(transient: bool, status: 
     error = BuildError(
         code="PipFailed", message="no such package", step=Step.BUILD, transient=transient, details=details
     )
-    failure = failure_of_result(error)
+    failure = failure_of_result(error, [])
     assert summary(failure) == ("PipFailed", status, transient)
     assert failure.error.message == f"{Step.BUILD}: no such package"
     assert failure.error.details == (
         ErrorDetail(code="Log", message="first"),
         ErrorDetail(code="Log", message="second"),
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "expected"),
+    [
+        ("InstallerKilled", "OOMKilled", ("BuildOutOfMemory", 507, False)),
+        ("InstallerKilled", "Error", ("InstallerKilled", 400, False)),
+        ("PipFailed", "OOMKilled", ("PipFailed", 400, False)),
+    ],
+)
+def test_killed_installer_ran_out_of_memory_if_the_kubelet_reports_it(
+    code: str, reason: str, expected: tuple[str, int, bool]
+) -> None:
+    error = BuildError(code=code, message="ended without a result", step=Step.BUILD)
+    ended = pod(container="packages", terminated={"exitCode": 137, "reason": reason})
+    failure = failure_of_result(error, [pod(), ended])
+    assert summary(failure) == expected
+    assert ("raise the chart's build.resources.limits.memory" in failure.error.message) is (
+        expected[0] == "BuildOutOfMemory"
+    )
+    assert summary(failure_of_result(error, [])) == (code, 400, False)
 
 
 @pytest.mark.parametrize("seconds", [5400.0, 3600.0])
