@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from modelyard.builder.message_text import shortened
 from modelyard.coded_error import CodedError
 from modelyard.contract.errors import (
     BaseImageNotFoundError,
@@ -106,4 +107,4 @@ def _pip_error(output: Sequence[str], message: str) -> CodedError:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _MESSAGE_CHARACTERS else f"{text[: _MESSAGE_CHARACTERS - 1]}…"
+    return shortened(text.strip(), _MESSAGE_CHARACTERS)

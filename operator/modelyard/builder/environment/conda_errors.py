@@ -10,6 +10,7 @@ from typing import Final
 from rattler.exceptions import GatewayError, InstallerError, SolverError
 
 from modelyard.builder.disk import disk_errors, disk_full
+from modelyard.builder.message_text import shortened
 from modelyard.contract.errors import (
     BuildFailedError,
     CondaFailedError,
@@ -88,5 +89,4 @@ def _status_error(status: int, url: str) -> BuildFailedError:
 
 
 def _shortened(text: str) -> str:
-    text = text.strip()
-    return text if len(text) <= _MESSAGE_CHARACTERS else f"{text[: _MESSAGE_CHARACTERS - 1]}…"
+    return shortened(text.strip(), _MESSAGE_CHARACTERS)

@@ -191,7 +191,7 @@ def _install(job: PackageJob, pip: PipSettings, conda: CondaSettings, log: Build
     python = install_conda(job.conda, CondaTarget(job.platform, job.python), job.folder, conda, log)
     target = Target(python, job.platform)
     if job.requirements:
-        install_requirements(job.requirements, target, job.folder, pip, log)
+        install_requirements(job.requirements, target, job.folder, pip, log, job.conda.pip)
     elif job.compiles:
         compile_bytecode(job.folder, ENVIRONMENT, target, log)
     return python

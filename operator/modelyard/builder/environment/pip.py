@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,19 +27,24 @@ _PYTHON_OF_BUILDER: Final = f"python{sys.version_info.major}.{sys.version_info.m
 
 
 def install_requirements(
-    text: str, target: Target, folder: Path, settings: PipSettings, log: BuildLog
+    text: str,
+    target: Target,
+    folder: Path,
+    settings: PipSettings,
+    log: BuildLog,
+    conda_pip: Sequence[str] = (),
 ) -> None:
     """Install the requirements of a requirements.txt into a folder, which is new or a conda environment.
 
     The folder becomes a user base (https://docs.python.org/3/library/site.html#site.USER_BASE) with
     `lib/python3.X/site-packages` and `bin`. Python finds it by PYTHONUSERBASE, the shell by PATH. Equal
-    versions make equal folders.
+    versions make equal folders. `conda_pip` are the lines that stand in a condaEnvFile, for messages.
 
     Raises RequirementsInvalidError, WheelMissingError, PackageNotFoundError, RequirementsConflictError,
     PackageIndexForbiddenError, PackageIndexUntrustedError, PackageIndexUnavailableError, SourceDeniedError,
     DiskFullError, BuildStepFailedError and PipFailedError.
     """
-    requirements = parse_requirements(text)
+    requirements = parse_requirements(text, conda_pip)
     with _uv_folder(folder) as work:
         lib = folder / "lib" / f"python{target.minor}"
         lib.mkdir(parents=True, exist_ok=True)

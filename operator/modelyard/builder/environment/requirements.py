@@ -8,11 +8,18 @@ refused because they would name files of the builder, its credentials among them
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from modelyard.builder.environment.advice import USE_DOCKER_BUILDER
-from modelyard.contract.errors import BuildFailedError, RequirementsInvalidError, WheelMissingError
+from modelyard.contract.build_request import CONDA_ENV_FILE, PIP_REQUIREMENTS
+from modelyard.contract.errors import (
+    BuildFailedError,
+    RequirementsInvalidError,
+    WheelMissingError,
+    about,
+)
 from modelyard.contract.urls import PACKAGE_SUFFIXES, VERSION_CONTROL_URL
 from modelyard.redaction import redact_text, split_url
 
@@ -50,6 +57,8 @@ class Requirements:
     """True if a line names an index, which replaces the one of the pip.conf."""
     adds_indexes: bool = False
     """True if a line names a further index."""
+    field: str = PIP_REQUIREMENTS
+    """The field or fields with the lines, for messages."""
 
     @property
     def urls(self) -> list[str]:
@@ -57,28 +66,45 @@ class Requirements:
         return _HTTP_URL.findall(self.text)
 
 
-def parse_requirements(text: str) -> Requirements:
-    """Parse a requirements.txt.
+def parse_requirements(text: str, conda_pip: Sequence[str] = ()) -> Requirements:
+    """Parse a requirements.txt. `conda_pip` are the lines in it that stand in a condaEnvFile.
 
-    Raises RequirementsInvalidError for a line that is invalid or names a file, and WheelMissingError for a
-    requirement that has to be built from source.
+    Errors have the field of the line as their subject. Raises RequirementsInvalidError for a line that is
+    invalid or names a file, and WheelMissingError for a requirement that has to be built from source.
     """
     lines: list[str] = []
     arguments: list[str] = []
-    for line in map(str.strip, _CONTINUATION.sub("", _COMMENT.sub("", text)).splitlines()):
-        if _VARIABLE.search(line):
-            raise _invalid(line, "contains a variable, and builds define none: write its value")
-        if line.startswith("-"):
-            _parse_option(line, lines, arguments)
-        elif line:
-            _check_requirement(line)
-            lines.append(line)
+    of_conda = frozenset(_logical_lines("\n".join(conda_pip)))
+    fields: set[str] = set()
+    for line in _logical_lines(text):
+        field = CONDA_ENV_FILE if line in of_conda else PIP_REQUIREMENTS
+        fields.add(field)
+        with about(field):
+            _parse_line(line, lines, arguments)
     return Requirements(
         "".join(f"{line}\n" for line in lines),
         tuple(arguments),
         replaces_index=any(line.startswith(_INDEX_OPTIONS) for line in lines),
         adds_indexes=any(line.startswith(_EXTRA_INDEX_OPTION) for line in lines),
+        field=" and ".join(sorted(fields)) or PIP_REQUIREMENTS,
     )
+
+
+def _logical_lines(text: str) -> list[str]:
+    """Return the lines without comments and empty lines, and with continued lines in one."""
+    lines = map(str.strip, _CONTINUATION.sub("", _COMMENT.sub("", text)).splitlines())
+    return [line for line in lines if line]
+
+
+def _parse_line(line: str, lines: list[str], arguments: list[str]) -> None:
+    """Append a line to the lines or to the arguments of uv, or raise."""
+    if _VARIABLE.search(line):
+        raise _invalid(line, "contains a variable, and builds define none: write its value")
+    if line.startswith("-"):
+        _parse_option(line, lines, arguments)
+    else:
+        _check_requirement(line)
+        lines.append(line)
 
 
 def _parse_option(line: str, lines: list[str], arguments: list[str]) -> None:
@@ -102,7 +128,7 @@ def _parse_option(line: str, lines: list[str], arguments: list[str]) -> None:
     elif option in _SOURCE_OPTIONS:
         raise _source_error(line, option, value)
     elif option in _FILE_OPTIONS:
-        raise _invalid(line, "names a file: copy its lines to this place, or set pipRequirements to a URL")
+        raise _invalid(line, "names a file: copy its lines to this place, or set pipRequirements to its URL")
     else:
         raise _unknown_option(line)
 
@@ -178,7 +204,7 @@ def _url_of(requirement: str, line: str) -> str | None:
 
 
 def _invalid(line: str, reason: str) -> RequirementsInvalidError:
-    return RequirementsInvalidError(f"pipRequirements: {redact_text(line)!r} {reason}")
+    return RequirementsInvalidError(f"{redact_text(line)!r} {reason}")
 
 
 def _unknown_option(line: str) -> RequirementsInvalidError:
@@ -187,6 +213,6 @@ def _unknown_option(line: str) -> RequirementsInvalidError:
 
 def _needs_build(line: str) -> WheelMissingError:
     return WheelMissingError(
-        f"pipRequirements: {redact_text(line)!r} has to be built from source, which this builder cannot do:"
+        f"{redact_text(line)!r} has to be built from source, which this builder cannot do:"
         f" give a wheel, or {USE_DOCKER_BUILDER}"
     )

@@ -13,11 +13,11 @@ from uv import find_uv_bin
 
 from modelyard.builder.environment.pip_settings import EXTRA_INDEXES, FIND_LINKS, INDEX, PROXIES, PipSettings
 from modelyard.builder.environment.requirements import Requirements
+from modelyard.builder.environment.resolved_versions import LOG_FILTER, ResolvedVersions
 from modelyard.builder.environment.target import Target
 from modelyard.builder.environment.uv_errors import uv_error
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_proxy import run_egress_proxy
-from modelyard.contract.build_request import PIP_REQUIREMENTS
 from modelyard.contract.errors import PackageIndexUnavailableError
 
 _TIMEOUT_SECONDS: Final = 1800
@@ -75,15 +75,19 @@ def uv_install(
         "TMPDIR": str(work),
         "UV_CACHE_DIR": str(work / "cache"),
         "NO_COLOR": "1",
+        "RUST_LOG": LOG_FILTER,
     }
     with run_egress_proxy(
-        settings.policy, PIP_REQUIREMENTS, requirements.urls, trusted, proxies=variables
+        settings.policy, requirements.field, requirements.urls, trusted, proxies=variables
     ) as proxy:
         if proxy:
             variables |= dict.fromkeys(PROXIES, proxy) | {"NO_PROXY": "", "no_proxy": ""}
-        output = _run(command, variables, work, log)
+        versions = ResolvedVersions(requirements.text)
+        output = _run(command, variables, work, log, versions)
         if output is not None:
-            raise uv_error(output)
+            raise uv_error(output, requirements.field)
+    for note in versions.notes():
+        log.write(note)
 
 
 def _urls(variables: Mapping[str, str]) -> list[str]:
@@ -92,7 +96,13 @@ def _urls(variables: Mapping[str, str]) -> list[str]:
     return values.replace(",", " ").split()
 
 
-def _run(command: Sequence[str], variables: Mapping[str, str], work: Path, log: BuildLog) -> list[str] | None:
+def _run(
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    work: Path,
+    log: BuildLog,
+    versions: ResolvedVersions,
+) -> list[str] | None:
     """Run a command and log each line as it is printed. Return the lines if the command failed, else None."""
     output: list[str] = []
     timed_out = threading.Event()
@@ -116,6 +126,8 @@ def _run(command: Sequence[str], variables: Mapping[str, str], work: Path, log: 
         timer.start()
         try:
             for line in cast("IO[str]", process.stdout):
+                if versions.read(line):
+                    continue
                 if not line.startswith(_LINE_ABOUT_BUILDER):
                     log.write(line)
                 output.append(log.redact(line.rstrip()))

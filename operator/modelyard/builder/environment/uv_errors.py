@@ -8,6 +8,8 @@ from typing import Final
 
 from modelyard.builder.disk import disk_full
 from modelyard.builder.environment.advice import USE_DOCKER_BUILDER
+from modelyard.builder.message_text import shortened
+from modelyard.contract.build_request import PIP_REQUIREMENTS
 from modelyard.contract.errors import (
     BuildFailedError,
     DiskFullError,
@@ -74,7 +76,7 @@ def _conflict(message: str) -> RequirementsConflictError:
 
 
 def _invalid(message: str) -> RequirementsInvalidError:
-    return RequirementsInvalidError(f"pipRequirements: {message}")
+    return RequirementsInvalidError(message)
 
 
 _ERRORS: Final[tuple[tuple[str, Callable[[str], BuildFailedError]], ...]] = (
@@ -95,16 +97,19 @@ _ERRORS: Final[tuple[tuple[str, Callable[[str], BuildFailedError]], ...]] = (
 """Pattern in uv's output → error. The first pattern that matches counts."""
 
 
-def uv_error(output: Sequence[str]) -> BuildFailedError:
-    """Return the error of a failed uv from all lines of its output."""
+def uv_error(output: Sequence[str], field: str = PIP_REQUIREMENTS) -> BuildFailedError:
+    """Return the error of a failed uv from all lines of its output. `field` has the requirements."""
     starts = (index for index, line in enumerate(output) if line.startswith("error: "))
     lines = [_LINE_PREFIX.sub("", line).strip() for line in output[next(starts, 0) :]]
     text = " ".join(lines)
-    shortened = " ".join(_REDUNDANT.sub("", line) for line in lines)
-    message = " ".join(shortened.split())[:_MESSAGE_CHARACTERS]
+    useful = " ".join(_REDUNDANT.sub("", line) for line in lines)
+    message = shortened(" ".join(useful.split()), _MESSAGE_CHARACTERS)
     for pattern, error_of in _ERRORS:
         if re.search(pattern, text):
-            return error_of(message)
+            error = error_of(message)
+            if isinstance(error, RequirementsInvalidError):
+                error.subject = field
+            return error
     return PipFailedError(f"the requirements cannot be installed: {message}")
 
 

@@ -169,6 +169,27 @@ def test_parsing_takes_linear_time(text: str) -> None:
     assert time.process_time() - started < 10
 
 
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("-r more.txt  # of conda", "condaEnvFile"),
+        ("-r more.txt\nnumpy @ file:///x", "condaEnvFile"),
+        ("-r other.txt", "pipRequirements"),
+    ],
+)
+def test_error_names_the_field_of_the_line(text: str, field: str) -> None:
+    with pytest.raises(RequirementsInvalidError, match=f"^{field}: '-r .*names a file"):
+        parse_requirements(f"numpy\n{text}", conda_pip=("numpy", "-r more.txt # x"))
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [("a", "pipRequirements"), ("b\na", "condaEnvFile and pipRequirements"), ("b", "condaEnvFile")],
+)
+def test_fields_of_all_lines_are_named(text: str, field: str) -> None:
+    assert parse_requirements(text, conda_pip=("b",)).field == field
+
+
 def test_refusal_contains_no_credential() -> None:
     with pytest.raises(WheelMissingError) as caught:
         parse_requirements("a @ git+https://me:s3cret@github.com/a/b")
