@@ -51,6 +51,7 @@ class CustomObjects:
             async for page in self._ctx.client.pages(CUSTOM_RESOURCES[kind.name], namespace):
                 for body in page.items:
                     self._ctx.cache.objects.put(kind.name, body)
+                del page  # the loop would hold it until the next one is here
 
     def observe(self, kind: Kind, event_type: str | None, body: Json) -> None:
         """Take one of kopf's events: `event_type` is ADDED, MODIFIED, DELETED, or None from a list."""
@@ -101,9 +102,11 @@ class CustomObjects:
         cached = self._ctx.cache.objects.keys()
         before = {key for key in cached if _is_of(key, kind, namespace)}
         live: dict[Key, int] = {}
-        for body in await self._ctx.client.list_all(CUSTOM_RESOURCES[kind], namespace, accept=METADATA_LIST):
-            metadata = body["metadata"]
-            live[Key(kind, metadata["namespace"], metadata["name"])] = int(metadata["resourceVersion"])
+        async for page in self._ctx.client.pages(CUSTOM_RESOURCES[kind], namespace, accept=METADATA_LIST):
+            for body in page.items:
+                metadata = body["metadata"]
+                live[Key(kind, metadata["namespace"], metadata["name"])] = int(metadata["resourceVersion"])
+            del page
         self._compared = self._ctx.now()
         for key in sorted(before - live.keys()):
             self._refetch(key)

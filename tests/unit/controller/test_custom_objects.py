@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
 import pytest
 from tests.unit.fake_api_server import Call
 from tests.unit.operator_harness import OperatorHarness, model, sample_objects
 
 from modelyard.api.kinds import MODEL
 from modelyard.api.resources import CUSTOM_RESOURCES
+from modelyard.controller.custom_objects import CustomObjects
 from modelyard.kube.errors import Unavailable
-from modelyard.kube.types import REVISIONS, Key
+from modelyard.kube.types import REVISIONS, Json, Key, Page
 from modelyard.settings import OperatorSettings
 
 KEY = Key("Model", "default", "m")
@@ -30,6 +35,34 @@ async def test_start_waits_for_a_list_that_fails(harness: OperatorHarness) -> No
     assert failures == [0]
     assert harness.cache.objects.get(KEY) is not None
     harness.cluster.fault = lambda number, call: None
+
+
+@pytest.mark.parametrize(
+    "listing", [lambda objects: objects.list_in(None), lambda objects: objects.compare(MODEL.name)]
+)
+async def test_list_releases_each_page_before_the_next_one(
+    harness: OperatorHarness,
+    monkeypatch: pytest.MonkeyPatch,
+    listing: Callable[[CustomObjects], Awaitable[None]],
+) -> None:
+    """A page of 4 MiB takes 17 MB once it is decoded."""
+
+    class Items(list[Json]):
+        pass
+
+    async def pages(*_: Any, **__: Any) -> AsyncIterator[Page]:
+        page = Page(Items(), "more", "1")
+        items = weakref.ref(page.items)
+        yield page
+        del page
+        released.append(items() is None)
+        yield Page([], None, "1")
+
+    released: list[bool] = []
+    monkeypatch.setattr(harness.cluster, "pages", pages)
+    await listing(harness.controller.custom_objects)
+    assert released
+    assert all(released)
 
 
 @pytest.mark.parametrize("kind", CUSTOM_RESOURCES)
