@@ -27,7 +27,7 @@ def _reject_non_numbers(value: Any) -> Any:
 
 def without_nulls(value: Any) -> Any:
     """Return a JSON object without its null fields, which the API server removes before validation."""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or None not in value.values():
         return value
     return {key: item for key, item in value.items() if item is not None}
 

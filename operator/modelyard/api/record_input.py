@@ -26,6 +26,7 @@ _MAX_REGISTRATION: Final = 262_144  # bytes of all annotations of an object, whi
 _MAX_PROBLEM: Final = 300  # characters
 _LOCATION: Final = re.compile(r"[a-zA-Z0-9][\w.:/\[\]-]{0,1000}@sha256:[0-9a-f]{64}", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_STATES: Final = frozenset(State)
 
 
 def content_from(spec: ApiType) -> Json:
@@ -74,7 +75,7 @@ def valid_annotations(annotations: Mapping[str, str]) -> Json:
 
 
 def _is_state(text: str) -> bool:
-    return text in State.__members__.values()
+    return text in _STATES
 
 
 def _is_number(text: str) -> bool:

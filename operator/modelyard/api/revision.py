@@ -179,7 +179,7 @@ def _fields(body: Json, *, adoptable: bool) -> dict[str, Any] | None:
         "resource_version": int(metadata["resourceVersion"]),
         "created": metadata["creationTimestamp"],
         "content_hash": content_hash(data),
-        "references": () if problem else references_in(owner.kind, data),
+        "references": () if problem else _reference_texts(owner.kind, data),
         "annotations": valid_annotations(metadata.get("annotations") or {}),
         "problem": problem,
     }
@@ -190,7 +190,10 @@ def references_in(kind: str, content: Json) -> tuple[str, ...]:
 
     Texts that are no references are left out: a user with rights on a status may write any text into it.
     """
+    return tuple(text for text in _reference_texts(kind, content) if is_version_reference(text))
+
+
+def _reference_texts(kind: str, content: Json) -> tuple[str, ...]:
     reference = REFERENCES.get(kind)
     value = content.get(reference.field) if reference else None
-    texts = (value,) if isinstance(value, str) else tuple(value or ())
-    return tuple(text for text in texts if is_version_reference(text))
+    return (value,) if isinstance(value, str) else tuple(value or ())
