@@ -19,7 +19,10 @@ from tests.unit.operator_harness import (
     model,
     sample_objects,
     service,
+    source_secret,
 )
+from tests.unit.reconcile.test_forged_records import forge
+from tests.unit.reconcile.test_recreation import remove
 
 from modelyard.api import labels
 from modelyard.api.kinds import KINDS, Kind
@@ -32,8 +35,9 @@ from modelyard.contract.build_request import (
     Step,
 )
 from modelyard.kube.errors import Rejected, Unavailable
-from modelyard.kube.types import DEPLOYMENTS, PODS, REVISIONS, Json
+from modelyard.kube.types import DEPLOYMENTS, PODS, REVISIONS, SECRETS, SERVICE_ACCOUNTS, ApiResource, Json
 from modelyard.resources.serving import template_hash
+from modelyard.settings import IdentitySettings, OperatorSettings
 
 TABLE: Final = Path(__file__).parents[3] / "docs" / "states.md"
 UNDER_WAY: Final = Health("InProgress", "Progressing")
@@ -235,6 +239,43 @@ async def child_is_taken(harness: OperatorHarness) -> None:
     await harness.play(seconds=3)
 
 
+def forged(kind: str, *bodies: Json) -> Story:
+    """Return a story in which another client has recorded version 2 of an object, and `bodies` follow."""
+
+    async def tell(harness: OperatorHarness) -> None:
+        forge(harness, kind, 2, {})
+        harness.apply(*bodies)
+        await harness.play(seconds=3)
+
+    return tell
+
+
+def stored(resource: ApiResource, body: Json, *, offers_identities: bool = True) -> Story:
+    """Return a story in which a Model names an object of a user."""
+    field = {"secretRef": {"name": "store"}} if resource is SECRETS else {"serviceAccountName": "reader"}
+
+    async def tell(harness: OperatorHarness) -> None:
+        if resource is SERVICE_ACCOUNTS and offers_identities:
+            await harness.stop()
+            harness.settings = OperatorSettings(identity=IdentitySettings(enabled=True))
+            await harness.start()
+        if body:
+            harness.cluster.put(resource, "default", body)
+        harness.apply(model(url="s3://b/k", **field), *WITHOUT_SERVICE[1:])
+        await harness.play(seconds=3)
+
+    return tell
+
+
+async def model_is_replaced(harness: OperatorHarness) -> None:
+    await harness.settle()
+    remove(harness, "Model")
+    harness.apply(model(url="https://h/other"))
+    await harness.play(seconds=3)
+    harness.apply(image(manifestId="m:1"))
+    await harness.play(seconds=3)
+
+
 async def last_attempt_fails(harness: OperatorHarness) -> None:
     await built(transient=True)(harness)
     await harness.play(seconds=24 * 3600)
@@ -258,6 +299,9 @@ TRIED_AGAIN: Final = built(transient=True)
 NO_ROOM: Final = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}]}
 
 
+EVICTED: Final = {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}
+
+
 def container(**state: Json) -> Json:
     return {"containerStatuses": [{"name": "scoring", "image": "i@sha256:1", **state}]}
 
@@ -266,10 +310,14 @@ NO_PULL: Final = container(state={"waiting": {"reason": "ImagePullBackOff"}})
 CRASH: Final = container(
     state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState={"terminated": {"exitCode": 1}}
 )
+NO_CONFIGURATION: Final = container(state={"waiting": {"reason": "CreateContainerConfigError"}})
 WITHOUT_IMAGE: Final = sample_objects()[:2]
 WITHOUT_SERVICE: Final = sample_objects()[:3]
 FAILS: Final = built(transient=False)
 PRIVATE: Final = model(url="https://h/1", secretRef={"name": "absent"})
+
+
+UNLABELLED: Final = source_secret(token="s3cr3t") | {"metadata": {"name": "store"}}
 
 
 STORIES: Final[dict[tuple[str, str], Story]] = {
@@ -281,9 +329,21 @@ STORIES: Final[dict[tuple[str, str], Story]] = {
     ("Manifest", "waits for its model"): applied(manifest()),
     ("Manifest", "created"): applied(*WITHOUT_IMAGE),
     ("Manifest", "edited"): served(then=edited),
+    ("Manifest", "refers to a version that is not valid"): applied(
+        model(), then=forged("Model", manifest(modelIds=["m:2"]))
+    ),
     ("Image", "just applied"): applied(*sample_objects(), then=at_once),
     ("Image", "waits for its manifest"): applied(image()),
     ("Image", "waits for a secret"): applied(PRIVATE, *WITHOUT_SERVICE[1:]),
+    ("Image", "its secret has no label"): stored(SECRETS, UNLABELLED),
+    ("Image", "its secret has no key for the url"): stored(SECRETS, source_secret(token="s3cr3t")),
+    ("Image", "waits for a service account"): stored(SERVICE_ACCOUNTS, {}),
+    ("Image", "its service account has no label"): stored(SERVICE_ACCOUNTS, {"metadata": {"name": "reader"}}),
+    ("Image", "the chart offers no cloud identities"): stored(SERVICE_ACCOUNTS, {}, offers_identities=False),
+    ("Image", "refers to a version that is not valid"): applied(
+        *WITHOUT_IMAGE, then=forged("Manifest", image(manifestId="m:2"))
+    ),
+    ("Image", "its model was replaced"): applied(*WITHOUT_IMAGE, then=model_is_replaced),
     ("Image", "being built"): applied(*WITHOUT_SERVICE),
     ("Image", "built"): applied(*WITHOUT_SERVICE, then=built()),
     ("Image", "failed"): applied(*WITHOUT_SERVICE, then=FAILS),
@@ -317,6 +377,13 @@ STORIES: Final[dict[tuple[str, str], Story]] = {
     ("Service", "no node has room"): applied(*sample_objects(), then=pods(NO_ROOM)),
     ("Service", "its image cannot be pulled"): applied(*sample_objects(), then=pods(NO_PULL)),
     ("Service", "its container crashes"): applied(*sample_objects(), then=pods(CRASH)),
+    ("Service", "its container has an invalid configuration"): applied(
+        *sample_objects(), then=pods(NO_CONFIGURATION)
+    ),
+    ("Service", "its pod was evicted"): applied(*sample_objects(), then=pods(EVICTED)),
+    ("Service", "refers to a version that is not valid"): applied(
+        *WITHOUT_SERVICE, then=forged("Image", service(imageId="m:2"))
+    ),
     ("Service", "its Deployment is refused"): applied(*sample_objects(), then=deployment_is_refused),
     ("Service", "a child's name is taken"): child_is_taken,
     ("Service", "serving, further pods are refused"): served(then=more_pods_are_refused),

@@ -1,0 +1,48 @@
+"""docs/states.md has a row for each reason that the condition Ready of an object can have."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Final
+
+from modelyard import reconcile
+from modelyard.reconcile.builds.failure_table import TABLE
+
+ROW: Final = re.compile(r"\| (?:Model|Manifest|Image|Service) \|[^|]*\|[^|]*\| `(\w+)` \|.*")
+PAGE: Final = Path(__file__).parents[3] / "docs" / "states.md"
+WORD: Final = re.compile(r"[A-Z][A-Za-z]+")
+NO_REASONS: Final = frozenset(
+    {
+        # other conditions of a Service, and events
+        *("Available", "NoReplica", "ReplicaAvailable", "ScalesToZero", "OnlyCpu", "RollPending"),
+        *("RollsStopped", "WaitingForTurn", "ReplicaFailure", "ChildContested"),
+        # seconds: the status stays as it is while the registry answers, and a paused Deployment is resumed
+        *("RegistryLookup", "RolloutPaused"),
+        # words of Kubernetes and of HTTP bodies
+        *("Ready", "Reconciling", "Stalled", "True", "False", "Normal", "Warning", "Reconcile", "Opaque"),
+        *("Job", "Secret", "Log", "Pending", "Succeeded", "Failed", "Complete", "Evicted", "Progressing"),
+        *("DeadlineExceeded", "DisruptionTarget", "ProgressDeadlineExceeded", "PodScheduled", "OOMKilled"),
+        *("CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"),
+        *("ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "Cancelled"),
+    }
+)
+"""Words in the code that are no reasons."""
+
+
+def test_each_reason_has_a_row() -> None:
+    words = _words(Path(reconcile.__file__).parent)
+    rows = {row[1] for line in PAGE.read_text().splitlines() if (row := ROW.fullmatch(line))}
+    assert words - TABLE.keys() - NO_REASONS == rows - TABLE.keys() - {"Invalid"}  # Invalid: the API server's
+
+
+def test_list_of_other_words_is_current() -> None:
+    assert _words(Path(reconcile.__file__).parent) >= NO_REASONS
+
+
+def _words(folder: Path) -> set[str]:
+    """Return all texts in the code of a folder that are one capitalized word."""
+    trees = [ast.parse(file.read_text()) for file in folder.rglob("*.py") if file.name != "failure_table.py"]
+    nodes = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return {text for text in nodes if isinstance(text, str) and WORD.fullmatch(text)}
