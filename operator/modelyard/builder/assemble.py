@@ -14,6 +14,7 @@ from modelyard.builder.environment.conda_file import (
 from modelyard.builder.layout import (
     ImageContent,
     PlacedModel,
+    asset_file_name,
     driver_asset,
     driver_file_name,
     model_dir,
@@ -83,6 +84,8 @@ def assemble(
         if asset is driver:
             entry_script = driver_file_name(fetched.name)
             files = files.rename(files.with_name(entry_script))
+        elif not files.is_dir():
+            files = files.rename(files.with_name(asset_file_name(asset, fetched.name)))
         app.add(asset.id, files, is_folder=asset.source.unpack)
     placed = []
     for model, fetched in zip(chosen, fetched_models, strict=True):

@@ -110,6 +110,11 @@ def driver_asset(request: BuildRequest) -> AssetInput:
     return found[0]
 
 
+def asset_file_name(asset: AssetInput, name: str) -> str:
+    """Return the file name of an asset that is not the driver: with .py for a module without a suffix."""
+    return f"{name}.py" if asset.is_module and "." not in name else name
+
+
 def driver_file_name(name: str) -> str:
     """Return the file name with the suffix .py, which Python needs to import the driver."""
     return name if name.endswith(".py") else f"{name}.py"

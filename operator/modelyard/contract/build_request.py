@@ -14,12 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 from modelyard.contract.cloud_identity import CloudIdentity
-from modelyard.contract.urls import scheme
+from modelyard.contract.urls import file_name, scheme
 
 TERMINATION_MESSAGE_BYTES: Final = 4096
 # API fields, as error messages name them.
 PIP_REQUIREMENTS: Final = "pipRequirements"
 CONDA_ENV_FILE: Final = "condaEnvFile"
+_PYTHON_TYPES: Final = frozenset(
+    {"text/x-python", "text/x-script.python", "application/x-python", "text/python"}
+)
 
 
 class _Message(BaseModel):
@@ -85,6 +88,17 @@ class AssetInput(_Message):
     def subject(self) -> str:
         """Return the name of the asset in errors and in the log."""
         return f"asset {self.id}"
+
+    @property
+    def is_module(self) -> bool:
+        """Return True for a file whose media type is that of Python's modules."""
+        media_type = (self.mime_type or "").partition(";")[0].strip().lower()
+        return media_type in _PYTHON_TYPES and not self.source.unpack
+
+    @property
+    def needs_suffix(self) -> bool:
+        """Return True for a module whose name has no suffix, so that no driver could import it."""
+        return self.is_module and "." not in (file_name(self.source.url) or self.id)
 
 
 class Limits(_Message):

@@ -168,6 +168,29 @@ def test_assets_are_in_one_folder(assembler: Assembler) -> None:
 
 
 @pytest.mark.parametrize(
+    ("asset", "name"),
+    [
+        (
+            AssetInput(id="helper", mime_type="Text/X-Python; charset=utf-8", source=Source(content="")),
+            "helper.py",
+        ),
+        (AssetInput(id="helper", mime_type="text/plain", source=Source(content="")), "helper"),
+        (AssetInput(id="helper", source=Source(content="")), "helper"),
+        (AssetInput(id="stub.pyi", mime_type="text/x-python", source=Source(content="")), "stub.pyi"),
+    ],
+)
+def test_python_asset_without_a_suffix_can_be_imported(
+    assembler: Assembler, asset: AssetInput, name: str
+) -> None:
+    assert _files(assembler(DRIVER, asset).app) == sorted(["driver.py", name])
+
+
+def test_python_asset_from_a_url_can_be_imported(assembler: Assembler) -> None:
+    asset = assembler.asset("h", "/helper").model_copy(update={"mime_type": "text/x-python"})
+    assert _files(assembler(DRIVER, asset).app) == ["driver.py", "helper.py"]
+
+
+@pytest.mark.parametrize(
     ("one", "two", "path"),
     [
         (("one", "/helper"), ("two", "/helper"), "helper"),

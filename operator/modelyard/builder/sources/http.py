@@ -19,8 +19,8 @@ from typing import Final
 import httpx
 
 from modelyard.builder.sources.context import FetchContext
-from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.builder.sources.header_value import header_value
+from modelyard.builder.sources.response_notes import response_notes
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
     SourceDeniedError,
@@ -58,7 +58,7 @@ def http_file(source: Source, context: FetchContext) -> Iterator[HttpFile]:
     url = _url(source.url or "")
     credentials = _credential_headers(source.credentials, url)
     with httpx.Client(transport=Urllib3Transport(context.access.tls), timeout=_TIMEOUT) as client:
-        yield HttpFile(client, url, credentials, source.digest, context.policy)
+        yield HttpFile(client, url, credentials, source.digest, context)
 
 
 class HttpFile:
@@ -70,14 +70,16 @@ class HttpFile:
         url: httpx.URL,
         credentials: dict[str, str],
         digest: str | None,
-        policy: EgressPolicy,
+        context: FetchContext,
     ) -> None:
         self.name = file_name(str(url))
         self.digest = digest
         self._client = client
         self._url = url
         self._credentials = credentials
-        self._policy = policy
+        self._policy = context.policy
+        self._log = context.log
+        self._has_logged = False
         self._etag: str | None = None
 
     @contextmanager
@@ -89,6 +91,7 @@ class HttpFile:
         try:
             with self._response(headers) as response:
                 self._etag = _etag(response, self._etag)
+                self._log_notes(response)
                 yield range_stream(response, offset)
         except WrongRangeError as error:
             self._etag = None  # the next attempt starts at 0 and detects a change
@@ -96,6 +99,14 @@ class HttpFile:
         except httpx.TransportError as error:
             reason = redact_text(str(error)) or type(error).__name__
             raise SourceUnavailableError(f"{redact(str(self._url))} cannot be downloaded: {reason}") from None
+
+    def _log_notes(self, response: httpx.Response) -> None:
+        """Log, once, why the file may have other bytes or another name than its author expects."""
+        if self._has_logged:
+            return
+        self._has_logged = True
+        for note in response_notes(response, self.name):
+            self._log(f"{redact(str(self._url))} {note}")
 
     @contextmanager
     def _response(self, headers: dict[str, str]) -> Iterator[httpx.Response]:

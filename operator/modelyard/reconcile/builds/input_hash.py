@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from modelyard.contract.build_request import BuildRequest, ModelInput, Source
+from modelyard.contract.build_request import AssetInput, BuildRequest, ModelInput, Source
 from modelyard.contract.image_layout import LAYOUT_VERSION
 from modelyard.contract.urls import (
     file_name,
@@ -40,9 +40,7 @@ def input_hash(request: BuildRequest, base_digest: str, runtime_version: str) ->
         "runtime": runtime_version,
         "requirements": _text_or_url(request.pip_requirements),
         "driver": request.driver,
-        "assets": sorted(
-            ({"id": asset.id} | _source_inputs(asset.source) for asset in request.assets), key=_canonical_json
-        ),
+        "assets": sorted((_asset_inputs(asset, request) for asset in request.assets), key=_canonical_json),
         "registrations": request.registrations,
         "models": sorted((_model_inputs(model, request) for model in request.models), key=_canonical_json),
         **_conda_inputs(request),
@@ -61,6 +59,12 @@ def _conda_inputs(request: BuildRequest) -> dict[str, Any]:
 def _model_inputs(model: ModelInput, request: BuildRequest) -> dict[str, Any]:
     version = model.version if len(request.models) > 1 else None
     return {"name": model.name, "version": version} | _source_inputs(model.source)
+
+
+def _asset_inputs(asset: AssetInput, request: BuildRequest) -> dict[str, Any]:
+    # The media type counts only where it changes the name, so that other hashes stay those of older releases.
+    suffix = {"suffix": ".py"} if asset.needs_suffix and asset.id != request.driver else {}
+    return {"id": asset.id} | suffix | _source_inputs(asset.source)
 
 
 def _source_inputs(source: Source) -> dict[str, Any]:

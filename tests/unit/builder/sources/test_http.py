@@ -41,6 +41,35 @@ def test_file_is_fetched_with_its_query(web: WebServer, fetcher: Fetcher, tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("header", "value", "note"),
+    [
+        ("Content-Encoding", "gzip", "is sent with Content-Encoding 'gzip', although"),
+        ("Content-Encoding", "identity", None),
+        (
+            "Content-Disposition",
+            'attachment; filename="w.pkl"',
+            "is named 'w.pkl' by the server: the name in",
+        ),
+        ("Content-Disposition", "attachment; filename*=UTF-8''%c3%a9.pkl; size=1", "is named 'é.pkl' by"),
+        ("Content-Disposition", 'attachment; filename="download"', None),
+        ("Content-Disposition", "inline", None),
+    ],
+)
+def test_other_bytes_or_name_than_expected_are_logged_once(
+    web: WebServer, fetcher: Fetcher, header: str, value: str, note: str | None
+) -> None:
+    web.respond = lambda request: Response(
+        body=BODY, headers={header: value}, drop_after=None if len(web.requests) > 1 else 300_000
+    )
+    fetched = fetcher(f"{web.url}/download?sig=s3cret")
+    assert fetched.path.read_bytes() == BODY
+    assert fetched.name == "download"
+    notes = [line for line in fetcher.log if line.startswith(f"{web.url}/download?… is ")]
+    assert len(notes) == (note is not None)
+    assert (note or "") in "".join(notes)
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("Location", "http://\xff\xfe/"),

@@ -92,6 +92,24 @@ def test_input_hash_changes_with_each_input_of_the_image(change: dict[str, objec
     assert _hash(REQUEST.model_copy(update=change)) != _hash()
 
 
+@pytest.mark.parametrize(
+    ("asset", "changes"),
+    [
+        (AssetInput(id="util", source=Source(content="")), True),
+        (AssetInput(id="util", source=Source(url="https://h/a/util?x=y.z")), True),
+        (AssetInput(id="util.py", source=Source(content="")), False),
+        (AssetInput(id="util", source=Source(url="https://h/util.py")), False),
+        (AssetInput(id="util", source=Source(url="https://h/util", unpack=True)), False),
+        (DRIVER, False),
+    ],
+)
+def test_media_type_counts_where_it_changes_the_name(asset: AssetInput, changes: bool) -> None:
+    module = asset.model_copy(update={"mime_type": "text/x-python; charset=utf-8"})
+    others = () if asset is DRIVER else (DRIVER,)
+    hashes = {_hash(REQUEST.model_copy(update={"assets": (*others, item)})) for item in (asset, module)}
+    assert (len(hashes) == 2) is changes
+
+
 def test_input_hash_changes_with_conda_file_and_python_version() -> None:
     one, other = "dependencies: [python]", "dependencies: [python, numpy]"
     files = [
