@@ -43,6 +43,7 @@ from modelyard.builder.environment.conda_errors import panic_errors, rattler_err
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_package import check_environment
 from modelyard.builder.environment.conda_settings import CondaSettings
+from modelyard.builder.environment.foreign_export import export_hint
 from modelyard.builder.environment.packages import read_record
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_proxy import run_egress_proxy
@@ -206,7 +207,8 @@ class _Environment:
             )
 
     def _errors(self) -> AbstractContextManager[None]:
-        return rattler_errors(f"{' and '.join(self._channels)} for {self._subdir}")
+        channels = f"{' and '.join(self._channels)} for {self._subdir}"
+        return rattler_errors(channels, export_hint(self._dependencies))
 
     def _spec(self, dependency: str) -> MatchSpec:
         """Parse a dependency. The channel in `channel::package` is mirrored, and searched like the others."""

@@ -29,18 +29,18 @@ _FORBIDDEN: Final = frozenset({401, 403, 407})
 
 
 @contextmanager
-def rattler_errors(channels: str) -> Iterator[None]:
+def rattler_errors(channels: str, hint: str | None = None) -> Iterator[None]:
     """Turn rattler's errors inside the block into errors of the build. `channels` is part of the messages.
 
+    `hint` follows the message of the solver.
     Raises CondaFailedError, PackageIndexUnavailableError, PackageIndexUntrustedError and DiskFullError.
     """
     try:
         with disk_errors():
             yield
     except SolverError as error:
-        raise CondaFailedError(
-            _shortened(f"no packages of {channels} satisfy all dependencies: {error}")
-        ) from None
+        message = _shortened(f"no packages of {channels} satisfy all dependencies: {error}")
+        raise CondaFailedError(f"{message}: {hint}" if hint else message) from None
     except (GatewayError, InstallerError) as error:
         raise download_error(str(error)) from None
 

@@ -243,6 +243,12 @@ def test_credentials_of_a_channel_are_sent(conda: Conda, web: WebServer, tmp_pat
     ("dependencies", "target", "error", "pattern"),
     [
         (["python=3.11", "nosuch"], AMD64, CondaFailedError, "No candidates were found for nosuch"),
+        (
+            ["python=3.11", "appnope=0.1"],
+            AMD64,
+            CondaFailedError,
+            "for appnope .*: .* remove appnope, which Linux",
+        ),
         (["python=3.11", "newer"], AMD64, CondaFailedError, "__glibc >=2.99"),
         (["python=3.13", "pure"], AMD64, CondaFailedError, r"python 3\.13"),
         (["python", "old"], AMD64, CondaFailedError, r"python 3\.10\.9, .* needs 3\.11 or newer"),
