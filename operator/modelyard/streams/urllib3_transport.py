@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple, cast
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
@@ -23,6 +23,8 @@ _IDLE_PER_HOST: Final = 10
 """Idle connections that a pool retains for each host."""
 _SEND_SECONDS: Final = 30.0
 """Timeout to send one chunk. urllib3 would apply the much shorter connect timeout to sending too."""
+_TARGET: Final = ":target"
+"""Takes the extension `target` through urllib3, which copies only headers. No real header has this name."""
 
 
 class _Manager(NamedTuple):
@@ -49,15 +51,22 @@ class Urllib3Transport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request and return the response with its body unread.
 
+        The extension `target` is the path and query of the request line
+        (https://www.python-httpx.org/advanced/extensions/#target). Without it, urllib3 normalizes those of
+        the URL.
+
         Raises httpx.TransportError, and the errors of the iterator that produces the request's body.
         """
         timeout = request.extensions["timeout"]
+        headers = urllib3.HTTPHeaderDict(request.headers.multi_items())
+        if target := request.extensions.get("target"):
+            headers[_TARGET] = target.decode("ascii")
         try:
             response = self._manager(request.url).urlopen(
                 request.method,
                 str(request.url),
                 body=_body(request),
-                headers=urllib3.HTTPHeaderDict(request.headers.multi_items()),
+                headers=headers,
                 timeout=urllib3.Timeout(connect=timeout["connect"], read=timeout["read"]),
                 retries=False,
                 redirect=False,
@@ -100,15 +109,35 @@ class Urllib3Transport(httpx.BaseTransport):
 
 
 class _Connection(HTTPConnection):
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
+        url, headers = _with_target(url, headers)
+        super().request(method, url, body, headers, **options)
+
     def connect(self) -> None:
         super().connect()
         self.sock.settimeout(_SEND_SECONDS)
 
 
 class _TlsConnection(HTTPSConnection):
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
+        url, headers = _with_target(url, headers)
+        super().request(method, url, body, headers, **options)
+
     def connect(self) -> None:
         super().connect()
         self.sock.settimeout(_SEND_SECONDS)
+
+
+def _with_target(url: str, headers: Mapping[str, str] | None) -> tuple[str, Mapping[str, str] | None]:
+    """Return the URL or path with the path and query of the header _TARGET, and the headers without it."""
+    if headers is None or _TARGET not in headers:
+        return url, headers
+    others = urllib3.HTTPHeaderDict(headers)
+    target = others.pop(_TARGET)
+    if not url.startswith("/"):  # a proxy needs the whole URL
+        parts = urllib3.util.parse_url(url)
+        target = f"{parts.scheme}://{parts.netloc}{target}"
+    return target, others
 
 
 class _Pool(HTTPConnectionPool):

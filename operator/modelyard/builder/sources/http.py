@@ -20,6 +20,7 @@ import httpx
 
 from modelyard.builder.sources.context import FetchContext
 from modelyard.builder.sources.header_value import header_value
+from modelyard.builder.sources.request_target import request_target
 from modelyard.builder.sources.response_notes import response_notes
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
@@ -58,7 +59,7 @@ def http_file(source: Source, context: FetchContext) -> Iterator[HttpFile]:
     url = _url(source.url or "")
     credentials = _credential_headers(source.credentials, url)
     with httpx.Client(transport=Urllib3Transport(context.access.tls), timeout=_TIMEOUT) as client:
-        yield HttpFile(client, url, credentials, source.digest, context)
+        yield HttpFile(client, url, source.url or "", credentials, source.digest, context)
 
 
 class HttpFile:
@@ -68,14 +69,17 @@ class HttpFile:
         self,
         client: httpx.Client,
         url: httpx.URL,
+        text: str,
         credentials: dict[str, str],
         digest: str | None,
         context: FetchContext,
     ) -> None:
+        """Open a URL. `text` is the URL as its author wrote it, since httpx changes some characters."""
         self.name = file_name(str(url))
         self.digest = digest
         self._client = client
         self._url = url
+        self._text = text
         self._credentials = credentials
         self._policy = context.policy
         self._log = context.log
@@ -114,16 +118,19 @@ class HttpFile:
 
         httpx would send all headers except Authorization to another origin.
         """
-        current = self._url.copy_with(userinfo=b"")
+        current, text = self._url.copy_with(userinfo=b""), self._text
         for _ in range(_MAX_REDIRECTS + 1):
             self._check_redirect(current)
             sent = headers | (self._credentials if same_origin(current, self._url) else {})
-            with self._client.stream("GET", current, headers=sent) as response:
+            target = request_target(text)
+            extensions = {"target": target} if target else {}
+            with self._client.stream("GET", current, headers=sent, extensions=extensions) as response:
                 if not response.has_redirect_location:
                     _check(response, self._url)
                     yield response
                     return
                 current = response.next_request.url if response.next_request else current
+                text = response.headers.get("location", "")
         raise SourceRefusedError(
             f"{redact(str(self._url))} redirects more than {_MAX_REDIRECTS} times: give the final url"
         )
