@@ -13,15 +13,18 @@ httptools and, of modelyard, backoff.py. It runs as two kinds of process:
                           │        telemetry, docs_page   │                      │
                           │        score_endpoint         │                      │
                           │        request_queue          │                      │
-                          │ pool/  spawn                  │ ──── starts ───────▶ │
+                          │        response_stream        │                      │
+                          │ pool/  spawn, worker_stream   │ ──── starts ───────▶ │
                           │        process                │ ─ socket: frames ──▶ │ channel: requests in
                           │                               │ ◀─ socket: frames ── │          replies out
                           │                               │ ◀─ shared memory ─── │          PROGRESS
+                          │                               │ ── shared memory ──▶ │          FLOW, of streams
                           │                               │ ──── lifeline ─────▶ │ closes when the front ends
                           │                               │ ──── SIGTERM ──────▶ │ exit, if init() still runs
                           │                               │ ──── SIGUSR1 ──────▶ │ print all stacks
                           │                               │ ──── SIGKILL ──────▶ │ the end of a stuck run()
-                          │                               │                      │ driver, inputs, results
+                          │                               │                      │ driver, inputs, results,
+                          │                               │                      │ streams
 
 The front (uvloop, httptools) never runs code of the driver. A worker has the driver and, of this package,
 modules that need the standard library only. The front starts the workers first (__main__), so that they load

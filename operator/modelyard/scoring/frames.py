@@ -4,9 +4,10 @@ Each message is a fixed header, then meta, then a body; the header has the lengt
 in the same image, so there is no version and no negotiation. Both import this module: standard library only.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
-from typing import Final
+from typing import Final, Protocol
 
 REQUEST: Final = Struct("<IIQdB")
 """Header of a request: bytes of meta, bytes of body, number, deadline, flags.
@@ -35,12 +36,54 @@ STARTED: Final = 4
 FAILED: Final = 5
 """The driver cannot be served; number 0. Body: JSON with message and exception."""
 
+STREAM_BEGAN: Final = 6
+"""The result is a stream, and its first piece is made. Meta: header lines as JSON pairs. Body: the number of
+the thread's slot in shared memory, in decimal digits."""
+STREAM_PIECE: Final = 7
+"""Body: a piece of the stream, of at most STREAM_PIECE_BYTES. More replies with the same number follow."""
+STREAM_ENDED: Final = 8
+"""The stream is complete, or was closed since its client has left; `seconds` includes the stream."""
+STREAM_FAILED: Final = 9
+"""The driver raised while it made the stream. Body: the traceback."""
+
+STREAM_PIECE_BYTES: Final = 64 * 1024
+"""Larger pieces are sent as several, so that one of them never fills the memory of the front."""
+
+STREAM_WINDOW_BYTES: Final = 256 * 1024
+"""How many bytes of a stream the worker sends before the front has acknowledged them.
+
+The front acknowledges them while the client reads. They are the memory that a slow client can take.
+"""
+
+SLOT: Final = Struct("<qdqq")
+"""Shared memory, one slot per worker thread: PROGRESS, written by the worker, then FLOW, by the front."""
+
 PROGRESS: Final = Struct("<qd")
-"""Shared memory, one slot per worker thread: number and start time (time.monotonic) of its latest request.
+"""Number and start time (time.monotonic) of the latest request of a worker thread.
+
+In a stream, the start time is that of the wait for the next piece. It is infinite while the driver waits for
+the client, which is no time of run().
 
 A thread writes its slot before it compares the deadline. If the deadline has passed and the number is in no
 slot, run() will never be called for that request. So the front can answer 503 without asking the worker.
 """
+
+FLOW: Final = Struct("<qq")
+"""Flow control of streams: bytes that the front has acknowledged, and the number of a request to close.
+
+The bytes are the sum over all streams of the thread: a sum that only grows needs no lock. The worker closes
+the stream of the number, since its client has left.
+"""
+
+
+class Pieces(Protocol):
+    """The pieces of a streamed result, at its first piece."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return the pieces, the first one included. Raises the driver's exceptions."""
+
+    def close(self) -> None:
+        """Close the driver's iterator: a generator gets GeneratorExit where it waits."""
 
 
 @dataclass(slots=True)
@@ -56,3 +99,5 @@ class Reply:
     """When run() began (time.monotonic, seconds); 0 if it was not called."""
     seconds: float = 0.0
     """How long run() took."""
+    pieces: Pieces | None = None
+    """The body in pieces, if the result is a stream; in the worker only."""

@@ -40,6 +40,8 @@ Unread responses, too, change OPEN to FULL, until the client reads them.
 
 import asyncio
 import logging
+import socket
+import struct
 from enum import Enum, auto
 from functools import cached_property
 from typing import Final, Protocol, cast
@@ -58,8 +60,8 @@ from modelyard.scoring.front.http_limits import (
     UNREAD_SECONDS,
 )
 from modelyard.scoring.front.http_parser import RequestParser
-from modelyard.scoring.front.http_response import CONTINUE, response_bytes
-from modelyard.scoring.front.messages import HttpRequest, HttpResponse, error_response
+from modelyard.scoring.front.http_response import CONTINUE, response_bytes, stream_head
+from modelyard.scoring.front.messages import Framing, HttpRequest, HttpResponse, error_response
 
 log = logging.getLogger(__name__)
 
@@ -232,6 +234,8 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Answer further requests: the client has read its responses."""
         self._is_unread = False
+        if self._requests and self._requests[0].stream is not None:
+            self._requests[0].stream.resume()
         self._advance()
         if self._flow is _FULL:
             self._reopen()
@@ -303,6 +307,35 @@ class HttpConnection(asyncio.Protocol):
         """Write a part of the response to the oldest request; end_response() follows the last part."""
         if self._requests and self._requests[0] is request:
             self._transport.write(data)
+
+    @property
+    def is_unread(self) -> bool:
+        """Return True if the transport has asked to pause: the client does not read."""
+        return self._is_unread
+
+    def begin_response(self, request: HttpRequest, response: HttpResponse, length: int | None) -> Framing:
+        """Write status line and headers of a response whose body follows by write()."""
+        is_delimited = length is not None or not request.is_http_1_0
+        keep_alive = is_delimited and request.keep_alive and not self._application.draining
+        framing = Framing(length is None and is_delimited, keep_alive)
+        self.write(request, stream_head(request, response, length, framing, self._application.date_line))
+        return framing
+
+    def break_response(self, request: HttpRequest) -> None:
+        """End the connection in the middle of a body, after what is written.
+
+        Before HTTP/1.1 the end of the connection is the end of a body: only a reset tells the client.
+        """
+        if not self._requests or self._requests[0] is not request:
+            return
+        if request.is_http_1_0:
+            sock = self._transport.get_extra_info("socket")
+            if sock is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._application.release(self._requests.pop(0))
+            self._transport.abort()
+        else:
+            self.end_response(request, keep_alive=False)
 
     def end_response(self, request: HttpRequest, *, keep_alive: bool, throttles: bool = False) -> None:
         """Go on to the next request after a response, or close the connection."""

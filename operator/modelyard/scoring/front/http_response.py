@@ -3,8 +3,9 @@
 from http import HTTPStatus
 from typing import Final
 
-from modelyard.scoring.front.messages import HttpRequest, HttpResponse
+from modelyard.scoring.front.messages import Framing, HttpRequest, HttpResponse
 
+LAST_CHUNK: Final = b"0\r\n\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _STATUS_LINES: Final = {
@@ -15,6 +16,34 @@ _STATUS_LINES: Final = {
 def status_line(status: int) -> bytes:
     """Return the status line of a response, with its line end."""
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+def chunk(data: bytes) -> bytes:
+    """Return the data as one chunk of a chunked body (RFC 9112 section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def stream_head(
+    request: HttpRequest, response: HttpResponse, length: int | None, framing: Framing, date_line: bytes
+) -> bytes:
+    """Return status line and headers of a response whose body follows in pieces."""
+    if length is not None:
+        size = b"content-length: %d\r\n" % length
+    else:
+        size = b"transfer-encoding: chunked\r\n" if framing.is_chunked else b""
+    if not framing.keep_alive:
+        connection = b"connection: close\r\n"
+    else:
+        connection = b"connection: keep-alive\r\n" if request.is_http_1_0 else b""
+    return b"%bcontent-type: %b\r\n%b%b%b%b%b\r\n" % (
+        status_line(response.status),
+        response.content_type,
+        size,
+        date_line,
+        request.response_lines,
+        response.header_lines,
+        connection,
+    )
 
 
 def response_bytes(

@@ -6,9 +6,12 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from modelyard.scoring.front.span import Span
+
+if TYPE_CHECKING:
+    from modelyard.scoring.front.response_stream import ResponseStream
 
 RETRY_AFTER: Final = b"retry-after: 1\r\n"
 """Header line, in seconds. Most requests take milliseconds, and a new replica is ready after few seconds."""
@@ -56,8 +59,44 @@ class ResponseWriter(Protocol):
     def end_response(self, request: HttpRequest, *, keep_alive: bool) -> None:
         """Go on to the next request after a response, or close the connection."""
 
+    @property
+    def is_unread(self) -> bool:
+        """Return True if the client does not read, and more than a little waits for it."""
+
+    def begin_response(self, request: HttpRequest, response: HttpResponse, length: int | None) -> Framing:
+        """Write status line and headers of a response whose body follows by write().
+
+        `length` is that of the body in bytes, None if it is not declared.
+        """
+
+    def break_response(self, request: HttpRequest) -> None:
+        """End the connection in the middle of a body, so that the client sees that the body is incomplete."""
+
     def abort(self) -> None:
         """Close the connection at once, without a response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How a client finds the end of a body."""
+
+    is_chunked: bool
+    """In chunks, of which the last one is empty; otherwise by a length, or by the end of the connection."""
+    keep_alive: bool
+    """The connection stays open after the response."""
+
+
+class StreamSource(Protocol):
+    """The worker's end of a streamed result."""
+
+    def acknowledge(self) -> None:
+        """Let the worker send more: all received bytes are with the client, or dropped."""
+
+    def receive(self, size: int) -> None:
+        """Count the bytes of a piece."""
+
+    def cancel(self) -> None:
+        """Make the worker close the driver's iterator before its next piece."""
 
 
 class HttpRequest:
@@ -66,7 +105,7 @@ class HttpRequest:
     __slots__ = (
         "began_at", "chunks", "complete", "connection", "declared_size", "dispatched", "drops_body",
         "expects_continue", "headers", "is_http_1_0", "keep_alive", "method", "path", "query", "queued",
-        "refusal", "refused_at", "request_id", "reserved_bytes", "response_lines", "size", "span",
+        "refusal", "refused_at", "request_id", "reserved_bytes", "response_lines", "size", "span", "stream",
         "target",
     )  # fmt: skip
 
@@ -108,6 +147,8 @@ class HttpRequest:
         self.queued: QueuedRequest | None = None
         self.span: Span | None = None
         """The trace span, if the request is traced."""
+        self.stream: ResponseStream | None = None
+        """The body of the response, if it goes out in pieces."""
 
 
 class QueuedRequest:
@@ -122,8 +163,10 @@ class QueuedRequest:
         "meta",
         "number",
         "request",
+        "response",
         "sent_at",
         "size",
+        "stream",
     )
 
     def __init__(
@@ -144,3 +187,7 @@ class QueuedRequest:
         self.sent_at = 0.0
         self.answered = False
         """The client has its response or has left: a later reply of the worker is dropped."""
+        self.stream: StreamSource | None = None
+        """The worker's end of the result, if it is a stream that has begun."""
+        self.response: ResponseStream | None = None
+        """The client's end of such a result."""

@@ -57,7 +57,7 @@ class Histogram:
 class Metrics:
     """Counters and histograms of one scoring process. Used on the event loop only."""
 
-    __slots__ = ("latency", "requests", "run_seconds", "wait")
+    __slots__ = ("latency", "requests", "run_seconds", "streamed_bytes", "streams", "wait")
 
     def __init__(self) -> None:
         self.requests: Counter[int] = Counter()
@@ -68,6 +68,14 @@ class Metrics:
         """Seconds from the end of the request to the start of run()."""
         self.run_seconds = 0.0
         """Seconds in run(), summed over all threads."""
+        self.streams: Counter[str] = Counter()
+        """Streamed results by their end: complete, failed, left."""
+        self.streamed_bytes = 0
+
+    def count_stream(self, end: str, size: int) -> None:
+        """Count a streamed result at its end: `complete`, `failed`, or `left` by its client."""
+        self.streams[end] += 1
+        self.streamed_bytes += size
 
     def text(self, *, sent: int, waiting: int, concurrency: int, restarts: int, ready: bool) -> str:
         """Return all metrics in the text exposition format 0.0.4.
@@ -85,11 +93,18 @@ class Metrics:
             f'modelyard_scoring_requests_total{{code="{code}"}} {count}'
             for code, count in sorted(self.requests.items())
         ]
+        streams = [
+            f'modelyard_scoring_streams_total{{end="{end}"}} {count}'
+            for end, count in sorted(self.streams.items())
+        ]
         name = "modelyard_scoring_request_seconds"
         add("modelyard_scoring_requests_total", "counter", "Scoring requests by status code.", by_code)
         add(name, "histogram", "From a complete request to its response.", self.latency.lines(name))
         name = "modelyard_scoring_wait_seconds"
         add(name, "histogram", "From a complete request to the start of run().", self.wait.lines(name))
+        add("modelyard_scoring_streams_total", "counter", "Streamed results by their end.", streams)
+        size = f"modelyard_scoring_streamed_bytes_total {self.streamed_bytes}"
+        add("modelyard_scoring_streamed_bytes_total", "counter", "Bytes of streamed results.", [size])
         for name, kind, help_text, value in (
             ("run_seconds_total", "counter", "Time in run(), over all concurrent ones.", self.run_seconds),
             ("worker_restarts_total", "counter", "Workers that ended and were started again.", restarts),

@@ -42,6 +42,9 @@ CRASHED: Final = 102
 CUT_OFF: Final = 103
 """Outcome: the drain time is over."""
 
+INVALID: Final = 104
+"""Outcome: the headers of a streamed result are no valid HTTP, or its size is not its Content-Length."""
+
 CHECK_SECONDS: Final = 0.005
 """Minimum time between two checks of deadlines; otherwise overload triggers one per request."""
 
@@ -69,6 +72,9 @@ class QueueListener(Protocol):
 
     def on_outcome(self, queued: QueuedRequest, reply: Reply) -> None:
         """Take the outcome of a request."""
+
+    def on_stream(self, queued: QueuedRequest, reply: Reply) -> None:
+        """Take the beginning of a streamed result, or a piece of it; on_outcome() follows at its end."""
 
     def on_fatal_error(self, message: str, exception: str | None) -> None:
         """Take note that the driver cannot be served, with the driver's traceback if there is one."""
@@ -153,8 +159,7 @@ class RequestQueue:
 
     def abandon(self, queued: QueuedRequest) -> None:
         """Drop a request whose client has left. One that is at a worker already runs."""
-        queued.answered = True
-        queued.chunks = ()
+        self._end(queued)
 
     def _send_waiting(self) -> None:
         if self._sending:
@@ -194,10 +199,27 @@ class RequestQueue:
         if worker.retiring:
             self._end_retiring(worker)
 
+    def on_stream(self, queued: QueuedRequest, reply: Reply) -> None:
+        """Pass the beginning or a piece of a stream on, unless its client has left."""
+        if not queued.answered:
+            self._listener.on_stream(queued, reply)
+        elif queued.stream is not None:
+            queued.stream.cancel()
+
+    def reject(self, queued: QueuedRequest) -> None:
+        """End a stream that cannot be an HTTP response."""
+        self._finish(queued, Reply(INVALID))
+
     def _finish(self, queued: QueuedRequest, reply: Reply) -> None:
+        self._end(queued)
+        self._listener.on_outcome(queued, reply)
+
+    @staticmethod
+    def _end(queued: QueuedRequest) -> None:
         queued.answered = True
         queued.chunks = ()
-        self._listener.on_outcome(queued, reply)
+        if queued.stream is not None:
+            queued.stream.cancel()
 
     # --- time limits
 
@@ -236,6 +258,8 @@ class RequestQueue:
                 begun_at = worker.begun_at(queued.number)
                 if begun_at is None:  # its reply is on its way
                     next_check = min(next_check, now + 0.05)
+                elif begun_at == float("inf"):  # the driver waits for the client of its stream
+                    next_check = min(next_check, now + run_seconds)
                 elif begun_at + run_seconds <= now:
                     worker.retiring = True
                     self._finish(queued, Reply(TIMED_OUT))

@@ -20,7 +20,8 @@ from modelyard.scoring.front.messages import (
     text_response,
 )
 from modelyard.scoring.front.metrics import Metrics
-from modelyard.scoring.front.request_queue import CRASHED, CUT_OFF, TIMED_OUT, RequestQueue
+from modelyard.scoring.front.request_queue import CRASHED, CUT_OFF, INVALID, TIMED_OUT, RequestQueue
+from modelyard.scoring.front.response_stream import ResponseStream
 from modelyard.scoring.front.telemetry import Telemetry
 from modelyard.scoring.settings import RuntimeSettings
 
@@ -45,6 +46,14 @@ _RESERVED_HEADERS: Final = {
 
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+_STREAM_FAILURES: Final = {
+    frames.STREAM_FAILED: "the driver raised",
+    TIMED_OUT: "a piece took longer than SCORING_TIMEOUT_MS",
+    CRASHED: "the worker process ended",
+    CUT_OFF: "the time for draining is over",
+}
 
 
 class ScoreEndpoint:
@@ -128,26 +137,66 @@ class ScoreEndpoint:
         self._queue.abandon(queued)
         seconds = time.monotonic() - queued.arrived_at
         self._metrics.requests[CLIENT_LEFT] += 1
+        size = 0
+        if queued.response is not None:
+            size = queued.response.size
+            self._metrics.count_stream("left", size)
         if self._telemetry is not None:
             self._telemetry.end(request, CLIENT_LEFT, seconds)
         if self._settings.access_log:
-            self._log_access(request, CLIENT_LEFT, 0, seconds)
+            self._log_access(request, CLIENT_LEFT, size, seconds)
 
     def on_outcome(self, queued: QueuedRequest, reply: Reply) -> None:
         """Write the response, and record it in metrics, traces and access log."""
+        if queued.response is not None:
+            self._end_stream(queued, queued.response, reply)
+            return
         request = queued.request
         response = self._response(request, reply)
+        self._record(queued, reply, response.status, len(response.body))
+        request.connection.respond(request, response)
+
+    def on_stream(self, queued: QueuedRequest, reply: Reply) -> None:
+        """Write the beginning of a streamed result, or a piece of it."""
+        if queued.response is not None:
+            if not queued.response.write(reply.body):
+                self._queue.reject(queued)
+        elif queued.stream is not None:
+            head = _drivers_response(queued.request, reply)
+            if head is None:
+                self._queue.reject(queued)
+                return
+            length = _declared_length(reply)
+            queued.response = ResponseStream(queued.request, head, length, queued.stream)
+
+    def _end_stream(self, queued: QueuedRequest, response: ResponseStream, reply: Reply) -> None:
+        """Write the last chunk; after a failure end the connection without it, and count status 500."""
+        request, status = queued.request, response.status
+        if reply.outcome == frames.STREAM_ENDED and response.end():
+            self._metrics.count_stream("complete", response.size)
+        else:
+            status = 500
+            message = _STREAM_FAILURES.get(reply.outcome, "its size is not its content-length")
+            extra = {"requestId": request.request_id}
+            if reply.body:
+                extra["exception"] = reply.body.decode()
+            log.error("a streamed result is incomplete: %s", message, extra=extra)
+            self._metrics.count_stream("failed", response.size)
+            response.fail()
+        self._record(queued, reply, status, response.size)
+
+    def _record(self, queued: QueuedRequest, reply: Reply, status: int, bytes_out: int) -> None:
+        request = queued.request
         metrics, seconds = self._metrics, time.monotonic() - queued.arrived_at
-        metrics.requests[response.status] += 1
+        metrics.requests[status] += 1
         metrics.latency.observe(seconds)
         if reply.started_at:
             metrics.wait.observe(reply.started_at - queued.arrived_at)
             metrics.run_seconds += reply.seconds
         if self._telemetry is not None:
-            self._telemetry.end(request, response.status, seconds)
+            self._telemetry.end(request, status, seconds)
         if self._settings.access_log:
-            self._log_access(request, response.status, len(response.body), seconds)
-        request.connection.respond(request, response)
+            self._log_access(request, status, bytes_out, seconds)
 
     def _response(  # noqa: PLR0911 - one return per outcome
         self, request: HttpRequest, reply: Reply
@@ -155,7 +204,7 @@ class ScoreEndpoint:
         outcome, log_fields = reply.outcome, {"requestId": request.request_id}
         if outcome == frames.RETURNED:
             if reply.meta:
-                return _drivers_response(request, reply)
+                return _drivers_response(request, reply) or error_response(500, SCRIPT_ERROR, RUN_FAILED)
             milliseconds = reply.seconds * 1000
             lines = b"x-ms-run-function-failed: False\r\nx-ms-run-fn-exec-ms: %.3f\r\n" % milliseconds
             return HttpResponse(200, reply.body, header_lines=lines)
@@ -170,6 +219,8 @@ class ScoreEndpoint:
             return error_response(500, message, RUN_FAILED)
         if outcome == CRASHED:
             log.error("the worker process ended during run()", extra=log_fields)
+            return error_response(500, SCRIPT_ERROR, RUN_FAILED)
+        if outcome == INVALID:
             return error_response(500, SCRIPT_ERROR, RUN_FAILED)
         if outcome == CUT_OFF:
             return error_response(503, "Shutting down: the time for draining is over.", RETRY_AFTER)
@@ -204,8 +255,8 @@ class ScoreEndpoint:
         log.info("%s %s", request.method, request.path, extra=extra)
 
 
-def _drivers_response(request: HttpRequest, reply: Reply) -> HttpResponse:
-    """Return the response that run() built; 500 if its headers or status are not valid HTTP.
+def _drivers_response(request: HttpRequest, reply: Reply) -> HttpResponse | None:
+    """Return the response that run() built; None if its headers or status are not valid HTTP.
 
     The front's own lines win, such as the ids, so that no header is doubled. Vary is a list, and adds up.
     """
@@ -216,7 +267,7 @@ def _drivers_response(request: HttpRequest, reply: Reply) -> HttpResponse:
     for name, value in json.loads(reply.meta):
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             log.error("run() returned an invalid HTTP header: %r", name, extra=log_fields)
-            return error_response(500, SCRIPT_ERROR, RUN_FAILED)
+            return None
         low = name.lower()
         if low == "content-type":
             content_type = value.encode("latin-1")
@@ -224,7 +275,13 @@ def _drivers_response(request: HttpRequest, reply: Reply) -> HttpResponse:
             lines += f"{name}: {value}\r\n".encode("latin-1")
     if not 200 <= reply.status <= 599:
         log.error("run() returned the invalid status %d", reply.status, extra=log_fields)
-        return error_response(500, SCRIPT_ERROR, RUN_FAILED)
+        return None
     lines += b"x-ms-run-fn-exec-ms: %.3f\r\n" % (reply.seconds * 1000)
     body = b"" if reply.status in (204, 304) else reply.body  # RFC 9110 section 15: these have no body
     return HttpResponse(reply.status, body, content_type, lines)
+
+
+def _declared_length(reply: Reply) -> int | None:
+    """Return the length of a stream that its headers declare, in bytes; None if there is none."""
+    lengths = [value for name, value in json.loads(reply.meta) if name.lower() == "content-length"]
+    return int(lengths[0]) if len(lengths) == 1 and lengths[0].isdecimal() else None

@@ -121,6 +121,10 @@ class ScoringServer:
         """Let the endpoint answer the request."""
         self._router.score.on_outcome(queued, reply)
 
+    def on_stream(self, queued: QueuedRequest, reply: Reply) -> None:
+        """Let the endpoint write a part of a streamed result."""
+        self._router.score.on_stream(queued, reply)
+
     def on_fatal_error(self, message: str, exception: str | None) -> None:
         """Log why the driver cannot be served, and stop: a new container may succeed."""
         if self._stop.is_set():

@@ -12,9 +12,10 @@ import time
 from typing import Any, Final, Protocol, cast
 
 from modelyard.scoring import frames
-from modelyard.scoring.frames import PROGRESS, REPLY, REQUEST, Reply
+from modelyard.scoring.frames import REPLY, REQUEST, SLOT, Reply
 from modelyard.scoring.front.messages import QueuedRequest
 from modelyard.scoring.pool.spawn import SpawnedWorker
+from modelyard.scoring.pool.worker_stream import WorkerStream
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,12 @@ STACK_DUMP_SECONDS: Final = 0.3
 """How long a stuck worker has to print its stacks (SIGUSR1) before it is killed."""
 
 
+_PARTS: Final = (frames.STREAM_BEGAN, frames.STREAM_PIECE)
+"""Outcomes after which more replies to the same request follow."""
+
+_RETURNED: Final = (frames.RETURNED, frames.STREAM_ENDED)
+
+
 class WorkerListener(Protocol):
     """Callbacks of a WorkerProcess."""
 
@@ -49,6 +56,9 @@ class WorkerListener(Protocol):
 
     def on_reply(self, worker: WorkerProcess, queued: QueuedRequest, reply: Reply) -> None:
         """Take the reply to a request."""
+
+    def on_stream(self, queued: QueuedRequest, reply: Reply) -> None:
+        """Take the beginning of a streamed result, or a piece of it; on_reply() follows at its end."""
 
     def on_ended(self, worker: WorkerProcess) -> None:
         """Take note that the process has ended: its exit code is set."""
@@ -175,10 +185,15 @@ class WorkerProcess(asyncio.Protocol):
     def _take(self, number: int, reply: Reply) -> None:
         if number:
             self._replied_at = time.monotonic()
+            if reply.outcome in _PARTS:
+                self._take_part(self.in_flight[number], reply)
+                return
             queued = self.in_flight.pop(number)
             self._in_flight_bytes -= queued.size
-            if reply.outcome == frames.RETURNED:
+            if reply.outcome in _RETURNED:
                 self._update_places(reply.seconds)
+            if queued.stream is not None:
+                queued.stream.acknowledge()
             self._listener.on_reply(self, queued, reply)
             return
         message = json.loads(reply.body)
@@ -187,6 +202,14 @@ class WorkerProcess(asyncio.Protocol):
             self._listener.on_started(self)
         else:
             self._listener.on_start_failed(self, message["message"], message["exception"])
+
+    def _take_part(self, queued: QueuedRequest, reply: Reply) -> None:
+        if reply.outcome == frames.STREAM_BEGAN:
+            queued.stream = WorkerStream(self._progress, int(reply.body), queued.number)
+            reply.body = b""
+        elif queued.stream is not None:
+            queued.stream.receive(len(reply.body))
+        self._listener.on_stream(queued, reply)
 
     def _update_places(self, seconds: float) -> None:
         """Send as many requests ahead as run within the ahead time, at the mean of run() calls."""
@@ -213,7 +236,7 @@ class WorkerProcess(asyncio.Protocol):
         return now - max(oldest, self._replied_at) > after_seconds
 
     def _slots(self) -> list[tuple[int, float]]:
-        return list(PROGRESS.iter_unpack(self._progress[:]))
+        return [(number, began_at) for number, began_at, _, _ in SLOT.iter_unpack(self._progress[:])]
 
     # --- the end
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from modelyard.scoring.contract import Variable
-from modelyard.scoring.frames import PROGRESS
+from modelyard.scoring.frames import SLOT
 from modelyard.scoring.settings import RuntimeSettings
 
 START_SCRIPT: Final = Path(__file__).parents[1] / "worker" / "start.py"
@@ -28,7 +28,7 @@ class SpawnedWorker:
     lifeline: socket.socket
     """Carries no data. It closes when the front ends for any reason, and the worker then ends too."""
     progress: mmap.mmap
-    """See frames.PROGRESS."""
+    """See frames.SLOT."""
 
 
 SpawnWorker = Callable[[], SpawnedWorker]
@@ -41,8 +41,8 @@ def spawn_worker(settings: RuntimeSettings, environment: Mapping[str, str]) -> S
     channel, worker_channel = socket.socketpair()
     lifeline, worker_lifeline = socket.socketpair()
     with _shared_file() as file:
-        file.truncate(PROGRESS.size * threads)
-        progress = mmap.mmap(file.fileno(), PROGRESS.size * threads)
+        file.truncate(SLOT.size * threads)
+        progress = mmap.mmap(file.fileno(), SLOT.size * threads)
         inherited = (worker_channel.fileno(), worker_lifeline.fileno(), file.fileno())
         for descriptor in inherited:
             os.set_inheritable(descriptor, True)

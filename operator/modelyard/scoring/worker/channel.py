@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mmap import mmap
 from typing import Final
 
-from modelyard.scoring.frames import PROGRESS, REPLY, REQUEST, Reply
+from modelyard.scoring.frames import FLOW, PROGRESS, REPLY, REQUEST, SLOT, Reply
 
 RECEIVE_BYTES: Final = 64 * 1024
 """Below the size at which malloc maps fresh pages for every call."""
@@ -50,9 +50,18 @@ class WorkerChannel:
 
     def begin(self, slot: int, request: WorkerRequest) -> float | None:
         """Write to the progress slot that the request begins. Return the time, None after the deadline."""
-        PROGRESS.pack_into(self._progress, slot * PROGRESS.size, request.number, time.monotonic())
+        PROGRESS.pack_into(self._progress, slot * SLOT.size, request.number, time.monotonic())
         started_at = time.monotonic()  # after the write: see PROGRESS
         return started_at if started_at < request.deadline else None
+
+    def record_progress(self, slot: int, number: int, began_at: float) -> None:
+        """Write to the slot when the driver began the next piece of a stream."""
+        PROGRESS.pack_into(self._progress, slot * SLOT.size, number, began_at)
+
+    def flow(self, slot: int) -> tuple[int, int]:
+        """Return the bytes that the front has acknowledged, and the number of a request to close."""
+        acknowledged, closed = FLOW.unpack_from(self._progress, slot * SLOT.size + PROGRESS.size)
+        return acknowledged, closed
 
     def reply(self, number: int, reply: Reply) -> None:
         """Send the reply to the request of this number."""

@@ -62,6 +62,7 @@ class Driver:
     def score(self, request: WorkerRequest) -> Reply:
         """Call run(). Return its reply; exceptions of the driver, also SystemExit, are replies as well."""
         started = time.perf_counter()
+        has_returned = False
         try:
             arguments = self.inputs.arguments(request)
             if self.wants_headers:
@@ -70,16 +71,18 @@ class Driver:
             started = time.perf_counter()
             result = self.call(**arguments)
             seconds = time.perf_counter() - started
+            has_returned = True
             reply = reply_of(result)
         except InputError as error:
             return Reply(REFUSED, error.status, str(error).encode())
         except BaseException as error:
-            return self._reply_of_error(error, time.perf_counter() - started)
-        reply.seconds = seconds
+            return self._reply_of_error(error, time.perf_counter() - started, has_returned)
+        reply.seconds = seconds if reply.pieces is None else time.perf_counter() - started
         return reply
 
-    def _reply_of_error(self, error: BaseException, seconds: float) -> Reply:
-        if self.is_decorated and not inference_schema.has_reached(self.run, error.__traceback__):
+    def _reply_of_error(self, error: BaseException, seconds: float, has_returned: bool) -> Reply:
+        is_input = self.is_decorated and not has_returned
+        if is_input and not inference_schema.has_reached(self.run, error.__traceback__):
             return Reply(REFUSED, 400, f"The input does not match the schema: {error}".encode())
         traceback_bytes = traceback_text(error).encode("utf-8", "replace")
         return Reply(RAISED, 500, traceback_bytes, seconds=seconds)

@@ -38,6 +38,7 @@ from modelyard.scoring.frames import EXPIRED, FAILED, STARTED, Reply
 from modelyard.scoring.worker.channel import WorkerChannel
 from modelyard.scoring.worker.driver import Driver, DriverError, start_driver, traceback_text
 from modelyard.scoring.worker.openapi import documents
+from modelyard.scoring.worker.streams import send_stream
 
 ENTRY_FOLDER: Final = Path(__file__).with_name("entry")
 """Child processes of the driver import entry_module from here."""
@@ -180,4 +181,6 @@ def _serve_slot(channel: WorkerChannel, driver: Driver, slot: int) -> None:
             reply.started_at = started_at
         number = request.number
         del request  # frees the body before the wait for the next request
+        if reply.pieces is not None:
+            reply = send_stream(channel, slot, number, reply, reply.pieces, traceback_text)
         channel.reply(number, reply)

@@ -6,6 +6,10 @@ from typing import Any, Final
 from modelyard.scoring.contract import RUN_FAILED_HEADER
 from modelyard.scoring.frames import RETURNED, Reply
 from modelyard.scoring.worker.json_values import encoded
+from modelyard.scoring.worker.streams import IteratorPieces, reply_of_items, reply_of_stream
+
+BODILESS: Final = (204, 304)
+"""Statuses of responses without a body (RFC 9110 section 15)."""
 
 _ENVIRON: Final = {
     "REQUEST_METHOD": "POST",
@@ -17,13 +21,15 @@ _ENVIRON: Final = {
 
 
 def reply_of(result: Any) -> Reply:
-    """Return the reply: a response object passes through, any other result is written as JSON.
+    """Return the reply: a response object passes through, an iterator is a stream, all others are JSON.
 
     A str is quoted, too, even if it contains JSON: clients of the Azure ML containers decode twice. Raises
     NotJsonError if the result cannot be written as JSON.
     """
     if hasattr(type(result), "get_wsgi_headers"):
         return _reply_of_response(result)
+    if hasattr(type(result), "__next__") or hasattr(type(result), "__anext__"):
+        return reply_of_items(result)
     return Reply(RETURNED, 200, encoded(result))
 
 
@@ -32,13 +38,20 @@ def _reply_of_response(response: Any) -> Reply:
 
     A status of 500 and above is a failure of run(), even if the response's own header says False.
     """
+    status = int(response.status_code)
     chunks = response.get_app_iter(_ENVIRON)
+    if getattr(response, "is_streamed", False) and status not in BODILESS:
+        pieces = IteratorPieces(iter(chunks), bytes, getattr(chunks, "close", lambda: None))
+        return reply_of_stream(pieces, status, _header_lines(response, status))
     try:
         body = b"".join(chunks)
     finally:
         if hasattr(chunks, "close"):
             chunks.close()
-    status = int(response.status_code)
+    return Reply(RETURNED, status, body, json.dumps(_header_lines(response, status)).encode())
+
+
+def _header_lines(response: Any, status: int) -> list[tuple[str, str]]:
     failed = status >= 500
     lines = []
     for name, value in response.get_wsgi_headers(_ENVIRON):
@@ -47,4 +60,4 @@ def _reply_of_response(response: Any) -> Reply:
         elif value == "True":
             failed = True
     lines.append((RUN_FAILED_HEADER, str(failed)))
-    return Reply(RETURNED, status, body, json.dumps(lines).encode())
+    return lines

@@ -1,11 +1,13 @@
 """Replies to responses that run() returns."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from werkzeug.wrappers import Response
 
-from modelyard.scoring.frames import Reply
+from modelyard.scoring.frames import RETURNED, STREAM_BEGAN, Reply
 from modelyard.scoring.worker.aml_response import AMLResponse
 from modelyard.scoring.worker.results import reply_of
 
@@ -47,18 +49,31 @@ def test_response_changed_after_its_creation_is_sent_as_changed() -> None:
     assert lines(reply, "set-cookie") == ["c=v; Path=/"]
 
 
-def test_response_is_closed_after_its_body_is_read() -> None:
+def pieces_of(reply: Reply) -> list[bytes]:
+    """Return all pieces of a streamed reply, and close it."""
+    assert reply.pieces is not None
+    try:
+        return list(reply.pieces)
+    finally:
+        reply.pieces.close()
+
+
+def test_streamed_response_is_closed_after_its_last_piece() -> None:
     response = AMLResponse((piece for piece in ("a", "b")), 200)
     closed: list[bool] = []
     response.call_on_close(lambda: closed.append(True))
 
-    assert reply_of(response).body == b"ab"
+    reply = reply_of(response)
+
+    assert (reply.outcome, closed) == (STREAM_BEGAN, [])
+    assert pieces_of(reply) == [b"a", b"b"]
     assert closed == [True]
 
 
-def test_response_is_closed_if_its_body_fails() -> None:
-    def pieces() -> object:
-        yield "a"
+@pytest.mark.parametrize("made", [0, 1])
+def test_streamed_response_is_closed_if_its_body_fails(made: int) -> None:
+    def pieces() -> Iterator[str]:
+        yield from ["a"] * made
         raise ValueError("a detail of the driver")
 
     response = AMLResponse(pieces(), 200)
@@ -66,8 +81,53 @@ def test_response_is_closed_if_its_body_fails() -> None:
     response.call_on_close(lambda: closed.append(True))
 
     with pytest.raises(ValueError, match="a detail"):
-        reply_of(response)
+        pieces_of(reply_of(response))
     assert closed == [True]
+
+
+def test_stream_without_pieces_is_an_ordinary_reply() -> None:
+    reply = reply_of(AMLResponse(iter([]), 202))
+    assert (reply.outcome, reply.status, reply.pieces) == (RETURNED, 202, None)
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_iterator_of_a_response_without_body_is_closed(status: int) -> None:
+    response = AMLResponse((piece for piece in ("a", "b")), status)
+    closed: list[bool] = []
+    response.call_on_close(lambda: closed.append(True))
+    assert reply_of(response).outcome == RETURNED
+    assert closed == [True]
+
+
+def test_async_generator_is_one_task_and_is_closed() -> None:
+    tasks: list[object] = []
+
+    async def items() -> AsyncIterator[str]:
+        try:
+            async with asyncio.timeout(10):
+                for item in "ab":
+                    tasks.append(asyncio.current_task())
+                    yield item
+                    await asyncio.sleep(0)
+        finally:
+            tasks.append(asyncio.current_task())
+
+    assert pieces_of(reply_of(items())) == [b"a", b"b"]
+    pieces = reply_of(items()).pieces
+    assert pieces is not None
+    pieces.close()
+
+    assert len(set(tasks[:3])) == len(set(tasks[3:])) == 1
+    assert len(tasks) == 5
+
+
+def test_exception_of_an_async_generator_is_raised() -> None:
+    async def items() -> AsyncIterator[str]:
+        yield "a"
+        raise ValueError("a detail of the driver")
+
+    with pytest.raises(ValueError, match="a detail"):
+        pieces_of(reply_of(items()))
 
 
 def test_message_that_is_no_body_is_refused() -> None:
