@@ -19,6 +19,8 @@ def driver(prefix: str) -> str:
 import os
 import pathlib
 
+THREAD_SAFE = True
+
 
 def init():
     global answer

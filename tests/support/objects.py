@@ -10,6 +10,8 @@ MODEL_DRIVER: Final = """\
 import os
 import pathlib
 
+THREAD_SAFE = True
+
 
 def init():
     global answer
@@ -31,6 +33,8 @@ def run(body):
 BUSY_DRIVER: Final = """\
 import time
 
+THREAD_SAFE = True
+
 
 def init():
     pass
@@ -46,7 +50,7 @@ def run(body):
 
 def constant_driver(answer: str) -> str:
     """Return a driver whose every response is `answer`."""
-    return f"def init():\n    pass\n\n\ndef run(body):\n    return {answer!r}\n"
+    return f"THREAD_SAFE = True\n\n\ndef init():\n    pass\n\n\ndef run(body):\n    return {answer!r}\n"
 
 
 def model(name: str, url: str, **spec: Any) -> Json:

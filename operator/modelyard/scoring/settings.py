@@ -54,10 +54,13 @@ class RuntimeSettings:
     Default 256 MiB, and never less than max_body_bytes.
     """
     workers: int
-    """MODELYARD_WORKERS, or else WORKER_COUNT: worker processes, default 1.
+    """MODELYARD_WORKERS, or else WORKER_COUNT: minimum number of worker processes, default 1.
 
-    Each loads the model, and they share the requests.
+    Each loads the model, and they share the requests. Without THREAD_SAFE = True in the driver, concurrent
+    requests have more of them (request_queue).
     """
+    spark: bool
+    """MODELYARD_SPARK: `true` starts a Spark session in each worker; default false."""
     stuck_seconds: float
     """MODELYARD_STUCK_SECONDS: default 60. The process is not ready if all workers are busy for longer
     without a reply. SCORING_TIMEOUT_MS decides when a worker is restarted."""
@@ -74,7 +77,7 @@ class RuntimeSettings:
 
     @property
     def threads_per_worker(self) -> int:
-        """Return how many run() calls go on at once in each worker process."""
+        """Return how many run() calls go on at once in each worker process of a thread-safe driver."""
         return -(-self.max_concurrent_requests // self.workers)
 
     @classmethod
@@ -109,6 +112,7 @@ class RuntimeSettings:
             max_body_bytes=max_body_bytes,
             max_held_bytes=max(max_held_bytes, max_body_bytes),
             workers=workers,
+            spark=environment.get(Variable.SPARK) == "true",
             stuck_seconds=_integer(environment, Variable.STUCK_SECONDS, default=60),
             cors_origins=tuple(_origin_pattern(origin.strip()) for origin in origins if origin.strip()),
             access_log=_flag(environment, Variable.ACCESS_LOG),

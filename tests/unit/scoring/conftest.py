@@ -49,6 +49,7 @@ def serve_module(
 
 GATED_DRIVER = """
 import os, pathlib, time
+THREAD_SAFE = True
 folder = pathlib.Path(os.environ["TEST_FOLDER"])
 def init():
     pass

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 from tests.unit.scoring.conftest import GATED_DRIVER, Gates
-from tests.unit.scoring.scoring_process import read_response, send_request, until
+from tests.unit.scoring.scoring_process import (
+    Response,
+    ScoringProcess,
+    metric,
+    read_response,
+    send_request,
+    until,
+)
 
 ECHO = "def init(): pass\ndef run(data): return data\n"
 
@@ -276,43 +283,151 @@ def test_child_processes_run_functions_of_the_driver(serve) -> None:
     assert scoring.score(b"joblib").json() == [0, 1, 4, 9]
 
 
-NOT_THREAD_SAFE = """
-import os, pathlib, time
-THREAD_SAFE = False
+KEEPS_THE_REQUEST = """
+import os, pathlib, sqlite3, time
 folder = pathlib.Path(os.environ["TEST_FOLDER"])
 customer = None
-def init(): pass
+def init():
+    global database
+    database = sqlite3.connect(":memory:")
+    database.execute("create table prices (price)")
+    database.execute("insert into prices values (5)")
 def run(data):
     global customer
     customer = data
     (folder / f"begun-{data}").touch()
-    while not (folder / "open").exists():
-        time.sleep(0)
-    return [customer, os.getpid()]
+    while not (folder / f"open-{data}").exists():
+        time.sleep(0.01)
+    return [customer, database.execute("select price from prices").fetchone()[0], os.getpid()]
 """
-"""A driver that keeps the request in a global variable."""
+"""A driver for one request at a time: it has a global variable, and a connection of one thread."""
 
 
-def test_driver_that_is_not_thread_safe_has_a_process_for_each_request(serve, tmp_path: Path) -> None:
-    scoring = serve(
-        NOT_THREAD_SAFE, MODELYARD_MAX_CONCURRENT_REQUESTS="3", MODELYARD_QUEUE_TIMEOUT_MS="60000"
-    )
-
-    with ThreadPoolExecutor(3) as pool:
-        answers = pool.map(scoring.score, [b"a", b"b", b"c"])
-        until(lambda: all((tmp_path / f"begun-{name}").exists() for name in "abc"), "three runs at once")
-        (tmp_path / "open").touch()
-        results = [answer.json() for answer in answers]
-
-    assert [customer for customer, _ in results] == ["a", "b", "c"]
-    assert len({process for _, process in results}) == 3
-    assert "threads call run()" not in scoring.log
+def run_at_once(scoring: ScoringProcess, gates: Gates, names: str) -> list[Response]:
+    """Return the responses to requests that run at the same time."""
+    with ThreadPoolExecutor(len(names)) as pool:
+        responses = pool.map(scoring.score, [name.encode() for name in names])
+        for name in names:
+            gates.wait_begun(name)
+        for name in names:
+            gates.open(name)
+        return list(responses)
 
 
-@pytest.mark.parametrize(("declaration", "warned"), [("", True), ("THREAD_SAFE = True\n", False)])
-def test_log_names_undeclared_threads(serve, declaration: str, warned: bool) -> None:
-    scoring = serve(declaration + ECHO, MODELYARD_MAX_CONCURRENT_REQUESTS="2")
-    assert ("2 threads call run() at once" in scoring.log) is warned
+@pytest.mark.parametrize("declaration", ["", "THREAD_SAFE = False\n"])
+def test_concurrent_requests_run_in_processes_unless_the_driver_is_thread_safe(
+    serve, gates: Gates, declaration: str
+) -> None:
+    limits = {"MODELYARD_MAX_CONCURRENT_REQUESTS": "3", "MODELYARD_QUEUE_TIMEOUT_MS": "60000"}
+    scoring = serve(declaration + KEEPS_THE_REQUEST, **limits)
+
+    results = [response.json() for response in run_at_once(scoring, gates, "abc")]
+
+    assert [result[:2] for result in results] == [["a", 5], ["b", 5], ["c", 5]]
+    assert len({process for _, _, process in results}) == 3
+    assert "requests run at once" not in scoring.log
+
+
+def test_requests_of_a_thread_safe_driver_run_in_one_process(serve, gates: Gates) -> None:
+    driver = GATED_DRIVER.replace('return "scored " + data', "return os.getpid()")
+    scoring = serve(driver, MODELYARD_MAX_CONCURRENT_REQUESTS="3", MODELYARD_QUEUE_TIMEOUT_MS="60000")
+
+    results = [response.json() for response in run_at_once(scoring, gates, "abc")]
+
+    assert len(set(results)) == 1
+
+
+def test_declaration_in_the_file_that_a_generated_driver_imports_counts(serve, gates: Gates) -> None:
+    user_file = GATED_DRIVER.replace('return "scored " + data', "return os.getpid()")
+    generated = f"""
+import types
+driver_module = types.ModuleType("driver_module")
+exec({user_file!r}, vars(driver_module))
+def init(): driver_module.init()
+def run(data): return driver_module.run(data)
+"""
+    scoring = serve(generated, MODELYARD_MAX_CONCURRENT_REQUESTS="2", MODELYARD_QUEUE_TIMEOUT_MS="60000")
+
+    results = [response.json() for response in run_at_once(scoring, gates, "ab")]
+
+    assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize(
+    ("declaration", "variables", "places"),
+    [
+        ("", {}, 4),
+        ("", {"WORKER_COUNT": "5"}, 5),
+        ("THREAD_SAFE = False\n", {}, 6),
+        ("THREAD_SAFE = True\n", {}, 6),
+    ],
+)
+def test_undeclared_driver_has_four_processes_or_worker_count(
+    serve, declaration: str, variables: dict[str, str], places: int
+) -> None:
+    scoring = serve(declaration + ECHO, MODELYARD_MAX_CONCURRENT_REQUESTS="6", **variables)
+
+    assert metric(scoring, "modelyard_scoring_concurrency") == places
+    assert (f"{places} requests run at once, not 6" in scoring.log) is (places < 6)
+
+
+def test_requests_beyond_the_processes_wait_in_the_queue(serve, gates: Gates) -> None:
+    limits = {"MODELYARD_MAX_CONCURRENT_REQUESTS": "5", "MODELYARD_QUEUE_TIMEOUT_MS": "1000"}
+    scoring = serve(KEEPS_THE_REQUEST, **limits)
+    with ThreadPoolExecutor(4) as pool:
+        running = pool.map(scoring.score, [b"a", b"b", b"c", b"d"])
+        for name in "abcd":
+            gates.wait_begun(name)
+
+        refusal = scoring.score(b"e")
+
+        for name in "abcd":
+            gates.open(name)
+        assert [response.json()[0] for response in running] == ["a", "b", "c", "d"]
+    assert refusal.status == 503
+    assert refusal.message == "Overloaded: no free place (of 4) within 1000 ms. Try again later."
+    assert not gates.has_begun("e")
+
+
+LATE_PROCESSES = """
+import os, pathlib, signal, time
+folder = pathlib.Path(os.environ["TEST_FOLDER"])
+def init():
+    try:
+        (folder / "first").touch(exist_ok=False)
+    except FileExistsError:
+        while not (folder / "open").exists():
+            time.sleep(0.01)
+def run(data):
+    if data == "crash":
+        (folder / "open").unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+"""
+"""A driver whose init() waits for a file in all processes but the first."""
+
+
+def test_replica_is_ready_once_all_processes_are(serve, tmp_path: Path) -> None:
+    scoring = serve(LATE_PROCESSES, wait_ready=False, MODELYARD_MAX_CONCURRENT_REQUESTS="2")
+    until(lambda: scoring.is_listening() and scoring.score(b"").status == 200, "the first process")
+    assert scoring.request("GET", "/ready").body == b"Initialising"
+    assert scoring.request("GET", "/").status == 200
+
+    (tmp_path / "open").touch()
+
+    until(scoring.is_ready, "both processes")
+
+
+def test_replica_stays_ready_while_one_of_its_processes_restarts(serve, tmp_path: Path) -> None:
+    (tmp_path / "open").touch()
+    scoring = serve(LATE_PROCESSES, MODELYARD_MAX_CONCURRENT_REQUESTS="2", MODELYARD_QUEUE_TIMEOUT_MS="60000")
+
+    assert scoring.score(b"crash").status == 500
+
+    until(lambda: metric(scoring, "modelyard_scoring_worker_restarts_total") == 1, "the restart")
+    assert scoring.is_ready()
+    assert scoring.score(b"").status == 200
+    (tmp_path / "open").touch()
 
 
 def test_declaration_that_is_no_boolean_ends_the_process(serve) -> None:

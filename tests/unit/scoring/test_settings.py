@@ -24,6 +24,7 @@ def test_settings_have_the_defaults_of_azure_ml_containers() -> None:
         max_body_bytes=104_857_600,
         max_held_bytes=268_435_456,
         workers=1,
+        spark=False,
         stuck_seconds=60,
         cors_origins=(),
         access_log=False,

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.unit.scoring.scoring_process import ScoringProcess, until
+from tests.unit.scoring.scoring_process import ScoringProcess, metric, until
 
 MIB = 1024 * 1024
 
@@ -85,3 +85,8 @@ def test_image_without_spark_ends_the_process(serve) -> None:
     line = next(line for line in scoring.log_lines() if line["level"] == "critical")
     assert line["message"].endswith("the base image of runtimeType SparkPython must have Java and pyspark")
     assert "No module named 'pyspark'" in line["exception"]
+
+
+def test_driver_with_a_session_has_one_process_without_a_declaration(serve, pyspark: dict[str, str]) -> None:
+    scoring = serve(DRIVER, **pyspark, MODELYARD_MAX_CONCURRENT_REQUESTS="4")
+    assert metric(scoring, "modelyard_scoring_concurrency") == 1

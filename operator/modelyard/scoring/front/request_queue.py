@@ -59,11 +59,18 @@ LONG_LIFE_SECONDS: Final = 60.0
 
 
 MAX_PROCESSES: Final = 64
-"""The most workers that are started for a driver with THREAD_SAFE = False. Each has the model in memory."""
+"""Maximum number of workers for a driver with THREAD_SAFE = False, one for each concurrent request."""
 
-THREADS_UNDECLARED: Final = (
-    "%d threads call run() at once. Write THREAD_SAFE = True into the driver's file if run() is thread-safe,"
-    " or THREAD_SAFE = False for processes"
+DEFAULT_PROCESSES: Final = 4
+"""Maximum number of workers for a driver without THREAD_SAFE, unless MODELYARD_WORKERS is more.
+
+Each worker has a copy of the model and at least 10 MB of its own. With a model of 100 MiB, four workers and
+the front take 497 MiB, and one takes 137 MiB (docs/scoring.md).
+"""
+
+FEWER_PROCESSES: Final = (
+    "%d requests run at once, not %d, since each has a process with a copy of the model. Write THREAD_SAFE ="
+    " True into the driver's file for threads of one process, or THREAD_SAFE = False for more processes"
 )
 
 
@@ -101,6 +108,10 @@ class RequestQueue:
         """The driver's run() answers OPTIONS requests, too."""
         self.openapi: dict[str, bytes] | None = None
         """OpenAPI documents by version; None before init() has returned."""
+        self.places = settings.max_concurrent_requests
+        """Number of run() calls at once; it may shrink when the first init() has returned."""
+        self.complete = False
+        """True once all workers have been ready at the same time, also after one of them ends."""
         self._settings = settings
         self._lifecycle = lifecycle
         self._listener = listener
@@ -120,8 +131,11 @@ class RequestQueue:
         return WorkerProcess(spawned, self, self._loop, alone=self._settings.workers == 1)
 
     async def connect(self) -> None:
-        """Connect to all workers."""
-        for worker in self.workers:
+        """Connect to all workers.
+
+        The list is copied, since on_started() of the first one adds workers, which connect on their own.
+        """
+        for worker in tuple(self.workers):
             await worker.connect()
 
     # --- requests
@@ -301,7 +315,13 @@ class RequestQueue:
 
     @property
     def ready(self) -> bool:
-        """Return True if some worker can take requests and is not stuck."""
+        """Return True if some worker can take requests and is not stuck.
+
+        At the start all workers must be ready. A replica with a part of them would refuse requests that the
+        replica before it in a rollout has served.
+        """
+        if not self.complete:
+            return False
         now, limit = time.monotonic(), self._settings.stuck_seconds
         return any(
             worker.description is not None and not worker.retiring and not worker.is_stuck(now, limit)
@@ -318,16 +338,37 @@ class RequestQueue:
             self.takes_options = bool(worker.description["takes_options"])
             documents = worker.description["openapi"]
             self.openapi = {name: json.dumps(document).encode() for name, document in documents.items()}
-            log.info("ready: init() took %.3f s", time.monotonic() - worker.born_at)
-            if worker.threads > 1 and description["thread_safe"] is None:
-                log.warning(THREADS_UNDECLARED, worker.threads)
-            self._add_workers(-(-self._settings.max_concurrent_requests // worker.threads))
+            log.info("init() took %.3f s", time.monotonic() - worker.born_at)
+            count = self._worker_count(description["thread_safe"])
+            self._set_places(count * worker.threads)
+            self._add_workers(count)
         self._lifecycle.started = True
+        if not self.complete:
+            up = (one.description is not None and one.exit_code is None for one in self.workers)
+            self.complete = all(up)
         self._send_waiting()
 
+    def _worker_count(self, thread_safe: bool | None) -> int:
+        """Return how many workers this replica has: the more of MODELYARD_WORKERS and the driver's number."""
+        if thread_safe:
+            return self._settings.workers
+        # A Spark session has 900 MiB of Java, and uses all processors for one request.
+        default = 1 if self._settings.spark else DEFAULT_PROCESSES
+        limit = default if thread_safe is None else MAX_PROCESSES
+        return max(self._settings.workers, min(self._settings.max_concurrent_requests, limit))
+
+    def _set_places(self, places: int) -> None:
+        allowed = self._settings.max_concurrent_requests
+        self.places = min(allowed, places)
+        if self.places < allowed:
+            log.warning(FEWER_PROCESSES, self.places, allowed)
+
     def _add_workers(self, count: int) -> None:
-        """Start workers up to this count: a driver that is not thread-safe has one for each request."""
-        for _ in range(min(count, MAX_PROCESSES) - len(self.workers)):
+        """Start workers up to this count.
+
+        The first worker's init() has returned: files that it has downloaded or read are in caches now.
+        """
+        for _ in range(count - len(self.workers)):
             try:
                 worker = self._worker(self._spawn())
             except OSError as error:

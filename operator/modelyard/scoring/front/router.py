@@ -197,7 +197,7 @@ class Router(HttpServer):
     def _ready(self, _: HttpRequest) -> HttpResponse:
         if self._lifecycle.draining:
             return text_response(503, "Draining")
-        if not self._lifecycle.started:
+        if not self._queue.complete:
             return text_response(503, "Initialising")
         return text_response(200, "Ready") if self._queue.ready else text_response(503, "Stuck or restarting")
 
@@ -205,7 +205,7 @@ class Router(HttpServer):
         exposition = self._metrics.text(
             sent=self._queue.sent,
             waiting=self._queue.waiting,
-            concurrency=self._settings.max_concurrent_requests,
+            concurrency=self._queue.places,
             restarts=self._queue.restarts,
             ready=self._queue.ready and not self._lifecycle.draining,
         )

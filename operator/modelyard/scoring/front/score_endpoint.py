@@ -5,6 +5,7 @@ import logging
 import re
 import time
 from dataclasses import replace
+from functools import cached_property
 from typing import Final
 
 from modelyard.scoring import frames
@@ -74,11 +75,18 @@ class ScoreEndpoint:
         self._queue = queue
         self._metrics = metrics
         self._telemetry = telemetry
-        timeout_ms = settings.queue_timeout_seconds * 1000
-        places = settings.max_concurrent_requests
-        message = f"Overloaded: no free place (of {places}) within {timeout_ms:.0f} ms. Try again later."
-        self._overloaded = error_response(503, message, RETRY_AFTER)
-        self._queue_full = replace(self._overloaded, throttles=True)
+
+    @cached_property
+    def _overloaded(self) -> HttpResponse:
+        """The refusal of a started server, which no longer changes its number of places."""
+        milliseconds = self._settings.queue_timeout_seconds * 1000
+        places = self._queue.places
+        message = f"Overloaded: no free place (of {places}) within {milliseconds:.0f} ms. Try again later."
+        return error_response(503, message, RETRY_AFTER)
+
+    @cached_property
+    def _queue_full(self) -> HttpResponse:
+        return replace(self._overloaded, throttles=True)
 
     def admit(self, request: HttpRequest) -> HttpResponse | None:
         """Check key, start and queue before the body arrives, so that a refusal is cheap."""

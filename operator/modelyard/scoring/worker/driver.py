@@ -171,10 +171,17 @@ def _driver_of(module: ModuleType, entry_script: str) -> Driver:
     flask = sys.modules.get("flask")
     uses_flask = hasattr(flask, "Flask")
     call = within_flask(run, parameters[0].name if is_raw else None, flask) if uses_flask else run
-    thread_safe = getattr(module, "THREAD_SAFE", None)
-    if thread_safe not in (True, False, None):
-        raise DriverError(f"THREAD_SAFE of the driver must be True or False, not {thread_safe!r}")
+    thread_safe = _thread_safe_of(module)
     return Driver(run, call, inputs, wants_headers, is_decorated, hints, parameters, thread_safe)
+
+
+def _thread_safe_of(module: ModuleType) -> bool | None:
+    """Return THREAD_SAFE of the driver or of the user's file that it imports. Raises DriverError."""
+    inner = getattr(module, "driver_module", None)
+    declared = getattr(module, "THREAD_SAFE", getattr(inner, "THREAD_SAFE", None))
+    if declared is not None and not isinstance(declared, bool):
+        raise DriverError(f"THREAD_SAFE of the driver must be True or False, not {declared!r}")
+    return declared
 
 
 def _run_of(module: ModuleType) -> Callable[..., Any]:

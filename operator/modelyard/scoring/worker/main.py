@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     app_root = _enter_app_root()
     try:
         driver = _start_driver(app_root)
-        if driver.thread_safe is False:
+        if not driver.thread_safe:
             threads = 1
         description = _describe(driver, app_root, threads)
     except (DriverError, OSError, ValueError) as error:
