@@ -99,8 +99,11 @@ def test_secret_for_another_purpose_is_no_source(namespace: Callable[[], Kubectl
             image(name),
         )
     for name, words in (("token", "of type kubernetes.io/service-account-token"), ("database", "no label")):
-        status = wait_for_status(own, "img", name, 40, also=lambda s: _reason(s) == "SecretNotAllowed")
-        assert condition(status, "Stalled")["status"] == "True"
+        # In progress while the status of the Manifest is under way, then stalled.
+        status = wait_for_status(
+            own, "img", name, 40, also=lambda s: condition(s, "Stalled").get("status") == "True"
+        )
+        assert _reason(status) == "SecretNotAllowed"
         assert words in condition(status, "Stalled")["message"]
     with pytest.raises(RuntimeError, match="forbidden"):
         author("label", "secret", "database", "modelyard.dev/source=true")
