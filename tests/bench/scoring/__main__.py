@@ -32,6 +32,7 @@ from tests.bench.scoring.servers import (
     install,
     install_runtime,
 )
+from tests.bench.scoring.streams import measured_streams, stream_line
 
 TABLE = ROOT / "docs" / "scoring-bench.md"
 LOADS = {"c1": (TINY, 1), "c32": (TINY, 32), "100 KB c1": (LARGE, 1), "100 KB c32": (LARGE, 32)}
@@ -68,7 +69,8 @@ def main() -> int:
         for one in running:
             one.stop()
     probes = probe_milliseconds()
-    more = [*overload_lines(overloaded(rounds)), "", probe_line(probes), ""]
+    streams = measured_streams()
+    more = [*overload_lines(overloaded(rounds)), "", probe_line(probes), "", stream_line(streams), ""]
     TABLE.write_text("\n".join([*table(figures, cpu, memory, cold, rounds), *more]))
     print(TABLE.read_text())
     print(
@@ -77,6 +79,8 @@ def main() -> int:
         f"c1_vs_azmlinfsrv={ratio(figures, 'c1', AZMLINFSRV):.1f}",
         f"rss_mb={memory[OURS.name][0]:.0f}",
         f"cold_s={cold[OURS.name]:.2f}",
+        f"stream_first_byte_ms={streams.first_byte_ms:.2f}",
+        f"stream_gb_growth_mb={streams.growth_mb:.0f}",
     )
     return exit_code(probes)
 
