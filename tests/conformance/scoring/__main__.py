@@ -144,13 +144,20 @@ def difference(port: int, case: Case) -> str:
     try:
         connection.request(case.method, case.path, case.body, dict(case.sent))
         response = connection.getresponse()
-        body = response.read()
+        pieces = list(iter(response.read1, b""))
+        body = b"".join(pieces)
+    except http.client.IncompleteRead as error:
+        return "" if case.is_cut else f"no response ({type(error).__name__})"
     except (OSError, http.client.HTTPException) as error:
         return f"no response ({type(error).__name__})"
     finally:
         connection.close()
     if response.status != case.status:
         return f"status {response.status}"
+    if case.is_cut:
+        return "the body ends as if it were complete"
+    if case.pieces and [piece.decode() for piece in pieces] != [*case.pieces]:
+        return f"pieces {[bytes(piece[:20]) for piece in pieces[:5]]}"
     return _difference_of_headers(response.headers, case) or _difference_of_body(body, case)
 
 

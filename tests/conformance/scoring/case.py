@@ -30,6 +30,10 @@ class Case:
     """Headers by name; None means that the header must be absent."""
     repeated: Mapping[str, list[str]] = field(default_factory=dict)
     """All lines of headers by name."""
+    pieces: tuple[str, ...] = ()
+    """The body as it arrives: each piece before the next one is made."""
+    is_cut: bool = False
+    """The connection must end before the body does."""
     why: str = ""
     """The reason for a difference from azureml-inference-server-http; empty if there is no difference."""
 
