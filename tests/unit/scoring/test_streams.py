@@ -253,7 +253,7 @@ def test_place_is_taken_until_the_stream_ends(serve, gates: Gates) -> None:
 
 
 def test_streams_of_several_threads_go_out_at_once(serve, gates: Gates) -> None:
-    scoring = serve(DRIVER, MODELYARD_MAX_CONCURRENT_REQUESTS="3")
+    scoring = serve(DRIVER + "THREAD_SAFE = True\n", MODELYARD_MAX_CONCURRENT_REQUESTS="3")
     with scoring.connection() as first, scoring.connection() as second:
         responses = [begin(first, "gated('a')"), begin(second, "gated('b')")]
         gates.wait_begun("a")
