@@ -42,7 +42,7 @@ test-spark: $(VENV) cluster ## a Spark pipeline trained, built into an image and
 	@UV="$(UV)" $(CLUSTER_SCRIPTS)spark.sh
 	. .cluster/env && . .cluster/spark.env && $(RUN) pytest tests/integration/builder/test_spark.py
 
-fuzz: $(VENV) ## hostile addresses, requirements, environment files and archives; INPUTS=100000 SEED=1
+fuzz: $(VENV) ## hostile addresses, archives, packages, environment files, records and HTTP requests; INPUTS=100000 SEED=1
 	INPUTS="$(INPUTS)" SEED="$(SEED)" $(RUN) python -m tests.fuzz
 
 lint: $(VENV) ## style, types, layers, dependencies, plain English, spelling, scripts, and the lock file

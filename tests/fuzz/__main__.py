@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz`: INPUTS (100000) addresses and fewer texts and archives, from SEED (1).
+"""`python -m tests.fuzz`: INPUTS (100000) addresses and fewer inputs of other kinds, from SEED (1).
 
 Ends with the line `inputs=… escapes=… crashes=…`, and with exit code 1 unless the last two are zero.
 """
@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from tests.fuzz import addresses, archives, texts
+from tests.fuzz import addresses, archives, heads, packages, records, texts
 from tests.fuzz.tally import Tally
 
 
@@ -21,7 +21,11 @@ def main() -> int:
     # Addresses come last: they replace the resolver of the process.
     for name, run, count in (
         ("archives", archives.run, inputs // 50),
+        ("conda packages", packages.run_conda, inputs // 125),
+        ("wheels", packages.run_wheels, inputs // 5000),
         ("texts", texts.run, inputs // 10),
+        ("records", records.run, inputs // 25),
+        ("requests", heads.run, inputs // 5),
         ("addresses", addresses.run, inputs),
     ):
         started = time.monotonic()
