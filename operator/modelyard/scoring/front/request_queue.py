@@ -173,7 +173,10 @@ class RequestQueue:
 
     def abandon(self, queued: QueuedRequest) -> None:
         """Drop a request whose client has left. One that is at a worker already runs."""
-        self._end(queued)
+        queued.answered = True
+        queued.chunks = ()
+        if queued.stream is not None:
+            queued.stream.cancel()
 
     def _send_waiting(self) -> None:
         if self._sending:
@@ -225,15 +228,11 @@ class RequestQueue:
         self._finish(queued, Reply(INVALID))
 
     def _finish(self, queued: QueuedRequest, reply: Reply) -> None:
-        self._end(queued)
-        self._listener.on_outcome(queued, reply)
-
-    @staticmethod
-    def _end(queued: QueuedRequest) -> None:
         queued.answered = True
         queued.chunks = ()
         if queued.stream is not None:
             queued.stream.cancel()
+        self._listener.on_outcome(queued, reply)
 
     # --- time limits
 

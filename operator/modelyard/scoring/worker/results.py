@@ -8,6 +8,9 @@ from modelyard.scoring.frames import RETURNED, Reply
 from modelyard.scoring.worker.json_values import encoded
 from modelyard.scoring.worker.streams import IteratorPieces, reply_of_items, reply_of_stream
 
+_JSON_TYPES: Final = frozenset({dict, list, str, int, float, bool, tuple, type(None)})
+"""The usual types of results: a look-up takes a tenth of the time of a search for methods."""
+
 BODILESS: Final = (204, 304)
 """Statuses of responses without a body (RFC 9110 section 15)."""
 
@@ -26,9 +29,12 @@ def reply_of(result: Any) -> Reply:
     A str is quoted, too, even if it contains JSON: clients of the Azure ML containers decode twice. Raises
     NotJsonError if the result cannot be written as JSON.
     """
-    if hasattr(type(result), "get_wsgi_headers"):
+    kind = type(result)
+    if kind in _JSON_TYPES:
+        return Reply(RETURNED, 200, encoded(result))
+    if hasattr(kind, "get_wsgi_headers"):
         return _reply_of_response(result)
-    if hasattr(type(result), "__next__") or hasattr(type(result), "__anext__"):
+    if hasattr(kind, "__next__") or hasattr(kind, "__anext__"):
         return reply_of_items(result)
     return Reply(RETURNED, 200, encoded(result))
 
