@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from modelyard.contract.build_request import BuildRequest
+from modelyard.oci.registry_config import Credential
 from modelyard.redaction import URL, split_url
 
 _PUBLIC_KEYS: Final = frozenset({"username", "AWS_REGION", "AWS_ENDPOINT_URL", "AZURE_ENDPOINT"})
@@ -105,4 +106,4 @@ def _secrets_in_query(query: str) -> Iterator[str]:
 
 def _basic(username: str, password: str) -> str:
     """Return the credentials of the header `Authorization: Basic`."""
-    return base64.b64encode(f"{username}:{password}".encode()).decode()
+    return Credential(username, password).header.removeprefix("Basic ")

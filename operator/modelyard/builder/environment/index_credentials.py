@@ -5,7 +5,6 @@ A credential applies below the path of its index. Users may name other URLs of t
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from modelyard.builder.sources.platform_proxy import HostPort, host_port_of
 from modelyard.contract.errors import CondaFailedError
+from modelyard.oci.registry_config import Credential
 
 _SIMPLE: Final = "simple"
 """Last folder of most indexes. The files of packages are often beside it, so it is not part of the prefix."""
@@ -73,8 +73,8 @@ def login_of(url: str) -> IndexCredential | None:
     origin = origin_of(url)
     if origin is None or not parts.username:
         return None
-    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return IndexCredential(origin, index_prefix(url), _basic(login))
+    login = Credential(unquote(parts.username), unquote(parts.password or ""))
+    return IndexCredential(origin, index_prefix(url), login.header)
 
 
 def index_prefix(url: str) -> str:
@@ -124,11 +124,7 @@ def _conda_credential(entry: Mapping[str, Any]) -> tuple[str | None, str | None]
     """Return authorization and token of an entry."""
     if "BasicHTTP" in entry:
         login = entry["BasicHTTP"]
-        return _basic(f"{login['username']}:{login['password']}"), None
+        return Credential(login["username"], login["password"]).header, None
     if "BearerToken" in entry:
         return f"Bearer {entry['BearerToken']}", None
     return None, quote(str(entry["CondaToken"]), safe="")
-
-
-def _basic(login: str) -> str:
-    return f"Basic {base64.b64encode(login.encode()).decode()}"

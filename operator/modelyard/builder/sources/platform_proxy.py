@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 import ssl
-from base64 import b64encode
 from collections.abc import Mapping
 from io import BufferedIOBase
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+
+from modelyard.oci.registry_config import Credential
 
 CONNECT_SECONDS: Final = 10.0
 _MAX_LINE_BYTES: Final = 64 * 1024
@@ -63,8 +64,8 @@ def connect_to_proxy(url: str) -> tuple[socket.socket, bytes]:
         remote = ssl.create_default_context().wrap_socket(remote, server_hostname=parts.hostname)
     if not parts.username:
         return remote, b""
-    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return remote, b"Proxy-Authorization: Basic %b\r\n" % b64encode(login.encode())
+    login = Credential(unquote(parts.username), unquote(parts.password or ""))
+    return remote, b"Proxy-Authorization: %b\r\n" % login.header.encode()
 
 
 def open_tunnel(proxy: str, destination: HostPort) -> socket.socket:
