@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from importlib.metadata import Distribution
@@ -37,6 +38,11 @@ class Package:
         """
         name = self.name.lower().replace("_", "-") if self.ecosystem == "pypi" else self.name
         return package_url(self.ecosystem, name, self.version, self.qualifiers)
+
+
+def normalized_name(name: str) -> str:
+    """Return the name of a package in its normal form: https://peps.python.org/pep-0503/#normalized-names."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def package_url(kind: str, name: str, version: str, qualifiers: str = "") -> str:

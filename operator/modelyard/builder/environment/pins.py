@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from modelyard.builder.environment.packages import Package
+from modelyard.builder.environment.packages import Package, normalized_name
 from modelyard.builder.environment.requirements import parse_requirements
 from modelyard.coded_error import CodedError
 
@@ -33,7 +33,7 @@ class Pins:
         names, is not covered.
         """
         pinned = {*self._of_pip(), *self._of_conda()}
-        return all((item.ecosystem, _normal(item.name), item.version) in pinned for item in packages)
+        return all((item.ecosystem, normalized_name(item.name), item.version) in pinned for item in packages)
 
     def _of_pip(self) -> Iterable[tuple[str, str, str]]:
         # Imported here, because the import takes a tenth of a builder's start, and few builds need it.
@@ -46,23 +46,18 @@ class Pins:
         for line in lines:
             requirement = line.partition(" --hash")[0].strip()
             if wheel := _WHEEL_WITH_HASH.fullmatch(requirement.partition(" @ ")[2].strip() or requirement):
-                yield "pypi", _normal(wheel[1]), wheel[2]
+                yield "pypi", normalized_name(wheel[1]), wheel[2]
                 continue
             try:
                 specifiers = Requirement(requirement).specifier
             except InvalidRequirement:
                 continue  # an option, or a URL without a name
             yield from (
-                ("pypi", _normal(Requirement(requirement).name), item.version)
+                ("pypi", normalized_name(Requirement(requirement).name), item.version)
                 for item in specifiers
                 if item.operator in {"==", "==="}
             )
 
     def _of_conda(self) -> Iterable[tuple[str, str, str]]:
         matches = (_CONDA_PIN.fullmatch(text) for text in self.conda)
-        return (("conda", _normal(found[1]), found[2]) for found in matches if found)
-
-
-def _normal(name: str) -> str:
-    """Return the name of a package in its normal form: https://peps.python.org/pep-0503/#normalized-names."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+        return (("conda", normalized_name(found[1]), found[2]) for found in matches if found)

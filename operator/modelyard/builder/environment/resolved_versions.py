@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from modelyard.builder.environment.packages import normalized_name
+
 LOG_FILTER: Final = "uv_resolver::resolver=debug"
 """The value of RUST_LOG for the lines that ResolvedVersions reads. The tests of this module run uv."""
 _RECORDS: Final = ("DEBUG ", "WARN ")
@@ -34,11 +36,11 @@ class ResolvedVersions:
         if line.startswith(_RECORDS):
             self._is_warning = line.startswith("WARN ")
             if selected := _SELECTED.match(line):
-                self._selected.setdefault(_normal(selected[1]), selected[2])
+                self._selected.setdefault(normalized_name(selected[1]), selected[2])
             return True
         self._is_warning = self._is_warning and not line.startswith(_RESULTS)
         if installed := _INSTALLED.match(line):
-            self._installed[_normal(installed[1])] = installed[2]
+            self._installed[normalized_name(installed[1])] = installed[2]
         return self._is_warning
 
     def notes(self) -> list[str]:
@@ -47,7 +49,7 @@ class ResolvedVersions:
         from packaging.version import Version  # noqa: PLC0415
 
         notes = []
-        for name in dict.fromkeys(map(_normal, self._names)):
+        for name in dict.fromkeys(map(normalized_name, self._names)):
             newest, installed = self._selected.get(name), self._installed.get(name)
             if newest and installed and Version(newest) > Version(installed):
                 notes.append(
@@ -55,8 +57,3 @@ class ResolvedVersions:
                     f" wheel, or contradict another requirement. Require {name}=={newest} to see the reason"
                 )
         return notes
-
-
-def _normal(name: str) -> str:
-    """Return the name of a package in its normal form: https://peps.python.org/pep-0503/#normalized-names."""
-    return re.sub(r"[-_.]+", "-", name).lower()
