@@ -139,8 +139,7 @@ class SourcesSettings(_Section):
     claims: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     # registry/path → namespaces whose Images may read it, and all below, with the registry login of builds.
     repositories: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-
-    # Whether a Secret needs the label modelyard.dev/source before a download may use it.
+    # Allow downloads to use only Secrets with the label modelyard.dev/source.
     require_secret_label: bool = True
 
     def claims_for(self, namespace: str) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ from modelyard.contract.errors import (
     SourceRefusedError,
     SourceUnavailableError,
 )
+from modelyard.contract.source_keys import HEADER_PREFIX
 from modelyard.contract.urls import file_name
 from modelyard.oci.registry_config import (
     Credential,
@@ -50,7 +51,6 @@ from modelyard.streams.urllib3_transport import Urllib3Transport
 
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0)
 _MAX_REDIRECTS: Final = 5
-_HEADER_PREFIX: Final = "header."
 
 
 @contextmanager
@@ -161,9 +161,9 @@ def _url(text: str) -> httpx.URL:
 
 def _credential_headers(credentials: Mapping[str, str], url: httpx.URL) -> dict[str, str]:
     headers = {
-        key.removeprefix(_HEADER_PREFIX): header_value(value)
+        key.removeprefix(HEADER_PREFIX): header_value(value)
         for key, value in credentials.items()
-        if key.startswith(_HEADER_PREFIX)
+        if key.startswith(HEADER_PREFIX)
     }
     if "token" in credentials:
         headers["Authorization"] = Credential(token=header_value(credentials["token"])).header
