@@ -25,7 +25,7 @@ from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import BuildJob, CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, waiting
 from modelyard.reconcile.references import has_same_content
-from modelyard.reconcile.resolution import Missing, resolve
+from modelyard.reconcile.resolution import Missing, recorded_reference, resolve
 
 _LOG: Final = logging.getLogger(__name__)
 _PLACE_SECONDS: Final = 30.0  # until the place in the line is read again; a turn queues the Image at once
@@ -75,7 +75,7 @@ def _finished_outcome(ctx: Context, revision: Revision) -> Outcome | None:
 
 async def _rebuild(ctx: Context, obj: CustomObject, missing: Revision, finished: Outcome) -> Outcome:
     """Build the released image of an older version again; the status stays that of the newest version."""
-    manifest = _recorded_manifest(ctx, missing)
+    manifest = recorded_reference(ctx.cache, MANIFEST, missing, missing.references[0])
     if manifest is None:
         return finished
     outcome = _finished_outcome(ctx, missing) or await _build(ctx, obj, missing, manifest)
@@ -87,7 +87,7 @@ async def _rebuild(ctx: Context, obj: CustomObject, missing: Revision, finished:
 async def _restore(ctx: Context, obj: CustomObject, lost: Revision, finished: Outcome) -> Outcome:
     """Build the lost image of a version again. The Image is not Ready, and its Services go on."""
     message = f"the registry has no {lost.location}: {lost.id} is built again"
-    manifest = _recorded_manifest(ctx, lost)
+    manifest = recorded_reference(ctx.cache, MANIFEST, lost, lost.references[0])
     if manifest is None:
         message = f"the registry has no {lost.location}, and its Manifest has other content now"
         return dataclasses.replace(finished, ready=False, reason="ImageLost", message=message)
@@ -103,14 +103,6 @@ async def _restore(ctx: Context, obj: CustomObject, lost: Revision, finished: Ou
         message=f"{message}: {outcome.message}",
         requeue_after=_earliest(finished.requeue_after, outcome.requeue_after),
     )
-
-
-def _recorded_manifest(ctx: Context, revision: Revision) -> Revision | None:
-    """Return the version of the Manifest that a version was recorded with, None if it is gone or replaced."""
-    manifest = resolve(ctx.cache, MANIFEST, revision.key.namespace, revision.references[0])
-    if isinstance(manifest, Missing) or not has_same_content(revision, [manifest.id], manifest):
-        return None
-    return manifest
 
 
 def _earliest(*seconds: float | None) -> float | None:

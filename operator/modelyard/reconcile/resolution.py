@@ -13,6 +13,7 @@ from modelyard.api.names import parse_version_reference
 from modelyard.api.revision import Revision
 from modelyard.kube.types import Key
 from modelyard.reconcile.cache import Cache
+from modelyard.reconcile.references import has_same_content
 
 
 class Missing(NamedTuple):
@@ -44,6 +45,14 @@ def resolve(cache: Cache, kind: Kind, namespace: str, text: str) -> Revision | M
             message += ", and unused versions are removed beyond the chart's history.limit"
         return Missing(message)
     return _unusable(revision) or revision
+
+
+def recorded_reference(cache: Cache, kind: Kind, follower: Revision, id_: str) -> Revision | None:
+    """Return a version that another one was recorded with, None if its object was deleted or replaced."""
+    found = resolve(cache, kind, follower.key.namespace, id_)
+    if isinstance(found, Missing) or not has_same_content(follower, follower.references, found):
+        return None
+    return found
 
 
 def _unusable(revision: Revision) -> Missing | None:

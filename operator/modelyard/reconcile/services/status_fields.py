@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelyard.api.kinds import IMAGE, MANIFEST, Kind
+from modelyard.api.kinds import IMAGE, MANIFEST
 from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject, RolloutStatus
 from modelyard.reconcile.outcome import Condition
-from modelyard.reconcile.references import has_same_content
-from modelyard.reconcile.resolution import Missing, resolve
+from modelyard.reconcile.resolution import recorded_reference
 from modelyard.reconcile.rollout import REFUSED
 from modelyard.resources import serving
 
@@ -21,9 +20,9 @@ def status_fields(
 ) -> dict[str, Any]:
     """Return the status fields of Services: scoring URI, replicas, and the ids that the version serves."""
     image_id = next(iter(revision.references), "")  # a version that is not valid has none
-    image = _find_referenced(ctx, IMAGE, revision, image_id) if image_id else None
+    image = recorded_reference(ctx.cache, IMAGE, revision, image_id) if image_id else None
     manifest_id = image.references[0] if image else None
-    manifest = _find_referenced(ctx, MANIFEST, image, manifest_id) if image and manifest_id else None
+    manifest = recorded_reference(ctx.cache, MANIFEST, image, manifest_id) if image and manifest_id else None
     return {
         "scoringUri": serving.scoring_uri(obj.key.name, obj.key.namespace, ctx.settings.scoring),
         "replicas": rollout.desired if rollout.observed else spec.min_replicas,
@@ -33,14 +32,6 @@ def status_fields(
         "manifestId": manifest_id,
         "modelIds": list(manifest.references) if manifest else [],
     }
-
-
-def _find_referenced(ctx: Context, kind: Kind, follower: Revision, id_: str) -> Revision | None:
-    """Return a version that another one was recorded with, None if its object was deleted or replaced."""
-    found = resolve(ctx.cache, kind, follower.key.namespace, id_)
-    if isinstance(found, Missing) or not has_same_content(follower, follower.references, found):
-        return None
-    return found
 
 
 def conditions(spec: ServiceSpec, rollout: RolloutStatus) -> dict[str, Condition]:
