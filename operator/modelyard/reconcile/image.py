@@ -20,6 +20,7 @@ from modelyard.reconcile.builds.failures import Failure
 from modelyard.reconcile.builds.lookups import QUIET_SECONDS, Pending
 from modelyard.reconcile.builds.request import NotOfferedError, base_image, builder
 from modelyard.reconcile.builds.retries import attempts_of, failed_outcome, failure_annotations
+from modelyard.reconcile.builds.waiting import Waiting
 from modelyard.reconcile.contents import read_content
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import BuildJob, CustomObject
@@ -175,7 +176,7 @@ async def _advance(
     ctx: Context, obj: CustomObject, revision: Revision, manifest: Revision, attempt: int
 ) -> lifecycle.BuildState:
     models = _models(ctx, obj, manifest)
-    if isinstance(models, lifecycle.Waiting):
+    if isinstance(models, Waiting):
         return models
     if queued := lifecycle.place_in_line(ctx, obj, revision):
         return queued  # before any read: many builds may wait
@@ -187,12 +188,12 @@ async def _advance(
 
 
 def _unfinished(
-    revision: Revision, state: Pending | lifecycle.Waiting | lifecycle.Queued | lifecycle.Running
+    revision: Revision, state: Pending | Waiting | lifecycle.Queued | lifecycle.Running
 ) -> Outcome:
     """Return the outcome of a build that has not ended."""
     if isinstance(state, Pending):
         return _looking_up(revision, state)
-    if isinstance(state, lifecycle.Waiting):
+    if isinstance(state, Waiting):
         return waiting(
             state.reason, state.message, revision, stalled=state.stalled, requeue_after=_RECHECK_SECONDS
         )
@@ -223,21 +224,21 @@ def _looking_up(revision: Revision, lookup: Pending) -> Outcome:
     )
 
 
-def _models(ctx: Context, obj: CustomObject, manifest: Revision) -> dict[str, Revision] | lifecycle.Waiting:
+def _models(ctx: Context, obj: CustomObject, manifest: Revision) -> dict[str, Revision] | Waiting:
     """Return the versions of the Models of a Manifest by id."""
     models: dict[str, Revision] = {}
     ids = manifest.references
     for id_ in ids:
         model = resolve(ctx.cache, MODEL, obj.key.namespace, id_)
         if isinstance(model, Missing):
-            return lifecycle.Waiting(model.reason or "ModelNotFound", model.message)
+            return Waiting(model.reason or "ModelNotFound", model.message)
         if not has_same_content(manifest, ids, model):
             # A Manifest that follows the Model by name gets a new version next, and this Image with it.
             message = (
                 f"Model {id_} was deleted and created again with other content than Manifest {manifest.id}"
                 " refers to: refer to a newer version of the Manifest"
             )
-            return lifecycle.Waiting("ModelReplaced", message)
+            return Waiting("ModelReplaced", message)
         models[id_] = model
     return models
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from modelyard.contract.source_keys import describe_keys, usable_keys
 from modelyard.kube.types import SECRETS, Json
-from modelyard.reconcile.builds.identities import Identities, Unusable, named_sources, read_identities
+from modelyard.reconcile.builds.identities import Identities, named_sources, read_identities
 from modelyard.reconcile.builds.source_secret import refusal_of
+from modelyard.reconcile.builds.waiting import Waiting
 from modelyard.reconcile.context import Context
 from modelyard.redaction import redact
 
@@ -42,7 +43,7 @@ def _source_secrets(manifest: Json, models: Mapping[str, Json]) -> Iterator[Sour
 
 async def read_credentials(
     ctx: Context, namespace: str, manifest: Json, models: Mapping[str, Json]
-) -> Credentials | Unusable:
+) -> Credentials | Waiting:
     """Return the credentials of all sources, or the first Secret or ServiceAccount that cannot be used.
 
     `manifest` and `models` are contents of versions, as `build_request` takes them.
@@ -53,23 +54,23 @@ async def read_credentials(
             secret = await ctx.client.get_or_none(SECRETS, namespace, source.secret)
             if secret is None:
                 message = f"waiting for Secret {source.secret}, which does not exist"
-                return Unusable("SecretNotFound", message)
+                return Waiting("SecretNotFound", message)
             secrets[source.secret] = secret
         if problem := _problem(ctx, source, secrets[source.secret]):
             return problem
     identities = await read_identities(ctx, namespace, manifest, models)
-    if isinstance(identities, Unusable):
+    if isinstance(identities, Waiting):
         return identities
     return Credentials({name: _values(secret) for name, secret in secrets.items()}, identities)
 
 
-def _problem(ctx: Context, source: SourceSecret, secret: Json) -> Unusable | None:
+def _problem(ctx: Context, source: SourceSecret, secret: Json) -> Waiting | None:
     """Return the reason why a download must not or cannot use a Secret, else None."""
     required = ctx.settings.sources.require_secret_label
     if refusal := refusal_of(secret, source.url, requires_label=required):
-        return Unusable("SecretNotAllowed", f"{source.subject}: {refusal}", stalled=True)
+        return Waiting("SecretNotAllowed", f"{source.subject}: {refusal}", stalled=True)
     if not usable_keys(source.url, _values(secret)):
-        return Unusable("SecretWithoutKeys", _without_keys(source))
+        return Waiting("SecretWithoutKeys", _without_keys(source))
     return None
 
 

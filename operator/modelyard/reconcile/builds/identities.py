@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from modelyard.api.names import SOURCE
 from modelyard.contract.build_request import BuildRequest, Source
 from modelyard.contract.cloud_identity import Cloud, CloudIdentity, cloud_of
 from modelyard.kube.types import SERVICE_ACCOUNTS, Json
+from modelyard.reconcile.builds.waiting import Waiting
 from modelyard.reconcile.context import Context
 from modelyard.settings import IdentitySettings
 
@@ -36,14 +37,6 @@ _VALID: Final = {
 _MIN_TOKEN_SECONDS: Final = 600  # of a TokenRequest
 
 
-class Unusable(NamedTuple):
-    """A Secret or ServiceAccount that a build needs and cannot use as it is."""
-
-    reason: str  # of the status, one CamelCase word
-    message: str
-    stalled: bool = False  # only a user can change it
-
-
 def named_sources(manifest: Json, models: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
     """Yield the name in messages and the content of each model and asset."""
     for id_, data in models.items():
@@ -54,7 +47,7 @@ def named_sources(manifest: Json, models: Mapping[str, Json]) -> Iterator[tuple[
 
 async def read_identities(
     ctx: Context, namespace: str, manifest: Json, models: Mapping[str, Json]
-) -> Identities | Unusable:
+) -> Identities | Waiting:
     """Return the identities of all sources without their tokens, or the first one that cannot be used."""
     identities: dict[tuple[str, Cloud], CloudIdentity] = {}
     for subject, source in named_sources(manifest, models):
@@ -63,14 +56,14 @@ async def read_identities(
         if name is None or cloud is None or (name, cloud) in identities:
             continue
         if not _is_offered(cloud, ctx.settings.identity):
-            return Unusable("IdentityNotOffered", f"{subject}: {_not_offered(cloud)}", stalled=True)
+            return Waiting("IdentityNotOffered", f"{subject}: {_not_offered(cloud)}", stalled=True)
         account = await ctx.client.get_or_none(SERVICE_ACCOUNTS, namespace, name)
         if account is None:
             message = f"waiting for ServiceAccount {name}, which does not exist"
-            return Unusable("ServiceAccountNotFound", message)
+            return Waiting("ServiceAccountNotFound", message)
         if problem := _problem(account, cloud):
             message = f"{subject}: ServiceAccount {name} {problem}"
-            return Unusable("ServiceAccountNotAllowed", message, stalled=True)
+            return Waiting("ServiceAccountNotAllowed", message, stalled=True)
         identities[name, cloud] = _identity(f"{namespace}/{name}", account, cloud, ctx.settings.identity)
     return identities
 

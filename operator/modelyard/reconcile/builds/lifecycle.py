@@ -27,12 +27,13 @@ from modelyard.reconcile.builds.failures import (
     failure_of_size,
     failure_without_result,
 )
-from modelyard.reconcile.builds.identities import Unusable, with_tokens
+from modelyard.reconcile.builds.identities import with_tokens
 from modelyard.reconcile.builds.input_hash import input_hash
 from modelyard.reconcile.builds.lookups import Pending
 from modelyard.reconcile.builds.pods import find_result, list_pods
 from modelyard.reconcile.builds.request import NotOfferedError, build_request, claims_of
 from modelyard.reconcile.builds.request_size import size_problem
+from modelyard.reconcile.builds.waiting import Waiting
 from modelyard.reconcile.contents import read_content
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import BuildJob, CustomObject, LeavingPod
@@ -40,14 +41,6 @@ from modelyard.resources.build_job import build_job, packed_request, request_sec
 from modelyard.resources.build_pod import BuildAttempt
 
 _LOG: Final = logging.getLogger(__name__)
-
-
-class Waiting(NamedTuple):
-    """A build that needs an object which does not exist yet."""
-
-    reason: str  # of the status, one CamelCase word
-    message: str
-    stalled: bool = False  # only a user can change it
 
 
 class Running(NamedTuple):
@@ -112,8 +105,8 @@ async def advance(
     if job and (state := await _job_state(ctx, obj, revision, job)):
         return state
     credentials = await read_credentials(ctx, obj.key.namespace, manifest, models)
-    if isinstance(credentials, Unusable):
-        return Waiting(*credentials)
+    if isinstance(credentials, Waiting):
+        return credentials
     content = await read_content(ctx, revision)
     request = build_request(
         obj.key.namespace, obj.key.name, content, manifest, models, ctx.settings, credentials
