@@ -48,10 +48,8 @@ def install_confined(
             # A process that a package started may still run, for example after a cancelled build.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-    if message.failure is not None:
-        raise message.failure.error()
-    if message.installed is not None:
-        return message.installed
+    if installed := message.result():
+        return installed
     if process.returncode > 0:
         raise RuntimeError(f"the process that installs the packages ended with {process.returncode}")
     raise InstallerKilledError(

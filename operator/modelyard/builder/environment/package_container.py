@@ -65,11 +65,8 @@ class PackageContainer:
                 f"the container that installs packages has not started within {_START_SECONDS:g} s"
             ) from None
         with contextlib.suppress(ConnectionError), self._connection.makefile("rb") as messages:
-            message = read_messages(messages, log)
-            if message.failure is not None:
-                raise message.failure.error()
-            if message.installed is not None:
-                return message.installed
+            if installed := read_messages(messages, log).result():
+                return installed
         raise InstallerKilledError(
             "the container that installs packages ended without a result: raise the chart's"
             " build.resources.limits.memory, or remove the package that needs so much"

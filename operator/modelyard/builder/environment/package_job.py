@@ -107,6 +107,12 @@ class PackageMessage(BaseModel):
     installed: InstalledPackages | None = None
     failure: PackageFailure | None = None
 
+    def result(self) -> InstalledPackages | None:
+        """Return the result of a last message, None if the job ended without one. Raises the job's error."""
+        if self.failure is not None:
+            raise self.failure.error()
+        return self.installed
+
 
 class MessageWriter:
     """Writes the messages of a job to a stream."""
