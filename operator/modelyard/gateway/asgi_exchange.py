@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol
+from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Scope
 
-from modelyard.scoring.front.http_response import status_line
+from modelyard.scoring.contract import BODILESS
+from modelyard.scoring.front.http_response import LAST_CHUNK, chunk, connection_line, status_line
 from modelyard.scoring.front.messages import HttpRequest
-
-_LAST_CHUNK: Final = b"0\r\n\r\n"
-_BODILESS: Final = frozenset({204, 304})  # RFC 9110 section 6.4.1
 
 
 class Server(Protocol):
@@ -69,10 +67,10 @@ class AsgiExchange:
         if not self._has_written_head:
             self._has_written_head = True
             head = self._head(None if has_more else len(body))
-        if self._request.method == "HEAD" or self._start["status"] in _BODILESS:
+        if self._request.method == "HEAD" or self._start["status"] in BODILESS:
             body = b""
         elif self._is_chunked:
-            body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if has_more else _LAST_CHUNK)
+            body = (chunk(body) if body else b"") + (b"" if has_more else LAST_CHUNK)
         connection = self._request.connection
         connection.write(self._request, head + body)
         if not has_more:
@@ -83,7 +81,7 @@ class AsgiExchange:
         """Return status line and headers of a body of `size` bytes; None if it comes in parts."""
         request, status = self._request, self._start["status"]
         headers: list[tuple[bytes, bytes]] = list(self._start.get("headers", ()))
-        is_sized = status in _BODILESS or any(name == b"content-length" for name, _ in headers)
+        is_sized = status in BODILESS or any(name == b"content-length" for name, _ in headers)
         self._keep_alive = request.keep_alive and not self._server.draining
         if not is_sized and size is not None:
             headers.append((b"content-length", b"%d" % size))
@@ -92,9 +90,6 @@ class AsgiExchange:
         elif not is_sized:
             self._is_chunked = True
             headers.append((b"transfer-encoding", b"chunked"))
-        if not self._keep_alive:
-            headers.append((b"connection", b"close"))
-        elif request.is_http_1_0:
-            headers.append((b"connection", b"keep-alive"))
-        lines = b"".join(b"%b: %b\r\n" % line for line in headers)
-        return status_line(status) + self._server.date_line + lines + b"\r\n"
+        lines = [b"%b: %b\r\n" % line for line in headers]
+        lines.append(connection_line(request, keep_alive=self._keep_alive))
+        return status_line(status) + self._server.date_line + b"".join(lines) + b"\r\n"

@@ -32,6 +32,9 @@ READY_PATH: Final = "/ready"
 SCORE_PATH: Final = "/score"
 """Path of scoring requests."""
 
+BODILESS: Final = frozenset({204, 304})
+"""Statuses of responses without a body (RFC 9110 section 15)."""
+
 RUN_FAILED_HEADER: Final = "x-ms-run-function-failed"
 """Response header: `True` if run() has failed."""
 

@@ -23,6 +23,13 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def connection_line(request: HttpRequest, *, keep_alive: bool) -> bytes:
+    """Return the Connection header line of a response, empty where the version of HTTP implies it."""
+    if not keep_alive:
+        return b"connection: close\r\n"
+    return b"connection: keep-alive\r\n" if request.is_http_1_0 else b""
+
+
 def stream_head(
     request: HttpRequest, response: HttpResponse, length: int | None, framing: Framing, date_line: bytes
 ) -> bytes:
@@ -31,10 +38,6 @@ def stream_head(
         size = b"content-length: %d\r\n" % length
     else:
         size = b"transfer-encoding: chunked\r\n" if framing.is_chunked else b""
-    if not framing.keep_alive:
-        connection = b"connection: close\r\n"
-    else:
-        connection = b"connection: keep-alive\r\n" if request.is_http_1_0 else b""
     return b"%bcontent-type: %b\r\n%b%b%b%b%b\r\n" % (
         status_line(response.status),
         response.content_type,
@@ -42,7 +45,7 @@ def stream_head(
         date_line,
         request.response_lines,
         response.header_lines,
-        connection,
+        connection_line(request, keep_alive=framing.keep_alive),
     )
 
 
@@ -50,10 +53,6 @@ def response_bytes(
     request: HttpRequest, response: HttpResponse, *, keep_alive: bool, date_line: bytes
 ) -> bytes:
     """Return status line, headers and body; no body for HEAD."""
-    if not keep_alive:
-        connection = b"connection: close\r\n"
-    else:
-        connection = b"connection: keep-alive\r\n" if request.is_http_1_0 else b""
     body = response.body
     return b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b%b%b\r\n%b" % (
         status_line(response.status),
@@ -62,6 +61,6 @@ def response_bytes(
         date_line,
         request.response_lines,
         response.header_lines,
-        connection,
+        connection_line(request, keep_alive=keep_alive),
         b"" if request.method == "HEAD" else body,
     )

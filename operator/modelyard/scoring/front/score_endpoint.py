@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Final
 
 from modelyard.scoring import frames
+from modelyard.scoring.contract import BODILESS
 from modelyard.scoring.frames import Reply
 from modelyard.scoring.front.keys import ScoringKeys
 from modelyard.scoring.front.lifecycle import Lifecycle
@@ -285,7 +286,7 @@ def _drivers_response(request: HttpRequest, reply: Reply) -> HttpResponse | None
         log.error("run() returned the invalid status %d", reply.status, extra=log_fields)
         return None
     lines += b"x-ms-run-fn-exec-ms: %.3f\r\n" % (reply.seconds * 1000)
-    body = b"" if reply.status in (204, 304) else reply.body  # RFC 9110 section 15: these have no body
+    body = b"" if reply.status in BODILESS else reply.body
     return HttpResponse(reply.status, body, content_type, lines)
 
 

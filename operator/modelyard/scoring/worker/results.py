@@ -3,16 +3,13 @@
 import json
 from typing import Any, Final
 
-from modelyard.scoring.contract import RUN_FAILED_HEADER
+from modelyard.scoring.contract import BODILESS, RUN_FAILED_HEADER
 from modelyard.scoring.frames import RETURNED, Reply
 from modelyard.scoring.worker.json_values import encoded
 from modelyard.scoring.worker.streams import IteratorPieces, reply_of_items, reply_of_stream
 
 _JSON_TYPES: Final = frozenset({dict, list, str, int, float, bool, tuple, type(None)})
 """The usual types of results: a look-up takes a tenth of the time of a search for methods."""
-
-BODILESS: Final = (204, 304)
-"""Statuses of responses without a body (RFC 9110 section 15)."""
 
 _ENVIRON: Final = {
     "REQUEST_METHOD": "POST",
