@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -88,12 +89,14 @@ async def _tick(server: AsgiServer) -> None:
 async def _drain(server: AsgiServer) -> None:
     """Answer the accepted requests, then close all connections."""
     server.draining = True
-    end = time.monotonic() + _DRAIN_SECONDS
-    while server.busy and time.monotonic() < end:
-        server.close_idle()
-        await asyncio.sleep(_POLL_SECONDS)
-    end = time.monotonic() + _CLOSE_SECONDS
-    while server.connections and time.monotonic() < end:
-        server.close_idle()
-        await asyncio.sleep(_POLL_SECONDS)
+    await _close_idle_while(lambda: server.busy, server, _DRAIN_SECONDS)
+    await _close_idle_while(lambda: bool(server.connections), server, _CLOSE_SECONDS)
     await server.cancel()
+
+
+async def _close_idle_while(condition: Callable[[], bool], server: AsgiServer, seconds: float) -> None:
+    """Close idle connections while the condition holds, for a bounded time."""
+    end = time.monotonic() + seconds
+    while condition() and time.monotonic() < end:
+        server.close_idle()
+        await asyncio.sleep(_POLL_SECONDS)
