@@ -27,7 +27,7 @@ from modelyard.reconcile.builds.failures import (
     failure_of_size,
     failure_without_result,
 )
-from modelyard.reconcile.builds.identities import with_tokens
+from modelyard.reconcile.builds.identities import has_identities, with_tokens
 from modelyard.reconcile.builds.input_hash import input_hash
 from modelyard.reconcile.builds.lookups import Pending
 from modelyard.reconcile.builds.pods import find_result, list_pods
@@ -199,11 +199,16 @@ async def _start(
         claims = claims_of(request, namespace, ctx.settings)
     except NotOfferedError as error:
         return failure_of_refusal(error)
-    packed = packed_request(await with_tokens(ctx, request))
+    packed = packed_request(request)
     if problem := size_problem(request, packed):
         return failure_of_size(problem)
     if place := ctx.build_line.admit(obj.key, _since(revision)):
         return Queued(place)
+    # After the wait: a token expires, and each token is a request to the API server.
+    if has_identities(request):
+        packed = packed_request(await with_tokens(ctx, request))
+        if problem := size_problem(request, packed):
+            return failure_of_size(problem)
     job = labels.job_name(obj.uid, revision.version, attempt)
     reference = f"{request.repository}:{request.tag}"
     build = BuildAttempt(

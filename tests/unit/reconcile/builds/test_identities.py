@@ -69,6 +69,24 @@ async def test_build_gets_a_token_for_the_token_service_of_each_cloud(offering: 
     assert "token of" not in json.dumps(told)
 
 
+async def test_queued_build_gets_its_token_when_it_starts(offering: OperatorHarness) -> None:
+    def tokens() -> int:
+        return sum(call.subresource == "token" for call in offering.cluster.calls)
+
+    offering.cluster.put(SERVICE_ACCOUNTS, "default", account())
+    others = [f"i{number}" for number in range(offering.settings.build.concurrent_per_namespace)]
+    offering.apply(model("public"), manifest("public", modelIds=["public"]))
+    offering.apply(*(image(name, manifestId="public") for name in others))
+    await offering.settle()
+    offering.apply(model(url="s3://b/k", serviceAccountName="reader"), manifest(), image())
+    await offering.settle()
+    assert offering.summary("Image") == ("m:1", "NotStarted", "BuildQueued")
+    assert tokens() == 0
+    await offering.play()
+    assert offering.summary("Image")[1] == "Succeeded"
+    assert tokens() == 1
+
+
 async def test_build_without_identity_asks_for_nothing(offering: OperatorHarness) -> None:
     offering.apply(model(), manifest(), image())
     await offering.play()
