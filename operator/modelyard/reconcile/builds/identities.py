@@ -74,12 +74,6 @@ def identity_of(source: Mapping[str, Any], identities: Identities) -> CloudIdent
     return identities[name, cloud] if name and cloud else None
 
 
-def has_identities(request: BuildRequest) -> bool:
-    """Return whether a source of a request is downloaded with a cloud identity."""
-    sources = (*(model.source for model in request.models), *(asset.source for asset in request.assets))
-    return any(source.identity for source in sources)
-
-
 async def with_tokens(ctx: Context, request: BuildRequest) -> BuildRequest:
     """Return the request of a build with a new token for each ServiceAccount and audience."""
     seconds = max(_MIN_TOKEN_SECONDS, int(ctx.settings.build.deadline_seconds))

@@ -27,7 +27,7 @@ from modelyard.reconcile.builds.failures import (
     failure_of_size,
     failure_without_result,
 )
-from modelyard.reconcile.builds.identities import has_identities, with_tokens
+from modelyard.reconcile.builds.identities import with_tokens
 from modelyard.reconcile.builds.input_hash import input_hash
 from modelyard.reconcile.builds.lookups import Pending
 from modelyard.reconcile.builds.pods import find_result, list_pods
@@ -193,27 +193,32 @@ def image_location(ctx: Context, obj: CustomObject, digest: str) -> str:
 async def _start(
     ctx: Context, obj: CustomObject, revision: Revision, request: BuildRequest, attempt: int
 ) -> BuildState:
-    """Create the Job of an attempt, then the Secret with its request."""
+    """Enter the line of builds, and start the attempt when it is its turn."""
     namespace, name = obj.key.namespace, obj.key.name
     try:
         claims = claims_of(request, namespace, ctx.settings)
     except NotOfferedError as error:
         return failure_of_refusal(error)
-    packed = packed_request(request)
-    if problem := size_problem(request, packed):
+    if problem := size_problem(request, packed_request(request)):
         return failure_of_size(problem)
     if place := ctx.build_line.admit(obj.key, _since(revision)):
         return Queued(place)
-    # After the wait: a token expires, and each token is a request to the API server.
-    if has_identities(request):
-        packed = packed_request(await with_tokens(ctx, request))
-        if problem := size_problem(request, packed):
-            return failure_of_size(problem)
     job = labels.job_name(obj.uid, revision.version, attempt)
     reference = f"{request.repository}:{request.tag}"
     build = BuildAttempt(
         job, f"{namespace}/{name}", revision.version, attempt, reference, request.builder, claims
     )
+    # After the wait in the line: each token is a request to the API server, and expires.
+    return await _create(ctx, obj, revision, build, await with_tokens(ctx, request))
+
+
+async def _create(
+    ctx: Context, obj: CustomObject, revision: Revision, build: BuildAttempt, request: BuildRequest
+) -> BuildState:
+    """Create the Job of an attempt, then the Secret with its request."""
+    packed = packed_request(request)
+    if problem := size_problem(request, packed):
+        return failure_of_size(problem)
     try:
         created = await ctx.client.create(JOBS, ctx.settings.namespace, build_job(build, ctx.settings))
     except AlreadyExists:
@@ -233,7 +238,7 @@ async def _start(
         ctx.cache.build_jobs.delete(build.name)
         return failure_of_rejected_object("Secret", error.message)
     _LOG.info("build %s of %s started", build.name, revision.id)
-    await ctx.recorder.record(obj, "Building", f"building {revision.id}, attempt {attempt}")
+    await ctx.recorder.record(obj, "Building", f"building {revision.id}, attempt {build.attempt}")
     return _running(ctx, revision, build.name)
 
 
