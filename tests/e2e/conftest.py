@@ -14,7 +14,15 @@ import pytest
 import yaml
 from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl, port_forward
 from tests.support.files import Files
-from tests.support.objects import BUSY_DRIVER, CRASHING_DRIVER, constant_driver, image, manifest, service
+from tests.support.objects import (
+    BUSY_DRIVER,
+    CONTAINER_DRIVER,
+    CRASHING_DRIVER,
+    constant_driver,
+    image,
+    manifest,
+    service,
+)
 from tests.support.status import wait_for_status
 
 FOLDER: Final = Path(__file__).parent
@@ -27,6 +35,7 @@ DRIVERS: Final = {
     "two": constant_driver("two"),
     "broken": CRASHING_DRIVER,
     "busy": BUSY_DRIVER,
+    "container": CONTAINER_DRIVER,
 }
 
 Score = Callable[..., httpx.Response]

@@ -8,7 +8,7 @@ from typing import Final
 import httpx
 import pytest
 from tests.support.cluster import Kubectl
-from tests.support.objects import constant_driver, image, manifest, service
+from tests.support.objects import CONTAINER_ANSWER, CONTAINER_DRIVER, image, manifest, service
 from tests.support.operator import SYSTEM, build_jobs
 from tests.support.status import wait_for_status
 
@@ -32,7 +32,7 @@ def level() -> Iterator[str]:
 def test_image_that_needs_an_engine_is_built(level: str, kubectl: Kubectl, score: Score) -> None:
     assert level == "restricted"
     kubectl.apply(
-        manifest("echo", constant_driver("built"), builder="Docker"), image("echo"), service("echo", "echo")
+        manifest("echo", CONTAINER_DRIVER, builder="Docker"), image("echo"), service("echo", "echo")
     )
     told = wait_for_status(
         kubectl, "img", "echo", 60, also=lambda told: "PodSecurity" in told.get("progress", "")
@@ -44,4 +44,4 @@ def test_image_that_needs_an_engine_is_built(level: str, kubectl: Kubectl, score
     (job,) = build_jobs(kubectl.namespace, "echo")
     assert any("hostPath" in volume for volume in job["spec"]["template"]["spec"]["volumes"])
     wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded")
-    assert score(kubectl, "echo").json() == "built"
+    assert score(kubectl, "echo").json() == CONTAINER_ANSWER

@@ -46,6 +46,42 @@ def run(body):
         pass
     return "done"
 """
+CONTAINER_DRIVER: Final = """\
+import getpass
+import multiprocessing
+import os
+import pathlib
+import pwd
+import tempfile
+
+
+def init():
+    pass
+
+
+def square(number):
+    return number * number
+
+
+def names(_):
+    return [getpass.getuser(), pwd.getpwuid(os.getuid()).pw_name]
+
+
+def run(body):
+    cache = pathlib.Path("~/.cache/models").expanduser()
+    cache.mkdir(parents=True, exist_ok=True)
+    (cache / "weights").write_text("1")
+    with tempfile.NamedTemporaryFile(), multiprocessing.get_context("spawn").Pool(1) as pool:
+        return [names(0), pool.map(names, range(1)), pool.map(square, range(3)), str(cache)]
+"""
+"""A driver that needs a user name, child processes and folders to write."""
+CONTAINER_ANSWER: Final = [
+    ["modelyard", "modelyard"],
+    [["modelyard", "modelyard"]],
+    [0, 1, 4],
+    "/tmp/.cache/models",
+]
+"""The response of CONTAINER_DRIVER in a container."""
 
 
 def constant_driver(answer: str) -> str:

@@ -261,7 +261,9 @@ def test_worker_that_holds_the_gil_ends_with_the_front(serve, tmp_path: Path) ->
 
 
 POOLS = """
-import multiprocessing, os
+import concurrent.futures, multiprocessing, os
+class Feature:
+    def __init__(self, number): self.number = number
 def init():
     global started
     started = True
@@ -271,7 +273,13 @@ def run(data):
     if data == "joblib":
         from joblib import Parallel, delayed
         return Parallel(n_jobs=2)(delayed(square)(number) for number in range(4))
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
+    if data == "processes":
+        from joblib import Parallel, delayed
+        return [os.getpid(), *Parallel(n_jobs=2)(delayed(os.getpid)() for _ in range(2))]
+    if data == "executor":
+        with concurrent.futures.ProcessPoolExecutor(2) as pool:
+            return [[*pool.map(square, range(4))], [one.number for one in pool.map(Feature, range(2))]]
+    with multiprocessing.get_context(data).Pool(2) as pool:
         return [pool.map(square, range(4)), pool.map(started_here, range(2))]
 """
 
@@ -280,7 +288,27 @@ def test_child_processes_run_functions_of_the_driver(serve) -> None:
     scoring = serve(POOLS)
 
     assert scoring.score(b"spawn").json() == [[0, 1, 4, 9], [False, False]]
+    assert scoring.score(b"forkserver").json() == [[0, 1, 4, 9], [False, False]]
+    assert scoring.score(b"executor").json() == [[0, 1, 4, 9], [0, 1]]
     assert scoring.score(b"joblib").json() == [0, 1, 4, 9]
+
+
+def test_child_processes_end_with_the_front(serve) -> None:
+    scoring = serve(POOLS)
+    processes = scoring.score(b"processes").json()
+
+    scoring.process.send_signal(signal.SIGKILL)
+
+    until(lambda: not any(is_running(pid) for pid in processes), "the end of worker and children")
+
+
+def test_child_processes_end_with_the_worker(serve) -> None:
+    scoring = serve(POOLS)
+    processes = scoring.score(b"processes").json()
+
+    os.kill(processes[0], signal.SIGKILL)
+
+    until(lambda: not any(is_running(pid) for pid in processes), "the end of worker and children")
 
 
 KEEPS_THE_REQUEST = """

@@ -12,6 +12,7 @@ from typing import IO, Final
 from modelyard.scoring.contract import Variable
 from modelyard.scoring.frames import SLOT
 from modelyard.scoring.settings import RuntimeSettings
+from modelyard.scoring.worker.user_name import user_variables
 
 START_SCRIPT: Final = Path(__file__).parents[1] / "worker" / "start.py"
 RUNTIME_FOLDERS: Final = (Path(__file__).parents[3], Path(__file__).resolve().parents[3])
@@ -67,7 +68,7 @@ def _shared_file() -> IO[bytes]:
 
 
 def worker_environment(settings: RuntimeSettings, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the driver's environment: without the runtime's folder in PYTHONPATH.
+    """Return the driver's environment: without the runtime's folder in PYTHONPATH, and with a user name.
 
     The runtime's dependencies are therefore not importable by the driver.
     """
@@ -83,7 +84,7 @@ def worker_environment(settings: RuntimeSettings, environment: Mapping[str, str]
     variables[Variable.TELEMETRY] = "true" if is_traced else "false"
     variables[Variable.WORKER_COUNT] = str(settings.workers)
     variables["SERVER_PORT"] = variables["HEALTH_PORT"] = str(settings.port)
-    return variables
+    return variables | user_variables(environment, os.getuid())
 
 
 def _is_instrumentation_key(text: str | None) -> bool:

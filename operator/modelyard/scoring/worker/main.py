@@ -9,7 +9,7 @@ The process ends in one of these ways:
 
     CHANNEL closes      No more requests come. The threads end, exit code 0.
     SIGTERM             The front drains while init() runs. SystemExit is raised, exit code 0.
-    LIFELINE closes     The front has ended. SIGIO kills the process, or a thread exits with code 1.
+    LIFELINE closes     The front has ended. SIGIO kills the process and its children, or a thread does.
     SIGUSR1, SIGKILL    init() or run() is stuck. All stacks go to stderr, then the front kills the process.
     the driver fails    A message is sent on CHANNEL, exit code 3.
 
@@ -35,6 +35,7 @@ from typing import Any, Final
 
 from modelyard.scoring.contract import Variable
 from modelyard.scoring.frames import EXPIRED, FAILED, STARTED, Reply
+from modelyard.scoring.worker import user_name
 from modelyard.scoring.worker.channel import WorkerChannel
 from modelyard.scoring.worker.driver import Driver, DriverError, start_driver, traceback_text
 from modelyard.scoring.worker.openapi import documents
@@ -76,7 +77,8 @@ def _open_channel(channel_fd: int, progress_fd: int) -> WorkerChannel:
 
 
 def _set_up_process() -> None:
-    """Set up signals and output."""
+    """Set up signals, output and the user's name."""
+    user_name.install()
     faulthandler.enable()
     # The front sends SIGUSR1 before it kills a stuck worker. The dump works while the GIL is held, and is no
     # core.
@@ -94,12 +96,12 @@ def _raise_system_exit(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _exit_when_closed(lifeline: socket.socket) -> None:
-    """End this process with the front, which has the other end of the socket and never sends data.
+    """End this process and its children with the front, which has the socket's other end and sends no data.
 
-    The kernel sends SIGIO when the socket closes, and the signal's default action ends the process: that
-    needs no GIL. The thread is for a front that ended before this call.
+    The kernel sends SIGIO to the process group when the socket closes, and the signal's default action ends
+    the processes: that needs no GIL. The thread is for a front that ended before this call.
     """
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
     threading.Thread(target=_wait_and_exit, args=(lifeline,), daemon=True).start()
 
@@ -107,7 +109,7 @@ def _exit_when_closed(lifeline: socket.socket) -> None:
 def _wait_and_exit(lifeline: socket.socket) -> None:
     # select, since the kernel sends no SIGIO for a socket that a thread waits on in recv()
     select.select([lifeline], [], [])
-    os._exit(1)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def _enter_app_root() -> Path:

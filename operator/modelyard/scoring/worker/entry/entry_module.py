@@ -11,10 +11,15 @@ from pathlib import Path
 
 _RUNTIME = str(Path(__file__).resolve().parents[4])
 sys.path.insert(0, _RUNTIME)
-from modelyard.scoring.worker import bundled_packages, legacy_imports  # noqa: E402 - the folder is added above
+from modelyard.scoring.worker import (  # noqa: E402 - the folder is added above
+    bundled_packages,
+    legacy_imports,
+    user_name,
+)
 
 sys.path.remove(_RUNTIME)
 legacy_imports.install()
 bundled_packages.install()
+user_name.install()
 __file__ = str(Path(os.environ["AML_APP_ROOT"]) / os.environ["AZUREML_ENTRY_SCRIPT"])
 exec(compile(Path(__file__).read_bytes(), __file__, "exec"), globals())  # noqa: S102 - the driver's own file
