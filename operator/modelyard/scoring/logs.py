@@ -1,4 +1,7 @@
-"""The log: one JSON object per line on stderr. The driver's prints go to stdout unchanged."""
+"""The log on stderr: one JSON object per line, at a terminal plain text.
+
+The driver's prints go to stdout unchanged.
+"""
 
 import json
 import logging
@@ -7,6 +10,8 @@ from datetime import UTC, datetime
 
 EXTRA_FIELDS = ("requestId", "status", "milliseconds", "bytesIn", "bytesOut", "exception")
 """Optional fields of a line, from the `extra` of a record."""
+
+_SHORT_FIELDS = EXTRA_FIELDS[:-1]
 
 
 class JsonLines(logging.Formatter):
@@ -26,10 +31,24 @@ class JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
+class TerminalLines(logging.Formatter):
+    """Writes a record as a line for a reader at a terminal, and a traceback as Python writes it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, and the lines of the traceback."""
+        time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        line = f"{time} {record.levelname.lower()}: {record.getMessage()}"
+        line += "".join(f" {name}={getattr(record, name)}" for name in _SHORT_FIELDS if hasattr(record, name))
+        exception = getattr(record, "exception", None)
+        if record.exc_info:
+            exception = self.formatException(record.exc_info)
+        return f"{line}\n{exception}" if exception else line
+
+
 def configure_logs() -> None:
     """Send the records of the runtime and of asyncio to stderr."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(TerminalLines() if sys.stderr.isatty() else JsonLines())
     for name, level in (("modelyard", logging.INFO), ("asyncio", logging.WARNING)):
         logger = logging.getLogger(name)
         logger.handlers = [handler]

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from modelyard.scoring.contract import PORT, Variable
+from modelyard.scoring.taken_port import listen_error
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -21,13 +22,21 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def serve(arguments: Namespace) -> int:
-    """Serve until Ctrl-C. Return the exit code: 2 for a missing file, 3 with --no-reload for a bad driver."""
+    """Serve until Ctrl-C.
+
+    Return the exit code: 2 for a missing file or a port that cannot be used, 3 with --no-reload for a bad
+    driver.
+    """
     driver: Path = arguments.driver.resolve()
     model: Path | None = arguments.model.resolve() if arguments.model else None
     for path in (driver, model):
         if path is not None and not path.exists():
             sys.stderr.write(f"modelyard serve: the file {path} does not exist\n")
             return 2
+    error = listen_error(arguments.host, arguments.port)
+    if error is not None:
+        sys.stderr.write(f"modelyard serve: {error}\n")
+        return 2
     environment = {
         **os.environ,
         Variable.APP_ROOT: str(driver.parent),

@@ -1,6 +1,7 @@
 """`modelyard serve`: a driver on a laptop."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.unit.scoring.scoring_process import until
+
+from modelyard.scoring.taken_port import listen_error
 
 ECHO = "import os\ndef init(): pass\ndef run(data): return [{version}, os.environ.get('AZUREML_MODEL_DIR')]\n"
 
@@ -120,3 +123,33 @@ def test_missing_file_is_named_in_the_error(tmp_path: Path) -> None:
         assert process.wait(20) == 2
         assert process.stderr is not None
         assert f"the file {tmp_path / 'none.py'} does not exist" in process.stderr.read()
+
+
+def test_taken_port_is_named_with_its_process_and_a_free_port(tmp_path: Path) -> None:
+    driver = tmp_path / "score.py"
+    driver.write_text(ECHO.format(version=1))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "modelyard", "serve", str(driver), "--port", str(port)]
+        ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=20, check=False)
+
+    assert ended.returncode == 2
+    assert f"the port {port} of 127.0.0.1 is taken by process {os.getpid()} (" in ended.stderr
+    assert int(ended.stderr.rpartition("--port ")[2]) > port
+    assert "Traceback" not in ended.stderr
+
+
+def test_address_of_another_machine_is_refused() -> None:
+    assert listen_error("192.0.2.1", 5001) == (
+        "cannot listen at 192.0.2.1 port 5001: Cannot assign requested address"
+    )
+
+
+def test_server_that_cannot_listen_says_why(serve) -> None:
+    scoring = serve(ECHO.format(version=1), wait_ready=False, MODELYARD_HOST="192.0.2.1")
+
+    assert scoring.exit_code() == 3
+    (line,) = scoring.log_lines()
+    assert (line["level"], "192.0.2.1" in line["message"]) == ("critical", True)
+    assert line["message"].startswith("the server cannot listen: ")
+    assert "Traceback" not in scoring.log

@@ -43,7 +43,7 @@ CLOSE_SECONDS: Final = 2.0
 """How long clients have, at the end, to read their responses and close."""
 
 DRIVER_FAILED: Final = 3
-"""Exit code if the driver cannot be served (the Azure ML containers' code)."""
+"""Exit code if the driver cannot be served (the Azure ML containers' code), or the port cannot be used."""
 
 
 def serve(
@@ -91,12 +91,16 @@ class ScoringServer:
             loop.add_signal_handler(number, self._start_drain)
         if stop_requested():
             self._start_drain()
-        listener = await loop.create_server(
-            lambda: HttpConnection(self._router),
-            self._settings.host,
-            self._settings.port,
-            backlog=BACKLOG,
-        )
+        try:
+            listener = await loop.create_server(
+                lambda: HttpConnection(self._router),
+                self._settings.host,
+                self._settings.port,
+                backlog=BACKLOG,
+            )
+        except OSError as error:  # the workers end with this process
+            log.critical("the server cannot listen: %s", error)
+            return DRIVER_FAILED
         ticking = asyncio.create_task(self._tick())
         await self._queue.connect()
         await self._stop.wait()
