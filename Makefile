@@ -23,7 +23,7 @@ demo: cluster install ## a model trained, built, served, scaled and rolled on a 
 test: test-unit test-install test-integration test-e2e test-flux conformance-scoring fuzz fuzz-scoring conformance-api test-spark ## every test
 
 test-unit: $(VENV) ## just the unit tests, without a cluster; fails below the branch coverage of pyproject.toml
-	$(RUN) pytest tests/unit tests/lint --cov
+	$(RUN) pytest tests/unit tests/lint --cov --numprocesses logical --dist worksteal
 
 test-install: $(VENV) ## each extra of the package in an environment of its own: starts, and its size
 	$(RUN) pytest tests/install
