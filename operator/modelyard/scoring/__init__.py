@@ -14,6 +14,10 @@ httptools and, of modelyard, backoff.py. It runs as two kinds of process:
                           │        score_endpoint         │                      │
                           │        request_queue          │                      │
                           │        response_stream        │                      │
+                          │        content_coding         │                      │
+                          │        coding_tasks           │                      │
+                          │        packed_requests        │                      │
+                          │        packed_responses       │                      │
                           │ pool/  spawn, worker_stream   │ ──── starts ───────▶ │
                           │        process                │ ─ socket: frames ──▶ │ channel: requests in
                           │                               │ ◀─ socket: frames ── │          replies out

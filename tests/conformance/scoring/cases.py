@@ -2,7 +2,14 @@
 
 import json
 
-from tests.conformance.scoring import drivers, process_cases, raw_cases, stream_cases, value_cases
+from tests.conformance.scoring import (
+    coding_cases,
+    drivers,
+    process_cases,
+    raw_cases,
+    stream_cases,
+    value_cases,
+)
 from tests.conformance.scoring.case import FAILED, JSON, PASSED, SCRIPT_ERROR, Case, Group, ids
 
 MULTIPART = (
@@ -496,7 +503,8 @@ STARTS = tuple(
 
 GROUPS = (
     PLAIN, HEADERS, SCHEMA, ARRAYS, RAW, OLD_IMPORTS, CORS, TIMEOUT, OWN_SWAGGER, HINTS, ARRAY_HINTS,
-    *raw_cases.GROUPS, *process_cases.GROUPS, *value_cases.GROUPS, *stream_cases.GROUPS, *STARTS,
+    *raw_cases.GROUPS, *process_cases.GROUPS, *value_cases.GROUPS, *stream_cases.GROUPS,
+    *coding_cases.GROUPS, *STARTS,
 )  # fmt: skip
 
 RAW_GROUPS = (RAW, OLD_IMPORTS, *raw_cases.GROUPS, stream_cases.RESPONSES)

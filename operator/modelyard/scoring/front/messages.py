@@ -103,7 +103,7 @@ class HttpRequest:
     """One request, from its first byte to its response."""
 
     __slots__ = (
-        "began_at", "chunks", "complete", "connection", "declared_size", "dispatched", "drops_body",
+        "began_at", "chunks", "coding", "complete", "connection", "declared_size", "dispatched", "drops_body",
         "expects_continue", "headers", "is_http_1_0", "keep_alive", "method", "path", "query", "queued",
         "refusal", "refused_at", "request_id", "reserved_bytes", "response_lines", "size", "span", "stream",
         "target",
@@ -122,8 +122,10 @@ class HttpRequest:
         """Names in lower case; repeated ones joined by a comma (RFC 9110 section 5.2)."""
         self.chunks: list[bytes] = []
         """The body received so far; emptied when the request is refused or queued."""
+        self.coding = b""
+        """How the body is packed: b"gzip" or b"deflate"; empty for an unpacked one."""
         self.size = 0
-        """Bytes of body received so far."""
+        """Bytes of body received so far; of the unpacked body once it is unpacked."""
         self.declared_size: int | None = 0
         """Bytes of the whole body; None for a chunked body."""
         self.reserved_bytes = 0

@@ -9,6 +9,8 @@ from typing import Final
 from urllib.parse import parse_qs, unquote
 
 from modelyard.scoring.contract import LIVE_PATH, READY_PATH, SCORE_PATH
+from modelyard.scoring.front.coding_tasks import CodingTasks
+from modelyard.scoring.front.content_coding import read_coding
 from modelyard.scoring.front.cors import cors_lines
 from modelyard.scoring.front.docs_page import DOCS_PAGE
 from modelyard.scoring.front.http_connection import HttpConnection
@@ -24,6 +26,8 @@ from modelyard.scoring.front.messages import (
     text_response,
 )
 from modelyard.scoring.front.metrics import Metrics
+from modelyard.scoring.front.packed_requests import PackedRequests
+from modelyard.scoring.front.packed_responses import PackedResponses
 from modelyard.scoring.front.request_ids import RequestIds
 from modelyard.scoring.front.request_queue import RequestQueue
 from modelyard.scoring.front.request_target import canonical_path
@@ -73,7 +77,14 @@ class Router(HttpServer):
         self._queue = queue
         self._keys = ScoringKeys(settings.keys_dir)
         self._metrics = Metrics()
-        self.score = ScoreEndpoint(settings, lifecycle, self._keys, queue, self._metrics, telemetry)
+        self._coding_tasks = CodingTasks()
+        self._packed_requests = PackedRequests(
+            self._coding_tasks, self._reserve_unpacked, self._handle, self._refuse_body
+        )
+        self._packed_responses = PackedResponses(self._coding_tasks)
+        self.score = ScoreEndpoint(
+            settings, lifecycle, self._keys, queue, self._metrics, telemetry, self._packed_responses
+        )
         self._ids = RequestIds()
         self._throttled: deque[tuple[float, HttpConnection]] = deque()
         """Connections with the time since when they are throttled, oldest first."""
@@ -126,9 +137,17 @@ class Router(HttpServer):
                 return refusal
             request.connection.is_trusted = True
         if request.method == "POST":
-            return self._check_memory(request, request.declared_size or 0)
+            return self._check_body(request)
         request.drops_body = True
         return BODY_NOT_TAKEN if (request.declared_size or 0) > SMALL_BODY_BYTES else None
+
+    def _check_body(self, request: HttpRequest) -> HttpResponse | None:
+        """Check coding and declared size of a body that follows. Return a refusal, or None."""
+        refusal = read_coding(request)
+        if refusal is None:
+            return self._check_memory(request, request.declared_size or 0)
+        self.score.record_refusal(request, refusal)
+        return refusal
 
     def reserve_body(self, request: HttpRequest, more_bytes: int) -> HttpResponse | None:
         """Reserve memory for a received piece of a body. Return a refusal if body or memory are too large."""
@@ -145,21 +164,54 @@ class Router(HttpServer):
         if request.reserved_bytes + more_bytes > self.max_body_bytes:
             refusal = error_response(413, f"The body is larger than {self.max_body_bytes} bytes.")
         elif self.held_bytes + more_bytes > self._settings.max_held_bytes:
-            message = f"Overloaded: request bodies hold {self.held_bytes} bytes already. Try again later."
-            refusal = error_response(503, message, RETRY_AFTER)
+            refusal = self._short_of_memory()
         else:
             return None
         self.score.record_refusal(request, refusal)
         return refusal
 
+    def _short_of_memory(self) -> HttpResponse:
+        message = f"Overloaded: request bodies hold {self.held_bytes} bytes already. Try again later."
+        return error_response(503, message, RETRY_AFTER)
+
+    def _reserve_unpacked(self, request: HttpRequest, unpacked: int, packed: int) -> HttpResponse | None:
+        """Reserve memory for a body while it is unpacked. Return a refusal if body or memory is too large."""
+        more_bytes = unpacked + packed - request.reserved_bytes
+        if unpacked > self.max_body_bytes:
+            return error_response(413, f"The unpacked body is larger than {self.max_body_bytes} bytes.")
+        if self.held_bytes + more_bytes > self._settings.max_held_bytes:
+            return self._short_of_memory()
+        request.reserved_bytes += more_bytes
+        self.held_bytes += more_bytes
+        return None
+
+    def _refuse_body(self, request: HttpRequest, refusal: HttpResponse) -> None:
+        """Answer a request whose packed body is invalid or too large."""
+        self.score.record_refusal(request, refusal)
+        request.connection.respond(request, refusal)
+
     def dispatch(self, request: HttpRequest) -> None:
-        """Pass a complete request to its handler."""
+        """Pass a complete request to its handler, once its body is unpacked."""
+        if request.coding and request.size:
+            self._packed_requests.unpack(request)
+        else:
+            self._handle(request)
+
+    def _handle(self, request: HttpRequest) -> None:
         response = self._routes[request.path][request.method](request)
         if response is not None:
-            request.connection.respond(request, response)
+            self._packed_responses.pack(
+                request, response, lambda packed: request.connection.respond(request, packed)
+            )
+
+    @property
+    def is_coding(self) -> bool:
+        """Return True while a large body or response is being unpacked or packed."""
+        return self._coding_tasks.busy
 
     def abandon(self, request: HttpRequest) -> None:
         """Take a request out of the queue: its client has closed the connection."""
+        self._coding_tasks.cancel(request)
         self.score.abandon(request)
 
     def release(self, request: HttpRequest) -> None:

@@ -22,6 +22,7 @@ from modelyard.scoring.front.messages import (
     text_response,
 )
 from modelyard.scoring.front.metrics import Metrics
+from modelyard.scoring.front.packed_responses import PackedResponses
 from modelyard.scoring.front.request_queue import CRASHED, CUT_OFF, INVALID, TIMED_OUT, RequestQueue
 from modelyard.scoring.front.response_stream import ResponseStream
 from modelyard.scoring.front.telemetry import Telemetry
@@ -69,7 +70,9 @@ class ScoreEndpoint:
         queue: RequestQueue,
         metrics: Metrics,
         telemetry: Telemetry | None,
+        packed_responses: PackedResponses,
     ) -> None:
+        self._packed_responses = packed_responses
         self._settings = settings
         self._lifecycle = lifecycle
         self._keys = keys
@@ -161,9 +164,12 @@ class ScoreEndpoint:
             self._end_stream(queued, queued.response, reply)
             return
         request = queued.request
-        response = self._response(request, reply)
-        self._record(queued, reply, response.status, len(response.body))
-        request.connection.respond(request, response)
+
+        def respond(response: HttpResponse) -> None:
+            self._record(queued, reply, response.status, len(response.body))
+            request.connection.respond(request, response)
+
+        self._packed_responses.pack(request, self._response(request, reply), respond)
 
     def on_stream(self, queued: QueuedRequest, reply: Reply) -> None:
         """Write the beginning of a streamed result, or a piece of it."""

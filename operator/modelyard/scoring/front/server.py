@@ -152,7 +152,7 @@ class ScoringServer:
         """Wait until no new requests come, then for the accepted ones, then for their connections."""
         await self._wait_until_quiet()
         listener.close()
-        while self._queue.busy or self._receiving():
+        while self._queue.busy or self._router.is_coding or self._receiving():
             if time.monotonic() >= self._drain_until - CUT_OFF_SECONDS:
                 log.error("the drain time is over, %d requests still ran", self._queue.cut_off())
                 break
