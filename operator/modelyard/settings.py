@@ -114,6 +114,7 @@ class BuildSettings(_Section):
     pod_labels: dict[str, str] = Field(default_factory=dict)
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: tuple[dict[str, Any], ...] = ()
+    priority_class_name: str | None = None
     workspace_size: str = "20Gi"  # size limit of the emptyDir
     deadline_seconds: Annotated[int, Field(ge=1)] = 1800
     ttl_seconds_after_finished: Annotated[int, Field(ge=60)] = 600
@@ -203,6 +204,12 @@ class ScoringSettings(_Section):
     # Milliseconds of one run(); the default of azureml-inference-server-http.
     scoring_timeout_ms: Annotated[int, Field(ge=1)] = 3_600_000
     tmp_size: str = "10Gi"  # of the volume /tmp of a pod, which is evicted beyond it
+    limits: dict[str, Any] = Field(default_factory=dict)  # resource limits of each pod
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    tolerations: tuple[dict[str, Any], ...] = ()
+    topology_spread_constraints: tuple[dict[str, Any], ...] = ()  # without labelSelector
+    priority_class_name: str | None = None
+    runtime_class_name: str | None = None
     workers: Annotated[int, Field(ge=1)] = 1  # worker processes with the driver in each pod
     run_as_user: int = USER_ID
     # Roll the template of a new release or of changed settings out without a new version of the Service.

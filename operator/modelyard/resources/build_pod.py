@@ -100,6 +100,7 @@ def build_pod(build: BuildAttempt, settings: OperatorSettings) -> Json:
         "restartPolicy": "Never",
         "nodeSelector": chosen.node_selector | (chosen.docker_node_selector if needs_engine else {}),
         "tolerations": [*chosen.tolerations, *_lost_node_tolerations(chosen.tolerations)],
+        **({"priorityClassName": chosen.priority_class_name} if chosen.priority_class_name else {}),
         "serviceAccountName": chosen.service_account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,

@@ -62,12 +62,11 @@ def template_hash(deployment: Json) -> str:
 
 
 def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: ScoringSettings) -> Json:
-    placement = {"nodeSelector": {ARCHITECTURE: image.architecture}} if image.architecture else {}
     probe = {"httpGet": {"path": READY_PATH, "port": "http"}, "timeoutSeconds": 5}
     return {
         "metadata": {"labels": labels.labels_of(owner.kind, owner.name)},
         "spec": {
-            **placement,
+            **_placement(owner, image, scoring),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "imagePullSecrets": [{"name": name} for name in scoring.image_pull_secrets],
@@ -86,7 +85,7 @@ def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: Sco
                     "imagePullPolicy": "IfNotPresent",
                     "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
                     "env": _environment(owner, spec, scoring),
-                    "resources": {"requests": reservation(spec)},
+                    "resources": {"requests": reservation(spec), **_present(limits=scoring.limits)},
                     # No startup probe: it would delay readiness by half a second. The server answers the
                     # liveness probe while init() runs.
                     "readinessProbe": probe | {"periodSeconds": 1, "failureThreshold": 5},
@@ -118,6 +117,27 @@ def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: Sco
             ],
         },
     }
+
+
+def _placement(owner: Owner, image: ScoringImage, scoring: ScoringSettings) -> Json:
+    """Return the fields of a pod that choose its node, its priority and its runtime, without empty ones.
+
+    The architecture of the image replaces another one in the settings, since such a pod would only crash.
+    """
+    architecture = {ARCHITECTURE: image.architecture} if image.architecture else {}
+    replicas = {"labelSelector": {"matchLabels": labels.selector_of(owner.name)}}
+    return _present(
+        nodeSelector=scoring.node_selector | architecture,
+        tolerations=list(scoring.tolerations),
+        topologySpreadConstraints=[each | replicas for each in scoring.topology_spread_constraints],
+        priorityClassName=scoring.priority_class_name,
+        runtimeClassName=scoring.runtime_class_name,
+    )
+
+
+def _present(**fields: object) -> Json:
+    """Return the fields that are not empty: an empty one would change the template of each Service."""
+    return {name: value for name, value in fields.items() if value}
 
 
 def _pre_stop(seconds: int) -> Json:

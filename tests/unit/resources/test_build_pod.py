@@ -196,6 +196,11 @@ def test_node_selector_and_tolerations_are_set() -> None:
         assert pod(builder, **settings)["tolerations"][:1] == chosen["tolerations"]
 
 
+def test_pod_has_the_priority_of_the_settings() -> None:
+    assert "priorityClassName" not in pod()
+    assert pod(build={"priorityClassName": "builds"})["priorityClassName"] == "builds"
+
+
 def test_pod_leaves_a_lost_node_after_30_seconds() -> None:
     unreachable = "node.kubernetes.io/unreachable"
     seconds = {one["key"]: one["tolerationSeconds"] for one in pod()["tolerations"]}

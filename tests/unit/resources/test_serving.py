@@ -48,6 +48,41 @@ def test_tmp_volume_has_the_size_limit_of_the_settings() -> None:
     assert {"name": "tmp", "emptyDir": {"sizeLimit": "3Gi"}} in volumes
 
 
+def test_empty_settings_of_nodes_leave_the_template_unchanged() -> None:
+    pod = deployment()["spec"]["template"]["spec"]
+    fields = {
+        "nodeSelector",
+        "tolerations",
+        "topologySpreadConstraints",
+        "priorityClassName",
+        "runtimeClassName",
+    }
+    assert not fields & set(pod)
+    assert "limits" not in container(deployment())["resources"]
+
+
+def test_pods_have_the_nodes_the_priority_and_the_limits_of_the_settings() -> None:
+    settings = ScoringSettings.model_validate(
+        {
+            "limits": {"memory": "4Gi"},
+            "nodeSelector": {"pool": "gpu", serving.ARCHITECTURE: "amd64"},
+            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+            "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone"}],
+            "priorityClassName": "serving",
+            "runtimeClassName": "nvidia",
+        }
+    )
+    image = serving.ScoringImage(IMAGE, "arm64")
+    body = serving.deployment(OWNER, ServiceSpec.model_validate({"imageId": "m"}), image, settings)
+    pod = body["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"pool": "gpu", serving.ARCHITECTURE: "arm64"}
+    assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
+    (spread,) = pod["topologySpreadConstraints"]
+    assert spread["labelSelector"] == body["spec"]["selector"]
+    assert (pod["priorityClassName"], pod["runtimeClassName"]) == ("serving", "nvidia")
+    assert container(body)["resources"]["limits"] == {"memory": "4Gi"}
+
+
 def test_rollout_starts_new_pods_before_it_stops_old_ones() -> None:
     body = deployment(ScoringSettings(pre_stop_seconds=7, drain_seconds=40))
     pod = body["spec"]["template"]["spec"]
