@@ -18,7 +18,7 @@ from modelyard.contract.errors import (
 )
 from modelyard.contract.image_layout import APP_ROOT, ENVIRONMENT, MODELS_ROOT
 from modelyard.contract.urls import clean_file_name
-from modelyard.scoring.contract import Variable
+from modelyard.scoring.contract import WORK_DIR, Variable
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class ImageContent:
             variables.update(self.conda.variables)
         variables[Variable.APP_ROOT] = APP_ROOT  # from here on, names of the contract override the file's
         variables[Variable.ENTRY_SCRIPT] = self.entry_script
+        variables[Variable.WORK_DIR] = WORK_DIR
         if self.model_dir:
             variables[Variable.MODEL_DIR] = self.model_dir
         if self.spark:

@@ -16,5 +16,5 @@ MODELS_ROOT: Final = "/var/azureml-models"
 RUNTIME: Final = "/opt/modelyard/runtime"
 ENVIRONMENT: Final = "/opt/modelyard/environment"
 
-LAYOUT_VERSION: Final = 2
+LAYOUT_VERSION: Final = 3
 """Part of the hash of an image's inputs. Raise it when the builder makes another image of the same inputs."""

@@ -5,11 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
+from modelyard.scoring.contract import Variable
 from modelyard.scoring.front.lifecycle import STOP_SIGNALS
 from modelyard.scoring.logs import configure_logs
 from modelyard.scoring.pool.spawn import spawn_worker
 from modelyard.scoring.settings import RuntimeSettings, SettingsError
+from modelyard.scoring.working_directory import prepare
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
@@ -21,6 +24,7 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     except SettingsError as error:
         logging.getLogger("modelyard.scoring").critical("%s", error)
         return 3
+    environment = _with_work_dir(settings, environment)
     # The workers load the driver while this process loads the server.
     spawned = [spawn_worker(settings, environment) for _ in range(settings.workers)]
     from modelyard.scoring.front.server import serve  # noqa: PLC0415 - see above
@@ -28,6 +32,17 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
 
     telemetry = Telemetry.from_environment(environment) if settings.telemetry else None
     return serve(settings, spawned, lambda: spawn_worker(settings, environment), telemetry, stop_requested)
+
+
+def _with_work_dir(settings: RuntimeSettings, environment: Mapping[str, str]) -> dict[str, str]:
+    """Make the working directory. Return the environment, which names it if it exists."""
+    model_dir = environment.get(Variable.MODEL_DIR)
+    variables = {name: value for name, value in environment.items() if name != Variable.WORK_DIR}
+    if settings.work_dir is not None and prepare(
+        settings.work_dir, settings.app_root, Path(model_dir) if model_dir else None
+    ):
+        variables[Variable.WORK_DIR] = str(settings.work_dir)
+    return variables
 
 
 def _record_stop_signals() -> Callable[[], bool]:

@@ -15,6 +15,9 @@ USER_ID: Final = 10001
 APP_ROOT: Final = "/var/azureml-app"
 """Folder of the driver's files in an image (the folder of the Azure ML scoring containers)."""
 
+WORK_DIR: Final = "/tmp/azureml-app"  # noqa: S108 - the container's own
+"""The writable working directory of the driver in an image."""
+
 KEYS_DIR: Final = "/var/run/modelyard/keys"
 """Folder of a pod where the Secret with the scoring keys is mounted."""
 
@@ -48,6 +51,7 @@ class Variable:
     MODEL_DIR: Final = "AZUREML_MODEL_DIR"
     SOURCE_DIRECTORY: Final = "AZUREML_SOURCE_DIRECTORY"
     SPARK: Final = "MODELYARD_SPARK"
+    WORK_DIR: Final = "MODELYARD_WORK_DIR"
 
     # The Deployment sets these.
     PORT: Final = "MODELYARD_PORT"

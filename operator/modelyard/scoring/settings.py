@@ -27,6 +27,8 @@ class RuntimeSettings:
     """AML_APP_ROOT: the folder of the driver's files, default /var/azureml-app."""
     entry_script: str
     """AZUREML_ENTRY_SCRIPT: the driver file, relative to app_root."""
+    work_dir: Path | None
+    """MODELYARD_WORK_DIR: the working directory to make for the driver; None is app_root. Images set it."""
     host: str
     """MODELYARD_HOST: the address to listen at, default 0.0.0.0: clients are outside the container."""
     port: int
@@ -89,6 +91,7 @@ class RuntimeSettings:
                 f"{Variable.ENTRY_SCRIPT} is not set: it names the driver file in {Variable.APP_ROOT}"
             )
         keys_dir = environment.get(Variable.KEYS_DIR)
+        work_dir = environment.get(Variable.WORK_DIR)
         max_body_bytes = _integer(environment, Variable.MAX_BODY_BYTES, default=100 * 1024 * 1024)
         max_held_bytes = _integer(environment, Variable.MAX_HELD_BYTES, default=256 * 1024 * 1024)
         worker_count = _integer(environment, Variable.WORKER_COUNT, default=1)
@@ -98,6 +101,7 @@ class RuntimeSettings:
         return cls(
             app_root=Path(environment.get(Variable.APP_ROOT) or APP_ROOT),
             entry_script=entry_script,
+            work_dir=Path(work_dir) if work_dir else None,
             host=environment.get(Variable.HOST) or "0.0.0.0",  # noqa: S104 - see the field
             port=_integer(environment, Variable.PORT, default=PORT),
             keys_dir=Path(keys_dir) if keys_dir else None,

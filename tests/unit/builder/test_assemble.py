@@ -110,7 +110,11 @@ def _files(folder: Path) -> list[str]:
 def test_inline_driver_gets_the_suffix_py(assembler: Assembler) -> None:
     content = assembler()
     assert (content.app / "driver.py").read_text() == "def run(x): ..."
-    assert content.variables == {"AML_APP_ROOT": "/var/azureml-app", "AZUREML_ENTRY_SCRIPT": "driver.py"}
+    assert content.variables == {
+        "AML_APP_ROOT": "/var/azureml-app",
+        "AZUREML_ENTRY_SCRIPT": "driver.py",
+        "MODELYARD_WORK_DIR": "/tmp/azureml-app",
+    }
 
 
 @pytest.mark.parametrize(
@@ -321,6 +325,7 @@ def test_conda_file_gives_dependencies_requirements_and_variables(assembler: Ass
         "A": "1",
         "AML_APP_ROOT": "/var/azureml-app",
         "AZUREML_ENTRY_SCRIPT": "driver.py",
+        "MODELYARD_WORK_DIR": "/tmp/azureml-app",
     }
 
 

@@ -23,6 +23,7 @@ def test_variables_name_driver_models_and_spark() -> None:
     assert _content(model_dir="/models", spark=True).variables == {
         "AML_APP_ROOT": "/var/azureml-app",
         "AZUREML_ENTRY_SCRIPT": "driver.py",
+        "MODELYARD_WORK_DIR": "/tmp/azureml-app",
         "AZUREML_MODEL_DIR": "/models",
         "MODELYARD_SPARK": "true",
     }

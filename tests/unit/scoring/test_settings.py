@@ -13,6 +13,7 @@ def test_settings_have_the_defaults_of_azure_ml_containers() -> None:
     assert RuntimeSettings.from_environment(DRIVER) == RuntimeSettings(
         app_root=Path("/var/azureml-app"),
         entry_script="score.py",
+        work_dir=None,
         host="0.0.0.0",
         port=5001,
         keys_dir=None,

@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
         driver = _start_driver(app_root)
         if not driver.thread_safe:
             threads = 1
-        description = _describe(driver, app_root, threads)
+        description = _describe(driver, _work_dir(app_root), threads)
     except (DriverError, OSError, ValueError) as error:
         channel.reply(0, Reply(FAILED, body=_failure(error)))
         return DRIVER_FAILED
@@ -113,7 +113,7 @@ def _wait_and_exit(lifeline: socket.socket) -> None:
 
 
 def _enter_app_root() -> Path:
-    """Make the driver's folder the working directory and the last folder of imports. Return it.
+    """Make the driver's folder the last one of imports, and enter the working directory. Return the folder.
 
     AZUREML_SOURCE_DIRECTORY, a folder below it, comes after it.
     """
@@ -123,8 +123,12 @@ def _enter_app_root() -> Path:
     source_directory = os.environ.get(Variable.SOURCE_DIRECTORY)
     if source_directory:
         sys.path.append(str(app_root / source_directory))
-    os.chdir(app_root)
+    os.chdir(_work_dir(app_root))
     return app_root
+
+
+def _work_dir(app_root: Path) -> Path:
+    return Path(os.environ.get(Variable.WORK_DIR) or app_root)
 
 
 def _start_driver(app_root: Path) -> Driver:
@@ -137,14 +141,14 @@ def _start_driver(app_root: Path) -> Driver:
     return start_driver(app_root, os.environ[Variable.ENTRY_SCRIPT], names)
 
 
-def _describe(driver: Driver, app_root: Path, threads: int) -> dict[str, Any]:
+def _describe(driver: Driver, work_dir: Path, threads: int) -> dict[str, Any]:
     """Return what the front must know. Raises OSError or ValueError for an OpenAPI file it cannot read."""
     return {
         "needs_meta": driver.needs_meta,
         "takes_options": driver.takes_options,
         "threads": threads,
         "thread_safe": driver.thread_safe,
-        "openapi": documents(driver, app_root, os.environ),
+        "openapi": documents(driver, work_dir, os.environ),
     }
 
 

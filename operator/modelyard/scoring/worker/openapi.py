@@ -17,15 +17,16 @@ VERSIONS = {"2": ("swagger.json", "swagger2.json"), "3": ("swagger3.json",), "3.
 _FULL_NAMES = {"2": "2.0", "3": "3.0", "3.1": "3.1"}
 
 
-def documents(driver: Driver, app_root: Path, environment: Mapping[str, str]) -> dict[str, Document]:
+def documents(driver: Driver, folder: Path, environment: Mapping[str, str]) -> dict[str, Document]:
     """Return the documents by version, without versions that cannot express the schema of run().
 
-    Raises OSError or ValueError for a file that cannot be read or is not JSON.
+    A file in `folder`, which init() may have written, replaces a document. Raises OSError or ValueError for
+    a file that cannot be read or is not JSON.
     """
     source, result, supported = _schemas(driver)
     found = {}
     for version, files in VERSIONS.items():
-        file = next((app_root / name for name in files if (app_root / name).is_file()), None)
+        file = next((folder / name for name in files if (folder / name).is_file()), None)
         if file is not None:
             found[version] = json.loads(file.read_text("utf-8"))
         elif _FULL_NAMES[version] in supported:
