@@ -29,6 +29,11 @@ BESIDE_THE_CASES = (
         "All settings are environment variables. A Service has its own.",
     ),
     (
+        "`WORKER_PRELOAD`",
+        "loads the driver once, and forks the workers",
+        "A library with threads breaks in a forked process. Workers load side by side.",
+    ),
+    (
         "options of the command `azmlinfsrv`",
         "has a command of its own",
         "`modelyard serve` has the options of a laptop, and an image has environment variables.",

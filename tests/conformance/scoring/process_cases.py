@@ -235,15 +235,58 @@ def run(name): return name
             why="Other words.",
         ),
         Case(
-            "the descriptions in OpenAPI",
+            "OpenAPI 2 as client generators read it",
+            "GET",
+            "/swagger.json?version=2",
+            check=lambda document: (
+                document["paths"]["/swagger.json"]["get"]["parameters"][0]["type"] == "integer"
+                and document["paths"]["/swagger.json"]["get"]["parameters"][0]["enum"] == [2, 3]
+                and "required" not in document["paths"]["/score"]["post"]["parameters"][0]
+                and document["paths"]["/score"]["post"]["security"] == [{"Bearer": []}]
+            ),
+        ),
+        Case(
+            "OpenAPI 3 as client generators read it",
             "GET",
             "/swagger.json?version=3",
             check=lambda document: (
-                document["paths"]["/score"]["post"]["requestBody"]["required"] is True
-                and "text/plain" in document["paths"]["/"]["get"]["responses"]["200"]["content"]
-                and document["paths"]["/swagger.json"]["get"]["parameters"][0]["schema"]["type"] == "string"
+                document["paths"]["/swagger.json"]["get"]["parameters"][0]["schema"]
+                == {"type": "integer", "enum": [2, 3]}
+                and "required" not in document["paths"]["/score"]["post"]["requestBody"]
+                and document["security"] == [{"Bearer": []}]
+                and [*document["paths"]["/"]["get"]["responses"]["200"]["content"]] == ["text/plain"]
             ),
-            why="Other words. The version is a string, since 3.1 is no integer, and the body is required.",
+        ),
+        Case(
+            "the health check in OpenAPI 2 has a text",
+            "GET",
+            "/swagger.json?version=2",
+            check=lambda document: document["paths"]["/"]["get"]["produces"] == ["text/plain"],
+            why="The peer declares JSON, and sends HTML.",
+        ),
+        Case(
+            "the key of /swagger.json in OpenAPI 2",
+            "GET",
+            "/swagger.json?version=2",
+            check=lambda document: bool(document["paths"]["/swagger.json"]["get"]["security"]),
+            why="The document describes the model: it needs a key. The peer has no keys.",
+        ),
+        Case(
+            "the health check in OpenAPI 3 needs no key",
+            "GET",
+            "/swagger.json?version=3",
+            check=lambda document: document["paths"]["/"]["get"]["security"] == [],
+            why="Probes have no key. The peer declares one for each path.",
+        ),
+        Case(
+            "the response of /swagger.json in OpenAPI is a JSON object",
+            "GET",
+            "/swagger.json?version=3",
+            check=lambda document: (
+                [*document["paths"]["/swagger.json"]["get"]["responses"]["200"]["content"]]
+                == ["application/json"]
+            ),
+            why="The peer declares a text, and sends JSON. Descriptions have other words.",
         ),
     ),
 )

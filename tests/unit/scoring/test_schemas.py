@@ -102,6 +102,21 @@ def test_openapi_describes_the_type_hints(server: ScoringProcess) -> None:
     assert document["components"]["schemas"]["ServiceOutput"]["additionalProperties"] == {"type": "number"}
 
 
+def test_openapi_has_the_parameters_of_the_azure_ml_containers(server: ScoringProcess) -> None:
+    """Functions of generated clients then have the same arguments."""
+    old, new = (server.request("GET", f"/swagger.json?version={version}").json() for version in (2, 3))
+
+    assert old["paths"]["/score"]["post"]["parameters"] == [
+        {"name": "serviceInputPayload", "in": "body", "schema": {"$ref": "#/definitions/ServiceInput"}}
+    ]
+    (version,) = old["paths"]["/swagger.json"]["get"]["parameters"]
+    assert (version["name"], version["type"], version["enum"]) == ("version", "integer", [2, 3])
+    (version,) = new["paths"]["/swagger.json"]["get"]["parameters"]
+    assert version["schema"] == {"type": "integer", "enum": [2, 3]}
+    assert [*new["paths"]["/score"]["post"]["requestBody"]] == ["content"]
+    assert new["security"] == [{"Bearer": []}]
+
+
 def test_openapi_example_is_accepted(server: ScoringProcess) -> None:
     document = server.request("GET", "/swagger.json").json()
 

@@ -195,6 +195,7 @@ def _document(version: str, source: Schema, result: Schema, environment: Mapping
     return {
         "openapi": "3.0.3" if version == "3" else "3.1.0",
         "info": info,
+        "security": [{"Bearer": []}],
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": {"Bearer": key}},
     }
@@ -220,9 +221,16 @@ class _Operations:
         health: Document = {"operationId": "ServiceHealthCheck"}
         if self._old:
             health["produces"] = ["text/plain"]
-        return health | {"responses": self._responses(text, {"type": "string"}, "text/plain")}
+        else:
+            health["security"] = []  # probes have no key
+        schema = {"type": "string", "example": "Healthy"}
+        return health | {"responses": self._responses(text, schema, "text/plain")}
 
     def _score(self) -> Document:
+        """Return the operation of scoring. Its body is optional, as in the Azure ML containers.
+
+        A required body would change the functions that client generators write.
+        """
         reference = {"$ref": f"{self._references}ServiceInput"}
         operation: Document = {
             "operationId": "RunMLService",
@@ -231,26 +239,29 @@ class _Operations:
             "responses": self._responses("The result.", {"$ref": f"{self._references}ServiceOutput"}),
         }
         if self._old:
-            operation["parameters"] = [
-                {"name": "serviceInputPayload", "in": "body", "required": True, "schema": reference}
-            ]
+            operation["parameters"] = [{"name": "serviceInputPayload", "in": "body", "schema": reference}]
         else:
-            operation["requestBody"] = {
-                "required": True,
-                "content": {"application/json": {"schema": reference}},
-            }
+            operation["requestBody"] = {"content": {"application/json": {"schema": reference}}}
         return operation
 
     def _description(self) -> Document:
-        choice: Document = {"type": "string", "enum": list(VERSIONS), "default": "2"}
-        version: Document = {"name": "version", "in": "query", "required": False}
-        version |= choice if self._old else {"schema": choice}
-        return {
+        """Return the operation of this document. The type of its version has no value for 3.1.
+
+        The document is a JSON object, where the Azure ML containers declare a text.
+        """
+        choice: Document = {"type": "integer", "enum": [2, 3]}
+        version: Document = {
+            "name": "version",
+            "in": "query",
+            "description": "The OpenAPI version: 2, 3 or 3.1; by default 2.",
+            "required": False,
+        }
+        operation: Document = {
             "operationId": "GetSwaggerSpec",
-            "security": [{"Bearer": []}],
-            "parameters": [version],
+            "parameters": [version | (choice if self._old else {"schema": choice})],
             "responses": self._responses("This document.", {"type": "object"}),
         }
+        return operation | ({"security": [{"Bearer": []}]} if self._old else {})
 
     def _responses(self, description: str, schema: Document, kind: str = "application/json") -> Document:
         error = {"$ref": f"{self._references}ErrorResponse"}
