@@ -11,7 +11,7 @@ VENV := .venv/.synced
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo fuzz test test-unit test-install test-integration test-e2e test-flux test-spark lint lint-prose crds bench-operator bench-build soak clean distclean
+.PHONY: help demo fuzz test test-unit test-install test-integration test-e2e test-flux test-spark lint lint-prose crds bench-operator bench-build soak test-move clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -68,8 +68,11 @@ bench-operator: cluster install ## N Services beside raw creates of the same obj
 bench-build: cluster install ## builds beside curl, crane, docker and BuildKit, and in the cluster; minutes
 	@. .cluster/env && $(RUN) python -m tests.bench.builder
 
-soak: cluster install ## random histories on the cluster while its parts are killed; MINUTES=10 SEED=… CHAINS=3 KILLS=operator,build,…
-	@. .cluster/env && $(RUN) python -m tests.soak
+soak: ## random histories on a cluster of its own while its parts are killed; MINUTES=10 SEED=… CHAINS=3 KILLS=operator,build,…
+	@UV="$(UV)" OTHER_CLUSTER=modelyard-soak OTHER_REGISTRY_PORT=5002 $(CLUSTER_SCRIPTS)beside.sh $(RUN) python -m tests.soak
+
+test-move: cluster install ## namespaces move to a second cluster by the steps of docs/backup.md; 5 minutes, not in CI
+	@. .cluster/env && UV="$(UV)" OLD_KUBECONFIG=$$KUBECONFIG $(CLUSTER_SCRIPTS)beside.sh $(RUN) python -m tests.move
 
 clean: cluster-clean ## take down and remove all that was started and made here; caches stay
 	rm -rf build dist .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
@@ -80,7 +83,7 @@ $(VENV): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --all-extras --quiet
 	@touch $@
 
-image install demo bench-operator bench-build soak chart-docs: | $(VENV)
+image install demo bench-operator bench-build soak test-move chart-docs: | $(VENV)
 
 $(CURDIR)/build/tools/bin/uv:
 	@echo "uv is not here: a copy goes to build/tools"

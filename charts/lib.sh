@@ -10,7 +10,7 @@ if [ -z "${REGISTRY_PUSH:-}" ] && [ -e .cluster/env ]; then
 fi
 
 # shellcheck disable=SC2034
-IMAGE_FILE=build/operator-image # where image.sh leaves the image's name for install.sh
+IMAGE_FILE=${IMAGE_FILE:-build/operator-image} # where image.sh leaves the image's name for install.sh
 
 die() {
   printf '%s: %s\n' "$(basename "$0")" "$*" >&2

@@ -10,9 +10,12 @@ set -euo pipefail
 remove_containers() {
   local containers images
   containers=$(docker ps --all --quiet --filter "label=io.x-k8s.kind.cluster=$CLUSTER_NAME")
-  containers+=" $(docker ps --all --quiet --filter "name=^$REGISTRY_CONTAINER\$")"
+  # A second cluster may share the registry.
+  if [ -z "${OTHER_CLUSTER:-}" ] || [ -n "${OTHER_REGISTRY_PORT:-}" ]; then
+    containers+=" $(docker ps --all --quiet --filter "name=^$REGISTRY_CONTAINER\$")"
+  fi
   # shellcheck disable=SC2086 # a list
-  [ "$containers" = " " ] || logged remove docker rm --force --volumes $containers
+  [ -z "${containers// /}" ] || logged remove docker rm --force --volumes $containers
   # Fails if another kind cluster uses the network, which then stays.
   docker network rm kind >/dev/null 2>&1 || true
   if [ "${1:-}" = --caches ]; then
@@ -25,11 +28,12 @@ remove_containers() {
 # Only a checkout that has called up.sh stops the cluster.
 if [ -d "$RESULT" ] && ! grep -qs 'CLUSTER_KIND=existing' "$RESULT/env"; then
   lock
-  echo "cluster: taking down $CLUSTER_NAME, $REGISTRY_CONTAINER and the Docker engine if it was started for them"
+  echo "cluster: taking down $CLUSTER_NAME and all that was started for it"
   if engine_answers; then
     remove_containers "$@"
   fi
-  stop_engine
+  # Another cluster may still use the engine.
+  [ -n "$(docker ps --quiet --filter label=io.x-k8s.kind.cluster 2>/dev/null)" ] || stop_engine
 fi
 rm -rf "$RESULT"
 if [ "${1:-}" = --caches ]; then

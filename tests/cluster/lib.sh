@@ -4,14 +4,16 @@
 CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CHECKOUT=$(cd "$CLUSTER_DIR/../.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/modelyard/cluster
-RESULT=$CHECKOUT/.cluster
 
 # shellcheck source=tests/cluster/pins.env
 . "$CLUSTER_DIR/pins.env"
 
+# OTHER_CLUSTER names a second cluster, OTHER_REGISTRY_PORT a registry of its own (beside.sh).
+RESULT=$CHECKOUT/.cluster${OTHER_CLUSTER:+-$OTHER_CLUSTER}
+CLUSTER_NAME=${OTHER_CLUSTER:-$CLUSTER_NAME}
+REGISTRY_CONTAINER=kind-registry${OTHER_REGISTRY_PORT:+-$OTHER_REGISTRY_PORT}
+REGISTRY=localhost:${OTHER_REGISTRY_PORT:-5001}
 NODE_CONTAINER=$CLUSTER_NAME-control-plane
-REGISTRY_CONTAINER=kind-registry
-REGISTRY=localhost:5001
 PUSHED_PYTHON_IMAGE=$REGISTRY/modelyard/python:$PYTHON_VERSION
 
 export DOCKER_HOST=${DOCKER_HOST:-unix:///var/run/docker.sock}

@@ -1,4 +1,4 @@
-"""`make soak`: random histories on the real cluster while its parts are killed.
+"""`make soak`: random histories on a cluster of its own while its parts are killed.
 
 MINUTES (10) is the duration, SEED repeats a schedule, CHAINS (3) is the number of histories at once, KILLS
 chooses the parts to kill. At each quiet point all objects exist: the Service must become Ready within
@@ -27,7 +27,7 @@ CHAINS: Final = int(os.environ.get("CHAINS", "3"))
 SETTLE_SECONDS: Final = 240
 OUTAGE_SECONDS: Final = 120  # a restart of the API server takes about 20 s
 CHANGES: Final = (3, 8)  # of one history
-KILL_PROBABILITY: Final = 0.2  # after each change
+KILL_PROBABILITY: Final = 0.3  # after each change
 PAUSE_SECONDS: Final = 3.0  # at most, between two changes: a build takes as long
 
 

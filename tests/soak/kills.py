@@ -1,4 +1,4 @@
-"""Kills of random parts: the operator, a pod of a build, the API server, the registry."""
+"""Kills of random parts: the operator, a pod of a build, the API server, etcd, the registry."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Final
 
 from tests.support.cluster import Json, Kubectl, eventually
-from tests.support.faults import REGISTRY, crash, crash_api_server, docker
+from tests.support.faults import REGISTRY, crash, crash_api_server, crash_etcd, docker
 from tests.support.operator import SYSTEM, kill_operator
 
 REGISTRY_DOWN_SECONDS: Final = 3
 BUILD_SECONDS: Final = 6  # at most, until a build runs
 # part → relative frequency; KILLS=operator,build chooses parts, and an empty KILLS none
-_WEIGHTS: Final = {"operator": 8, "build": 8, "api-server": 1, "registry": 1}
+_WEIGHTS: Final = {"operator": 4, "build": 4, "api-server": 2, "etcd": 2, "registry": 2}
 
 
 class Kills:
@@ -39,6 +39,7 @@ class Kills:
             "operator": self._operator,
             "build": self._build,
             "api-server": self._api_server,
+            "etcd": self._etcd,
             "registry": self._registry,
         }
         # A part that another kill has stopped cannot be killed.
@@ -70,6 +71,10 @@ class Kills:
 
     def _api_server(self) -> bool:
         crash_api_server(SYSTEM)
+        return True
+
+    def _etcd(self) -> bool:
+        crash_etcd()
         return True
 
     def _registry(self) -> bool:

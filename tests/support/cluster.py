@@ -27,11 +27,14 @@ T = TypeVar("T")
 class Kubectl:
     """Runs kubectl in one namespace. Raises RuntimeError with the standard error of kubectl if it fails."""
 
-    def __init__(self, namespace: str):
+    def __init__(self, namespace: str, kubeconfig: str | None = None):
+        """`kubeconfig` is the file of another cluster than that of the environment."""
         self.namespace = namespace
+        self.kubeconfig = kubeconfig
 
     def __call__(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> str:
-        command = ["kubectl", "--namespace", self.namespace, *arguments]
+        cluster = ["--kubeconfig", self.kubeconfig] if self.kubeconfig else []
+        command = ["kubectl", *cluster, "--namespace", self.namespace, *arguments]
         done = subprocess.run(
             command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
         )

@@ -39,6 +39,11 @@ def crash_api_server(kubectl: Kubectl) -> None:
     eventually(lambda: not is_api_server_up(kubectl), 20, "the API server is down", every=0.1)
 
 
+def crash_etcd() -> None:
+    """Kill etcd. The kubelet restarts it, and requests to the API server fail until then."""
+    docker("exec", NODE, "pkill", "-KILL", "etcd")
+
+
 def crash(kubectl: Kubectl, pod: Json) -> None:
     """Kill the processes of a pod, then delete the pod, because the kubelet delays restarts of containers."""
     name = pod["metadata"]["name"]

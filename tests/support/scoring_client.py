@@ -42,6 +42,10 @@ class ScoringClient:
         kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": self._name}, "spec": spec})
         kubectl("wait", f"pod/{self._name}", "--for=condition=Ready", "--timeout=60s", timeout=70)
 
+    def delete(self) -> None:
+        """Delete the pod."""
+        self._kubectl("delete", "pod", self._name)
+
     def responses(self, services: Iterable[Json]) -> dict[str, set[str]]:
         """Return the distinct responses of each Service by name. An error is a text with its status."""
         asked = {}

@@ -1,0 +1,28 @@
+#!/bin/bash
+# beside.sh COMMAND...: creates a second cluster with the chart, runs the command, and removes the cluster.
+# The command gets the second cluster's variables (README.md). Environment:
+#   OTHER_CLUSTER        name of the second cluster; default modelyard-second
+#   OTHER_REGISTRY_PORT  port of a registry of its own; by default the clusters share one
+#   KEEP=1               leaves the cluster for the next call
+set -euo pipefail
+export OTHER_CLUSTER=${OTHER_CLUSTER:-modelyard-second}
+unset CLUSTER KUBECONFIG REGISTRY_PUSH
+
+# shellcheck source=tests/cluster/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+remove_cluster() {
+  if [ -n "${KEEP:-}" ]; then
+    echo "cluster: $OTHER_CLUSTER stays, because KEEP is set; . $RESULT/env"
+  else
+    "$CLUSTER_DIR/down.sh"
+  fi
+}
+trap remove_cluster EXIT
+"$CLUSTER_DIR/up.sh"
+# shellcheck source=/dev/null
+. "$RESULT/env"
+export IMAGE_FILE=$RESULT/operator-image
+"$CHECKOUT/charts/image.sh"
+"$CHECKOUT/charts/install.sh" >/dev/null
+"$@"
