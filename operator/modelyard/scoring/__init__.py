@@ -12,6 +12,7 @@ httptools and, of modelyard, backoff.py. It runs as two kinds of process:
                           │        keys, metrics          │                      │
                           │        telemetry, docs_page   │                      │
                           │        score_endpoint         │                      │
+                          │        inference_endpoint     │                      │
                           │        request_queue          │                      │
                           │        response_stream        │                      │
                           │        content_coding         │                      │
@@ -28,7 +29,7 @@ httptools and, of modelyard, backoff.py. It runs as two kinds of process:
                           │                               │ ──── SIGUSR1 ──────▶ │ print all stacks
                           │                               │ ──── SIGKILL ──────▶ │ the end of a stuck run()
                           │                               │                      │ driver, inputs, results,
-                          │                               │                      │ streams
+                          │                               │                      │ streams, tensors
 
 The front (uvloop, httptools) never runs code of the driver. A worker has the driver and, of this package,
 modules that need the standard library only. The front starts the workers first (__main__), so that they load

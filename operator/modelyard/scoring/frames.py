@@ -19,6 +19,9 @@ machine: a worker does not begin a request after its deadline.
 QUERY: Final = 1
 """Flag: the request was a GET; its body here is the query string."""
 
+INFER: Final = 2
+"""Flag: the body has the tensors of the Open Inference Protocol, and meta is never empty."""
+
 REPLY: Final = Struct("<IIQHBdd")
 """Header of a reply: bytes of meta, bytes of body, the request's number, and of Reply: status, outcome,
 started_at, seconds."""

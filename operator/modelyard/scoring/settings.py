@@ -76,6 +76,11 @@ class RuntimeSettings:
     telemetry: bool
     """AML_APP_INSIGHTS_ENABLED: `true` sends traces to OTEL_EXPORTER_OTLP_ENDPOINT and to the Application
     Insights of APPLICATIONINSIGHTS_CONNECTION_STRING; default false."""
+    model_name: str
+    """SERVICE_NAME: the only model of the Open Inference Protocol. Default empty: each name is accepted,
+    since a container has one driver."""
+    model_version: str
+    """SERVICE_VERSION: the only version of the model. Default empty: the model has no versions."""
 
     @property
     def threads_per_worker(self) -> int:
@@ -121,6 +126,8 @@ class RuntimeSettings:
             cors_origins=tuple(_origin_pattern(origin.strip()) for origin in origins if origin.strip()),
             access_log=_flag(environment, Variable.ACCESS_LOG),
             telemetry=_flag(environment, Variable.TELEMETRY),
+            model_name=environment.get(Variable.MODEL_NAME, ""),
+            model_version=environment.get(Variable.MODEL_VERSION, ""),
         )
 
 

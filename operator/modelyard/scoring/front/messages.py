@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from modelyard.scoring.front.span import Span
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 RETRY_AFTER: Final = b"retry-after: 1\r\n"
 """Header line, in seconds. Most requests take milliseconds, and a new replica is ready after few seconds."""
+
+
+_MESSAGE: Final = b'{"message": '
+"""The beginning of the body of each error response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,13 @@ def text_response(status: int, body: str, content_type: bytes = b"text/plain; ch
 def error_response(status: int, message: str, header_lines: bytes = b"") -> HttpResponse:
     """Return a response with the body {"message": …}, the form of all errors of the contract."""
     return HttpResponse(status, json.dumps({"message": message}).encode(), header_lines=header_lines)
+
+
+def in_error_form(response: HttpResponse) -> HttpResponse:
+    """Return an error response in the form of the Open Inference Protocol, {"error": …}, others unchanged."""
+    if response.status < 400 or not response.body.startswith(_MESSAGE):
+        return response
+    return replace(response, body=b'{"error": ' + response.body[len(_MESSAGE) :])
 
 
 class ResponseWriter(Protocol):

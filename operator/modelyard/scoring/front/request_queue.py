@@ -8,7 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from modelyard.backoff import Backoff
 from modelyard.scoring import frames
@@ -108,6 +108,8 @@ class RequestQueue:
         """The driver's run() answers OPTIONS requests, too."""
         self.openapi: dict[str, bytes] | None = None
         """OpenAPI documents by version; None before init() has returned."""
+        self.tensors: dict[str, Any] | None = None
+        """Inputs and outputs of run() in the Open Inference Protocol; None before init() has returned."""
         self.places = settings.max_concurrent_requests
         """Number of run() calls at once; it may shrink when the first init() has returned."""
         self.complete = False
@@ -335,6 +337,7 @@ class RequestQueue:
         if not self._lifecycle.started and worker.description is not None:
             self.needs_meta = bool(worker.description["needs_meta"])
             self.takes_options = bool(worker.description["takes_options"])
+            self.tensors = worker.description["tensors"]
             documents = worker.description["openapi"]
             self.openapi = {name: json.dumps(document).encode() for name, document in documents.items()}
             log.info("init() took %.3f s", time.monotonic() - worker.born_at)

@@ -5,7 +5,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import Final
+from typing import Final, cast
 from urllib.parse import parse_qs, unquote
 
 from modelyard.scoring.contract import LIVE_PATH, READY_PATH, SCORE_PATH
@@ -16,6 +16,7 @@ from modelyard.scoring.front.docs_page import DOCS_PAGE
 from modelyard.scoring.front.http_connection import HttpConnection
 from modelyard.scoring.front.http_limits import SMALL_BODY_BYTES
 from modelyard.scoring.front.http_server import HttpServer
+from modelyard.scoring.front.inference_endpoint import InferenceEndpoint, is_inference_path
 from modelyard.scoring.front.keys import ScoringKeys
 from modelyard.scoring.front.lifecycle import Lifecycle
 from modelyard.scoring.front.messages import (
@@ -23,6 +24,7 @@ from modelyard.scoring.front.messages import (
     HttpRequest,
     HttpResponse,
     error_response,
+    in_error_form,
     text_response,
 )
 from modelyard.scoring.front.metrics import Metrics
@@ -38,7 +40,7 @@ from modelyard.scoring.settings import RuntimeSettings
 Handler = Callable[[HttpRequest], HttpResponse | None]
 """Returns the response, or None if the request's connection gets it later."""
 
-BODY_NOT_TAKEN: Final = error_response(413, "Only POST /score takes a body.")
+BODY_NOT_TAKEN: Final = error_response(413, "Only POST takes a body, at /score and /v2/models/NAME/infer.")
 
 MAX_CONNECTIONS: Final = 8192
 """An idle connection takes 2 KB."""
@@ -85,6 +87,8 @@ class Router(HttpServer):
         self.score = ScoreEndpoint(
             settings, lifecycle, self._keys, queue, self._metrics, telemetry, self._packed_responses
         )
+        probes: dict[str, Handler] = {"live": self._live, "ready": self._ready}
+        self._inference = InferenceEndpoint(settings, self._keys, queue, self.score, probes)
         self._ids = RequestIds()
         self._throttled: deque[tuple[float, HttpConnection]] = deque()
         """Connections with the time since when they are throttled, oldest first."""
@@ -116,22 +120,32 @@ class Router(HttpServer):
 
     def admit(self, request: HttpRequest) -> HttpResponse | None:
         """Check ids, path, method, key, queue and body size. Return a refusal, or None."""
+        refusal = self._identify(request) or self._refusal(request)
+        return refusal and _in_form_of_path(request, refusal)
+
+    def _identify(self, request: HttpRequest) -> HttpResponse | None:
+        """Set path, ids and CORS headers. Return a refusal if an id is too long."""
         if request.path not in self._routes:
             request.path = canonical_path(request.path)
         refusal = self._ids.identify(request)
         if request.path not in self._routes:
             request.path = normal_path(request.path)
-        if self._settings.cors_origins and request.path in _CORS_PATHS:
+        if self._settings.cors_origins and (request.path in _CORS_PATHS or is_inference_path(request.path)):
             request.response_lines += cors_lines(request, self._settings.cors_origins)
-        if refusal is not None:
-            return refusal
-        handlers = self._routes.get(request.path)
+        return refusal
+
+    def _refusal(self, request: HttpRequest) -> HttpResponse | None:
+        """Check path, method, key, queue and body size. Return a refusal, or None."""
+        handlers = self._handlers(request.path)
+        if isinstance(handlers, HttpResponse):
+            return handlers
         if handlers is None:
             return error_response(404, "There is nothing at this path. Scoring is at /score.")
         if request.method not in handlers:
             allow = f"allow: {', '.join(handlers)}\r\n".encode()
             return error_response(405, "Method not allowed", allow)
-        if request.path == SCORE_PATH and self.score.reaches_run(request):
+        reaches_run = request.path == SCORE_PATH and self.score.reaches_run(request)
+        if reaches_run or (is_inference_path(request.path) and request.method == "POST"):
             refusal = self.score.admit(request)
             if refusal is not None:
                 return refusal
@@ -154,10 +168,11 @@ class Router(HttpServer):
         if request.drops_body:
             return BODY_NOT_TAKEN if request.size > SMALL_BODY_BYTES else None
         refusal = self._check_memory(request, more_bytes)
-        if refusal is None:
-            request.reserved_bytes += more_bytes
-            self.held_bytes += more_bytes
-        return refusal
+        if refusal is not None:
+            return _in_form_of_path(request, refusal)
+        request.reserved_bytes += more_bytes
+        self.held_bytes += more_bytes
+        return None
 
     def _check_memory(self, request: HttpRequest, more_bytes: int) -> HttpResponse | None:
         """Return a refusal if a body is too large with the bytes that follow, or memory is short."""
@@ -188,7 +203,7 @@ class Router(HttpServer):
     def _refuse_body(self, request: HttpRequest, refusal: HttpResponse) -> None:
         """Answer a request whose packed body is invalid or too large."""
         self.score.record_refusal(request, refusal)
-        request.connection.respond(request, refusal)
+        request.connection.respond(request, _in_form_of_path(request, refusal))
 
     def dispatch(self, request: HttpRequest) -> None:
         """Pass a complete request to its handler, once its body is unpacked."""
@@ -198,11 +213,19 @@ class Router(HttpServer):
             self._handle(request)
 
     def _handle(self, request: HttpRequest) -> None:
-        response = self._routes[request.path][request.method](request)
+        handlers = cast(dict[str, Handler], self._handlers(request.path))  # admit() has refused other paths
+        response = handlers[request.method](request)
         if response is not None:
             self._packed_responses.pack(
-                request, response, lambda packed: request.connection.respond(request, packed)
+                request,
+                _in_form_of_path(request, response),
+                lambda packed: request.connection.respond(request, packed),
             )
+
+    def _handlers(self, path: str) -> dict[str, Handler] | HttpResponse | None:
+        """Return the handlers of a path by method, a refusal, or None for no such path."""
+        handlers = self._routes.get(path)
+        return self._inference.handlers(path) if handlers is None and is_inference_path(path) else handlers
 
     @property
     def is_coding(self) -> bool:
@@ -279,6 +302,11 @@ class Router(HttpServer):
             versions = ", ".join(sorted(documents))
             return error_response(404, f"There is no OpenAPI of this version. There are: {versions}.")
         return HttpResponse(200, document)
+
+
+def _in_form_of_path(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Return the response with the form of errors that the request's path has."""
+    return in_error_form(response) if is_inference_path(request.path) else response
 
 
 def normal_path(path: str) -> str:

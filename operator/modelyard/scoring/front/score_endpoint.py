@@ -19,6 +19,7 @@ from modelyard.scoring.front.messages import (
     HttpResponse,
     QueuedRequest,
     error_response,
+    in_error_form,
     text_response,
 )
 from modelyard.scoring.front.metrics import Metrics
@@ -41,6 +42,12 @@ UNAUTHORISED: Final = error_response(
     b'www-authenticate: Bearer realm="scoring"\r\n',
 )
 NOT_STARTED: Final = error_response(503, "The driver's init() has not finished yet.", RETRY_AFTER)
+
+INFERENCE_HEADER_LENGTH: Final = b"inference-header-content-length"
+"""Request header of the Open Inference Protocol: bytes of JSON before the binary data."""
+
+ALIGNMENT: Final = 16
+"""Bytes: twice the largest element of a tensor."""
 
 _RESERVED_HEADERS: Final = {
     "content-length", "connection", "transfer-encoding", "date", "keep-alive", "x-ms-run-fn-exec-ms",
@@ -133,13 +140,23 @@ class ScoreEndpoint:
             self._telemetry.begin(request)
         meta = self._meta(request) if self._queue.needs_meta else b""
         if request.method == "GET":
-            queued = QueuedRequest(request, frames.QUERY, meta, (request.query,), len(request.query))
+            self._submit(QueuedRequest(request, frames.QUERY, meta, (request.query,), len(request.query)))
         else:
-            queued = QueuedRequest(request, 0, meta, request.chunks, request.size)
-        request.queued = queued
-        request.chunks = []
-        self._queue.submit(queued)
+            self._submit(QueuedRequest(request, 0, meta, request.chunks, request.size))
         return None
+
+    def infer(self, request: HttpRequest) -> HttpResponse | None:
+        """Queue a request of the Open Inference Protocol. on_outcome() writes its response."""
+        if self._telemetry is not None:
+            self._telemetry.begin(request)
+        meta = _aligned(self._meta(request), request.headers.get(INFERENCE_HEADER_LENGTH, b""))
+        self._submit(QueuedRequest(request, frames.INFER, meta, request.chunks, request.size))
+        return None
+
+    def _submit(self, queued: QueuedRequest) -> None:
+        queued.request.queued = queued
+        queued.request.chunks = []
+        self._queue.submit(queued)
 
     def abandon(self, request: HttpRequest) -> None:
         """Drop a request whose client has left, and record it with status 499."""
@@ -164,12 +181,15 @@ class ScoreEndpoint:
             self._end_stream(queued, queued.response, reply)
             return
         request = queued.request
+        response = self._response(request, reply)
+        if queued.flags & frames.INFER:
+            response = in_error_form(response)
 
-        def respond(response: HttpResponse) -> None:
-            self._record(queued, reply, response.status, len(response.body))
-            request.connection.respond(request, response)
+        def respond(packed: HttpResponse) -> None:
+            self._record(queued, reply, packed.status, len(packed.body))
+            request.connection.respond(request, packed)
 
-        self._packed_responses.pack(request, self._response(request, reply), respond)
+        self._packed_responses.pack(request, response, respond)
 
     def on_stream(self, queued: QueuedRequest, reply: Reply) -> None:
         """Write the beginning of a streamed result, or a piece of it."""
@@ -294,6 +314,15 @@ def _drivers_response(request: HttpRequest, reply: Reply) -> HttpResponse | None
     lines += b"x-ms-run-fn-exec-ms: %.3f\r\n" % (reply.seconds * 1000)
     body = b"" if reply.status in BODILESS else reply.body
     return HttpResponse(reply.status, body, content_type, lines)
+
+
+def _aligned(meta: bytes, header_length: bytes) -> bytes:
+    """Return the JSON with blanks at its end, so that binary data is aligned in the worker's memory.
+
+    The worker receives meta and body into one buffer. An array of aligned data needs no copy of it.
+    """
+    json_bytes = int(header_length) if header_length.isdigit() and len(header_length) < 20 else 0
+    return meta + b" " * (-(len(meta) + json_bytes) % ALIGNMENT)
 
 
 def _declared_length(reply: Reply) -> int | None:

@@ -116,7 +116,7 @@ class Telemetry:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Telemetry | None:
         """Read the environment. Return None, with a warning in the log, if no endpoint is set."""
-        service = environment.get(Variable.SERVICE_NAME) or environment.get("SERVICE_NAME") or "scoring"
+        service = environment.get(Variable.SERVICE_NAME) or environment.get(Variable.MODEL_NAME) or "scoring"
         exporters: list[Exporter] = []
         base = environment.get(Variable.OTLP_ENDPOINT, "").rstrip("/")
         url = environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or (base and f"{base}/v1/traces")

@@ -14,10 +14,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from modelyard.scoring.frames import RAISED, REFUSED, Reply
+from modelyard.scoring.frames import INFER, RAISED, REFUSED, Reply
 from modelyard.scoring.worker import bundled_packages, driver_logs, inference_schema, legacy_imports
 from modelyard.scoring.worker.channel import WorkerRequest
 from modelyard.scoring.worker.hints import Hint, UnknownHintError, hint_of
+from modelyard.scoring.worker.inference_protocol.protocol import InferenceProtocol
 from modelyard.scoring.worker.inputs import InputError, Inputs, ObjectInput, RawInput, TextInput
 from modelyard.scoring.worker.results import reply_of
 from modelyard.scoring.worker.wsgi import within_flask
@@ -38,6 +39,8 @@ class Driver:
     call: Callable[..., Any]
     """Calls run(), within a Flask application if the driver uses Flask."""
     inputs: Inputs
+    inference: InferenceProtocol | None
+    """The same for tensors; None if run() gets the request itself."""
     wants_headers: bool
     """run() has a parameter `request_headers`."""
     is_decorated: bool
@@ -64,7 +67,11 @@ class Driver:
         started = time.perf_counter()
         has_returned = False
         try:
-            arguments = self.inputs.arguments(request)
+            if request.flags & INFER and self.inference is not None:
+                inference = self.inference.begin(request)
+                arguments, as_reply = inference.arguments, inference.reply_of
+            else:
+                arguments, as_reply = self.inputs.arguments(request), reply_of
             if self.wants_headers:
                 headers = json.loads(request.meta)["headers"]
                 arguments["request_headers"] = {name.title(): value for name, value in headers.items()}
@@ -72,7 +79,7 @@ class Driver:
             result = self.call(**arguments)
             seconds = time.perf_counter() - started
             has_returned = True
-            reply = reply_of(result)
+            reply = as_reply(result)
         except InputError as error:
             return Reply(REFUSED, error.status, str(error).encode())
         except BaseException as error:
@@ -171,8 +178,9 @@ def _driver_of(module: ModuleType, entry_script: str) -> Driver:
     flask = sys.modules.get("flask")
     uses_flask = hasattr(flask, "Flask")
     call = within_flask(run, parameters[0].name if is_raw else None, flask) if uses_flask else run
+    inference = None if is_raw else InferenceProtocol(run, parameters, hints, is_decorated=is_decorated)
     thread_safe = _thread_safe_of(module)
-    return Driver(run, call, inputs, wants_headers, is_decorated, hints, parameters, thread_safe)
+    return Driver(run, call, inputs, inference, wants_headers, is_decorated, hints, parameters, thread_safe)
 
 
 def _thread_safe_of(module: ModuleType) -> bool | None:

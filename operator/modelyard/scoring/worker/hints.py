@@ -28,6 +28,10 @@ class Hint:
     """JSON schema 2020-12, without $ref."""
     convert: Convert
     """Converts a JSON value to the type. Raises ValueError or TypeError with a message for the client."""
+    target: str = ""
+    """`ndarray`, `DataFrame` or `Series`: the type that tensors are converted to without JSON values."""
+    dtype: Any = None
+    """The dtype of an ndarray, if the hint has one."""
 
 
 def hint_of(annotation: Any) -> Hint:
@@ -74,7 +78,7 @@ def _of_numpy(annotation: Any) -> Hint | None:
             raise ValueError(f"should be an array of whole numbers that fit into {array.dtype}")
         return array
 
-    return Hint(schema, convert)
+    return Hint(schema, convert, "ndarray", numpy.dtype(dtype) if dtype else None)
 
 
 _LEAF_TYPES: dict[str, set[type]] = {
@@ -103,7 +107,9 @@ def _of_pandas(annotation: Any) -> Hint | None:
     pandas = sys.modules["pandas"]
     if name == "Series":
         return Hint(
-            {"type": "array", "items": {}, "examples": [[1, 2]]}, lambda value: pandas.Series(_list(value))
+            {"type": "array", "items": {}, "examples": [[1, 2]]},
+            lambda value: pandas.Series(_list(value)),
+            "Series",
         )
 
     def convert(value: Any) -> Any:
@@ -112,7 +118,7 @@ def _of_pandas(annotation: Any) -> Hint | None:
         return pandas.DataFrame(value if isinstance(value, dict) else _list(value))
 
     rows = {"type": "array", "items": {"type": "object"}, "examples": [[{"column": 1}]]}
-    return Hint(rows, convert)
+    return Hint(rows, convert, "DataFrame")
 
 
 def _of_pydantic(annotation: Any) -> Hint | None:
@@ -268,7 +274,9 @@ def _of_union(members: list[Hint]) -> Hint:
                 errors.append(str(error))
         raise ValueError(" or ".join(dict.fromkeys(errors)))
 
-    return Hint({"anyOf": [member.schema for member in members]}, convert)
+    # `ndarray | None` is an array for tensors
+    tensor = next((member for member in members if member.target), members[0])
+    return Hint({"anyOf": [member.schema for member in members]}, convert, tensor.target, tensor.dtype)
 
 
 def _of_literal(allowed: list[Any]) -> Hint:

@@ -94,9 +94,9 @@ def _texts_of_dates(value: Any) -> Any:
 
 def _of_pandas(value: Any, name: str) -> Any:  # noqa: PLR0911 - one return per type
     if name == "DataFrame":
-        return _records(value if _is_position(value.index) else value.reset_index())
+        return _records(value if is_position(value.index) else value.reset_index())
     if name == "Series":
-        if _is_position(value.index):
+        if is_position(value.index):
             return value.tolist()
         if value.index.nlevels > 1:
             return _records(value.reset_index(name=value.name if value.name is not None else "value"))
@@ -114,7 +114,7 @@ def _of_pandas(value: Any, name: str) -> Any:  # noqa: PLR0911 - one return per 
     raise NotJsonError(f"run() returned a {name} of pandas, which JSON cannot express")
 
 
-def _is_position(index: Any) -> bool:
+def is_position(index: Any) -> bool:
     """Return True for an index of unnamed whole numbers: the position of a row, also after a filter."""
     return index.nlevels == 1 and index.name is None and getattr(index.dtype, "kind", "") in "iu"
 

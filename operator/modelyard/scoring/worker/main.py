@@ -149,6 +149,7 @@ def _describe(driver: Driver, work_dir: Path, threads: int) -> dict[str, Any]:
         "threads": threads,
         "thread_safe": driver.thread_safe,
         "openapi": documents(driver, work_dir, os.environ),
+        "tensors": driver.inference.metadata if driver.inference else {"inputs": [], "outputs": []},
     }
 
 

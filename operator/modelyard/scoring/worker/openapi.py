@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from modelyard.scoring.contract import Variable
 from modelyard.scoring.worker import inference_schema
 from modelyard.scoring.worker.driver import Driver
 from modelyard.scoring.worker.hints import Hint, Schema
@@ -161,7 +162,7 @@ def _without_null(schema: Schema, version: str) -> Schema:
 
 
 def _document(version: str, source: Schema, result: Schema, environment: Mapping[str, str]) -> Document:
-    name = environment.get("SERVICE_NAME", "ML service")
+    name = environment.get(Variable.MODEL_NAME, "ML service")
     prefix = environment.get("SERVICE_PATH_PREFIX", "").strip("/")
     schemas = {
         "ServiceInput": source,
@@ -177,7 +178,7 @@ def _document(version: str, source: Schema, result: Schema, environment: Mapping
     info = {
         "title": name,
         "description": f"How to score with {name}.",
-        "version": environment.get("SERVICE_VERSION", "1.0"),
+        "version": environment.get(Variable.MODEL_VERSION, "1.0"),
     }
     operations = _Operations("#/definitions/" if version == "2" else "#/components/schemas/", version)
     paths = operations.paths(f"/{prefix}" if prefix else "")

@@ -26,14 +26,19 @@ def reply_of(result: Any) -> Reply:
     A str is quoted, too, even if it contains JSON: clients of the Azure ML containers decode twice. Raises
     NotJsonError if the result cannot be written as JSON.
     """
+    return reply_beside_json(result) or Reply(RETURNED, 200, encoded(result))
+
+
+def reply_beside_json(result: Any) -> Reply | None:
+    """Return the reply of a response object or an iterator; None for a value."""
     kind = type(result)
     if kind in _JSON_TYPES:
-        return Reply(RETURNED, 200, encoded(result))
+        return None
     if hasattr(kind, "get_wsgi_headers"):
         return _reply_of_response(result)
     if hasattr(kind, "__next__") or hasattr(kind, "__anext__"):
         return reply_of_items(result)
-    return Reply(RETURNED, 200, encoded(result))
+    return None
 
 
 def _reply_of_response(response: Any) -> Reply:
