@@ -1,10 +1,12 @@
-"""A TCP proxy that closes connections after a number of bytes."""
+"""A TCP proxy, of a server at a port or a Unix socket, that closes connections after a number of bytes."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
+
+from tests.support.servers import Target, connect
 
 
 class BreakingProxy:
@@ -14,7 +16,7 @@ class BreakingProxy:
     that number. With an empty list it closes none.
     """
 
-    def __init__(self, target: tuple[str, int], host: str = "127.0.0.1") -> None:
+    def __init__(self, target: Target, host: str = "127.0.0.1") -> None:
         self.breaks: list[int] = []
         self.broken = 0
         self._target = target
@@ -43,7 +45,7 @@ class BreakingProxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError), socket.create_connection(self._target) as server:
+        with client, contextlib.suppress(OSError), connect(self._target) as server:
             connection = _Connection(self)
             back = threading.Thread(target=connection.pump, args=(server, client), daemon=True)
             back.start()

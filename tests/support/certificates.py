@@ -15,22 +15,25 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class Certificate:
-    """PEM files. A client must trust `authority`."""
+    """PEM files. A client must trust `authority`. `chain` is the certificate and the authority."""
 
     authority: Path
     certificate: Path
+    chain: Path
     key: Path
 
 
 def certificate_for(host: str, folder: Path) -> Certificate:
-    """Create the certificate of a server at an IP address, signed by a new authority."""
+    """Create the certificate of a server at an IP address or DNS name, signed by a new authority."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = _signed("test authority", authority_key, "test authority", authority_key, host=None)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _signed(host, key, "test authority", authority_key, host=host)
-    files = Certificate(folder / "authority.pem", folder / "server.pem", folder / "server.key")
+    names = ("authority.pem", "server.pem", "chain.pem", "server.key")
+    files = Certificate(*(folder / name for name in names))
     files.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files.chain.write_bytes(files.certificate.read_bytes() + files.authority.read_bytes())
     files.key.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
@@ -61,9 +64,15 @@ def _signed(
         .add_extension(x509.BasicConstraints(ca=host is None, path_length=None), critical=True)
     )
     if host:
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
-        builder = builder.add_extension(names, critical=False)
+        builder = builder.add_extension(x509.SubjectAlternativeName([_host_name(host)]), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
+
+
+def _host_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _name(common_name: str) -> x509.Name:

@@ -1,20 +1,21 @@
 """Stand-ins for the token services and object stores of AWS, Azure and Google, in one HTTP server.
 
-A token of a ServiceAccount is the text `<namespace>/<name> for <audience>`. An account of a cloud trusts one
-ServiceAccount. A bucket lets one account read. Signatures of S3 are verified.
+A token of a ServiceAccount is the text `<namespace>/<name> for <audience>`, or `token_text` returns this
+text. An account of a cloud trusts one ServiceAccount. A bucket lets one account read. Signatures of S3 are
+verified.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import re
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.support.aws_signature import signature
 from tests.support.web_server import QuietServer
 
 AUDIENCES: Final = {
@@ -23,7 +24,7 @@ AUDIENCES: Final = {
     "google": "https://google",
 }
 _AUTHORIZATION: Final = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/]+)/(?P<scope>(?P<day>\d+)/(?P<region>[^/]+)/s3/aws4_request),"
+    r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/]+)/(?P<scope>\d+/[^/]+/s3/aws4_request),"
     r" ?SignedHeaders=(?P<headers>[^,]+), ?Signature=(?P<signature>[0-9a-f]+)"
 )
 
@@ -33,16 +34,8 @@ def token_of(service_account: str, audience: str) -> str:
     return f"{service_account} for {audience}"
 
 
-def _signature(path: str, headers: dict[str, str], match: re.Match[str], secret: str) -> str:
-    """Return the signature of a GET: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html."""
-    signed = "".join(f"{name}:{headers[name].strip()}\n" for name in match["headers"].split(";"))
-    request = f"GET\n{path}\n\n{signed}\n{match['headers']}\n{headers['x-amz-content-sha256']}"
-    digest = hashlib.sha256(request.encode()).hexdigest()
-    text = f"AWS4-HMAC-SHA256\n{headers['x-amz-date']}\n{match['scope']}\n{digest}"
-    key = f"AWS4{secret}".encode()
-    for part in (match["day"], match["region"], "s3", "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return hmac.digest(key, text.encode(), "sha256").hex()
+def _bucket(path: str) -> str:
+    return unquote(urlsplit(path).path).split("/")[2 if path.startswith("/account/") else 1]
 
 
 class Clouds:
@@ -55,6 +48,12 @@ class Clouds:
         """Bucket → the account that may read it."""
         self.failure: tuple[int, bytes] | None = None
         """Status and body of each response of the token services, None for the usual ones."""
+        self.token_text: Callable[[str], str] = str
+        """Return `<namespace>/<name> for <audience>` of a ServiceAccount's token."""
+        self.access_token: Callable[[str], str] = lambda _: f"access-{len(self._credentials)}"
+        """Return a new access token of an account of Azure or Google."""
+        self.content: Callable[[str], bytes] = lambda path: f"content of {_bucket(path)}".encode()
+        """Return the content of an object whose reader is allowed."""
         self.requests: list[tuple[str, str]] = []
         self.reads: list[str] = []
         self._credentials: dict[str, str] = {}  # credentials in a request to a store → account
@@ -108,22 +107,22 @@ class Clouds:
 
     def read(self, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
         """Return status and body of an object store's response."""
-        bucket = unquote(urlsplit(path).path).split("/")[2 if path.startswith("/account/") else 1]
         headers = {name.lower(): value for name, value in headers.items()}
         shown = headers.get("authorization", "")
         if match := _AUTHORIZATION.fullmatch(shown):
             shown = f"{match['key']} {headers.get('x-amz-security-token')}"
-            if match["signature"] != _signature(
-                path, headers, match, f"secret{match['key'].removeprefix('AKIA')}"
-            ):
+            signed = {name: headers[name] for name in match["headers"].split(";")}
+            secret = f"secret{match['key'].removeprefix('AKIA')}"
+            digest, date = headers["x-amz-content-sha256"], headers["x-amz-date"]
+            if match["signature"] != signature("GET", path, signed, digest, date, match["scope"], secret):
                 return 403, b"<Error><Code>SignatureDoesNotMatch</Code></Error>"
         account = self._credentials.get(shown)
-        if account is None or self.readers.get(bucket) != account:
+        if account is None or self.readers.get(_bucket(path)) != account:
             return 403, b"<Error><Code>AccessDenied</Code></Error>"
-        return 200, f"content of {bucket}".encode()
+        return 200, self.content(path)
 
     def _is_trusted(self, account: str, token: str, cloud: str) -> bool:
-        return token == token_of(self.trust.get(account, "nothing"), AUDIENCES[cloud])
+        return self.token_text(token) == token_of(self.trust.get(account, "nothing"), AUDIENCES[cloud])
 
     def _aws(self, form: dict[str, str]) -> tuple[int, bytes]:
         if not self._is_trusted(form["RoleArn"], form["WebIdentityToken"], "aws"):
@@ -144,7 +143,8 @@ class Clouds:
         return self._bearer(form["client_id"], "access_token")
 
     def _google(self, form: dict[str, str]) -> tuple[int, bytes]:
-        if form["audience"] != "//google" or not form["subject_token"].endswith(AUDIENCES["google"]):
+        subject = self.token_text(form["subject_token"])
+        if form["audience"] != "//google" or not subject.endswith(AUDIENCES["google"]):
             return 400, b'{"error": "invalid_grant"}'
         return self._bearer(form["subject_token"], "access_token")
 
@@ -155,6 +155,6 @@ class Clouds:
         return self._bearer(account, "accessToken")
 
     def _bearer(self, account: str, field: str) -> tuple[int, bytes]:
-        token = f"access-{len(self._credentials)}"
+        token = self.access_token(account)
         self._credentials[f"Bearer {token}"] = account
         return 200, json.dumps({field: token}).encode()

@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import Final, Self
 
 START_SECONDS: Final = 30
+Target = tuple[str, int] | Path
+"""A host and a port, or a Unix socket."""
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -20,8 +22,24 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(server.getsockname()[1])
 
 
+def connect(target: Target) -> socket.socket:
+    """Return a connection. Raises OSError without a server."""
+    if not isinstance(target, Path):
+        return socket.create_connection(target)
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(target))
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
 class Server:
-    """Context manager that runs a server process. The file `log` has its output."""
+    """Context manager that runs a server process. The file `log` has its output.
+
+    A server with a Unix socket has the port 0.
+    """
 
     def __init__(
         self,
@@ -31,10 +49,12 @@ class Server:
         *,
         host: str = "127.0.0.1",
         environment: Mapping[str, str] | None = None,
+        unix_socket: Path | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self.log = folder / f"{Path(command[0]).name}.log"
+        self._target: Target = unix_socket or (host, port)
         self._command = command
         self._folder = folder
         self._environment = os.environ | (environment or {})
@@ -73,7 +93,7 @@ class Server:
     def _listens(self) -> bool:
         assert self._process.poll() is None, self.log.read_text(errors="replace")
         try:
-            socket.create_connection((self.host, self.port), timeout=1).close()
+            connect(self._target).close()
         except OSError:
             return False
         return True

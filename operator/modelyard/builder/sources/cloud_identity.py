@@ -26,8 +26,11 @@ from modelyard.builder.sources.context import FetchContext
 from modelyard.contract.cloud_identity import Cloud, CloudIdentity
 from modelyard.contract.errors import SourceForbiddenError, SourceInvalidError, SourceUnavailableError
 from modelyard.streams.urllib3_transport import Urllib3Transport
+from modelyard.task_group import TaskGroup
 
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
+_EXCHANGE_SECONDS: Final = 60.0
+"""Limit of the whole exchange: a service that sends byte by byte never exceeds _TIMEOUT."""
 _MAX_RESPONSE_BYTES: Final = 64 * 1024
 _MAX_SESSION_NAME: Final = 64  # characters of RoleSessionName
 _INVALID_IN_SESSION_NAMES: Final = re.compile(r"[^\w+=,.@-]", re.ASCII)
@@ -48,13 +51,21 @@ ADDRESSES: Final = frozenset({"AWS_REGION", "AWS_ENDPOINT_URL", "AZURE_ENDPOINT"
 def identity_config(identity: CloudIdentity, context: FetchContext) -> dict[str, str]:
     """Return the options of the library for object stores, with credentials of the identity's account.
 
-    Raises SourceForbiddenError if the token service does not accept the token, SourceUnavailableError if it
-    does not answer, and SourceInvalidError for a request without a token.
+    Raises SourceForbiddenError if the token service does not accept the token. Raises SourceUnavailableError
+    if the service does not answer within a minute, and SourceInvalidError for a request without a token.
     """
     if not identity.token:
         raise SourceInvalidError(f"the build has no token of ServiceAccount {identity.service_account}")
-    with httpx.Client(transport=Urllib3Transport(context.access.tls), timeout=_TIMEOUT) as client:
-        return _EXCHANGES[identity.cloud](identity, _Service(client, identity))
+    with (
+        httpx.Client(transport=Urllib3Transport(context.access.tls), timeout=_TIMEOUT) as client,
+        TaskGroup() as group,
+    ):
+        service = _Service(client, identity)
+        exchange = group.start(lambda: _EXCHANGES[identity.cloud](identity, service))
+        try:
+            return exchange.result(_EXCHANGE_SECONDS)
+        except TimeoutError:
+            raise service.unavailable(f"does not answer within {_EXCHANGE_SECONDS:.0f} s") from None
 
 
 class _Service:

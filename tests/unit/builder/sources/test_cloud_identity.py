@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 from tests.support.clouds import AUDIENCES, Clouds, token_of
 
+from modelyard import task_group
 from modelyard.builder.request_secrets import secrets_of
-from modelyard.builder.sources import FetchContext, open_stream
+from modelyard.builder.sources import FetchContext, cloud_identity, open_stream
 from modelyard.builder.sources.cloud_identity import identity_config
 from modelyard.contract.build_request import AssetInput, BuildRequest, Source
 from modelyard.contract.cloud_identity import Cloud, CloudIdentity, cloud_of
@@ -128,6 +130,24 @@ def test_failure_of_a_token_service_repeats_nothing_of_its_answer(
     assert "S3CR3T" not in str(raised.value)
     assert own.token not in str(raised.value)
     assert len(clouds.requests) == 1
+
+
+@pytest.mark.parametrize("cloud", Cloud)
+def test_token_service_that_never_answers_is_unavailable(
+    clouds: Clouds, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_identity, "_EXCHANGE_SECONDS", 0.05)
+    monkeypatch.setattr(task_group, "_CANCEL_SECONDS", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(SourceUnavailableError, match=f"service of {cloud} does not answer within 0 s"):
+            identity_config(identity(clouds, cloud, "a", token_url=url), FetchContext())
+
+
+def test_token_service_that_refuses_connections_is_unavailable(clouds: Clouds) -> None:
+    clouds.stop()
+    with pytest.raises(SourceUnavailableError, match="the token service of aws does not answer: "):
+        identity_config(identity(clouds, Cloud.AWS, "a"), FetchContext())
 
 
 def test_identity_without_a_token_is_invalid(clouds: Clouds) -> None:
