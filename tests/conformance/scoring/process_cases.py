@@ -70,6 +70,7 @@ TARGETS = Group(
             body=b"1",
             sent={"x-request-id": "one", "x-ms-client-request-id": "i" * 101},
             status=431,
+            json={"message": "x-ms-request-id and x-ms-client-request-id must not exceed 100 characters"},
             headers={"x-request-id": "one"},
         ),
         Case(

@@ -91,7 +91,15 @@ ROWS = [
     Row("unknown path, with a body", "POST", "/score/", b"x", status=404),
     Row("too large", "POST", "/score", b"x" * 2001, status=413),
     Row("as large as may be", "POST", "/score", b"x" * 2000, json="x" * 2000),
-    Row("id of 101 characters", "GET", "/score", None, {"x-request-id": "i" * 101}, status=431),
+    Row(
+        "id of 101 characters",
+        "GET",
+        "/score",
+        None,
+        {"x-request-id": "i" * 101},
+        status=431,
+        json={"message": "x-request-id must not exceed 100 characters"},
+    ),
     Row(
         "client id of 101 characters",
         "GET",
@@ -99,6 +107,7 @@ ROWS = [
         None,
         {"x-ms-client-request-id": "i" * 101},
         status=431,
+        json={"message": "x-ms-request-id and x-ms-client-request-id must not exceed 100 characters"},
     ),
     Row("id of 100", "GET", "/score", None, {"x-request-id": "i" * 100}, headers={"x-request-id": "i" * 100}),
     Row(

@@ -38,9 +38,10 @@ class RequestIds:
                 lines.append(b"TraceId: " + trace)
             request.response_lines = b"\r\n".join([*lines, b""])
             return None
+        names = "x-request-id"
         if len(own) <= MAX_ID_CHARACTERS:
             request.response_lines = b"x-request-id: %b\r\n" % own
-        names = "x-request-id, x-ms-request-id and x-ms-client-request-id"
+            names = "x-ms-request-id and x-ms-client-request-id"
         return error_response(431, f"{names} must not exceed {MAX_ID_CHARACTERS} characters")
 
     def _new_id(self) -> str:
