@@ -24,6 +24,7 @@ from modelyard.scoring.worker.inference_protocol.datatypes import (
     DataType,
     data_type_of,
 )
+from modelyard.scoring.worker.inference_protocol.descriptions import output_name
 from modelyard.scoring.worker.json_values import NotJsonError, encoded, is_position, json_type
 
 JSON_TEXT: Final = {"content_type": "application/json"}
@@ -38,11 +39,6 @@ class OutputTensor:
     shape: tuple[int, ...]
     elements: Any
     parameters: Mapping[str, Any] = field(default_factory=dict)
-
-
-def output_name(position: int) -> str:
-    """Return the name of an output without a name of its own (kserve's names)."""
-    return f"output-{position}"
 
 
 def outputs_of(result: Any) -> dict[str, OutputTensor]:

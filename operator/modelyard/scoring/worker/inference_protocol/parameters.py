@@ -12,13 +12,11 @@ from functools import partial
 from typing import Any, Final
 
 from modelyard.scoring.worker.hints import Hint, Schema
-from modelyard.scoring.worker.inference_protocol.datatypes import BYTES, FP64, data_type_of
+from modelyard.scoring.worker.inference_protocol import samples
+from modelyard.scoring.worker.inference_protocol.datatypes import BYTES
 from modelyard.scoring.worker.inference_protocol.request_body import InferenceRequest
 from modelyard.scoring.worker.inference_protocol.tensors import Tensor, cast_array
 from modelyard.scoring.worker.inputs import InputError
-
-Description = dict[str, Any]
-"""An input or output in the metadata: name, datatype and shape."""
 
 _CONVERSION_ERRORS: Final = (ValueError, TypeError, OverflowError, RecursionError)
 
@@ -32,11 +30,6 @@ class TensorParameter:
         self._schema = schema
         self.convert_value = convert
         """Converts a JSON value to the type of the parameter."""
-
-    @property
-    def descriptions(self) -> list[Description]:
-        """Return the inputs for this parameter, for the metadata."""
-        return [described_by_schema(self.name, self._schema)]
 
     def of_tensor(self, tensor: Tensor) -> Any:
         """Return the argument from one input.
@@ -69,11 +62,6 @@ class TextParameter(TensorParameter):
     One input with one element of BYTES is the text.
     """
 
-    @property
-    def descriptions(self) -> list[Description]:
-        """Return no inputs: they depend on the driver's code."""
-        return []
-
     def of_inputs(self, inputs: Mapping[str, Tensor]) -> str:
         """Return the text."""
         only = next(iter(inputs.values()))
@@ -98,12 +86,6 @@ class ArrayParameter(TensorParameter):
         self._shape = shape
         """Lengths of the dimensions after the first; None for any shape."""
 
-    @property
-    def descriptions(self) -> list[Description]:
-        """Return the input; one of any shape has the shape [-1]."""
-        shape = [-1, *(self._shape or ())]
-        return [described(self.name, data_type_name(self._dtype), shape)]
-
     def of_tensor(self, tensor: Tensor) -> Any:
         """Return the array."""
         if self._shape is not None and tensor.shape[1:] != self._shape:
@@ -123,14 +105,6 @@ class TableParameter(TensorParameter):
         self._numpy, self._pandas = sys.modules["numpy"], sys.modules["pandas"]
         self._sample = sample
         """A DataFrame whose columns and dtypes are required; None for any columns."""
-
-    @property
-    def descriptions(self) -> list[Description]:
-        """Return an input for each column of the sample, or else the input with rows."""
-        if self._sample is None:
-            return [described(self.name, FP64.name, [-1, -1])]
-        columns = self._sample.dtypes.items()
-        return [described(str(name), data_type_name(dtype), [-1]) for name, dtype in columns]
 
     def of_tensor(self, tensor: Tensor) -> Any:
         """Return the table from an input with rows."""
@@ -167,18 +141,17 @@ class TableParameter(TensorParameter):
         names = list(self._sample.columns)
         if set(frame.columns) != set(names):
             raise ValueError(f"the table should have the columns {', '.join(map(str, names))}")
-        frame = frame[names]
-        for name, dtype in self._sample.dtypes.items():
-            column = frame[name].to_numpy()
-            if getattr(dtype, "kind", "O") in "iufb":
-                try:
-                    cast = cast_array(column, self._numpy.dtype(dtype.name), self._numpy)
-                except ValueError as error:
-                    raise ValueError(f"the column {name} {error}") from None
-                frame = frame.assign(**{name: cast}) if isinstance(name, str) else frame.astype({name: dtype})
-            elif dtype != frame[name].dtype:
-                frame = frame.astype({name: dtype})
-        return frame
+        dtypes = self._sample.dtypes.items()
+        return self._pandas.DataFrame({name: self._of_dtype(frame[name], dtype) for name, dtype in dtypes})
+
+    def _of_dtype(self, column: Any, dtype: Any) -> Any:
+        """Return the column with the dtype of the sample. Raises ValueError if a value does not fit."""
+        if not isinstance(dtype, self._numpy.dtype) or dtype.kind not in "iufb":
+            return column.astype(dtype)
+        try:
+            return cast_array(column.to_numpy(), dtype, self._numpy)
+        except ValueError as error:
+            raise ValueError(f"the column {column.name} {error}") from None
 
 
 class SeriesParameter(TensorParameter):
@@ -201,6 +174,37 @@ def of_hint(parameter: inspect.Parameter, hint: Hint) -> TensorParameter:
         case "Series":
             return SeriesParameter(parameter, hint.schema, hint.convert)
     return TensorParameter(parameter, hint.schema, hint.convert)
+
+
+def of_samples(run: Callable[..., Any], parameters: Sequence[inspect.Parameter]) -> list[TensorParameter]:
+    """Return the parameters of a run() with the decorators of inference_schema."""
+    types = samples.types_of(run)
+    return [_of_sample(one, types.get(one.name)) for one in parameters]
+
+
+def _of_sample(parameter: inspect.Parameter, kind: Any) -> TensorParameter:
+    sample: Any = getattr(kind, "sample_input", None)
+    if samples.is_array_sample(sample):
+        dtype = sample.dtype if kind.enforce_column_type else None
+        shape = sample.shape[1:] if kind.enforce_shape and sample.ndim else None
+        return ArrayParameter(parameter, _unchanged, dtype, shape)
+    if samples.is_table_sample(sample):
+        return TableParameter(parameter, _unchanged, sample if kind.enforce_column_type else None)
+    if kind is None or isinstance(sample, list | tuple):
+        return TensorParameter(parameter, {"type": "array"}, _unchanged)
+    return TensorParameter(parameter, {}, _single_value)
+
+
+def _unchanged(value: Any) -> Any:
+    """Return the value: the decorators convert it."""
+    return value
+
+
+def _single_value(value: Any) -> Any:
+    """Return a value for a sample that is no list. Raises ValueError for a list."""
+    if isinstance(value, list):
+        raise ValueError("should have one element")  # noqa: TRY004 - the client's data
+    return value
 
 
 def arguments_of(parameters: Sequence[TensorParameter], request: InferenceRequest) -> dict[str, Any]:
@@ -268,26 +272,3 @@ def _with_texts(tensor: Tensor, numpy: Any) -> Any:
     array = numpy.empty(tensor.size, dtype=object)
     array[:] = tensor.elements()
     return array.reshape(tensor.shape)
-
-
-def described(name: str, datatype: str, shape: list[int]) -> Description:
-    """Return an input or output of the metadata."""
-    return {"name": name, "datatype": datatype, "shape": shape}
-
-
-def data_type_name(dtype: Any) -> str:
-    """Return the name of a dtype's data type. Without a dtype it is FP64, the usual one of numpy."""
-    return FP64.name if dtype is None else (data_type_of(dtype) or BYTES).name
-
-
-def described_by_schema(name: str, schema: Schema) -> Description:
-    """Return an input or output from its JSON schema: each array is a dimension of any length.
-
-    A single value has the shape [1].
-    """
-    names = {"number": FP64.name, "integer": "INT64", "boolean": "BOOL"}
-    dimensions = 0
-    while schema.get("type") == "array" and isinstance(schema.get("items"), dict):
-        schema = schema["items"]
-        dimensions += 1
-    return described(name, names.get(str(schema.get("type")), BYTES.name), [-1] * dimensions or [1])

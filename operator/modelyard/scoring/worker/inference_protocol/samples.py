@@ -10,35 +10,15 @@ from typing import Any
 
 from modelyard.scoring.worker import inference_schema
 from modelyard.scoring.worker.hints import Schema
-from modelyard.scoring.worker.inference_protocol.parameters import (
-    ArrayParameter,
+from modelyard.scoring.worker.inference_protocol.descriptions import (
     Description,
-    TableParameter,
-    TensorParameter,
+    described_array,
     described_by_schema,
+    output_name,
 )
 
 
-def parameters_of(run: Callable[..., Any], parameters: Sequence[inspect.Parameter]) -> list[TensorParameter]:
-    """Return the parameters of a decorated run()."""
-    types = _types(run)
-    properties = inference_schema.schemas(run)[0].get("properties", {})
-    return [_of_type(one, types.get(one.name), properties.get(one.name, {})) for one in parameters]
-
-
-def outputs_of(run: Callable[..., Any], name: str) -> list[Description]:
-    """Return the outputs by @output_schema: the columns of a table, or one of this name."""
-    schema: Schema = inference_schema.schemas(run)[1]
-    columns = schema.get("items", {}).get("properties") if schema.get("type") == "array" else None
-    if columns:
-        return [
-            described_by_schema(column, {"type": "array", "items": items})
-            for column, items in columns.items()
-        ]
-    return [] if schema.get("type") == "object" else [described_by_schema(name, schema)]
-
-
-def _types(run: Any) -> dict[str, Any]:
+def types_of(run: Any) -> dict[str, Any]:
     """Return the types by parameter name, without those that this version of the package hides elsewhere."""
     found = {}
     while hasattr(run, "__wrapped__"):
@@ -51,27 +31,41 @@ def _types(run: Any) -> dict[str, Any]:
     return found
 
 
-def _of_type(parameter: inspect.Parameter, kind: Any, schema: Schema) -> TensorParameter:
-    sample = getattr(kind, "sample_input", None)
-    numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
-    if numpy is not None and isinstance(sample, numpy.ndarray) and sample.dtype.names is None:
-        dtype = sample.dtype if kind.enforce_column_type else None
-        shape = sample.shape[1:] if kind.enforce_shape and sample.ndim else None
-        return ArrayParameter(parameter, _unchanged, dtype, shape)
-    if pandas is not None and isinstance(sample, pandas.DataFrame):
-        return TableParameter(parameter, _unchanged, sample if kind.enforce_column_type else None)
-    if kind is None or isinstance(sample, list | tuple):
-        return TensorParameter(parameter, schema, _unchanged)
-    return TensorParameter(parameter, schema, _single_value)
+def is_array_sample(sample: Any) -> bool:
+    """Return True for a sample that is a numpy array of one dtype."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(sample, numpy.ndarray) and sample.dtype.names is None
 
 
-def _unchanged(value: Any) -> Any:
-    """Return the value: the decorators convert it."""
-    return value
+def is_table_sample(sample: Any) -> bool:
+    """Return True for a sample that is a pandas.DataFrame."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(sample, pandas.DataFrame)
 
 
-def _single_value(value: Any) -> Any:
-    """Return a value for a sample that is no list. Raises ValueError for a list."""
-    if isinstance(value, list):
-        raise ValueError("should have one element")  # noqa: TRY004 - the client's data
-    return value
+def inputs_of_samples(run: Callable[..., Any], parameters: Sequence[inspect.Parameter]) -> list[Description]:
+    """Return the inputs of a decorated run(); of a table an input for each column."""
+    types, properties = types_of(run), inference_schema.schemas(run)[0].get("properties", {})
+    found = []
+    for parameter in parameters:
+        name = parameter.name
+        sample: Any = getattr(types.get(name), "sample_input", None)
+        if is_array_sample(sample):
+            found.append(described_array(name, sample.dtype, list(sample.shape[1:])))
+        elif is_table_sample(sample):
+            found += [described_array(str(column), dtype, []) for column, dtype in sample.dtypes.items()]
+        else:
+            found.append(described_by_schema(name, properties.get(name, {})))
+    return found
+
+
+def outputs_of_schema(run: Callable[..., Any]) -> list[Description]:
+    """Return the outputs by @output_schema: the columns of a table, or one."""
+    schema: Schema = inference_schema.schemas(run)[1]
+    columns = schema.get("items", {}).get("properties") if schema.get("type") == "array" else None
+    if columns:
+        return [
+            described_by_schema(column, {"type": "array", "items": items})
+            for column, items in columns.items()
+        ]
+    return [] if schema.get("type") == "object" else [described_by_schema(output_name(0), schema)]
