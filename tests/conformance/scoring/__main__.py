@@ -2,8 +2,8 @@
 
 Runs every case against the runtime and against azureml-inference-server-http, and writes
 docs/scoring-differences.md. It fails if the runtime breaks the contract, if the peer differs without a
-reason, and if a reason has no difference. With --command it runs the cases against any other server, and only
-prints the results.
+reason, and if a reason has no difference. It also runs the real clients of the Open Inference Protocol. With
+--command it runs the cases against any other server, and only prints the results.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from tests.conformance.scoring.case import ANY, Case, Group
 from tests.conformance.scoring.cases import GROUPS, OLD_WHEELS, RAW_GROUPS
+from tests.conformance.scoring.inference.checks import run_checks
 from tests.conformance.scoring.servers import ROOT, Server, ServerEndedError, prepare, serving
 
 BESIDE_THE_CASES = (
@@ -96,6 +97,10 @@ def main() -> int:
         failures = _report(server.name, verdicts)
         broken += failures
         passed += len(verdicts) - failures
+    for name, problem in run_checks(servers).items():
+        print(f"{'FAILED' if problem else 'passed'}: {name}{problem and ': '}{problem}")
+        broken += bool(problem)
+        passed += not problem
     _report(peer.name, peer_verdicts)
     unexplained = [verdict for verdict in peer_verdicts if verdict.difference and not verdict.why]
     needless = [verdict for verdict in peer_verdicts if not verdict.difference and verdict.why]

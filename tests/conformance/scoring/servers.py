@@ -75,6 +75,11 @@ def prepare_schemathesis() -> Path:
     return _environment("schemathesis")
 
 
+def prepare_inference_clients() -> Path:
+    """Install kserve and Triton's client. Return the folder of their environment."""
+    return _environment("inference_clients")
+
+
 def _environment(name: str) -> Path:
     folder = BUILD / name
     if not folder.exists():
@@ -119,7 +124,7 @@ def serving(
             "AML_APP_ROOT": name,
             "AZUREML_ENTRY_SCRIPT": "score.py",
             **{key: value.format(**values) for key, value in server.environment.items()},
-            **environment,
+            **{key: value.format(**values) for key, value in environment.items()},
         }
         log = (folder / "log").open("wb+")
         command = shlex.split(server.command.format(**values))
