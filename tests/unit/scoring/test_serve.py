@@ -139,6 +139,13 @@ def test_taken_port_is_named_with_its_process_and_a_free_port(tmp_path: Path) ->
     assert "Traceback" not in ended.stderr
 
 
+def test_port_is_free_if_only_the_other_protocol_has_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert listen_error("::1", port) is None
+        assert f"the port {port} of localhost is taken" in (listen_error("localhost", port) or "")
+
+
 def test_address_of_another_machine_is_refused() -> None:
     assert listen_error("192.0.2.1", 5001) == (
         "cannot listen at 192.0.2.1 port 5001: Cannot assign requested address"

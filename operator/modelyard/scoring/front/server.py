@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -77,6 +78,7 @@ class ScoringServer:
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
+        self._spawned = spawned
         self._lifecycle = Lifecycle()
         self._queue = RequestQueue(settings, self._lifecycle, self, spawned, spawn)
         self._router = Router(settings, self._lifecycle, self._queue, telemetry)
@@ -98,8 +100,9 @@ class ScoringServer:
                 self._settings.port,
                 backlog=BACKLOG,
             )
-        except OSError as error:  # the workers end with this process
+        except OSError as error:
             log.critical("the server cannot listen: %s", error)
+            self._kill_new_workers()
             return DRIVER_FAILED
         ticking = asyncio.create_task(self._tick())
         await self._queue.connect()
@@ -178,6 +181,12 @@ class ScoringServer:
             if time.monotonic() >= quiet_at:
                 return
             await asyncio.sleep(0.05)
+
+    def _kill_new_workers(self) -> None:
+        """Kill workers that start: otherwise each writes a traceback, since its channel closes."""
+        for worker in self._spawned:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(worker.pid, signal.SIGKILL)
 
     async def _end_workers(self) -> None:
         """Let the driver's exit handlers run in the rest of the drain time, then kill the workers."""
