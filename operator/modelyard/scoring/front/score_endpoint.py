@@ -247,7 +247,7 @@ class ScoreEndpoint:
             return error_response(reply.status, reply.body.decode())
         if outcome == frames.RAISED:
             log.error("run() failed", extra={**log_fields, "exception": reply.body.decode()})
-            return error_response(500, SCRIPT_ERROR, RUN_FAILED)
+            return error_response(reply.status, SCRIPT_ERROR, RUN_FAILED)
         if outcome == TIMED_OUT:
             message = f"Scoring timeout after {self._settings.scoring_timeout_ms} ms"
             log.error(message, extra=log_fields)

@@ -13,6 +13,9 @@ driver_logs       the driver's logging.json
 log_config        classes that a logging.json names
 spark             the Spark session of SparkPython drivers
 legacy_imports, aml_request, aml_response      modules of Azure ML's packages that drivers import
+azureml           packages of Azure ML of 2017 to 2020, and changes of the installed ones
+api_errors        exceptions by which drivers of 2017 choose the status of the response
+old_code          advice for code of 2017 that present Python cannot run
 wsgi              the request as a WSGI environment, and Flask's context of a call
 entry             the module that child processes of the driver import
 bundled_packages  werkzeug, for drivers that have none of their own

@@ -15,7 +15,14 @@ from types import ModuleType
 from typing import Any
 
 from modelyard.scoring.frames import INFER, RAISED, REFUSED, Reply
-from modelyard.scoring.worker import bundled_packages, driver_logs, inference_schema, legacy_imports
+from modelyard.scoring.worker import (
+    api_errors,
+    bundled_packages,
+    driver_logs,
+    inference_schema,
+    legacy_imports,
+    old_code,
+)
 from modelyard.scoring.worker.channel import WorkerRequest
 from modelyard.scoring.worker.hints import Hint, UnknownHintError, hint_of
 from modelyard.scoring.worker.inference_protocol.protocol import InferenceProtocol
@@ -91,8 +98,12 @@ class Driver:
         is_input = self.is_decorated and not has_returned
         if is_input and not inference_schema.has_reached(self.run, error.__traceback__):
             return Reply(REFUSED, 400, f"The input does not match the schema: {error}".encode())
-        traceback_bytes = traceback_text(error).encode("utf-8", "replace")
-        return Reply(RAISED, 500, traceback_bytes, seconds=seconds)
+        chosen = api_errors.status_and_message(error)
+        if chosen and chosen[0] < 500:
+            return Reply(REFUSED, chosen[0], chosen[1].encode("utf-8", "replace"))
+        text = old_code.with_advice(traceback_text(error), error)
+        status = chosen[0] if chosen else 500
+        return Reply(RAISED, status, text.encode("utf-8", "replace"), seconds=seconds)
 
 
 def traceback_text(error: BaseException) -> str:
@@ -117,13 +128,15 @@ def start_driver(app_root: Path, entry_script: str, names: Mapping[str, object])
     try:
         module = _import(file, names)
     except BaseException as error:
-        raise DriverError(f"the import of the driver {entry_script} failed") from error
+        message = f"the import of the driver {entry_script} failed"
+        raise DriverError(old_code.with_advice(message, error)) from error
     driver = _driver_of(module, entry_script)
     driver_logs.show_azure_logger()
     try:
         module.init()
     except BaseException as error:
-        raise DriverError(f"init() of the driver {entry_script} failed") from error
+        message = f"init() of the driver {entry_script} failed"
+        raise DriverError(old_code.with_advice(message, error)) from error
     return driver
 
 

@@ -1,7 +1,8 @@
 """Modules that old drivers import from packages which are not installed.
 
-azureml.contrib.services can no longer be installed, and azureml_inference_server_http brings Flask and pins
-its version. An installed package has precedence: the finder here is the last one.
+azureml.contrib.services can no longer be installed, azureml_inference_server_http brings Flask and pins its
+version, and the others are large or need source distributions. An installed package has precedence: the
+finder here is the last one. `installed_sdk` has the exceptions.
 """
 
 import importlib
@@ -10,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from modelyard.scoring.worker.azureml.installed_sdk import InstalledSdk
 
 if TYPE_CHECKING:
     from importlib.abc import Loader, MetaPathFinder
@@ -24,8 +27,13 @@ else:  # only mypy needs the real classes, and importlib.abc takes 15 ms to load
 
 _PACKAGES = (
     "azureml",
+    "azureml.api",
+    "azureml.api.exceptions",
+    "azureml.api.realtime",
+    "azureml.api.schema",
     "azureml.contrib",
     "azureml.contrib.services",
+    "azureml.core",
     "azureml_inference_server_http",
     "azureml_inference_server_http.api",
 )
@@ -34,6 +42,38 @@ _MODULES = {
     for package in ("azureml.contrib.services", "azureml_inference_server_http.api")
     for name in ("aml_request", "aml_response")
 } | {"azureml_inference_server_http.log_config": "modelyard.scoring.worker.log_config"}
+_MODULES |= {
+    f"azureml.api.{name}": f"modelyard.scoring.worker.azureml.{module}"
+    for module, names in {
+        "api_exceptions": (
+            "exceptions.ApiException",
+            "exceptions.BadRequest",
+            "exceptions.ClientSideException",
+            "exceptions.InternalServerError",
+            "exceptions.NotFound",
+            "exceptions.ServerSideException",
+            "exceptions.ServiceUnavailable",
+            "exceptions.TooManyRequests",
+            "exceptions.Unauthorized",
+            "exceptions.UnsupportedMediaType",
+        ),
+        "numpy_schema": ("schema.numpyUtil",),
+        "pandas_schema": ("schema.pandasUtil",),
+        "python_schema": ("schema.pythonUtil",),
+        "realtime_services": ("realtime.services", "realtime.swagger_spec_generator"),
+        "schema_objects": ("schema.dataTypes", "schema.schemaObjects", "schema.utilities"),
+        "service_schema": ("schema.sampleDefinition", "schema.schemaUtil"),
+    }.items()
+    for name in names
+}
+_MODULES |= {
+    "azureml.assets": "modelyard.scoring.worker.azureml.assets",
+    "azureml.core.model": "modelyard.scoring.worker.azureml.model",
+    "azureml.datacollector": "modelyard.scoring.worker.azureml.model_data_collector",
+    "azureml.logging": "modelyard.scoring.worker.azureml.workbench_logging",
+    "azureml.monitoring": "modelyard.scoring.worker.azureml.model_data_collector",
+    "pkg_resources": "modelyard.scoring.worker.azureml.namespace_packages",
+}
 
 _VERSION = "1.5.1"
 """The version of azureml_inference_server_http whose contract the runtime follows."""
@@ -64,10 +104,13 @@ class LegacyFinder(MetaPathFinder, Loader):
             sys.modules[module.__name__] = importlib.import_module(runtime_module)
         elif module.__name__ == "azureml_inference_server_http":
             vars(module)["__version__"] = _VERSION
+        elif module.__name__ == "azureml.core":
+            vars(module)["Model"] = importlib.import_module("azureml.core.model").Model
 
 
 def install() -> None:
-    """Install the finder, before the driver is imported."""
+    """Install the finders, before the driver is imported."""
+    sys.meta_path.insert(0, InstalledSdk())
     sys.meta_path.append(LegacyFinder())
 
 

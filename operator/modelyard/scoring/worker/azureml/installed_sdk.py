@@ -1,0 +1,102 @@
+"""The installed azure-ml-api-sdk and azureml.datacollector, made to work with present Python and numpy.
+
+Their last versions are of 2017. So this is the first finder. It wraps two modules of the SDK, and replaces
+the data collector, whose C++ libraries exist for Ubuntu 16.04 only.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader, MetaPathFinder
+else:  # only mypy needs the real classes, and importlib.abc takes 15 ms to load
+
+    class Loader:
+        """Stands in for the real class."""
+
+    class MetaPathFinder:
+        """Stands in for the real class."""
+
+
+_COLLECTOR = "azureml.datacollector"
+
+
+class InstalledSdk(MetaPathFinder, Loader):
+    """Finds the modules that need changes, if they are installed."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return a spec for a module that is changed, None for all others."""
+        if fullname == _COLLECTOR:
+            return ModuleSpec(fullname, self)
+        change = _CHANGES.get(fullname)
+        spec = PathFinder.find_spec(fullname, path) if change else None
+        if spec is None or spec.loader is None or change is None:
+            return None
+        spec.loader = _Changed(spec.loader, change)
+        return spec
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Return None: Python makes the module."""
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Replace the data collector by the runtime's."""
+        sys.modules[module.__name__] = importlib.import_module(
+            "modelyard.scoring.worker.azureml.model_data_collector"
+        )
+
+
+class _Changed(Loader):
+    """Loads an installed module, and then changes it."""
+
+    def __init__(self, loader: Any, change: Callable[[Any], None]) -> None:
+        self._loader = loader
+        self._change = change
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Return what the module's own loader returns."""
+        module: ModuleType | None = self._loader.create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Execute the module's own code, then the change."""
+        self._loader.exec_module(module)
+        self._change(module)
+
+
+class _ModuleWith:
+    """A module with one function replaced, for one module that imports it."""
+
+    def __init__(self, module: ModuleType, **functions: Any) -> None:
+        self._module = module
+        vars(self).update(functions)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def _copy_if_needed(module: Any) -> None:
+    """Let numpy copy: `copy=False` of numpy 1 means "if needed", and numpy 2 raises ValueError."""
+    numpy = module.np
+
+    def array(*arguments: Any, copy: Any = True, **options: Any) -> Any:
+        return numpy.array(*arguments, **options) if copy else numpy.asarray(options.pop("object"), **options)
+
+    module.np = _ModuleWith(numpy, array=array)
+
+
+def _argument_names(module: Any) -> None:
+    """Give generate_schema() inspect.getargspec(), which Python 3.11 has removed."""
+    module.inspect = _ModuleWith(module.inspect, getargspec=module.inspect.getfullargspec)
+
+
+_CHANGES: dict[str, Callable[[Any], None]] = {
+    "azureml.api.schema.numpyUtil": _copy_if_needed,
+    "azureml.api.realtime.services": _argument_names,
+}
