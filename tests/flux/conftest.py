@@ -49,6 +49,6 @@ def teams(kubectl: Kubectl, tmp_path: Path) -> Iterator[list[Team]]:
             folder = tmp_path / f"team{index}"
             folder.mkdir()
             server = stack.enter_context(GitServer(folder))
-            made.append(Team(folder.name, kubectl, server, client))
+            made.append(Team(folder.name, kubectl, server, client, patient=index == 0))
         stack.enter_context(flux(kubectl.namespace, tmp_path))
         yield made

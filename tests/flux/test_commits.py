@@ -77,7 +77,7 @@ def fail_and_revert(team: Team, chains: Chains) -> None:
         message = team.wait_until_failed(group, team.commit(bad, subject), subject)
         assert reason in message, message
         check_served(team, chains, subject)
-        team.wait_until_ready(team.revert(), f"revert of {subject}", repairs=True)
+        team.wait_until_ready(team.revert(), f"revert of {subject}", repairs=reason)
         check_served(team, chains, f"revert of {subject}")
 
 

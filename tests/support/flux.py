@@ -12,11 +12,17 @@ from tests.support.programs import program
 from tests.support.servers import Server, free_port
 
 _CLUSTER: Final = Kubectl("default")
+PATIENT: Final = {"modelyard.dev/patient": "true"}
+"""Label of Kustomizations whose health check goes on after the first failure (DisableFailFastBehavior)."""
+_SELECTOR: Final = next(iter(PATIENT))
+_REQUEUE: Final = "--requeue-dependency=1s"
 
 
 @contextlib.contextmanager
 def flux(namespace: str, folder: Path) -> Iterator[None]:
     """Run source-controller and kustomize-controller during the context, with the CRDs of Flux.
+
+    A second kustomize-controller has the Kustomizations with the label PATIENT.
 
     As processes of this machine they need no image and no rights, and reach the repository of the test.
     Their logs are in `folder`. Raises RuntimeError if the cluster has CRDs of Flux already, since the
@@ -36,7 +42,15 @@ def flux(namespace: str, folder: Path) -> Iterator[None]:
         )
         with (
             _controller(source, namespace, folder, *storage),
-            _controller(kustomize, namespace, folder, "--requeue-dependency=1s"),
+            _controller(kustomize, namespace, folder, _REQUEUE, f"--watch-label-selector=!{_SELECTOR}"),
+            _controller(
+                kustomize,
+                namespace,
+                folder / "patient",
+                _REQUEUE,
+                f"--watch-label-selector={_SELECTOR}",
+                "--feature-gates=DisableFailFastBehavior=true",
+            ),
         ):
             try:
                 yield
@@ -49,6 +63,7 @@ def flux(namespace: str, folder: Path) -> Iterator[None]:
 
 
 def _controller(program: Path, namespace: str, folder: Path, *arguments: str) -> Server:
+    folder.mkdir(exist_ok=True)
     health = free_port()
     settings = (
         "--metrics-addr=127.0.0.1:0",
