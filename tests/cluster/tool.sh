@@ -2,6 +2,7 @@
 # tool.sh NAME: prints the path of a program that only some tests run, and builds it on first use.
 # NAME: cosign; crane (another registry, and a client); registry; azurite, fake-gcs-server, versitygw (stores);
 # buildctl, buildkitd (another builder); health (computes the health of objects like GitOps tools);
+# argo-diff (compares objects with their manifests like Argo CD);
 # source-controller, kustomize-controller (Flux; the folder crds beside the programs has Flux's CRDs).
 set -euo pipefail
 
@@ -31,6 +32,10 @@ case ${1:-} in
   health)
     need_go
     make_part tool_part health "$(key "$CLUSTER_DIR/health")" "1 minute" go_build health ""
+    ;;
+  argo-diff)
+    need_go
+    make_part tool_part argo-diff "$(key "$CLUSTER_DIR/argo-diff")" "2 to 4 minutes" go_build argo-diff ""
     ;;
   source-controller | kustomize-controller)
     need_go
