@@ -11,6 +11,9 @@ from modelyard.scoring.contract import APP_ROOT, PORT, Variable
 NO_TIMEOUT_MS: Final = 10**12
 """Thirty years: SCORING_TIMEOUT_MS=0 is no limit, as in the Azure ML containers."""
 
+DEFAULT_ENTRY_SCRIPT: Final = "main.py"
+"""The driver file of the Azure ML containers if no variable names one."""
+
 _PATTERN_CHARACTERS: Final = frozenset("*\\?$^[]()")
 """An origin with one of them is a regular expression (the rule of flask-cors)."""
 
@@ -26,7 +29,7 @@ class RuntimeSettings:
     app_root: Path
     """AML_APP_ROOT: the folder of the driver's files, default /var/azureml-app."""
     entry_script: str
-    """AZUREML_ENTRY_SCRIPT: the driver file, relative to app_root."""
+    """AZUREML_ENTRY_SCRIPT: the driver file, relative to app_root; default main.py if there is one."""
     work_dir: Path | None
     """MODELYARD_WORK_DIR: the working directory to make for the driver; None is app_root. Images set it."""
     host: str
@@ -90,7 +93,10 @@ class RuntimeSettings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "RuntimeSettings":
         """Read the variables. Raises SettingsError for the first one that is missing or invalid."""
+        app_root = Path(environment.get(Variable.APP_ROOT) or APP_ROOT)
         entry_script = environment.get(Variable.ENTRY_SCRIPT)
+        if not entry_script and (app_root / DEFAULT_ENTRY_SCRIPT).is_file():
+            entry_script = DEFAULT_ENTRY_SCRIPT
         if not entry_script:
             raise SettingsError(
                 f"{Variable.ENTRY_SCRIPT} is not set: it names the driver file in {Variable.APP_ROOT}"
@@ -104,7 +110,7 @@ class RuntimeSettings:
         concurrent = _integer(environment, Variable.MAX_CONCURRENT_REQUESTS, default=1)
         origins = environment.get(Variable.CORS_ORIGINS, "").split(",")
         return cls(
-            app_root=Path(environment.get(Variable.APP_ROOT) or APP_ROOT),
+            app_root=app_root,
             entry_script=entry_script,
             work_dir=Path(work_dir) if work_dir else None,
             host=environment.get(Variable.HOST) or "0.0.0.0",  # noqa: S104 - see the field

@@ -33,6 +33,14 @@ def test_settings_have_the_defaults_of_azure_ml_containers() -> None:
     )
 
 
+def test_driver_is_main_py_if_no_variable_names_one(tmp_path: Path) -> None:
+    (tmp_path / "main.py").touch()
+    place = {"AML_APP_ROOT": str(tmp_path)}
+
+    assert RuntimeSettings.from_environment(place).entry_script == "main.py"
+    assert RuntimeSettings.from_environment(place | DRIVER).entry_script == "score.py"
+
+
 def test_docs_name_every_variable_of_the_runtime() -> None:
     pattern = re.compile(r"\b(?:AML|AZUREML|MODELYARD|SCORING)_[A-Z_]+\b")
     variables = set(pattern.findall(Path(contract.__file__).read_text(encoding="utf-8")))
