@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from modelyard.cli.images_arguments import add_arguments as add_images_arguments
+from modelyard.cli.push_arguments import add_arguments as add_push_arguments
 from modelyard.scoring import serve
 
 Entry = Callable[[argparse.Namespace], int]
@@ -45,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
 
     driver = add("serve", lambda: serve.serve, "serve a driver on this machine, as its image would")
     serve.add_arguments(driver)
+    push = add("push", _push, "push a model file to a registry, for the url of a Model", "push")
+    add_push_arguments(push)
     crds = add("crds", _crds, "write the CRDs, generated from the types")
     crds.add_argument("folders", nargs="+", help="folders to write one file for each kind into")
     add("operator", _operator, "reconcile the cluster's objects (settings: MODELYARD_CONFIG)", "operator")
@@ -79,6 +82,12 @@ def _operator() -> Entry:
     from modelyard.operator import run
 
     return lambda _: run()
+
+
+def _push() -> Entry:
+    from modelyard.cli.push import run
+
+    return run
 
 
 def _images() -> Entry:
