@@ -392,6 +392,21 @@ async def test_condition_reports_that_scaling_to_zero_is_not_supported(harness: 
     assert harness.condition("Service", "ScalesToZero")["status"] == "False"
 
 
+@pytest.mark.parametrize("field", ["storageEnabled", "eventHubEnabled"])
+async def test_condition_reports_that_data_collection_has_no_effect(
+    harness: OperatorHarness, field: str
+) -> None:
+    harness.apply(*sample_objects()[:3], service(dataCollection={field: True}))
+    await harness.play()
+    condition = harness.condition("Service", "DataCollection")
+    assert (condition["status"], condition["reason"]) == ("False", "NotSupported")
+    assert harness.condition("Service", "Ready")["status"] == "True"
+    harness.change("Service", dataCollection={field: False})
+    await harness.play()
+    types = [one["type"] for one in harness.status("Service")["conditions"]]
+    assert "DataCollection" not in types
+
+
 # children
 
 

@@ -1,4 +1,4 @@
-"""docs/states.md has a row for each reason that the condition Ready of an object can have."""
+"""docs/states.md and docs/troubleshooting.md have each reason that the condition Ready of an object can have."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from modelyard.reconcile.builds.failure_table import TABLE
 
 ROW: Final = re.compile(r"\| (?:Model|Manifest|Image|Service) \|[^|]*\|[^|]*\| `(\w+)` \|.*")
 PAGE: Final = Path(__file__).parents[3] / "docs" / "states.md"
+TROUBLESHOOTING: Final = PAGE.with_name("troubleshooting.md")
 WORD: Final = re.compile(r"[A-Z][A-Za-z]+")
 NO_REASONS: Final = frozenset(
     {
         # other conditions of a Service, and events
         *("Available", "NoReplica", "ReplicaAvailable", "ScalesToZero", "OnlyCpu", "RollPending"),
+        *("DataCollection", "NotSupported"),
         *("RollsStopped", "WaitingForTurn", "ReplicaFailure", "ChildContested"),
         # seconds: the status stays as it is while the registry answers, and a paused Deployment is resumed
         *("RegistryLookup", "RolloutPaused"),
@@ -35,6 +37,12 @@ def test_each_reason_has_a_row() -> None:
     words = _words(Path(reconcile.__file__).parent)
     rows = {row[1] for line in PAGE.read_text().splitlines() if (row := ROW.fullmatch(line))}
     assert words - TABLE.keys() - NO_REASONS == rows - TABLE.keys() - {"Invalid"}  # Invalid: the API server's
+
+
+def test_each_reason_has_a_way_out() -> None:
+    reasons = {row[1] for line in PAGE.read_text().splitlines() if (row := ROW.fullmatch(line))}
+    rows = [line for line in TROUBLESHOOTING.read_text().splitlines() if line.startswith("| `")]
+    assert reasons <= {code for line in rows for code in re.findall(r"`(\w+)`", line.split("|")[1])}
 
 
 def test_list_of_other_words_is_current() -> None:

@@ -1,6 +1,6 @@
 """The table of all failure codes of builds: fault, retries, and the settings that a failure depends on.
 
-The table decides, not the component that reports a failure. docs/building.md has the same rows.
+The table decides, not the component that reports a failure. docs/troubleshooting.md has the same rows.
 """
 
 from __future__ import annotations

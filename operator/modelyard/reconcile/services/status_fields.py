@@ -48,4 +48,11 @@ def conditions(spec: ServiceSpec, rollout: RolloutStatus) -> dict[str, Condition
             "OnlyCpu",
             "minReplicas 0 acts as 1: the only metric is CPU, which cannot show the first request",
         )
+    collection = spec.data_collection
+    if collection and (collection.storage_enabled or collection.event_hub_enabled):
+        by_type["DataCollection"] = (
+            False,
+            "NotSupported",
+            "dataCollection has no effect: this release stores no inputs and predictions",
+        )
     return by_type

@@ -20,7 +20,7 @@ from modelyard.oci import errors as registry_errors
 from modelyard.reconcile.builds.failure_table import CHART_VALUES, TABLE, Retry, row_of
 from modelyard.settings import BuildSettings, OperatorSettings
 
-DOCS: Final = Path(__file__).parents[4] / "docs" / "building.md"
+DOCS: Final = Path(__file__).parents[4] / "docs" / "troubleshooting.md"
 PERIOD: Final = 6 * 3600.0  # seconds: longer than all attempts of a bounded retry
 CHANGED: Final[dict[str, Any]] = {
     "build.base_images": {"3.11": "python:other"},
