@@ -11,7 +11,7 @@ VENV := .venv/.synced
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo fuzz test test-unit test-install test-integration test-e2e test-flux test-spark lint lint-prose crds bench-operator bench-build soak test-move clean distclean
+.PHONY: help demo fuzz test test-unit test-install test-integration test-e2e test-flux test-spark lint lint-prose crds bench-operator bench-build soak test-move clean distclean test-docs docs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -19,8 +19,8 @@ help: ## this list
 demo: cluster install ## a model trained, built, served, scaled and rolled on a real cluster, with progress
 	@. .cluster/env && $(RUN) python -m tests.demo
 
-# In this order: test-e2e, test-flux and conformance-api install the chart with values of their own.
-test: test-unit test-install test-integration test-e2e test-flux conformance-scoring fuzz fuzz-scoring conformance-api test-spark ## every test
+# In this order: test-e2e, test-flux, test-docs and conformance-api install the chart with values of their own.
+test: test-unit test-install test-integration test-e2e test-flux test-docs conformance-scoring fuzz fuzz-scoring conformance-api test-spark ## every test
 
 test-unit: $(VENV) ## just the unit tests, without a cluster; fails below the branch coverage of pyproject.toml
 	$(RUN) pytest tests/unit tests/lint --cov --numprocesses logical --dist worksteal
@@ -37,6 +37,9 @@ test-e2e: $(VENV) cluster image ## tests of the whole, installed by the chart
 
 test-flux: $(VENV) install ## the real Flux applies a repository, commit by commit; builds its controllers once, 7 minutes
 	. .cluster/env && $(RUN) pytest tests/flux
+
+test-docs: $(VENV) install ## each command and example of the documentation, page by page
+	. .cluster/env && $(RUN) pytest tests/docs
 
 test-spark: $(VENV) cluster ## a Spark pipeline trained, built into an image and scored; makes a base image with Java and pyspark
 	@UV="$(UV)" $(CLUSTER_SCRIPTS)spark.sh
@@ -61,6 +64,9 @@ lint-prose: $(VENV) ## plain English in documents, docstrings and comments; PATH
 
 crds: $(VENV) ## write the CRDs from the types
 	$(RUN) modelyard crds crds charts/modelyard/files/crds
+
+docs: $(VENV) ## write docs/reference.md from the CRDs and the code
+	$(RUN) python docs/write_reference.py
 
 bench-operator: cluster install ## N Services beside raw creates of the same objects
 	@. .cluster/env && $(RUN) python -m tests.bench.operator

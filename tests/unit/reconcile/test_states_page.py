@@ -1,4 +1,4 @@
-"""docs/states.md and docs/troubleshooting.md have each reason that the condition Ready of an object can have."""
+"""docs/states.md and docs/troubleshooting.md have each reason of the condition Ready of an object."""
 
 from __future__ import annotations
 

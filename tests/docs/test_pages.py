@@ -1,0 +1,81 @@
+"""Each command and example of the documentation works as it stands, on the local cluster."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+from tests.docs.pages import PAGES, ROOT, Example, examples
+from tests.docs.session import run_page
+
+pytestmark = pytest.mark.e2e
+
+WITH_COMMANDS: Final = [
+    page for page in PAGES if any(item.language == "bash" and not item.skipped for item in examples(page))
+]
+FILES: Final = [
+    item
+    for page in PAGES
+    for item in examples(page)
+    if item.language in {"yaml", "json", "python"} and not item.skipped
+]
+_NAMESPACE: Final = re.compile(r"\bkubectl create namespace ([a-z0-9-]+)")
+CHART: Final = ROOT / "charts/modelyard"
+REQUIRED_VALUES: Final = ("image.repository=example", "registry.push=registry.example.com")
+
+
+@pytest.fixture
+def namespaces(page: str) -> Iterator[None]:
+    """Delete the namespaces that a page creates, those of an earlier run at the start too."""
+    names = {name for item in examples(page) for name in _NAMESPACE.findall(item.text)}
+    _delete(names)
+    yield
+    _delete(names)
+
+
+def _delete(names: set[str]) -> None:
+    if names:
+        _run(["kubectl", "delete", "namespace", *sorted(names), "--ignore-not-found"], "")
+
+
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize("page", WITH_COMMANDS)
+def test_commands_of_page_work(page: str, tmp_path: Path) -> None:
+    run_page(
+        [item for item in examples(page) if item.language == "bash" and not item.skipped],
+        tmp_path / "checkout",
+    )
+
+
+@pytest.mark.parametrize("item", FILES, ids=lambda item: item.place)
+def test_file_of_page_is_complete(item: Example) -> None:
+    {"yaml": _check_yaml, "json": _check_json, "python": _check_python}[item.language](item)
+
+
+def _check_json(item: Example) -> None:
+    json.loads(item.text)
+
+
+def _check_python(item: Example) -> None:
+    compile(item.text, item.place, "exec")
+
+
+def _check_yaml(item: Example) -> None:
+    """Pass objects to the API server as a dry run, and other mappings to the chart as values."""
+    documents = list(yaml.safe_load_all(item.text))
+    if all("apiVersion" in document for document in documents):
+        _run(["kubectl", "apply", "--dry-run=server", "--filename", "-"], item.text)
+    else:
+        settings = [argument for value in REQUIRED_VALUES for argument in ("--set", value)]
+        _run(["helm", "template", "modelyard", str(CHART), "--values", "-", *settings], item.text)
+
+
+def _run(command: list[str], text: str) -> None:
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

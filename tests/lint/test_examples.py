@@ -1,0 +1,98 @@
+"""Examples in the documentation: their parts, the comparison of outputs, and blocks that no test reads."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+from tests.docs.output import difference
+from tests.docs.pages import LANGUAGES, PAGES, ROOT, examples, parse
+
+PAGE = """\
+```bash
+date
+```
+```text
+today
+```
+Some prose.
+
+<!-- not run: needs
+     a tool -->
+```bash
+tool
+```
+
+Some prose.
+
+```text
+a drawing
+```
+"""
+
+
+def test_output_belongs_to_the_commands_right_above() -> None:
+    date, tool, drawing = parse("page.md", PAGE)
+    assert (date.place, date.text, date.output, date.skipped) == ("page.md:1", "date\n", "today\n", "")
+    assert (tool.text, tool.output, tool.skipped) == ("tool\n", None, "needs a tool")
+    assert (drawing.language, drawing.output) == ("text", None)
+
+
+@pytest.mark.parametrize(
+    ("promised", "printed"),
+    [
+        ("42.0", "42.0\n"),
+        ("NAME  AGE\nline  4s", "NAME     AGE\nline     3m20s\n"),
+        ("[…]", "[163.33, 2]"),
+        ("start\n…\nend", "start\none\ntwo\nend"),
+        ("start\n…\nend", "start\nend"),
+        ("start\n…", "start"),
+        ("…\nend", "one\nend"),
+        ("sha256:" + "a" * 64, "sha256:" + "b" * 64),
+        ("at 2026-01-02T03:04:05Z", "at 2031-11-12T13:14:15Z"),
+    ],
+)
+def test_promised_output_is_found(promised: str, printed: str) -> None:
+    assert difference(promised, printed) is None
+
+
+@pytest.mark.parametrize(
+    ("promised", "printed"),
+    [
+        ("42.0", "43.0"),
+        ("42.0", "42.0\nerror: lost connection"),
+        ("42.0", ""),
+        ("line  4s", "line  never"),
+        ("start\n…\nend", "start\none"),
+        ("a.b", "axb"),
+        ("version 3.11", "version 3.12"),
+        ("sha256:" + "a" * 64, "sha256:"),
+    ],
+)
+def test_other_output_is_noticed(promised: str, printed: str) -> None:
+    problem = difference(promised, printed)
+    assert problem is not None
+    assert promised in problem
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_block_of_a_page_is_of_a_kind_that_tests_read(page: str) -> None:
+    assert [item.place for item in examples(page) if item.language not in LANGUAGES] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_have_no_prompt(page: str) -> None:
+    prompts = [
+        item.place for item in examples(page) if item.language == "bash" and item.text.startswith("$ ")
+    ]
+    assert prompts == []
+
+
+def test_reference_is_current() -> None:
+    spec = importlib.util.spec_from_file_location("write_reference", ROOT / "docs" / "write_reference.py")
+    assert spec
+    assert spec.loader
+    write_reference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(write_reference)
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert page == write_reference.page(), "run `make docs`"
