@@ -30,6 +30,8 @@ def test_settings_have_the_defaults_of_azure_ml_containers() -> None:
         cors_origins=(),
         access_log=False,
         telemetry=False,
+        model_name="",
+        model_version="",
     )
 
 
