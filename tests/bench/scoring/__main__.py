@@ -21,9 +21,11 @@ from tests.bench.scoring.servers import (
     BUILD,
     ECHO,
     KEY,
+    KSERVE,
     LARGE,
+    OUR_SERVERS,
     OURS,
-    OURS_ORJSON,
+    OURS_HINTS,
     ROOT,
     SERVERS,
     TINY,
@@ -76,6 +78,7 @@ def main() -> int:
     print(
         f"c32_vs_azmlinfsrv={ratio(figures, 'c32', AZMLINFSRV):.1f}",
         f"c32_vs_echo={ratio(figures, 'c32', ECHO):.2f}",
+        f"c32_100k_vs_kserve={ratio(figures, '100 KB c32', KSERVE, OURS_HINTS):.1f}",
         f"c1_vs_azmlinfsrv={ratio(figures, 'c1', AZMLINFSRV):.1f}",
         f"rss_mb={memory[OURS.name][0]:.0f}",
         f"cold_s={cold[OURS.name]:.2f}",
@@ -223,23 +226,20 @@ def table(
         rss, pss = memory[server.name]
         rest = [f"{cpu[server.name]:.0f}", f"{rss:.0f}", f"{pss:.0f}", f"{cold[server.name]:.2f}"]
         lines.append(f"| {server.name} | " + " | ".join([*speeds, *tails, *rest]) + " |")
-    lines += ["", "| modelyard relative to | " + " | ".join(LOADS) + " |", "|---|" + "---|" * len(LOADS)]
-    for server in SERVERS[1:]:
-        ratios = [f"{ratio(figures, name, server):.2f}" for name in LOADS]
-        lines.append(f"| {server.name} | " + " | ".join(ratios) + " |")
+    others = [server for server in SERVERS if server not in OUR_SERVERS]
+    for ours in OUR_SERVERS:
+        heading = f"| {ours.name}, relative to | " + " | ".join(LOADS) + " |"
+        lines += ["", heading, "|---|" + "---|" * len(LOADS)]
+        for server in others:
+            ratios = [f"{ratio(figures, name, server, ours):.2f}" for name in LOADS]
+            lines.append(f"| {server.name} | " + " | ".join(ratios) + " |")
     lines += [
         "",
-        "| modelyard with orjson relative to | " + " | ".join(LOADS) + " |",
-        "|---|" + "---|" * len(LOADS),
-    ]
-    for server in SERVERS[2:]:
-        ratios = [f"{ratio(figures, name, server, OURS_ORJSON):.2f}" for name in LOADS]
-        lines.append(f"| {server.name} | " + " | ".join(ratios) + " |")
-    lines += [
-        "",
-        "The driver parses its body. Measured once: json.loads takes 1.7 ms for 100 KB, orjson 0.14 ms. In a",
-        "profile of the worker json.loads has 87 % of the working time. So the rows of orjson, which kserve",
-        "uses, compare the servers. The other rows show the speed of a driver with the standard library.",
+        "A driver without type hints parses its body. Measured once: json.loads takes 1.7 ms for 100 KB,",
+        "orjson 0.14 ms. In a profile of the worker json.loads has 87 % of the working time. So the rows of",
+        "orjson, which kserve uses, compare servers. The first row is a driver with the standard library.",
+        "In the rows of the type hint, the runtime decodes the JSON of the unchanged driver.",
+        "In the last line, c32_100k_vs_kserve is the rate of the type hint relative to kserve, 100 KB c32.",
     ]
     return [*lines, ""]
 

@@ -79,6 +79,14 @@ OURS_ORJSON = Server(
     files=OURS.files,
 )
 """Most of a large request is json.loads: kserve and mlserver parse with orjson."""
+OURS_HINTS = Server(
+    "modelyard, type hint in the driver",
+    OURS.requirements,
+    OURS.command,
+    environment={**OURS.environment, "AZUREML_ENTRY_SCRIPT": "driver_hints.py"},
+    files=OURS.files,
+)
+"""The runtime decodes JSON for drivers with type hints."""
 ECHO = Server("bare ASGI echo on uvicorn", "echo", "{python} {peers}/echo.py {port}")
 AZMLINFSRV = Server(
     "azureml-inference-server-http 1.5.1",
@@ -86,14 +94,15 @@ AZMLINFSRV = Server(
     "{bin}/azmlinfsrv --entry_script {peers}/driver.py --port {port} --worker_count 1",
     environment={"AML_APP_ROOT": "{peers}"},
 )
+KSERVE = Server(
+    "kserve 0.21.0",
+    "kserve",
+    "{python} {peers}/kserve_server.py {port}",
+    "/v1/models/m:predict",
+    as_instances,
+)
 PEERS = (
-    Server(
-        "kserve 0.21.0",
-        "kserve",
-        "{python} {peers}/kserve_server.py {port}",
-        "/v1/models/m:predict",
-        as_instances,
-    ),
+    KSERVE,
     Server(
         "mlserver 1.7.1",
         "mlserver",
@@ -109,7 +118,8 @@ PEERS = (
     ),
     Server("litserve 0.2.19", "litserve", "{python} {peers}/litserve_server.py {port}"),
 )
-SERVERS = (OURS, OURS_ORJSON, ECHO, AZMLINFSRV, *PEERS)
+OUR_SERVERS = (OURS, OURS_ORJSON, OURS_HINTS)
+SERVERS = (*OUR_SERVERS, ECHO, AZMLINFSRV, *PEERS)
 
 
 def install(server: Server) -> Path:

@@ -10,6 +10,8 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 Schema = dict[str, Any]
@@ -69,6 +71,9 @@ def _of_numpy(annotation: Any) -> Hint | None:
     def convert(value: Any) -> Any:
         if not isinstance(value, list):
             raise ValueError(f"should be an array, not {_described(value)}")  # noqa: TRY004 - the client's data
+        floats = _array_of_floats(value, numpy) if dtype in (None, float, numpy.float64) else None
+        if floats is not None:
+            return floats
         if items and not _leaf_types(value) <= _LEAF_TYPES[items]:
             raise ValueError(f"should be an array with items of the type {items}")
         array = numpy.asarray(value, dtype=dtype)
@@ -87,6 +92,25 @@ _LEAF_TYPES: dict[str, set[type]] = {
     "boolean": {bool},
 }
 """Types of JSON values that an array may have, by the JSON type of its items."""
+
+
+def _array_of_floats(value: Any, numpy: Any) -> Any:
+    """Return the array if all items are numbers and at least one is a float; None for other arrays.
+
+    The search for the types of all items takes as long as numpy's conversion. In numpy's array, only items
+    that are 0 or 1 may have been booleans.
+    """
+    try:
+        array = numpy.asarray(value)
+    except ValueError:  # rows of different lengths
+        return None
+    if array.dtype.kind != "f":
+        return None
+    places = numpy.argwhere((array == 0) | (array == 1)).tolist()
+    if len(places) > array.size // 8:  # a look-up takes eight times as long as one step of the search
+        return None if bool in _leaf_types(value) else array
+    has_booleans = any(type(reduce(getitem, place, value)) is bool for place in places)
+    return None if has_booleans else array
 
 
 def _leaf_types(value: list[Any]) -> set[type]:

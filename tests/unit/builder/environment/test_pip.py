@@ -190,6 +190,7 @@ def test_runtime_is_installed_beside_its_dependencies(
     monkeypatch.setattr(pip, "RUNTIME_REQUIREMENTS", file)
     index.wheel("httptools", "0.9.0")
     index.wheel("markupsafe", "3.0.4")
+    index.wheel("msgspec", "0.23.0")
     index.wheel("uvloop", "0.23.0")
     index.wheel("werkzeug", "3.1.9")
     folder = installer.workspace / "runtime"
@@ -198,6 +199,7 @@ def test_runtime_is_installed_beside_its_dependencies(
         "httptools",
         "markupsafe",
         "modelyard",
+        "msgspec",
         "uvloop",
         "werkzeug",
     ]
@@ -215,6 +217,7 @@ def test_runtime_is_installed_beside_its_dependencies(
     assert [package.name for package in find_packages(folder)] == [
         "httptools",
         "markupsafe",
+        "msgspec",
         "uvloop",
         "werkzeug",
     ]

@@ -83,3 +83,28 @@ def test_integer_hint_refuses_other_values(value: object) -> None:
 )
 def test_integer_hint_takes_whole_numbers(hint: object, value: object, converted: object) -> None:
     assert hint_of(hint).convert(value) == converted
+
+
+@pytest.mark.parametrize("places", [0, 1, 50])
+@pytest.mark.parametrize("wrong", [True, False, None, "1", "a", {}, [1.5]])
+def test_one_wrong_item_among_floats_is_found(places: int, wrong: object) -> None:
+    convert = hint_of(np.ndarray).convert
+    zeros_and_ones = [0.0, 1.0, 0, 1] * places
+    for value in ([0.5] * 100 + zeros_and_ones, [[0.5, number] for number in [*zeros_and_ones, 2.5]]):
+        array = convert(value)
+        assert (array.dtype, array.tolist()) == (np.float64, value)
+        last = value[-1]
+        if isinstance(last, list):
+            last[-1] = wrong
+        else:
+            value[-1] = wrong
+        with pytest.raises(ValueError, match=r"should be an array|inhomogeneous shape"):
+            convert(value)
+
+
+def test_array_without_a_dtype_keeps_the_types_of_its_numbers() -> None:
+    convert = hint_of(np.ndarray).convert
+    for value in ([], [[], []], [1, 2], [2**63], [1, 2.5], [[float("nan"), float("inf")]], [1.5, 2**53 + 1]):
+        array, expected = convert(value), np.asarray(value)
+        assert array.dtype == expected.dtype
+        np.testing.assert_array_equal(array, expected)
