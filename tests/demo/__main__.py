@@ -22,7 +22,7 @@ NAMESPACE: Final = "modelyard-demo"
 NAME: Final = "diabetes"
 REPOSITORY: Final = "models/diabetes"
 NEXT: Final = f"""
-== try next
+== try next: docs/README.md has all pages in the order of the tasks
   . .cluster/env
   kubectl -n {NAMESPACE} get modelyard                # all four, with id and state
   kubectl -n {NAMESPACE} describe msvc {NAME}      # `services` is the core kind, msvc is ours
@@ -117,6 +117,10 @@ def score(kubectl: Kubectl, trained: Trained) -> None:
 
 def scale(kubectl: Kubectl, trained: Trained) -> None:
     """Load until the autoscaler adds replicas."""
+    say(
+        "8 clients send requests without a pause; one replica reserves 0.1 CPU, and the target is 70 % of that"
+    )
+    say("metrics-server measures each 15 s, and the autoscaler looks as often: about half a minute")
     with Load(kubectl, NAME, trained.body, connections=8) as load:
         told: list[object] = []
 
@@ -134,6 +138,8 @@ def scale(kubectl: Kubectl, trained: Trained) -> None:
 
         eventually(scaled, 180, "a second replica", every=2)
         say(f"{kubectl.get('msvc', NAME)['status']['readyReplicas']} replicas are ready")
+    say(f"replicas, clients and cluster share the {os.cpu_count()} CPUs of this machine, so requests/s fall:")
+    say("pods that start take CPU time from those that serve; on further nodes they would add to it")
 
 
 def roll(kubectl: Kubectl, states: States, folder: Path, before: Trained) -> None:
@@ -141,7 +147,7 @@ def roll(kubectl: Kubectl, states: States, folder: Path, before: Trained) -> Non
     after = train_and_publish(folder, alpha=0.1, tag="2")
     with Load(kubectl, NAME, before.body, connections=4, per_second=100) as load:
         kubectl.patch("model", NAME, {"spec": {"url": f"oci://{registry_inside()}/{REPOSITORY}:2"}})
-        say("patched spec.url of the Model")
+        say("patched spec.url of the Model; 100 requests/s go on, and the old version serves until the end")
         states.until(serves(2), 600, "version 2")
         time.sleep(3)
         ok, failed, errors = load.total()

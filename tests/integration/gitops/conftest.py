@@ -13,10 +13,11 @@ import yaml
 from tests.support.programs import program
 from tests.unit.conftest import harness, serving
 
+from modelyard.api.kinds import KINDS
 from modelyard.kube.types import Json
 
 __all__ = ["harness", "serving"]
-EXAMPLE: Final = Path(__file__).parents[3] / "charts/modelyard/examples/gitops/argocd.yaml"
+EXAMPLE: Final = Path(__file__).parents[3] / "charts/modelyard/examples/gitops/argocd-health.yaml"
 
 
 class Health(NamedTuple):
@@ -46,8 +47,8 @@ def healths() -> Healths:
 
 
 def _script() -> str:
-    """Return the Lua script of the example for Argo CD."""
-    documents = yaml.safe_load_all(EXAMPLE.read_text(encoding="utf-8"))
-    (settings,) = (document["data"] for document in documents if document["kind"] == "ConfigMap")
-    script: str = yaml.safe_load(settings["resource.customizations"])["modelyard.dev/*"]["health.lua"]
-    return script
+    """Return the Lua script of the example for Argo CD, which is the same for each kind."""
+    settings = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))["data"]
+    assert set(settings) == {f"resource.customizations.health.modelyard.dev_{kind.name}" for kind in KINDS}
+    (script,) = set(settings.values())
+    return str(script)
