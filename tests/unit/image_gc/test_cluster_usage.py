@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from tests.unit.fake_api_server import FakeApiServer
 
 from modelyard.image_gc.cluster_usage import ClusterUsage
 from modelyard.kube.interface import KubeClient
-from modelyard.kube.types import CONFIG_MAPS, DEPLOYMENTS, PODS, ApiResource
+from modelyard.kube.types import CONFIG_MAPS, DEPLOYMENTS, PODS, ApiResource, Json, Page
 from modelyard.settings import OperatorSettings
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -53,6 +54,29 @@ def test_users_are_objects_of_the_watched_namespaces(server: FakeApiServer) -> N
     _put(server, PODS, "other", "p")
     usage = _usage(server, watch_namespaces=("team",)).usage()
     assert usage.users("modelyard/team/m", DIGEST, ()) == ("Pod team/p",)
+
+
+class _Body(dict[str, Any]):
+    """An object that a weak reference can point to."""
+
+
+def test_usage_holds_one_page_of_objects(server: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[weakref.ref[_Body]] = []
+    held: list[int] = []
+
+    async def pages(resource: ApiResource, namespace: str | None) -> AsyncIterator[Page]:
+        for number in range(4):
+            held.append(sum(body() is not None for body in read))
+            items: list[Json] = [
+                _Body(metadata={"name": f"{number}-{n}", "namespace": "team"}) for n in range(5)
+            ]
+            read.extend(map(weakref.ref, items))
+            yield Page(items, None, "1")
+
+    monkeypatch.setattr(server, "pages", pages)
+    _usage(server).usage()
+    assert len(read) > 4 * 5
+    assert max(held) <= 5
 
 
 def test_first_run_finds_no_saved_times(server: FakeApiServer) -> None:
