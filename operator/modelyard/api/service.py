@@ -170,8 +170,9 @@ class ServiceSpec(ApiType):
     """Maximum number of requests that one replica scores at the same time. Default: 1. Above 1, each of these
     requests has a process, in which init() loads a copy of the model: reserve memory for all of them. At most
     4 processes are started, or 64 if the driver has the line THREAD_SAFE = False. With the line
-    THREAD_SAFE = True, threads of one process with one model call run() at once. Further requests wait in a
-    queue, and get HTTP 503 if the wait would be too long."""
+    THREAD_SAFE = True, threads of one process with one model call run() at once. With async def run, one
+    process with one model has all requests in flight on its event loop. Further requests wait in a queue,
+    and get HTTP 503 if the wait would be too long."""
     app_insights_enabled: Boolean = False
     """If true, a trace of each scoring request is exported to the collector of the chart
     (scoring.otlpEndpoint). Default: false."""

@@ -112,7 +112,8 @@ class ServiceConfiguration(ApiType):
     """CPU and memory that each replica reserves."""
     max_concurrent_requests_per_container: ConcurrentRequests | None = None
     """Requests that one replica scores at the same time. Above 1, each has a process with a copy of the
-    model. At most 4 processes are started. The driver's line THREAD_SAFE = True chooses threads of one."""
+    model. At most 4 processes are started. The driver's line THREAD_SAFE = True chooses threads of one, and
+    async def run one event loop."""
     app_insights_enabled: Boolean | None = None
     """Export a trace of each request to the installation's collector, if it has one."""
     data_collection: ModelDataCollection | None = None

@@ -29,7 +29,8 @@ httptools and, of modelyard, backoff.py. It runs as two kinds of process:
                           │                               │ ──── SIGUSR1 ──────▶ │ print all stacks
                           │                               │ ──── SIGKILL ──────▶ │ the end of a stuck run()
                           │                               │                      │ driver, inputs, results,
-                          │                               │                      │ streams, tensors
+                          │                               │                      │ streams, tensors; of async
+                          │                               │                      │ drivers: async_server
 
 The front (uvloop, httptools) never runs code of the driver. A worker has the driver and, of this package,
 modules that need the standard library only. For some drivers it loads werkzeug (bundled_packages) or msgspec

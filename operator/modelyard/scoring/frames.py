@@ -18,9 +18,11 @@ machine: a worker does not begin a request after its deadline.
 
 QUERY: Final = 1
 """Flag: the request was a GET; its body here is the query string."""
-
 INFER: Final = 2
 """Flag: the body has the tensors of the Open Inference Protocol, and meta is never empty."""
+
+CANCEL: Final = 4
+"""Flag: no request. Cancel the earlier request of this number, for an async driver only."""
 
 REPLY: Final = Struct("<IIQHBdd")
 """Header of a reply: bytes of meta, bytes of body, the request's number, and of Reply: status, outcome,
@@ -41,13 +43,19 @@ FAILED: Final = 5
 
 STREAM_BEGAN: Final = 6
 """The result is a stream, and its first piece is made. Meta: header lines as JSON pairs. Body: the number of
-the thread's slot in shared memory, in decimal digits."""
+the place's slot in shared memory, in decimal digits."""
 STREAM_PIECE: Final = 7
 """Body: a piece of the stream, of at most STREAM_PIECE_BYTES. More replies with the same number follow."""
 STREAM_ENDED: Final = 8
 """The stream is complete, or was closed since its client has left; `seconds` includes the stream."""
 STREAM_FAILED: Final = 9
 """The driver raised while it made the stream. Body: the traceback."""
+
+CANCELLED: Final = 10
+"""The request was cancelled, as the front has asked for: no client waits for it."""
+WARNED: Final = 11
+"""A warning for the log of the front, and no reply. Number: the running request, or 0. Body: JSON with
+message and exception."""
 
 STREAM_PIECE_BYTES: Final = 64 * 1024
 """Larger pieces are sent as several, so that one of them never fills the memory of the front."""
@@ -59,22 +67,25 @@ The front acknowledges them while the client reads. They are the memory that a s
 """
 
 SLOT: Final = Struct("<qdqq")
-"""Shared memory, one slot per worker thread: PROGRESS, written by the worker, then FLOW, by the front."""
+"""Shared memory, one slot per place: PROGRESS, written by the worker, then FLOW, by the front.
+
+A place runs one request at a time. It is a thread, or in an async driver a task.
+"""
 
 PROGRESS: Final = Struct("<qd")
-"""Number and start time (time.monotonic) of the latest request of a worker thread.
+"""Number and start time (time.monotonic) of the latest request of a place.
 
 In a stream, the start time is that of the wait for the next piece. It is infinite while the driver waits for
 the client, which is no time of run().
 
-A thread writes its slot before it compares the deadline. If the deadline has passed and the number is in no
+The worker writes the slot before it compares the deadline. If the deadline has passed and the number is in no
 slot, run() will never be called for that request. So the front can answer 503 without asking the worker.
 """
 
 FLOW: Final = Struct("<qq")
 """Flow control of streams: bytes that the front has acknowledged, and the number of a request to close.
 
-The bytes are the sum over all streams of the thread: a sum that only grows needs no lock. The worker closes
+The bytes are the sum over all streams of the place: a sum that only grows needs no lock. The worker closes
 the stream of the number, since its client has left.
 """
 

@@ -15,6 +15,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from tests.bench import machine
+from tests.bench.scoring.async_driver import async_line, measured_async
 from tests.bench.scoring.load import Result, load, need_wrk
 from tests.bench.scoring.servers import (
     AZMLINFSRV,
@@ -71,8 +72,9 @@ def main() -> int:
         for one in running:
             one.stop()
     probes = probe_milliseconds()
-    streams = measured_streams()
+    streams, asynchronous = measured_streams(), measured_async()
     more = [*overload_lines(overloaded(rounds)), "", probe_line(probes), "", stream_line(streams), ""]
+    more += [async_line(asynchronous), ""]
     TABLE.write_text("\n".join([*table(figures, cpu, memory, cold, rounds), *more]))
     print(TABLE.read_text())
     print(
@@ -84,6 +86,7 @@ def main() -> int:
         f"cold_s={cold[OURS.name]:.2f}",
         f"stream_first_byte_ms={streams.first_byte_ms:.2f}",
         f"stream_gb_growth_mb={streams.growth_mb:.0f}",
+        f"async_c64_of_possible={asynchronous.share:.2f}",
     )
     return exit_code(probes)
 

@@ -3,6 +3,7 @@
 import json
 
 from tests.conformance.scoring import (
+    async_cases,
     coding_cases,
     drivers,
     process_cases,
@@ -504,8 +505,8 @@ STARTS = tuple(
 GROUPS = (
     PLAIN, HEADERS, SCHEMA, ARRAYS, RAW, OLD_IMPORTS, CORS, TIMEOUT, OWN_SWAGGER, HINTS, ARRAY_HINTS,
     *raw_cases.GROUPS, *process_cases.GROUPS, *value_cases.GROUPS, *stream_cases.GROUPS,
-    *coding_cases.GROUPS, *STARTS,
+    *coding_cases.GROUPS, *async_cases.GROUPS, *STARTS,
 )  # fmt: skip
 
-RAW_GROUPS = (RAW, OLD_IMPORTS, *raw_cases.GROUPS, stream_cases.RESPONSES)
+RAW_GROUPS = (RAW, OLD_IMPORTS, *raw_cases.GROUPS, stream_cases.RESPONSES, async_cases.RAW)
 """Also run with the peer's package among the driver's own: its classes are then those of Flask."""

@@ -294,12 +294,6 @@ def run(name): return name
 
 STARTS = (
     Group(
-        "start: async init()",
-        "async def init(): pass\ndef run(data): return data\n",
-        exit_code=3,
-        why="The peer never awaits it: the model is missing at the first request.",
-    ),
-    Group(
         "start: flask is not in the requirements",
         "from flask import Response\ndef init(): pass\ndef run(data): return data\n",
         exit_code=3,

@@ -22,6 +22,8 @@ def run(x: numpy.ndarray, mode: str = "", request_headers=None) -> NDArray[numpy
         return request_headers["X-Own"]
     if mode == "memory":
         return "view" if x.base is not None and x.base.base is not None else "copy"
+    if mode == "stream":
+        return iter(["a", "b"])
     return x
 """
 
@@ -72,6 +74,13 @@ def test_inference_answers_with_outputs(server: ScoringProcess) -> None:
         "id": "r1",
         "outputs": [{"name": "output-0", "datatype": "FP32", "shape": [2], "data": [1.0, 2.0]}],
     }
+
+
+def test_iterator_is_a_stream_as_for_score(server: ScoringProcess) -> None:
+    response = infer(server, tensor("x", "FP32", 1), tensor("mode", "BYTES", "stream"))
+
+    assert (response.status, response.body) == (200, b"ab")
+    assert response.headers["transfer-encoding"] == "chunked"
 
 
 @pytest.mark.parametrize("spaces", range(4))

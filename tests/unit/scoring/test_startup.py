@@ -81,11 +81,6 @@ def test_slow_init_fails_liveness_until_it_ends(serve, tmp_path: Path) -> None:
             "run() cannot have positional-only parameters, *args or **kwargs",
             "",
         ),
-        (
-            INIT + "async def run(data): pass\n",
-            "run() of the driver driver.py must be a plain function, not async",
-            "",
-        ),
     ],
 )
 def test_driver_that_cannot_be_served_ends_the_process(

@@ -141,6 +141,10 @@ class Application(Protocol):
     def dispatch(self, request: HttpRequest) -> None:
         """Answer a complete request by its connection's respond(), now or later."""
 
+    @property
+    def cancels(self) -> bool:
+        """Return True if requests can be cancelled, so that a client that has left matters at once."""
+
     def abandon(self, request: HttpRequest) -> None:
         """Take note that the client closed the connection before the response."""
 
@@ -167,6 +171,8 @@ class HttpConnection(asyncio.Protocol):
         """An incomplete head counts in the application's limit."""
         self._is_unread = False
         """The client does not read: the transport asked to pause writing."""
+        self._is_half_closed = False
+        """The client has closed its sending side while a request that can be cancelled runs."""
         self.is_trusted = False
         """A request of this connection had a valid key or token; the application sets it."""
         self._read_at = application.now
@@ -196,10 +202,28 @@ class HttpConnection(asyncio.Protocol):
 
         A client may close its sending side and still read.
         """
-        waiting = any(request.complete for request in self._requests)
+        waiting = any(request.complete for request in self._requests) and self._state is not _CLOSING
         for request in self._requests:
             request.keep_alive = False
-        return waiting and self._state is not _CLOSING
+        if waiting and self._application.cancels:
+            self._probe_client(self._requests[0])
+        return waiting
+
+    def _probe_client(self, request: HttpRequest) -> None:
+        """Find out whether the client has left or still reads: the kernel of one that has left sends a reset.
+
+        Clients skip interim responses that they do not expect (RFC 9110 section 15.2). HTTP/1.0 has none.
+        """
+        self._is_half_closed = True
+        if request.stream is None and not request.is_http_1_0:
+            self._transport.write(CONTINUE)
+
+    def _has_left(self) -> bool:
+        """Return True if a half-closed connection was reset. Event loops do not read from it any more."""
+        if not self._is_half_closed:
+            return False
+        sock = self._transport.get_extra_info("socket")
+        return sock is not None and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
 
     def data_received(self, data: bytes) -> None:
         """Parse the bytes, unless no more input is expected. An error of the server ends the connection."""
@@ -476,7 +500,7 @@ class HttpConnection(asyncio.Protocol):
         unsent = self._transport.get_write_buffer_size()
         if unsent != self._unsent_bytes:
             self._unsent_bytes, self._unsent_since = unsent, now
-        if unsent and now - self._unsent_since > UNREAD_SECONDS:
+        if self._has_left() or (unsent and now - self._unsent_since > UNREAD_SECONDS):
             self._transport.abort()
             return
         receiving = self._parser.request

@@ -47,6 +47,11 @@ class HttpServer:
         self.head_bytes = 0
         """Bytes of all incomplete heads."""
 
+    @property
+    def cancels(self) -> bool:
+        """Return False: a request goes on when its client has left."""
+        return False
+
     def tick(self) -> None:
         """Update the shared clock and apply all time limits. The server calls it twice a second."""
         self.now = monotonic()

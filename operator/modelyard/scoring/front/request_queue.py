@@ -58,6 +58,12 @@ LONG_LIFE_SECONDS: Final = 60.0
 """A worker that lived longer is restarted at once, and resets RESTARTS."""
 
 
+CANCEL_SECONDS: Final = 5.0
+"""How long a cancelled request of an async driver has to end: its `finally` blocks run, and may await.
+
+After this time the worker is replaced.
+"""
+
 MAX_PROCESSES: Final = 64
 """Maximum number of workers for a driver with THREAD_SAFE = False, one for each concurrent request."""
 
@@ -106,6 +112,8 @@ class RequestQueue:
         """The driver uses more of a request than its body."""
         self.takes_options = False
         """The driver's run() answers OPTIONS requests, too."""
+        self.cancels = False
+        """The driver is async: a request whose client has left is cancelled."""
         self.openapi: dict[str, bytes] | None = None
         """OpenAPI documents by version; None before init() has returned."""
         self.tensors: dict[str, Any] | None = None
@@ -174,11 +182,16 @@ class RequestQueue:
             self._schedule_check(queued.arrived_at + self._first_check_seconds)
 
     def abandon(self, queued: QueuedRequest) -> None:
-        """Drop a request whose client has left. One that is at a worker already runs."""
+        """Drop a request whose client has left. At a worker it goes on, unless the driver is async."""
         queued.answered = True
         queued.chunks = ()
         if queued.stream is not None:
             queued.stream.cancel()
+        self._cancel(queued)
+
+    def _cancel(self, queued: QueuedRequest) -> None:
+        for worker in self.workers:
+            worker.cancel(queued)
 
     def _send_waiting(self) -> None:
         if self._sending:
@@ -228,6 +241,7 @@ class RequestQueue:
     def reject(self, queued: QueuedRequest) -> None:
         """End a stream that cannot be an HTTP response."""
         self._finish(queued, Reply(INVALID))
+        self._cancel(queued)
 
     def _finish(self, queued: QueuedRequest, reply: Reply) -> None:
         queued.answered = True
@@ -263,23 +277,14 @@ class RequestQueue:
 
     def _check_worker(self, worker: WorkerProcess, now: float) -> float:
         """End requests at a worker whose time is over. Return when to check next."""
-        run_seconds = self._settings.scoring_timeout_ms / 1000
-        last_begun = worker.last_begun()
+        begun = worker.begun()
+        last_begun = max(begun)
         next_check = float("inf")
         for queued in list(worker.in_flight.values()):
-            if queued.answered:
-                continue
             if queued.number <= last_begun:
-                begun_at = worker.begun_at(queued.number)
-                if begun_at is None:  # its reply is on its way
-                    next_check = min(next_check, now + 0.05)
-                elif begun_at == float("inf"):  # the driver waits for the client of its stream
-                    next_check = min(next_check, now + run_seconds)
-                elif begun_at + run_seconds <= now:
-                    worker.retiring = True
-                    self._finish(queued, Reply(TIMED_OUT))
-                else:
-                    next_check = min(next_check, begun_at + run_seconds)
+                next_check = min(next_check, self._check_running(worker, queued, begun, now))
+            elif queued.answered:
+                continue
             elif queued.deadline <= now:
                 self._finish(queued, Reply(OVERLOADED))
             else:
@@ -288,6 +293,30 @@ class RequestQueue:
         if worker.retiring:
             self._end_retiring(worker)
         return next_check
+
+    def _check_running(
+        self, worker: WorkerProcess, queued: QueuedRequest, begun: dict[int, float], now: float
+    ) -> float:
+        """End a request that a worker has begun, if its time is over. Return when to check next.
+
+        In an async driver it is cancelled, and the worker is replaced only if that does not help.
+        """
+        limit = self._settings.scoring_timeout_ms / 1000
+        begun_at = begun.get(queued.number)
+        if begun_at is None:  # its reply is on its way
+            return now + 0.05
+        if begun_at == float("inf"):  # the driver waits for the client of its stream
+            return now + limit
+        if begun_at + limit > now:
+            return begun_at + limit
+        if not queued.answered:
+            self._finish(queued, Reply(TIMED_OUT))
+            self._cancel(queued)
+        end_at = begun_at + limit + (CANCEL_SECONDS if worker.cancels else 0.0)
+        if end_at > now:
+            return end_at
+        worker.retiring = True
+        return float("inf")
 
     def _end_retiring(self, worker: WorkerProcess) -> None:
         """Kill a retiring worker once none of its running requests has a client that waits."""
@@ -338,6 +367,7 @@ class RequestQueue:
             self.needs_meta = bool(worker.description["needs_meta"])
             self.takes_options = bool(worker.description["takes_options"])
             self.tensors = worker.description["tensors"]
+            self.cancels = worker.cancels
             documents = worker.description["openapi"]
             self.openapi = {name: json.dumps(document).encode() for name, document in documents.items()}
             log.info("init() took %.3f s", time.monotonic() - worker.born_at)
@@ -436,6 +466,7 @@ class RequestQueue:
         unanswered = self._unanswered()
         for queued in unanswered:
             self._finish(queued, Reply(CUT_OFF))
+            self._cancel(queued)
         return len(unanswered)
 
     def _unanswered(self) -> list[QueuedRequest]:

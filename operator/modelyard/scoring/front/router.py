@@ -118,6 +118,11 @@ class Router(HttpServer):
         """Return True if connections close after their next response."""
         return self._lifecycle.draining
 
+    @property
+    def cancels(self) -> bool:
+        """Return True if a request whose client has left can be cancelled."""
+        return self._queue.cancels
+
     def admit(self, request: HttpRequest) -> HttpResponse | None:
         """Check ids, path, method, key, queue and body size. Return a refusal, or None."""
         refusal = self._identify(request) or self._refusal(request)

@@ -39,7 +39,7 @@ STACK_DUMP_SECONDS: Final = 0.3
 """How long a stuck worker has to print its stacks (SIGUSR1) before it is killed."""
 
 
-_PARTS: Final = (frames.STREAM_BEGAN, frames.STREAM_PIECE)
+_PARTS: Final = (frames.STREAM_BEGAN, frames.STREAM_PIECE, frames.WARNED)
 """Outcomes after which more replies to the same request follow."""
 
 _RETURNED: Final = (frames.RETURNED, frames.STREAM_ENDED)
@@ -81,6 +81,8 @@ class WorkerProcess(asyncio.Protocol):
         """Requests that are sent and not yet replied to, by number, in the order of their numbers."""
         self.description: dict[str, Any] | None = None
         """The driver as the worker describes it; None before init() has returned."""
+        self.cancels = False
+        """The driver is async: a request that runs can be cancelled."""
         self.retiring = False
         """The worker gets no more requests, and is killed when those with waiting clients are done."""
         self.exit_code: int | None = None
@@ -140,6 +142,13 @@ class WorkerProcess(asyncio.Protocol):
         if queued.size >= MAX_AHEAD_BYTES:
             queued.chunks = ()  # small bodies stay, to be sent again if the worker ends before their turn
 
+    def cancel(self, queued: QueuedRequest) -> None:
+        """Cancel a request of an async driver. A run() in a thread cannot be interrupted."""
+        if self.cancels and self.in_flight.get(queued.number) is queued:
+            if not self._unwritten:
+                self._loop.call_soon(self._write)
+            self._unwritten.append(REQUEST.pack(0, 0, queued.number, 0.0, frames.CANCEL))
+
     def _write(self) -> None:
         """Write all requests of one turn of the event loop at once: each write costs a system call."""
         pieces, self._unwritten = self._unwritten, []
@@ -183,11 +192,11 @@ class WorkerProcess(asyncio.Protocol):
         self.poll()
 
     def _take(self, number: int, reply: Reply) -> None:
+        if reply.outcome in _PARTS:
+            self._take_part(number, reply)
+            return
         if number:
             self._replied_at = time.monotonic()
-            if reply.outcome in _PARTS:
-                self._take_part(self.in_flight[number], reply)
-                return
             queued = self.in_flight.pop(number)
             self._in_flight_bytes -= queued.size
             if reply.outcome in _RETURNED:
@@ -199,17 +208,30 @@ class WorkerProcess(asyncio.Protocol):
         message = json.loads(reply.body)
         if reply.outcome == frames.STARTED:
             self.description = message
+            self.cancels = message["is_async"]
             self._listener.on_started(self)
         else:
             self._listener.on_start_failed(self, message["message"], message["exception"])
 
-    def _take_part(self, queued: QueuedRequest, reply: Reply) -> None:
+    def _take_part(self, number: int, reply: Reply) -> None:
+        if reply.outcome == frames.WARNED:
+            self._log_warning(number, json.loads(reply.body))
+            return
+        self._replied_at = time.monotonic()
+        queued = self.in_flight[number]
         if reply.outcome == frames.STREAM_BEGAN:
             queued.stream = WorkerStream(self._progress, int(reply.body), queued.number)
             reply.body = b""
         elif queued.stream is not None:
             queued.stream.receive(len(reply.body))
         self._listener.on_stream(queued, reply)
+
+    def _log_warning(self, number: int, warning: dict[str, str]) -> None:
+        extra = {"exception": warning["exception"]} if warning["exception"] else {}
+        queued = self.in_flight.get(number)
+        if queued is not None:
+            extra["requestId"] = queued.request.request_id
+        log.warning("%s", warning["message"], extra=extra)
 
     def _update_places(self, seconds: float) -> None:
         """Send as many requests ahead as run within the ahead time, at the mean of run() calls."""
@@ -222,21 +244,22 @@ class WorkerProcess(asyncio.Protocol):
 
     def last_begun(self) -> int:
         """Return the highest number that was begun: workers begin requests in the order of their numbers."""
-        return max(number for number, _ in self._slots())
+        return max(self.begun())
 
-    def begun_at(self, number: int) -> float | None:
-        """Return when the request was begun (time.monotonic), None if no thread runs it now."""
-        return next((begun_at for begun, begun_at in self._slots() if begun == number), None)
+    def begun(self) -> dict[int, float]:
+        """Return when the latest request of each place was begun (time.monotonic), by its number."""
+        return {number: began_at for number, began_at, _, _ in SLOT.iter_unpack(self._progress[:])}
 
     def is_stuck(self, now: float, after_seconds: float) -> bool:
-        """Return True if all threads have had requests for this long, and none was replied to."""
-        if len(self.in_flight) < self.threads:
-            return False
-        oldest = next(iter(self.in_flight.values())).sent_at
-        return now - max(oldest, self._replied_at) > after_seconds
+        """Return True if all places have had requests for this long, and none was replied to.
 
-    def _slots(self) -> list[tuple[int, float]]:
-        return [(number, began_at) for number, began_at, _, _ in SLOT.iter_unpack(self._progress[:])]
+        A worker that does not begin a request although it has free places is stuck, too: an async driver
+        blocks the event loop.
+        """
+        last_begun = 0 if len(self.in_flight) >= self.threads else self.last_begun()
+        waiting = (queued for number, queued in self.in_flight.items() if number > last_begun)
+        oldest = next(waiting, None)
+        return oldest is not None and now - max(oldest.sent_at, self._replied_at) > after_seconds
 
     # --- the end
 

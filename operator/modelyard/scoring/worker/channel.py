@@ -24,8 +24,24 @@ class WorkerRequest:
     body: bytes | memoryview
 
 
+class _LargeRequest:
+    """A request that has arrived in part, in one buffer: growing a buffer would copy it again and again."""
+
+    def __init__(self, request: WorkerRequest, meta_bytes: int, size: int, beginning: bytes) -> None:
+        self.request = request
+        self.content = memoryview(bytearray(size))
+        self.content[: len(beginning)] = beginning
+        self.filled = len(beginning)
+        self._meta_bytes = meta_bytes
+
+    def complete(self) -> WorkerRequest:
+        self.request.meta = bytes(self.content[: self._meta_bytes])
+        self.request.body = self.content[self._meta_bytes :]
+        return self.request
+
+
 class WorkerChannel:
-    """The channel to the front, shared by the worker's threads: a free thread takes the next request."""
+    """The channel to the front. A free thread takes the next request, or an event loop takes all."""
 
     def __init__(self, connection: socket.socket, progress: mmap) -> None:
         self._connection = connection
@@ -34,6 +50,11 @@ class WorkerChannel:
         self._writing = threading.Lock()
         self._received = b""
         self._position = 0
+        self._large: _LargeRequest | None = None
+
+    def fileno(self) -> int:
+        """Return the descriptor of the socket, for an event loop."""
+        return self._connection.fileno()
 
     def receive(self) -> WorkerRequest | None:
         """Wait for the next request. Return None when the front has closed the channel."""
@@ -42,11 +63,20 @@ class WorkerChannel:
                 request = self._parse()
                 if request is not None:
                     return request
-                received = self._connection.recv(RECEIVE_BYTES)
-                if not received:
+                if not self._read(0):
                     return None
-                self._received = self._received[self._position :] + received
-                self._position = 0
+
+    def receive_available(self) -> list[WorkerRequest] | None:
+        """Return the complete requests, without a wait. Return None when the front has closed the channel."""
+        try:
+            if not self._read(socket.MSG_DONTWAIT):
+                return None
+        except BlockingIOError:
+            return []
+        requests = []
+        while (request := self._parse()) is not None:
+            requests.append(request)
+        return requests
 
     def begin(self, slot: int, request: WorkerRequest) -> float | None:
         """Write to the progress slot that the request begins. Return the time, None after the deadline."""
@@ -77,8 +107,25 @@ class WorkerChannel:
         with self._writing:
             self._connection.sendall(head + reply.meta + reply.body)
 
+    def _read(self, flags: int) -> bool:
+        """Receive bytes. Return False when the front has closed the channel."""
+        large = self._large
+        if large is not None:
+            count = self._connection.recv_into(large.content[large.filled :], 0, flags)
+            large.filled += count
+            return count > 0
+        received = self._connection.recv(RECEIVE_BYTES, flags)
+        self._received = self._received[self._position :] + received
+        self._position = 0
+        return bool(received)
+
     def _parse(self) -> WorkerRequest | None:
         """Return the first request in the received bytes, None if it is incomplete."""
+        if self._large is not None:
+            if self._large.filled < len(self._large.content):
+                return None
+            large, self._large = self._large, None
+            return large.complete()
         received, start = self._received, self._position + REQUEST.size
         if len(received) < start:
             return None
@@ -87,20 +134,8 @@ class WorkerChannel:
         if end <= len(received):
             self._position = end
             return WorkerRequest(number, deadline, flags, received[start:middle], received[middle:end])
-        if end - len(received) < RECEIVE_BYTES:
-            return None
-        content = self._receive_large(received[start:], meta_bytes + body_bytes)
-        self._received, self._position = b"", 0
-        return WorkerRequest(number, deadline, flags, bytes(content[:meta_bytes]), content[meta_bytes:])
-
-    def _receive_large(self, beginning: bytes, size: int) -> memoryview:
-        """Receive into one buffer: growing a buffer would copy a large body again and again."""
-        content = memoryview(bytearray(size))
-        content[: len(beginning)] = beginning
-        filled = len(beginning)
-        while filled < size:
-            count = self._connection.recv_into(content[filled:])
-            if not count:
-                raise ConnectionResetError("the front process has ended")
-            filled += count
-        return content
+        if end - len(received) >= RECEIVE_BYTES:
+            request = WorkerRequest(number, deadline, flags, b"", b"")
+            self._large = _LargeRequest(request, meta_bytes, meta_bytes + body_bytes, received[start:])
+            self._received, self._position = b"", 0
+        return None

@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -24,10 +24,12 @@ from modelyard.scoring.worker import (
     old_code,
 )
 from modelyard.scoring.worker.channel import WorkerRequest
+from modelyard.scoring.worker.event_loop import EventLoop, is_async
 from modelyard.scoring.worker.hints import Hint, UnknownHintError, hint_of
 from modelyard.scoring.worker.inference_protocol.protocol import InferenceProtocol
 from modelyard.scoring.worker.inputs import InputError, Inputs, ObjectInput, RawInput, TextInput
-from modelyard.scoring.worker.results import reply_of
+from modelyard.scoring.worker.results import complete_reply_of, stream_of
+from modelyard.scoring.worker.streams import begin_stream
 from modelyard.scoring.worker.wsgi import within_flask
 
 MODULE_NAME = "entry_module"
@@ -58,6 +60,10 @@ class Driver:
     """Parameters of run() except request_headers."""
     thread_safe: bool | None
     """THREAD_SAFE of the driver's file; None without one."""
+    is_async: bool
+    """run() is `async def`."""
+    loop: EventLoop
+    """The event loop of init() and, in an async driver, of all run() calls."""
 
     @property
     def takes_options(self) -> bool:
@@ -69,32 +75,53 @@ class Driver:
         """Return True if run() needs more of a request than its method and body."""
         return self.inputs.needs_meta or self.wants_headers
 
-    def score(self, request: WorkerRequest) -> Reply:
-        """Call run(). Return its reply; exceptions of the driver, also SystemExit, are replies as well."""
+    @property
+    def overlaps(self) -> bool:
+        """Return True if several run() calls may go on at once in one process."""
+        return self.is_async if self.thread_safe is None else self.thread_safe
+
+    def prepared(self, request: WorkerRequest) -> tuple[dict[str, Any], Callable[[Any], Reply]]:
+        """Return the arguments of run(), and the function that makes the reply of a result without stream.
+
+        Raises InputError.
+        """
+        if request.flags & INFER and self.inference is not None:
+            inference = self.inference.begin(request)
+            arguments, reply_of = inference.arguments, inference.reply_of
+        else:
+            arguments, reply_of = self.inputs.arguments(request), complete_reply_of
+        if self.wants_headers:
+            headers = json.loads(request.meta)["headers"]
+            arguments["request_headers"] = {name.title(): value for name, value in headers.items()}
+        return arguments, reply_of
+
+    def score(self, request: WorkerRequest, loop: EventLoop) -> Reply:
+        """Call run(). Return its reply; exceptions of the driver, also SystemExit, are replies as well.
+
+        `loop` is that of the thread. A plain function around an async run() returns an awaitable, and the
+        loop runs it.
+        """
         started = time.perf_counter()
         has_returned = False
         try:
-            if request.flags & INFER and self.inference is not None:
-                inference = self.inference.begin(request)
-                arguments, as_reply = inference.arguments, inference.reply_of
-            else:
-                arguments, as_reply = self.inputs.arguments(request), reply_of
-            if self.wants_headers:
-                headers = json.loads(request.meta)["headers"]
-                arguments["request_headers"] = {name.title(): value for name, value in headers.items()}
+            arguments, reply_of = self.prepared(request)
             started = time.perf_counter()
             result = self.call(**arguments)
+            if hasattr(type(result), "__await__"):
+                result = loop.run(result_of(result))
             seconds = time.perf_counter() - started
             has_returned = True
-            reply = as_reply(result)
+            stream = stream_of(result)
+            reply = reply_of(result) if stream is None else begin_stream(stream, loop)
         except InputError as error:
-            return Reply(REFUSED, error.status, str(error).encode())
+            return refusal_of(error)
         except BaseException as error:
-            return self._reply_of_error(error, time.perf_counter() - started, has_returned)
+            return self.reply_of_error(error, time.perf_counter() - started, has_returned=has_returned)
         reply.seconds = seconds if reply.pieces is None else time.perf_counter() - started
         return reply
 
-    def _reply_of_error(self, error: BaseException, seconds: float, has_returned: bool) -> Reply:
+    def reply_of_error(self, error: BaseException, seconds: float, *, has_returned: bool) -> Reply:
+        """Return the reply to an exception of the driver, or of a result that is no JSON."""
         is_input = self.is_decorated and not has_returned
         if is_input and not inference_schema.has_reached(self.run, error.__traceback__):
             return Reply(REFUSED, 400, f"The input does not match the schema: {error}".encode())
@@ -106,6 +133,16 @@ class Driver:
         return Reply(RAISED, status, text.encode("utf-8", "replace"), seconds=seconds)
 
 
+def refusal_of(error: InputError) -> Reply:
+    """Return the reply to a request that does not match run()."""
+    return Reply(REFUSED, error.status, str(error).encode())
+
+
+async def result_of(awaitable: Awaitable[Any]) -> Any:
+    """Return the result of an awaitable that is no coroutine, too."""
+    return await awaitable
+
+
 def traceback_text(error: BaseException) -> str:
     """Return the traceback without the runtime's own frames above the driver's."""
     frames = error.__traceback__
@@ -114,10 +151,11 @@ def traceback_text(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, frames or error.__traceback__)).rstrip()
 
 
-def start_driver(app_root: Path, entry_script: str, names: Mapping[str, object]) -> Driver:
+def start_driver(app_root: Path, entry_script: str, names: Mapping[str, object], loop: EventLoop) -> Driver:
     """Import the driver with `names` as its global variables, and call init().
 
-    Raises DriverError, with the driver's exception as its cause.
+    If the driver uses asyncio, the loop exists before the import. Raises DriverError, with the driver's
+    exception as its cause.
     """
     file = app_root / entry_script
     if not file.is_file():
@@ -126,18 +164,35 @@ def start_driver(app_root: Path, entry_script: str, names: Mapping[str, object])
     bundled_packages.install()
     _configure_logs(app_root, file.parent)
     try:
+        if b"async" in file.read_bytes():
+            loop.create()
         module = _import(file, names)
     except BaseException as error:
         message = f"the import of the driver {entry_script} failed"
         raise DriverError(old_code.with_advice(message, error)) from error
-    driver = _driver_of(module, entry_script)
+    driver = _driver_of(module, entry_script, loop)
     driver_logs.show_azure_logger()
     try:
-        module.init()
+        _call_init(module.init, driver)
     except BaseException as error:
         message = f"init() of the driver {entry_script} failed"
         raise DriverError(old_code.with_advice(message, error)) from error
     return driver
+
+
+def _call_init(init: Callable[[], Any], driver: Driver) -> None:
+    """Call init(), in an async driver on the running loop: clients that it makes belong to the loop."""
+    if driver.is_async or is_async(init):
+        driver.loop.run(_init_on_loop(init))
+    else:
+        driver.loop.make_current()
+        init()
+
+
+async def _init_on_loop(init: Callable[[], Any]) -> None:
+    result = init()
+    if hasattr(type(result), "__await__"):
+        await result
 
 
 def _configure_logs(*folders: Path) -> None:
@@ -158,14 +213,12 @@ def _import(file: Path, names: Mapping[str, object]) -> ModuleType:
     return module
 
 
-def _driver_of(module: ModuleType, entry_script: str) -> Driver:
+def _driver_of(module: ModuleType, entry_script: str, loop: EventLoop) -> Driver:
     """Check init() and run(), and choose how run() gets its arguments. Raises DriverError."""
     for name in ("init", "run"):
         function = getattr(module, name, None)
         if not callable(function):
             raise DriverError(f"the driver {entry_script} has no function {name}()")
-        if inspect.iscoroutinefunction(function):
-            raise DriverError(f"{name}() of the driver {entry_script} must be a plain function, not async")
     run = _run_of(module)
     signature = inspect.signature(run)
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -193,7 +246,19 @@ def _driver_of(module: ModuleType, entry_script: str) -> Driver:
     call = within_flask(run, parameters[0].name if is_raw else None, flask) if uses_flask else run
     inference = None if is_raw else InferenceProtocol(run, parameters, hints, is_decorated=is_decorated)
     thread_safe = _thread_safe_of(module)
-    return Driver(run, call, inputs, inference, wants_headers, is_decorated, hints, parameters, thread_safe)
+    return Driver(
+        run,
+        call,
+        inputs,
+        inference,
+        wants_headers,
+        is_decorated,
+        hints,
+        parameters,
+        thread_safe,
+        is_async(run),
+        loop,
+    )
 
 
 def _thread_safe_of(module: ModuleType) -> bool | None:

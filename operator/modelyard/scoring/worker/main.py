@@ -38,6 +38,7 @@ from modelyard.scoring.frames import EXPIRED, FAILED, STARTED, Reply
 from modelyard.scoring.worker import user_name
 from modelyard.scoring.worker.channel import WorkerChannel
 from modelyard.scoring.worker.driver import Driver, DriverError, start_driver, traceback_text
+from modelyard.scoring.worker.event_loop import EventLoop
 from modelyard.scoring.worker.openapi import documents
 from modelyard.scoring.worker.streams import send_stream
 
@@ -55,9 +56,10 @@ def main(arguments: list[str]) -> int:
     _set_up_process()
     _exit_when_closed(socket.socket(fileno=lifeline_fd))
     app_root = _enter_app_root()
+    loop = EventLoop()
     try:
-        driver = _start_driver(app_root)
-        if not driver.thread_safe:
+        driver = _start_driver(app_root, loop)
+        if not driver.overlaps:
             threads = 1
         description = _describe(driver, _work_dir(app_root), threads)
     except (DriverError, OSError, ValueError) as error:
@@ -66,7 +68,10 @@ def main(arguments: list[str]) -> int:
     gc.collect()
     gc.freeze()  # the model stays for the life of the process: later collections can skip it
     channel.reply(0, Reply(STARTED, body=json.dumps(description).encode()))
-    _serve(channel, driver, threads)
+    if driver.is_async:
+        _serve_async(channel, driver, threads)
+    else:
+        _serve(channel, driver, threads)
     return 0
 
 
@@ -131,14 +136,14 @@ def _work_dir(app_root: Path) -> Path:
     return Path(os.environ.get(Variable.WORK_DIR) or app_root)
 
 
-def _start_driver(app_root: Path) -> Driver:
+def _start_driver(app_root: Path, loop: EventLoop) -> Driver:
     """Start Spark if the image says so, then the driver. Raises DriverError if one of them fails."""
     names: dict[str, object] = {}
     if os.environ.get(Variable.SPARK) == "true":
         from modelyard.scoring.worker.spark import start_session  # noqa: PLC0415 - few drivers need it
 
         names = start_session(app_root)
-    return start_driver(app_root, os.environ[Variable.ENTRY_SCRIPT], names)
+    return start_driver(app_root, os.environ[Variable.ENTRY_SCRIPT], names, loop)
 
 
 def _describe(driver: Driver, work_dir: Path, threads: int) -> dict[str, Any]:
@@ -147,7 +152,8 @@ def _describe(driver: Driver, work_dir: Path, threads: int) -> dict[str, Any]:
         "needs_meta": driver.needs_meta,
         "takes_options": driver.takes_options,
         "threads": threads,
-        "thread_safe": driver.thread_safe,
+        "thread_safe": driver.overlaps or driver.thread_safe,
+        "is_async": driver.is_async,
         "openapi": documents(driver, work_dir, os.environ),
         "tensors": driver.inference.metadata if driver.inference else {"inputs": [], "outputs": []},
     }
@@ -160,31 +166,41 @@ def _failure(error: Exception) -> bytes:
     return json.dumps({"message": str(error), "exception": exception}).encode()
 
 
+def _serve_async(channel: WorkerChannel, driver: Driver, places: int) -> None:
+    """Run requests in tasks of the driver's event loop until the front closes the channel."""
+    from modelyard.scoring.worker.async_server import AsyncServer  # noqa: PLC0415 - it imports asyncio
+
+    driver.loop.run(AsyncServer(channel, driver, places).serve())
+    driver.loop.close()
+
+
 def _serve(channel: WorkerChannel, driver: Driver, threads: int) -> None:
     """Run requests in this many threads until the front closes the channel."""
     others = [
-        threading.Thread(target=_serve_slot, args=(channel, driver, slot), daemon=True)
+        threading.Thread(target=_serve_slot, args=(channel, driver, slot, EventLoop()), daemon=True)
         for slot in range(1, threads)
     ]
     for thread in others:
         thread.start()
     # The main thread serves, too: some libraries need init() and, with one thread, every run() on one thread.
-    _serve_slot(channel, driver, 0)
+    _serve_slot(channel, driver, 0, driver.loop)
     for thread in others:
         thread.join()
 
 
-def _serve_slot(channel: WorkerChannel, driver: Driver, slot: int) -> None:
-    """Run one request after the other. `slot` is this thread's place in PROGRESS."""
+def _serve_slot(channel: WorkerChannel, driver: Driver, slot: int, loop: EventLoop) -> None:
+    """Run one request after the other. `slot` is this thread's place in PROGRESS, `loop` its event loop."""
     while True:
         request = channel.receive()
         if request is None:
+            loop.close()
             return
         started_at = channel.begin(slot, request)
         if started_at is None:
             reply = Reply(EXPIRED)
         else:
-            reply = driver.score(request)
+            loop.make_current()
+            reply = driver.score(request, loop)
             reply.started_at = started_at
         number = request.number
         del request  # frees the body before the wait for the next request

@@ -6,7 +6,12 @@ from typing import Any, Final
 from modelyard.scoring.contract import BODILESS, RUN_FAILED_HEADER
 from modelyard.scoring.frames import RETURNED, Reply
 from modelyard.scoring.worker.json_values import encoded
-from modelyard.scoring.worker.streams import IteratorPieces, reply_of_items, reply_of_stream
+from modelyard.scoring.worker.streams import (
+    Stream,
+    do_nothing,
+    stream_of_items,
+    text_or_bytes,
+)
 
 _JSON_TYPES: Final = frozenset({dict, list, str, int, float, bool, tuple, type(None)})
 """The usual types of results: a look-up takes a tenth of the time of a search for methods."""
@@ -20,37 +25,51 @@ _ENVIRON: Final = {
 """A WSGI environment, from which a response reads whether the request was HEAD: the front handles HEAD."""
 
 
-def reply_of(result: Any) -> Reply:
-    """Return the reply: a response object passes through, an iterator is a stream, all others are JSON.
-
-    A str is quoted, too, even if it contains JSON: clients of the Azure ML containers decode twice. Raises
-    NotJsonError if the result cannot be written as JSON.
-    """
-    return reply_beside_json(result) or Reply(RETURNED, 200, encoded(result))
-
-
-def reply_beside_json(result: Any) -> Reply | None:
-    """Return the reply of a response object or an iterator; None for a value."""
+def stream_of(result: Any) -> Stream | None:
+    """Return the stream that an iterator is, or that a response has as its body; None for other results."""
     kind = type(result)
     if kind in _JSON_TYPES:
         return None
     if hasattr(kind, "get_wsgi_headers"):
-        return _reply_of_response(result)
+        return _stream_of_response(result)
     if hasattr(kind, "__next__") or hasattr(kind, "__anext__"):
-        return reply_of_items(result)
+        return stream_of_items(result)
     return None
 
 
-def _reply_of_response(response: Any) -> Reply:
-    """Return the reply of an AMLResponse, or of a response of Flask or werkzeug.
+def complete_reply_of(result: Any) -> Reply:
+    """Return the reply of a result that is no stream: a response object passes through, all others are JSON.
 
-    A status of 500 and above is a failure of run(), even if the response's own header says False.
+    A str is quoted, too, even if it contains JSON: clients of the Azure ML containers decode twice. Raises
+    NotJsonError if the result cannot be written as JSON.
     """
+    return reply_of_response(result) or Reply(RETURNED, 200, encoded(result))
+
+
+def _stream_of_response(response: Any) -> Stream | None:
+    status = int(response.status_code)
+    if not getattr(response, "is_streamed", False) or status in BODILESS:
+        return None
+    lines = _header_lines(response, status)
+    body = getattr(response, "response", None)
+    if hasattr(type(body), "__aiter__"):
+        items = aiter(body)  # type: ignore[arg-type]
+        return Stream(items, text_or_bytes, getattr(items, "aclose", do_nothing), status, lines)
+    chunks = response.get_app_iter(_ENVIRON)
+    return Stream(iter(chunks), bytes, getattr(chunks, "close", do_nothing), status, lines)
+
+
+def reply_of_response(response: Any) -> Reply | None:
+    """Return the reply of an AMLResponse, or of a response of Flask or werkzeug; None for other results.
+
+    Its body is complete. A status of 500 and above is a failure of run(), even if the response's own header
+    says False.
+    """
+    kind = type(response)
+    if kind in _JSON_TYPES or not hasattr(kind, "get_wsgi_headers"):
+        return None
     status = int(response.status_code)
     chunks = response.get_app_iter(_ENVIRON)
-    if getattr(response, "is_streamed", False) and status not in BODILESS:
-        pieces = IteratorPieces(iter(chunks), bytes, getattr(chunks, "close", lambda: None))
-        return reply_of_stream(pieces, status, _header_lines(response, status))
     try:
         body = b"".join(chunks)
     finally:

@@ -5,7 +5,8 @@ The first piece is made before the response begins, so that a failure before it 
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from modelyard.scoring.contract import RUN_FAILED_HEADER
@@ -21,6 +22,7 @@ from modelyard.scoring.frames import (
     Reply,
 )
 from modelyard.scoring.worker.channel import WorkerChannel
+from modelyard.scoring.worker.event_loop import EventLoop
 from modelyard.scoring.worker.json_values import encoded
 
 MIN_WAIT_SECONDS: Final = 0.0002
@@ -31,6 +33,34 @@ It doubles from the first to the second figure. A read takes less than 1 µs.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A result that goes out in pieces, before its first piece is made."""
+
+    items: Any
+    """An iterator, or an async iterator."""
+    as_bytes: Callable[[Any], bytes]
+    """Makes a piece of an item."""
+    close: Callable[[], Any]
+    """Closes the items, and is awaited for an async iterator."""
+    status: int = 200
+    lines: list[tuple[str, str]] | None = None
+    """Header lines; None for a result without a response, whose media type is that of its first item."""
+
+    @property
+    def is_async(self) -> bool:
+        """Return True if the items are an async iterator."""
+        return hasattr(type(self.items), "__anext__")
+
+    def head(self, first_type: type | None) -> Reply:
+        """Return the reply with status and headers. `first_type` is None if there is no item."""
+        lines = self.lines
+        if lines is None:
+            lines = [("content-type", _media_type(first_type)), (RUN_FAILED_HEADER, "False")]
+        outcome = RETURNED if first_type is None else STREAM_BEGAN
+        return Reply(outcome, self.status, meta=json.dumps(lines).encode())
+
+
 class IteratorPieces:
     """The pieces of an iterator. The constructor makes the first one, and raises the driver's exceptions."""
 
@@ -38,15 +68,15 @@ class IteratorPieces:
         self._items = items
         self._as_bytes = as_bytes
         self.close = close
-        self.is_empty = False
-        self.first_type: type = type(None)
+        self.first_type: type | None = None
+        """The type of the first item; None if there is none."""
         self._piece = b""
         try:
             first = next(items)
-            self.first_type = type(first)
             self._piece = as_bytes(first)
+            self.first_type = type(first)
         except StopIteration:
-            self.is_empty = True
+            close()
         except BaseException:
             close()
             raise
@@ -59,44 +89,52 @@ class IteratorPieces:
             yield self._as_bytes(item)
 
 
-def reply_of_stream(pieces: IteratorPieces, status: int, lines: list[tuple[str, str]]) -> Reply:
-    """Return the reply of a stream with these header lines; an ordinary one if it has no piece."""
-    meta = json.dumps(lines).encode()
-    if not pieces.is_empty:
-        return Reply(STREAM_BEGAN, status, meta=meta, pieces=pieces)
-    pieces.close()
-    return Reply(RETURNED, status, meta=meta)
+def begin_stream(stream: Stream, loop: EventLoop) -> Reply:
+    """Make the first piece. Return the head, with the pieces; an ordinary reply if there is no piece."""
+    items, close = stream.items, stream.close
+    if stream.is_async:
+        items = _items_of_async(stream, loop)
+        close = items.close
+    pieces = IteratorPieces(items, stream.as_bytes, close)
+    reply = stream.head(pieces.first_type)
+    if pieces.first_type is not None:
+        reply.pieces = pieces
+    return reply
 
 
-def reply_of_items(result: Any) -> Reply:
-    """Return the reply of an iterator, also an async one, that run() has returned.
-
-    The first item decides the media type: text, bytes, or lines of JSON.
-    """
-    items = _items_of_async(result) if hasattr(type(result), "__anext__") else result
-    pieces = IteratorPieces(items, _item_as_bytes, getattr(items, "close", _do_nothing))
-    if issubclass(pieces.first_type, str):
-        media_type = "text/plain; charset=utf-8"
-    elif issubclass(pieces.first_type, bytes | bytearray | memoryview):
-        media_type = "application/octet-stream"
-    else:
-        media_type = "application/x-ndjson"
-    return reply_of_stream(pieces, 200, [("content-type", media_type), (RUN_FAILED_HEADER, "False")])
+def stream_of_items(items: Any) -> Stream:
+    """Return the stream of an iterator, also an async one, that run() has returned."""
+    close_name = "aclose" if hasattr(type(items), "__anext__") else "close"
+    return Stream(items, _item_as_bytes, getattr(items, close_name, do_nothing))
 
 
-def _do_nothing() -> None:
-    pass
+def do_nothing() -> None:
+    """Close an iterator that has nothing to close."""
+
+
+def _media_type(first_type: type | None) -> str:
+    """Return the media type of a stream by its first item: text, bytes, or lines of JSON."""
+    if first_type is None:
+        return "application/x-ndjson"
+    if issubclass(first_type, str):
+        return "text/plain; charset=utf-8"
+    if issubclass(first_type, bytes | bytearray | memoryview):
+        return "application/octet-stream"
+    return "application/x-ndjson"
+
+
+def text_or_bytes(item: Any) -> bytes:
+    """Return a text in UTF-8, or bytes as they are. Raises TypeError for other values."""
+    return item.encode() if isinstance(item, str) else bytes(memoryview(item))
 
 
 def _item_as_bytes(item: Any) -> bytes:
-    if isinstance(item, str):
-        return item.encode()
-    if isinstance(item, bytes | bytearray | memoryview):
-        return bytes(item)
+    if isinstance(item, str | bytes | bytearray | memoryview):
+        return text_or_bytes(item)
     return encoded(item) + b"\n"
 
 
-def _items_of_async(items: Any) -> Iterator[Any]:
+def _items_of_async(stream: Stream, event_loop: EventLoop) -> Generator[Any]:
     """Yield the items of an async iterator. One task runs it to its end, as the driver's libraries expect.
 
     The event loop runs only while the next item is made.
@@ -108,21 +146,72 @@ def _items_of_async(items: Any) -> Iterator[Any]:
 
     async def make_items() -> None:
         try:
-            async for item in items:
+            async for item in stream.items:
                 ready.put_nowait((item,))
                 await taken.acquire()
         finally:
-            if hasattr(items, "aclose"):
-                await items.aclose()
+            closed = stream.close()
+            if hasattr(type(closed), "__await__"):
+                await closed
 
-    with asyncio.Runner() as runner:  # its end cancels the task
-        loop = runner.get_loop()
-        task = loop.create_task(make_items())
-        task.add_done_callback(lambda _: ready.put_nowait(None))
+    loop = event_loop.create().get_loop()
+    task = loop.create_task(make_items())
+    task.add_done_callback(lambda _: ready.put_nowait(None))
+    try:
         while (box := loop.run_until_complete(ready.get())) is not None:
             yield box[0]
             taken.release()
         task.result()
+    finally:
+        task.cancel()
+        loop.run_until_complete(asyncio.wait([task]))
+
+
+class StreamWriter:
+    """Sends the pieces of one stream to the front, within the window that the front acknowledges."""
+
+    def __init__(self, channel: WorkerChannel, slot: int, number: int) -> None:
+        self._channel = channel
+        self._slot = slot
+        self._number = number
+        self._sent = channel.flow(slot)[0]
+        self._wait_seconds = MIN_WAIT_SECONDS
+
+    def begin(self, head: Reply) -> None:
+        """Send the status and the headers."""
+        head.body, head.pieces = str(self._slot).encode(), None
+        self._channel.reply(self._number, head)
+
+    @property
+    def client_has_left(self) -> bool:
+        """Return True if the rest of the stream has no client."""
+        return self._channel.flow(self._slot)[1] == self._number
+
+    def wait_seconds(self, part: bytes) -> float:
+        """Return the seconds to wait before the next call; 0 if the part can be sent, or has no client."""
+        acknowledged, closed = self._channel.flow(self._slot)
+        if closed == self._number or acknowledged >= self._sent + len(part) - STREAM_WINDOW_BYTES:
+            self._wait_seconds = MIN_WAIT_SECONDS
+            return 0.0
+        self._channel.record_progress(self._slot, self._number, float("inf"))
+        seconds = self._wait_seconds
+        self._wait_seconds = min(2 * seconds, MAX_WAIT_SECONDS)
+        return seconds
+
+    def send(self, part: bytes) -> None:
+        """Send a part of a piece."""
+        self._channel.reply(self._number, Reply(STREAM_PIECE, body=part))
+        self._sent += len(part)
+
+    def begin_piece(self) -> None:
+        """Record that the driver now makes its next piece, or closes the stream."""
+        self._channel.record_progress(self._slot, self._number, time.monotonic())
+
+
+def parts_of(piece: bytes) -> Iterator[bytes]:
+    """Return the piece in parts of at most STREAM_PIECE_BYTES."""
+    for start in range(0, len(piece), STREAM_PIECE_BYTES):
+        yield piece[start : start + STREAM_PIECE_BYTES]
 
 
 def send_stream(
@@ -135,12 +224,12 @@ def send_stream(
 ) -> Reply:
     """Send head and pieces of a stream. Return its last reply, STREAM_ENDED or STREAM_FAILED."""
     started = time.perf_counter()
-    reply.body, reply.pieces = str(slot).encode(), None
-    channel.reply(number, reply)
+    writer = StreamWriter(channel, slot, number)
+    writer.begin(reply)
     last = Reply(STREAM_ENDED, started_at=reply.started_at)
     try:
         try:
-            _send_pieces(channel, slot, number, pieces)
+            _send_pieces(writer, pieces)
         finally:
             pieces.close()
     except BaseException as error:
@@ -149,30 +238,15 @@ def send_stream(
     return last
 
 
-def _send_pieces(channel: WorkerChannel, slot: int, number: int, pieces: Pieces) -> None:
+def _send_pieces(writer: StreamWriter, pieces: Pieces) -> None:
     """Send all pieces, or as many as the front takes before the client leaves."""
-    sent = channel.flow(slot)[0]
     for piece in pieces:
-        for start in range(0, len(piece), STREAM_PIECE_BYTES):
-            part = piece[start : start + STREAM_PIECE_BYTES]
-            if not _wait_for_room(channel, slot, number, sent + len(part) - STREAM_WINDOW_BYTES):
+        for part in parts_of(piece):
+            while seconds := writer.wait_seconds(part):
+                time.sleep(seconds)
+            if writer.client_has_left:
                 return
-            channel.reply(number, Reply(STREAM_PIECE, body=part))
-            sent += len(part)
-        if channel.flow(slot)[1] == number:
+            writer.send(part)
+        if writer.client_has_left:
             return
-        channel.record_progress(slot, number, time.monotonic())
-
-
-def _wait_for_room(channel: WorkerChannel, slot: int, number: int, least: int) -> bool:
-    """Wait until the front has acknowledged `least` bytes. Return False if the client has left."""
-    wait_seconds = MIN_WAIT_SECONDS
-    while True:
-        acknowledged, closed = channel.flow(slot)
-        if closed == number:
-            return False
-        if acknowledged >= least:
-            return True
-        channel.record_progress(slot, number, float("inf"))
-        time.sleep(wait_seconds)
-        wait_seconds = min(2 * wait_seconds, MAX_WAIT_SECONDS)
+        writer.begin_piece()

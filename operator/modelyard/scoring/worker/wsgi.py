@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from modelyard.scoring.contract import PORT, Variable
+from modelyard.scoring.worker.event_loop import is_async
 
 Environ = dict[str, Any]
 
@@ -59,6 +60,8 @@ def within_flask(run: Callable[..., Any], parameter: str | None, flask: Any) -> 
     """
     app = flask.Flask("modelyard")
     app.config["MAX_FORM_MEMORY_SIZE"] = None  # as for AMLRequest
+    if is_async(run):
+        return _within_flask_async(run, parameter, app, flask)
 
     if parameter is None:
 
@@ -74,3 +77,19 @@ def within_flask(run: Callable[..., Any], parameter: str | None, flask: Any) -> 
             return run(**arguments)
 
     return run_in_request
+
+
+def _within_flask_async(
+    run: Callable[..., Any], parameter: str | None, app: Any, flask: Any
+) -> Callable[..., Any]:
+    """Return the same for an `async def`: the contexts last until its result is there."""
+
+    async def run_in_context(**arguments: Any) -> Any:
+        environ = {} if parameter is None else arguments[parameter].environ
+        with app.app_context() if parameter is None else app.request_context(environ):
+            if parameter is not None:
+                arguments[parameter] = flask.request._get_current_object()
+            result = run(**arguments)
+            return await result if hasattr(type(result), "__await__") else result
+
+    return run_in_context

@@ -9,9 +9,25 @@ from werkzeug.wrappers import Response
 
 from modelyard.scoring.frames import RETURNED, STREAM_BEGAN, Reply
 from modelyard.scoring.worker.aml_response import AMLResponse
-from modelyard.scoring.worker.results import reply_of
+from modelyard.scoring.worker.event_loop import EventLoop
+from modelyard.scoring.worker.results import complete_reply_of, stream_of
+from modelyard.scoring.worker.streams import begin_stream
 
 FAILED = "x-ms-run-function-failed"
+
+LOOP = EventLoop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def close_loop() -> Iterator[None]:
+    yield
+    LOOP.close()
+
+
+def reply_of(result: object) -> Reply:
+    """Return the reply that the worker of a plain driver sends."""
+    stream = stream_of(result)
+    return complete_reply_of(result) if stream is None else begin_stream(stream, LOOP)
 
 
 def lines(reply: Reply, name: str) -> list[str]:
@@ -133,3 +149,21 @@ def test_exception_of_an_async_generator_is_raised() -> None:
 def test_message_that_is_no_body_is_refused() -> None:
     with pytest.raises(TypeError):
         reply_of(AMLResponse(5, 200))
+
+
+def test_response_of_an_async_generator_is_a_stream() -> None:
+    closed = []
+
+    async def items() -> AsyncIterator[str | bytes]:
+        try:
+            yield "ü"
+            yield b"b"
+        finally:
+            closed.append(True)
+
+    reply = reply_of(AMLResponse(items(), 201, {"Content-Type": "text/event-stream"}))
+
+    assert (reply.outcome, reply.status) == (STREAM_BEGAN, 201)
+    assert lines(reply, "content-type") == ["text/event-stream"]
+    assert pieces_of(reply) == ["ü".encode(), b"b"]
+    assert closed == [True]

@@ -13,7 +13,7 @@ from modelyard.scoring.worker.inference_protocol.outputs import outputs_of
 from modelyard.scoring.worker.inference_protocol.parameters import TensorParameter, arguments_of
 from modelyard.scoring.worker.inference_protocol.request_body import InferenceRequest, parsed
 from modelyard.scoring.worker.inference_protocol.response_body import reply_of_outputs
-from modelyard.scoring.worker.results import reply_beside_json
+from modelyard.scoring.worker.results import reply_of_response
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Inference:
         return cls(arguments_of(parameters, parsed_request), parsed_request, head)
 
     def reply_of(self, result: Any) -> Reply:
-        """Return the reply of a result of run(). A response object or an iterator is no tensor, and passes.
+        """Return the reply of a result of run(). A response object is no tensor, and passes.
 
         Raises InputError for requested outputs that do not exist, NotJsonError for values without a form.
         """
-        return reply_beside_json(result) or reply_of_outputs(outputs_of(result), self.request, self.head)
+        return reply_of_response(result) or reply_of_outputs(outputs_of(result), self.request, self.head)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from modelyard.scoring.frames import INFER, RETURNED, Reply
+from modelyard.scoring.frames import INFER, Reply
 from modelyard.scoring.worker.channel import WorkerRequest
 from modelyard.scoring.worker.hints import hint_of
 from modelyard.scoring.worker.inference_protocol.protocol import InferenceProtocol
@@ -319,13 +319,6 @@ def test_response_has_model_version_and_id(monkeypatch: pytest.MonkeyPatch) -> N
     assert head(id="7") == {"model_name": "m", "id": "7"}
     monkeypatch.setenv("SERVICE_VERSION", "3")
     assert head() == {"model_name": "m", "id": "r", "model_version": "3"}
-
-
-def test_iterator_is_a_stream_as_for_score() -> None:
-    reply = answered(lambda data: iter(["a"]), tensor("x", "INT8", 1))
-
-    assert reply.outcome != RETURNED
-    assert reply.pieces is not None
 
 
 def test_metadata_comes_from_hints() -> None:
