@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -141,6 +142,15 @@ def send_request(
     connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b""))
 
 
+def free_port() -> int:
+    """Return a free port below the range of client ports: no connection of another test takes it."""
+    for port in random.sample(range(20_000, 32_768), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("100 ports are in use")
+
+
 @contextlib.contextmanager
 def scoring_process(
     folder: Path, runtime: Path, driver: str, environment: Mapping[str, str] | None = None
@@ -149,9 +159,7 @@ def scoring_process(
     app_root = folder / "app"
     app_root.mkdir(exist_ok=True)
     (app_root / "driver.py").write_text(driver)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     variables = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(runtime),
