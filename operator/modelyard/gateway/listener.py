@@ -1,6 +1,7 @@
 """New connections of the gateway: a bounded number of TLS handshakes, each within a time limit.
 
-asyncio.Server counts no handshakes and cannot end the oldest one.
+asyncio.Server counts no handshakes and cannot end the oldest one. Beyond the limit the address with most
+handshakes loses its oldest one. So a client with thousands of them ends those of other addresses no sooner.
 """
 
 from __future__ import annotations
@@ -31,23 +32,39 @@ class Listener:
         self._listener = listener
         self._context = context
         self._protocol = protocol
-        self._handshakes: dict[asyncio.Task[None], None] = {}
-        """In the order in which the connections came."""
+        self._handshakes: dict[str, dict[asyncio.Task[None], None]] = {}
+        """By address of the client, in the order in which the connections came."""
+        self._count = 0
 
     async def run(self) -> None:
-        """Accept until the task is cancelled. Beyond MAX_HANDSHAKES the oldest one ends."""
+        """Accept until the task is cancelled. Beyond MAX_HANDSHAKES another one ends."""
         loop = asyncio.get_running_loop()
         while True:
             try:
-                accepted, _ = await loop.sock_accept(self._listener)
+                accepted, address = await loop.sock_accept(self._listener)
             except OSError:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             task = loop.create_task(self._shake_hands(accepted))
-            self._handshakes[task] = None
-            task.add_done_callback(self._handshakes.pop)
-            if len(self._handshakes) > MAX_HANDSHAKES:
-                next(iter(self._handshakes)).cancel()
+            self._add(address[0], task)
+            if self._count > MAX_HANDSHAKES:
+                most = max(self._handshakes.values(), key=len)
+                next(iter(most)).cancel()
+            # sock_accept() does not yield while connections wait: 2,000 at once would delay all responses.
+            await asyncio.sleep(0)
+
+    def _add(self, address: str, task: asyncio.Task[None]) -> None:
+        handshakes = self._handshakes.setdefault(address, {})
+        handshakes[task] = None
+        self._count += 1
+
+        def remove(_: asyncio.Task[None]) -> None:
+            self._count -= 1
+            del handshakes[task]
+            if not handshakes:
+                del self._handshakes[address]
+
+        task.add_done_callback(remove)
 
     async def _shake_hands(self, accepted: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -1,8 +1,8 @@
 """Honest clients beside clients without a key or token that attack, for the scoring runtime and the gateway.
 
-Everything is on loopback. The honest client of each server is measured without an attack, beside slow
-connections and beside large heads, in turns. The figures are 99th percentiles, their ratio to those without
-an attack, and the peak memory of the server.
+Everything is on loopback. The honest client of each server is measured without an attack and beside each
+attack, in turns. The figures are medians: 99th percentiles, their ratio to that without an attack in the same
+turn, and the CPU time of the server per second. The peak memory follows.
 """
 
 from __future__ import annotations
@@ -18,13 +18,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import yaml
 from tests.bench import machine
-from tests.bench.hostile.clients import MiB, attack, honest_p99, large_heads, slow_connections
+from tests.bench.hostile.clients import (
+    Attacker,
+    HonestClient,
+    MiB,
+    attack,
+    large_heads,
+    silent_connections,
+    slow_connections,
+    slow_handshakes,
+)
 from tests.bench.progress import say
+from tests.support.certificates import certificate_for
 
 SCORE: Final = (
     b"POST /score HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer key\r\nContent-Length: 9\r\n\r\n[1, 2, 3]"
@@ -59,9 +70,16 @@ def running(port: int, *arguments: str, **variables: str) -> Iterator[int]:
             process.kill()
 
 
+class Target(NamedTuple):
+    """A running server and its honest client."""
+
+    pid: int
+    client: HonestClient
+
+
 @contextlib.contextmanager
-def scoring(folder: Path) -> Iterator[tuple[int, int]]:
-    """Run a scoring runtime with a key; yield its port and process id."""
+def scoring(folder: Path) -> Iterator[Target]:
+    """Run a scoring runtime with a key."""
     (folder / "driver.py").write_text(DRIVER)
     (folder / "primaryKey").write_text("key")
     port = free_port()
@@ -74,66 +92,110 @@ def scoring(folder: Path) -> Iterator[tuple[int, int]]:
     }
     with running(port, "modelyard.scoring", **settings) as pid:
         time.sleep(2)  # init()
-        yield port, pid
+        yield Target(pid, HonestClient(port, SCORE))
 
 
 @contextlib.contextmanager
-def gateway(folder: Path) -> Iterator[tuple[int, int]]:
-    """Run a gateway with a stand-in of the API server; yield its port and process id."""
+def gateway(folder: Path, authority: Path | None = None, **more: str) -> Iterator[Target]:
+    """Run a gateway with a stand-in of the API server."""
     port, api_port = free_port(), free_port()
     config = folder / "gateway.yaml"
-    settings = {"apiServer": f"http://127.0.0.1:{api_port}", "host": "127.0.0.1", "port": port}
+    settings = {"apiServer": f"http://127.0.0.1:{api_port}", "host": "127.0.0.1", "port": port, **more}
     config.write_text(yaml.safe_dump({**settings, "logLevel": "WARNING"}))
     with (
         running(api_port, "tests.bench.hostile.api_server", str(api_port)),
         running(port, "modelyard", "gateway", MODELYARD_GATEWAY_CONFIG=str(config)) as pid,
     ):
-        yield port, pid
+        yield Target(pid, HonestClient(port, MODELS, authority))
 
 
-def measure(name: str, port: int, pid: int, request: bytes, arguments: argparse.Namespace) -> None:
+@contextlib.contextmanager
+def gateway_with_tls(folder: Path) -> Iterator[Target]:
+    """Run a gateway with a certificate, whose client makes a handshake for each request."""
+    files = certificate_for("127.0.0.1", folder)
+    paths = {"tlsCertificatePath": str(files.certificate), "tlsKeyPath": str(files.key)}
+    with gateway(folder, files.authority, **paths) as target:
+        yield target
+
+
+class Attack(NamedTuple):
+    """An attack: its size, and the seconds from its start to a measurement."""
+
+    name: str
+    attacker: Attacker
+    size: int
+    settle_seconds: float
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process and of its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    total = 0
+    for one in (str(pid), *children):
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def peak_memory(pid: int) -> int:
+    """Return the largest resident memory of a process in MiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def measure(name: str, target: Target, attacks: list[Attack], rounds: int, seconds: float) -> None:
     """Print the rows of one server."""
 
-    def p99() -> float:
-        return honest_p99(port, request, arguments.seconds)
+    def figures() -> tuple[float, float]:
+        before = cpu_seconds(target.pid)
+        p99 = target.client.p99(seconds)
+        return p99, (cpu_seconds(target.pid) - before) / seconds
 
-    def beside(attacker: Callable[[int, int], None], size: int) -> float:
-        with attack(attacker, port, size):
-            time.sleep(arguments.settle)
-            return p99()
+    def beside(attacker: Attack) -> tuple[float, float]:
+        with attack(attacker.attacker, target.client.port, attacker.size):
+            time.sleep(attacker.settle_seconds)
+            return figures()
 
-    p99()  # warm up
-    rounds = [
-        (p99(), beside(slow_connections, arguments.connections), beside(large_heads, arguments.head_mb * MiB))
-        for _ in range(arguments.rounds)
-    ]
-    alone, slow, heads = (statistics.median(column) for column in zip(*rounds, strict=True))
-    memory = next(
-        int(line.split()[1]) // 1024
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
-        if line.startswith("VmHWM")
-    )
-    say(f"{name} alone: p99 {alone:.1f} ms")
-    say(f"{name} beside {arguments.connections} slow connections: {slow:.1f} ms, ratio {slow / alone:.2f}")
-    say(f"{name} beside heads of {arguments.head_mb} MB: {heads:.1f} ms, ratio {heads / alone:.2f}")
-    say(f"{name} peak memory: {memory} MiB")
+    figures()  # warm up
+    turns = [(figures(), [beside(one) for one in attacks]) for _ in range(rounds)]
+    alone = statistics.median(p99 for (p99, _), _ in turns)
+    cpu = statistics.median(cpu for (_, cpu), _ in turns)
+    say(f"{name} alone: p99 {alone:.1f} ms, CPU {cpu:.2f} s/s")
+    for place, one in enumerate(attacks):
+        p99 = statistics.median(found[place][0] for _, found in turns)
+        ratio = statistics.median(found[place][0] / p99 for (p99, _), found in turns)
+        cpu = statistics.median(found[place][1] for _, found in turns)
+        say(f"{name} beside {one.name}: p99 {p99:.1f} ms, ratio {ratio:.2f}, CPU {cpu:.2f} s/s")
+    say(f"{name} peak memory: {peak_memory(target.pid)} MiB")
 
 
 def main() -> None:
-    """Measure both servers."""
+    """Measure the servers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="the figures are their medians")
-    parser.add_argument("--seconds", type=float, default=10, help="of each measurement")
-    parser.add_argument("--settle", type=float, default=5, help="seconds between attack and measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="the figures are their medians")
+    parser.add_argument("--seconds", type=float, default=4, help="of each measurement")
     parser.add_argument("--connections", type=int, default=5000)
     parser.add_argument("--head-mb", type=int, default=200)
+    parser.add_argument("--only", default="", help="part of the name of a server")
     arguments = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, most), most))
     say(machine.describe())
-    for name, start, request in (("scoring", scoring, SCORE), ("gateway", gateway, MODELS)):
-        with tempfile.TemporaryDirectory() as folder, start(Path(folder)) as (port, pid):
-            measure(name, port, pid, request, arguments)
+    count = arguments.connections
+    # The servers end slow heads and handshakes after 10 s: the measurement includes that.
+    slow = Attack(f"{count} slow connections", slow_connections, count, 7)
+    heads = Attack(f"heads of {arguments.head_mb} MB", large_heads, arguments.head_mb * MiB, 1)
+    handshakes = Attack(f"{count} slow handshakes", slow_handshakes, count, 2)
+    silent = Attack(f"{count} silent connections", silent_connections, count, 2)
+    servers: list[tuple[str, Callable[[Path], AbstractContextManager[Target]], list[Attack]]] = [
+        ("scoring", scoring, [slow, heads]),
+        ("gateway", gateway, [slow, heads]),
+        ("gateway with TLS", gateway_with_tls, [handshakes, silent]),
+    ]
+    for name, start, attacks in servers:
+        if arguments.only in name:
+            with tempfile.TemporaryDirectory() as folder, start(Path(folder)) as target:
+                measure(name, target, attacks, arguments.rounds, arguments.seconds)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ A connection reads requests and answers them in order, one at a time. `Connectio
                a throttling response, and no request waits               THROTTLED
     THROTTLED  the application calls resume_reading()                    OPEN
     any        the connection becomes CLOSING                            OPEN
+    OPEN       input is discarded after a refused head                   FULL
+    FULL       the next tick, while CLOSING                              OPEN
 
 Unread responses, too, change OPEN to FULL, until the client reads them.
 """
@@ -54,6 +56,7 @@ from modelyard.scoring.front.http_limits import (
     DISCARDED_HEAD_BYTES,
     HEAD_SECONDS,
     KEEP_ALIVE_SECONDS,
+    MAX_HEAD_BYTES,
     PIPELINED_REQUESTS,
     SMALL_BODY_BYTES,
     SMALL_BODY_SECONDS,
@@ -102,6 +105,7 @@ _FULL: Final = Flow.FULL
 _THROTTLED: Final = Flow.THROTTLED
 
 _DISCARDING: Final = (_REFUSING, _CLOSING)
+_BETWEEN_BODIES: Final = (_IDLE, _HEAD)
 
 
 class Application(Protocol):
@@ -182,6 +186,8 @@ class HttpConnection(asyncio.Protocol):
         self._unsent_since = application.now
         self._close_at = float("inf")
         self._discardable_bytes = 0
+        self._discards_slowly = False
+        """Only one read follows in each tick: input that no request needs must not take time of others."""
 
     # --- called by the transport
 
@@ -227,6 +233,9 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse the bytes, unless no more input is expected. An error of the server ends the connection."""
+        if len(data) > MAX_HEAD_BYTES and self._state in _BETWEEN_BODIES:
+            self._receive_in_parts(data)
+            return
         self._read_at = self._application.now
         if self._state in _DISCARDING:
             self._discard(data)
@@ -248,6 +257,15 @@ class HttpConnection(asyncio.Protocol):
             self._flow = _FULL
             self._transport.pause_reading()
 
+    def _receive_in_parts(self, data: bytes) -> None:
+        """Parse the bytes up to the refusal of a head that is too large: one read has up to 256 KiB."""
+        while self._state not in _DISCARDING and not self._transport.is_closing():
+            if len(data) <= MAX_HEAD_BYTES or self._state is _BODY:
+                self.data_received(data)
+                return
+            self.data_received(data[:MAX_HEAD_BYTES])
+            data = data[MAX_HEAD_BYTES:]
+
     def pause_writing(self) -> None:
         """Answer no further request until the client reads: responses would fill the memory."""
         self._is_unread = True
@@ -265,10 +283,14 @@ class HttpConnection(asyncio.Protocol):
             self._reopen()
 
     def _discard(self, data: bytes) -> None:
-        if self._state is _CLOSING:
-            self._discardable_bytes -= len(data)
-            if self._discardable_bytes < 0:
-                self._transport.abort()
+        if self._state is not _CLOSING:
+            return
+        self._discardable_bytes -= len(data)
+        if self._discardable_bytes < 0:
+            self._transport.abort()
+        elif self._discards_slowly and self._flow is _OPEN:
+            self._flow = _FULL
+            self._transport.pause_reading()
 
     # --- called by the parser
 
@@ -507,6 +529,9 @@ class HttpConnection(asyncio.Protocol):
         if self._state is _CLOSING:
             if now > self._close_at:
                 self._transport.close()
+            elif self._flow is _FULL:
+                self._flow = _OPEN
+                self._transport.resume_reading()
         elif self._state is _HEAD and receiving is not None and self._flow is _OPEN:
             if now - receiving.began_at > HEAD_SECONDS:
                 self._refuse_input(HEAD_TOO_SLOW)
@@ -533,6 +558,7 @@ class HttpConnection(asyncio.Protocol):
         requests = self._drop_requests()
         if self._state is _REFUSING:
             self._discardable_bytes = DISCARDED_HEAD_BYTES
+            self._discards_slowly = True
         else:
             self._discardable_bytes = DISCARDED_BODIES * self._application.max_body_bytes
         self._state = _CLOSING

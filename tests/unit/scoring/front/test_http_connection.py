@@ -9,6 +9,7 @@ import pytest
 from modelyard.scoring.front import http_limits as limits
 from modelyard.scoring.front import http_server
 from modelyard.scoring.front.http_connection import HttpConnection
+from modelyard.scoring.front.http_parser import RequestParser
 from modelyard.scoring.front.http_server import HttpServer
 from modelyard.scoring.front.messages import HttpRequest, HttpResponse, error_response, text_response
 
@@ -372,3 +373,53 @@ def test_unread_responses_beyond_the_limit_close_the_connection_with_most(
         transport.unsent = size
     application.tick()
     assert [transport.end for _, transport in connections] == ["", "aborted", ""]
+
+
+def test_input_after_a_refused_head_is_read_once_in_each_tick(wired: Wired) -> None:
+    """A client that sends large heads takes no time of other clients."""
+    _, transport, connection = wired
+    connection.data_received(b"GET / HTTP/1.1\r\nx: " + b"y" * limits.MAX_HEAD_BYTES)
+    assert (transport.statuses, transport.end, transport.reads) == ([431], "eof", True)
+    for _ in range(3):
+        connection.data_received(b"y" * 1000)
+        assert not transport.reads
+        after(wired, http_server.TICK_SECONDS)
+        assert transport.reads
+    after(wired, limits.CLOSING_SECONDS)
+    assert transport.end == "closed"
+
+
+def test_input_after_a_refused_body_is_read_at_full_speed(wired: Wired) -> None:
+    """Most clients send the whole body before they read the response."""
+    application, transport, connection = wired
+    application.refusal = error_response(413, "too large")
+    connection.data_received(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
+    assert (transport.statuses, transport.end) == ([413], "eof")
+    connection.data_received(b"y" * 1000)
+    assert transport.reads
+
+
+@pytest.mark.parametrize(
+    ("head", "fed"),
+    [
+        (b"GET / HTTP/1.1\r\nx: ", [limits.MAX_HEAD_BYTES] * 2),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n",
+            [limits.MAX_HEAD_BYTES, 2**18 - limits.MAX_HEAD_BYTES],
+        ),
+    ],
+    ids=["head", "body"],
+)
+def test_one_read_is_parsed_up_to_the_refusal_of_its_head(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch, head: bytes, fed: list[int]
+) -> None:
+    sizes: list[int] = []
+    feed = RequestParser.feed
+
+    def count(parser: RequestParser, data: bytes) -> HttpResponse | None:
+        sizes.append(len(data))
+        return feed(parser, data)
+
+    monkeypatch.setattr(RequestParser, "feed", count)
+    wired[2].data_received(head.ljust(2**18, b"y"))
+    assert sizes == fed
