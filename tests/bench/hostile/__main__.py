@@ -1,8 +1,8 @@
 """Honest clients beside clients without a key or token that attack, for the scoring runtime and the gateway.
 
 Everything is on loopback. The honest client of each server is measured without an attack and beside each
-attack, in turns. The figures are medians: 99th percentiles, their ratio to that without an attack in the same
-turn, and the CPU time of the server per second. The peak memory follows.
+attack, in turns. The figures are medians of 99th percentiles, of their ratios to the one without an attack, and
+of the CPU time of the server per second.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def main() -> None:
     """Measure the servers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="the figures are their medians")
-    parser.add_argument("--seconds", type=float, default=4, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=3, help="of each measurement")
     parser.add_argument("--connections", type=int, default=5000)
     parser.add_argument("--head-mb", type=int, default=200)
     parser.add_argument("--only", default="", help="part of the name of a server")
@@ -183,7 +183,7 @@ def main() -> None:
     say(machine.describe())
     count = arguments.connections
     # The servers end slow heads and handshakes after 10 s: the measurement includes that.
-    slow = Attack(f"{count} slow connections", slow_connections, count, 7)
+    slow = Attack(f"{count} slow connections", slow_connections, count, 8)
     heads = Attack(f"heads of {arguments.head_mb} MB", large_heads, arguments.head_mb * MiB, 1)
     handshakes = Attack(f"{count} slow handshakes", slow_handshakes, count, 2)
     silent = Attack(f"{count} silent connections", silent_connections, count, 2)
