@@ -1,8 +1,8 @@
 """Honest clients beside clients without a key or token that attack, for the scoring runtime and the gateway.
 
 Everything is on loopback. The honest client of each server is measured without an attack and beside each
-attack, in turns. The figures are medians of 99th percentiles, of their ratios to the one without an attack, and
-of the CPU time of the server per second.
+attack, in turns. The figures are medians: the 99th percentile, its ratio to the one without an attack, and
+the CPU time of the server per second.
 """
 
 from __future__ import annotations
