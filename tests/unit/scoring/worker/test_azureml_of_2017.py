@@ -15,7 +15,7 @@ from tests.unit.scoring.scoring_process import ScoringProcess
 
 from modelyard.scoring.worker.legacy_imports import _MODULES, LegacyFinder
 
-SCHEMAS = Path(__file__).parents[3] / "support" / "client_of_2017"
+SCHEMA = Path(__file__).with_name("service_schema_of_2017.json")
 Import = Callable[[str], Any]
 
 
@@ -37,9 +37,7 @@ def test_every_module_can_be_imported(module: Import) -> None:
 @pytest.fixture
 def inputs(module: Import) -> Any:
     """Return the inputs of a service_schema.json that Python 3.6 and numpy 1.19 have made."""
-    return (
-        module("azureml.api.schema.schemaUtil").load_service_schema(str(SCHEMAS / "numpy_schema.json")).input
-    )
+    return module("azureml.api.schema.schemaUtil").load_service_schema(str(SCHEMA)).input
 
 
 def test_input_has_the_types_of_the_samples(module: Import, inputs: Any) -> None:
@@ -153,7 +151,7 @@ def test_unreadable_schema_says_how_to_make_another(module: Import, tmp_path: Pa
 
 def test_openapi_document_has_schema_and_example_of_the_samples(module: Import) -> None:
     generate = module("azureml.api.realtime.swagger_spec_generator").generate_service_swagger
-    document = generate("iris", str(SCHEMAS / "numpy_schema.json"), "2.0", "prefix/")
+    document = generate("iris", str(SCHEMA), "2.0", "prefix/")
     assert document["info"]["title"] == "iris"
     assert list(document["paths"]) == ["/prefix/", "/prefix/score"]
     source = document["definitions"]["ServiceInput"]
@@ -240,7 +238,7 @@ def scoring(serve: Callable[..., ScoringProcess], module: Import, tmp_path: Path
     app_root = tmp_path / "app"
     app_root.mkdir()
     (app_root / "score.py").write_text(USER_FILE)
-    (app_root / "schema.json").write_text((SCHEMAS / "numpy_schema.json").read_text())
+    (app_root / "schema.json").write_text((SCHEMA).read_text())
     main = module("azureml.api.realtime.services").generate_main(
         "score.py", "schema.json", str(tmp_path / "x.py")
     )
@@ -306,3 +304,47 @@ def test_installed_sdk_has_precedence_and_works(runtime: Path, tmp_path: Path) -
     module_line, resources_line = ran.stdout.splitlines()
     assert module_line == f"{tmp_path}/azureml/api/schema/numpyUtil.py int8 ['a', 'b']"
     assert resources_line.startswith("pkg_resources.working_set needs setuptools: add setuptools<82")
+
+
+class FakeTable:
+    """Stands in for pandas.DataFrame: the unit tests run without pandas."""
+
+    def __init__(self, data: list[dict[str, Any]], columns: list[str]) -> None:
+        self.rows = [[row[name] for name in columns] for row in data]
+
+
+@pytest.fixture
+def table_schema(module: Import, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the schema of a table with the columns `n`, `at` and `took`, and PandasUtil."""
+    timestamp = type(
+        "Timestamp", (), {"to_pydatetime": lambda self: MOMENT, "__init__": lambda self, _: None}
+    )
+    fake = {"DataFrame": FakeTable, "Timestamp": timestamp, "Timedelta": lambda text: f"took {text}"}
+    monkeypatch.setitem(sys.modules, "pandas", type("pandas", (), fake))
+    monkeypatch.delitem(sys.modules, "modelyard.scoring.worker.azureml.pandas_schema", raising=False)
+    pandas_util = module("azureml.api.schema.pandasUtil")
+    types = [np.dtype("int64"), np.dtype("M8[ns]"), np.dtype("m8[ns]")]
+    internal = pandas_util.PandasSchema((1, 3), ["n", "at", "took"], types)
+    yield pandas_util.PandasUtil, module("azureml.api.schema.schemaObjects").Schema(3, internal, {})
+    sys.modules.pop("modelyard.scoring.worker.azureml.pandas_schema")
+
+
+def test_table_has_the_columns_of_the_sample(table_schema: Any) -> None:
+    util, schema = table_schema
+    table = util.get_input_object([{"took": "1 day", "n": 5, "at": "2017-01-02", "more": 1}], schema)
+    assert table.rows == [[5, MOMENT, "took 1 day"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"n": 5}, "expected an array of items"),
+        ([5], "each item should be an object with a field per column"),
+        ([{"n": 5, "at": "2017-01-02"}], "the column 'took' is missing"),
+        ([{"n": 5, "at": 5, "took": "1 day"}], "a date should be a text, not 5"),
+    ],
+)
+def test_value_that_is_no_table_is_refused(table_schema: Any, value: Any, message: str) -> None:
+    util, schema = table_schema
+    with pytest.raises((TypeError, ValueError), match=message):
+        util.get_input_object(value, schema)
