@@ -55,6 +55,21 @@ BESIDE_THE_CASES = (
         "After 500 ms a request gets 503, so that another replica can take it.",
     ),
     ("large bodies", "has no limit", "A body above 100 MiB gets 413 (`MODELYARD_MAX_BODY_BYTES`)."),
+    (
+        "the working directory of an image",
+        "is that of the image, which the driver may be unable to write",
+        "It is writable, and models are there by their names, as in the containers of 2017.",
+    ),
+    (
+        "exceptions of `azureml.api.exceptions`",
+        "responds with 500",
+        "They have the status of the response, as in the containers of 2017.",
+    ),
+    (
+        "`azureml.api`, `azureml.core.model` and others that are not installed",
+        "fails at the import",
+        "The runtime has the parts that [drivers of 2017 to 2020](clients-of-2017.md) use.",
+    ),
 )
 """Differences that no request to a running server shows: subject, the peer, reason."""
 
