@@ -36,6 +36,7 @@ from tests.bench.scoring.servers import (
     install_runtime,
 )
 from tests.bench.scoring.streams import measured_streams, stream_line
+from tests.bench.scoring.tensors import measured_tensors, tensor_line
 
 TABLE = ROOT / "docs" / "scoring-bench.md"
 LOADS = {"c1": (TINY, 1), "c32": (TINY, 32), "100 KB c1": (LARGE, 1), "100 KB c32": (LARGE, 32)}
@@ -72,9 +73,9 @@ def main() -> int:
         for one in running:
             one.stop()
     probes = probe_milliseconds()
-    streams, asynchronous = measured_streams(), measured_async()
+    streams, asynchronous, tensors = measured_streams(), measured_async(), measured_tensors()
     more = [*overload_lines(overloaded(rounds)), "", probe_line(probes), "", stream_line(streams), ""]
-    more += [async_line(asynchronous), ""]
+    more += [async_line(asynchronous), "", tensor_line(tensors), ""]
     TABLE.write_text("\n".join([*table(figures, cpu, memory, cold, rounds), *more]))
     print(TABLE.read_text())
     print(
@@ -87,6 +88,7 @@ def main() -> int:
         f"stream_first_byte_ms={streams.first_byte_ms:.2f}",
         f"stream_gb_growth_mb={streams.growth_mb:.0f}",
         f"async_c64_of_possible={asynchronous.share:.2f}",
+        f"tensor_10mb_vs_json={tensors.ratio:.1f}",
     )
     return exit_code(probes)
 
