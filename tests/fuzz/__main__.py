@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from tests.fuzz import addresses, archives, heads, packages, records, texts
+from tests.fuzz import addresses, archives, heads, packages, records, tensors, texts
 from tests.fuzz.tally import Tally
 
 
@@ -26,6 +26,7 @@ def main() -> int:
         ("texts", texts.run, inputs // 10),
         ("records", records.run, inputs // 25),
         ("requests", heads.run, inputs // 5),
+        ("tensors", tensors.run, inputs // 5),
         ("addresses", addresses.run, inputs),
     ):
         started = time.monotonic()

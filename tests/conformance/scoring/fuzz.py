@@ -26,6 +26,11 @@ def run(
     return {"input": repr((numbers, names, kind, note))[:1000]}
 """
 
+TENSORS = (
+    b'{"inputs":[{"name":"numbers","shape":[1],"datatype":"FP64","parameters":{"binary_data_size":8}}],'
+    b'"parameters":{"names":{},"kind":"a"}}'
+)
+
 SEEDS = (
     b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     b"GET /score?numbers=[1]&names={}&kind=a HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -35,12 +40,16 @@ SEEDS = (
     b"POST /score HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\n{}",
     b"POST /score HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}",
     b"OPTIONS /score HTTP/1.0\r\nConnection: keep-alive\r\nOrigin: null\r\n\r\n",
+    b"POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\nInference-Header-Content-Length: %d\r\n"
+    b"Content-Length: %d\r\n\r\n%b\0\0\0\0\0\0\0\0" % (len(TENSORS), len(TENSORS) + 8, TENSORS),
+    b"GET /v2/models/m/versions/1/ready HTTP/1.1\r\nHost: a\r\n\r\n",
     b"GET /swagger.json?version=%ff HTTP/1.1\r\nHost: a\r\nx-request-id: \xff\r\n\r\n",
 )
 
 PIECES = (
     b"\r\n", b"\r\n\r\n", b"\0", b"\xff", b": ", b"Content-Length: 9\r\n", b"Transfer-Encoding: chunked\r\n",
     b"ffffffffffffffff\r\n", b"HTTP/9.9", b"%00", b"[" * 3000, b'{"a":' * 500, b"1e999", b"-",
+    b"Inference-Header-Content-Length: 20\r\n", b'"shape":[4611686018427387904],',
 )  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
+from operator import mul
 from struct import unpack
 from typing import Any, Final
 
@@ -54,7 +56,8 @@ class Tensor:
 
         Raises ValueError if the lists take too much memory, or BYTES are not UTF-8.
         """
-        if max(self.size, prod(self.shape[:-1])) > MAX_OBJECTS:
+        # A dimension of length 0 makes the product 0, but the dimensions before it still have lists.
+        if max(accumulate(self.shape, mul, initial=1)) > MAX_OBJECTS:
             raise ValueError(
                 f"has more than {MAX_OBJECTS} elements, the limit for a parameter of run() without the type"
                 " numpy.ndarray"

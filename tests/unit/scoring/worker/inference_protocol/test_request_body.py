@@ -225,8 +225,9 @@ def test_number_that_is_too_large_for_its_type_is_refused() -> None:
         tensor.array(np)
 
 
-def test_lists_have_a_limit() -> None:
-    tensor = request_of(one_input(shape=[2**40, 0], data=[])).inputs["x"]
+@pytest.mark.parametrize("shape", [[2**40, 0], [2**40, 0, 1], [1, 2**23 + 1, 0, 2**40]])
+def test_lists_have_a_limit(shape: list[int]) -> None:
+    tensor = request_of(one_input(shape=shape, data=[])).inputs["x"]
 
     with pytest.raises(ValueError, match="has more than 8388608 elements"):
         tensor.nested()
