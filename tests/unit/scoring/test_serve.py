@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.unit.scoring.scoring_process import until
+from tests.unit.scoring.scoring_process import free_port, until
 
 from modelyard.scoring.taken_port import listen_error
 
@@ -39,9 +39,7 @@ def run(data):
 
 @contextmanager
 def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "modelyard", "serve", "--port", str(port), *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
