@@ -1,5 +1,6 @@
 """The Open Inference Protocol v2 over HTTP: paths, keys, limits, and the form of errors."""
 
+import gzip
 import http.client
 import json
 import struct
@@ -262,3 +263,17 @@ def test_not_ready_before_init_has_returned(serve: Any) -> None:
     assert [one.status for one in responses.values()] == [200, 503, 503, 503]
     assert responses["/v2/models/m/ready"].json() == {"error": "Initialising"}
     assert list(infer(server, tensor("x", "INT8", 1)).json()) == ["error"]
+
+
+def test_packed_tensors_come_and_go(server: ScoringProcess) -> None:
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1000], "data": [0.5] * 1000}
+    body = gzip.compress(json.dumps({"inputs": [tensor]}).encode())
+    packed = {"content-encoding": "gzip", "accept-encoding": "gzip"}
+    response = server.request("POST", INFER, body, KEY | packed)
+    assert response.headers["content-encoding"] == "gzip"
+    assert json.loads(gzip.decompress(response.body))["outputs"][0]["data"] == [0.5] * 1000
+
+
+def test_invalid_packed_tensors_have_the_protocols_error(server: ScoringProcess) -> None:
+    response = server.request("POST", INFER, b"plain", KEY | {"content-encoding": "gzip"})
+    assert (response.status, response.json()) == (400, {"error": "The body is not valid gzip."})

@@ -5,7 +5,7 @@ import logging
 import re
 import time
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 
 from modelyard.scoring import frames
@@ -23,7 +23,7 @@ from modelyard.scoring.front.messages import (
     text_response,
 )
 from modelyard.scoring.front.metrics import Metrics
-from modelyard.scoring.front.packed_responses import PackedResponses
+from modelyard.scoring.front.packed_responses import MIN_PACKED_BYTES, PackedResponses
 from modelyard.scoring.front.request_queue import CRASHED, CUT_OFF, INVALID, TIMED_OUT, RequestQueue
 from modelyard.scoring.front.response_stream import ResponseStream
 from modelyard.scoring.front.telemetry import Telemetry
@@ -180,16 +180,18 @@ class ScoreEndpoint:
         if queued.response is not None:
             self._end_stream(queued, queued.response, reply)
             return
-        request = queued.request
-        response = self._response(request, reply)
+        response = self._response(queued.request, reply)
         if queued.flags & frames.INFER:
             response = in_error_form(response)
+        if len(response.body) < MIN_PACKED_BYTES:
+            self._respond(queued, reply, response)
+        else:
+            respond = partial(self._respond, queued, reply)
+            self._packed_responses.pack(queued.request, response, respond)
 
-        def respond(packed: HttpResponse) -> None:
-            self._record(queued, reply, packed.status, len(packed.body))
-            request.connection.respond(request, packed)
-
-        self._packed_responses.pack(request, response, respond)
+    def _respond(self, queued: QueuedRequest, reply: Reply, response: HttpResponse) -> None:
+        self._record(queued, reply, response.status, len(response.body))
+        queued.request.connection.respond(queued.request, response)
 
     def on_stream(self, queued: QueuedRequest, reply: Reply) -> None:
         """Write the beginning of a streamed result, or a piece of it."""
