@@ -34,7 +34,7 @@ httptools and, of modelyard, backoff.py. It runs as two kinds of process:
 
 The front (uvloop, httptools) never runs code of the driver. A worker has the driver and, of this package,
 modules that need the standard library only. For some drivers it loads werkzeug (bundled_packages) or msgspec
-(json_decoder) from the runtime's folder. The front starts the workers first (__main__), so that they load the
+(msgspec_core) from the runtime's folder. The front starts the workers first (__main__), so that they load the
 driver while the front loads its server. The ends of a container:
 
     SIGTERM, SIGINT  The front drains (server), then closes the channels. Workers run their exit handlers.

@@ -1,23 +1,16 @@
 """JSON of requests: the values and errors of the standard library, in a tenth of its time.
 
-msgspec decodes. Its copy is in the runtime's folder, and no module of the driver can see the copy. A document
-that msgspec refuses goes to the standard library, which words the errors. It accepts more: NaN, half of a
-surrogate pair, 1e400, UTF-16, a byte order mark. Unlike orjson, msgspec keeps all digits of large integers.
+msgspec decodes. A document that msgspec refuses goes to the standard library, which words the errors. The
+standard library accepts more: NaN, half of a surrogate pair, 1e400, UTF-16, a byte order mark. Unlike orjson,
+msgspec keeps all digits of large integers.
 """
 
-import importlib
-import importlib.util
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
-from modelyard.scoring.worker.bundled_packages import RUNTIME
-
-_PACKAGE: Final = "msgspec"
-_CORE: Final = "msgspec._core"
+from modelyard.scoring.worker import msgspec_core
 
 _WRAPPERS: Final = 3 if sys.version_info < (3, 12) else 1
 """Arrays around each document, so that the deepest one that msgspec takes is that of the standard library.
@@ -34,7 +27,7 @@ def json_decoder() -> Callable[[bytes | memoryview], Any]:
 
     The function raises ValueError or RecursionError. It may be called by several threads at once.
     """
-    core = _load_core(RUNTIME / _PACKAGE)
+    core = msgspec_core.load()
     if core is None:
         return _standard
     decode = core.JSONDecoder().decode
@@ -53,31 +46,3 @@ def json_decoder() -> Callable[[bytes | memoryview], Any]:
 
 def _standard(document: bytes | memoryview) -> Any:
     return json.loads(bytes(document))
-
-
-def _load_core(folder: Path) -> ModuleType | None:
-    """Import msgspec's compiled module from a folder, and remove its names from sys.modules.
-
-    The module imports another one by its full name. So the names are set during the import. Then those of the
-    driver's own msgspec are restored.
-    """
-    if not folder.is_dir():
-        return None
-    drivers = importlib.util.find_spec(_PACKAGE)
-    if drivers is not None and drivers.origin is not None and folder.samefile(Path(drivers.origin).parent):
-        return importlib.import_module(_CORE)  # `modelyard serve`: one environment for runtime and driver
-    own = _remove_modules()
-    package = ModuleType(_PACKAGE)
-    package.__path__ = [str(folder)]
-    sys.modules[_PACKAGE] = package
-    try:
-        return importlib.import_module(_CORE)
-    finally:
-        _remove_modules()
-        sys.modules.update(own)
-
-
-def _remove_modules() -> dict[str, ModuleType]:
-    """Remove msgspec and its modules from sys.modules, and return them."""
-    names = [name for name in sys.modules if name.partition(".")[0] == _PACKAGE]
-    return {name: sys.modules.pop(name) for name in names}

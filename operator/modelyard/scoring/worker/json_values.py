@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from modelyard.scoring.worker.json_arrays import encoded_array, has_large_array
+
 
 class NotJsonError(TypeError):
     """The value cannot be written as JSON; the message is for the driver's author."""
@@ -18,11 +20,24 @@ class NotJsonError(TypeError):
 def encoded(value: Any) -> bytes:
     """Return the value as JSON. Raises NotJsonError, or the exception of a method of the value."""
     try:
+        if has_large_array(value):
+            return _encoded_in_parts(value)
         return _ENCODER.encode(value).encode()
     except NotJsonError:
         raise
     except (ValueError, TypeError):  # NaN, or a key that is no text: rare, so the usual path pays nothing
         return json.dumps(_plain(value), allow_nan=False).encode()
+
+
+def _encoded_in_parts(value: Any) -> bytes:
+    """Return a value, or the values of a dict, with large arrays by msgspec. Raises what _ENCODER raises."""
+    if type(value) is not dict or not all(type(key) is str for key in value):
+        return encoded_array(value) or _ENCODER.encode(value).encode()
+    pairs = [
+        b"%b: %b" % (_ENCODER.encode(key).encode(), encoded_array(one) or _ENCODER.encode(one).encode())
+        for key, one in value.items()
+    ]
+    return b"{%b}" % b", ".join(pairs)
 
 
 def json_type(value: Any) -> Any:  # noqa: C901, PLR0911 - one return per kind of value

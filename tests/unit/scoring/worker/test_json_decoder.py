@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from modelyard.scoring.worker import json_decoder
+from modelyard.scoring.worker import json_decoder, msgspec_core
 
 PACKAGE = Path(msgspec.__file__).parent
 
@@ -75,7 +75,8 @@ def outcome(function: Any, data: bytes | memoryview) -> str:
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(json_decoder, "RUNTIME", PACKAGE.parent)
+    monkeypatch.setattr(msgspec_core, "RUNTIME", PACKAGE.parent)
+    monkeypatch.setattr(msgspec_core, "core", None)
     return json_decoder.json_decoder()
 
 
@@ -137,16 +138,17 @@ def test_deepest_document_is_that_of_the_standard_library(decoded: Any) -> None:
 
 
 def test_decoder_is_the_standard_one_without_msgspec(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(json_decoder, "RUNTIME", tmp_path)
+    monkeypatch.setattr(msgspec_core, "RUNTIME", tmp_path)
+    monkeypatch.setattr(msgspec_core, "core", None)
     assert json_decoder.json_decoder()(b"[NaN]") != [0]
 
 
 ISOLATED = """
 import sys
 sys.path[:0] = [{source!r}]
-from modelyard.scoring.worker import json_decoder
+from modelyard.scoring.worker import json_decoder, msgspec_core
 from pathlib import Path
-json_decoder.RUNTIME = Path({runtime!r})
+msgspec_core.RUNTIME = Path({runtime!r})
 sys.path[0] = {environment!r}
 {statement}
 decoded = json_decoder.json_decoder()
