@@ -18,7 +18,7 @@ def examples() -> list[dict[str, Any]]:
     documents = [
         document for file in files for document in yaml.safe_load_all(file.read_text(encoding="utf-8"))
     ]
-    return [document for document in documents if document["apiVersion"] == API_VERSION]
+    return [document for document in documents if document.get("apiVersion") == API_VERSION]
 
 
 def example_id(example: dict[str, Any]) -> str:

@@ -117,10 +117,7 @@ def score(kubectl: Kubectl, trained: Trained) -> None:
 
 def scale(kubectl: Kubectl, trained: Trained) -> None:
     """Load until the autoscaler adds replicas."""
-    say(
-        "8 clients send requests without a pause;"
-        " one replica reserves 0.1 CPU, and the target is 70 % of that"
-    )
+    say("8 clients send requests without pauses; one replica reserves 0.1 CPU, the target is 70 % of it")
     say("metrics-server measures each 15 s, and the autoscaler looks as often: about half a minute")
     with Load(kubectl, NAME, trained.body, connections=8) as load:
         told: list[object] = []

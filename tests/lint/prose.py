@@ -1,4 +1,4 @@
-"""Check the plain English of documents, docstrings, comments and test names.
+"""Check the plain English of documents, messages, docstrings, comments and test names.
 
 `python -m tests.lint.prose [PATH…]` prints one line for each finding, and exits with 1 if there are any.
 A PATH is a file or a folder; the default is the whole repository. The rules are those of CONTRIBUTING.md, and
@@ -20,11 +20,12 @@ from proselint.checks import __register__ as proselint_checks
 from proselint.config import DEFAULT
 from proselint.registry import CheckRegistry
 from proselint.tools import LintFile
-from tests.lint.prose_text import Passage, comments, docstrings, markdown, names_of_tests
+from tests.lint.prose_text import Passage, comments, docstrings, markdown, messages, names_of_tests
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "charts", "crds")
 PYTHON: Final = ("operator", "tests")
+MESSAGES: Final = ROOT / "operator" / "modelyard"  # texts in the code are for users
 MOST_WORDS: Final = 25  # of a sentence
 FEWEST_WORDS: Final = 3  # of the first sentence of a docstring
 
@@ -92,6 +93,8 @@ def check_file(file: Path) -> Iterator[Finding]:
     source = file.read_text(encoding="utf-8")
     is_python = file.suffix == ".py"
     passages = [*docstrings(source), *comments(source)] if is_python else list(markdown(source))
+    if is_python and MESSAGES in file.resolve().parents:
+        passages += messages(source)
     findings = [finding for passage in passages for finding in check_passage(passage)]
     findings += check_with_proselint(passages) if passages else []
     for line, name in names_of_tests(source) if is_python else ():

@@ -22,6 +22,8 @@ _CELL_BORDER: Final = re.compile(r"(?<!\\)\|")
 # Comments for tools, such as those of ruff and mypy.
 _PRAGMA: Final = re.compile(r"#\s*(noqa|type:|shellcheck|pragma:|fmt:|ruff:|mypy:|!)")
 
+_WORDS_OF_MESSAGE: Final = 5  # at least; shorter texts are names and parts of sentences
+
 _Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -80,6 +82,24 @@ def docstrings(source: str) -> Iterator[Passage]:
                     line, _plain(summary), is_docstring=True, is_attribute=id(node) not in documented
                 )
                 yield from _passages(rest, line + summary.count("\n") + 2)
+
+
+def messages(source: str) -> Iterator[Passage]:
+    """Yield the texts of the code that are sentences: messages, help of options and lines of logs."""
+    tree = ast.parse(source)
+    strings = [node for node in ast.walk(tree) if isinstance(node, ast.Expr | ast.JoinedStr)]
+    parts = {id(child) for node in strings for child in ast.iter_child_nodes(node)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.JoinedStr(values=values, lineno=line):
+                texts = [part.value if isinstance(part, ast.Constant) else "Code" for part in values]
+                text = "".join(str(part) for part in texts)
+            case ast.Constant(value=str(text), lineno=line) if id(node) not in parts:
+                pass
+            case _:
+                continue
+        if "\n" not in text.strip() and len(text.split()) >= _WORDS_OF_MESSAGE:
+            yield Passage(line, _plain(text))
 
 
 def comments(source: str) -> Iterator[Passage]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.lint import prose
 from tests.lint.prose import check_file, main
 
 LONG = "The operator " + "reads one more word " * 6 + "."
@@ -86,3 +87,10 @@ def test_exit_code_tells_findings(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "page.md").write_text("A line, made anew.\n", encoding="utf-8")
     assert main([str(tmp_path)]) == 1
     assert 'page.md:1: "anew": A line, made anew. …\nprose: 1 findings\n' in capsys.readouterr().out
+
+
+def test_message_that_breaks_a_rule_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(prose, "MESSAGES", tmp_path)
+    code = f'"""Print a message."""\n\nprint(f"{{NAME}}: {LONG}")\nprint("a plain message of seven words")\n'
+    [(line, found)] = findings(tmp_path, "module.py", code)
+    assert (line, found[:12]) == (3, "27 words, at")

@@ -99,7 +99,7 @@ def file_name_rule(field: str) -> Rule:
     return Rule(
         cel=f"!self.matches(r'{_FORBIDDEN_IN_FILE_NAMES.pattern}') && self != '.' && self != '..'"
         f" && size(bytes(self)) <= {MAX_FILE_NAME}",
-        message=f"{field} is the name of a file or folder in the image: the name must not contain / or "
+        message=f"{field} names a file or folder in the image: the name must not contain / or "
         f"control characters, be . or .., or have more than {MAX_FILE_NAME} bytes",
         is_valid=is_file_name,
     )

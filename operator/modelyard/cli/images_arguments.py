@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=duration(_DEFAULT),
         metavar="AGE",
         help="age at which an unused image expires, such as 90s, 30m, 12h or 7d"
-        f" (default {_DEFAULT}), counted from the first run with --delete that found the image unused",
+        f" (default {_DEFAULT}). It counts from the first run with --delete that found the image unused",
     )
 
 

@@ -196,7 +196,7 @@ class Registration:
             return unavailable("Busy", message)
         return unavailable(
             "NotRecorded",
-            f"{self.kind.name} {self.name} is written, but the operator has not recorded a version of it yet:"
+            f"{self.kind.name} {self.name} is written, but its version is not recorded yet:"
             " check whether the version is listed before you send the request again",
             _NOT_RECORDED_RETRY_SECONDS,
         )

@@ -21,8 +21,8 @@ class NameTaken(Exception):
     def __init__(self, obj: CustomObject, resource: ApiResource, name: str):
         wanted = ",".join(f"{key}={value}" for key, value in _labels(obj).items())
         super().__init__(
-            f"{resource.kind} {name} exists and does not belong to this object: delete it, give this object"
-            f" another name, or label {resource.kind} {name} with {wanted} for its adoption"
+            f"{resource.kind} {name} exists and does not belong to this object. Delete it, rename this"
+            f" object, or label {resource.kind} {name} with {wanted} for its adoption"
         )
 
 

@@ -172,8 +172,8 @@ def _names_file(line: str) -> RequirementsInvalidError:
         return _invalid(line, "names a file, which builds do not have: give the http(s) URL of a wheel")
     return _invalid(
         line,
-        "names a file of the machine that wrote the line: replace the line by a version, such as"
-        f" {package[1]}==1.0, or by the http(s) URL of a wheel. `pip list --format=freeze` prints versions",
+        "names a file of the machine that wrote the line. Write a version, such as"
+        f" {package[1]}==1.0, or the http(s) URL of a wheel. `pip list --format=freeze` prints versions",
     )
 
 

@@ -92,8 +92,8 @@ class _Service:
         if status != 200:
             raise SourceForbiddenError(
                 f"the token service of {self._identity.cloud} does not accept the {self._identity.subject}"
-                f" ({_error_code(body) or status}): check its annotations, and the trust of the account in"
-                f" the issuer of this cluster"
+                f" ({_error_code(body) or status}): check its annotations, and whether the account trusts"
+                f" the cluster"
             )
         return body
 

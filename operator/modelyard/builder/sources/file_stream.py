@@ -77,7 +77,7 @@ class FileStream:
         if self.expected_digest and self.expected_digest.lower() != self.digest:
             raise DigestMismatchError(
                 f"the file has the digest {self.digest}, not {self.expected_digest}:"
-                " correct the digest, or what is at the url"
+                " correct the digest, or the file at the url"
             )
 
     def _open_first(self) -> RangeStream:
@@ -124,7 +124,7 @@ class FileStream:
     def _check_limit(self, size: int) -> None:
         if size > self._limit_bytes:
             raise SourceTooLargeError(
-                f"the file has more than the {human(self._limit_bytes)} left of what one build may download"
+                f"the file has more than the {human(self._limit_bytes)} that this build may still download"
             )
 
 

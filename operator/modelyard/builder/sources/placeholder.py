@@ -37,8 +37,8 @@ def checked_chunks(chunks: Iterator[bytes], url: str, *, is_html_allowed: bool) 
     head = b"".join(chunk[:_HEAD_BYTES] for chunk in read)[:_HEAD_BYTES]
     if pointer := _POINTER.match(head):
         raise SourceRefusedError(
-            f"{url} is a pointer of Git LFS to a file of {human(int(pointer['size']))}, not the file: use the"
-            " url of the file itself, on Hugging Face with /resolve/ for /raw/, on GitHub"
+            f"{url} is a pointer of Git LFS to a file of {human(int(pointer['size']))}, not the file. Use the"
+            " url of the file itself: on Hugging Face with /resolve/ for /raw/, on GitHub"
             " https://media.githubusercontent.com/media/<owner>/<repository>/<branch>/<path>"
         )
     if not is_html_allowed and is_html(head):

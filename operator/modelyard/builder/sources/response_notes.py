@@ -26,6 +26,6 @@ def response_notes(response: httpx.Response, name: str | None) -> Iterator[str]:
     declared = unquote(found[1]).strip()[:_CHARACTERS] if found else None
     if declared and declared != name:
         yield (
-            f"is named {declared!r} by the server: the name in the url counts, so end the path of the url"
+            f"is named {declared!r} by the server: the name in the url counts. End the path of the url"
             " with the name that the driver needs"
         )

@@ -24,7 +24,7 @@ REPORT_SECONDS: Final = 60.0
 """Minimum time between two warnings: a driver that blocks does so in each request."""
 
 REMEDY: Final = (
-    "Meanwhile no other request of this process goes on. Await an async function in its place, or call it in"
+    "All other requests of this process wait for it. Await an async function in its place, or call it in"
     " a thread by `await asyncio.to_thread(function, ...)`"
 )
 
