@@ -4,8 +4,12 @@ Each rule has the type of an exception, a pattern of its message, and a sentence
 sentence may contain groups of the pattern, as `{0}`.
 """
 
+import os
 import re
+from pathlib import Path
 from typing import Final, NamedTuple
+
+from modelyard.scoring.contract import Variable
 
 
 class _Rule(NamedTuple):
@@ -187,12 +191,26 @@ def advice(error: BaseException) -> str | None:
     """Return what to change in an old driver that raises this error, None for other errors."""
     if isinstance(error, SyntaxError) and re.search(r"\b(async|await)\b", error.text or ""):
         return "Python 3.7 made `async` and `await` keywords: rename them, or require a newer package"
+    if isinstance(error, FileNotFoundError):
+        return _advice_on_model(error)
     message = str(error)
     for rule in _RULES:
         match = re.search(rule.pattern, message) if isinstance(error, rule.exceptions) else None
         if match:
             return rule.advice.format(*match.groups())
     return None
+
+
+def _advice_on_model(error: FileNotFoundError) -> str | None:
+    """Return where a model is that the driver opens by its name: images have it in the working directory."""
+    folder = os.environ.get(Variable.MODEL_DIR)
+    name = Path(os.fsdecode(error.filename)).name if isinstance(error.filename, (str, bytes)) else ""
+    if not folder or not name or not (Path(folder) / name).exists():
+        return None
+    return (
+        f"the model is {folder}/{name}: `modelyard serve` has models by their names only if they are beside "
+        f"the driver"
+    )
 
 
 def with_advice(message: str, error: BaseException) -> str:

@@ -5,6 +5,7 @@ import collections
 import inspect
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,6 +90,15 @@ def test_old_package_has_advice(error: BaseException, expected: str) -> None:
 )
 def test_other_errors_have_no_advice(error: BaseException) -> None:
     assert advice(error) is None
+
+
+def test_model_that_is_elsewhere_has_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver of 2017 opens models in the working directory, which on a laptop is its own folder."""
+    monkeypatch.setenv("AZUREML_MODEL_DIR", str(tmp_path))
+    (tmp_path / "net.pkl").touch()
+    assert f"the model is {tmp_path}/net.pkl" in str(advice(_raised("open('net.pkl')")))
+    assert advice(_raised("open('other.pkl')")) is None
+    assert advice(FileNotFoundError("of a driver's own")) is None
 
 
 def test_log_has_the_advice(serve: Callable[..., ScoringProcess]) -> None:
