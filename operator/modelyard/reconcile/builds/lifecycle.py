@@ -209,7 +209,13 @@ async def _start(
         job, f"{namespace}/{name}", revision.version, attempt, reference, request.builder, claims
     )
     # After the wait in the line: each token is a request to the API server, and expires.
-    return await _create(ctx, obj, revision, build, await with_tokens(ctx, request))
+    try:
+        complete = await with_tokens(ctx, request)
+    except Forbidden:
+        raise
+    except Rejected as error:
+        return failure_of_rejected_object("TokenRequest", error.message)
+    return await _create(ctx, obj, revision, build, complete)
 
 
 async def _create(

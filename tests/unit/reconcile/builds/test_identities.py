@@ -6,10 +6,12 @@ import json
 from typing import Any, Final
 
 import pytest
+from tests.unit.fake_api_server import Call
 from tests.unit.operator_harness import OperatorHarness, image, manifest, model
 
 from modelyard.contract.build_request import BuildRequest
 from modelyard.contract.cloud_identity import Cloud
+from modelyard.kube.errors import Rejected
 from modelyard.kube.types import JOBS, SECRETS, SERVICE_ACCOUNTS, Json
 from modelyard.reconcile.builds.identities import CLIENT_ID, GOOGLE_ACCOUNT, REGION, ROLE_ARN, TENANT_ID
 from modelyard.settings import GoogleIdentitySettings, IdentitySettings, OperatorSettings
@@ -128,6 +130,36 @@ async def test_label_lets_the_build_go_on(offering: OperatorHarness) -> None:
     offering.cluster.change(SERVICE_ACCOUNTS, "default", "reader", {"metadata": {"labels": LABEL}})
     await offering.play(seconds=20)
     assert offering.summary("Image")[1] == "Succeeded"
+
+
+async def test_rejected_token_request_fails_the_build_with_its_message(offering: OperatorHarness) -> None:
+    def reject(_: int, call: Call) -> None:
+        if call.subresource == "token":
+            raise Rejected("the audience is not allowed here", status=403, reason="Forbidden")
+
+    offering.cluster.put(SERVICE_ACCOUNTS, "default", account())
+    offering.cluster.fault = reject
+    offering.apply(model(url="s3://b/k", serviceAccountName="reader"), manifest(), image())
+    await offering.settle()
+    assert offering.summary("Image") == ("m:1", "Failed", "BuildRefused")
+    message = offering.status("Image")["error"]["message"]
+    assert "the build's TokenRequest: the audience is not allowed here" in message
+    assert offering.cluster.all(JOBS) == []
+
+
+async def test_service_account_that_is_deleted_before_the_token_is_waited_for(
+    offering: OperatorHarness,
+) -> None:
+    def delete(_: int, call: Call) -> None:
+        if call.subresource == "token" and offering.cluster.all(SERVICE_ACCOUNTS):
+            offering.cluster.remove(SERVICE_ACCOUNTS, "default", "reader")
+
+    offering.cluster.put(SERVICE_ACCOUNTS, "default", account())
+    offering.cluster.fault = delete
+    offering.apply(model(url="s3://b/k", serviceAccountName="reader"), manifest(), image())
+    await offering.play(seconds=60)
+    assert offering.summary("Image") == ("m:1", "NotStarted", "ServiceAccountNotFound")
+    assert offering.cluster.all(JOBS) == []
 
 
 @pytest.mark.parametrize(
