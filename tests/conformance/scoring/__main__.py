@@ -41,7 +41,7 @@ BESIDE_THE_CASES = (
     ),
     (
         "lines of the log",
-        "begins each `print()` with a time and a logger",
+        "begins each `print()` with a time and a logger, prints its settings, warns of `x-ms-request-id`",
         "The lines of the runtime are JSON. The driver's own lines are unchanged.",
     ),
     (
