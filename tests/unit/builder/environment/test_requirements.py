@@ -119,7 +119,7 @@ def test_unsupported_line_is_refused(line: str, error: type[BuildFailedError]) -
 @pytest.mark.parametrize(
     ("line", "way_out"),
     [
-        ("numpy @ file:///croot/numpy_1691/work", "by a version, such as numpy==1.0, or by the http"),
+        ("numpy @ file:///croot/numpy_1691/work", "a version, such as numpy==1.0, or the http"),
         ("a.b[c]@file:///x/a-1-py3-none-any.whl", "such as a.b==1.0, "),
         ("-e /home/me/project", "require a version of the package"),
         ("a-1-py3-none-any.whl", "give the http(s) URL of a wheel"),
