@@ -3,7 +3,7 @@
 # The command gets the second cluster's variables (README.md). Environment:
 #   OTHER_CLUSTER        name of the second cluster; default modelyard-second
 #   OTHER_REGISTRY_PORT  port of a registry of its own; by default the clusters share one
-#   KEEP=1               leaves the cluster for the next call
+#   KEEP=1               leaves the cluster for the next call; the same variables and down.sh remove it
 set -euo pipefail
 export OTHER_CLUSTER=${OTHER_CLUSTER:-modelyard-second}
 unset CLUSTER KUBECONFIG REGISTRY_PUSH

@@ -35,9 +35,12 @@ class Kubectl:
     def __call__(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> str:
         cluster = ["--kubeconfig", self.kubeconfig] if self.kubeconfig else []
         command = ["kubectl", *cluster, "--namespace", self.namespace, *arguments]
-        done = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
-        )
+        try:
+            done = subprocess.run(
+                command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"{' '.join(command)}: not finished after {timeout:g} s") from None
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
         return done.stdout
