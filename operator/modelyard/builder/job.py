@@ -100,11 +100,10 @@ def builder_of(
 
     `container` is the container that installs users' packages, if the pod has one.
     """
-    from modelyard.builder.environment.confined_installer import install_confined
-    from modelyard.builder.environment.guarded_installer import GuardedInstaller
+    from modelyard.builder.environment.guarded_installer import GuardedInstaller, install_here
 
     pip = PipSettings(settings.access.ca_bundle, settings.pip_conf, settings.policy)
-    install = GuardedInstaller(pip, settings.conda, container or install_confined)
+    install = GuardedInstaller(pip, settings.conda, container or install_here)
     if kind is BuilderKind.LAYERS:
         from modelyard.builder.layers.layer_builder import LayerBuilder
 

@@ -218,9 +218,15 @@ class PackageNotFoundError(PackageError):
 
 
 class WheelMissingError(PackageError):
-    """A package has no wheel for the image. Only the Docker builder compiles packages."""
+    """A package has neither a wheel for the image nor a source distribution."""
 
     code = "WheelMissing"
+
+
+class SourceBuildFailedError(PackageError):
+    """The build of a source distribution failed, or exceeded its limits."""
+
+    code = "SourceBuildFailed"
 
 
 class PackageIndexUnavailableError(PackageError):

@@ -5,6 +5,7 @@ https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md, https://s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from modelyard.builder.attestation.build_record import (
@@ -49,6 +50,7 @@ def provenance(record: BuildRecord) -> Json:
             "resolvedDependencies": [
                 *(_input(item) for item in record.inputs),
                 *(_package(package) for package in record.packages),
+                *(file for package in record.packages for file in _built_files(package)),
             ],
         },
         "runDetails": {
@@ -89,6 +91,14 @@ def _package(package: Package) -> Json:
     if package.digest:
         dependency["digest"] = _digest(package.digest)
     return dependency
+
+
+def _built_files(package: Package) -> Iterator[Json]:
+    """Yield the source distribution and the wheel of a package that the build has made of it."""
+    if source := package.source:
+        name = f"source distribution of {package.name}"
+        yield {"name": name, "uri": source.url, "digest": _digest(source.digest)}
+        yield {"name": f"wheel of {package.name}", "uri": package.purl, "digest": _digest(source.wheel)}
 
 
 def _digest(digest: str) -> Json:

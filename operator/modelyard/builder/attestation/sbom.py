@@ -88,6 +88,15 @@ def _package(package: Package) -> Json:
     }
     if package.license:
         part["licenses"] = [{"license": {"name": package.license}}]
+    if package.source:
+        part["hashes"] = [_hash(package.source.wheel)]
+        part["externalReferences"] = [
+            {
+                "type": "source-distribution",
+                "url": package.source.url,
+                "hashes": [_hash(package.source.digest)],
+            }
+        ]
     return part
 
 

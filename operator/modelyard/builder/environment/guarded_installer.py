@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
+from modelyard.builder.environment.built_wheel import WheelReader
 from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.confined_installer import install_confined
 from modelyard.builder.environment.index_guard import IndexGuard
@@ -21,20 +23,42 @@ from modelyard.contract.build_request import CONDA_ENV_FILE, PIP_REQUIREMENTS
 from modelyard.contract.errors import about
 
 
+def install_here(job: PackageJob, log: BuildLog) -> InstalledPackages:
+    """Do a job in processes of this container. See install_with_sources."""
+    # Imported here: most builds find their environment in the registry.
+    from modelyard.builder.environment.source_installer import install_with_sources  # noqa: PLC0415
+
+    return install_with_sources(job, log)
+
+
+class LayerInstaller(Protocol):
+    """Does jobs of builds, see GuardedInstaller."""
+
+    def __call__(
+        self, job: PackageJob, log: BuildLog, wheels: WheelReader | None = None
+    ) -> InstalledPackages:
+        """Do a job. Raises the errors of a PackageInstaller."""
+
+
 @dataclass(frozen=True)
 class GuardedInstaller:
     """A PackageInstaller that runs a guard for each job."""
 
     pip: PipSettings = field(default_factory=PipSettings)
     conda: CondaSettings = field(default_factory=CondaSettings)
-    install_users: PackageInstaller = install_confined
+    install_users: PackageInstaller = install_here
     """Installs packages that users choose. Those of the runtime are the platform's."""
 
-    def __call__(self, job: PackageJob, log: BuildLog) -> InstalledPackages:
-        """Do a job. Raises SourceDeniedError, too, if the guard has refused a connection."""
+    def __call__(
+        self, job: PackageJob, log: BuildLog, wheels: WheelReader | None = None
+    ) -> InstalledPackages:
+        """Do a job. `wheels` opens the cached wheels of source distributions.
+
+        Raises SourceDeniedError, too, if the guard has refused a connection.
+        """
         install = install_confined if job.kind is PackageKind.RUNTIME else self.install_users
         access = read_index_access(self.pip, self.conda)
-        with IndexGuard(access, self._policy(job)) as guard, about(_subject(job)):
+        with IndexGuard(access, self._policy(job), wheels) as guard, about(_subject(job)):
             try:
                 installed = install(job.model_copy(update={"indexes": guard.settings}), log)
             except Exception as error:

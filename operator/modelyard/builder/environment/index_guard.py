@@ -12,6 +12,7 @@ import ssl
 from io import BufferedIOBase
 from typing import TYPE_CHECKING, Final, cast
 
+from modelyard.builder.environment.built_wheel import WHEEL_HOST, WheelReader
 from modelyard.builder.environment.index_credentials import Origin, credential_for
 from modelyard.builder.environment.index_settings import (
     IndexAccess,
@@ -38,10 +39,12 @@ _AUTHORIZATION: Final = b"authorization:"
 class IndexGuard(EgressProxy):
     """The guard as a context manager. It listens on loopback."""
 
-    def __init__(self, access: IndexAccess, policy: EgressPolicy) -> None:
+    def __init__(self, access: IndexAccess, policy: EgressPolicy, wheels: WheelReader | None = None) -> None:
+        """`wheels` opens the cached wheels, which the guard serves at the host WHEEL_HOST."""
         trusted = frozenset(filter(None, map(host_port_of, access.trusted)))
         super().__init__(policy, trusted, access.proxies, checks_schemes=True, handler=_GuardConnection)
         self.access = access
+        self.wheels = wheels
         self._tls_origins = {item.origin for item in access.credentials if item.origin.scheme == "https"}
         self.authority: BuildAuthority | None = None
         if self._tls_origins:
@@ -97,12 +100,29 @@ class _GuardConnection(ProxyConnection):
                 client.unwrap()
 
     def serve_request(self, destination: HostPort, method: str, target: str, headers: list[bytes]) -> None:
+        if destination.host == WHEEL_HOST:
+            self._serve_wheel(origin_form(target).rpartition("/")[2])
+            return
         origin = Origin("http", destination)
         has_credential = any(item.origin == origin for item in self._guard.access.credentials)
         if has_credential and method not in _METHODS:
             self.respond("405 Method Not Allowed")
             return
         self.send(destination, method, *self._with_credential(origin, origin_form(target), headers))
+
+    def _serve_wheel(self, key: str) -> None:
+        """Serve a cached wheel. Its name and digest are headers."""
+        if self._guard.wheels is None:
+            self.respond("404 Not Found")
+            return
+        with self._guard.wheels(key) as wheel:
+            if wheel is None:
+                self.respond("404 Not Found")
+                return
+            head = f"Content-Length: {wheel.size}\r\nContent-Location: {wheel.name}\r\nETag: {wheel.digest}"
+            self.wfile.write(f"HTTP/1.1 200 OK\r\nConnection: close\r\n{head}\r\n\r\n".encode())
+            for chunk in wheel.chunks:
+                self.wfile.write(chunk)
 
     def _serve_intercepted(self, origin: Origin) -> None:
         """Serve one request of a TLS connection that the guard has ended."""

@@ -102,17 +102,17 @@ def _connect(path: Path) -> socket.socket | None:
 
 
 def _do(line: bytes, connection: socket.socket) -> None:
-    from modelyard.builder.environment.confined_installer import install_confined  # noqa: PLC0415
     from modelyard.builder.environment.package_job import (  # noqa: PLC0415
         MessageWriter,
         PackageFailure,
         PackageJob,
     )
+    from modelyard.builder.environment.source_installer import install_with_sources  # noqa: PLC0415
     from modelyard.contract.errors import BuildFailedError  # noqa: PLC0415
 
     writer = MessageWriter(cast("IO[str]", connection.makefile("w", encoding="utf-8")))
     try:
-        writer.send(installed=install_confined(PackageJob.model_validate_json(line), writer.log))
+        writer.send(installed=install_with_sources(PackageJob.model_validate_json(line), writer.log))
     except BuildFailedError as error:
         writer.send(failure=PackageFailure.of(error))
     except Exception as error:

@@ -6,17 +6,26 @@ A job is done in a process of its own, see package_process.py: it handles packag
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Final, TextIO, cast
+from typing import IO, Final, NamedTuple, TextIO, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from modelyard.builder.confinement.resource_limits import ResourceLimits
+from modelyard.builder.environment.built_wheel import BuiltWheel
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_settings import CondaSettings
+from modelyard.builder.environment.git_source import GitSource
 from modelyard.builder.environment.index_settings import PublicIndexSettings
 from modelyard.builder.environment.packages import Package, find_packages
-from modelyard.builder.environment.pip import install_requirements, install_runtime
+from modelyard.builder.environment.pip import (
+    build_wheel,
+    install_requirements,
+    install_runtime,
+    lock_requirements,
+)
 from modelyard.builder.environment.pip_settings import (
     CA_FILE_VARIABLE,
     CONSTRAINTS,
@@ -24,6 +33,7 @@ from modelyard.builder.environment.pip_settings import (
     PipSettings,
 )
 from modelyard.builder.environment.reproducible_tree import compile_bytecode
+from modelyard.builder.environment.requirements import Requirements, parse_requirements
 from modelyard.builder.environment.target import Target
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_policy import EgressPolicy
@@ -42,6 +52,22 @@ class PackageKind(StrEnum):
     RUNTIME = "runtime"
     PIP = "pip"
     CONDA = "conda"
+    CHECKOUT = "checkout"
+    """The source of a package in a git repository, as an archive."""
+    LOCK = "lock"
+    """The versions of pip requirements, also of packages without wheels."""
+    WHEEL = "wheel"
+    """A wheel, built from a source distribution."""
+
+    @property
+    def has_result_files(self) -> bool:
+        """Return True if the files in the folder of the job are its result, and not packages."""
+        return self in {PackageKind.CHECKOUT, PackageKind.LOCK, PackageKind.WHEEL}
+
+    @property
+    def runs_code(self) -> bool:
+        """Return True if code of packages runs in the job."""
+        return self in {PackageKind.LOCK, PackageKind.WHEEL}
 
 
 class PackageJob(BaseModel):
@@ -59,9 +85,29 @@ class PackageJob(BaseModel):
     requirements: str | None = None
     """Text of a requirements.txt."""
     conda: CondaFile | None = None
+    lines: str | None = None
+    """Lines with files of other jobs, which take the place of those in `requirements`."""
+    is_locked: bool = False
+    """True if `lines` are all packages, with their versions."""
+    readable: tuple[Path, ...] = ()
+    """Files and folders of other jobs that the job reads."""
+    source: Path | None = None
+    """The source distribution of a wheel."""
+    git: GitSource | None = None
+    """The repository of a checkout."""
+    limits: ResourceLimits | None = None
     compiles: bool = True
     """True to compile the modules of a conda environment."""
     indexes: PublicIndexSettings = PublicIndexSettings()
+
+    @property
+    def pip(self) -> Requirements:
+        """Return the requirements of pip. Raises RequirementsInvalidError."""
+        parsed = parse_requirements(self.requirements or "", self.conda.pip if self.conda else ())
+        if self.lines is None:
+            return parsed
+        arguments = (*parsed.arguments, "--no-deps") if self.is_locked else parsed.arguments
+        return replace(parsed, text=self.lines, arguments=arguments)
 
 
 class InstalledPackages(BaseModel):
@@ -71,6 +117,10 @@ class InstalledPackages(BaseModel):
 
     python: str
     packages: tuple[Package, ...] = ()
+    commit: str | None = None
+    """The commit of a checkout."""
+    wheels: tuple[BuiltWheel, ...] = ()
+    """New wheels of source distributions, for the cache."""
 
 
 class PackageFailure(BaseModel):
@@ -106,6 +156,11 @@ class PackageMessage(BaseModel):
     log: str | None = None
     installed: InstalledPackages | None = None
     failure: PackageFailure | None = None
+
+    @property
+    def is_last(self) -> bool:
+        """Return True for a result or an error."""
+        return self.installed is not None or self.failure is not None
 
     def result(self) -> InstalledPackages | None:
         """Return the result of a last message, None if the job ended without one. Raises the job's error."""
@@ -179,28 +234,53 @@ def do_job(job: PackageJob, log: BuildLog) -> InstalledPackages:
         ca_bundle=ca_bundle,
         policy=policy,
     )
-    python = _install(job, pip, conda, log)
-    return InstalledPackages(python=python, packages=tuple(find_packages(job.folder)))
+    done = _do(job, pip, conda, ca_bundle, log)
+    # Other jobs install nothing, and code of packages may have written anything into their folder.
+    packages = () if job.kind.has_result_files else tuple(find_packages(job.folder))
+    return InstalledPackages(python=done.python, packages=packages, commit=done.commit)
 
 
-def _install(job: PackageJob, pip: PipSettings, conda: CondaSettings, log: BuildLog) -> str:
-    if job.conda is None:
-        target = Target(job.python or "", job.platform)
-        if job.kind is PackageKind.RUNTIME:
-            install_runtime(target, job.folder, pip, log)
-        else:
-            install_requirements(job.requirements or "", target, job.folder, pip, log)
-        return target.python
+def _do(
+    job: PackageJob, pip: PipSettings, conda: CondaSettings, ca_bundle: Path | None, log: BuildLog
+) -> _Done:
+    target = Target(job.python or "", job.platform)
+    if job.kind is PackageKind.RUNTIME:
+        install_runtime(target, job.folder, pip, log)
+    elif job.kind is PackageKind.CONDA:
+        return _Done(_install_conda(job, pip, conda, log))
+    elif job.kind is PackageKind.CHECKOUT and job.git:
+        # Imported here, because few builds need git.
+        from modelyard.builder.environment.git_checkout import check_out  # noqa: PLC0415
+
+        return _Done(target.python, check_out(job.git, job.folder, job.indexes.proxy, ca_bundle))
+    elif job.kind is PackageKind.LOCK:
+        lock_requirements(job.pip, target, job.folder, pip, log)
+    elif job.kind is PackageKind.WHEEL and job.source:
+        build_wheel(job.source, job.pip, target, job.folder, pip, log)
+    else:
+        install_requirements(job.pip, target, job.folder, pip, log)
+    return _Done(target.python)
+
+
+def _install_conda(job: PackageJob, pip: PipSettings, conda: CondaSettings, log: BuildLog) -> str:
     # Imported here, because rattler is large and few builds need it.
     from modelyard.builder.environment.conda import CondaTarget, install_conda  # noqa: PLC0415
 
-    python = install_conda(job.conda, CondaTarget(job.platform, job.python), job.folder, conda, log)
+    file = job.conda or CondaFile(())
+    python = install_conda(file, CondaTarget(job.platform, job.python), job.folder, conda, log)
     target = Target(python, job.platform)
     if job.requirements:
-        install_requirements(job.requirements, target, job.folder, pip, log, job.conda.pip)
+        install_requirements(job.pip, target, job.folder, pip, log)
     elif job.compiles:
         compile_bytecode(job.folder, ENVIRONMENT, target, log)
     return python
+
+
+class _Done(NamedTuple):
+    """The result of a job, beside its packages."""
+
+    python: str
+    commit: str | None = None
 
 
 def _written(file: Path, text: str | None) -> Path | None:

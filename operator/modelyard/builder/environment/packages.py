@@ -14,6 +14,18 @@ from urllib.parse import quote
 
 
 @dataclass(frozen=True)
+class PackageSource:
+    """The source distribution from which a build has made the wheel of a package."""
+
+    url: str
+    """Without credentials. For git `git+https://host/path@<commit>`."""
+    digest: str
+    """sha256:<64 hex> of the source distribution, for git of an archive of the commit."""
+    wheel: str
+    """sha256:<64 hex> of the wheel."""
+
+
+@dataclass(frozen=True)
 class Package:
     """An installed package by its own metadata. All fields are JSON values: a cached layer stores them."""
 
@@ -28,6 +40,8 @@ class Package:
     digest: str | None = None
     """sha256:<64 hex> of a conda package's file, or of the RECORD of a `pypi` package, which lists the hashes
     of its files."""
+    source: PackageSource | None = None
+    """None for a package of a wheel or of conda."""
 
     @property
     def purl(self) -> str:

@@ -1,13 +1,14 @@
 """Installation of requirements and of the scoring runtime into a folder of a future image.
 
-Only wheels are installed, so no code of a package runs in the build.
+Only wheels are installed, so no code of a package runs. Wheels of source distributions are built before, by
+lock_requirements and build_wheel, each in a process of its own.
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,35 +17,34 @@ from typing import Final
 from modelyard.builder.disk import disk_errors
 from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.environment.reproducible_tree import compile_bytecode, make_reproducible
-from modelyard.builder.environment.requirements import parse_requirements
+from modelyard.builder.environment.requirements import Requirements, parse_requirements
 from modelyard.builder.environment.target import Target
-from modelyard.builder.environment.uv import uv_install
+from modelyard.builder.environment.uv import uv_install, uv_lock, uv_wheel
 from modelyard.builder.log import BuildLog
 from modelyard.contract.image_layout import ENVIRONMENT, RUNTIME
 from modelyard.contract.scoring_runtime import PACKAGE, RUNTIME_REQUIREMENTS, runtime_files
 
+LOCK_FILE: Final = "pylock.toml"
 _PYTHON_OF_BUILDER: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def install_requirements(
-    text: str,
+    requirements: Requirements,
     target: Target,
     folder: Path,
     settings: PipSettings,
     log: BuildLog,
-    conda_pip: Sequence[str] = (),
 ) -> None:
-    """Install the requirements of a requirements.txt into a folder, which is new or a conda environment.
+    """Install requirements into a folder, which is new or a conda environment.
 
     The folder becomes a user base (https://docs.python.org/3/library/site.html#site.USER_BASE) with
     `lib/python3.X/site-packages` and `bin`. Python finds it by PYTHONUSERBASE, the shell by PATH. Equal
-    versions make equal folders. `conda_pip` are the lines that stand in a condaEnvFile, for messages.
+    versions make equal folders.
 
     Raises RequirementsInvalidError, WheelMissingError, PackageNotFoundError, RequirementsConflictError,
     PackageIndexForbiddenError, PackageIndexUntrustedError, PackageIndexUnavailableError, SourceDeniedError,
     DiskFullError, BuildStepFailedError and PipFailedError.
     """
-    requirements = parse_requirements(text, conda_pip)
     with _uv_folder(folder) as work:
         lib = folder / "lib" / f"python{target.minor}"
         lib.mkdir(parents=True, exist_ok=True)
@@ -76,6 +76,29 @@ def install_runtime(target: Target, folder: Path, settings: PipSettings, log: Bu
             file.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(PACKAGE / path, file)
         compile_bytecode(folder, RUNTIME, target, log)
+
+
+def lock_requirements(
+    requirements: Requirements, target: Target, folder: Path, settings: PipSettings, log: BuildLog
+) -> None:
+    """Write the versions of requirements to `pylock.toml` in a new folder. See uv_lock."""
+    with _uv_folder(folder) as work:
+        folder.mkdir()
+        uv_lock(requirements, target, folder / LOCK_FILE, work, settings, log)
+
+
+def build_wheel(
+    source: Path,
+    requirements: Requirements,
+    target: Target,
+    folder: Path,
+    settings: PipSettings,
+    log: BuildLog,
+) -> None:
+    """Build the wheel of a source distribution into a new folder. See uv_wheel."""
+    with _uv_folder(folder) as work:
+        folder.mkdir()
+        uv_wheel(source, requirements, target, folder, work, settings, log)
 
 
 @contextmanager

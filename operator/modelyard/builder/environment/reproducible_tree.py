@@ -8,19 +8,18 @@ import hashlib
 import io
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from modelyard.builder.environment.interpreter import find_interpreter
 from modelyard.builder.environment.target import Target
 from modelyard.builder.log import BuildLog
 from modelyard.contract.errors import BuildStepFailedError
 
 _COMPILE_SECONDS: Final = 900
-_START_SECONDS: Final = 30
 _MAX_COMPILERS: Final = 8
 """Most compiler processes, of up to 50 MB each: a pod sees all cores of its node, and may use only few."""
 
@@ -66,7 +65,7 @@ def compile_bytecode(folder: Path, image_folder: str, target: Target, log: Build
     target's version, nothing is compiled and the log says so. Raises BuildStepFailedError if the compiler
     crashes.
     """
-    python = _find_interpreter(target)
+    python = find_interpreter(target)
     if python is None:
         log.write(f"no byte code: the builder has no Python {target.minor}, so containers start more slowly")
         return
@@ -93,18 +92,6 @@ def compile_bytecode(folder: Path, image_folder: str, target: Target, log: Build
 def _is_regular(path: Path) -> bool:
     """Return whether a path is a file, and not a link to one, whose target a package may choose."""
     return path.is_file() and not path.is_symlink()
-
-
-def _find_interpreter(target: Target) -> str | None:
-    """Return the path of a Python of the target's minor version, to which byte code is specific, or None."""
-    if target.minor == f"{sys.version_info.major}.{sys.version_info.minor}":
-        return sys.executable
-    path = shutil.which(f"python{target.minor}")
-    if path is None:
-        return None
-    # The command may not work: a version manager has one for each version that it could install.
-    ran = subprocess.run([path, "-I", "-c", ""], check=False, capture_output=True, timeout=_START_SECONDS)  # noqa: S603
-    return path if ran.returncode == 0 else None
 
 
 def _updated_record(text: str, packages: Path, changed: Mapping[str, bytes]) -> str:

@@ -1,23 +1,22 @@
-"""The lines of a requirements.txt that a builder can install without running a program of a package.
+"""The lines of a requirements.txt that a builder can install.
 
-Other lines are refused with the way out. A package without a wheel needs the Docker builder. Paths are
-refused because they would name files of the builder, its credentials among them. Requirements are parsed by
-`packaging`, as in pip itself. `packaging` does not parse options, so these have the table below.
+Other lines are refused with the way out. Paths are refused because they would name files of the builder.
+Requirements are parsed by `packaging`, as in pip itself. `packaging` does not parse options, so these have
+the table below.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from modelyard.builder.environment.advice import USE_DOCKER_BUILDER
+from modelyard.builder.environment.git_source import GitSource, is_git, parse_git
 from modelyard.contract.build_request import CONDA_ENV_FILE, PIP_REQUIREMENTS
 from modelyard.contract.errors import (
-    BuildFailedError,
     RequirementsInvalidError,
-    WheelMissingError,
     about,
 )
 from modelyard.contract.urls import PACKAGE_SUFFIXES, VERSION_CONTROL_URL
@@ -40,10 +39,12 @@ _EXTRA_INDEX_OPTION: Final = "--extra-index-url"
 _FIND_LINKS_OPTIONS: Final = ("--find-links", "-f")
 _SWITCHES: Final = frozenset({"--no-index", "--require-hashes"})
 _URL_OPTIONS: Final = frozenset({*_INDEX_OPTIONS, _EXTRA_INDEX_OPTION, *_FIND_LINKS_OPTIONS})
-_WITHOUT_EFFECT: Final = frozenset({"--prefer-binary", "--only-binary", "--use-feature"})
+_WITHOUT_EFFECT: Final = frozenset({"--prefer-binary", "--use-feature"})
+_NO_BINARY: Final = "--no-binary"
+_FORMAT_OPTIONS: Final = frozenset({_NO_BINARY, "--only-binary"})
+_UV_ARGUMENTS: Final = {"--pre": "--prerelease=allow", "--trusted-host": "--allow-insecure-host={}"}
 _FILE_OPTIONS: Final = frozenset({"--requirement", "-r", "--constraint", "-c"})
 _EDITABLE_OPTIONS: Final = frozenset({"--editable", "-e"})
-_SOURCE_OPTIONS: Final = frozenset({*_EDITABLE_OPTIONS, "--no-binary"})
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,10 @@ class Requirements:
     """True if a line names an index, which replaces the one of the pip.conf."""
     adds_indexes: bool = False
     """True if a line names a further index."""
+    needs_sources: bool = False
+    """True if a line can only be installed from a source distribution."""
+    git: Mapping[str, GitSource] = field(default_factory=dict)
+    """Line of `text` → its repository."""
     field: str = PIP_REQUIREMENTS
     """The field or fields with the lines, for messages."""
 
@@ -70,22 +75,24 @@ def parse_requirements(text: str, conda_pip: Sequence[str] = ()) -> Requirements
     """Parse a requirements.txt. `conda_pip` are the lines in it that stand in a condaEnvFile.
 
     Errors have the field of the line as their subject. Raises RequirementsInvalidError for a line that is
-    invalid or names a file, and WheelMissingError for a requirement that has to be built from source.
+    invalid or names a file.
     """
-    lines: list[str] = []
-    arguments: list[str] = []
+    parsed = _Lines()
     of_conda = frozenset(_logical_lines("\n".join(conda_pip)))
     fields: set[str] = set()
     for line in _logical_lines(text):
-        field = CONDA_ENV_FILE if line in of_conda else PIP_REQUIREMENTS
-        fields.add(field)
-        with about(field):
-            _parse_line(line, lines, arguments)
+        subject = CONDA_ENV_FILE if line in of_conda else PIP_REQUIREMENTS
+        fields.add(subject)
+        with about(subject):
+            parsed.add(line)
+    lines = parsed.lines
     return Requirements(
         "".join(f"{line}\n" for line in lines),
-        tuple(arguments),
+        tuple(parsed.arguments),
         replaces_index=any(line.startswith(_INDEX_OPTIONS) for line in lines),
         adds_indexes=any(line.startswith(_EXTRA_INDEX_OPTION) for line in lines),
+        needs_sources=parsed.needs_sources,
+        git=parsed.git,
         field=" and ".join(sorted(fields)) or PIP_REQUIREMENTS,
     )
 
@@ -96,69 +103,86 @@ def _logical_lines(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def _parse_line(line: str, lines: list[str], arguments: list[str]) -> None:
-    """Append a line to the lines or to the arguments of uv, or raise."""
-    if _VARIABLE.search(line):
-        raise _invalid(line, "contains a variable, and builds define none: write its value")
-    if line.startswith("-"):
-        _parse_option(line, lines, arguments)
-    else:
-        _check_requirement(line)
-        lines.append(line)
+class _Lines:
+    """The lines of Requirements, while they are parsed."""
 
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.arguments: list[str] = []
+        self.git: dict[str, GitSource] = {}
+        self.needs_sources = False
 
-def _parse_option(line: str, lines: list[str], arguments: list[str]) -> None:
-    """Append an option to the lines or to the arguments of uv, or raise."""
-    match = _OPTION.fullmatch(line)
-    if match is None:
-        raise _invalid(line, "is not one option with its value: write each option on its own line")
-    option, value = match[1], match[2] or ""
-    if option in _SWITCHES:
-        lines.append(line)
-    elif option in _URL_OPTIONS:
+    def add(self, line: str) -> None:
+        """Append a line to the lines or to the arguments of uv, or raise."""
+        if _VARIABLE.search(line):
+            raise _invalid(line, "contains a variable, and builds define none: write its value")
+        if line.startswith("-"):
+            self._add_option(line)
+        else:
+            self._add_requirement(line)
+
+    def _add_option(self, line: str) -> None:
+        match = _OPTION.fullmatch(line)
+        if match is None:
+            raise _invalid(line, "is not one option with its value: write each option on its own line")
+        option, value = match[1], match[2] or ""
+        if option in _SWITCHES:
+            self.lines.append(line)
+        elif option in _URL_OPTIONS:
+            self._add_url_option(line, value)
+        elif option in _FORMAT_OPTIONS:
+            self.lines += [f"{option} {name}" for name in value.split(",") if name]
+            self.needs_sources |= option == _NO_BINARY and value != ":none:"
+        elif option in _UV_ARGUMENTS:
+            self.arguments.append(_UV_ARGUMENTS[option].format(value))
+        elif option in _EDITABLE_OPTIONS:
+            self._add_editable(line, value)
+        elif option in _FILE_OPTIONS:
+            raise _invalid(
+                line, "names a file: copy its lines to this place, or set pipRequirements to its URL"
+            )
+        elif option not in _WITHOUT_EFFECT:
+            raise _unknown_option(line)
+
+    def _add_url_option(self, line: str, value: str) -> None:
         if not _HTTP_URL.match(value):
             raise _invalid(line, "needs an http(s) URL as its value")
-        lines.append(line)
-    elif option == "--pre":
-        arguments.append("--prerelease=allow")
-    elif option == "--trusted-host":
-        arguments.append(f"--allow-insecure-host={value}")
-    elif option in _WITHOUT_EFFECT:
-        return
-    elif option in _SOURCE_OPTIONS:
-        raise _source_error(line, option, value)
-    elif option in _FILE_OPTIONS:
-        raise _invalid(line, "names a file: copy its lines to this place, or set pipRequirements to its URL")
-    else:
-        raise _unknown_option(line)
+        self.lines.append(line)
 
+    def _add_editable(self, line: str, value: str) -> None:
+        """Append the requirement of an editable package. An image has no folder of sources to edit."""
+        if not _is_remote(value):
+            raise _invalid(
+                line,
+                "names a folder of another machine: require a version of the package, or the URL of a source",
+            )
+        self._add_requirement(value)
 
-def _source_error(line: str, option: str, value: str) -> BuildFailedError:
-    """Return the error of an option that asks for a build from source."""
-    if option in _EDITABLE_OPTIONS and not _is_remote(value):
-        return _invalid(
-            line, "names a folder of another machine: require a version of the package, or the URL of a wheel"
-        )
-    return _needs_build(line)
+    def _add_requirement(self, line: str) -> None:
+        """Append a package of an index, or of the URL of a wheel, a source distribution or a repository."""
+        requirement = _without_hashes(line)
+        if _OPTION_OF_LINE.search(requirement):
+            raise _unknown_option(line)
+        url = _url_of(requirement, line)
+        if url is not None:
+            self._add_url(line, requirement, url)
+        self.lines.append(line)
 
-
-def _check_requirement(line: str) -> None:
-    """Raise an error unless a line is a package of an index, or the URL of a wheel."""
-    requirement = _without_hashes(line)
-    if _OPTION_OF_LINE.search(requirement):
-        raise _unknown_option(line)
-    url = _url_of(requirement, line)
-    if url is None:
-        return
-    if VERSION_CONTROL_URL.match(url):
-        raise _needs_build(line)
-    if not _HTTP_URL.match(url):
-        raise _names_file(line)
-    parts = split_url(url)
-    if parts is None:
-        raise _invalid(line, "has an invalid URL: correct the URL")
-    if not parts.path.endswith(".whl"):
-        raise _needs_build(line)
+    def _add_url(self, line: str, requirement: str, url: str) -> None:
+        if is_git(url):
+            self.git[line] = parse_git(requirement, url)
+            self.needs_sources = True
+            return
+        if VERSION_CONTROL_URL.match(url):
+            raise _invalid(line, f"needs a program that this builder does not have: {USE_DOCKER_BUILDER}")
+        if not _HTTP_URL.match(url):
+            raise _names_file(line)
+        parts = split_url(url)
+        if parts is None:
+            raise _invalid(line, "has an invalid URL: correct the URL")
+        if not parts.path.lower().endswith(PACKAGE_SUFFIXES):
+            raise _invalid(line, f"has a URL whose path ends in none of {', '.join(PACKAGE_SUFFIXES)}")
+        self.needs_sources |= not parts.path.endswith(".whl")
 
 
 def _is_remote(url: str) -> bool:
@@ -169,7 +193,7 @@ def _names_file(line: str) -> RequirementsInvalidError:
     """Return the error of a line with a path, which `pip freeze` writes for packages of conda and wheels."""
     package = _NAMED.match(line)
     if package is None:
-        return _invalid(line, "names a file, which builds do not have: give the http(s) URL of a wheel")
+        return _invalid(line, "names a file, which builds do not have: give the http(s) URL of a package")
     return _invalid(
         line,
         "names a file of the machine that wrote the line. Write a version, such as"
@@ -209,10 +233,3 @@ def _invalid(line: str, reason: str) -> RequirementsInvalidError:
 
 def _unknown_option(line: str) -> RequirementsInvalidError:
     return _invalid(line, f"has an option that this builder does not support: {USE_DOCKER_BUILDER}")
-
-
-def _needs_build(line: str) -> WheelMissingError:
-    return WheelMissingError(
-        f"{redact_text(line)!r} has to be built from source, which this builder cannot do:"
-        f" give a wheel, or {USE_DOCKER_BUILDER}"
-    )

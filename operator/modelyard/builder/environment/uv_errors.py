@@ -20,10 +20,12 @@ from modelyard.contract.errors import (
     PipFailedError,
     RequirementsConflictError,
     RequirementsInvalidError,
+    SourceBuildFailedError,
     WheelMissingError,
 )
 
 _MESSAGE_CHARACTERS: Final = 1000
+_LINES_OF_CAUSE: Final = 3
 _LINE_PREFIX: Final = re.compile(r"^(?:error|hint|  cause): ")
 # Phrases of uv that add nothing to the message of the build.
 _REDUNDANT: Final = re.compile(
@@ -58,8 +60,8 @@ def _unavailable(message: str) -> PackageIndexUnavailableError:
 
 def _wheel_missing(message: str) -> WheelMissingError:
     return WheelMissingError(
-        "no wheel for the image's Python and platform, and this builder does not build from source:"
-        f" {message} Require another version, or {USE_DOCKER_BUILDER}"
+        f"no wheel for the image's Python and platform: {message} Require another version, or allow source"
+        " distributions"
     )
 
 
@@ -79,8 +81,34 @@ def _invalid(message: str) -> RequirementsInvalidError:
     return RequirementsInvalidError(message)
 
 
+def _build_failed(message: str, output: str) -> SourceBuildFailedError:
+    if re.search(_NO_COMPILER, output):
+        return SourceBuildFailedError(
+            "the source distribution needs a compiler, which the image of builds lacks: require a version"
+            f" with a wheel, or {USE_DOCKER_BUILDER}: {message}"
+        )
+    return SourceBuildFailedError(f"a source distribution cannot be built: {message}")
+
+
+def _git_missing(message: str) -> RequirementsInvalidError:
+    return RequirementsInvalidError(
+        "a package requires a git repository, and builds have no program git: add the repository as a line of"
+        f" the requirements: {message}"
+    )
+
+
+_BUILD: Final = (
+    r"Failed to (?:download and )?build|build backend returned|Failed to parse metadata from built wheel"
+)
+_NO_COMPILER: Final = (
+    r"command '[^']*(?:gcc|cc|g\+\+|c\+\+|clang|gfortran)[^']*' failed: No such file|Unknown compiler"
+    r"|(?:C|CXX)_COMPILER|unable to execute '|Python\.h: No such file"
+    r"|[Rr]ust(?:c|up)? .*not (?:found|installed)"
+    r"|cargo.*not (?:found|installed)|maturin failed|No Fortran compiler|no acceptable C compiler"
+)
 _ERRORS: Final[tuple[tuple[str, Callable[[str], BuildFailedError]], ...]] = (
     (r"No space left on device", _disk_full),
+    (r"Git executable not found", _git_missing),
     (r"invalid peer certificate", _untrusted),
     (r"401 Unauthorized|403 Forbidden|407 Proxy", _forbidden),
     (r"404 Not Found|410 Gone", _url_not_found),
@@ -99,9 +127,15 @@ _ERRORS: Final[tuple[tuple[str, Callable[[str], BuildFailedError]], ...]] = (
 
 def uv_error(output: Sequence[str], field: str = PIP_REQUIREMENTS) -> BuildFailedError:
     """Return the error of a failed uv from all lines of its output. `field` has the requirements."""
-    starts = (index for index, line in enumerate(output) if line.startswith("error: "))
-    lines = [_LINE_PREFIX.sub("", line).strip() for line in output[next(starts, 0) :]]
+    start = next((index for index, line in enumerate(output) if line.startswith("error: ")), 0)
+    lines = [_LINE_PREFIX.sub("", line).strip() for line in output[start:]]
     text = " ".join(lines)
+    if re.search(_BUILD, text):
+        # The backend prints the cause before uv prints that it failed.
+        lines = [*(line.strip() for line in output[max(0, start - _LINES_OF_CAUSE) : start]), *lines]
+        return _build_failed(
+            shortened(" ".join(" ".join(lines).split()), _MESSAGE_CHARACTERS), "\n".join(output)
+        )
     useful = " ".join(_REDUNDANT.sub("", line) for line in lines)
     message = shortened(" ".join(useful.split()), _MESSAGE_CHARACTERS)
     for pattern, error_of in _ERRORS:

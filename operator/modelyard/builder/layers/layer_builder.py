@@ -13,10 +13,11 @@ from modelyard.builder.assemble import assemble
 from modelyard.builder.attestation.attach import attach
 from modelyard.builder.attestation.build_record import build_record
 from modelyard.builder.attestation.bundle import Signer
+from modelyard.builder.environment.built_wheel import WHEELS
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_settings import CondaSettings
-from modelyard.builder.environment.guarded_installer import GuardedInstaller
-from modelyard.builder.environment.package_job import PackageInstaller, PackageJob, PackageKind
+from modelyard.builder.environment.guarded_installer import GuardedInstaller, LayerInstaller
+from modelyard.builder.environment.package_job import PackageJob, PackageKind
 from modelyard.builder.environment.pins import Pins
 from modelyard.builder.environment.target import (
     Target,
@@ -32,7 +33,7 @@ from modelyard.builder.layers.cache_keys import (
     environment_key,
     runtime_key,
 )
-from modelyard.builder.layers.disk_folder import DiskFolder
+from modelyard.builder.layers.disk_folder import DiskFile, DiskFolder
 from modelyard.builder.layers.image_documents import (
     image_config,
     image_manifest,
@@ -46,6 +47,7 @@ from modelyard.builder.layers.layer_cache import (
 )
 from modelyard.builder.layers.model_layers import ModelLayer, ModelLayers
 from modelyard.builder.layers.tar_stream import tar_of
+from modelyard.builder.layers.wheel_cache import WheelCache
 from modelyard.builder.layout import ImageContent
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources import FetchContext
@@ -74,7 +76,7 @@ class LayerBuilder:
 
     access: RegistryAccess = field(default_factory=RegistryAccess)
     conda: CondaSettings = field(default_factory=CondaSettings)
-    install: PackageInstaller = field(default_factory=GuardedInstaller)
+    install: LayerInstaller = field(default_factory=GuardedInstaller)
     packages: Path | None = None
     """Folder of the container that installs users' packages; None for the workspace of the build."""
     platform: str = field(default_factory=local_platform)
@@ -121,6 +123,7 @@ class _Build:
             signer=builder.signer,
             max_age_seconds=builder.max_age_seconds,
         )
+        self._wheels = WheelCache(self._cache, repository.repository.rpartition("/")[0])
 
     def publish(self, context: FetchContext) -> str:
         self._log.enter(Step.FETCH)
@@ -240,11 +243,16 @@ class _Build:
             cached = self._cache.get(key, pins)
             if cached:
                 return cached
-            installed = self._builder.install(job, log)
+            wheels = None if job.kind is PackageKind.RUNTIME else self._wheels.open
+            installed = self._builder.install(job, log, wheels)
             # Users' packages may have run code in the folder: it is read without following a link.
             folder = DiskFolder(base, f"{key}/{_PACKAGES}")
             layer = self._image.push_layer(tar_of({path: folder}), created_by)
             new = CachedLayer(layer, installed.packages)
+            for wheel in installed.wheels:
+                file = DiskFolder(base, f"{key}/{WHEELS}").entry(wheel.path.name)
+                if isinstance(file, DiskFile):
+                    self._tasks.start(partial(self._wheels.put, wheel, file))
         self._tasks.start(lambda: self._cache.put(key, new))
         return new
 

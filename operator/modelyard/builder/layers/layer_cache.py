@@ -12,12 +12,13 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from modelyard.builder.attestation.bundle import Signer
-from modelyard.builder.environment.packages import Package
+from modelyard.builder.environment.packages import Package, PackageSource
 from modelyard.builder.environment.pins import Pins
 from modelyard.builder.layers.image_documents import (
     CONFIG_TYPE,
@@ -25,9 +26,11 @@ from modelyard.builder.layers.image_documents import (
 )
 from modelyard.builder.layers.image_repository import ImageRepository
 from modelyard.builder.layers.layer import Layer
+from modelyard.builder.layers.tar_stream import CHUNK_BYTES
 from modelyard.contract.registry_names import LAYER_CACHE_REPOSITORY
 from modelyard.oci import RegistryClient
 from modelyard.oci.errors import (
+    BlobDigestMismatchError,
     RegistryError,
     RegistryForbiddenError,
     RegistryNotFoundError,
@@ -36,6 +39,7 @@ from modelyard.oci.errors import (
 from modelyard.oci.media_types import OCI_MANIFEST
 from modelyard.oci.reference import Reference
 from modelyard.signatures.envelope import signed_bytes
+from modelyard.streams.readable import ReadableAt
 
 _ANNOTATION: Final = "dev.modelyard.layer"
 """Annotation of a cache entry with its CachedLayer as JSON, see `_encode`."""
@@ -121,6 +125,26 @@ class LayerCache:
         except RegistryError as error:
             self._log(f"{cached.layer.created_by}: not cached for other images: {error}")
 
+    def find(self, key: str) -> Layer | None:
+        """Return a file of the cache, None on a cache miss. Raises RegistryError."""
+        cached = self._find(key)
+        return cached.layer if cached else None
+
+    @contextmanager
+    def open_blob(self, layer: Layer) -> Iterator[Iterator[bytes]]:
+        """Open a file of the cache. Raises RegistryError."""
+        repository = self._cache.repository
+        with self._registry.open_blob(repository, layer.digest, size=layer.size) as response:
+            yield response.iter_raw(CHUNK_BYTES)
+
+    def put_file(self, key: str, layer: Layer, content: ReadableAt) -> None:
+        """Add a file that is part of no image. An error of the registry is only logged."""
+        try:
+            self._registry.upload(self._cache.repository, content, digest=layer.digest)
+            self._push_entry(key, CachedLayer(layer, created=int(self._now())))
+        except (RegistryError, BlobDigestMismatchError) as error:
+            self._log(f"{layer.created_by}: not cached for other images: {error}")
+
     def _is_expired(self, cached: CachedLayer, pins: Pins) -> bool:
         if not self._max_age_seconds:
             return False
@@ -194,7 +218,7 @@ def _encode(cached: CachedLayer) -> str:
     """
     layer = asdict(cached.layer)
     layer["holds"] = layer.pop("created_by")
-    packages = [asdict(package) for package in cached.packages]
+    packages = [_encode_package(package) for package in cached.packages]
     entry = {"layer": layer, "facts": {"packages": packages}, "created": cached.created}
     return json.dumps(entry, sort_keys=True)
 
@@ -207,5 +231,18 @@ def _decode(text: str) -> CachedLayer:
     entry = json.loads(text)
     layer = {**entry["layer"], "created_by": entry["layer"]["holds"]}
     del layer["holds"]
-    packages = tuple(Package(**package) for package in entry["facts"].get("packages", ()))
+    packages = tuple(map(_decode_package, entry["facts"].get("packages", ())))
     return CachedLayer(Layer(**layer), packages, entry.get("created"))
+
+
+def _encode_package(package: Package) -> dict[str, Any]:
+    """Return the fields of a package. Releases up to 0.2.0 read it if it has no source."""
+    fields = asdict(package)
+    if package.source is None:
+        del fields["source"]
+    return fields
+
+
+def _decode_package(fields: dict[str, Any]) -> Package:
+    source = fields.pop("source", None)
+    return Package(**fields, source=PackageSource(**source) if source else None)

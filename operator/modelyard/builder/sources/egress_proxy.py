@@ -261,6 +261,10 @@ class ProxyConnection(StreamRequestHandler):
         """Send a request on a connection, and copy its response."""
         line = f"{method} {target} HTTP/1.1\r\n".encode("latin-1")
         remote.sendall(single_message_head(line, headers))
+        left = _body_bytes(headers)
+        while left and (chunk := self.rfile.read1(min(left, _CHUNK_BYTES))):
+            remote.sendall(chunk)
+            left -= len(chunk)
         with remote.makefile("rb") as response:
             status_line, *response_headers = read_head(response)
             self.wfile.write(single_message_head(status_line, response_headers))
@@ -283,6 +287,14 @@ def single_message_head(first_line: bytes, headers: list[bytes]) -> bytes:
     """Return the head of a message after which the connection closes."""
     forwarded = [line for line in headers if not line.lower().startswith(_HOP_BY_HOP)]
     return b"".join((first_line, *forwarded, b"Connection: close\r\n\r\n"))
+
+
+def _body_bytes(headers: list[bytes]) -> int:
+    """Return the length of the body of a request, such as those of git. Its clients send no chunks."""
+    lengths = [
+        line.partition(b":")[2].strip() for line in headers if line.lower().startswith(b"content-length:")
+    ]
+    return int(lengths[0]) if lengths and lengths[0].isdigit() else 0
 
 
 def _copy_stream(source: socket.socket, target: socket.socket) -> None:

@@ -134,6 +134,7 @@ TABLE: Final[dict[str, Row]] = {
     "RequirementsInvalid": _USER,
     "RequirementsConflict": _USER,
     "WheelMissing": _USER,
+    "SourceBuildFailed": Row(Fault.USER, Retry.FINAL, ("build.resources",)),
     "PipFailed": _USER,
     "CondaFileInvalid": _USER,
     "CondaFailed": _USER,

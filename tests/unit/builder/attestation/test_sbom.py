@@ -23,8 +23,9 @@ from modelyard.builder.attestation.build_record import (
     BuildRecord,
     build_record,
 )
+from modelyard.builder.attestation.provenance import provenance
 from modelyard.builder.attestation.sbom import sbom
-from modelyard.builder.environment.packages import Package
+from modelyard.builder.environment.packages import Package, PackageSource
 
 
 def _components(record: BuildRecord) -> dict[str, dict[str, Any]]:
@@ -112,3 +113,26 @@ def test_base_image_by_digest_has_no_version(record: BuildRecord) -> None:
     assert _components(again)["base image docker.io/library/python"]["purl"] == (
         f"pkg:oci/python@sha256%3A{'b' * 64}?repository_url=docker.io/library/python"
     )
+
+
+def test_package_of_a_source_distribution_has_its_source_and_wheel(record: BuildRecord) -> None:
+    source = PackageSource("https://index.example/a-1.tar.gz", f"sha256:{'b' * 64}", f"sha256:{'c' * 64}")
+    built = dataclasses.replace(record, packages=(Package("a", "1", source=source),))
+    text = json.dumps(sbom(REPOSITORY, IMAGE, built))
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    part = _components(built)["pkg:pypi/a@1"]
+    assert part["hashes"] == [{"alg": "SHA-256", "content": "c" * 64}]
+    assert part["externalReferences"] == [
+        {
+            "type": "source-distribution",
+            "url": source.url,
+            "hashes": [{"alg": "SHA-256", "content": "b" * 64}],
+        }
+    ]
+    dependencies = provenance(built)["buildDefinition"]["resolvedDependencies"]
+    assert {
+        "name": "source distribution of a",
+        "uri": source.url,
+        "digest": {"sha256": "b" * 64},
+    } in dependencies
+    assert {"name": "wheel of a", "uri": "pkg:pypi/a@1", "digest": {"sha256": "c" * 64}} in dependencies

@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.git_server import GitServer
 from tests.support.web_server import WebServer
 from tests.unit.builder.environment.index import Index
 
 from modelyard.builder.environment.pip import install_requirements
 from modelyard.builder.environment.pip_settings import PipSettings
+from modelyard.builder.environment.requirements import parse_requirements
 from modelyard.builder.environment.target import Target
 from modelyard.builder.log import BuildLog
 
@@ -39,7 +42,8 @@ class Installer:
 
     def __call__(self, requirements: str, target: Target | None = None, *, folder: str = "tree") -> Path:
         tree = self.workspace / folder
-        install_requirements(requirements, target or Target(HERE, PLATFORM), tree, self.settings, self.log)
+        parsed = parse_requirements(requirements)
+        install_requirements(parsed, target or Target(HERE, PLATFORM), tree, self.settings, self.log)
         return tree
 
 
@@ -51,3 +55,11 @@ def index(web: WebServer) -> Index:
 @pytest.fixture
 def installer(index: Index, tmp_path: Path) -> Installer:
     return Installer(index, tmp_path)
+
+
+@pytest.fixture
+def git_server(tmp_path: Path) -> Iterator[GitServer]:
+    folder = tmp_path / "git"
+    folder.mkdir()
+    with GitServer(folder) as server:
+        yield server

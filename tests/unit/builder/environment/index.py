@@ -73,12 +73,14 @@ class Index:
                 archive.writestr(entry, target)
         return self._add(f"{module}-{version}-{tag}.whl", buffer.getvalue())
 
-    def sdist(self, name: str, version: str = "1.0") -> str:
-        """Add a source distribution and return its URL."""
+    def sdist(self, name: str, version: str = "1.0", files: Mapping[str, str] | None = None) -> str:
+        """Add a source distribution, by default with an empty setup.py, and return its URL."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-            entry = tarfile.TarInfo(f"{name}-{version}/setup.py")
-            archive.addfile(entry, io.BytesIO())
+            for path, text in (files or {"setup.py": ""}).items():
+                entry = tarfile.TarInfo(f"{name}-{version}/{path}")
+                entry.size = len(text.encode())
+                archive.addfile(entry, io.BytesIO(text.encode()))
         return self._add(f"{name}-{version}.tar.gz", buffer.getvalue())
 
     def digest(self, url: str) -> str:

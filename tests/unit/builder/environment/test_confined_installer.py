@@ -15,12 +15,12 @@ from tests.support.web_server import Request, Response, WebServer
 from tests.unit.builder.environment.conftest import HERE, PLATFORM, Installer
 from tests.unit.builder.environment.index import Index
 
+from modelyard.builder.confinement.landlock import landlock_version
 from modelyard.builder.environment import confined_installer
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.confined_installer import install_confined
 from modelyard.builder.environment.index_settings import read_index_access
-from modelyard.builder.environment.landlock import landlock_version
 from modelyard.builder.environment.package_job import PackageJob, PackageKind
 from modelyard.builder.log import BuildLog
 from modelyard.contract.build_pod import BuildVariable
@@ -33,7 +33,7 @@ from pathlib import Path
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.index_settings import read_index_access
-from modelyard.builder.environment.landlock import confine
+from modelyard.builder.confinement.landlock import confine
 from modelyard.builder.environment.package_process import _SYSTEM, _programs
 work, *files = sys.argv[1:]
 assert confine(readable=[*_SYSTEM, *_programs()], writable=[work])
@@ -160,7 +160,7 @@ def test_conda_environment_is_installed(web: WebServer, job: PackageJob, tmp_pat
 
 CONNECT = """
 import socket, sys
-from modelyard.builder.environment.landlock import confine
+from modelyard.builder.confinement.landlock import confine
 allowed, other = map(int, sys.argv[1:])
 assert confine(readable=["/"], writable=[], port=allowed)
 for port in (allowed, other):

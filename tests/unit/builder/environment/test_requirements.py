@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from modelyard.builder.environment.git_source import GitSource
 from modelyard.builder.environment.requirements import (
     Requirements,
     parse_requirements,
@@ -12,7 +13,6 @@ from modelyard.builder.environment.requirements import (
 from modelyard.contract.errors import (
     BuildFailedError,
     RequirementsInvalidError,
-    WheelMissingError,
 )
 
 HASH = "--hash=sha256:" + "0" * 64
@@ -56,7 +56,12 @@ def test_supported_line_is_unchanged(line: str) -> None:
         ("a @ https://x.example/a-1-py3-none-any.whl#sha256=1", None),
         ("--pre\nnumpy", Requirements("numpy\n", ("--prerelease=allow",))),
         ("--trusted-host=index.example", Requirements("", ("--allow-insecure-host=index.example",))),
-        ("--prefer-binary\n--only-binary :all:\n--use-feature=fast-deps\nnumpy", Requirements("numpy\n")),
+        ("--prefer-binary\n--use-feature=fast-deps\nnumpy", Requirements("numpy\n")),
+        ("--only-binary :all:", Requirements("--only-binary :all:\n")),
+        ("--no-binary a,b", Requirements("--no-binary a\n--no-binary b\n", needs_sources=True)),
+        ("--no-binary=:all:", Requirements("--no-binary :all:\n", needs_sources=True)),
+        ("https://x.example/a-1.tar.gz", Requirements("https://x.example/a-1.tar.gz\n", needs_sources=True)),
+        ("a @ https://x.example/a.zip", Requirements("a @ https://x.example/a.zip\n", needs_sources=True)),
         ("-i https://i.example/", Requirements("-i https://i.example/\n", replaces_index=True)),
         (
             "--extra-index-url https://i.example/",
@@ -71,12 +76,10 @@ def test_comments_and_options_are_translated_for_uv(text: str, expected: Require
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ("--editable git+https://github.com/a/b", WheelMissingError),
-        ("git+https://github.com/a/b@main", WheelMissingError),
-        ("b @ git+ssh://git@github.com/a/b", WheelMissingError),
-        ("https://wheels.example/a-1.tar.gz", WheelMissingError),
-        ("a @ https://github.com/a/a/archive/main.zip", WheelMissingError),
-        ("--no-binary :all:", WheelMissingError),
+        ("b @ git+ssh://git@github.com/a/b", RequirementsInvalidError),
+        ("git+https:///a", RequirementsInvalidError),
+        ("hg+https://hg.example/a", RequirementsInvalidError),
+        ("https://wheels.example/a-1.exe", RequirementsInvalidError),
         ("-e .", RequirementsInvalidError),
         ("--editable=/home/me/project", RequirementsInvalidError),
         ("-e file:///home/me/project", RequirementsInvalidError),
@@ -122,11 +125,9 @@ def test_unsupported_line_is_refused(line: str, error: type[BuildFailedError]) -
         ("numpy @ file:///croot/numpy_1691/work", "a version, such as numpy==1.0, or the http"),
         ("a.b[c]@file:///x/a-1-py3-none-any.whl", "such as a.b==1.0, "),
         ("-e /home/me/project", "require a version of the package"),
-        ("a-1-py3-none-any.whl", "give the http(s) URL of a wheel"),
-        (
-            "git+https://github.com/psf/requests.git@v2.31.0",
-            "manifest's targetRuntime to Docker",
-        ),
+        ("a-1-py3-none-any.whl", "give the http(s) URL of a package"),
+        ("git+ssh://git@github.com/a/b", "give a git+https:// URL"),
+        ("hg+https://hg.example/a", "manifest's targetRuntime to Docker"),
     ],
 )
 def test_line_of_another_machine_has_a_way_out(line: str, way_out: str) -> None:
@@ -191,7 +192,35 @@ def test_fields_of_all_lines_are_named(text: str, field: str) -> None:
 
 
 def test_refusal_contains_no_credential() -> None:
-    with pytest.raises(WheelMissingError) as caught:
-        parse_requirements("a @ git+https://me:s3cret@github.com/a/b")
+    with pytest.raises(RequirementsInvalidError) as caught:
+        parse_requirements("a @ git+ssh://me:s3cret@github.com/a/b")
     assert "s3cret" not in str(caught.value)
     assert "github.com/a/b" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("git+https://h/a/b", GitSource(url="https://h/a/b")),
+        ("git+https://h/a/b.git@v1#egg=b[x]", GitSource(url="https://h/a/b.git", revision="v1", name="b[x]")),
+        (
+            "-e git+https://me:pass@h/a@f%2Fx#egg=a",
+            GitSource(url="https://me:pass@h/a", revision="f/x", name="a"),
+        ),
+        (
+            "b[x,a] @ git+https://h/a/b@main#subdirectory=/py/ ; python_version > '3'",
+            GitSource(
+                url="https://h/a/b",
+                revision="main",
+                subdirectory="py",
+                name="b[a,x]",
+                marker='python_version > "3"',
+            ),
+        ),
+    ],
+)
+def test_repositories_of_git_are_parsed(line: str, expected: GitSource) -> None:
+    parsed = parse_requirements(line)
+    assert list(parsed.git.values()) == [expected]
+    assert parsed.needs_sources
+    assert parsed.text.strip() in parsed.git

@@ -17,9 +17,10 @@ from tests.unit.oci.fake_registry import (
 )
 
 from modelyard.builder.attestation.bundle import Signer
+from modelyard.builder.environment.built_wheel import WheelReader
+from modelyard.builder.environment.guarded_installer import LayerInstaller
 from modelyard.builder.environment.package_job import (
     InstalledPackages,
-    PackageInstaller,
     PackageJob,
     PackageKind,
 )
@@ -53,7 +54,7 @@ class Builds:
         self.out = io.StringIO()
         self.log = BuildLog(self.out)
         self.installed: list[str] = []
-        self.installer: PackageInstaller = self.install
+        self.installer: LayerInstaller = self.install
         self._folder = folder
         self._context = FetchContext(retry=retry, log=self.log.write)
         self._count = 0
@@ -123,7 +124,7 @@ class Builds:
         """Return the bytes of all uploads so far."""
         return sum(call.size for call in self.fake.calls if "/uploads/" in call.path)
 
-    def install(self, job: PackageJob, log: BuildLog) -> InstalledPackages:
+    def install(self, job: PackageJob, log: BuildLog, wheels: WheelReader | None = None) -> InstalledPackages:
         if job.kind is PackageKind.RUNTIME:
             name, file = "runtime", job.folder / "modelyard/__init__.py"
         else:

@@ -390,7 +390,9 @@ def test_credentials_of_sources_are_in_no_part_of_the_image(builds: Builds) -> N
         model, pip_requirements=f"--extra-index-url https://me:{canaries[3]}@index.example/simple\nnumpy"
     )
     request = request.model_copy(update={"assets": (*request.assets, asset)})
-    builds.installer = lambda job, log: builds.install(job.model_copy(update={"requirements": "numpy"}), log)
+    builds.installer = lambda job, log, wheels=None: builds.install(
+        job.model_copy(update={"requirements": "numpy"}), log
+    )
     builds.publish(request)
     assert any(canaries[1] in call.path for call in builds.web.requests)
     pushed = [*builds.fake.manifests.values(), *builds.fake.blobs.values()]

@@ -15,9 +15,9 @@ from tests.support.web_server import (
 from tests.unit.builder.environment.index import Index
 from tests.unit.builder.sources.secure_server import tls_server
 
-from modelyard.builder.environment.pip import install_requirements
+from modelyard.builder.environment.guarded_installer import GuardedInstaller
+from modelyard.builder.environment.package_job import PackageJob, PackageKind, do_job
 from modelyard.builder.environment.pip_settings import PipSettings
-from modelyard.builder.environment.target import Target
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.builder.sources.egress_proxy import EgressProxy, run_egress_proxy
@@ -34,7 +34,7 @@ ONLY_HERE: Final = EgressPolicy(denied=LOOPBACK, allowed=(ipaddress.ip_network(H
 
 
 class Installer:
-    """Installs requirements with uv. `own` is the index of the platform."""
+    """Installs requirements with uv behind a guard. `own` is the index of the platform."""
 
     def __init__(self, folder: Path, own: Index) -> None:
         self.folder = folder
@@ -46,7 +46,14 @@ class Installer:
         tree = self.folder / "tree"
         settings = PipSettings(self.ca_bundle, self.conf, policy)
         with (self.folder / "log").open("w") as log:
-            install_requirements(requirements, Target("3.11", "linux/amd64"), tree, settings, BuildLog(log))
+            job = PackageJob(
+                kind=PackageKind.PIP,
+                folder=tree,
+                platform="linux/amd64",
+                python="3.11",
+                requirements=requirements,
+            )
+            GuardedInstaller(settings, install_users=do_job)(job, BuildLog(log))
         return sorted(
             path.name for path in (tree / "lib/python3.11/site-packages").iterdir() if path.is_dir()
         )
@@ -121,7 +128,7 @@ def test_denied_scheme_is_an_error_unless_the_platform_uses_it(
     installer: Installer, own: Index, other: Index
 ) -> None:
     secure = EgressPolicy(schemes=frozenset({"https", "oci"}))
-    with pytest.raises(SourceDeniedError, match="'http' are not allowed"):
+    with pytest.raises(SourceDeniedError, match=r"is reached by http, which build\.sources\.schemes lacks"):
         installer(f"--extra-index-url {other.url}\nours", secure)
     assert "ours" in installer(f"--index-url {own.url}\nours", secure)
 

@@ -8,7 +8,6 @@ and no memory of a process outside of the confinement, because Landlock restrict
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 import stat
 import struct
@@ -16,12 +15,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from modelyard.builder.confinement.system_calls import LIBC, checked, forbid_new_privileges
+
 _CREATE_RULESET: Final = 444
 _ADD_RULE: Final = 445
 _RESTRICT_SELF: Final = 446
 _CREATE_RULESET_VERSION: Final = 1
 _RULE_PATH_BENEATH: Final = 1
-_PR_SET_NO_NEW_PRIVS: Final = 38
 
 _EXECUTE: Final = 1 << 0
 _WRITE_FILE: Final = 1 << 1
@@ -43,12 +43,10 @@ _ACCESSES: Final = {1: 13, 2: 14, 3: 15, 4: 15}
 _MOST_ACCESSES: Final = 16
 _SCOPES_ABI: Final = 6
 
-_LIBC: Final = ctypes.CDLL(None, use_errno=True)
-
 
 def landlock_version() -> int:
     """Return the version of Landlock's interface in the kernel, 0 if the kernel has none."""
-    return max(0, int(_LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _CREATE_RULESET_VERSION)))
+    return max(0, int(LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _CREATE_RULESET_VERSION)))
 
 
 def confine(
@@ -69,8 +67,8 @@ def confine(
     size = len(attributes) if version >= _SCOPES_ABI else len(attributes) - 8
     if version < _NETWORK_ABI:
         size = 8
-    ruleset = _checked(
-        _LIBC.syscall(_CREATE_RULESET, ctypes.c_char_p(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0))
+    ruleset = checked(
+        LIBC.syscall(_CREATE_RULESET, ctypes.c_char_p(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0))
     )
     try:
         for path in readable:
@@ -79,8 +77,8 @@ def confine(
             _allow(ruleset, path, handled)
         if limits_ports:
             _add_rule(ruleset, _RULE_NET_PORT, struct.pack("=QQ", _CONNECT_TCP, port))
-        _checked(_LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-        _checked(_LIBC.syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)))
+        forbid_new_privileges()
+        checked(LIBC.syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)))
     finally:
         os.close(ruleset)
     return True
@@ -100,12 +98,4 @@ def _allow(ruleset: int, path: str | Path, rights: int) -> None:
 
 
 def _add_rule(ruleset: int, kind: int, rule: bytes) -> None:
-    _checked(_LIBC.syscall(_ADD_RULE, ruleset, kind, ctypes.c_char_p(rule), ctypes.c_uint32(0)))
-
-
-def _checked(result: int) -> int:
-    """Return the result of a system call. Raises OSError if it failed."""
-    if result < 0:
-        code = ctypes.get_errno() or errno.EINVAL
-        raise OSError(code, os.strerror(code))
-    return result
+    checked(LIBC.syscall(_ADD_RULE, ruleset, kind, ctypes.c_char_p(rule), ctypes.c_uint32(0)))
