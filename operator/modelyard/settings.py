@@ -95,6 +95,7 @@ class BuildSettings(_Section):
     docker_enabled: bool = False  # whether Manifests may set builder: Docker if Docker is not the default
     docker_socket: str = "/var/run/docker.sock"  # path on the node
     docker_network: str | None = None  # network mode of RUN steps
+    docker_share_credentials: bool = False  # whether RUN steps get the logins of the pip.conf and of proxies
     docker_node_selector: dict[str, str] = Field(default_factory=dict)  # nodes with a Docker engine
     ca_bundle_config_map: str | None = None  # name of a ConfigMap with the key ca.crt
     pip_config_secret: str | None = None  # name of a Secret with the key pip.conf

@@ -121,6 +121,7 @@ def builder_of(
     return DockerBuilder(
         host=settings.docker_host,
         network=settings.docker_network,
+        shares_credentials=settings.docker_credentials,
         proxies=settings.proxies,
         ca_bundle=settings.access.ca_bundle,
         pip_conf=settings.pip_conf,

@@ -32,6 +32,8 @@ class BuildJobSettings:
     """Address of the Docker engine."""
     docker_network: str | None
     """Network mode of the build steps that a Docker engine runs."""
+    docker_credentials: bool
+    """True if these steps get the logins of indexes and proxies, which source distributions can read."""
     proxies: Mapping[str, str]
     """HTTP_PROXY, HTTPS_PROXY and NO_PROXY, upper or lower case, for the build steps that an engine runs.
 
@@ -63,6 +65,7 @@ class BuildJobSettings:
             termination_log=Path(environment.get(BuildVariable.TERMINATION_LOG) or TERMINATION_LOG),
             docker_host=environment.get(BuildVariable.DOCKER_HOST) or f"unix://{DOCKER_SOCKET}",
             docker_network=environment.get(BuildVariable.DOCKER_NETWORK) or None,
+            docker_credentials=environment.get(BuildVariable.DOCKER_CREDENTIALS) == "true",
             proxies={name: value for name, value in environment.items() if name.upper() in _PROXIES},
             pip_conf=optional_path(environment, BuildVariable.PIP_CONF),
             access=registry_access(environment),

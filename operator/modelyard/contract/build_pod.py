@@ -93,6 +93,7 @@ class BuildVariable(StrEnum):
     DOCKER_HOST = "MODELYARD_DOCKER_HOST"
     """Address of the Docker engine. Default: the socket at DOCKER_SOCKET."""
     DOCKER_NETWORK = "MODELYARD_DOCKER_NETWORK"
+    DOCKER_CREDENTIALS = "MODELYARD_DOCKER_CREDENTIALS"
     """Network mode of the build steps that a Docker engine runs."""
     FETCH_SCHEMES = "MODELYARD_FETCH_SCHEMES"
     """URL schemes that downloads may use, separated by spaces. Default: all."""

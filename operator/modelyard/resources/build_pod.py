@@ -243,6 +243,7 @@ def _variables(build: BuildAttempt, settings: OperatorSettings) -> dict[str, str
         BuildVariable.ENVIRONMENT_MAX_AGE: chosen.environment_max_age_seconds,
         BuildVariable.DOCKER_HOST: has_docker and f"unix://{DOCKER_SOCKET}",
         BuildVariable.DOCKER_NETWORK: has_docker and chosen.docker_network,
+        BuildVariable.DOCKER_CREDENTIALS: has_docker and chosen.docker_share_credentials and "true",
         BuildVariable.PACKAGES: not has_docker and PACKAGES,
         BuildVariable.PACKAGES_SOCKET: not has_docker and PACKAGES_SOCKET,
         BuildVariable.CLAIMS: build.claims and CLAIMS_FOLDER,

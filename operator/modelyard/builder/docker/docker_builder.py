@@ -25,6 +25,7 @@ from modelyard.builder.docker.dockerfile import dockerfile
 from modelyard.builder.docker.engine_errors import build_error, push_error
 from modelyard.builder.docker.installed_packages import read_installed_packages
 from modelyard.builder.environment.guarded_installer import GuardedInstaller
+from modelyard.builder.environment.index_credentials import without_logins
 from modelyard.builder.environment.package_job import PackageInstaller, PackageJob, PackageKind
 from modelyard.builder.layers.disk_folder import DiskFolder
 from modelyard.builder.layers.tar_stream import (
@@ -84,6 +85,9 @@ class DockerBuilder:
     """Network mode of RUN instructions, such as "host"; None for the engine's default."""
     ca_bundle: Path | None = None
     """PEM file of the CA certificates that pip trusts instead of its own."""
+    shares_credentials: bool = False
+    """True to give the build steps the logins of pip.conf and proxies. Code of source distributions can read
+    them."""
     pip_conf: Path | None = None
     """The pip.conf for pip in the image."""
     registry_config: Path | None = None
@@ -163,7 +167,7 @@ class DockerBuilder:
             custom_context=True,
             tag=f"{request.repository}:{request.tag}",
             labels=dict(request.labels),
-            buildargs=dict(self.proxies),
+            buildargs={name: self._shared(value) for name, value in self.proxies.items()},
             network_mode=self.network,
             rm=True,
             forcerm=True,
@@ -193,6 +197,10 @@ class DockerBuilder:
         )
         return self.install(job, log).python
 
+    def _shared(self, text: str) -> str:
+        """Return a setting as build steps may read it."""
+        return text if self.shares_credentials else without_logins(text)
+
     def _context(
         self, request: BuildRequest, content: ImageContent, conda_python: str | None
     ) -> dict[str, EntryContent]:
@@ -212,7 +220,7 @@ class DockerBuilder:
         if self.ca_bundle:
             context["settings/ca.pem"] = self.ca_bundle.read_bytes()
         if self.pip_conf:
-            context["settings/pip.conf"] = self.pip_conf.read_bytes()
+            context["settings/pip.conf"] = self._shared(self.pip_conf.read_text()).encode()
         if content.requirements:
             context["requirements.txt"] = content.requirements.encode()
         for path in runtime_files():

@@ -41,6 +41,11 @@ _PIP_HINTS: Final = (
         "a line of the requirements names a file of another machine, as `pip freeze` does: require a version,"
         " such as numpy==1.0",
     ),
+    (
+        re.compile(r"\b(?:401|407) (?:Error|Client Error|Unauthorized|Proxy Authentication)", re.IGNORECASE),
+        "build steps get no logins of indexes and proxies, which source distributions could read: use the"
+        " builder Layers, or set build.docker.shareCredentials of the chart",
+    ),
 )
 """Pattern in pip's errors → the way out."""
 _NO_VERSIONS: Final = "(from versions: none)"
@@ -99,7 +104,8 @@ def _pip_error(output: Sequence[str], message: str) -> CodedError:
     matches = filter(None, map(_PIP_ERROR.match, output))
     errors = dict.fromkeys(match[1] or match[2] for match in matches)  # each once, in order
     summary = "; ".join(_VERSIONS.sub(r"(newest versions: \1)", error) for error in errors)
-    hint = next((f": {text}" for pattern, text in _PIP_HINTS if pattern.search(summary)), "")
+    text = "\n".join((summary, *output))
+    hint = next((f": {way_out}" for pattern, way_out in _PIP_HINTS if pattern.search(text)), "")
     summary = _shortened(summary or message)
     if _NO_VERSIONS in summary and any(map(_INDEX_DOWN.search, output)):
         return PackageIndexUnavailableError(f"pip cannot reach its package index: {summary}")

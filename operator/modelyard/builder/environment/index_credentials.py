@@ -6,6 +6,7 @@ A credential applies below the path of its index. Users may name other URLs of t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from modelyard.oci.registry_config import Credential
 
 _SIMPLE: Final = "simple"
 """Last folder of most indexes. The files of packages are often beside it, so it is not part of the prefix."""
+_LOGIN: Final = re.compile(r"(https?://)[^/\s]*@", re.IGNORECASE)
 _CREDENTIALS_INVALID: Final = (
     "the conda credentials of builds cannot be read: correct the Secret build.conda.secretName"
 )
@@ -65,6 +67,11 @@ def without_login(url: str) -> str:
     """Return a URL without user name and password."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def without_logins(text: str) -> str:
+    """Return a text, such as a pip.conf, without user names and passwords in its http(s) URLs."""
+    return _LOGIN.sub(r"\1", text)
 
 
 def login_of(url: str) -> IndexCredential | None:

@@ -179,6 +179,24 @@ def test_settings_are_part_of_the_build_context_only_if_they_exist(engine: Engin
     assert full["settings/ca.pem"] == b"certificate"
 
 
+@pytest.mark.parametrize("shares", [False, True])
+def test_build_steps_get_logins_only_if_the_platform_shares_them(
+    engine: Engine, tmp_path: Path, shares: bool
+) -> None:
+    conf = "[global]\nindex-url = https://me:p@ss@index.example/simple\nextra-index-url=\n  https://you@h/\n"
+    (tmp_path / "pip.conf").write_text(conf)
+    content = ImageContent(
+        models=(), app=tmp_path, entry_script="driver.py", model_dir=None, requirements="numpy"
+    )
+    builder = replace(engine.builder, pip_conf=tmp_path / "pip.conf", shares_credentials=shares)
+    text = builder._context(REQUEST, content, None)["settings/pip.conf"]
+    stripped = "[global]\nindex-url = https://index.example/simple\nextra-index-url=\n  https://h/\n"
+    assert text == (conf if shares else stripped).encode()
+    assert builder._shared("http://me:secret@proxy:3128") == (
+        "http://me:secret@proxy:3128" if shares else "http://proxy:3128"
+    )
+
+
 def test_push_progress_sums_the_bytes_of_all_layers(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build_progress, "PAUSE_SECONDS", 0)
     reports = [("1", 1024, 2048), ("2", 0, 4096), ("1", 3000, 2048), ("2", 1024, 4096)]
