@@ -208,8 +208,8 @@ REQUESTS = Group(
         ),
         (
             "[request.referrer, request.origin, request.content_encoding]",
-            ["r", "o", "br"],
-            {"sent": {"referer": "r", "origin": "o", "content-encoding": "br"}},
+            ["r", "o", "identity"],
+            {"sent": {"referer": "r", "origin": "o", "content-encoding": "identity"}},
         ),
         (
             "[request.content_type, request.mimetype, request.mimetype_params]",
