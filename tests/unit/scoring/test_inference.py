@@ -30,6 +30,16 @@ def run(x: numpy.ndarray, mode: str = "", request_headers=None) -> NDArray[numpy
 
 PLAIN = "def init(): pass\ndef run(data): return {'length': len(data)}\n"
 
+ASYNC = """
+import asyncio
+async def init(): pass
+async def run(x: list[float]):
+    await asyncio.sleep(0)
+    if x == [2]:
+        raise ValueError("on purpose")
+    return x
+"""
+
 RAW = """
 from azureml.contrib.services.aml_request import rawhttp
 def init(): pass
@@ -240,6 +250,14 @@ def test_plain_driver_with_a_name_and_a_version(serve_module: Any) -> None:
         for action, method in (("", "GET"), ("/ready", "GET"), ("/infer", "POST")):
             refused = server.request(method, other + action, b"" if method == "POST" else None)
             assert (refused.status, refused.json()) == (404, {"error": error})
+
+
+def test_async_driver_answers_with_outputs(serve_module: Any) -> None:
+    server = serve_module(ASYNC)
+
+    assert infer(server, tensor("x", "FP64", 1)).json()["outputs"][0]["data"] == [1]
+    assert infer(server, tensor("x", "FP64", 2)).status == 500
+    assert infer(server, tensor("x", "BYTES", "a")).status == 400
 
 
 def test_driver_of_whole_requests_gets_the_request(serve_module: Any) -> None:
