@@ -19,6 +19,7 @@ from modelyard.scoring.worker.hints import hint_of
 from modelyard.scoring.worker.inference_protocol.datatypes import DATA_TYPES
 from modelyard.scoring.worker.inference_protocol.protocol import InferenceProtocol
 from modelyard.scoring.worker.inputs import InputError
+from modelyard.scoring.worker.json_decoder import json_decoder
 from modelyard.scoring.worker.json_values import NotJsonError
 
 _VALUES: Final[tuple[Any, ...]] = (
@@ -83,7 +84,7 @@ def _protocol(driver: Callable[..., Any], *, is_plain: bool) -> InferenceProtoco
     kinds = {"_array": np.ndarray, "_number": float, "_lists": list[list[int]]}
     hints = {} if is_plain else {"x": hint_of(kinds[driver.__name__]), "scale": hint_of(float)}
     hints |= {} if is_plain else {"return": hint_of(Any)}
-    return InferenceProtocol(driver, parameters, hints, is_decorated=False)
+    return InferenceProtocol(driver, parameters, hints, json_decoder(), is_decorated=False)
 
 
 def _reply(

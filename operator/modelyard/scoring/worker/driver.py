@@ -28,6 +28,7 @@ from modelyard.scoring.worker.event_loop import EventLoop, is_async
 from modelyard.scoring.worker.hints import Hint, UnknownHintError, hint_of
 from modelyard.scoring.worker.inference_protocol.protocol import InferenceProtocol
 from modelyard.scoring.worker.inputs import InputError, Inputs, ObjectInput, RawInput, TextInput
+from modelyard.scoring.worker.json_decoder import decoded_by_standard_library
 from modelyard.scoring.worker.results import complete_reply_of, stream_of
 from modelyard.scoring.worker.streams import begin_stream
 from modelyard.scoring.worker.wsgi import within_flask
@@ -244,13 +245,14 @@ def _driver_of(module: ModuleType, entry_script: str, loop: EventLoop) -> Driver
     flask = sys.modules.get("flask")
     uses_flask = hasattr(flask, "Flask")
     call = within_flask(run, parameters[0].name if is_raw else None, flask) if uses_flask else run
-    inference = None if is_raw else InferenceProtocol(run, parameters, hints, is_decorated=is_decorated)
+    decoded = inputs.decoded if isinstance(inputs, ObjectInput) else decoded_by_standard_library
+    inference = InferenceProtocol(run, parameters, hints, decoded, is_decorated=is_decorated)
     thread_safe = _thread_safe_of(module)
     return Driver(
         run,
         call,
         inputs,
-        inference,
+        None if is_raw else inference,
         wants_headers,
         is_decorated,
         hints,

@@ -76,7 +76,8 @@ class ObjectInput:
         self._parameters = parameters
         self._names = [parameter.name for parameter in parameters]
         self._hints = hints
-        self._decoded = json_decoder()
+        self.decoded = json_decoder()
+        """Decodes JSON as json.loads() does, and faster."""
 
     def arguments(self, request: WorkerRequest) -> dict[str, Any]:
         """Return the converted fields. Raises InputError if they do not match the parameters."""
@@ -93,13 +94,13 @@ class ObjectInput:
         }
 
     def _json_object(self, request: WorkerRequest) -> dict[str, Any]:
-        content_type = self._decoded(request.meta)["headers"].get("content-type", "")
+        content_type = self.decoded(request.meta)["headers"].get("content-type", "")
         if not _is_json(content_type.partition(";")[0].strip().lower()):
             raise InputError(415, "Expects Content-Type to be application/json")
         if not request.body:
             raise InputError(400, "The body is empty. It should be a JSON object.")
         try:
-            fields = self._decoded(request.body)
+            fields = self.decoded(request.body)
         except (ValueError, RecursionError) as error:
             raise InputError(400, f"The body cannot be decoded as JSON: {error}") from None
         if not isinstance(fields, dict):

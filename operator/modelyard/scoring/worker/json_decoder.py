@@ -29,7 +29,7 @@ def json_decoder() -> Callable[[bytes | memoryview], Any]:
     """
     core = msgspec_core.load()
     if core is None:
-        return _standard
+        return decoded_by_standard_library
     decode = core.JSONDecoder().decode
 
     def decoded(document: bytes | memoryview) -> Any:
@@ -38,11 +38,12 @@ def json_decoder() -> Callable[[bytes | memoryview], Any]:
             for _ in range(_WRAPPERS):
                 (value,) = value  # fails for `1,2`, and for `1],[2`
         except Exception:
-            return _standard(document)
+            return decoded_by_standard_library(document)
         return value
 
     return decoded
 
 
-def _standard(document: bytes | memoryview) -> Any:
+def decoded_by_standard_library(document: bytes | memoryview) -> Any:
+    """Return the value of a document. Raises ValueError or RecursionError."""
     return json.loads(bytes(document))

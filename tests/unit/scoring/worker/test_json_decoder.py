@@ -81,7 +81,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_decoder_is_not_the_one_of_the_standard_library(decoded: Any) -> None:
-    assert decoded is not json_decoder._standard
+    assert decoded is not json_decoder.decoded_by_standard_library
 
 
 def test_documents_decode_as_with_the_standard_library(decoded: Any) -> None:
@@ -152,7 +152,7 @@ msgspec_core.RUNTIME = Path({runtime!r})
 sys.path[0] = {environment!r}
 {statement}
 decoded = json_decoder.json_decoder()
-print(decoded is json_decoder._standard, decoded(b'{{"a": 1}}'))
+print(decoded is json_decoder.decoded_by_standard_library, decoded(b'{{"a": 1}}'))
 import importlib.util
 print(sorted(name for name in sys.modules if name.startswith("msgspec")))
 print(importlib.util.find_spec("msgspec") is not None)

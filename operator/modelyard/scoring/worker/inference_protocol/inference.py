@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,19 @@ class Inference:
     """Fields of the response beside the outputs."""
 
     @classmethod
-    def of(cls, request: WorkerRequest, parameters: Sequence[TensorParameter]) -> "Inference":
-        """Return the inference for a request. Raises InputError if its tensors are not those of run()."""
+    def of(
+        cls,
+        request: WorkerRequest,
+        parameters: Sequence[TensorParameter],
+        decoded: Callable[[bytes | memoryview], Any],
+    ) -> "Inference":
+        """Return the inference for a request. Raises InputError if its tensors are not those of run().
+
+        `decoded` decodes JSON as json.loads() does.
+        """
         meta = json.loads(request.meta)
         headers = meta["headers"]
-        parsed_request = parsed(request.body, headers)
+        parsed_request = parsed(request.body, headers, decoded)
         head = {"model_name": meta["path"].split("/")[3], "id": parsed_request.id or headers["x-request-id"]}
         version = os.environ.get(Variable.MODEL_VERSION)
         if version:

@@ -31,12 +31,14 @@ class InferenceProtocol:
         run: Callable[..., Any],
         parameters: Sequence[inspect.Parameter],
         hints: Mapping[str, Hint],
+        decoded: Callable[[bytes | memoryview], Any],
         *,
         is_decorated: bool,
     ) -> None:
         self._run = run
         self._declared = parameters
         self._hints = hints
+        self._decoded = decoded
         self._is_decorated = is_decorated
 
     @property
@@ -56,7 +58,7 @@ class InferenceProtocol:
         """Return the inference for a request. Raises InputError if its tensors are not those of run()."""
         from modelyard.scoring.worker.inference_protocol.inference import Inference  # noqa: PLC0415 - see above
 
-        return Inference.of(request, self._parameters)
+        return Inference.of(request, self._parameters, self._decoded)
 
     @cached_property
     def _parameters(self) -> list[TensorParameter]:

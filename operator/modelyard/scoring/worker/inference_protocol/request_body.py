@@ -1,7 +1,6 @@
 """From the body of a request to its tensors. Each error names the input, and is an InputError."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from struct import unpack_from
@@ -34,11 +33,16 @@ class InferenceRequest:
     """Outputs are binary data if `outputs` does not name them."""
 
 
-def parsed(body: bytes | memoryview, headers: Mapping[str, str]) -> InferenceRequest:
-    """Return the request. `headers` have names in lower case. Raises InputError with the status 400."""
+def parsed(
+    body: bytes | memoryview, headers: Mapping[str, str], decoded: Callable[[bytes | memoryview], Any]
+) -> InferenceRequest:
+    """Return the request. Raises InputError with the status 400.
+
+    `headers` have names in lower case. `decoded` decodes JSON as json.loads() does.
+    """
     view = memoryview(body)
     length = _header_length(headers.get(HEADER_LENGTH), len(view))
-    document = _object(_json(view[:length]), "the body")
+    document = _object(_json(view[:length], decoded), "the body")
     parameters = _parameters(document, "the request")
     binary_output = _flag(parameters, "binary_data_output", "the request")
     outputs = _outputs(document, binary_output)
@@ -63,11 +67,11 @@ def _header_length(text: str | None, body_bytes: int) -> int:
     return length
 
 
-def _json(view: memoryview) -> Any:
+def _json(view: memoryview, decoded: Callable[[bytes | memoryview], Any]) -> Any:
     if not view:
         raise InputError(400, "The body is empty. It should be a JSON object with inputs.")
     try:
-        return json.loads(bytes(view))
+        return decoded(view)
     except (ValueError, RecursionError) as error:
         raise InputError(400, f"The body cannot be decoded as JSON: {error}") from None
 

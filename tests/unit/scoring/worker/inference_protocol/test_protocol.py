@@ -18,6 +18,7 @@ from modelyard.scoring.worker.channel import WorkerRequest
 from modelyard.scoring.worker.hints import hint_of
 from modelyard.scoring.worker.inference_protocol.protocol import InferenceProtocol
 from modelyard.scoring.worker.inputs import InputError
+from modelyard.scoring.worker.json_decoder import json_decoder
 from modelyard.scoring.worker.json_values import NotJsonError
 
 
@@ -26,7 +27,9 @@ def protocol_of(run: Callable[..., Any]) -> InferenceProtocol:
     hints = {name: hint_of(one) for name, one in typing.get_type_hints(run).items()}
     if hints:
         hints.setdefault("return", hint_of(Any))
-    return InferenceProtocol(run, [*inspect.signature(run).parameters.values()], hints, is_decorated=False)
+    return InferenceProtocol(
+        run, [*inspect.signature(run).parameters.values()], hints, json_decoder(), is_decorated=False
+    )
 
 
 def tensor(name: str, datatype: str, *data: Any, shape: list[int] | None = None) -> dict[str, Any]:

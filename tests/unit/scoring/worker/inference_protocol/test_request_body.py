@@ -10,13 +10,16 @@ import pytest
 from modelyard.scoring.worker.inference_protocol.datatypes import DATA_TYPES
 from modelyard.scoring.worker.inference_protocol.request_body import InferenceRequest, parsed
 from modelyard.scoring.worker.inputs import InputError
+from modelyard.scoring.worker.json_decoder import json_decoder
+
+decoded = json_decoder()
 
 
 def request_of(document: Any, binary: bytes = b"", length: str | None = None) -> InferenceRequest:
     """Parse a body of JSON and binary data; `length` replaces the length of the JSON in the header."""
     text = json.dumps(document).encode()
     headers = {"inference-header-content-length": length or str(len(text))} if binary or length else {}
-    return parsed(text + binary, headers)
+    return parsed(text + binary, headers, decoded)
 
 
 def one_input(**fields: Any) -> dict[str, Any]:
@@ -101,7 +104,7 @@ def test_aligned_data_in_a_buffer_is_not_copied() -> None:
     start = -len(text) % 8
     buffer[start : start + len(text)] = np.frombuffer(text, dtype=np.uint8)
 
-    request = parsed(memoryview(buffer)[start:], {"inference-header-content-length": str(len(text))})
+    request = parsed(memoryview(buffer)[start:], {"inference-header-content-length": str(len(text))}, decoded)
 
     assert np.shares_memory(request.inputs["x"].array(np), buffer)
 
@@ -215,7 +218,7 @@ def test_wrong_header_length_is_refused(length: str, message: str) -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_body_without_json_is_refused(body: bytes) -> None:
     with pytest.raises(InputError):
-        parsed(body, {})
+        parsed(body, {}, decoded)
 
 
 def test_number_that_is_too_large_for_its_type_is_refused() -> None:
