@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tests.support.cluster import Json, Kubectl, eventually
-from tests.support.faults import REGISTRY, crash, crash_api_server, crash_etcd, docker
+from tests.support.faults import REGISTRY, crash, crash_component, docker
 from tests.support.operator import SYSTEM, kill_operator
 
 REGISTRY_DOWN_SECONDS: Final = 3
@@ -38,8 +38,8 @@ class Kills:
         kill: dict[str, Callable[[], bool]] = {
             "operator": self._operator,
             "build": self._build,
-            "api-server": self._api_server,
-            "etcd": self._etcd,
+            "api-server": lambda: self._component("kube-apiserver"),
+            "etcd": lambda: self._component("etcd"),
             "registry": self._registry,
         }
         # A part that another kill has stopped cannot be killed.
@@ -69,12 +69,9 @@ class Kills:
             and pod["metadata"].get("annotations", {}).get("modelyard.dev/image", "").startswith(prefix)
         ]
 
-    def _api_server(self) -> bool:
-        crash_api_server(SYSTEM)
-        return True
-
-    def _etcd(self) -> bool:
-        crash_etcd()
+    def _component(self, name: str) -> bool:
+        # Without a wait until it is down: on a busy machine the kubelet may be faster than a look.
+        crash_component(name)
         return True
 
     def _registry(self) -> bool:

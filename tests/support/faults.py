@@ -30,18 +30,18 @@ def is_api_server_up(kubectl: Kubectl) -> bool:
     return True
 
 
+def crash_component(name: str) -> None:
+    """Kill the process of a control plane component, such as etcd. The kubelet restarts it."""
+    docker("exec", NODE, "pkill", "-KILL", name)
+
+
 def crash_api_server(kubectl: Kubectl) -> None:
-    """Kill the API server, and wait until it is down. The kubelet restarts it.
+    """Kill the API server, and wait until it is down.
 
     After a SIGTERM it would complete requests for up to a minute.
     """
-    docker("exec", NODE, "pkill", "-KILL", "kube-apiserver")
+    crash_component("kube-apiserver")
     eventually(lambda: not is_api_server_up(kubectl), 20, "the API server is down", every=0.1)
-
-
-def crash_etcd() -> None:
-    """Kill etcd. The kubelet restarts it, and requests to the API server fail until then."""
-    docker("exec", NODE, "pkill", "-KILL", "etcd")
 
 
 def crash(kubectl: Kubectl, pod: Json) -> None:
