@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,6 +18,10 @@ _FILTERS: Final = "Seccomp_filters:"
 _PAUSE_SECONDS: Final = 0.01
 _KILL_SECONDS: Final = 30.0
 """Longest time of `kill_tree`: a process in an uninterruptible wait ends later."""
+
+
+_roots: Final[set[int]] = set()
+"""The confined processes that this process has started, each with descendants of its own."""
 
 
 class Process(NamedTuple):
@@ -33,6 +38,16 @@ def adopt_orphans() -> None:
     checked(LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 
 
+@contextmanager
+def confined_root(process: int) -> Iterator[None]:
+    """Keep a confined process, which this process has started, from counting as an orphan of another one."""
+    _roots.add(process)
+    try:
+        yield
+    finally:
+        _roots.discard(process)
+
+
 def descendants(root: int) -> list[Process]:
     """Return the running descendants of a process, and confined processes that lost their parent.
 
@@ -46,7 +61,7 @@ def descendants(root: int) -> list[Process]:
         process.id
         for process in running.values()
         if process.parent == root
-        or (process.parent == own and process.id != root and _filters_of(process.id) > filters)
+        or (process.parent == own and process.id not in {root, *_roots} and _filters_of(process.id) > filters)
     }
     while new:
         found |= {item: running[item] for item in new}

@@ -12,7 +12,12 @@ from typing import IO, Final, cast
 from urllib.parse import urlsplit
 
 from modelyard.builder.confinement.connection_supervisor import ConnectionSupervisor
-from modelyard.builder.confinement.process_tree import adopt_orphans, kill_tree, reap_orphans
+from modelyard.builder.confinement.process_tree import (
+    adopt_orphans,
+    confined_root,
+    kill_tree,
+    reap_orphans,
+)
 from modelyard.builder.confinement.resource_limits import ResourceWatch
 from modelyard.builder.environment.advice import USE_DOCKER_BUILDER
 from modelyard.builder.environment.package_job import (
@@ -61,6 +66,7 @@ def install_confined(
             start_new_session=True,
             pass_fds=[supervisor.sender.fileno()],
         ) as process,
+        confined_root(process.pid),
     ):
         supervisor.started()
         watch = ResourceWatch(process.pid, work, job.limits) if job.limits else None
