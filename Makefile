@@ -29,7 +29,7 @@ test-install: $(VENV) ## each extra of the package in an environment of its own:
 	$(RUN) pytest tests/install
 
 test-integration: $(VENV) cluster image ## tests against a real API server, engine and registry
-	. .cluster/env && $(RUN) pytest tests/integration --numprocesses logical --dist loadfile
+	. .cluster/env && $(RUN) pytest tests/integration
 
 test-e2e: $(VENV) cluster image ## tests of the whole, installed by the chart
 	@$(CHART_SCRIPTS)install.sh --values tests/e2e/values.yaml $(HELM_ARGS)
