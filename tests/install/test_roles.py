@@ -52,6 +52,8 @@ for name in {names}:
 """
 PROGRAMS: Final = ("__main__", "entry_module")
 """Modules that run a program, or the driver, when they are imported."""
+DRIVERS: Final = ("numpy_schema", "pandas_schema")
+"""Modules that import packages of the driver, which no extra brings."""
 NO_CLUSTER: Final = {
     "apiVersion": "v1",
     "kind": "Config",
@@ -84,7 +86,7 @@ def get(url: str, process: subprocess.Popen[bytes]) -> httpx.Response:
 
 @pytest.mark.parametrize("extra", MODULES)
 def test_all_modules_of_a_role_import(installed: Installed, extra: str) -> None:
-    installed(extra).python(IMPORT_ALL.format(names=MODULES[extra], programs=PROGRAMS))
+    installed(extra).python(IMPORT_ALL.format(names=MODULES[extra], programs=PROGRAMS + DRIVERS))
 
 
 @pytest.mark.parametrize("extra", MODULES)
