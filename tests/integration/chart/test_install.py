@@ -93,7 +93,8 @@ def release(helm: Run, kubectl: Run, tmp_path: Path) -> Iterator[Release]:
     finally:
         kubectl("delete", "namespace", unique, "--ignore-not-found", "--wait=false")
         if names := list(release.crds()):
-            kubectl("delete", "crds", *names)
+            # No wait: a CRD that is deleted right after its installation may take the API server 4 minutes.
+            kubectl("delete", "crds", *names, "--wait=false")
 
 
 def test_upgrade_updates_crds(release: Release) -> None:
