@@ -178,7 +178,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
             "sparkImages": {"3.13": "spark:3.13"},
             "builder": "docker",
             "docker": {
-                "enabled": True, "socket": "/run/docker.sock", "network": "host",
+                "enabled": True, "socket": "/run/docker.sock", "network": "host", "shareCredentials": True,
                 "nodeSelector": {"engine": "docker"},
             },
             "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy"}], "podLabels": {"team": "ml"},
