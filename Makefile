@@ -39,7 +39,7 @@ test-flux: $(VENV) install ## the real Flux applies a repository, commit by comm
 	. .cluster/env && $(RUN) pytest tests/flux
 
 test-docs: $(VENV) install ## each command and example of the documentation, page by page
-	. .cluster/env && $(RUN) pytest tests/docs
+	. .cluster/env && $(RUN) pytest tests/docs --numprocesses 3 --dist loadgroup
 
 test-spark: $(VENV) cluster ## a Spark pipeline trained, built into an image and scored; makes a base image with Java and pyspark
 	@UV="$(UV)" $(CLUSTER_SCRIPTS)spark.sh

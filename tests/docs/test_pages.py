@@ -7,7 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import yaml
@@ -19,6 +19,8 @@ pytestmark = pytest.mark.e2e
 WITH_COMMANDS: Final = [
     page for page in PAGES if any(item.language == "bash" and not item.skipped for item in examples(page))
 ]
+# Pages that change the release run one after the other, beside the other pages.
+WITH_RELEASE: Final = ("docs/install.md", "docs/rest-api.md", "charts/modelyard/README.md")
 FILES: Final = [
     item
     for page in PAGES
@@ -28,6 +30,11 @@ FILES: Final = [
 _NAMESPACE: Final = re.compile(r"\bkubectl create namespace ([a-z0-9-]+)")
 CHART: Final = ROOT / "charts/modelyard"
 REQUIRED_VALUES: Final = ("image.repository=example", "registry.push=registry.example.com")
+
+
+def _in_its_group(page: str) -> Any:
+    """Return the page as a parameter, with the group of pytest-xdist in which it runs."""
+    return pytest.param(page, marks=pytest.mark.xdist_group("release" if page in WITH_RELEASE else page))
 
 
 @pytest.fixture
@@ -45,7 +52,7 @@ def _delete(names: set[str]) -> None:
 
 
 @pytest.mark.usefixtures("namespaces")
-@pytest.mark.parametrize("page", WITH_COMMANDS)
+@pytest.mark.parametrize("page", map(_in_its_group, WITH_COMMANDS))
 def test_commands_of_page_work(page: str, tmp_path: Path) -> None:
     run_page(
         [item for item in examples(page) if item.language == "bash" and not item.skipped],
