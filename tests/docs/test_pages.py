@@ -52,7 +52,7 @@ def _delete(names: set[str]) -> None:
 
 
 @pytest.mark.usefixtures("namespaces")
-@pytest.mark.parametrize("page", map(_in_its_group, WITH_COMMANDS))
+@pytest.mark.parametrize("page", [_in_its_group(page) for page in WITH_COMMANDS])
 def test_commands_of_page_work(page: str, tmp_path: Path) -> None:
     run_page(
         [item for item in examples(page) if item.language == "bash" and not item.skipped],
