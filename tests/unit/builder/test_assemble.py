@@ -282,7 +282,7 @@ def test_unpack_error_names_the_asset(assembler: Assembler) -> None:
 
 def test_download_limit_is_for_the_whole_build(assembler: Assembler) -> None:
     two = [assembler.model("/model.pkl"), assembler.model("/other.pkl", version=2)]
-    with pytest.raises(SourceTooLargeError, match=r"^model m:2: the file has more than the 4 bytes that this build"):
+    with pytest.raises(SourceTooLargeError, match=r"^model m:2: the file has more than the 4 bytes that"):
         assembler(models=two, limits=Limits(download_bytes=9))
 
 
