@@ -69,11 +69,11 @@ def measured_tensors() -> TensorFigures:
 
 
 def tensor_line(figures: TensorFigures) -> str:
-    """Return a sentence with the figures."""
+    """Return two sentences with the figures."""
     return (
-        f"Tensors: a request with 10 MB of FP64 takes {figures.binary * 1000:.0f} ms as binary data of the"
-        f" Open Inference Protocol, and {figures.json * 1000:.0f} ms as JSON to `/score`. With the array in"
-        f" the response, too, it takes {figures.binary_back * 1000:.0f} ms and"
+        f"Tensors: 10 MB of FP64 in a request take {figures.binary * 1000:.0f} ms as binary data of the"
+        f" Open Inference Protocol, {figures.json * 1000:.0f} ms as JSON to `/score`. With the array in"
+        f" the response, too, they take {figures.binary_back * 1000:.0f} ms and"
         f" {figures.json_back * 1000:.0f} ms."
     )
 
