@@ -136,7 +136,7 @@ def scale(kubectl: Kubectl, trained: Trained) -> None:
 
         eventually(scaled, 180, "a second replica", every=2)
         say(f"{kubectl.get('msvc', NAME)['status']['readyReplicas']} replicas are ready")
-    say(f"replicas, clients and cluster share the {os.cpu_count()} CPUs of this machine, so requests/s fall:")
+    say(f"all share the {os.cpu_count()} CPUs of this machine, so requests/s may fall for a while:")
     say("pods that start take CPU time from those that serve; on further nodes they would add to it")
 
 
