@@ -4,14 +4,13 @@ The items of a plain iterator are made in a thread, since the event loop serves 
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import copy_context
 from typing import Any, Final, Self
 
-from modelyard.scoring.frames import STREAM_ENDED, STREAM_FAILED, Reply
+from modelyard.scoring.frames import Reply
 from modelyard.scoring.worker.channel import WorkerChannel
-from modelyard.scoring.worker.streams import Stream, StreamWriter, parts_of
+from modelyard.scoring.worker.streams import Stream, StreamWriter, last_reply, parts_of
 
 _END: Final = object()
 
@@ -94,19 +93,14 @@ async def send_async_stream(
     traceback_text: Callable[[BaseException], str],
 ) -> Reply:
     """Send head and pieces of a stream. Return its last reply, STREAM_ENDED or STREAM_FAILED."""
-    started = time.perf_counter()
     writer = StreamWriter(channel, slot, number)
-    writer.begin(head)
-    last = Reply(STREAM_ENDED, started_at=head.started_at)
-    try:
+    with last_reply(head, traceback_text) as last:
+        writer.begin(head)
         try:
             await _send_pieces(writer, pieces)
         finally:
             writer.begin_piece()
             await pieces.close()
-    except BaseException as error:
-        last.outcome, last.body = STREAM_FAILED, traceback_text(error).encode("utf-8", "replace")
-    last.seconds = head.seconds + time.perf_counter() - started
     return last
 
 

@@ -6,6 +6,7 @@ The first piece is made before the response begins, so that a failure before it 
 import json
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -214,6 +215,18 @@ def parts_of(piece: bytes) -> Iterator[bytes]:
         yield piece[start : start + STREAM_PIECE_BYTES]
 
 
+@contextmanager
+def last_reply(head: Reply, traceback_text: Callable[[BaseException], str]) -> Iterator[Reply]:
+    """Give the last reply of a stream, STREAM_ENDED. An exception makes it STREAM_FAILED, and ends here."""
+    started = time.perf_counter()
+    last = Reply(STREAM_ENDED, started_at=head.started_at)
+    try:
+        yield last
+    except BaseException as error:
+        last.outcome, last.body = STREAM_FAILED, traceback_text(error).encode("utf-8", "replace")
+    last.seconds = head.seconds + time.perf_counter() - started
+
+
 def send_stream(
     channel: WorkerChannel,
     slot: int,
@@ -223,18 +236,13 @@ def send_stream(
     traceback_text: Callable[[BaseException], str],
 ) -> Reply:
     """Send head and pieces of a stream. Return its last reply, STREAM_ENDED or STREAM_FAILED."""
-    started = time.perf_counter()
     writer = StreamWriter(channel, slot, number)
-    writer.begin(reply)
-    last = Reply(STREAM_ENDED, started_at=reply.started_at)
-    try:
+    with last_reply(reply, traceback_text) as last:
+        writer.begin(reply)
         try:
             _send_pieces(writer, pieces)
         finally:
             pieces.close()
-    except BaseException as error:
-        last.outcome, last.body = STREAM_FAILED, traceback_text(error).encode("utf-8", "replace")
-    last.seconds = reply.seconds + time.perf_counter() - started
     return last
 
 
