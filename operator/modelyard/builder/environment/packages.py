@@ -41,7 +41,7 @@ class Package:
     """sha256:<64 hex> of a conda package's file, or of the RECORD of a `pypi` package, which lists the hashes
     of its files."""
     source: PackageSource | None = None
-    """None for a package of a wheel or of conda."""
+    """The source distribution of a wheel that the build made; None for all other packages."""
 
     @property
     def purl(self) -> str:
