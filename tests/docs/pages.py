@@ -7,14 +7,13 @@ output.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from markdown_it import MarkdownIt
 
 ROOT: Final = Path(__file__).parents[2]
-# Pages that change the release come last, and leave the release as `make install` does.
 PAGES: Final = (
     "README.md",
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
@@ -60,7 +59,7 @@ def parse(page: str, markdown: str) -> list[Example]:
         if token.type in {"fence", "code_block"} and token.map:
             language = token.info.strip()
             if language == "text" and follows_commands:
-                found[-1] = _with_output(found[-1], token.content)
+                found[-1] = replace(found[-1], output=token.content)
             else:
                 found.append(Example(page, token.map[0] + 1, language, token.content, skipped=skipped))
             follows_commands = language == "bash"
@@ -69,7 +68,3 @@ def parse(page: str, markdown: str) -> list[Example]:
         match = _SKIPPED.fullmatch(token.content) if token.type == "html_block" else None
         skipped = " ".join(match["reason"].split()) if match else ""
     return found
-
-
-def _with_output(example: Example, output: str) -> Example:
-    return Example(example.page, example.line, example.language, example.text, output, example.skipped)
