@@ -85,6 +85,11 @@ class _Sources:
     def work(self) -> Path:
         return self.job.folder.parent
 
+    @property
+    def _index_options(self) -> list[str]:
+        """Return the lines of the requirements that choose indexes, for each step that resolves packages."""
+        return [line for line in self.requirements.text.splitlines() if _is_index_option(line)]
+
     def install(self) -> InstalledPackages:
         python = self._python()
         for name in ("sources", WHEELS):  # of an earlier attempt
@@ -112,8 +117,7 @@ class _Sources:
             sources[normalized_name(package.name)] = source
             new += [wheel] if is_new else []
             lines.append(f"{package.name} @ {wheel.path.as_uri()} --hash={wheel.digest}")
-        options = [line for line in self.requirements.text.splitlines() if _is_index_option(line)]
-        text = "".join(f"{line}\n" for line in (*options, *lines))
+        text = _text([*self._index_options, *lines])
         step = self._step(PackageKind.PIP, python, self.job.folder, lines=text, is_locked=True)
         installed = self.run(step, self.log)
         return InstalledPackages(
@@ -142,7 +146,7 @@ class _Sources:
             origins[archive] = f"git+{redact(git.url)}@{commit}"
             self.log.write(f"{origins[archive]}")
             lines.append(git.requirement(archive.as_uri()))
-        return "".join(f"{line}\n" for line in lines)
+        return _text(lines)
 
     def _check_out(self, git: GitSource, python: str, files: PackageFiles) -> tuple[Path, str]:
         folder = self.work / "checkout" / "out"
@@ -189,9 +193,7 @@ class _Sources:
     def _build(self, package: LockedPackage, source: Path, python: str, wheels: Path) -> str:
         """Build a wheel, and return its file name."""
         folder = self.work / "wheel" / "out"
-        options = "".join(
-            f"{line}\n" for line in self.requirements.text.splitlines() if _is_index_option(line)
-        )
+        options = _text(self._index_options)
         step = self._step(PackageKind.WHEEL, python, folder, source=source, readable=(source,), lines=options)
         try:
             self.run(step, self.log)
@@ -210,7 +212,6 @@ class _Sources:
 
     def _key(self, digest: str, python: str) -> str:
         """Return the key of a wheel in the cache: the hash of all inputs of its build."""
-        options = [line for line in self.requirements.text.splitlines() if _is_index_option(line)]
         inputs = [
             _VERSION,
             digest,
@@ -218,7 +219,7 @@ class _Sources:
             self.job.platform,
             platform.python_version(),
             platform.libc_ver(),
-            options,
+            self._index_options,
         ]
         inputs += [list(self.requirements.arguments), self.job.indexes.constraints]
         return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
@@ -277,6 +278,10 @@ def _wheel_line(package: LockedPackage, hashes: _Hashes) -> str:
 def _with_source(package: Package, sources: Mapping[str, PackageSource]) -> Package:
     found = sources.get(normalized_name(package.name)) if package.ecosystem == "pypi" else None
     return replace(package, source=found) if found else package
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _is_index_option(line: str) -> bool:
