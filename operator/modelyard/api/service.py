@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Final
 
-from pydantic import Field, SkipValidation, WithJsonSchema
+from pydantic import Field
 
 from modelyard.api.base import INTEGER, ApiType, Boolean
 from modelyard.api.names import DisplayName, ImageRef
+from modelyard.api.pod.settings import PodSettings
+from modelyard.api.quantities import Cpu, Memory
 from modelyard.api.rules import Rule
-from modelyard.kube.quantity import QUANTITY, parse_quantity
 
 # Defaults of the 2017 API.
 MIN_REPLICAS: Final = 1
@@ -20,42 +20,6 @@ TARGET_UTILIZATION: Final = 70
 REFRESH_PERIOD_SECONDS: Final = 1
 CPU: Final = "100m"
 MEMORY: Final = "512Mi"
-
-_MAX_LENGTH: Final = 32
-
-
-def _quantity_rule(field: str, minimum: str, maximum: str, examples: str) -> Rule:
-    low, high = (cast(Decimal, parse_quantity(bound)) for bound in (minimum, maximum))
-
-    def is_valid(quantity: Any) -> bool:
-        if not isinstance(quantity, str | int) or len(str(quantity)) > _MAX_LENGTH:
-            return False
-        value = parse_quantity(quantity)
-        return value is not None and low <= value <= high
-
-    text = "string(self)"
-    return Rule(
-        cel=f"{text}.matches(r'{QUANTITY.pattern}')"
-        f" && !quantity({text}).isLessThan(quantity('{minimum}'))"
-        f" && !quantity({text}).isGreaterThan(quantity('{maximum}'))",
-        message=f"{field} must be a Kubernetes quantity from {minimum} to {maximum}, such as {examples}",
-        is_valid=is_valid,
-    )
-
-
-# The rule is the only check of type and value, so every wrong value gets the same message.
-_INT_OR_STRING: Final = WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": _MAX_LENGTH})
-Cpu = Annotated[
-    SkipValidation[str | int],
-    _INT_OR_STRING,
-    _quantity_rule("cpu", "1m", "10k", '100m, 2 or "0.5" in quotes'),
-]
-Memory = Annotated[
-    SkipValidation[str | int],
-    _INT_OR_STRING,
-    _quantity_rule("memory", "1Mi", "1Pi", "512Mi or 2G; the suffix m means 1/1000"),
-]
-
 
 Replicas = Annotated[int, Field(ge=0, le=10000), INTEGER]
 ConcurrentRequests = Annotated[int, Field(ge=1, le=10000), INTEGER]
@@ -178,6 +142,8 @@ class ServiceSpec(ApiType):
     (scoring.otlpEndpoint). Default: false."""
     data_collection: ModelDataCollection | None = None
     """Collection of scoring inputs and predictions. Accepted, but not supported yet."""
+    pod: PodSettings | None = None
+    """Settings of the replicas' pods, with the names and shapes of Kubernetes."""
 
     @property
     def autoscales(self) -> bool:

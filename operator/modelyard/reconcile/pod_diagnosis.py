@@ -10,7 +10,7 @@ from modelyard.api.conditions import find_condition, is_true
 from modelyard.contract import build_pod
 from modelyard.kube.types import Json
 from modelyard.reconcile.timestamps import parse_timestamp
-from modelyard.resources.serving import ARCHITECTURE, CONTAINER
+from modelyard.resources.pod_template import ARCHITECTURE, CONTAINER
 
 # Reasons of a waiting container, set by the kubelet: pkg/kubelet/images/types.go, kuberuntime_container.go
 _IMAGE_PULL: Final = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}

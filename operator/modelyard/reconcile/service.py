@@ -24,7 +24,7 @@ from modelyard.reconcile.services.rollout_outcome import (
 from modelyard.reconcile.services.served_image import IMAGE_NOT_READY, built_image
 from modelyard.reconcile.services.staged_rolls import end_roll, follow_roll, roll_conditions
 from modelyard.reconcile.services.status_fields import conditions, status_fields
-from modelyard.resources.serving import ScoringImage
+from modelyard.resources.pod_template import ScoringImage
 
 
 async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:

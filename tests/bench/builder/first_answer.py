@@ -13,6 +13,7 @@ from modelyard.api.access_keys import missing_keys
 from modelyard.api.owners import Owner
 from modelyard.api.service import ServiceSpec
 from modelyard.resources import serving
+from modelyard.resources.pod_template import ScoringImage
 from modelyard.settings import ScoringSettings
 
 _ROUNDS: Final = 3
@@ -45,7 +46,7 @@ def _bare(name: str, location: str) -> list[Json]:
     spec = ServiceSpec.model_validate({"imageId": "bare", **_SPEC})
     objects = [
         serving.keys(owner) | {"data": missing_keys({})},
-        serving.deployment(owner, spec, serving.ScoringImage(location), ScoringSettings()),
+        serving.deployment(owner, spec, ScoringImage(location), ScoringSettings()),
         serving.core_service(owner),
     ]
     for item in objects:

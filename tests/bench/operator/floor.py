@@ -36,6 +36,7 @@ from modelyard.reconcile.outcome import Outcome
 from modelyard.reconcile.status_writer import desired_status
 from modelyard.reconcile.timestamps import format_timestamp
 from modelyard.resources import serving
+from modelyard.resources.pod_template import ScoringImage
 from modelyard.resources.revision import controller_revision
 from modelyard.settings import ScoringSettings
 
@@ -79,7 +80,7 @@ def _children(item: CustomObject) -> list[tuple[ApiResource, Json]]:
     children = [
         (REVISIONS, controller_revision(owner, 1, {"imageId": "bench:1", "numReplicas": 0}, {})),
         (SECRETS, serving.keys(owner) | {"data": missing_keys({})}),
-        (DEPLOYMENTS, serving.deployment(owner, spec, serving.ScoringImage(_IMAGE), ScoringSettings())),
+        (DEPLOYMENTS, serving.deployment(owner, spec, ScoringImage(_IMAGE), ScoringSettings())),
         (CORE_SERVICES, serving.core_service(owner)),
     ]
     for _, body in children:

@@ -19,6 +19,7 @@ from modelyard.api.service import ServiceSpec
 from modelyard.reconcile.objects import RolloutStatus
 from modelyard.reconcile.rollout import REFUSED, assess_rollout
 from modelyard.resources import serving
+from modelyard.resources.pod_template import ScoringImage
 from modelyard.settings import ScoringSettings
 
 OWNER: Final = Owner("Service", "m", "00000000-0000-0000-0000-000000000000")
@@ -42,7 +43,7 @@ def without_owner(body: Json) -> Json:
 
 
 def deployment(image: str = ABSENT_IMAGE) -> Json:
-    return without_owner(serving.deployment(OWNER, SPEC, serving.ScoringImage(image), ScoringSettings()))
+    return without_owner(serving.deployment(OWNER, SPEC, ScoringImage(image), ScoringSettings()))
 
 
 def quota(**hard: str) -> Json:

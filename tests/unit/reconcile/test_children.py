@@ -26,7 +26,7 @@ from modelyard.kube.types import (
     Key,
 )
 from modelyard.resources import serving as service_children
-from modelyard.resources.serving import ScoringImage
+from modelyard.resources.pod_template import ScoringImage
 from modelyard.settings import ScoringSettings
 
 

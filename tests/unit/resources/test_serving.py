@@ -12,6 +12,7 @@ from modelyard.api.service import ServiceSpec
 from modelyard.kube.merge import fingerprint
 from modelyard.kube.types import Json
 from modelyard.resources import serving
+from modelyard.resources.pod_template import ARCHITECTURE, ScoringImage
 from modelyard.settings import ScoringSettings
 
 OWNER = Owner("Service", "m", "u1")
@@ -21,7 +22,7 @@ SETTINGS = ScoringSettings()
 
 def deployment(settings: ScoringSettings = SETTINGS, image: str = IMAGE, **spec: Any) -> Json:
     return serving.deployment(
-        OWNER, ServiceSpec.model_validate({"imageId": "m"} | spec), serving.ScoringImage(image), settings
+        OWNER, ServiceSpec.model_validate({"imageId": "m"} | spec), ScoringImage(image), settings
     )
 
 
@@ -65,17 +66,17 @@ def test_pods_have_the_nodes_the_priority_and_the_limits_of_the_settings() -> No
     settings = ScoringSettings.model_validate(
         {
             "limits": {"memory": "4Gi"},
-            "nodeSelector": {"pool": "gpu", serving.ARCHITECTURE: "amd64"},
+            "nodeSelector": {"pool": "gpu", ARCHITECTURE: "amd64"},
             "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
             "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone"}],
             "priorityClassName": "serving",
             "runtimeClassName": "nvidia",
         }
     )
-    image = serving.ScoringImage(IMAGE, "arm64")
+    image = ScoringImage(IMAGE, "arm64")
     body = serving.deployment(OWNER, ServiceSpec.model_validate({"imageId": "m"}), image, settings)
     pod = body["spec"]["template"]["spec"]
-    assert pod["nodeSelector"] == {"pool": "gpu", serving.ARCHITECTURE: "arm64"}
+    assert pod["nodeSelector"] == {"pool": "gpu", ARCHITECTURE: "arm64"}
     assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
     (spread,) = pod["topologySpreadConstraints"]
     assert spread["labelSelector"] == body["spec"]["selector"]

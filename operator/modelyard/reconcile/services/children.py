@@ -15,7 +15,7 @@ from modelyard.reconcile.objects import CustomObject, RolloutStatus
 from modelyard.reconcile.services.staged_rolls import follows_operator, turn
 from modelyard.reconcile.services.template import applied_annotations, applied_image, kept_deployment
 from modelyard.resources import serving
-from modelyard.resources.serving import ScoringImage
+from modelyard.resources.pod_template import ScoringImage
 
 
 async def write_children(

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from modelyard.api import labels
+from modelyard.api.record_input import content_from
 from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.merge import fingerprint
@@ -22,19 +23,20 @@ from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.services.rollout_outcome import was_rolled_out
 from modelyard.reconcile.services.staged_rolls import begin_roll, follows_operator
 from modelyard.resources import serving
-from modelyard.resources.serving import ScoringImage
+from modelyard.resources.pod_template import ARCHITECTURE, CONTAINER, ScoringImage, reservation
 
 
 def template_inputs(spec: ServiceSpec, image: str) -> str:
     """Return the hash of everything that a version, and not the operator, gives to its pods."""
-    return fingerprint(
-        {
-            "image": image,
-            "requests": serving.reservation(spec),
-            "concurrency": spec.max_concurrent_requests_per_container,
-            "telemetry": spec.app_insights_enabled,
-        }
-    )
+    inputs: Json = {
+        "image": image,
+        "requests": reservation(spec),
+        "concurrency": spec.max_concurrent_requests_per_container,
+        "telemetry": spec.app_insights_enabled,
+    }
+    if spec.pod:  # a Service without these settings has the hash that older releases recorded
+        inputs["pod"] = content_from(spec.pod)
+    return fingerprint(inputs)
 
 
 def applied_annotations(spec: ServiceSpec, image: str, deployment: Json) -> Json:
@@ -56,13 +58,13 @@ def applied_image(live: Json) -> ScoringImage | None:
     location = _image_of(spec) if spec else None
     if spec is None or location is None:
         return None
-    return ScoringImage(location, spec["template"]["spec"].get("nodeSelector", {}).get(serving.ARCHITECTURE))
+    return ScoringImage(location, spec["template"]["spec"].get("nodeSelector", {}).get(ARCHITECTURE))
 
 
 def _image_of(spec: Json) -> str | None:
     """Return the image of the scoring container in the spec of a Deployment, None without this container."""
     containers = spec["template"]["spec"]["containers"]
-    return next((item["image"] for item in containers if item["name"] == serving.CONTAINER), None)
+    return next((item["image"] for item in containers if item["name"] == CONTAINER), None)
 
 
 def kept_deployment(

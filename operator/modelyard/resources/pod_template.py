@@ -1,0 +1,175 @@
+"""Builder of the pod template of a Service, from its spec, its image and the platform's settings."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from modelyard.api import labels
+from modelyard.api.owners import Owner
+from modelyard.api.pod.settings import PodSettings
+from modelyard.api.service import CPU, MEMORY, ServiceSpec
+from modelyard.kube.merge import fingerprint
+from modelyard.kube.types import Json
+from modelyard.scoring.contract import KEYS_DIR, LIVE_PATH, PORT, READY_PATH, Variable
+from modelyard.settings import ScoringSettings
+
+CONTAINER: Final = "scoring"
+ARCHITECTURE: Final = "kubernetes.io/arch"
+"""https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-arch"""
+
+
+class ScoringImage(NamedTuple):
+    """The image of the pods of a Service."""
+
+    location: str  # pinned by digest
+    architecture: str | None = None  # such as `amd64`; None runs on any node
+
+
+_NO_SETTINGS: Final = PodSettings()
+
+
+def pod_template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: ScoringSettings) -> Json:
+    """Return the pod template, with its hash as an annotation."""
+    template = _template(owner, spec, image, scoring)
+    template["metadata"]["annotations"] = {labels.TEMPLATE_HASH: fingerprint(template)}
+    return template
+
+
+def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: ScoringSettings) -> Json:
+    settings = (spec.pod or _NO_SETTINGS).to_json()
+    probe = {"httpGet": {"path": READY_PATH, "port": "http"}, "timeoutSeconds": 5}
+    return {
+        "metadata": {"labels": labels.labels_of(owner.kind, owner.name)},
+        "spec": {
+            **_placement(owner, image, scoring),
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "imagePullSecrets": [{"name": name} for name in scoring.image_pull_secrets],
+            "terminationGracePeriodSeconds": scoring.pre_stop_seconds + scoring.drain_seconds + 5,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": scoring.run_as_user,
+                "runAsGroup": scoring.run_as_user,
+                "fsGroup": scoring.run_as_user,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": CONTAINER,
+                    "image": image.location,
+                    "imagePullPolicy": "IfNotPresent",
+                    "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+                    "env": [*_environment(owner, spec, scoring), *settings["env"]],
+                    **_present(envFrom=settings["envFrom"]),
+                    "resources": {"requests": reservation(spec), **_present(limits=scoring.limits)},
+                    # No startup probe: it would delay readiness by half a second. The server answers the
+                    # liveness probe while init() runs.
+                    "readinessProbe": probe | {"periodSeconds": 1, "failureThreshold": 5},
+                    "livenessProbe": probe
+                    | {
+                        "httpGet": {"path": LIVE_PATH, "port": "http"},
+                        "periodSeconds": 10,
+                        "failureThreshold": 6,
+                    },
+                    # Endpoints must drop the pod before the server gets SIGTERM and stops listening.
+                    **_pre_stop(scoring.pre_stop_seconds),
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "volumeMounts": [
+                        {"name": "keys", "mountPath": KEYS_DIR, "readOnly": True},
+                        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
+                    ],
+                }
+            ],
+            "volumes": [
+                {
+                    "name": "keys",
+                    "secret": {"secretName": labels.keys_name(owner.name), "defaultMode": 0o440},
+                },
+                {"name": "tmp", "emptyDir": {"sizeLimit": scoring.tmp_size}},
+            ],
+        },
+    }
+
+
+def _placement(owner: Owner, image: ScoringImage, scoring: ScoringSettings) -> Json:
+    """Return the fields of a pod that choose its node, its priority and its runtime, without empty ones.
+
+    The architecture of the image replaces another one in the settings, since such a pod would only crash.
+    """
+    architecture = {ARCHITECTURE: image.architecture} if image.architecture else {}
+    replicas = {"labelSelector": {"matchLabels": labels.selector_of(owner.name)}}
+    return _present(
+        nodeSelector=scoring.node_selector | architecture,
+        tolerations=list(scoring.tolerations),
+        topologySpreadConstraints=[each | replicas for each in scoring.topology_spread_constraints],
+        priorityClassName=scoring.priority_class_name,
+        runtimeClassName=scoring.runtime_class_name,
+    )
+
+
+def _present(**fields: object) -> Json:
+    """Return the fields that are not empty: an empty one would change the template of each Service."""
+    return {name: value for name, value in fields.items() if value}
+
+
+def _pre_stop(seconds: int) -> Json:
+    """Return the hook that delays SIGTERM, empty for 0 seconds, which Kubernetes before 1.33 refuses.
+
+    https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/#hook-handler-implementations
+    """
+    return {"lifecycle": {"preStop": {"sleep": {"seconds": seconds}}}} if seconds else {}
+
+
+def _environment(owner: Owner, spec: ServiceSpec, scoring: ScoringSettings) -> list[Json]:
+    """Return the container's environment variables."""
+    values = {
+        Variable.PORT: PORT,
+        Variable.KEYS_DIR: KEYS_DIR,
+        Variable.MAX_CONCURRENT_REQUESTS: spec.max_concurrent_requests_per_container,
+        Variable.DRAIN_SECONDS: scoring.drain_seconds,
+        Variable.SCORING_TIMEOUT_MS: scoring.scoring_timeout_ms,
+        Variable.WORKERS: scoring.workers,
+        Variable.INIT_SECONDS: scoring.progress_deadline_seconds,
+    }
+    # Spark sizes Java's heap by the memory request, since the container has no memory limit to size it by.
+    memory = {"resourceFieldRef": {"resource": "requests.memory"}}
+    return [
+        *({"name": name, "value": str(value)} for name, value in values.items()),
+        {"name": Variable.MEMORY_BYTES, "valueFrom": memory},
+        *_telemetry(owner, spec, scoring),
+    ]
+
+
+def _telemetry(owner: Owner, spec: ServiceSpec, scoring: ScoringSettings) -> list[Json]:
+    """Return the variables that turn traces on, if the spec enables them and a destination is set."""
+    destinations: list[Json] = []
+    if scoring.otlp_endpoint:
+        destinations.append({"name": Variable.OTLP_ENDPOINT, "value": scoring.otlp_endpoint})
+    if scoring.app_insights_secret:
+        # Optional: in a namespace without the Secret pods start all the same, log a warning, send no traces.
+        secret = {
+            "name": scoring.app_insights_secret,
+            "key": scoring.app_insights_secret_key,
+            "optional": True,
+        }
+        destinations.append({"name": Variable.CONNECTION_STRING, "valueFrom": {"secretKeyRef": secret}})
+    if not (spec.app_insights_enabled and destinations):
+        return []
+    return [
+        {"name": Variable.TELEMETRY, "value": "true"},
+        {"name": Variable.SERVICE_NAME, "value": owner.name},
+        *destinations,
+    ]
+
+
+def reservation(spec: ServiceSpec) -> dict[str, str]:
+    """Return the resource requests of each replica, by default those of Azure ML."""
+    reserved = spec.container_resource_reservation
+    return {
+        "cpu": str((reserved and reserved.cpu) or CPU),
+        "memory": str((reserved and reserved.memory) or MEMORY),
+    }
