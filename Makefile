@@ -89,6 +89,7 @@ $(VENV): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --all-extras --quiet
 	@touch $@
 
+cluster: | $(UV)
 image install demo bench-operator bench-build soak test-move chart-docs: | $(VENV)
 
 $(CURDIR)/build/tools/bin/uv:

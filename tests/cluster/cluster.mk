@@ -4,7 +4,7 @@ CLUSTER_SCRIPTS := $(dir $(lastword $(MAKEFILE_LIST)))
 .PHONY: cluster cluster-clean cluster-distclean
 
 cluster: ## a kind cluster with a registry and metrics; the shell's settings go to .cluster/env
-	@$(CLUSTER_SCRIPTS)up.sh
+	@UV="$(UV)" $(CLUSTER_SCRIPTS)up.sh
 
 cluster-clean: ## take down what "make cluster" started; caches stay
 	@$(CLUSTER_SCRIPTS)down.sh

@@ -58,6 +58,9 @@ kind_config() {
     # Build jobs reach the engine through a hostPath of this socket.
     printf '  - role: %s\n    image: %s\n    extraMounts:\n      - hostPath: %s\n        containerPath: /var/run/docker.sock\n' \
       $role "$1" "${DOCKER_HOST#unix://}"
+    if [ $role = control-plane ] && [ -n "$HTTPS_PORT" ]; then
+      printf '    extraPortMappings:\n      - listenAddress: 127.0.0.1\n        hostPort: %s\n        containerPort: %s\n' "$HTTPS_PORT" "$HTTPS_PORT"
+    fi
     role=worker
   done
 }
@@ -109,6 +112,7 @@ ensure_metrics() {
 wait_until_ready() {
   kubectl wait --for condition=Ready nodes --all --timeout 120s
   kubectl --namespace kube-system rollout status deployment/coredns --timeout 120s
+  [ -z "$HTTPS_PORT" ] || kubectl --namespace traefik rollout status deployment/traefik --timeout 120s
   # After a restart of the engine an old state Ready may be wrong, but metrics are always new.
   retry 180 kubectl top nodes
 }

@@ -32,14 +32,19 @@ layer_of() {
   tar --create --file "$2" --directory "$1" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner .
 }
 
-# load_program REFERENCE PROGRAM ENTRYPOINT [FILE PATH]: loads an image of one static
-# program, with one more file if FILE is set
-load_program() {
+# program_image REFERENCE PROGRAM ENTRYPOINT [FILE PATH]: makes an image of one static program in the folder image,
+# with one more file if FILE is set
+program_image() {
   mkdir -p root/tmp
   install -m 755 "$2" root/
   [ $# -lt 5 ] || install -D -m 644 "$4" "root$5"
   layer_of root layer.tar
   add_image image "$1" "{\"Entrypoint\": $3}" layer.tar
+}
+
+# load_program REFERENCE PROGRAM ENTRYPOINT [FILE PATH]: loads such an image into the engine
+load_program() {
+  program_image "$@"
   tar --create --directory image . | docker load
 }
 

@@ -8,11 +8,14 @@ CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/modelyard/cluster
 # shellcheck source=tests/cluster/pins.env
 . "$CLUSTER_DIR/pins.env"
 
-# OTHER_CLUSTER names a second cluster, OTHER_REGISTRY_PORT a registry of its own (beside.sh).
+# OTHER_CLUSTER names a second cluster, OTHER_REGISTRY_PORT a registry of its own (beside.sh). It has Traefik only with
+# OTHER_HTTPS_PORT, because a port of the machine leads to one cluster.
 RESULT=$CHECKOUT/.cluster${OTHER_CLUSTER:+-$OTHER_CLUSTER}
 CLUSTER_NAME=${OTHER_CLUSTER:-$CLUSTER_NAME}
 REGISTRY_CONTAINER=kind-registry${OTHER_REGISTRY_PORT:+-$OTHER_REGISTRY_PORT}
 REGISTRY=localhost:${OTHER_REGISTRY_PORT:-5001}
+HTTPS_PORT=${OTHER_HTTPS_PORT:-}
+[ -n "${OTHER_CLUSTER:-}" ] || HTTPS_PORT=8443
 NODE_CONTAINER=$CLUSTER_NAME-control-plane
 PUSHED_PYTHON_IMAGE=$REGISTRY/modelyard/python:$PYTHON_VERSION
 

@@ -7,7 +7,7 @@ set -euo pipefail
 
 # shellcheck source=tests/cluster/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-for file in engine parts images offline/node-image cluster existing; do
+for file in engine parts images offline/node-image cluster traefik existing; do
   # shellcheck source=/dev/null
   . "$CLUSTER_DIR/$file.sh"
 done
@@ -31,6 +31,7 @@ write_env() {
       "CONTROL_PLANE_CONTAINER=$NODE_CONTAINER" \
       "CLUSTER_NODES=$(wc -l <<<"$names")" \
       "NETWORK_POLICY_ENFORCED=$(network_policy_enforced)"
+    [ -z "$HTTPS_PORT" ] || printf 'export %s\n' "HTTPS_PORT=$HTTPS_PORT" "HTTPS_CA=$RESULT/ca.crt"
     [ -z "${DOCKER_BUILDKIT:-}" ] || echo "export DOCKER_BUILDKIT=$DOCKER_BUILDKIT"
   } >"$RESULT/env.new"
   mv "$RESULT/env.new" "$RESULT/env"
@@ -48,19 +49,21 @@ if [ "${CLUSTER:-kind}" = existing ]; then
 fi
 unset KUBECONFIG
 lock
-step 1/6 "Docker engine"
+step 1/7 "Docker engine"
 ensure_engine
-step 2/6 "kind, helm, kubectl"
+step 2/7 "kind, helm, kubectl"
 ensure_tools
-step 3/6 "cluster $CLUSTER_NAME"
+step 3/7 "cluster $CLUSTER_NAME"
 ensure_cluster
 logged kubeconfig run_kind export kubeconfig --name "$CLUSTER_NAME" --kubeconfig "$RESULT/kubeconfig"
 export KUBECONFIG=$RESULT/kubeconfig
-step 4/6 "registry $REGISTRY"
+step 4/7 "registry $REGISTRY"
 ensure_registry
-step 5/6 "base images"
+step 5/7 "base images"
 ensure_base_images
-step 6/6 "metrics, and waiting until all is ready"
+step 6/7 "Traefik"
+[ -z "$HTTPS_PORT" ] || ensure_traefik
+step 7/7 "metrics, and waiting until all is ready"
 ensure_metrics
 write_env
 step "done" "the cluster is up; for your shell: . ${RESULT#"$PWD"/}/env"
