@@ -28,6 +28,7 @@ TEMPLATE_INPUTS: Final = (
     f"{GROUP}/template-inputs"  # on a Deployment: hash of a version's part of its template
 )
 TEMPLATE_HASH: Final = f"{GROUP}/template"  # on a pod: hash of its template
+POD_VERSION: Final = f"{GROUP}/version"  # on a pod of a Service: the version that started the pod
 
 # On a ControllerRevision, about its operation:
 STATE: Final = f"{GROUP}/state"

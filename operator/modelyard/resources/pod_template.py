@@ -35,6 +35,24 @@ def pod_template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: 
     return template
 
 
+def started_by(template: Json) -> str | None:
+    """Return the version in the labels of a pod template, None for a template of a release without it."""
+    version: str | None = template["metadata"].get("labels", {}).get(labels.POD_VERSION)
+    return version
+
+
+def label_version(template: Json, version: str | None) -> Json:
+    """Return a copy of a pod template with the version that starts its pods as a label, or without it.
+
+    The hash of the template stays: a version that changes only replicas replaces no pods.
+    """
+    others = {
+        key: value for key, value in template["metadata"]["labels"].items() if key != labels.POD_VERSION
+    }
+    label = {} if version is None else {labels.POD_VERSION: version}
+    return template | {"metadata": template["metadata"] | {"labels": others | label}}
+
+
 def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: ScoringSettings) -> Json:
     settings = (spec.pod or _NO_SETTINGS).to_json()
     probe = {"httpGet": {"path": READY_PATH, "port": "http"}, "timeoutSeconds": 5}

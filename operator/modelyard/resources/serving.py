@@ -9,7 +9,7 @@ from modelyard.api import labels
 from modelyard.api.owners import Owner
 from modelyard.api.service import REFRESH_PERIOD_SECONDS, TARGET_UTILIZATION, ServiceSpec
 from modelyard.kube.types import AUTOSCALERS, CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS, Json
-from modelyard.resources.pod_template import ScoringImage, pod_template
+from modelyard.resources.pod_template import ScoringImage, label_version, pod_template
 from modelyard.resources.revision import metadata
 from modelyard.scoring.contract import SCORE_PATH
 from modelyard.settings import ScoringSettings
@@ -32,6 +32,12 @@ def deployment(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: Sc
         "metadata": metadata(owner, owner.name),
         "spec": deployment_spec,
     }
+
+
+def started_by_version(deployment: Json, version: str | None) -> Json:
+    """Return a copy of a Deployment whose pods have a version as a label, or none."""
+    template = label_version(deployment["spec"]["template"], version)
+    return deployment | {"spec": deployment["spec"] | {"template": template}}
 
 
 def template_hash(deployment: Json) -> str:

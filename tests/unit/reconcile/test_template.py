@@ -13,6 +13,7 @@ from modelyard.api import labels
 from modelyard.api.names import ROLL_ON_UPGRADE
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.types import DEPLOYMENTS, Json
+from modelyard.resources.pod_template import started_by
 from modelyard.resources.serving import template_hash
 from modelyard.settings import ScoringSettings
 
@@ -78,6 +79,42 @@ async def test_scaling_after_an_upgrade_keeps_the_template(serving: OperatorHarn
     serving.change("Service", numReplicas=None)
     await serving.play()
     assert template(serving) == before
+
+
+def version_of_pods(harness: OperatorHarness) -> str | None:
+    return started_by(deployment(harness)["spec"]["template"])
+
+
+async def test_pods_have_the_version_that_started_them(serving: OperatorHarness) -> None:
+    serving.change("Service", numReplicas=3)
+    await serving.play()
+    assert (version_of_pods(serving), serving.summary("Service")[0]) == ("1", "m:2")
+    serving.change("Service", maxConcurrentRequestsPerContainer=2)
+    await serving.play()
+    assert (version_of_pods(serving), serving.summary("Service")[0]) == ("3", "m:3")
+
+
+async def test_pods_of_a_release_without_version_labels_are_not_replaced(serving: OperatorHarness) -> None:
+    generation = deployment(serving)["metadata"]["generation"]
+    forget_version(serving)
+    await serving.stop()
+    await serving.start()
+    await serving.play()
+    serving.change("Service", description="text")
+    await serving.play()
+    assert (version_of_pods(serving), deployment(serving)["metadata"]["generation"]) == (None, generation + 1)
+
+
+def forget_version(harness: OperatorHarness) -> None:
+    """Make the Deployment that of a release whose pods had no version label."""
+    body = deployment(harness)
+    recorded = orjson.loads(body["metadata"]["annotations"][labels.APPLIED_SPEC])
+    del recorded["template"]["metadata"]["labels"][labels.POD_VERSION]
+    change = {
+        "metadata": {"annotations": {labels.APPLIED_SPEC: orjson.dumps(recorded).decode()}},
+        "spec": {"template": {"metadata": {"labels": {labels.POD_VERSION: None}}}},
+    }
+    harness.cluster.change(DEPLOYMENTS, "default", "m", change)
 
 
 async def test_changed_template_is_restored_to_that_of_its_version(serving: OperatorHarness) -> None:

@@ -33,8 +33,13 @@ async def write_children(
         obj,
         DEPLOYMENTS,
         name,
-        lambda: serving.deployment(owner, spec, image, ctx.settings.scoring),
-        inputs=f"{image.location} {image.architecture} {follows_operator(ctx, obj)} {turn(ctx, obj)}",
+        lambda: serving.started_by_version(
+            serving.deployment(owner, spec, image, ctx.settings.scoring), str(revision.version)
+        ),
+        inputs=(
+            f"{image.location} {image.architecture} {revision.version} "
+            f"{follows_operator(ctx, obj)} {turn(ctx, obj)}"
+        ),
         on_create=lambda: {"spec": {"replicas": spec.min_replicas}},
         on_patch=_resumed,
         keep=lambda live, present: kept_deployment(ctx, obj, spec, revision, image.location, live, present),

@@ -23,7 +23,7 @@ from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.services.rollout_outcome import was_rolled_out
 from modelyard.reconcile.services.staged_rolls import begin_roll, follows_operator
 from modelyard.resources import serving
-from modelyard.resources.pod_template import ARCHITECTURE, CONTAINER, ScoringImage, reservation
+from modelyard.resources.pod_template import ARCHITECTURE, CONTAINER, ScoringImage, reservation, started_by
 
 
 def template_inputs(spec: ServiceSpec, image: str) -> str:
@@ -81,8 +81,10 @@ def kept_deployment(
     `present` is the Deployment that this release builds with its settings.
     """
     kept = _kept_spec(obj, spec, revision, image, live)
-    if kept is None or serving.template_hash({"spec": kept}) == serving.template_hash(present):
+    if kept is None:
         return present
+    if serving.template_hash({"spec": kept}) == serving.template_hash(present):
+        return serving.started_by_version(present, started_by(kept["template"]))
     if follows_operator(ctx, obj) and begin_roll(ctx, obj.key):
         return present
     if "replicas" in present["spec"]:
