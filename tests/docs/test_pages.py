@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from tests.docs.cluster_state import cluster_state
 from tests.docs.pages import PAGES, ROOT, Example, examples
-from tests.docs.session import run_page
+from tests.docs.session import Failure, run_page
 
 pytestmark = pytest.mark.e2e
 
@@ -38,11 +39,11 @@ def _in_its_group(page: str) -> Any:
 
 
 @pytest.fixture
-def namespaces(page: str) -> Iterator[None]:
-    """Delete the namespaces that a page creates, those of an earlier run at the start too."""
+def namespaces(page: str) -> Iterator[set[str]]:
+    """Yield the namespaces that a page creates; delete them, also those of an earlier run at the start."""
     names = {name for item in examples(page) for name in _NAMESPACE.findall(item.text)}
     _delete(names)
-    yield
+    yield names
     _delete(names)
 
 
@@ -51,13 +52,14 @@ def _delete(names: set[str]) -> None:
         _run(["kubectl", "delete", "namespace", *sorted(names), "--ignore-not-found"], "")
 
 
-@pytest.mark.usefixtures("namespaces")
 @pytest.mark.parametrize("page", [_in_its_group(page) for page in WITH_COMMANDS])
-def test_commands_of_page_work(page: str, tmp_path: Path) -> None:
-    run_page(
-        [item for item in examples(page) if item.language == "bash" and not item.skipped],
-        tmp_path / "checkout",
-    )
+def test_commands_of_page_work(page: str, namespaces: set[str], tmp_path: Path) -> None:
+    blocks = [item for item in examples(page) if item.language == "bash" and not item.skipped]
+    try:
+        run_page(blocks, tmp_path / "checkout")
+    except Failure as error:
+        error.add_note(cluster_state(namespaces))
+        raise
 
 
 @pytest.mark.parametrize("item", FILES, ids=lambda item: item.place)
