@@ -20,14 +20,21 @@ BUILD_SECONDS: Final = 6  # at most, until a build runs
 _WEIGHTS: Final = {"operator": 4, "build": 4, "api-server": 2, "etcd": 2, "registry": 2}
 
 
+def _chosen_parts(names: str) -> list[str]:
+    """Return the parts in a list with commas. Raises ValueError if a part does not exist."""
+    parts = [name for name in names.split(",") if name]
+    if unknown := sorted(set(parts) - set(_WEIGHTS)):
+        raise ValueError(f"KILLS: no part is called {', '.join(unknown)}. Choose from {', '.join(_WEIGHTS)}.")
+    return parts
+
+
 class Kills:
     """Kills parts at random, and counts the kills by part."""
 
     def __init__(self, kubectl: Kubectl, schedule: random.Random) -> None:
         self._namespace = kubectl.namespace
         self._random = schedule
-        chosen = os.environ.get("KILLS", ",".join(_WEIGHTS)).split(",")
-        self._parts = [part for part in _WEIGHTS if part in chosen]
+        self._parts = _chosen_parts(os.environ.get("KILLS", ",".join(_WEIGHTS)))
         self.counts = dict.fromkeys(self._parts, 0)
 
     def kill(self) -> str:
