@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from modelyard.scoring.contract import USER_ID
@@ -28,6 +28,21 @@ DENIED_NETWORKS: Final = (
     "fd00:42::42/128",  # Scaleway
 )
 """Loopback, link-local, and where clouds return credentials and settings of machines."""
+
+
+SPREAD: Final[tuple[dict[str, Any], ...]] = tuple(
+    {
+        "maxSkew": 1,
+        "topologyKey": key,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        # Pods of another template, which a rollout replaces, do not count.
+        "matchLabelKeys": ["pod-template-hash"],
+    }
+    for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+)
+"""Replicas of a Service on different nodes and in different zones, as far as these have room. The default of
+Kubernetes is weaker: up to 3 more replicas on one node than on another, and 5 more in one zone.
+https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/#internal-default-constraints"""
 
 
 class _Section(BaseModel):
@@ -194,6 +209,12 @@ class IdentitySettings(_Section):
     google: GoogleIdentitySettings = GoogleIdentitySettings()
 
 
+def _no_limit_below_request(factor: float) -> float:
+    if 0 < factor < 1:
+        raise ValueError(f"{factor} must be 0 or at least 1: a memory limit below the request is refused")
+    return factor
+
+
 class ScoringSettings(_Section):
     """Settings of Services."""
 
@@ -205,10 +226,14 @@ class ScoringSettings(_Section):
     # Milliseconds of one run(); the default of azureml-inference-server-http.
     scoring_timeout_ms: Annotated[int, Field(ge=1)] = 3_600_000
     tmp_size: str = "10Gi"  # of the volume /tmp of a pod, which is evicted beyond it
-    limits: dict[str, Any] = Field(default_factory=dict)  # resource limits of each pod
+    # Memory limit of each pod, as a multiple of its memory request; 0 sets no limit.
+    memory_limit_factor: Annotated[float, Field(ge=0), AfterValidator(_no_limit_below_request)] = 4
+    # Local disk of the node that each pod reserves; empty neither reserves nor limits it.
+    ephemeral_storage_request: str = "256Mi"
+    limits: dict[str, Any] = Field(default_factory=dict)  # replace the limits that follow from the above
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: tuple[dict[str, Any], ...] = ()
-    topology_spread_constraints: tuple[dict[str, Any], ...] = ()  # without labelSelector
+    topology_spread_constraints: tuple[dict[str, Any], ...] = SPREAD  # without labelSelector
     priority_class_name: str | None = None
     runtime_class_name: str | None = None
     workers: Annotated[int, Field(ge=1)] = 1  # worker processes with the driver in each pod

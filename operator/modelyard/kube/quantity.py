@@ -6,9 +6,11 @@ https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import Final
 
+_BINARY: Final = tuple(f"{prefix}i" for prefix in "KMGTPE")
+_DECIMAL: Final = ("k", "M", "G", "T", "P", "E")
 # Python and RE2 (CEL in a CRD) read this expression in the same way, so both sides accept the same texts.
 QUANTITY: Final = re.compile(
     r"^([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]{1,2})?$"
@@ -32,3 +34,14 @@ def parse_quantity(quantity: str | int) -> Decimal | None:
         return None
     number, suffix = match[1], match[2] or ""
     return Decimal(number) * (_UNITS.get(suffix) or Decimal(f"1{suffix}"))
+
+
+def format_quantity(value: Decimal) -> str:
+    """Return a quantity without a fraction, in the unit of the shortest exact text: `2Gi`, `8G`, `1001`.
+
+    A fraction is rounded down: a limit of a part of a byte has no meaning.
+    """
+    whole = int(value.to_integral_value(ROUND_FLOOR))
+    units = ((suffix, int(_UNITS[suffix])) for suffix in (*_BINARY, *_DECIMAL))
+    texts = (f"{whole // unit}{suffix}" for suffix, unit in units if whole and whole % unit == 0)
+    return min(texts, key=len, default=str(whole))

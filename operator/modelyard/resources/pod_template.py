@@ -7,9 +7,10 @@ from typing import Final, NamedTuple
 from modelyard.api import labels
 from modelyard.api.owners import Owner
 from modelyard.api.pod.settings import PodSettings
-from modelyard.api.service import CPU, MEMORY, ServiceSpec
+from modelyard.api.service import ServiceSpec
 from modelyard.kube.merge import fingerprint
 from modelyard.kube.types import Json
+from modelyard.resources.limits import container_resources
 from modelyard.scoring.contract import KEYS_DIR, LIVE_PATH, PORT, READY_PATH, Variable
 from modelyard.settings import ScoringSettings
 
@@ -56,6 +57,10 @@ def label_version(template: Json, version: str | None) -> Json:
 def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: ScoringSettings) -> Json:
     settings = (spec.pod or _NO_SETTINGS).to_json()
     probe = {"httpGet": {"path": READY_PATH, "port": "http"}, "timeoutSeconds": 5}
+    volumes: list[Json] = [
+        {"name": "keys", "secret": {"secretName": labels.keys_name(owner.name), "defaultMode": 0o440}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": scoring.tmp_size}},
+    ]
     return {
         "metadata": {"labels": labels.labels_of(owner.kind, owner.name)},
         "spec": {
@@ -79,7 +84,7 @@ def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: Sco
                     "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
                     "env": [*_environment(owner, spec, scoring), *settings["env"]],
                     **_present(envFrom=settings["envFrom"]),
-                    "resources": {"requests": reservation(spec), **_present(limits=scoring.limits)},
+                    "resources": container_resources(spec, scoring, volumes),
                     # No startup probe: it would delay readiness by half a second. The server answers the
                     # liveness probe while init() runs.
                     "readinessProbe": probe | {"periodSeconds": 1, "failureThreshold": 5},
@@ -102,13 +107,7 @@ def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: Sco
                     ],
                 }
             ],
-            "volumes": [
-                {
-                    "name": "keys",
-                    "secret": {"secretName": labels.keys_name(owner.name), "defaultMode": 0o440},
-                },
-                {"name": "tmp", "emptyDir": {"sizeLimit": scoring.tmp_size}},
-            ],
+            "volumes": volumes,
         },
     }
 
@@ -153,7 +152,7 @@ def _environment(owner: Owner, spec: ServiceSpec, scoring: ScoringSettings) -> l
         Variable.WORKERS: scoring.workers,
         Variable.INIT_SECONDS: scoring.progress_deadline_seconds,
     }
-    # Spark sizes Java's heap by the memory request, since the container has no memory limit to size it by.
+    # Spark sizes Java's heap by the memory request: the scheduler guarantees no memory beyond it.
     memory = {"resourceFieldRef": {"resource": "requests.memory"}}
     return [
         *({"name": name, "value": str(value)} for name, value in values.items()),
@@ -182,12 +181,3 @@ def _telemetry(owner: Owner, spec: ServiceSpec, scoring: ScoringSettings) -> lis
         {"name": Variable.SERVICE_NAME, "value": owner.name},
         *destinations,
     ]
-
-
-def reservation(spec: ServiceSpec) -> dict[str, str]:
-    """Return the resource requests of each replica, by default those of Azure ML."""
-    reserved = spec.container_resource_reservation
-    return {
-        "cpu": str((reserved and reserved.cpu) or CPU),
-        "memory": str((reserved and reserved.memory) or MEMORY),
-    }

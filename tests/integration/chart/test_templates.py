@@ -219,6 +219,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
             "preStopSeconds": 0, "rollOnUpgrade": True, "concurrentRolls": 4,
             "otlpEndpoint": "http://collector:4318", "drainSeconds": 63, "runAsUser": 64,
             "scoringTimeoutMs": 65, "workers": 2, "tmpSize": "3Gi", "limits": {"memory": "4Gi"},
+            "memoryLimitFactor": 1.5, "ephemeralStorageRequest": "1Gi",
             "nodeSelector": {"pool": "gpu"}, "tolerations": [{"key": "gpu"}],
             "topologySpreadConstraints": [{"maxSkew": 1}], "priorityClassName": "serving",
             "runtimeClassName": "nvidia",

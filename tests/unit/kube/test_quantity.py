@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from modelyard.kube.quantity import parse_quantity
+from modelyard.kube.quantity import format_quantity, parse_quantity
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,18 @@ def test_quantity_is_parsed_into_its_base_unit(text: str | int, value: str) -> N
 )
 def test_text_in_no_quantity_format_gives_none(text: str) -> None:
     assert parse_quantity(text) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (1001, "1001"),
+        ("1024.9", "1Ki"),
+        (1536 * 2**20, "1536Mi"),
+        (2**31, "2Gi"),
+        (8 * 10**9, "8G"),
+    ],
+)
+def test_quantity_is_written_as_its_shortest_text(value: int | str, text: str) -> None:
+    assert format_quantity(Decimal(value)) == text

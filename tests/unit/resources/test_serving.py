@@ -49,8 +49,11 @@ def test_tmp_volume_has_the_size_limit_of_the_settings() -> None:
     assert {"name": "tmp", "emptyDir": {"sizeLimit": "3Gi"}} in volumes
 
 
-def test_empty_settings_of_nodes_leave_the_template_unchanged() -> None:
-    pod = deployment()["spec"]["template"]["spec"]
+def test_empty_settings_leave_the_fields_out() -> None:
+    empty = ScoringSettings(
+        memory_limit_factor=0, ephemeral_storage_request="", topology_spread_constraints=()
+    )
+    pod = deployment(empty)["spec"]["template"]["spec"]
     fields = {
         "nodeSelector",
         "tolerations",
@@ -59,13 +62,23 @@ def test_empty_settings_of_nodes_leave_the_template_unchanged() -> None:
         "runtimeClassName",
     }
     assert not fields & set(pod)
-    assert "limits" not in container(deployment())["resources"]
+    assert container(deployment(empty))["resources"] == {"requests": {"cpu": "100m", "memory": "512Mi"}}
 
 
-def test_pods_have_the_nodes_the_priority_and_the_limits_of_the_settings() -> None:
+def test_replicas_are_spread_over_nodes_and_zones_where_there_is_room() -> None:
+    body = deployment()
+    constraints = body["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert [one["topologyKey"] for one in constraints] == [
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    ]
+    assert {one["whenUnsatisfiable"] for one in constraints} == {"ScheduleAnyway"}
+    assert all(one["labelSelector"] == body["spec"]["selector"] for one in constraints)
+
+
+def test_pods_have_the_nodes_and_the_priority_of_the_settings() -> None:
     settings = ScoringSettings.model_validate(
         {
-            "limits": {"memory": "4Gi"},
             "nodeSelector": {"pool": "gpu", ARCHITECTURE: "amd64"},
             "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
             "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone"}],
@@ -81,7 +94,6 @@ def test_pods_have_the_nodes_the_priority_and_the_limits_of_the_settings() -> No
     (spread,) = pod["topologySpreadConstraints"]
     assert spread["labelSelector"] == body["spec"]["selector"]
     assert (pod["priorityClassName"], pod["runtimeClassName"]) == ("serving", "nvidia")
-    assert container(body)["resources"]["limits"] == {"memory": "4Gi"}
 
 
 def test_rollout_starts_new_pods_before_it_stops_old_ones() -> None:
@@ -147,7 +159,8 @@ def test_deployment_has_replicas_only_if_they_are_fixed(spec: dict[str, Any], re
 )
 def test_reservation_becomes_resource_requests(reserved: dict[str, Any], requests: dict[str, str]) -> None:
     body = deployment(containerResourceReservation=reserved)
-    assert container(body)["resources"] == {"requests": requests}
+    found = container(body)["resources"]["requests"]
+    assert {name: found[name] for name in requests} == requests
 
 
 def test_pod_has_concurrency_and_pull_secrets() -> None:

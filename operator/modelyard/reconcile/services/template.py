@@ -23,7 +23,8 @@ from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.services.rollout_outcome import was_rolled_out
 from modelyard.reconcile.services.staged_rolls import begin_roll, follows_operator
 from modelyard.resources import serving
-from modelyard.resources.pod_template import ARCHITECTURE, CONTAINER, ScoringImage, reservation, started_by
+from modelyard.resources.limits import reservation
+from modelyard.resources.pod_template import ARCHITECTURE, CONTAINER, ScoringImage, started_by
 
 
 def template_inputs(spec: ServiceSpec, image: str) -> str:
