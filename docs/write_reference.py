@@ -1,16 +1,19 @@
-"""Write reference.md: the fields of the four kinds, and the metrics of the operator."""
+"""Write reference.md: the fields of the four kinds, and the metrics of operator and gateway."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import yaml
-from prometheus_client import CollectorRegistry
+from prometheus_client import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
 from modelyard import metrics
+from modelyard.controller.state_metrics import StateFamilies
+from modelyard.gateway import metrics as gateway_metrics
 
 PAGE = Path(__file__).parent / "reference.md"
 CRDS = Path(__file__).parents[1] / "crds"
@@ -58,19 +61,28 @@ def kind_section(plural: str) -> str:
     )
 
 
+def _row(family: Metric, names: Iterable[str]) -> str:
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    labels = ", ".join(f"`{label}`" for label in names)
+    return f"| `{name}` | {family.type} | {labels} | {family.documentation} |\n"
+
+
+def _rows_of(module: ModuleType) -> list[str]:
+    """Return the rows of the metrics that a module defines."""
+    found = [value for value in vars(module).values() if isinstance(value, MetricWrapperBase)]
+    return [_row(metric.describe()[0], metric._labelnames) for metric in found]
+
+
 def metrics_section() -> str:
-    """Return the section of the operator's metrics."""
-    found = [value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)]
-    registry = CollectorRegistry()
-    rows = []
-    for metric in found:
-        registry.register(metric)
-        (family,) = metric.describe()
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        labels = ", ".join(f"`{label}`" for label in metric._labelnames)
-        rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |\n")
+    """Return the sections of the metrics of operator and gateway."""
+    state = [_row(family, family._labelnames) for family in StateFamilies().all()]
+    sections = {
+        "operator": [*_rows_of(metrics), *state],
+        "gateway": _rows_of(gateway_metrics),
+    }
+    header = "| metric | type | labels | |\n|---|---|---|---|\n"
     return "".join(
-        ["\n## Metrics of the operator\n| metric | type | labels | |\n|---|---|---|---|\n", *sorted(rows)]
+        f"\n## Metrics of the {part}\n{header}{''.join(sorted(rows))}" for part, rows in sections.items()
     )
 
 

@@ -18,6 +18,17 @@ RECONCILE_SECONDS: Final = Histogram(
 RECONCILE_RETRIES: Final = Counter("modelyard_reconcile_retries", "Reconciles to be repeated", ["kind"])
 RECONCILE_ERRORS: Final = Counter("modelyard_reconcile_errors", "Reconciles that failed", ["kind"])
 BUILDS: Final = Counter("modelyard_builds", "Builds that ended", ["result"])
+BUILD_SECONDS: Final = Histogram(
+    "modelyard_build_seconds",
+    "Time from the creation of a build Job to its result",
+    ["result"],
+    buckets=(5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600),
+)
+BUILD_FAILURES: Final = Counter(
+    "modelyard_build_failures",
+    "Failed attempts of builds by code, and by the party at fault",
+    ["code", "fault"],
+)
 BUILDS_RUNNING: Final = Gauge("modelyard_builds_running", "Builds whose Job has not ended")
 BUILDS_WAITING: Final = Gauge("modelyard_builds_waiting", "Builds that wait for a free slot")
 BUILD_RETRIES: Final = Counter("modelyard_build_retries", "Failed attempts that another follows", ["code"])

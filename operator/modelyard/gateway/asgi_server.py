@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Scope
 
 from modelyard.gateway.asgi_exchange import AsgiExchange
 from modelyard.gateway.errors import ApiError, token_missing
-from modelyard.gateway.middleware import CLIENT_REQUEST_ID, MAX_BODY, RequestIds, log_request, too_large
+from modelyard.gateway.middleware import CLIENT_REQUEST_ID, MAX_BODY, RequestIds, record_request, too_large
 from modelyard.scoring.front.http_connection import HttpConnection
 from modelyard.scoring.front.http_server import HttpServer
 from modelyard.scoring.front.messages import HttpRequest, HttpResponse
@@ -133,7 +133,7 @@ class AsgiServer(HttpServer):
 def _refusal(request: HttpRequest, error: ApiError) -> HttpResponse:
     """Return the response to a request that does not reach the application, and log the request."""
     ids = RequestIds(request.headers.get(CLIENT_REQUEST_ID.encode(), b"").decode("latin-1"))
-    log_request(request.method, request.path, error.status, ids, seconds=0.0)
+    record_request(request.method, request.path, error.status, ids, seconds=0.0)
     headers = {**ids.headers, "cache-control": "no-store", **error.headers}
     lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items())
     return HttpResponse(error.status, orjson.dumps(error.response.to_json()), header_lines=lines.encode())

@@ -1,4 +1,4 @@
-"""Request ids, the media type and size of bodies, and one line of log for each request.
+"""Request ids, the media type and size of bodies, and one line of log and one count for each request.
 
 The line has no query, no header and no body: URLs contain credentials.
 """
@@ -17,6 +17,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelyard.gateway.errors import ApiError
+from modelyard.gateway.metrics import count_request
+from modelyard.gateway.routes.responses import PREFIX
 
 _LOG: Final = logging.getLogger(__name__)
 REQUEST_ID: Final = "x-ms-request-id"
@@ -36,10 +38,13 @@ class RequestIds:
         self.headers = {REQUEST_ID: self.request_id, CLIENT_REQUEST_ID: self.client_id}
 
 
-def log_request(method: str, path: str, status: int, ids: RequestIds, *, seconds: float) -> None:
-    """Log one request, unless it is a probe."""
+def record_request(
+    method: str, path: str, status: int, ids: RequestIds, *, seconds: float, route: str = ""
+) -> None:
+    """Log and count one request, unless it is a probe. `route` is the template of its path, if any."""
     if path in _UNLOGGED_PATHS:
         return
+    count_request(method, route, status, seconds)
     _LOG.info(
         "request",
         extra={
@@ -94,7 +99,8 @@ class GatewayMiddleware:
             _LOG.error("request %s failed: %s\n%s", ids.request_id, type(error).__name__, frames)
         finally:
             seconds = time.perf_counter() - started
-            log_request(scope["method"], scope["path"], status, ids, seconds=seconds)
+            route = getattr(scope.get("route"), "path", "").removeprefix(PREFIX)
+            record_request(scope["method"], scope["path"], status, ids, seconds=seconds, route=route)
 
 
 class _TooLargeError(Exception):

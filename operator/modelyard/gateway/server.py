@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import uvloop
+from prometheus_client import start_http_server
 from pydantic import ValidationError
 
 from modelyard import logs
@@ -21,6 +22,7 @@ from modelyard.gateway.app import application
 from modelyard.gateway.asgi_server import AsgiServer
 from modelyard.gateway.certificate import renew
 from modelyard.gateway.listener import Listener
+from modelyard.gateway.metrics import REGISTRY
 from modelyard.gateway.settings import CONFIG_VARIABLE, GatewaySettings, load
 from modelyard.kube.client import Client
 from modelyard.scoring.front.http_connection import HttpConnection
@@ -40,6 +42,8 @@ def run() -> int:
         sys.stderr.write(f"{CONFIG_VARIABLE}: {error}\n")
         return 2
     logs.configure(settings.log_level, settings.log_format)
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, registry=REGISTRY)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
     return 0

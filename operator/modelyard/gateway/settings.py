@@ -25,6 +25,7 @@ class GatewaySettings(BaseModel):
     insecure: bool = False  # accept any certificate of the API server, for tests
     host: str = "0.0.0.0"  # noqa: S104 (a pod's own network)
     port: int = 8443
+    metrics_port: int = 8080  # plain HTTP, for Prometheus; 0: no metrics
     tls_certificate_path: str | None = None
     tls_key_path: str | None = None
     public_url: str | None = None  # the start of links; None: the URL of the request

@@ -13,6 +13,7 @@ from modelyard.api.names import REGISTRATION, ROLL_ON_UPGRADE
 from modelyard.api.owners import Owner
 from modelyard.api.status import State
 from modelyard.kube.types import Json, Key
+from modelyard.reconcile.timestamps import parse_timestamp
 
 _ORPHAN: Final = "orphan"  # finalizer: k8s.io/apimachinery/pkg/apis/meta/v1, FinalizerOrphanDependents
 _FLAGS: Final = {"true": True, "false": False}
@@ -175,6 +176,7 @@ class BuildJob(NamedTuple):
     reason: str  # reason of the condition Failed
     pushed: bool = False  # the log of the build reports the push
     started: bool = False  # the builder's container has run
+    created: dt.datetime | None = None
 
     @property
     def ended(self) -> bool:
@@ -202,6 +204,7 @@ class BuildJob(NamedTuple):
             complete="Complete" in ended,
             failed=bool(failure),
             reason=failure.get("reason", ""),
+            created=parse_timestamp(created) if (created := metadata.get("creationTimestamp")) else None,
         )
 
 

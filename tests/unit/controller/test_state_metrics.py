@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from prometheus_client import CollectorRegistry
 from tests.unit.operator_harness import OperatorHarness, model
 
@@ -40,3 +42,30 @@ async def test_depth_and_age_of_the_queue_grow_while_no_worker_is_free(harness: 
 async def test_silence_of_each_watch_is_measured(harness: OperatorHarness) -> None:
     labels = {"resource": "deployments.apps"}
     assert registry(harness).get_sample_value("modelyard_watch_silence_seconds", labels) is not None
+
+
+async def test_failed_object_is_named_with_its_code(serving: OperatorHarness) -> None:
+    serving.apply(model("bad", url="no://url"))
+    await serving.play()
+    (sample,) = [
+        sample
+        for family in registry(serving).collect()
+        if family.name == "modelyard_object_failed"
+        for sample in family.samples
+    ]
+    code = serving.status("Model", "bad")["error"]["code"]
+    assert sample.labels == {"kind": "Model", "namespace": "default", "name": "bad", "code": code}
+
+
+async def test_service_is_named_with_version_image_and_replicas(serving: OperatorHarness) -> None:
+    value = registry(serving).get_sample_value
+    service = {"namespace": "default", "service": "m"}
+    assert value("modelyard_service_info", service | {"version": "1", "image": "m:1"}) == 1
+    replicas = serving.status("Service")["replicas"]
+    assert value("modelyard_service_replicas", service) == replicas > 0
+    assert value("modelyard_service_ready_replicas", service) == replicas
+
+
+async def test_operator_has_its_release(harness: OperatorHarness) -> None:
+    release = {"version": version("modelyard")}
+    assert registry(harness).get_sample_value("modelyard_operator_info", release) == 1

@@ -13,7 +13,7 @@ from modelyard.contract.build_request import BuildRequest
 from modelyard.contract.scoring_runtime import runtime_version
 from modelyard.kube.errors import AlreadyExists, Conflict, Forbidden, Rejected
 from modelyard.kube.types import JOBS, SECRETS, Json
-from modelyard.metrics import BUILDS
+from modelyard.metrics import BUILD_SECONDS, BUILDS
 from modelyard.oci.reference import parse_reference
 from modelyard.reconcile.builds import build_log
 from modelyard.reconcile.builds.credentials import read_credentials
@@ -139,20 +139,20 @@ async def _job_state(ctx: Context, obj: CustomObject, revision: Revision, job: B
     if job.pushed and (built := await _pushed_image(ctx, obj, revision, job)):
         return built
     if pod := ctx.cache.build_jobs.leaving_pod(job.name):
-        return _leaving_state(ctx, revision, pod)
+        return _leaving_state(ctx, revision, job, pod)
     if await _has_request(ctx, job):
         return _running(ctx, revision, job.name, await build_log.update(ctx, obj, revision, job.name))
     return None
 
 
-def _leaving_state(ctx: Context, revision: Revision, pod: LeavingPod) -> BuildState:
+def _leaving_state(ctx: Context, revision: Revision, job: BuildJob, pod: LeavingPod) -> BuildState:
     """Return the state of a build whose pod is being deleted: running, or failed if the node is lost.
 
     The Job controller waits for the end of the pod before it starts another one. Nothing reads the log: the
     kubelet of a lost node does not answer.
     """
     if pod.has_lost_node(ctx.now()):
-        BUILDS.labels(result="failed").inc()
+        _count(ctx, job, "failed")
         return failure_of_lost_node(pod)
     progress = f"pod {pod.name} is being deleted: {pod.cause or 'the build starts again on another node'}"
     return _running(ctx, revision, pod.job, progress)
@@ -297,8 +297,15 @@ async def _pushed_image(ctx: Context, obj: CustomObject, revision: Revision, job
     if found is None or isinstance(found, Pending):
         return None
     await build_log.store_final(ctx, obj, revision, job.name, await list_pods(ctx, job.name))
-    BUILDS.labels(result="succeeded").inc()
+    _count(ctx, job, "succeeded")
     return Built(image_location(ctx, obj, found.digest), found.architecture)
+
+
+def _count(ctx: Context, job: BuildJob, result: str) -> None:
+    """Count a build that ended, and its time."""
+    BUILDS.labels(result=result).inc()
+    if job.created:
+        BUILD_SECONDS.labels(result=result).observe((ctx.now() - job.created).total_seconds())
 
 
 async def _final_state(ctx: Context, obj: CustomObject, revision: Revision, job: BuildJob) -> BuildState:
@@ -312,10 +319,10 @@ async def _final_state(ctx: Context, obj: CustomObject, revision: Revision, job:
         if isinstance(architecture, Pending):
             return architecture
         await build_log.store_final(ctx, obj, revision, job.name, pods)
-        BUILDS.labels(result="succeeded").inc()
+        _count(ctx, job, "succeeded")
         return Built(image_location(ctx, obj, digest), architecture)
     await build_log.store_final(ctx, obj, revision, job.name, pods)
-    BUILDS.labels(result="failed").inc()
+    _count(ctx, job, "failed")
     if result and result.error:
         return failure_of_result(result.error, pods)
     snapshot = ctx.cache.build_jobs.snapshot(job.name)

@@ -7,7 +7,7 @@ import datetime as dt
 from modelyard.api import labels
 from modelyard.api.revision import Revision
 from modelyard.api.status import ErrorResponse
-from modelyard.metrics import BUILD_RETRIES
+from modelyard.metrics import BUILD_FAILURES, BUILD_RETRIES
 from modelyard.reconcile.builds.failure_table import TABLE, Retry, Row, row_of
 from modelyard.reconcile.builds.failures import Failure
 from modelyard.reconcile.context import Context
@@ -27,9 +27,10 @@ def failure_annotations(
     row = row_of(failure.error.code, transient=failure.transient)
     counted = _counted(revision) + (1 if row.counts else 0)
     retries = not row.is_over(counted, ctx.settings.build)
+    # The codes of the table bound the cardinality of the metrics.
+    code = failure.error.code if failure.error.code in TABLE else "other"
+    BUILD_FAILURES.labels(code=code, fault=row.fault).inc()
     if retries:
-        # The codes of the table bound the cardinality of the metric.
-        code = failure.error.code if failure.error.code in TABLE else "other"
         BUILD_RETRIES.labels(code=code).inc()
     return {
         labels.ATTEMPTS: str(attempt),

@@ -7,6 +7,8 @@ from bisect import bisect_left
 from collections import Counter
 from typing import Final
 
+from modelyard.scoring.front.memory import Memory
+
 RUN_BUCKETS: Final = (
     0.001,
     0.0025,
@@ -77,11 +79,20 @@ class Metrics:
         self.streams[end] += 1
         self.streamed_bytes += size
 
-    def text(self, *, sent: int, waiting: int, concurrency: int, restarts: int, ready: bool) -> str:
+    def text(
+        self,
+        *,
+        sent: int,
+        waiting: int,
+        concurrency: int,
+        restarts: int,
+        ready: bool,
+        memory: Memory | None = None,
+    ) -> str:
         """Return all metrics in the text exposition format 0.0.4.
 
         `sent` requests are at the workers, `waiting` ones in the queue; `concurrency` requests may run at
-        once.
+        once. Without `memory` its metrics have no samples.
         """
         running, ahead = min(sent, concurrency), max(0, sent - concurrency)
         lines: list[str] = []
@@ -116,4 +127,11 @@ class Metrics:
         ):
             full_name = f"modelyard_scoring_{name}"
             add(full_name, kind, help_text, [f"{full_name} {value:.6g}"])
+        for name, help_text, size_or_none in (
+            ("memory_bytes", "Memory of the container without cached files.", memory and memory.working_set),
+            ("memory_limit_bytes", "Memory limit of the container, if it has one.", memory and memory.limit),
+        ):
+            full_name = f"modelyard_scoring_{name}"
+            samples = [] if size_or_none is None else [f"{full_name} {size_or_none}"]
+            add(full_name, "gauge", help_text, samples)
         return "\n".join([*lines, ""])

@@ -19,6 +19,7 @@ from modelyard.scoring.front.http_server import HttpServer
 from modelyard.scoring.front.inference_endpoint import InferenceEndpoint, is_inference_path
 from modelyard.scoring.front.keys import ScoringKeys
 from modelyard.scoring.front.lifecycle import Lifecycle
+from modelyard.scoring.front.memory import container_memory
 from modelyard.scoring.front.messages import (
     RETRY_AFTER,
     HttpRequest,
@@ -288,6 +289,7 @@ class Router(HttpServer):
             concurrency=self._queue.places,
             restarts=self._queue.restarts,
             ready=self._queue.ready and not self._lifecycle.draining,
+            memory=container_memory(),
         )
         return text_response(200, exposition, b"text/plain; version=0.0.4; charset=utf-8")
 
