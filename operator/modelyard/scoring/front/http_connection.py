@@ -231,7 +231,7 @@ class HttpConnection(asyncio.Protocol):
         sock = self._transport.get_extra_info("socket")
         return sock is not None and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes | memoryview) -> None:
         """Parse the bytes, unless no more input is expected. An error of the server ends the connection."""
         if len(data) > MAX_HEAD_BYTES and self._state in _BETWEEN_BODIES:
             self._receive_in_parts(data)
@@ -257,14 +257,15 @@ class HttpConnection(asyncio.Protocol):
             self._flow = _FULL
             self._transport.pause_reading()
 
-    def _receive_in_parts(self, data: bytes) -> None:
+    def _receive_in_parts(self, data: bytes | memoryview) -> None:
         """Parse the bytes up to the refusal of a head that is too large: one read has up to 256 KiB."""
+        rest = memoryview(data)  # bodies are large: a slice of bytes would be a copy
         while self._state not in _DISCARDING and not self._transport.is_closing():
-            if len(data) <= MAX_HEAD_BYTES or self._state is _BODY:
-                self.data_received(data)
+            if len(rest) <= MAX_HEAD_BYTES or self._state is _BODY:
+                self.data_received(rest)
                 return
-            self.data_received(data[:MAX_HEAD_BYTES])
-            data = data[MAX_HEAD_BYTES:]
+            self.data_received(rest[:MAX_HEAD_BYTES])
+            rest = rest[MAX_HEAD_BYTES:]
 
     def pause_writing(self) -> None:
         """Answer no further request until the client reads: responses would fill the memory."""
@@ -282,7 +283,7 @@ class HttpConnection(asyncio.Protocol):
         if self._flow is _FULL:
             self._reopen()
 
-    def _discard(self, data: bytes) -> None:
+    def _discard(self, data: bytes | memoryview) -> None:
         if self._state is not _CLOSING:
             return
         self._discardable_bytes -= len(data)
@@ -308,8 +309,8 @@ class HttpConnection(asyncio.Protocol):
         if refusal is not None:
             self._refuse(request, refusal)
         self._requests.append(request)
-        if request.declared_size != 0:  # without a body finish_request() follows at once
-            self._advance()
+        if request.declared_size != 0 and (refusal is not None or request.expects_continue):
+            self._advance()  # all others are answered when their bodies are complete
 
     def receive_body(self, request: HttpRequest, piece: bytes) -> None:
         """Store a piece of the body, unless it is too large, or the request's path takes none."""

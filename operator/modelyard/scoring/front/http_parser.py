@@ -50,13 +50,13 @@ class RequestParser:
         self._repeated_host = False
         self._upgrade_offer: HttpRequest | None = None
 
-    def feed(self, data: bytes) -> HttpResponse | None:
+    def feed(self, data: bytes | memoryview) -> HttpResponse | None:
         """Parse the bytes. Return an error response if the connection's input cannot be parsed further.
 
         Raises the exception of a callback, which is an error of the server and not of the client.
         """
         self._data_bytes = len(data)
-        rest: bytes | memoryview = data
+        rest = data
         try:
             while True:
                 try:
@@ -73,10 +73,10 @@ class RequestParser:
         except httptools.HttpParserError:
             return NOT_HTTP
 
-    def check_head_size(self, data: bytes) -> HttpResponse | None:
+    def check_head_size(self, data: bytes | memoryview) -> HttpResponse | None:
         """Count `data`, which was just fed and ended within a head. Return an error if it is too large."""
         # Bytes before the last empty line belong to earlier, pipelined requests.
-        end_of_earlier = data.rfind(b"\r\n\r\n")
+        end_of_earlier = bytes(data).rfind(b"\r\n\r\n")
         self.head_bytes += len(data) - (end_of_earlier + 4 if end_of_earlier >= 0 else 0)
         if self.head_bytes > MAX_HEAD_BYTES:
             return HEAD_TOO_LARGE

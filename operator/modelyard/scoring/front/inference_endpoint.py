@@ -13,14 +13,19 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from modelyard.scoring.front.keys import ScoringKeys
-from modelyard.scoring.front.messages import HttpRequest, HttpResponse, error_response, text_response
+from modelyard.scoring.front.messages import (
+    Handler,
+    HttpRequest,
+    HttpResponse,
+    error_response,
+    text_response,
+)
 from modelyard.scoring.front.request_queue import RequestQueue
 from modelyard.scoring.front.score_endpoint import NOT_STARTED, UNAUTHORISED, ScoreEndpoint
 from modelyard.scoring.settings import RuntimeSettings
 
-Handler = Callable[[HttpRequest], HttpResponse | None]
-
 PREFIX: Final = "/v2"
+_BELOW: Final = PREFIX + "/"
 PLATFORM: Final = "modelyard_python"
 """Name of the framework in the metadata of a model, in the form <project>_<format>."""
 
@@ -29,7 +34,7 @@ _MODEL: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(/ready|/in
 
 def is_inference_path(path: str) -> bool:
     """Return True for a path of the protocol."""
-    return path == PREFIX or path.startswith(PREFIX + "/")
+    return path.startswith(_BELOW) or path == PREFIX
 
 
 class InferenceEndpoint:

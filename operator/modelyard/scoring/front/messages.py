@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -115,9 +115,9 @@ class HttpRequest:
 
     __slots__ = (
         "began_at", "chunks", "coding", "complete", "connection", "declared_size", "dispatched", "drops_body",
-        "expects_continue", "headers", "is_http_1_0", "keep_alive", "method", "path", "query", "queued",
-        "refusal", "refused_at", "request_id", "reserved_bytes", "response_lines", "size", "span", "stream",
-        "target",
+        "expects_continue", "handler", "headers", "is_http_1_0", "keep_alive", "method", "path", "query",
+        "queued", "refusal", "refused_at", "request_id", "reserved_bytes", "response_lines", "size", "span",
+        "stream", "target",
     )  # fmt: skip
 
     def __init__(self, connection: ResponseWriter, began_at: float) -> None:
@@ -128,6 +128,8 @@ class HttpRequest:
         self.target = b""
         """The request target of the request line: path and query, not decoded."""
         self.path = ""
+        self.handler: Handler | None = None
+        """The function for the path and the method; set once the head is admitted."""
         self.query = b""
         self.headers: dict[bytes, bytes] = {}
         """Names in lower case; repeated ones joined by a comma (RFC 9110 section 5.2)."""
@@ -162,6 +164,10 @@ class HttpRequest:
         """The trace span, if the request is traced."""
         self.stream: ResponseStream | None = None
         """The body of the response, if it goes out in pieces."""
+
+
+Handler = Callable[[HttpRequest], HttpResponse | None]
+"""Returns the response, or None if the request's connection gets it later."""
 
 
 class QueuedRequest:

@@ -176,8 +176,12 @@ class RequestQueue:
     def submit(self, queued: QueuedRequest) -> None:
         """Queue a request. listener.on_outcome() follows once, unless the request is abandoned."""
         queued.deadline = queued.arrived_at + self._settings.queue_timeout_seconds
-        self._waiting.append(queued)
-        self._send_waiting()
+        worker = None if self._waiting or self._sending else self._worker_with_room()
+        if worker is not None:
+            worker.send(queued)
+        else:
+            self._waiting.append(queued)
+            self._send_waiting()
         if queued.arrived_at + self._first_check_seconds < self._timer_at:
             self._schedule_check(queued.arrived_at + self._first_check_seconds)
 

@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections import deque
-from collections.abc import Callable
 from time import monotonic
 from typing import Final, cast
 from urllib.parse import parse_qs, unquote
@@ -22,6 +21,7 @@ from modelyard.scoring.front.lifecycle import Lifecycle
 from modelyard.scoring.front.memory import container_memory
 from modelyard.scoring.front.messages import (
     RETRY_AFTER,
+    Handler,
     HttpRequest,
     HttpResponse,
     error_response,
@@ -37,9 +37,6 @@ from modelyard.scoring.front.request_target import canonical_path
 from modelyard.scoring.front.score_endpoint import NOT_STARTED, UNAUTHORISED, ScoreEndpoint
 from modelyard.scoring.front.telemetry import Telemetry
 from modelyard.scoring.settings import RuntimeSettings
-
-Handler = Callable[[HttpRequest], HttpResponse | None]
-"""Returns the response, or None if the request's connection gets it later."""
 
 BODY_NOT_TAKEN: Final = error_response(413, "Only POST takes a body, at /score and /v2/models/NAME/infer.")
 
@@ -147,7 +144,8 @@ class Router(HttpServer):
             return handlers
         if handlers is None:
             return error_response(404, "There is nothing at this path. Scoring is at /score.")
-        if request.method not in handlers:
+        request.handler = handlers.get(request.method)
+        if request.handler is None:
             allow = f"allow: {', '.join(handlers)}\r\n".encode()
             return error_response(405, "Method not allowed", allow)
         reaches_run = request.path == SCORE_PATH and self.score.reaches_run(request)
@@ -219,8 +217,8 @@ class Router(HttpServer):
             self._handle(request)
 
     def _handle(self, request: HttpRequest) -> None:
-        handlers = cast(dict[str, Handler], self._handlers(request.path))  # admit() has refused other paths
-        response = handlers[request.method](request)
+        handler = cast(Handler, request.handler)  # admit() has refused other paths and methods
+        response = handler(request)
         if response is not None:
             self._packed_responses.pack(
                 request,
@@ -231,7 +229,9 @@ class Router(HttpServer):
     def _handlers(self, path: str) -> dict[str, Handler] | HttpResponse | None:
         """Return the handlers of a path by method, a refusal, or None for no such path."""
         handlers = self._routes.get(path)
-        return self._inference.handlers(path) if handlers is None and is_inference_path(path) else handlers
+        if handlers is None and is_inference_path(path):
+            return self._inference.handlers(path)
+        return handlers
 
     @property
     def is_coding(self) -> bool:
@@ -244,10 +244,15 @@ class Router(HttpServer):
         self.score.abandon(request)
 
     def release(self, request: HttpRequest) -> None:
-        """Free the memory of an ended request, and let a throttled connection take its place in the queue."""
+        """Free the memory of an ended request, and let a throttled connection take its place in the queue.
+
+        The request no longer refers to its place in the queue, which refers to it. So both are freed at once,
+        and are no work for the garbage collector.
+        """
         self.held_bytes -= request.reserved_bytes
         request.reserved_bytes = 0
-        if self._throttled and request.queued is not None and not self._queue.full:
+        was_queued, request.queued = request.queued is not None, None
+        if self._throttled and was_queued and not self._queue.full:
             self._resume_oldest()
 
     def throttle(self, connection: HttpConnection) -> None:

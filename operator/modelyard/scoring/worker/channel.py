@@ -12,6 +12,9 @@ from modelyard.scoring.frames import FLOW, PROGRESS, REPLY, REQUEST, SLOT, Reply
 RECEIVE_BYTES: Final = 64 * 1024
 """Below the size at which malloc maps fresh pages for every call."""
 
+LARGE_BYTES: Final = 32 * 1024
+"""A request of this size that has arrived in part is received into one buffer of its own."""
+
 
 @dataclass(slots=True)
 class WorkerRequest:
@@ -51,6 +54,7 @@ class WorkerChannel:
         self._received = b""
         self._position = 0
         self._large: _LargeRequest | None = None
+        self._next_read_bytes = RECEIVE_BYTES
 
     def fileno(self) -> int:
         """Return the descriptor of the socket, for an event loop."""
@@ -114,7 +118,7 @@ class WorkerChannel:
             count = self._connection.recv_into(large.content[large.filled :], 0, flags)
             large.filled += count
             return count > 0
-        received = self._connection.recv(RECEIVE_BYTES, flags)
+        received = self._connection.recv(self._next_read_bytes, flags)
         self._received = self._received[self._position :] + received
         self._position = 0
         return bool(received)
@@ -134,8 +138,12 @@ class WorkerChannel:
         if end <= len(received):
             self._position = end
             return WorkerRequest(number, deadline, flags, received[start:middle], received[middle:end])
-        if end - len(received) >= RECEIVE_BYTES:
-            request = WorkerRequest(number, deadline, flags, b"", b"")
-            self._large = _LargeRequest(request, meta_bytes, meta_bytes + body_bytes, received[start:])
-            self._received, self._position = b"", 0
+        if end - start < LARGE_BYTES:
+            self._next_read_bytes = RECEIVE_BYTES
+            return None
+        request = WorkerRequest(number, deadline, flags, b"", b"")
+        self._large = _LargeRequest(request, meta_bytes, end - start, received[start:])
+        self._received, self._position = b"", 0
+        # The next request is probably as large. If only its header is read, its body is not copied.
+        self._next_read_bytes = REQUEST.size
         return None

@@ -29,7 +29,7 @@ from modelyard.scoring.worker.hints import Hint, UnknownHintError, hint_of
 from modelyard.scoring.worker.inference_protocol.protocol import InferenceProtocol
 from modelyard.scoring.worker.inputs import InputError, Inputs, ObjectInput, RawInput, TextInput
 from modelyard.scoring.worker.json_decoder import decoded_by_standard_library
-from modelyard.scoring.worker.results import complete_reply_of, stream_of
+from modelyard.scoring.worker.results import JSON_TYPES, complete_reply_of, stream_of
 from modelyard.scoring.worker.streams import begin_stream
 from modelyard.scoring.worker.wsgi import within_flask
 
@@ -108,7 +108,7 @@ class Driver:
             arguments, reply_of = self.prepared(request)
             started = time.perf_counter()
             result = self.call(**arguments)
-            if hasattr(type(result), "__await__"):
+            if type(result) not in JSON_TYPES and hasattr(type(result), "__await__"):
                 result = loop.run(result_of(result))
             seconds = time.perf_counter() - started
             has_returned = True

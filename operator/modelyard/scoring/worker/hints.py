@@ -5,14 +5,15 @@ None of the three is imported here: a driver whose hints use one has imported it
 """
 
 import dataclasses
+import struct
 import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from operator import getitem
-from typing import Any
+from operator import getitem, itemgetter
+from typing import Any, Final
 
 Schema = dict[str, Any]
 Convert = Callable[[Any], Any]
@@ -100,6 +101,9 @@ def _array_of_floats(value: Any, numpy: Any) -> Any:
     The search for the types of all items takes as long as numpy's conversion. In numpy's array, only items
     that are 0 or 1 may have been booleans.
     """
+    floats = _packed_floats(value, numpy)
+    if floats is not None:
+        return floats
     try:
         array = numpy.asarray(value)
     except ValueError:  # rows of different lengths
@@ -111,6 +115,32 @@ def _array_of_floats(value: Any, numpy: Any) -> Any:
         return None if bool in _leaf_types(value) else array
     has_booleans = any(type(reduce(getitem, place, value)) is bool for place in places)
     return None if has_booleans else array
+
+
+def _packed_floats(value: list[Any], numpy: Any) -> Any:
+    """Return the array of a list of floats; None for other lists, and for short ones.
+
+    struct takes a third of the time of numpy, which searches for the dtype first. It takes int and bool, too.
+    In the array, they can only be among the whole numbers.
+    """
+    size = len(value)
+    if size < _MIN_PACKED or type(value[0]) is not float:
+        return None
+    array = numpy.empty(size)
+    try:
+        struct.pack_into(f"{size}d", array, 0, *value)
+    except (struct.error, OverflowError):
+        return None
+    whole = array == numpy.trunc(array)
+    if numpy.count_nonzero(whole) > size // 4:  # a look-up takes as long as three steps through the list
+        suspects = value
+    else:  # with two places more, since itemgetter makes a tuple of two and more
+        suspects = itemgetter(0, 0, *whole.nonzero()[0].tolist())(value)
+    return array if set(map(type, suspects)) == {float} else None
+
+
+_MIN_PACKED: Final = 32
+"""Floats from which on struct is faster than numpy."""
 
 
 def _leaf_types(value: list[Any]) -> set[type]:

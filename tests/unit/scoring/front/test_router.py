@@ -3,8 +3,9 @@
 import pytest
 
 from modelyard.scoring.front.cors import cors_lines
-from modelyard.scoring.front.messages import HttpRequest
-from modelyard.scoring.front.router import normal_path
+from modelyard.scoring.front.lifecycle import Lifecycle
+from modelyard.scoring.front.messages import HttpRequest, QueuedRequest
+from modelyard.scoring.front.router import Router, normal_path
 from modelyard.scoring.settings import RuntimeSettings
 
 
@@ -48,3 +49,12 @@ def allowed(origins: str, origin: str) -> bool:
 )
 def test_origin_must_match_a_whole_pattern(origins: str, origin: str, is_allowed: bool) -> None:
     assert allowed(origins, origin) is is_allowed
+
+
+def test_answered_request_leaves_no_work_for_the_garbage_collector() -> None:
+    settings = RuntimeSettings.from_environment({"AZUREML_ENTRY_SCRIPT": "score.py"})
+    router = Router(settings, Lifecycle(), None, None)  # type: ignore[arg-type]
+    request = HttpRequest(None, 0.0)  # type: ignore[arg-type]
+    request.queued = QueuedRequest(request, 0, b"", (), 0)
+    router.release(request)
+    assert request.queued is None  # no cycle is left

@@ -47,6 +47,34 @@ def test_array_hint_takes_values_of_its_type(dtype: type, value: list[object]) -
     assert (array.dtype, array.tolist()) == (dtype, np.array(value, dtype).tolist())
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        [0.5] * 40,
+        [index / 7 for index in range(70)],
+        [float(index) for index in range(70)],
+        [0.5] * 40 + [1.0, 0.0, -0.0, float("inf"), float("nan")],
+        [0.5] * 40 + [2],
+        [0.5] * 40 + [2**53 + 1],
+        [0.5] * 31,
+        [7] * 40,
+        [7] * 40 + [0.5],
+    ],
+)
+def test_array_of_a_long_list_is_that_of_numpy(value: list[float]) -> None:
+    array = hint_of(np.ndarray).convert(value)
+    expected = np.array(value)
+    assert array.dtype == expected.dtype
+    assert array.tobytes() == expected.tobytes()
+    array[0] = 9  # run() may change its input
+
+
+@pytest.mark.parametrize("item", [True, False, "1", [1.0], 10**400])
+def test_long_list_of_floats_with_another_value_is_refused(item: object) -> None:
+    with pytest.raises((ValueError, OverflowError)):
+        hint_of(np.ndarray).convert([0.5] * 40 + [item])
+
+
 def test_null_is_nan_in_an_array_of_numbers() -> None:
     assert np.isnan(hint_of(NDArray[np.float64]).convert([None, 1.0])[0])
 
