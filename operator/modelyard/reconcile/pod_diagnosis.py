@@ -9,14 +9,15 @@ from typing import Final, NamedTuple
 from modelyard.api.conditions import find_condition, is_true
 from modelyard.contract import build_pod
 from modelyard.kube.types import Json
+from modelyard.reconcile.memory_diagnosis import describe_end, ran_out_of_memory
 from modelyard.reconcile.timestamps import parse_timestamp
 from modelyard.resources.pod_template import ARCHITECTURE, CONTAINER
+from modelyard.scoring.contract import DRIVER_FAILED
 
 # Reasons of a waiting container, set by the kubelet: pkg/kubelet/images/types.go, kuberuntime_container.go
 _IMAGE_PULL: Final = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 _CONFIGURATION: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _CRASH: Final = "CrashLoopBackOff"
-_DRIVER_EXIT: Final = 3  # exit code of the scoring runtime if the driver's import or init() fails
 _OWN_CONTAINERS: Final = {CONTAINER, build_pod.CONTAINER}  # others are added by mutating webhooks
 _MAX_RESTARTS: Final = 1  # one restart may have a transient cause
 
@@ -114,7 +115,7 @@ def _diagnose_container(pod: Json, container: Json, since: dt.datetime | None) -
     if ended and (reason == _CRASH or _restarts_too_often(container, ended, since)):
         # An older pod that runs again may become ready, since some of its restarts belong to older versions.
         terminal = reason == _CRASH or _is_new(pod, since)
-        message = _describe_crash(subject, container["name"], ended)
+        message = _describe_crash(subject, pod, container["name"], ended)
         return Diagnosis(
             "ContainerCrashed", message, name, terminal, crashed=True, container=container["name"]
         )
@@ -128,9 +129,9 @@ def _restarts_too_often(container: Json, ended: Json, since: dt.datetime | None)
     return since is None or (finished is not None and parse_timestamp(finished) >= since)
 
 
-def _describe_crash(subject: str, container: str, ended: Json) -> str:
-    if ended.get("reason") == "OOMKilled" and container == CONTAINER:
-        return f"{subject} ran out of memory: raise containerResourceReservation.memory"
-    if ended["exitCode"] == _DRIVER_EXIT and container == CONTAINER:
+def _describe_crash(subject: str, pod: Json, container: str, ended: Json) -> str:
+    if container == CONTAINER and ran_out_of_memory(ended):
+        return describe_end(pod, ended)
+    if ended["exitCode"] == DRIVER_FAILED and container == CONTAINER:
         return f"{subject}: importing the driver or its init() failed; details has the end of the log"
     return f"{subject} ended with exit code {ended['exitCode']}; details has the end of its log"

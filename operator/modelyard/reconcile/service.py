@@ -15,6 +15,7 @@ from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, name_taken
 from modelyard.reconcile.rollout import assess_rollout
 from modelyard.reconcile.services.children import deployed_image, rollout_status, write_children
+from modelyard.reconcile.services.memory_report import memory_conditions
 from modelyard.reconcile.services.rollout_outcome import (
     repeated_rollout_outcome,
     rollout_outcome,
@@ -38,10 +39,11 @@ async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
     # Running pods serve on after a failure, too, so each outcome has the replicas in its status.
     rollout = rollout_status(ctx, obj)
     follow_roll(ctx, obj, outcome, rolling=rollout.rolling)
+    memory = await memory_conditions(ctx, obj, revision, rollout)
     return dataclasses.replace(
         outcome,
         fields=status_fields(ctx, obj, spec, revision, rollout),
-        conditions=conditions(spec, rollout) | roll_conditions(ctx, obj),
+        conditions=conditions(spec, rollout) | roll_conditions(ctx, obj) | memory,
     )
 
 

@@ -42,6 +42,13 @@ RUN_FAILED_HEADER: Final = "x-ms-run-function-failed"
 """Response header: `True` if run() has failed."""
 
 
+DRIVER_FAILED: Final = 3
+"""Exit code if the driver cannot be served (the Azure ML containers' code), or the port cannot be used."""
+
+OUT_OF_MEMORY: Final = 4
+"""Exit code if the kernel has killed a worker process, since the container ran out of memory."""
+
+
 class Variable:
     """Names of the environment variables of the scoring container; docs/scoring.md explains each."""
 

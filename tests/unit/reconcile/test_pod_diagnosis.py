@@ -155,3 +155,33 @@ def test_evicted_pod_is_reported_until_the_next_version(created: str, code: str 
     diagnosis = diagnose_pods([subject], RECORDED)
     assert (diagnosis and diagnosis.code) == code
     assert diagnosis is None or (not diagnosis.terminal and "low on resource" in diagnosis.message)
+
+
+LIMITED = {
+    "containers": [
+        {"name": "scoring", "resources": {"requests": {"memory": "512Mi"}, "limits": {"memory": "2Gi"}}},
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("ended", "report"),
+    [
+        (crashed_container(137, "OOMKilled"), ""),
+        (crashed_container(4), ""),
+        (
+            {"terminated": {"exitCode": 4, "message": "the kernel killed\na worker"}},
+            " (the kernel killed a worker)",
+        ),
+    ],
+    ids=["container", "worker process", "with a report"],
+)
+def test_end_for_want_of_memory_has_limit_reservation_and_way_out(ended: dict[str, Any], report: str) -> None:
+    found = pod(state=waiting_container("CrashLoopBackOff"), lastState=ended) | {"spec": LIMITED}
+    (diagnosis,) = [diagnose_pods([found])]
+    assert diagnosis is not None
+    assert diagnosis.message == (
+        f"pod p ran out of memory: it reached its memory limit of 2Gi, and reserves 512Mi{report}."
+        " Raise containerResourceReservation.memory, which also raises the limit, or lower"
+        " maxConcurrentRequestsPerContainer"
+    )

@@ -18,7 +18,7 @@ NO_REASONS: Final = frozenset(
     {
         # other conditions of a Service, and events
         *("Available", "NoReplica", "ReplicaAvailable", "ScalesToZero", "OnlyCpu", "RollPending"),
-        *("DataCollection", "NotSupported", "TokenRequest"),
+        *("DataCollection", "NotSupported", "TokenRequest", "OutOfMemory"),
         *("RollsStopped", "WaitingForTurn", "ReplicaFailure", "ChildContested"),
         # seconds: the status stays as it is while the registry answers, and a paused Deployment is resumed
         *("RegistryLookup", "RolloutPaused"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import signal
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from modelyard.scoring import frames
 from modelyard.scoring.frames import Reply
 from modelyard.scoring.front.lifecycle import Lifecycle
 from modelyard.scoring.front.messages import QueuedRequest
+from modelyard.scoring.front.oom_kills import OomKills
 from modelyard.scoring.pool.process import WorkerProcess
 from modelyard.scoring.pool.spawn import SpawnedWorker, SpawnWorker
 from modelyard.scoring.settings import RuntimeSettings
@@ -92,6 +94,12 @@ class QueueListener(Protocol):
     def on_fatal_error(self, message: str, exception: str | None) -> None:
         """Take note that the driver cannot be served, with the driver's traceback if there is one."""
 
+    def on_out_of_memory(self, message: str, *, serves: bool) -> bool:
+        """Take note that the kernel has killed a worker; return True if the process ends for that.
+
+        `serves` is True if other workers can take requests.
+        """
+
 
 class RequestQueue:
     """Sends requests to workers in the order of arrival, and restarts workers that end.
@@ -136,6 +144,7 @@ class RequestQueue:
         self._early_ends = 0
         """Workers in a row that ended soon after their start."""
         self._restart_tasks: set[asyncio.Task[None]] = set()
+        self._oom_kills = OomKills()
 
     def _worker(self, spawned: SpawnedWorker) -> WorkerProcess:
         return WorkerProcess(spawned, self, self._loop, alone=self._settings.workers == 1)
@@ -433,6 +442,8 @@ class RequestQueue:
         worker.in_flight.clear()
         if self._lifecycle.draining:
             return
+        if self._was_killed_by_kernel(worker) and self._ends_out_of_memory(worker):
+            return
         if worker.description is None and not self._lifecycle.started:
             message = f"the worker ended in init() with exit code {worker.exit_code}"
             self._listener.on_fatal_error(message, None)
@@ -441,6 +452,18 @@ class RequestQueue:
         task = self._loop.create_task(self._restart(worker))
         self._restart_tasks.add(task)
         task.add_done_callback(self._restart_tasks.discard)
+
+    def _was_killed_by_kernel(self, worker: WorkerProcess) -> bool:
+        return worker.exit_code == -signal.SIGKILL and not worker.killing and self._oom_kills.has_grown()
+
+    def _ends_out_of_memory(self, worker: WorkerProcess) -> bool:
+        """Log that the kernel has killed a worker. Return True if the process ends for that."""
+        message = self._oom_kills.describe(worker.peak_bytes)
+        serves = any(other.description is not None and other.exit_code is None for other in self.workers)
+        if self._listener.on_out_of_memory(message, serves=serves):
+            return True
+        log.error("%s", message)
+        return False
 
     async def _restart(self, old: WorkerProcess) -> None:
         self.restarts += 1

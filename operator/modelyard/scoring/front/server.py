@@ -12,11 +12,13 @@ from typing import Final
 
 import uvloop
 
+from modelyard.scoring.contract import DRIVER_FAILED, OUT_OF_MEMORY
 from modelyard.scoring.frames import Reply
 from modelyard.scoring.front.http_connection import HttpConnection
 from modelyard.scoring.front.http_server import TICK_SECONDS
 from modelyard.scoring.front.lifecycle import STOP_SIGNALS, Lifecycle
 from modelyard.scoring.front.messages import QueuedRequest
+from modelyard.scoring.front.oom_kills import report_end
 from modelyard.scoring.front.request_queue import RequestQueue
 from modelyard.scoring.front.router import Router
 from modelyard.scoring.front.telemetry import Telemetry
@@ -43,9 +45,6 @@ CUT_OFF_SECONDS: Final = 0.5
 CLOSE_SECONDS: Final = 2.0
 """How long clients have, at the end, to read their responses and close."""
 
-DRIVER_FAILED: Final = 3
-"""Exit code if the driver cannot be served (the Azure ML containers' code), or the port cannot be used."""
-
 
 def serve(
     settings: RuntimeSettings,
@@ -54,7 +53,9 @@ def serve(
     telemetry: Telemetry | None,
     stop_requested: Callable[[], bool],
 ) -> int:
-    """Serve until a stop signal, or until the driver fails. Return the exit code: 0 after a drain, or 3.
+    """Serve until a stop signal, or until the driver fails. Return the exit code.
+
+    It is 0 after a drain, DRIVER_FAILED or OUT_OF_MEMORY.
 
     `stop_requested` returns True if a stop signal came before this function handles them.
     """
@@ -139,6 +140,20 @@ class ScoringServer:
         log.critical("%s", message, extra={"exception": exception} if exception else {})
         self._exit_code = DRIVER_FAILED
         self._stop.set()
+
+    def on_out_of_memory(self, message: str, *, serves: bool) -> bool:
+        """End the container, so that Kubernetes reports why. Return False outside of Kubernetes.
+
+        `serves` is True if other workers can answer the requests that are here or on their way.
+        """
+        if not report_end(message):
+            return False
+        log.critical("%s", message)
+        self._exit_code = OUT_OF_MEMORY
+        if serves:
+            self._start_drain()
+        self._stop.set()
+        return True
 
     # --- the end
 

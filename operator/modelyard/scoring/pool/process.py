@@ -86,6 +86,8 @@ class WorkerProcess(asyncio.Protocol):
         self.retiring = False
         """The worker gets no more requests, and is killed when those with waiting clients are done."""
         self.exit_code: int | None = None
+        self.peak_bytes = 0
+        """Most resident memory of the process, in bytes; set when it has ended."""
         self.born_at = time.monotonic()
         self.run_seconds = 0.0
         """Moving mean of its run() calls."""
@@ -102,7 +104,8 @@ class WorkerProcess(asyncio.Protocol):
         self._unwritten: list[bytes] = []
         self._replied_at = self.born_at
         self._buffer = bytearray()
-        self._killing = False
+        self.killing = False
+        """The front kills the process."""
         self._disconnected = False
         self._socket = spawned.channel
         self._lifeline = spawned.lifeline
@@ -272,9 +275,9 @@ class WorkerProcess(asyncio.Protocol):
 
     def kill(self) -> None:
         """Make the process print its stacks to the log, then kill it."""
-        if self._killing:
+        if self.killing:
             return
-        self._killing = True
+        self.killing = True
         self._signal(signal.SIGUSR1)
         self._loop.call_later(STACK_DUMP_SECONDS, self.kill_now)
 
@@ -287,12 +290,13 @@ class WorkerProcess(asyncio.Protocol):
         """Call the listener, once, when the process has ended."""
         if self.exit_code is not None:
             return
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        pid, status, usage = os.wait4(self.pid, os.WNOHANG)
         if not pid:
             if self._disconnected:  # the channel closes a moment before the process can be waited for
                 self._loop.call_later(0.01, self.poll)
             return
         self.exit_code = os.waitstatus_to_exitcode(status)
+        self.peak_bytes = usage.ru_maxrss * 1024  # Linux reports KiB
         self._kill_group()  # children of the driver that outlived it
         if not self._disconnected:
             self._disconnected = True

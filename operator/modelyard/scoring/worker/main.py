@@ -33,7 +33,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from modelyard.scoring.contract import Variable
+from modelyard.scoring.contract import DRIVER_FAILED, Variable
 from modelyard.scoring.frames import EXPIRED, FAILED, STARTED, Reply
 from modelyard.scoring.worker import user_name
 from modelyard.scoring.worker.channel import WorkerChannel
@@ -44,9 +44,6 @@ from modelyard.scoring.worker.streams import send_stream
 
 ENTRY_FOLDER: Final = Path(__file__).with_name("entry")
 """Child processes of the driver import entry_module from here."""
-
-DRIVER_FAILED: Final = 3
-"""Exit code if the driver cannot be served."""
 
 
 def main(arguments: list[str]) -> int:
