@@ -52,11 +52,11 @@ async def test_killed_replica_is_reported_with_the_figures_for_an_hour(serving: 
     assert "memory limit of 64Mi" in message(serving)
     assert serving.summary("Service") == ("m:1", "Succeeded", "Serving")
     lists = pod_lists(serving)
-    await serving.play(seconds=3000)
+    serving.clock.move(3000)
     serving.queue.add(Key("Service", "default", "m"))
     await serving.settle()
     assert (bool(message(serving)), pod_lists(serving)) == (True, lists)
-    await serving.play(seconds=1800)
+    serving.clock.move(1800)
     serving.queue.add(Key("Service", "default", "m"))  # as a resync does
     await serving.settle()
     assert message(serving) == ""
