@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
-
-WHEEL_HOST: Final = "wheels.modelyard.invalid"
-"""Host of the guard's own URLs: http://<host>/<key> is a cached wheel. No DNS has the name (RFC 6761)."""
-
 
 WHEELS: Final = "wheels"
 """Folder of the wheels of a job, beside the folder of its packages."""
@@ -28,16 +22,3 @@ class BuiltWheel(BaseModel):
     digest: str
     """sha256:<64 hex> of the wheel."""
     size: int
-
-
-class OpenWheel(NamedTuple):
-    """A cached wheel."""
-
-    name: str
-    digest: str
-    size: int
-    chunks: Iterator[bytes]
-
-
-WheelReader = Callable[[str], AbstractContextManager[OpenWheel | None]]
-"""Opens a cached wheel by its key. None if the cache does not have it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from modelyard.builder.environment.built_wheel import WheelReader
 from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.confined_installer import install_confined
 from modelyard.builder.environment.index_guard import IndexGuard
@@ -17,6 +16,7 @@ from modelyard.builder.environment.package_job import (
     PackageKind,
 )
 from modelyard.builder.environment.pip_settings import PipSettings
+from modelyard.builder.environment.registry_files import RegistryFiles
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.contract.build_request import CONDA_ENV_FILE, PIP_REQUIREMENTS
@@ -35,7 +35,7 @@ class LayerInstaller(Protocol):
     """Does jobs of builds, see GuardedInstaller."""
 
     def __call__(
-        self, job: PackageJob, log: BuildLog, wheels: WheelReader | None = None
+        self, job: PackageJob, log: BuildLog, files: RegistryFiles | None = None
     ) -> InstalledPackages:
         """Do a job. Raises the errors of a PackageInstaller."""
 
@@ -50,15 +50,15 @@ class GuardedInstaller:
     """Installs packages that users choose. Those of the runtime are the platform's."""
 
     def __call__(
-        self, job: PackageJob, log: BuildLog, wheels: WheelReader | None = None
+        self, job: PackageJob, log: BuildLog, files: RegistryFiles | None = None
     ) -> InstalledPackages:
-        """Do a job. `wheels` opens the cached wheels of source distributions.
+        """Do a job. `files` are those of the registry: cached wheels, and layers of the base image.
 
         Raises SourceDeniedError, too, if the guard has refused a connection.
         """
         install = install_confined if job.kind is PackageKind.RUNTIME else self.install_users
         access = read_index_access(self.pip, self.conda)
-        with IndexGuard(access, self._policy(job), wheels) as guard, about(_subject(job)):
+        with IndexGuard(access, self._policy(job), files) as guard, about(_subject(job)):
             try:
                 installed = install(job.model_copy(update={"indexes": guard.settings}), log)
             except Exception as error:

@@ -12,13 +12,13 @@ import ssl
 from io import BufferedIOBase
 from typing import TYPE_CHECKING, Final, cast
 
-from modelyard.builder.environment.built_wheel import WHEEL_HOST, WheelReader
 from modelyard.builder.environment.index_credentials import Origin, credential_for
 from modelyard.builder.environment.index_settings import (
     IndexAccess,
     PublicIndexSettings,
     default_ca_certificates,
 )
+from modelyard.builder.environment.registry_files import HOSTS, FileReader, RegistryFiles
 from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.builder.sources.egress_proxy import (
     IDLE_SECONDS,
@@ -27,6 +27,7 @@ from modelyard.builder.sources.egress_proxy import (
     origin_form,
 )
 from modelyard.builder.sources.platform_proxy import HostPort, host_port_of, read_head
+from modelyard.coded_error import CodedError
 
 if TYPE_CHECKING:
     from modelyard.builder.environment.build_authority import BuildAuthority
@@ -39,12 +40,12 @@ _AUTHORIZATION: Final = b"authorization:"
 class IndexGuard(EgressProxy):
     """The guard as a context manager. It listens on loopback."""
 
-    def __init__(self, access: IndexAccess, policy: EgressPolicy, wheels: WheelReader | None = None) -> None:
-        """`wheels` opens the cached wheels, which the guard serves at the host WHEEL_HOST."""
+    def __init__(self, access: IndexAccess, policy: EgressPolicy, files: RegistryFiles | None = None) -> None:
+        """Create a guard, which serves `files` of the registry at hosts of its own."""
         trusted = frozenset(filter(None, map(host_port_of, access.trusted)))
         super().__init__(policy, trusted, access.proxies, checks_schemes=True, handler=_GuardConnection)
         self.access = access
-        self.wheels = wheels
+        self.files = files or {}
         self._tls_origins = {item.origin for item in access.credentials if item.origin.scheme == "https"}
         self.authority: BuildAuthority | None = None
         if self._tls_origins:
@@ -100,8 +101,11 @@ class _GuardConnection(ProxyConnection):
                 client.unwrap()
 
     def serve_request(self, destination: HostPort, method: str, target: str, headers: list[bytes]) -> None:
-        if destination.host == WHEEL_HOST:
-            self._serve_wheel(origin_form(target).rpartition("/")[2])
+        if destination.host in HOSTS:
+            with contextlib.suppress(CodedError):  # the client misses a part of the body
+                self._serve_file(
+                    self._guard.files.get(destination.host), origin_form(target).rpartition("/")[2]
+                )
             return
         origin = Origin("http", destination)
         has_credential = any(item.origin == origin for item in self._guard.access.credentials)
@@ -110,18 +114,18 @@ class _GuardConnection(ProxyConnection):
             return
         self.send(destination, method, *self._with_credential(origin, origin_form(target), headers))
 
-    def _serve_wheel(self, key: str) -> None:
-        """Serve a cached wheel. Its name and digest are headers."""
-        if self._guard.wheels is None:
+    def _serve_file(self, read: FileReader | None, key: str) -> None:
+        """Serve a file of the registry. Its name and digest are headers."""
+        if read is None:
             self.respond("404 Not Found")
             return
-        with self._guard.wheels(key) as wheel:
-            if wheel is None:
+        with read(key) as file:
+            if file is None:
                 self.respond("404 Not Found")
                 return
-            head = f"Content-Length: {wheel.size}\r\nContent-Location: {wheel.name}\r\nETag: {wheel.digest}"
+            head = f"Content-Length: {file.size}\r\nContent-Location: {file.name}\r\nETag: {file.digest}"
             self.wfile.write(f"HTTP/1.1 200 OK\r\nConnection: close\r\n{head}\r\n\r\n".encode())
-            for chunk in wheel.chunks:
+            for chunk in file.chunks:
                 self.wfile.write(chunk)
 
     def _serve_intercepted(self, origin: Origin) -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO, Final
 from urllib.parse import quote
 
-from modelyard.builder.environment.built_wheel import WHEEL_HOST
 from modelyard.builder.environment.index_settings import PublicIndexSettings
+from modelyard.builder.environment.registry_files import WHEEL_HOST
 from modelyard.contract.errors import PackageIndexUnavailableError, SourceBuildFailedError
 from modelyard.redaction import redact
 from modelyard.sizes import human

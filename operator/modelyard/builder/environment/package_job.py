@@ -13,6 +13,7 @@ from typing import IO, Final, NamedTuple, TextIO, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from modelyard.builder.base_system.system import BaseFiles, BaseSystem
 from modelyard.builder.confinement.resource_limits import ResourceLimits
 from modelyard.builder.environment.built_wheel import BuiltWheel
 from modelyard.builder.environment.conda_file import CondaFile
@@ -54,6 +55,8 @@ class PackageKind(StrEnum):
     CONDA = "conda"
     CHECKOUT = "checkout"
     """The source of a package in a git repository, as an archive."""
+    BASE = "base"
+    """The system of the base image, in which code of packages runs."""
     LOCK = "lock"
     """The versions of pip requirements, also of packages without wheels."""
     WHEEL = "wheel"
@@ -62,7 +65,7 @@ class PackageKind(StrEnum):
     @property
     def has_result_files(self) -> bool:
         """Return True if the files in the folder of the job are its result, and not packages."""
-        return self in {PackageKind.CHECKOUT, PackageKind.LOCK, PackageKind.WHEEL}
+        return self in {PackageKind.CHECKOUT, PackageKind.BASE, PackageKind.LOCK, PackageKind.WHEEL}
 
     @property
     def runs_code(self) -> bool:
@@ -95,6 +98,10 @@ class PackageJob(BaseModel):
     """The source distribution of a wheel."""
     git: GitSource | None = None
     """The repository of a checkout."""
+    base: BaseFiles | None = None
+    """The base image; None if its programs cannot run here."""
+    system: BaseSystem | None = None
+    """The system of the base image: to unpack, or for code of packages."""
     limits: ResourceLimits | None = None
     compiles: bool = True
     """True to compile the modules of a conda environment."""
@@ -253,10 +260,12 @@ def _do(
         from modelyard.builder.environment.git_checkout import check_out  # noqa: PLC0415
 
         return _Done(target.python, check_out(job.git, job.folder, job.indexes.proxy, ca_bundle))
+    elif job.kind is PackageKind.BASE and job.base and job.system:
+        job.system.prepare(job.base, job.indexes.proxy)
     elif job.kind is PackageKind.LOCK:
-        lock_requirements(job.pip, target, job.folder, pip, log)
+        lock_requirements(job.pip, target, job.folder, pip, log, job.system)
     elif job.kind is PackageKind.WHEEL and job.source:
-        build_wheel(job.source, job.pip, target, job.folder, pip, log)
+        build_wheel(job.source, job.pip, target, job.folder, pip, log, job.system)
     else:
         install_requirements(job.pip, target, job.folder, pip, log)
     return _Done(target.python)

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from modelyard.builder.base_system.system import BaseSystem
 from modelyard.builder.disk import disk_errors
 from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.environment.reproducible_tree import compile_bytecode, make_reproducible
@@ -79,12 +80,17 @@ def install_runtime(target: Target, folder: Path, settings: PipSettings, log: Bu
 
 
 def lock_requirements(
-    requirements: Requirements, target: Target, folder: Path, settings: PipSettings, log: BuildLog
+    requirements: Requirements,
+    target: Target,
+    folder: Path,
+    settings: PipSettings,
+    log: BuildLog,
+    system: BaseSystem | None = None,
 ) -> None:
     """Write the versions of requirements to `pylock.toml` in a new folder. See uv_lock."""
     with _uv_folder(folder) as work:
         folder.mkdir()
-        uv_lock(requirements, target, folder / LOCK_FILE, work, settings, log)
+        uv_lock(requirements, target, folder / LOCK_FILE, work, settings, log, system)
 
 
 def build_wheel(
@@ -94,11 +100,12 @@ def build_wheel(
     folder: Path,
     settings: PipSettings,
     log: BuildLog,
+    system: BaseSystem | None = None,
 ) -> None:
     """Build the wheel of a source distribution into a new folder. See uv_wheel."""
     with _uv_folder(folder) as work:
         folder.mkdir()
-        uv_wheel(source, requirements, target, folder, work, settings, log)
+        uv_wheel(source, requirements, target, folder, work, settings, log, system)
 
 
 @contextmanager

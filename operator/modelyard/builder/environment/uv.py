@@ -13,6 +13,7 @@ from typing import IO, Final, cast
 
 from uv import find_uv_bin
 
+from modelyard.builder.base_system.system import BaseSystem
 from modelyard.builder.environment.interpreter import find_interpreter
 from modelyard.builder.environment.pip_settings import EXTRA_INDEXES, INDEX, PipSettings
 from modelyard.builder.environment.requirements import Requirements
@@ -68,19 +69,31 @@ def uv_install(
 
 
 def uv_lock(
-    requirements: Requirements, target: Target, output: Path, work: Path, settings: PipSettings, log: BuildLog
+    requirements: Requirements,
+    target: Target,
+    output: Path,
+    work: Path,
+    settings: PipSettings,
+    log: BuildLog,
+    system: BaseSystem | None = None,
 ) -> None:
     """Write the versions of requirements to a file `pylock.toml` (https://peps.python.org/pep-0751/).
 
     The file has the wheels that fit the target, and the source distributions. Code of source distributions
-    runs, if it is the only way to their dependencies. Raises the errors of uv_error.
+    runs, if it is the only way to their dependencies, with the Python of `system` if it is given. Raises the
+    errors of uv_error.
     """
     log.write("versions of packages, also of those without wheels")
     file = work / "requirements.txt"
     file.write_text(requirements.text)
     command = ["pip", "compile", *_OPTIONS, "--format=pylock.toml", f"--output-file={output}", "--quiet"]
-    command += [f"--python={_python(target)}", *_target_options(target), str(file), *requirements.arguments]
-    _uv(command, _variables(requirements, settings), work, log, None, requirements.field)
+    command += [
+        f"--python={_python(target, system)}",
+        *_target_options(target),
+        str(file),
+        *requirements.arguments,
+    ]
+    _uv(command, _variables(requirements, settings, system), work, log, None, requirements.field)
 
 
 def uv_wheel(
@@ -91,26 +104,29 @@ def uv_wheel(
     work: Path,
     settings: PipSettings,
     log: BuildLog,
+    system: BaseSystem | None = None,
 ) -> None:
     """Build the wheel of a source distribution into a folder. `requirements` have the options of the indexes.
 
-    Raises the errors of uv_error.
+    `system` has the Python and the compilers of the build. Raises the errors of uv_error.
     """
     command = [
         "build",
         "--wheel",
         *_OPTIONS,
-        f"--python={_python(target)}",
+        f"--python={_python(target, system)}",
         f"--out-dir={folder}",
         str(source),
     ]
     command += _index_arguments(requirements)
-    _uv(command, _variables(requirements, settings), work, log, None, requirements.field)
+    _uv(command, _variables(requirements, settings, system), work, log, None, requirements.field)
 
 
-def _python(target: Target) -> str:
+def _python(target: Target, system: BaseSystem | None) -> str:
     """Return the Python that runs code of packages: of the image's version, if the builder has one."""
-    return find_interpreter(target) or sys.executable
+    if system is None:
+        return find_interpreter(target) or sys.executable
+    return str(system.python(target.minor) or sys.executable)
 
 
 def _target_options(target: Target) -> list[str]:
@@ -138,8 +154,11 @@ _INDEX_ARGUMENTS: Final = {
 }
 
 
-def _variables(requirements: Requirements, settings: PipSettings) -> dict[str, str]:
-    variables = settings.variables()
+def _variables(
+    requirements: Requirements, settings: PipSettings, system: BaseSystem | None = None
+) -> dict[str, str]:
+    variables = {"PATH": os.environ.get("PATH", os.defpath), **settings.variables()}
+    variables |= system.variables if system else {}
     if requirements.replaces_index:
         variables.pop(INDEX, None)
     if requirements.adds_indexes or EXTRA_INDEXES in variables:
@@ -161,7 +180,6 @@ def _uv(
     variables |= {
         "HOME": str(work),
         "TMPDIR": str(work),
-        "PATH": os.environ.get("PATH", os.defpath),  # compilers
         "LANG": "C.UTF-8",
         "UV_CACHE_DIR": str(work / "cache"),
         "NO_COLOR": "1",

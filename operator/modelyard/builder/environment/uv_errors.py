@@ -84,8 +84,8 @@ def _invalid(message: str) -> RequirementsInvalidError:
 def _build_failed(message: str, output: str) -> SourceBuildFailedError:
     if re.search(_NO_COMPILER, output):
         return SourceBuildFailedError(
-            "the source distribution needs a compiler, which the image of builds lacks: require a version"
-            f" with a wheel, or {USE_DOCKER_BUILDER}: {message}"
+            "the source distribution needs a compiler or headers, which the base image lacks. Require a"
+            f" version with a wheel, or another base image, or {USE_DOCKER_BUILDER}: {message}"
         )
     return SourceBuildFailedError(f"a source distribution cannot be built: {message}")
 

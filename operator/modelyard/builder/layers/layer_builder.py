@@ -13,12 +13,14 @@ from modelyard.builder.assemble import assemble
 from modelyard.builder.attestation.attach import attach
 from modelyard.builder.attestation.build_record import build_record
 from modelyard.builder.attestation.bundle import Signer
+from modelyard.builder.base_system.system import LAYER_HOST, BaseFiles
 from modelyard.builder.environment.built_wheel import WHEELS
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.guarded_installer import GuardedInstaller, LayerInstaller
 from modelyard.builder.environment.package_job import PackageJob, PackageKind
 from modelyard.builder.environment.pins import Pins
+from modelyard.builder.environment.registry_files import WHEEL_HOST, RegistryFiles
 from modelyard.builder.environment.target import (
     Target,
     read_target,
@@ -28,6 +30,7 @@ from modelyard.builder.layers.base_image import (
     local_platform,
     read_base_image,
 )
+from modelyard.builder.layers.base_layers import BaseLayers
 from modelyard.builder.layers.cache_keys import (
     conda_key,
     environment_key,
@@ -124,6 +127,8 @@ class _Build:
             max_age_seconds=builder.max_age_seconds,
         )
         self._wheels = WheelCache(self._cache, repository.repository.rpartition("/")[0])
+        self._base_files: BaseFiles | None = None
+        self._registry_files: RegistryFiles = {WHEEL_HOST: self._wheels.open}
 
     def publish(self, context: FetchContext) -> str:
         self._log.enter(Step.FETCH)
@@ -133,6 +138,9 @@ class _Build:
         # Models take longest: their streams start before all other work.
         models_to_fetch = models.start_streams()
         base = self._read_base_image()
+        base_layers = BaseLayers(self._registry, base)
+        self._base_files = base_layers.files
+        self._registry_files = {**self._registry_files, LAYER_HOST: base_layers.open}
         target = read_target(self._request.base_python, base.config)
         self._tasks.start(lambda: self._copy_base_layers(base))
         runtime: Future[CachedLayer] | None = None
@@ -232,7 +240,13 @@ class _Build:
         """Return a job whose folder has the key of the layer as the name of its parent."""
         is_users = kind is not PackageKind.RUNTIME
         base = self._builder.packages if is_users and self._builder.packages else self._workspace
-        return PackageJob(kind=kind, folder=base / key / _PACKAGES, platform=platform, python=python)
+        return PackageJob(
+            kind=kind,
+            folder=base / key / _PACKAGES,
+            platform=platform,
+            python=python,
+            base=self._base_files if is_users else None,
+        )
 
     def _cached_layer(
         self, job: PackageJob, created_by: str, path: str, log: BuildLog, pins: Pins | None = None
@@ -243,8 +257,8 @@ class _Build:
             cached = self._cache.get(key, pins)
             if cached:
                 return cached
-            wheels = None if job.kind is PackageKind.RUNTIME else self._wheels.open
-            installed = self._builder.install(job, log, wheels)
+            is_runtime = job.kind is PackageKind.RUNTIME
+            installed = self._builder.install(job, log, None if is_runtime else self._registry_files)
             # Users' packages may have run code in the folder: it is read without following a link.
             folder = DiskFolder(base, f"{key}/{_PACKAGES}")
             layer = self._image.push_layer(tar_of({path: folder}), created_by)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
 
-from modelyard.builder.environment.built_wheel import BuiltWheel, OpenWheel
+from modelyard.builder.environment.built_wheel import BuiltWheel
+from modelyard.builder.environment.registry_files import OpenFile
 from modelyard.builder.layers.layer import Layer
 from modelyard.builder.layers.layer_cache import LayerCache
 from modelyard.oci.errors import RegistryError
@@ -30,17 +31,18 @@ class WheelCache:
         self._owner = owner
 
     @contextmanager
-    def open(self, key: str) -> Iterator[OpenWheel | None]:
+    def open(self, key: str) -> Iterator[OpenFile | None]:
         """Open the wheel with a key, or yield None."""
-        try:
-            layer = self._layers.find(self._tag(key))
-            if layer is None or layer.media_type != _MEDIA_TYPE:
-                yield None
-                return
-            with self._layers.open_blob(layer) as chunks:
-                yield OpenWheel(layer.created_by, layer.digest, layer.size, chunks)
-        except RegistryError:
-            yield None
+        with ExitStack() as stack:
+            wheel = None
+            with suppress(
+                RegistryError
+            ):  # later errors end the connection of the reader, which checks the digest
+                layer = self._layers.find(self._tag(key))
+                if layer is not None and layer.media_type == _MEDIA_TYPE:
+                    chunks = stack.enter_context(self._layers.open_blob(layer))
+                    wheel = OpenFile(layer.created_by, layer.digest, layer.size, chunks)
+            yield wheel
 
     def put(self, wheel: BuiltWheel, content: ReadableAt) -> None:
         """Add a new wheel. An error of the registry is only logged."""

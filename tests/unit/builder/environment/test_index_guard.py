@@ -7,6 +7,7 @@ import ipaddress
 import json
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -19,8 +20,10 @@ from modelyard.builder.environment.index_credentials import index_prefix
 from modelyard.builder.environment.index_guard import IndexGuard
 from modelyard.builder.environment.index_settings import read_index_access
 from modelyard.builder.environment.pip_settings import PipSettings
+from modelyard.builder.environment.registry_files import WHEEL_HOST, OpenFile, RegistryFiles
 from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.contract.errors import CondaFailedError, SourceDeniedError
+from modelyard.oci.errors import RegistryUnavailableError
 
 LOGIN = "Basic " + base64.b64encode(b"ci:pass word").decode()
 LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
@@ -53,6 +56,7 @@ class Guards:
         self.pip_conf = ""
         self.conda = CondaSettings(channels=())
         self.variables: dict[str, str] = {}
+        self.files: RegistryFiles = {}
 
     def get(self, *urls: str) -> list[httpx.Response]:
         conf = self.folder / "pip.conf"
@@ -61,7 +65,7 @@ class Guards:
         access = read_index_access(pip, self.conda, self.variables)
         assert "pass" not in access.public.model_dump_json()
         assert "t0ken" not in access.public.model_dump_json()
-        with IndexGuard(access, self.policy) as guard:
+        with IndexGuard(access, self.policy, self.files) as guard:
             trusted = ssl.create_default_context(cadata=guard.settings.ca_certificates)
             with httpx.Client(proxy=guard.settings.proxy, verify=trusted) as client:
                 responses = [client.get(url) for url in urls]
@@ -221,3 +225,25 @@ def test_scheme_is_checked_before_the_proxy_of_the_platform(guards: Guards, othe
 )
 def test_prefix_of_an_index(url: str, prefix: str) -> None:
     assert index_prefix(url) == prefix
+
+
+def test_file_of_the_registry_that_breaks_off_is_incomplete(
+    guards: Guards, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @contextmanager
+    def wheels(key: str) -> Iterator[OpenFile | None]:
+        def chunks() -> Iterator[bytes]:
+            yield key.encode()
+            raise RegistryUnavailableError("the registry does not answer")
+
+        yield OpenFile("a.whl", "sha256:0", 100, chunks())
+
+    guards.files = {WHEEL_HOST: wheels}
+    with pytest.raises(httpx.RemoteProtocolError, match="received 3 bytes, expected 100"):
+        guards.get(f"http://{WHEEL_HOST}/key")
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_file_that_the_build_does_not_offer_is_not_found(guards: Guards) -> None:
+    (response,) = guards.get(f"http://{WHEEL_HOST}/key")
+    assert response.status_code == 404

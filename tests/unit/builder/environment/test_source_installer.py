@@ -7,22 +7,25 @@ import io
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.support.base_layer import Content, layer_of, program_files
 from tests.support.git_server import GitServer
 from tests.support.web_server import WebServer
 from tests.unit.builder.environment.conftest import HERE, PLATFORM, Installer
 from tests.unit.builder.environment.index import Index
 
+from modelyard.builder.base_system.system import LAYER_HOST, BaseFiles, BaseLayer
 from modelyard.builder.confinement.landlock import landlock_version
 from modelyard.builder.confinement.resource_limits import ResourceLimits
-from modelyard.builder.environment.built_wheel import OpenWheel
 from modelyard.builder.environment.confined_installer import install_confined
 from modelyard.builder.environment.guarded_installer import GuardedInstaller
 from modelyard.builder.environment.package_job import InstalledPackages, PackageJob, PackageKind
+from modelyard.builder.environment.registry_files import WHEEL_HOST, OpenFile
 from modelyard.builder.log import BuildLog
 from modelyard.contract.errors import RequirementsInvalidError, SourceBuildFailedError
 
@@ -126,18 +129,18 @@ def test_cached_wheel_is_used(index: Index, installer: Installer, job: PackageJo
     built: list[bytes] = []
 
     @contextmanager
-    def wheels(key: str) -> Iterator[OpenWheel | None]:
+    def wheels(key: str) -> Iterator[OpenFile | None]:
         keys.append(key)
         name = "legacy-1.0-py3-none-any.whl"
         digest = f"sha256:{hashlib.sha256(built[0]).hexdigest()}" if built else ""
-        yield OpenWheel(name, digest, len(built[0]), iter(built)) if built else None
+        yield OpenFile(name, digest, len(built[0]), iter(built)) if built else None
 
     guarded = GuardedInstaller(installer.settings)
     job = job.model_copy(update={"requirements": "legacy"})
-    (wheel,) = guarded(job, installer.log, wheels).wheels
+    (wheel,) = guarded(job, installer.log, {WHEEL_HOST: wheels}).wheels
     built.append(wheel.path.read_bytes())
     job = job.model_copy(update={"folder": tmp_path / "packages" / "other" / "tree"})
-    installed = guarded(job, installer.log, wheels)
+    installed = guarded(job, installer.log, {WHEEL_HOST: wheels})
     assert keys == [wheel.key] * 2
     assert not installed.wheels
     assert installed.packages[0].source is not None
@@ -265,6 +268,90 @@ def test_daemon_of_a_source_distribution_is_ended(job: PackageJob, tmp_path: Pat
     )
     install_confined(_step(job, tmp_path, daemon), BuildLog(io.StringIO()))
     assert not Path(f"/proc/{pid.read_text()}").exists()
+
+
+COMPILER = b'#!/bin/sh\nprintf "%s\\n" "$@"\n'
+COMPILES = """
+import shutil, subprocess
+def run(): return subprocess.run(["gcc", "-c"], check=True, capture_output=True, text=True).stdout
+"""
+
+
+class Base:
+    """A base image of one layer. Its Python is a script that starts the Python of the tests."""
+
+    def __init__(self, python: str = HERE) -> None:
+        content: dict[str, Content] = {
+            **program_files("cat"),
+            "usr/bin/gcc": COMPILER,
+            f"usr/bin/python{python}": f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'.encode(),
+        }
+        self._layer = layer_of(content)
+        self._digest = f"sha256:{hashlib.sha256(self._layer).hexdigest()}"
+        self.reads = 0
+        layer = BaseLayer(media_type="application/vnd.oci.image.layer.v1.tar", digest=self._digest)
+        self.files = BaseFiles(layers=(layer,), path=("/usr/bin",))
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[OpenFile | None]:
+        assert key == self._digest
+        self.reads += 1
+        yield OpenFile(key, key, len(self._layer), iter([self._layer]))
+
+
+def _install_on(base: Base, installer: Installer, job: PackageJob, requirements: str) -> InstalledPackages:
+    job = job.model_copy(update={"requirements": requirements, "base": base.files})
+    return GuardedInstaller(installer.settings)(job, installer.log, {LAYER_HOST: base.open})
+
+
+def test_source_distribution_is_built_with_the_compiler_of_the_base_image(
+    index: Index, installer: Installer, job: PackageJob
+) -> None:
+    links = set(Path("/tmp").glob("my-*"))
+    index.sdist("one", files=source("one", COMPILES))
+    code = "import shutil\ndef run(): return str(shutil.which('cc'))"  # a compiler of the builder only
+    index.sdist("two", files=source("two", code))
+    base = Base()
+    assert len(_install_on(base, installer, job, "one\ntwo").wheels) == 2
+    root = job.folder.parent / "base/system/root"
+    assert _module(job, "one") == f"result = '--sysroot={root}\\n-c\\n'"
+    assert _module(job, "two") == "result = 'None'"
+    assert base.reads == 1
+    assert not (job.folder.parent / "base").exists()
+    assert set(Path("/tmp").glob("my-*")) == links
+
+
+def test_dependencies_are_read_in_the_base_image_if_need_be(
+    index: Index, installer: Installer, job: PackageJob
+) -> None:
+    code = """
+import os, shutil
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    assert "--sysroot" in open(shutil.which("gcc")).read()
+    info = "legacy-1.0.dist-info"
+    os.mkdir(os.path.join(folder, info))
+    with open(os.path.join(folder, info, "METADATA"), "w") as file:
+        file.write("Metadata-Version: 2.1\\nName: legacy\\nVersion: 1.0\\n")
+    return info
+def run(): return "built"
+"""
+    files = source("legacy", code)
+    files["pyproject.toml"] = files["pyproject.toml"].replace('version = "1.0"', 'dynamic = ["version"]')
+    index.sdist("legacy", files=files)
+    assert _install_on(Base(), installer, job, "legacy").wheels
+
+
+def test_compiled_modules_need_the_python_of_the_image(
+    index: Index, installer: Installer, job: PackageJob
+) -> None:
+    files = source("legacy")
+    index.sdist("pure", files=source("pure"))
+    _install_on(Base("3.99"), installer, job, "pure")
+    assert f"has no python{HERE}" in installer.out.getvalue()
+    files["backend.py"] = files["backend.py"].replace("py3-none-any", f"py3-none-linux_{os.uname().machine}")
+    index.sdist("legacy", files=files)
+    with pytest.raises(SourceBuildFailedError, match=rf"compiled modules.*has no python{HERE}"):
+        _install_on(Base("3.99"), installer, job, "legacy")
 
 
 def _step(job: PackageJob, tmp_path: Path, code: str, limits: ResourceLimits | None = None) -> PackageJob:

@@ -17,7 +17,6 @@ from tests.unit.oci.fake_registry import (
 )
 
 from modelyard.builder.attestation.bundle import Signer
-from modelyard.builder.environment.built_wheel import WheelReader
 from modelyard.builder.environment.guarded_installer import LayerInstaller
 from modelyard.builder.environment.package_job import (
     InstalledPackages,
@@ -25,6 +24,7 @@ from modelyard.builder.environment.package_job import (
     PackageKind,
 )
 from modelyard.builder.environment.packages import find_packages
+from modelyard.builder.environment.registry_files import RegistryFiles
 from modelyard.builder.layers.layer_builder import LayerBuilder
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources import FetchContext
@@ -124,7 +124,9 @@ class Builds:
         """Return the bytes of all uploads so far."""
         return sum(call.size for call in self.fake.calls if "/uploads/" in call.path)
 
-    def install(self, job: PackageJob, log: BuildLog, wheels: WheelReader | None = None) -> InstalledPackages:
+    def install(
+        self, job: PackageJob, log: BuildLog, files: RegistryFiles | None = None
+    ) -> InstalledPackages:
         if job.kind is PackageKind.RUNTIME:
             name, file = "runtime", job.folder / "modelyard/__init__.py"
         else:

@@ -390,7 +390,7 @@ def test_credentials_of_sources_are_in_no_part_of_the_image(builds: Builds) -> N
         model, pip_requirements=f"--extra-index-url https://me:{canaries[3]}@index.example/simple\nnumpy"
     )
     request = request.model_copy(update={"assets": (*request.assets, asset)})
-    builds.installer = lambda job, log, wheels=None: builds.install(
+    builds.installer = lambda job, log, files=None: builds.install(
         job.model_copy(update={"requirements": "numpy"}), log
     )
     builds.publish(request)
