@@ -10,10 +10,12 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from modelyard.api.pod.settings import PodSettings
 from modelyard.scoring.contract import USER_ID
 
 CONFIG_VARIABLE: Final = "MODELYARD_CONFIG"
 EVERY_NAMESPACE: Final = "*"
+EVERY_NAME: Final = "*"
 DENIED_NETWORKS: Final = (
     "127.0.0.0/8",
     "::1/128",
@@ -215,6 +217,16 @@ def _no_limit_below_request(factor: float) -> float:
     return factor
 
 
+class PodPolicySettings(_Section):
+    """Limits of `spec.pod` of Services."""
+
+    required: PodSettings = PodSettings()  # overrides spec.pod
+    denied_fields: tuple[str, ...] = ()  # paths in spec.pod that a Service must not set
+    priority_class_names: tuple[str, ...] = ()  # that a Service may choose; EVERY_NAME allows all
+    runtime_class_names: tuple[str, ...] = ()
+    service_account_names: tuple[str, ...] = (EVERY_NAME,)
+
+
 class ScoringSettings(_Section):
     """Settings of Services."""
 
@@ -237,6 +249,7 @@ class ScoringSettings(_Section):
     priority_class_name: str | None = None
     runtime_class_name: str | None = None
     workers: Annotated[int, Field(ge=1)] = 1  # worker processes with the driver in each pod
+    pod: PodPolicySettings = PodPolicySettings()
     run_as_user: int = USER_ID
     # Roll the template of a new release or of changed settings out without a new version of the Service.
     roll_on_upgrade: bool = False

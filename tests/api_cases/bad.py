@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tests.api_cases.case import ABSENT, Bad
+from tests.api_cases.pod import BAD_POD
 
 _DIGEST = "sha256:" + "a" * 64
 _HALF = "x" * (256 * 1024)
@@ -310,4 +311,4 @@ _SERVICE: Final = (
     ),
 )
 
-BAD: Final = (*_METADATA, *_MODEL, *_MANIFEST, *_IMAGE, *_QUANTITIES, *_SERVICE)
+BAD: Final = (*_METADATA, *_MODEL, *_MANIFEST, *_IMAGE, *_QUANTITIES, *_SERVICE, *BAD_POD)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tests.api_cases.case import SPECS, Good
+from tests.api_cases.pod import GOOD_POD
 
 _DIGEST = "sha256:" + "0123456789abcdef" * 4
 _URLS = (
@@ -144,4 +145,5 @@ GOOD: Final = (
     Good("Service", {"spec.autoScaler.minReplicas": 10}),
     Good("Service", {"spec.numReplicas": None, "spec.autoScaler.autoscaleEnabled": True}),
     Good("Service", {"spec.computeResource": {}}),
+    *GOOD_POD,
 )  # fmt: skip

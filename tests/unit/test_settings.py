@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 from pydantic import ValidationError
 
+from modelyard.api.pod.settings import PodSettings
 from modelyard.settings import (
     CONFIG_VARIABLE,
     BuildSettings,
@@ -15,6 +17,8 @@ from modelyard.settings import (
     SourcesSettings,
     load,
 )
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_defaults_apply_without_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,3 +88,9 @@ def test_docker_builder_is_offered_if_enabled_or_default(
 def test_claims_of_a_namespace_include_the_shared_ones(namespace: str, claims: tuple[str, ...]) -> None:
     sources = SourcesSettings(claims={"models": ("team-a",), "shared": ("*",), "other": ("team-c",)})
     assert sources.claims_for(namespace) == claims
+
+
+def test_values_schema_knows_each_field_of_pods() -> None:
+    schema = orjson.loads((ROOT / "charts" / "modelyard" / "values.schema.json").read_bytes())
+    fields = {field.alias for field in PodSettings.model_fields.values()}
+    assert set(schema["definitions"]["podField"]["enum"]) == fields

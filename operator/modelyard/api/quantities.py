@@ -19,7 +19,7 @@ def quantity_rule(field: str, minimum: str, maximum: str, examples: str) -> Rule
     return Rule(
         cel=in_bounds("string(self)", minimum, maximum),
         message=f"{field} must be a Kubernetes quantity from {minimum} to {maximum}, such as {examples}",
-        is_valid=_in_bounds(minimum, maximum),
+        is_valid=is_in_bounds(minimum, maximum),
     )
 
 
@@ -32,7 +32,8 @@ def in_bounds(text: str, minimum: str, maximum: str) -> str:
     )
 
 
-def _in_bounds(minimum: str, maximum: str) -> Callable[[Any], bool]:
+def is_in_bounds(minimum: str, maximum: str) -> Callable[[Any], bool]:
+    """Return the function that is true for a value that is a quantity between two bounds."""
     low, high = (cast(Decimal, parse_quantity(bound)) for bound in (minimum, maximum))
 
     def is_valid(quantity: Any) -> bool:

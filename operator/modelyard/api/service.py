@@ -9,6 +9,7 @@ from pydantic import Field
 
 from modelyard.api.base import INTEGER, ApiType, Boolean
 from modelyard.api.names import DisplayName, ImageRef
+from modelyard.api.pod.resources import limit_rule
 from modelyard.api.pod.settings import PodSettings
 from modelyard.api.quantities import Cpu, Memory
 from modelyard.api.rules import Rule
@@ -98,24 +99,21 @@ class ModelDataCollection(ApiType):
 
 
 _DEFAULT_SCALER: Final = AutoScaler()
+REPLICAS_RULE: Final = Rule(
+    cel="!(has(self.numReplicas) && has(self.autoScaler) && has(self.autoScaler.autoscaleEnabled)"
+    " && self.autoScaler.autoscaleEnabled)",
+    message="numReplicas and an enabled autoScaler exclude each other: remove one of them",
+    is_valid=lambda spec: (
+        not (spec.num_replicas is not None and spec.auto_scaler and spec.auto_scaler.autoscale_enabled)
+    ),
+    field=".numReplicas",
+)
 
 
 class ServiceSpec(ApiType):
     """A scoring endpoint. A change of any field makes the next version, rolled without losing a request."""
 
-    rules = (
-        Rule(
-            cel="!(has(self.numReplicas) && has(self.autoScaler) && has(self.autoScaler.autoscaleEnabled)"
-            " && self.autoScaler.autoscaleEnabled)",
-            message="numReplicas and an enabled autoScaler exclude each other: remove one of them",
-            is_valid=lambda spec: (
-                not (
-                    spec.num_replicas is not None and spec.auto_scaler and spec.auto_scaler.autoscale_enabled
-                )
-            ),
-            field=".numReplicas",
-        ),
-    )
+    rules = (REPLICAS_RULE, limit_rule("cpu", CPU), limit_rule("memory", MEMORY))
 
     name: DisplayName | None = None
     """Display name. Default: metadata.name."""

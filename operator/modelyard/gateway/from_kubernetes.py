@@ -22,6 +22,7 @@ _CONFIGURATION_FIELDS: Final = (
     "maxConcurrentRequestsPerContainer",
     "appInsightsEnabled",
     "dataCollection",
+    "pod",
 )
 _BUILD_LOG: Final = "BuildLog"
 

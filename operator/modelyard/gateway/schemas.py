@@ -12,14 +12,15 @@ from modelyard.api.image import ImageSpec, ImageType
 from modelyard.api.manifest import ManifestSpec
 from modelyard.api.model import ModelSpec
 from modelyard.api.names import DisplayName
+from modelyard.api.pod.settings import PodSettings
 from modelyard.api.service import (
+    REPLICAS_RULE,
     AutoScaler,
     ComputeResource,
     ConcurrentRequests,
     ContainerResourceReservation,
     ModelDataCollection,
     Replicas,
-    ServiceSpec,
 )
 from modelyard.api.status import ErrorResponse, State
 
@@ -102,7 +103,8 @@ class ServiceConfiguration(ApiType):
     Its fields are those of ServiceSpec, without defaults: an update changes only the fields in the request.
     """
 
-    rules = ServiceSpec.rules
+    # The API server checks the other rules of the whole Service: an update has a part of its fields.
+    rules = (REPLICAS_RULE,)
 
     num_replicas: Replicas | None = None
     """Fixed number of replicas; not together with an enabled autoscaler."""
@@ -118,6 +120,9 @@ class ServiceConfiguration(ApiType):
     """Export a trace of each request to the installation's collector, if it has one."""
     data_collection: ModelDataCollection | None = None
     """Accepted; has no effect yet."""
+    pod: PodSettings | None = None
+    """Settings of the replicas' pods, with the names and shapes of Kubernetes. Not part of the API of
+    2017."""
 
 
 class ServiceCreateRequest(ServiceConfiguration):

@@ -34,7 +34,7 @@ async def create_or_patch(
     *,
     inputs: str = "",
     on_create: Callable[[], Json] = dict,
-    on_patch: Callable[[Json], Json] = lambda live: {},
+    on_patch: Callable[[Json, Json], Json] = lambda live, desired: {},
     keep: Callable[[Json, Json], Json] = lambda live, desired: desired,
     on_write: Callable[[Json], Json] = lambda desired: {},
 ) -> None:
@@ -43,9 +43,9 @@ async def create_or_patch(
     `build` returns the desired object. It must depend only on the owner's spec and on `inputs`. It is called
     only if one of them changed or the child is out of sync. Building unchanged children took half of the time
     of a reconcile. The fields of `on_create` are added when the child is created, and never patched.
-    `on_patch` returns further fields to patch, computed from the live child. `keep` returns the desired
-    object for a live child, from that child and the result of `build`. `on_write` returns further fields of
-    the desired object that accompany a write and cause none.
+    `on_patch` returns further fields to patch, from the live and the desired object. `keep` returns the
+    desired object for a live child, from that child and the result of `build`. `on_write` returns further
+    fields of the desired object that accompany a write and cause none.
 
     A child that another client changes again and again is repaired with growing pauses; the owner is then
     queued for the next repair.
@@ -96,7 +96,7 @@ async def _patch(
     live: Json,
     inputs: str,
     desire: Callable[[Json], Json],
-    on_patch: Callable[[Json], Json],
+    on_patch: Callable[[Json, Json], Json],
     on_write: Callable[[Json], Json],
 ) -> None:
     """Patch the fields of a child that differ from the desired ones. Raises NameTaken and Conflict.
@@ -110,7 +110,7 @@ async def _patch(
         desired = desire(live)
         desired_hash = fingerprint(desired)
         obj.desired_hashes[resource.plural] = DesiredHash(inputs, desired_hash)
-        patch = merge(changes(live, _with_hash(desired, desired_hash)), on_patch(live))
+        patch = merge(changes(live, _with_hash(desired, desired_hash)), on_patch(live, desired))
         if patch:
             patch = merge(patch, changes(live, on_write(desired)))
         if claimed:

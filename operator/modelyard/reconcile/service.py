@@ -12,10 +12,11 @@ from modelyard.reconcile import revisions
 from modelyard.reconcile.adoption import NameTaken
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
-from modelyard.reconcile.outcome import Outcome, name_taken
+from modelyard.reconcile.outcome import Outcome, failed, name_taken
 from modelyard.reconcile.rollout import assess_rollout
 from modelyard.reconcile.services.children import deployed_image, rollout_status, write_children
 from modelyard.reconcile.services.memory_report import memory_conditions
+from modelyard.reconcile.services.pod_policy import NOT_ALLOWED, policy_problem
 from modelyard.reconcile.services.rollout_outcome import (
     repeated_rollout_outcome,
     rollout_outcome,
@@ -58,6 +59,15 @@ async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Outcome
         return await _waiting_outcome(ctx, obj, spec, image)
     content = revisions.content_of(spec, obj, imageId=image.id)
     revision = await revisions.ensure_revision(ctx, obj, content, references=[image])
+    if problem := policy_problem(spec.pod, ctx.settings.scoring.pod):
+        return _not_allowed(obj, revision, problem)
+    return await _roll_out(ctx, obj, spec, revision, image)
+
+
+async def _roll_out(
+    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, image: Revision
+) -> Outcome:
+    """Write the children of a version, and follow its rollout."""
     try:
         scoring_image = ScoringImage(str(image.location), image.architecture)
         await write_children(ctx, obj, spec, revision, scoring_image)
@@ -75,11 +85,23 @@ async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Outcome
     return await rollout_outcome(ctx, obj, spec, revision, rollout)
 
 
+def _not_allowed(obj: CustomObject, revision: Revision, problem: str) -> Outcome:
+    """Return the outcome of a Service with a setting that the platform does not allow.
+
+    Its children stay as they are. A version that was rolled out before the platform denied the setting keeps
+    its pods.
+    """
+    if was_rolled_out(obj, revision):
+        message = f"{problem}; its pods stay as they are"
+        return Outcome(State.SUCCEEDED, NOT_ALLOWED, message, revision, ready=False, stalled=True)
+    return failed(NOT_ALLOWED, problem, revision)
+
+
 async def _waiting_outcome(ctx: Context, obj: CustomObject, spec: ServiceSpec, waiting: Outcome) -> Outcome:
     """Scale and repair a Service that waits for an image, with the image that its Deployment has."""
     revision = waiting.revision
     image = await deployed_image(ctx, obj) if revision else None
-    if revision is None or image is None:
+    if revision is None or image is None or policy_problem(spec.pod, ctx.settings.scoring.pod):
         return waiting
     try:
         await write_children(ctx, obj, spec, revision, image)

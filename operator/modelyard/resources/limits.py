@@ -29,8 +29,12 @@ def reservation(spec: ServiceSpec) -> dict[str, str]:
     }
 
 
-def container_resources(spec: ServiceSpec, scoring: ScoringSettings, volumes: Iterable[Json]) -> Json:
+def container_resources(
+    spec: ServiceSpec, scoring: ScoringSettings, volumes: Iterable[Json], resources: Json
+) -> Json:
     """Return requests and limits of a scoring container with these volumes of the pod.
+
+    `resources` has the limits of the settings and of `spec.pod`, and the requests of `spec.pod`.
 
     CPU has no limit, so a replica may use idle CPU. Kubernetes would take a limit without a request as the
     request. So the disk has both or none.
@@ -39,11 +43,12 @@ def container_resources(spec: ServiceSpec, scoring: ScoringSettings, volumes: It
     limits: dict[str, str] = {}
     if scoring.memory_limit_factor:
         limits["memory"] = _times(requests["memory"], scoring.memory_limit_factor)
-    if scoring.ephemeral_storage_request:
-        requests[DISK] = scoring.ephemeral_storage_request
+    if disk := resources.get("requests", {}).get(DISK) or scoring.ephemeral_storage_request:
+        requests[DISK] = str(disk)
         if space := _disk_space(volumes):
             limits[DISK] = _largest(space, requests[DISK])
-    limits |= {name: _largest(str(limit), requests.get(name)) for name, limit in scoring.limits.items()}
+    chosen = resources.get("limits", {})
+    limits |= {name: _largest(str(limit), requests.get(name)) for name, limit in chosen.items()}
     return {"requests": requests} | ({"limits": limits} if limits else {})
 
 

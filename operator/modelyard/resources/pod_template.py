@@ -6,11 +6,12 @@ from typing import Final, NamedTuple
 
 from modelyard.api import labels
 from modelyard.api.owners import Owner
-from modelyard.api.pod.settings import PodSettings
+from modelyard.api.pod.volumes import KEYS_VOLUME, TMP_DIR, TMP_VOLUME
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.merge import fingerprint
 from modelyard.kube.types import Json
 from modelyard.resources.limits import container_resources
+from modelyard.resources.pod_settings import effective_settings
 from modelyard.scoring.contract import KEYS_DIR, LIVE_PATH, PORT, READY_PATH, Variable
 from modelyard.settings import ScoringSettings
 
@@ -26,13 +27,11 @@ class ScoringImage(NamedTuple):
     architecture: str | None = None  # such as `amd64`; None runs on any node
 
 
-_NO_SETTINGS: Final = PodSettings()
-
-
 def pod_template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: ScoringSettings) -> Json:
     """Return the pod template, with its hash as an annotation."""
     template = _template(owner, spec, image, scoring)
-    template["metadata"]["annotations"] = {labels.TEMPLATE_HASH: fingerprint(template)}
+    own = {labels.TEMPLATE_HASH: fingerprint(template)}
+    template["metadata"]["annotations"] = template["metadata"].get("annotations", {}) | own
     return template
 
 
@@ -55,36 +54,34 @@ def label_version(template: Json, version: str | None) -> Json:
 
 
 def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: ScoringSettings) -> Json:
-    settings = (spec.pod or _NO_SETTINGS).to_json()
+    settings = effective_settings(spec.pod, scoring)
     probe = {"httpGet": {"path": READY_PATH, "port": "http"}, "timeoutSeconds": 5}
     volumes: list[Json] = [
-        {"name": "keys", "secret": {"secretName": labels.keys_name(owner.name), "defaultMode": 0o440}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": scoring.tmp_size}},
+        {"name": KEYS_VOLUME, "secret": {"secretName": labels.keys_name(owner.name), "defaultMode": 0o440}},
+        {"name": TMP_VOLUME, "emptyDir": {"sizeLimit": scoring.tmp_size}},
+        *settings.get("volumes", ()),
     ]
     return {
-        "metadata": {"labels": labels.labels_of(owner.kind, owner.name)},
+        "metadata": {
+            "labels": settings.get("labels", {}) | labels.labels_of(owner.kind, owner.name),
+            **_present(annotations=settings.get("annotations")),
+        },
         "spec": {
-            **_placement(owner, image, scoring),
+            **_placement(owner, image, settings),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "imagePullSecrets": [{"name": name} for name in scoring.image_pull_secrets],
+            "imagePullSecrets": settings.get("imagePullSecrets", []),
             "terminationGracePeriodSeconds": scoring.pre_stop_seconds + scoring.drain_seconds + 5,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": scoring.run_as_user,
-                "runAsGroup": scoring.run_as_user,
-                "fsGroup": scoring.run_as_user,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": settings["securityContext"],
             "containers": [
                 {
                     "name": CONTAINER,
                     "image": image.location,
                     "imagePullPolicy": "IfNotPresent",
                     "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
-                    "env": [*_environment(owner, spec, scoring), *settings["env"]],
-                    **_present(envFrom=settings["envFrom"]),
-                    "resources": container_resources(spec, scoring, volumes),
+                    "env": [*_environment(owner, spec, scoring), *settings.get("env", ())],
+                    **_present(envFrom=settings.get("envFrom")),
+                    "resources": container_resources(spec, scoring, volumes, settings.get("resources", {})),
                     # No startup probe: it would delay readiness by half a second. The server answers the
                     # liveness probe while init() runs.
                     "readinessProbe": probe | {"periodSeconds": 1, "failureThreshold": 5},
@@ -102,8 +99,9 @@ def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: Sco
                         "capabilities": {"drop": ["ALL"]},
                     },
                     "volumeMounts": [
-                        {"name": "keys", "mountPath": KEYS_DIR, "readOnly": True},
-                        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
+                        {"name": KEYS_VOLUME, "mountPath": KEYS_DIR, "readOnly": True},
+                        {"name": TMP_VOLUME, "mountPath": TMP_DIR},
+                        *settings.get("volumeMounts", ()),
                     ],
                 }
             ],
@@ -112,19 +110,22 @@ def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: Sco
     }
 
 
-def _placement(owner: Owner, image: ScoringImage, scoring: ScoringSettings) -> Json:
-    """Return the fields of a pod that choose its node, its priority and its runtime, without empty ones.
+def _placement(owner: Owner, image: ScoringImage, settings: Json) -> Json:
+    """Return the fields of a pod that choose its node, its priority, its runtime and its ServiceAccount.
 
     The architecture of the image replaces another one in the settings, since such a pod would only crash.
     """
     architecture = {ARCHITECTURE: image.architecture} if image.architecture else {}
     replicas = {"labelSelector": {"matchLabels": labels.selector_of(owner.name)}}
+    spread = [replicas | each for each in settings.get("topologySpreadConstraints", ())]
     return _present(
-        nodeSelector=scoring.node_selector | architecture,
-        tolerations=list(scoring.tolerations),
-        topologySpreadConstraints=[each | replicas for each in scoring.topology_spread_constraints],
-        priorityClassName=scoring.priority_class_name,
-        runtimeClassName=scoring.runtime_class_name,
+        nodeSelector=settings.get("nodeSelector", {}) | architecture,
+        tolerations=settings.get("tolerations"),
+        affinity=settings.get("affinity"),
+        topologySpreadConstraints=spread,
+        priorityClassName=settings.get("priorityClassName"),
+        runtimeClassName=settings.get("runtimeClassName"),
+        serviceAccountName=settings.get("serviceAccountName"),
     )
 
 

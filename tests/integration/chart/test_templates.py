@@ -223,6 +223,10 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
             "nodeSelector": {"pool": "gpu"}, "tolerations": [{"key": "gpu"}],
             "topologySpreadConstraints": [{"maxSkew": 1}], "priorityClassName": "serving",
             "runtimeClassName": "nvidia",
+            "pod": {
+                "required": {"labels": {"cost": "ml"}}, "deniedFields": ["volumes.persistentVolumeClaim"],
+                "priorityClassNames": ["serving"], "runtimeClassNames": ["*"], "serviceAccountNames": [],
+            },
             "appInsights": {"secretName": "azure", "secretKey": "key"},
         },
         "history": {"limit": 7}, "workers": 4, "resyncSeconds": 65, "logLevel": "DEBUG", "logFormat": "text",

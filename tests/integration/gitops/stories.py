@@ -213,6 +213,11 @@ async def pinned_image_is_cancelled(harness: OperatorHarness) -> None:
     await harness.play(seconds=3)
 
 
+async def setting_is_denied(harness: OperatorHarness) -> None:
+    harness.change("Service", pod={"priorityClassName": "high"})
+    await harness.play(seconds=3)
+
+
 async def deployment_is_refused(harness: OperatorHarness) -> None:
     def refuse(_: int, call: Call) -> None:
         if call.resource == DEPLOYMENTS.plural and call.verb in WRITES:
@@ -373,6 +378,7 @@ STORIES: Final[dict[tuple[str, str], Story]] = {
     ("Service", "refers to a version that is not valid"): applied(
         *WITHOUT_SERVICE, then=forged("Image", service(imageId="m:2"))
     ),
+    ("Service", "the platform does not allow its settings"): served(then=setting_is_denied),
     ("Service", "its Deployment is refused"): applied(*sample_objects(), then=deployment_is_refused),
     ("Service", "a child's name is taken"): child_is_taken,
     ("Service", "serving, further pods are refused"): served(then=more_pods_are_refused),

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.types import Json
 from modelyard.resources.limits import container_resources
+from modelyard.resources.pod_settings import effective_settings
 from modelyard.settings import ScoringSettings
 
 TMP = {"name": "tmp", "emptyDir": {"sizeLimit": "10Gi"}}
@@ -19,7 +20,8 @@ DISK = "ephemeral-storage"
 def resources(memory: str | None = None, volumes: tuple[Json, ...] = (TMP,), **scoring: Any) -> Json:
     reserved = {"containerResourceReservation": {"memory": memory}} if memory else {}
     spec = ServiceSpec.model_validate({"imageId": "m"} | reserved)
-    return container_resources(spec, ScoringSettings.model_validate(scoring), volumes)
+    settings = ScoringSettings.model_validate(scoring)
+    return container_resources(spec, settings, volumes, effective_settings(spec.pod, settings)["resources"])
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.api_cases.pod import EVERY_FIELD
+
 from modelyard.api.owners import Owner
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.types import Json
 from modelyard.reconcile.services.template import template_inputs
-from modelyard.resources.pod_template import ScoringImage, pod_template
+from modelyard.resources.pod_settings import without_empty
+from modelyard.resources.pod_template import ARCHITECTURE, ScoringImage, pod_template
 from modelyard.settings import ScoringSettings
 
 OWNER = Owner("Service", "m", "u1")
@@ -49,3 +52,104 @@ def test_changed_settings_are_other_inputs_of_the_template() -> None:
     absent = template_inputs(service(), IMAGE)
     present = template_inputs(service(env=[{"name": "A", "value": "1"}]), IMAGE)
     assert len({absent, present, template_inputs(service(env=[{"name": "A", "value": "2"}]), IMAGE)}) == 3
+
+
+def test_every_field_reaches_the_template() -> None:
+    body = template(**EVERY_FIELD)
+    pod = body["spec"]
+    every = without_empty(EVERY_FIELD)
+    for name in ("tolerations", "affinity", "priorityClassName", "runtimeClassName", "serviceAccountName"):
+        assert pod[name] == every[name]
+    assert pod["nodeSelector"] == EVERY_FIELD["nodeSelector"]
+    assert pod["imagePullSecrets"] == EVERY_FIELD["imagePullSecrets"]
+    assert pod["volumes"][2:] == every["volumes"]
+    assert container(body)["volumeMounts"][2:] == every["volumeMounts"]
+    assert EVERY_FIELD["labels"].items() <= body["metadata"]["labels"].items()
+    assert EVERY_FIELD["annotations"].items() <= body["metadata"]["annotations"].items()
+    assert pod["securityContext"] == {"runAsNonRoot": True} | EVERY_FIELD["securityContext"]
+    assert container(body)["resources"] == {
+        "requests": {"cpu": "100m", "memory": "512Mi", "ephemeral-storage": "1Gi"},
+        "limits": {name: str(limit) for name, limit in EVERY_FIELD["resources"]["limits"].items()},
+    }
+
+
+def test_selector_of_the_service_is_the_default_of_a_spread() -> None:
+    first, second = template(**EVERY_FIELD)["spec"]["topologySpreadConstraints"]
+    assert first["labelSelector"] == {"matchLabels": {"modelyard.dev/service": "m"}}
+    assert second["labelSelector"] == {"matchLabels": {"app": "a"}}
+
+
+def test_template_omits_fields_that_the_api_server_omits() -> None:
+    env = container(template(env=[{"name": "A", "value": ""}]))["env"]
+    assert env[-1] == {"name": "A"}
+    mount = {"name": "v", "mountPath": "/v", "readOnly": False}
+    volume = {"name": "v", "emptyDir": {"sizeLimit": "1Gi", "medium": ""}}
+    body = template(volumes=[volume], volumeMounts=[mount])
+    assert container(body)["volumeMounts"][-1] == {"name": "v", "mountPath": "/v"}
+    assert body["spec"]["volumes"][-1] == {"name": "v", "emptyDir": {"sizeLimit": "1Gi"}}
+    assert template(labels={"a": ""})["metadata"]["labels"]["a"] == ""
+
+
+def test_architecture_of_the_image_replaces_that_of_the_settings() -> None:
+    image = ScoringImage(IMAGE, "arm64")
+    body = pod_template(OWNER, service(nodeSelector={ARCHITECTURE: "amd64"}), image, ScoringSettings())
+    assert body["spec"]["nodeSelector"] == {ARCHITECTURE: "arm64"}
+
+
+DEFAULTS: dict[str, Any] = {
+    "nodeSelector": {"pool": "shared", "zone": "a"},
+    "tolerations": [{"key": "shared", "operator": "Exists"}],
+    "topologySpreadConstraints": [
+        {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    ],
+    "limits": {"memory": "4Gi", "cpu": "2"},
+    "priorityClassName": "low",
+    "runtimeClassName": "runc",
+    "imagePullSecrets": ["platform"],
+}
+
+
+def test_settings_of_the_service_override_defaults_of_the_platform() -> None:
+    gpu = {"key": "gpu", "operator": "Exists"}
+    spread = {"maxSkew": 3, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+    body = template(
+        ScoringSettings.model_validate(DEFAULTS),
+        nodeSelector={"pool": "gpu"},
+        tolerations=[gpu],
+        topologySpreadConstraints=[spread],
+        resources={"limits": {"memory": "8Gi"}},
+        priorityClassName="high",
+        imagePullSecrets=[{"name": "team"}],
+        securityContext={"seccompProfile": {"type": "Localhost", "localhostProfile": "a.json"}},
+    )
+    pod = body["spec"]
+    assert pod["nodeSelector"] == {"pool": "gpu", "zone": "a"}
+    assert pod["tolerations"] == [*DEFAULTS["tolerations"], gpu]
+    assert [item["maxSkew"] for item in pod["topologySpreadConstraints"]] == [3]
+    limits = container(body)["resources"]["limits"]
+    assert (limits["memory"], limits["cpu"]) == ("8Gi", "2")
+    assert (pod["priorityClassName"], pod["runtimeClassName"]) == ("high", "runc")
+    assert pod["imagePullSecrets"] == [{"name": "platform"}, {"name": "team"}]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "Localhost", "localhostProfile": "a.json"}
+    assert pod["securityContext"]["runAsNonRoot"]
+
+
+def test_required_settings_of_the_platform_override_those_of_the_service() -> None:
+    required: dict[str, Any] = {
+        "nodeSelector": {"pool": "tenants"},
+        "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+        "labels": {"cost": "ml"},
+        "runtimeClassName": "gvisor",
+    }
+    scoring = ScoringSettings.model_validate({"pod": {"required": required}})
+    body = template(
+        scoring,
+        nodeSelector={"pool": "gpu", "zone": "b"},
+        env=[{"name": "HTTPS_PROXY", "value": ""}, {"name": "A", "value": "1"}],
+        labels={"cost": "none", "team": "a"},
+        runtimeClassName="runc",
+    )
+    assert body["spec"]["nodeSelector"] == {"pool": "tenants", "zone": "b"}
+    assert container(body)["env"][-2:] == [{"name": "A", "value": "1"}, *required["env"]]
+    assert {"cost": "ml", "team": "a"}.items() <= body["metadata"]["labels"].items()
+    assert body["spec"]["runtimeClassName"] == "gvisor"

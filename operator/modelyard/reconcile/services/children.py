@@ -9,11 +9,16 @@ from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.types import AUTOSCALERS, CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS, Json
 from modelyard.reconcile import revisions
-from modelyard.reconcile.children import create_or_patch, ensure_absent
+from modelyard.reconcile.children import create_or_patch, ensure_absent, merge
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject, RolloutStatus
 from modelyard.reconcile.services.staged_rolls import follows_operator, turn
-from modelyard.reconcile.services.template import applied_annotations, applied_image, kept_deployment
+from modelyard.reconcile.services.template import (
+    applied_annotations,
+    applied_image,
+    kept_deployment,
+    removed_fields,
+)
 from modelyard.resources import serving
 from modelyard.resources.pod_template import ScoringImage
 
@@ -41,7 +46,7 @@ async def write_children(
             f"{follows_operator(ctx, obj)} {turn(ctx, obj)}"
         ),
         on_create=lambda: {"spec": {"replicas": spec.min_replicas}},
-        on_patch=_resumed,
+        on_patch=lambda live, desired: merge(_resumed(live), removed_fields(live, desired)),
         keep=lambda live, present: kept_deployment(ctx, obj, spec, revision, image.location, live, present),
         on_write=lambda desired: applied_annotations(spec, image.location, desired),
     )
@@ -107,7 +112,7 @@ async def _write_keys(ctx: Context, obj: CustomObject, owner: Owner) -> None:
         name,
         lambda: serving.keys(owner),
         on_create=lambda: {"data": missing_keys({})},
-        on_patch=_absent_keys,
+        on_patch=lambda live, desired: _absent_keys(live),
     )
 
 

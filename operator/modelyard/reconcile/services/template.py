@@ -16,7 +16,7 @@ from modelyard.api import labels
 from modelyard.api.record_input import content_from
 from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
-from modelyard.kube.merge import fingerprint
+from modelyard.kube.merge import fingerprint, replacement
 from modelyard.kube.types import Json
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
@@ -47,6 +47,16 @@ def applied_annotations(spec: ServiceSpec, image: str, deployment: Json) -> Json
         labels.TEMPLATE_INPUTS: template_inputs(spec, image),
     }
     return {"metadata": {"annotations": annotations}}
+
+
+def removed_fields(live: Json, desired: Json) -> Json:
+    """Return the patch that removes what a live Deployment was last written with and now lacks.
+
+    A merge patch of the desired fields leaves others in place. Fields that other clients added stay.
+    """
+    recorded = _parse(live["metadata"].get("annotations", {}).get(labels.APPLIED_SPEC, ""))
+    patch = replacement(recorded, _without_replicas(desired["spec"])) if recorded else {}
+    return {"spec": patch} if patch else {}
 
 
 def applied_image(live: Json) -> ScoringImage | None:
