@@ -309,6 +309,13 @@ _SERVICE: Final = (
         "spec.dataCollection.eventHubEnabled",
         "boolean",
     ),
+    Bad("Service", {"spec.route.host": "*.example.com"}, "spec.route.host", "without a wildcard"),
+    Bad("Service", {"spec.route.host": "Example.com"}, "spec.route.host", "lower case"),
+    Bad("Service", {"spec.route.host": "a" * 64 + ".b"}, "spec.route.host", "DNS name"),
+    Bad("Service", {"spec.route.path": "/v2/"}, "spec.route.path", "without a slash"),
+    Bad("Service", {"spec.route.path": "/a/../b"}, "spec.route.path", "begin with no dot"),
+    Bad("Service", {"spec.route.path": "v2"}, "spec.route.path", "route.path must be"),
+    Bad("Service", {"spec.route.enabled": "no"}, "spec.route.enabled", "boolean"),
 )
 
 BAD: Final = (*_METADATA, *_MODEL, *_MANIFEST, *_IMAGE, *_QUANTITIES, *_SERVICE, *BAD_POD)

@@ -88,6 +88,7 @@ _LARGEST: Final[dict[str, dict[str, Any]]] = {
         "spec.maxConcurrentRequestsPerContainer": 10000,
         "spec.appInsightsEnabled": True,
         "spec.dataCollection": {"eventHubEnabled": False, "storageEnabled": True},
+        "spec.route": {"enabled": True, "host": "a-1.example.com", "path": "/v2/A_b~c.d"},
     },
 }
 

@@ -10,7 +10,10 @@ from typing import Final, NamedTuple
 import yaml
 
 _TEMPLATE: Final = Path(__file__).parents[2] / "charts" / "modelyard" / "templates" / "rbac-operator.yaml"
-_DEFINITION: Final = re.compile(r'define "modelyard.operatorRules" }}\n(.*?){{- end }}', re.DOTALL)
+_DEFINITION: Final = re.compile(
+    r'define "modelyard.operatorRules" }}\n(.*?){{- end }}\n{{- end }}', re.DOTALL
+)
+_GATEWAY: Final = re.compile(r'define "modelyard.gatewayRules" }}\n(.*?){{- end }}\n{{-', re.DOTALL)
 _OWN_NAMESPACE: Final = re.compile(r"name: {{ \$name }}-builds\n.*?\nrules:\n(.*?)\n---", re.DOTALL)
 _ACTIONS: Final = re.compile(r"^ *{{.*?}} *$\n?", re.MULTILINE)
 
@@ -25,8 +28,17 @@ class Right(NamedTuple):
 @cache
 def rights(*, own_namespace: bool) -> frozenset[Right]:
     """Return the operator's rights in the namespaces of users, or those in its own namespace."""
-    text = _TEMPLATE.read_text(encoding="utf-8")
-    found = (_OWN_NAMESPACE if own_namespace else _DEFINITION).search(text)
+    return _rights_of(_OWN_NAMESPACE if own_namespace else _DEFINITION)
+
+
+@cache
+def gateway_rights() -> frozenset[Right]:
+    """Return the operator's rights in the namespace of the Gateway."""
+    return _rights_of(_GATEWAY)
+
+
+def _rights_of(rules: re.Pattern[str]) -> frozenset[Right]:
+    found = rules.search(_TEMPLATE.read_text(encoding="utf-8"))
     assert found, _TEMPLATE
     return frozenset(
         Right(verb, qualified(resource, group))

@@ -21,7 +21,7 @@ from functools import reduce
 from typing import Any, Final, NamedTuple
 
 import orjson
-from tests.unit.chart_rights import Right, rights
+from tests.unit.chart_rights import Right, gateway_rights, rights
 
 from modelyard.api.crd import UNOBSERVED_STATUS
 from modelyard.api.resources import CUSTOM_RESOURCES
@@ -35,6 +35,7 @@ from modelyard.kube.types import (
     CORE_SERVICES,
     DEPLOYMENTS,
     EVENTS,
+    GATEWAYS,
     PODS,
     REVISIONS,
     SECRETS,
@@ -99,6 +100,7 @@ class FakeApiServer:
     logs: dict[str, str] = field(default_factory=dict)  # pod → log
     fault: Callable[[int, Call], None] = lambda number, call: None  # before a call takes effect; may raise
     lost: Callable[[int, Call], None] = lambda number, call: None  # after it; may raise
+    unserved: set[ApiResource] = field(default_factory=set)  # resources whose CRDs are not installed
     denied: set[str] = field(default_factory=set)  # namespaces without a Role for the operator
     own_namespace: str | None = None  # of the operator; if set, calls need the rights of the chart
     used: set[tuple[bool, Right]] = field(default_factory=set)  # in the operator's own namespace or not
@@ -217,9 +219,9 @@ class FakeApiServer:
             if int(version) < self.oldest_version:
                 raise Gone("too old resource version")
         on_open()
-        selector = query.get("labelSelector", "")
+        selector, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
         async for event in self.follow(resource, namespace, int(version)):
-            if _selects(selector, event.body):
+            if _selects(selector, event.body) and _selects_fields(fields, event.body):
                 yield {"type": event.type, "object": _shown(event.body, accept == METADATA_ONLY)}
 
     async def follow(
@@ -413,6 +415,8 @@ class FakeApiServer:
         self.active_calls += 1
         self._authorize(verb, resource, subresource, namespace)
         try:
+            if resource in self.unserved:
+                raise NotFound("the server could not find the requested resource", status=404)
             async with self._recorded(Call(verb, resource.plural, name, subresource), namespace):
                 yield
         finally:
@@ -424,6 +428,9 @@ class FakeApiServer:
             return
         verb, subresource = ("get", "log") if verb == "log" else (verb, subresource)
         right = Right(verb, f"{resource.qualified}/{subresource}".rstrip("/"))
+        if resource == GATEWAYS:
+            assert right in gateway_rights(), f"the chart's role has no {right} ({namespace})"
+            return
         is_own = namespace == self.own_namespace
         assert right in rights(own_namespace=is_own), f"the chart's role has no {right} ({namespace})"
         self.used.add((is_own, right))

@@ -83,6 +83,24 @@ capabilities:
     sizeLimit: 256Mi
 {{- end }}
 
+{{/* Fails if values of routing do not fit together. */}}
+{{- define "modelyard.checkRouting" -}}
+{{- if .kind }}
+{{- if not (contains "{service}" (print .host .path)) }}
+{{- fail "routing.host: the host or routing.path must contain {service}, such as {service}-{namespace}.models.example.com" }}
+{{- end }}
+{{- if not .host }}
+{{- fail "routing.host: set the host of Services, such as models.example.com" }}
+{{- end }}
+{{- if and (eq .kind "HTTPRoute") (not (and .gateway.name .gateway.namespace)) }}
+{{- fail "routing.gateway: set name and namespace of the Gateway that HTTPRoutes attach to" }}
+{{- end }}
+{{- if and (eq .kind "Ingress") (ne .path "/") }}
+{{- fail "routing.path: an Ingress cannot remove a path prefix. Leave the path at /, and put {service} into routing.host" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Fails if a variable has a password in its value, which every reader of the release's objects could read. */}}
 {{- define "modelyard.checkVariables" -}}
 {{- range .variables }}

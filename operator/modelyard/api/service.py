@@ -12,6 +12,7 @@ from modelyard.api.names import DisplayName, ImageRef
 from modelyard.api.pod.resources import limit_rule
 from modelyard.api.pod.settings import PodSettings
 from modelyard.api.quantities import Cpu, Memory
+from modelyard.api.route import Route
 from modelyard.api.rules import Rule
 
 # Defaults of the 2017 API.
@@ -108,6 +109,7 @@ REPLICAS_RULE: Final = Rule(
     ),
     field=".numReplicas",
 )
+_DEFAULT_ROUTE: Final = Route()
 
 
 class ServiceSpec(ApiType):
@@ -142,6 +144,8 @@ class ServiceSpec(ApiType):
     """Collection of scoring inputs and predictions. Accepted, but not supported yet."""
     pod: PodSettings | None = None
     """Settings of the replicas' pods, with the names and shapes of Kubernetes."""
+    route: Route | None = None
+    """Public address of the Service, if the platform publishes Services."""
 
     @property
     def autoscales(self) -> bool:
@@ -153,6 +157,11 @@ class ServiceSpec(ApiType):
     def scaling(self) -> AutoScaler:
         """Settings of the autoscaler, or the default settings."""
         return self.auto_scaler or _DEFAULT_SCALER
+
+    @property
+    def public_route(self) -> Route:
+        """Settings of the public address, or the default settings."""
+        return self.route or _DEFAULT_ROUTE
 
     @property
     def min_replicas(self) -> int:

@@ -133,8 +133,11 @@ class ImageStatus(Status):
 class ServiceStatus(Status):
     """The most recently observed status of a Service."""
 
+    url: str | None = None
+    """Public URL of the Service, below which /score, /docs and /swagger.json are. Absent without a route."""
     scoring_uri: str | None = None
-    """URL for scoring requests (HTTP POST)."""
+    """URL for scoring requests (HTTP POST): the public one once the route is programmed, otherwise the one
+    inside the cluster."""
     end_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
     """Time at which the rollout of the newest version ended (RFC 3339)."""
     replicas: int | None = None

@@ -48,6 +48,7 @@ class ChildWatches:
         self._logs = BuildLogWatcher(ctx.client, ctx.settings.namespace, self._on_pushed)
         self._by_namespace = {name: self._children(name) for name in ctx.settings.namespaces}
         self._builds = self._build_reflectors()
+        self._added: list[Reflector] = []  # of kinds that not each cluster serves
 
     def _children(self, namespace: str | None) -> list[Reflector]:
         return [
@@ -100,6 +101,13 @@ class ChildWatches:
         self.set_aside_denied()
         self._listed = True
 
+    async def add(self, reflectors: list[Reflector]) -> None:
+        """Start further watches, and wait until each has its first list or is denied."""
+        self._added += reflectors
+        self._tasks |= {reflector: asyncio.create_task(reflector.run()) for reflector in reflectors}
+        for reflector in reflectors:
+            await _until_set(reflector.settled, self._tasks[reflector])
+
     def set_aside_denied(self) -> None:
         """Set the namespaces aside whose watches are denied."""
         for namespace in self._ctx.settings.watch_namespaces:
@@ -131,16 +139,18 @@ class ChildWatches:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._tasks.clear()
+        self._added.clear()
         await self._logs.close()
 
     def seconds_since_event(self) -> dict[str, int]:
         """Return the seconds since the last event or bookmark, by resource; the longest of all namespaces.
 
-        Namespaces that are set aside do not count.
+        Namespaces that are set aside and watches that were added and denied do not count.
         """
         seconds: dict[str, int] = {}
         active = [one for name in self._namespaces.active for one in self._by_namespace[name]]
-        for reflector in (*active, *self._builds):
+        added = [one for one in self._added if one.denial is None]
+        for reflector in (*active, *self._builds, *added):
             name = reflector.resource.qualified
             seconds[name] = max(round(reflector.seconds_since_event), seconds.get(name, 0))
         return seconds

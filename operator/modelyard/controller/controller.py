@@ -11,6 +11,7 @@ from modelyard.controller.children import WATCH_STALE_SECONDS, ChildWatches
 from modelyard.controller.custom_objects import CustomObjects
 from modelyard.controller.namespaces import Namespaces
 from modelyard.controller.resync import resync
+from modelyard.controller.route_watches import RouteWatches
 from modelyard.controller.worker import Worker
 from modelyard.kube.errors import KubeError
 from modelyard.kube.types import Json
@@ -32,6 +33,7 @@ class Controller:
         self.namespaces = Namespaces(ctx)
         self.custom_objects = CustomObjects(ctx, self.namespaces)
         self.children = ChildWatches(ctx, self.namespaces)
+        self.routes = RouteWatches(ctx, self.children)
         self.worker = Worker(ctx, self.custom_objects, self.namespaces)
 
     async def start(self) -> None:
@@ -49,6 +51,7 @@ class Controller:
         ctx = self._ctx
         self.children.start()
         await self.children.sync()
+        await self.routes.start()
         await self.custom_objects.load()
         for key in [*ctx.cache.objects.keys(), *ctx.cache.build_jobs.images()]:
             ctx.queue.add(key)
@@ -80,6 +83,7 @@ class Controller:
         while True:
             await self._ctx.sleep(self._supervision_seconds)
             await self.children.restart_silent()
+            await self.routes.supervise()
             self.children.set_aside_denied()
             for namespace in self._ctx.settings.watch_namespaces:
                 if self.namespaces.is_set_aside(namespace) and self.children.is_synced(namespace):

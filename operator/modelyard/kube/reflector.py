@@ -45,6 +45,7 @@ class Reflector:
         *,
         namespace: str | None = None,
         selector: str = "",
+        fields: str = "",
         metadata_only: bool = False,
         lists: asyncio.Semaphore | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -58,7 +59,8 @@ class Reflector:
         self._client = client
         self._handler = handler
         self._namespace = namespace
-        self._query = {"labelSelector": selector} if selector else {}
+        selectors = {"labelSelector": selector, "fieldSelector": fields}
+        self._query = {key: value for key, value in selectors.items() if value}
         self._metadata_only = metadata_only
         self._lists = lists or asyncio.Semaphore()
         self._monotonic = monotonic

@@ -14,6 +14,7 @@ from modelyard.reconcile.builds.lookups import BackgroundLookups
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.event_recorder import EventRecorder
 from modelyard.reconcile.repairs import RepairPacing
+from modelyard.reconcile.routes.state import RoutingState
 from modelyard.reconcile.template_rolls import TemplateRolls
 from modelyard.reconcile.workqueue import WorkQueue
 from modelyard.settings import OperatorSettings
@@ -54,6 +55,7 @@ class Context:
     lookups: BackgroundLookups
     build_line: BuildLine
     template_rolls: TemplateRolls = field(default_factory=TemplateRolls)
+    routing: RoutingState = field(default_factory=RoutingState)
     repairs: RepairPacing = field(default_factory=RepairPacing)
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -13,12 +13,14 @@ from modelyard.api.names import REGISTRATION, ROLL_ON_UPGRADE
 from modelyard.api.owners import Owner
 from modelyard.api.status import State
 from modelyard.kube.types import Json, Key
+from modelyard.reconcile.routes.route_status import RouteStatus
 from modelyard.reconcile.timestamps import parse_timestamp
 
 _ORPHAN: Final = "orphan"  # finalizer: k8s.io/apimachinery/pkg/apis/meta/v1, FinalizerOrphanDependents
 _FLAGS: Final = {"true": True, "false": False}
 # A kubelet reports the end of a pod within seconds after it killed the containers.
 _END_REPORT: Final = dt.timedelta(seconds=15)
+_NO_REPORT: Final = RouteStatus()
 _DEADLINE_EXCEEDED: Final = "ProgressDeadlineExceeded"
 
 
@@ -47,6 +49,7 @@ class CustomObject:
     needs_refetch: bool = False
     desired_hashes: dict[str, DesiredHash] = field(default_factory=dict)  # by plural of the child's resource
     roll_on_upgrade: bool | None = None  # annotation of a Service, None without one
+    created: str = ""  # RFC 3339
 
     @classmethod
     def read(cls, kind: str, body: Json) -> Self:
@@ -63,6 +66,7 @@ class CustomObject:
             spec=body.get("spec", {}),
             status=body.get("status", {}),
             roll_on_upgrade=_FLAGS.get(metadata.get("annotations", {}).get(ROLL_ON_UPGRADE)),
+            created=metadata.get("creationTimestamp", ""),
         )
 
     @property
@@ -140,25 +144,30 @@ class Child:
     applied_hash: str | None  # hash of the desired object at the last write
     in_sync: bool = True  # False if another client may have changed the child since the last write
     rollout: RolloutStatus = field(default_factory=RolloutStatus)
+    route: RouteStatus = _NO_REPORT  # of an HTTPRoute or an Ingress
 
     @classmethod
     def read(cls, owner: Owner, body: Json, cached: Child | None) -> Self:
         """Parse a child of this owner. A body without a status takes the status of the cached child."""
         metadata = body["metadata"]
         generation = metadata.get("generation", 0)
-        previous = RolloutStatus(template_generation=generation)
+        previous, route = RolloutStatus(template_generation=generation), _NO_REPORT
         if cached and cached.uid == metadata["uid"]:
             previous = cached.rollout
         if "status" in body:
             rollout = RolloutStatus.read(body)._replace(template_generation=previous.template_generation)
+            route = RouteStatus.read(body)
         else:
             rollout = previous._replace(generation=generation)
+            if cached and previous.generation == generation:
+                route = cached.route
         return cls(
             uid=metadata["uid"],
             owner_uid=owner.uid,
             resource_version=int(metadata["resourceVersion"]),
             applied_hash=metadata.get("annotations", {}).get(labels.APPLIED_HASH),
             rollout=rollout,
+            route=route,
         )
 
 

@@ -23,6 +23,14 @@ from modelyard.reconcile.services.rollout_outcome import (
     serving_outcome,
     was_rolled_out,
 )
+from modelyard.reconcile.services.route import (
+    claim_address,
+    release_address,
+    route_report,
+    route_wait,
+    until_first_serving,
+    with_route,
+)
 from modelyard.reconcile.services.served_image import IMAGE_NOT_READY, built_image
 from modelyard.reconcile.services.staged_rolls import end_roll, follow_roll, roll_conditions
 from modelyard.reconcile.services.status_fields import conditions, status_fields
@@ -32,6 +40,7 @@ from modelyard.resources.pod_template import ScoringImage
 async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
     """Find the image, record the version, write the children, follow the rollout."""
     spec = ServiceSpec.model_validate(obj.spec)
+    claim_address(ctx, obj, spec)
     outcome = await _phases(ctx, obj, spec)
     revision = outcome.revision
     if revision is None:
@@ -41,16 +50,18 @@ async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
     rollout = rollout_status(ctx, obj)
     follow_roll(ctx, obj, outcome, rolling=rollout.rolling)
     memory = await memory_conditions(ctx, obj, revision, rollout)
+    report = until_first_serving(obj, outcome, await route_report(ctx, obj, spec))
     return dataclasses.replace(
-        outcome,
-        fields=status_fields(ctx, obj, spec, revision, rollout),
-        conditions=conditions(spec, rollout) | roll_conditions(ctx, obj) | memory,
+        with_route(outcome, report),
+        fields=status_fields(ctx, obj, spec, revision, rollout, report.url),
+        conditions=conditions(spec, rollout) | report.conditions | roll_conditions(ctx, obj) | memory,
     )
 
 
 def forget(ctx: Context, key: Key) -> None:
     """Free the turn of a Service that was deleted, so that the next one rolls the present pod template."""
     end_roll(ctx, key)
+    release_address(ctx, key)
 
 
 async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Outcome:
@@ -80,9 +91,10 @@ async def _roll_out(
         if rollout.rolling or (ctx.template_rolls.is_rolling(obj.key) and not is_complete):
             return await repeated_rollout_outcome(ctx, obj, spec, revision, rollout)
         return serving_outcome(ctx, spec, revision, image, rollout)
-    if is_complete:
-        return serving_outcome(ctx, spec, revision, image, rollout)
-    return await rollout_outcome(ctx, obj, spec, revision, rollout)
+    if not is_complete:
+        return await rollout_outcome(ctx, obj, spec, revision, rollout)
+    waiting = await route_wait(ctx, obj, spec, revision)
+    return waiting or serving_outcome(ctx, spec, revision, image, rollout)
 
 
 def _not_allowed(obj: CustomObject, revision: Revision, problem: str) -> Outcome:

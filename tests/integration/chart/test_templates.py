@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import tarfile
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import yaml
@@ -121,6 +122,15 @@ BAD_VALUES = [
     ("scoring.workers", "0", "/scoring/workers"),
     ("scoring.appInsights.secretName", '"A key"', "/scoring/appInsights/secretName"),
     ("scoring.appInsights.secretKey", '"a/b"', "/scoring/appInsights/secretKey"),
+    ("routing.kind", '"GRPCRoute"', "/routing/kind"),
+    ("routing.host", '"Models.example.com"', "/routing/host"),
+    ("routing.host", '"{name}.example.com"', "/routing/host"),
+    ("routing.path", '"{service}"', "/routing/path"),
+    ("routing.hosts", '{"a.*.com": ["*"]}', "/routing/hosts"),
+    ("routing.port", "70000", "/routing/port"),
+    ("routing.requestTimeout", '"1 hour"', "/routing/requestTimeout"),
+    ("routing.ingress.annotations", '{"a": 1}', "/routing/ingress/annotations/a"),
+    ("routing.ingress.tls.secretName", '"{name}"', "/routing/ingress/tls/secretName"),
     ("metrics.serviceMonitor.interval", '"often"', "/metrics/serviceMonitor/interval"),
     ("crds.keep", '"yes"', "/crds/keep"),
     ("resources.request", '{"cpu": "1"}', "'request'"),
@@ -229,6 +239,16 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
             },
             "appInsights": {"secretName": "azure", "secretKey": "key"},
         },
+        "routing": {
+            "kind": "HTTPRoute", "enabled": False,
+            "host": "models.example.com", "path": "/{namespace}/{service}",
+            "hosts": {"*.example.com": ["team-a"]}, "scheme": "https", "port": 8443, "requestTimeout": "1h",
+            "gateway": {"name": "public", "namespace": "infra", "sectionName": "https"},
+            "ingress": {
+                "className": "nginx", "annotations": {"a": "b"},
+                "tls": {"enabled": False, "secretName": "{service}-tls"},
+            },
+        },
         "history": {"limit": 7}, "workers": 4, "resyncSeconds": 65, "logLevel": "DEBUG", "logFormat": "text",
     }  # fmt: skip
     file = tmp_path / "values.yaml"
@@ -237,6 +257,57 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
     same = {name for name, value in default.items() if changed[name] == value}
     # Not values: the release's namespace and the ports in the pod. Signatures require attestations.
     assert same == {"namespace", "metrics_port", "liveness_port", "build.attestations"}
+
+
+ROUTING: Final = {
+    "kind": "HTTPRoute",
+    "host": "{service}.example.com",
+    "gateway": {"name": "public", "namespace": "infra"},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"host": "models.example.com"}, "must contain {service}"),
+        ({"host": "", "path": "/{service}"}, "routing.host"),
+        ({"gateway": {"name": "public", "namespace": ""}}, "routing.gateway"),
+        ({"kind": "Ingress", "path": "/{service}"}, "routing.path"),
+    ],
+)
+def test_routing_values_that_do_not_fit_together_are_rejected(
+    render: Render, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(CommandError, match=words):
+        render("--set-json", f"routing={json.dumps(ROUTING | changes)}")
+
+
+def test_operator_has_rights_on_routes_only_with_routing(render: Render) -> None:
+    without = render()
+    routed = render("--set-json", f"routing={json.dumps(ROUTING)}")
+    ingress = render("--set-json", f"routing={json.dumps(ROUTING | {'kind': 'Ingress'})}")
+    added = {"httproutes", "gateways", "ingresses"}
+    found = [
+        {name for role in roles_of(objects, "modelyard") for name in resources(role, "list")} & added
+        for objects in (without, routed, ingress)
+    ]
+    assert found == [set(), {"httproutes", "gateways"}, {"ingresses"}]
+    reader = next(role for role in roles_of(routed, "modelyard") if "gateways" in resources(role, "list"))
+    assert reader["metadata"]["namespace"] == "infra"
+    assert reader["rules"][0]["resourceNames"] == ["public"]
+    assert resources(reader, *WRITES) == set()
+
+
+def test_data_plane_reaches_the_pods_of_services_beside_other_clients(render: Render) -> None:
+    clients, data_plane = {"podSelector": {}}, {"namespaceSelector": {"matchLabels": {"a": "b"}}}
+    scoring = {"namespaces": ["team-a"], "dataPlane": [data_plane]}
+    peers = []
+    for allowed in ([], [clients]):
+        values = json.dumps(scoring | {"from": allowed})
+        objects = render("--set-json", f"networkPolicy.scoring={values}")
+        policy = named(objects, "NetworkPolicy", "modelyard-scoring")
+        peers.append(policy["spec"]["ingress"][0].get("from"))
+    assert peers == [None, [clients, data_plane]]
 
 
 @pytest.mark.parametrize(("age", "seconds"), [("0", 0), ("90s", 90), ("30m", 1800), ("7d", 604_800)])

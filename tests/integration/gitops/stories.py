@@ -27,9 +27,18 @@ from modelyard.contract.build_request import (
     Step,
 )
 from modelyard.kube.errors import Rejected, Unavailable
-from modelyard.kube.types import DEPLOYMENTS, PODS, REVISIONS, SECRETS, SERVICE_ACCOUNTS, ApiResource, Json
+from modelyard.kube.types import (
+    DEPLOYMENTS,
+    GATEWAYS,
+    PODS,
+    REVISIONS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    ApiResource,
+    Json,
+)
 from modelyard.resources.serving import template_hash
-from modelyard.settings import IdentitySettings, OperatorSettings
+from modelyard.settings import GatewayReference, IdentitySettings, OperatorSettings, RoutingSettings
 
 Story = Callable[[OperatorHarness], Awaitable[None]]
 
@@ -233,6 +242,34 @@ async def child_is_taken(harness: OperatorHarness) -> None:
     await harness.play(seconds=3)
 
 
+def published(host: str = "", *, then: Story) -> Story:
+    """Return a story in which the platform publishes Services, and the Service may name a host."""
+
+    async def tell(harness: OperatorHarness) -> None:
+        await harness.stop()
+        gateway = GatewayReference(name="public", namespace="infra")
+        routing = RoutingSettings(kind="HTTPRoute", host="{service}.example.com", gateway=gateway)
+        harness.settings = harness.settings.model_copy(update={"routing": routing})
+        section: Json = {"name": "https", "protocol": "HTTPS", "port": 443}
+        conditions = [{"type": "Programmed", "status": "True"}]
+        report = {"conditions": conditions, "listeners": [{"name": "https", "conditions": conditions}]}
+        body = {"metadata": {"name": "public"}, "spec": {"listeners": [section]}, "status": report}
+        harness.cluster.put(GATEWAYS, "infra", body)
+        await harness.start()
+        harness.apply(*WITHOUT_SERVICE, service(**({"route": {"host": host}} if host else {})))
+        await then(harness)
+
+    return tell
+
+
+async def within_seconds(harness: OperatorHarness) -> None:
+    await harness.play(seconds=3)
+
+
+async def after_minutes(harness: OperatorHarness) -> None:
+    await harness.play(seconds=300)
+
+
 def forged(kind: str, *bodies: Json) -> Story:
     """Return a story in which another client has recorded version 2 of an object, and `bodies` follow."""
 
@@ -382,6 +419,9 @@ STORIES: Final[dict[tuple[str, str], Story]] = {
     ("Service", "its Deployment is refused"): applied(*sample_objects(), then=deployment_is_refused),
     ("Service", "a child's name is taken"): child_is_taken,
     ("Service", "serving, further pods are refused"): served(then=more_pods_are_refused),
+    ("Service", "rolled out, the data plane has yet to report on its route"): published(then=within_seconds),
+    ("Service", "serving, the data plane does not serve its URL"): published(then=after_minutes),
+    ("Service", "serving, its namespace may not take its host"): published("a.b.c", then=within_seconds),
     ("Service", "new pods of the same version"): served(then=restarted()),
     ("Service", "new pods of the same version, overdue"): served(then=restarted(LATE)),
 }  # fmt: skip

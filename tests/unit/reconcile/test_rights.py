@@ -19,6 +19,8 @@ from modelyard.kube.types import (
     CORE_SERVICES,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
+    HTTP_ROUTES,
+    INGRESSES,
     JOBS,
     PODS,
     REVISIONS,
@@ -26,7 +28,7 @@ from modelyard.kube.types import (
     SERVICE_ACCOUNTS,
 )
 from modelyard.reconcile.builds.identities import ROLE_ARN
-from modelyard.settings import HistorySettings, IdentitySettings, OperatorSettings
+from modelyard.settings import HistorySettings, IdentitySettings, OperatorSettings, RoutingSettings
 
 KOPF: Final = {
     Right(verb, CUSTOM_RESOURCES[kind.name].qualified) for kind in KINDS for verb in ("list", "watch")
@@ -113,11 +115,30 @@ async def live_a_whole_life(harness: OperatorHarness) -> None:
     await harness.play(seconds=2000)
 
 
+async def live_with_routes(kind: str) -> set[tuple[bool, Right]]:
+    """Publish a Service, repair its route and remove it; return the rights that were used."""
+    harness = OperatorHarness()
+    lose_first_responses(harness)
+    routing = {"kind": kind, "host": "{service}.example.com", "gateway": {"name": "g", "namespace": "infra"}}
+    harness.settings = OperatorSettings(routing=RoutingSettings.model_validate(routing))
+    await harness.start()
+    harness.apply(model(), manifest(), image(), service())
+    await harness.play()
+    resource = HTTP_ROUTES if kind == "HTTPRoute" else INGRESSES
+    harness.cluster.change(resource, "default", "m", {"spec": {"rules": []}})
+    await harness.play()
+    harness.change("Service", route={"enabled": False})
+    await harness.play()
+    await harness.stop()
+    return harness.cluster.used
+
+
 async def test_operator_uses_each_right_that_the_chart_gives() -> None:
     harness = OperatorHarness()
     await live_a_whole_life(harness)
     await harness.stop()
+    routed = {right for kind in ("HTTPRoute", "Ingress") for right in await live_with_routes(kind)}
     for is_own in (False, True):
-        used = {right for own, right in harness.cluster.used if own == is_own}
+        used = {right for own, right in harness.cluster.used | routed if own == is_own}
         unused = rights(own_namespace=is_own) - used - KOPF
         assert sorted(unused) == [], f"rights in {'its own namespace' if is_own else 'namespaces of users'}"

@@ -20,9 +20,27 @@ NO_REASONS: Final = frozenset(
         *("Available", "NoReplica", "ReplicaAvailable", "ScalesToZero", "OnlyCpu", "RollPending"),
         *("DataCollection", "NotSupported", "TokenRequest", "OutOfMemory"),
         *("RollsStopped", "WaitingForTurn", "ReplicaFailure", "ChildContested"),
+        *(
+            "RouteReady",
+            "RouteProgrammed",
+            "RoutePending",
+            "AddressTaken",
+            "CertificateMissing",
+            "NotOffered",
+        ),
+        *("GatewayMissing", "GatewayNotProgrammed", "ListenerMissing", "ListenerNotProgrammed"),
         # seconds: the status stays as it is while the registry answers, and a paused Deployment is resumed
         *("RegistryLookup", "RolloutPaused"),
-        # words of Kubernetes and of HTTP bodies
+        # words of Kubernetes, of the Gateway API and of HTTP bodies
+        *(
+            "Accepted",
+            "ResolvedRefs",
+            "Programmed",
+            "InvalidCertificateRef",
+            "RefNotPermitted",
+            "HTTP",
+            "HTTPS",
+        ),
         *("Ready", "Reconciling", "Stalled", "True", "False", "Normal", "Warning", "Reconcile", "Opaque"),
         *("Job", "Secret", "Log", "Pending", "Succeeded", "Failed", "Complete", "Evicted", "Progressing"),
         *("DeadlineExceeded", "DisruptionTarget", "ProgressDeadlineExceeded", "PodScheduled", "OOMKilled"),

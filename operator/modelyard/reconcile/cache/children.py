@@ -10,6 +10,7 @@ from modelyard.kube.types import AUTOSCALERS, ApiResource, Json, Key
 from modelyard.reconcile.cache.pending_writes import ChildKey, PendingWrites
 from modelyard.reconcile.cache.resource_versions import is_older
 from modelyard.reconcile.objects import Child, RolloutStatus
+from modelyard.reconcile.routes.route_status import RouteStatus
 
 # Autoscalers have a generation since Kubernetes 1.37: https://github.com/kubernetes/kubernetes/pull/138228
 _WITHOUT_GENERATION: Final = (AUTOSCALERS,)
@@ -100,15 +101,15 @@ def _key(resource: ApiResource, body: Json) -> ChildKey:
     return resource.plural, metadata["namespace"], metadata["name"]
 
 
-def _identity(child: Child) -> tuple[str, str, RolloutStatus]:
-    return child.uid, child.owner_uid, child.rollout
+def _identity(child: Child) -> tuple[str, str, RolloutStatus, RouteStatus]:
+    return child.uid, child.owner_uid, child.rollout, child.route
 
 
 def _has_new_content(cached: Child, child: Child) -> bool:
     """Return True if an event has something that the cached child has not."""
     if cached.resource_version == child.resource_version:
         # The response to the operator's own write has metadata only; its event has the status, too.
-        return bool(child.rollout.observed)
+        return bool(child.rollout.observed) or child.route != cached.route
     return cached.resource_version < child.resource_version
 
 

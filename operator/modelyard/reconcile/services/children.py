@@ -1,4 +1,4 @@
-"""Writer of the children of a Service: Secret, Deployment, core Service, autoscaler, disruption budget."""
+"""Writer of the children of a Service: Secret, Deployment, core Service, autoscaler, budget, route."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from modelyard.reconcile import revisions
 from modelyard.reconcile.children import create_or_patch, ensure_absent, merge
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject, RolloutStatus
+from modelyard.reconcile.services.route import write_route
 from modelyard.reconcile.services.staged_rolls import follows_operator, turn
 from modelyard.reconcile.services.template import (
     applied_annotations,
@@ -59,6 +60,7 @@ async def write_children(
         await create_or_patch(ctx, obj, DISRUPTION_BUDGETS, name, lambda: serving.disruption_budget(owner))
     else:
         await ensure_absent(ctx, obj, DISRUPTION_BUDGETS, name)
+    await write_route(ctx, obj, spec)
 
 
 def _needs_budget(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> bool:

@@ -13,18 +13,29 @@ from modelyard.reconcile.outcome import Condition
 from modelyard.reconcile.resolution import recorded_reference
 from modelyard.reconcile.rollout import REFUSED
 from modelyard.resources import serving
+from modelyard.scoring.contract import SCORE_PATH
 
 
 def status_fields(
-    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, rollout: RolloutStatus
+    ctx: Context,
+    obj: CustomObject,
+    spec: ServiceSpec,
+    revision: Revision,
+    rollout: RolloutStatus,
+    url: str | None,
 ) -> dict[str, Any]:
-    """Return the status fields of Services: scoring URI, replicas, and the ids that the version serves."""
+    """Return the status fields of Services: URLs, replicas, and the ids that the version serves.
+
+    `url` is the public URL, None while the data plane does not serve it.
+    """
+    internal = serving.scoring_uri(obj.key.name, obj.key.namespace, ctx.settings.scoring)
     image_id = next(iter(revision.references), "")  # a version that is not valid has none
     image = recorded_reference(ctx.cache, IMAGE, revision, image_id) if image_id else None
     manifest_id = image.references[0] if image else None
     manifest = recorded_reference(ctx.cache, MANIFEST, image, manifest_id) if image and manifest_id else None
     return {
-        "scoringUri": serving.scoring_uri(obj.key.name, obj.key.namespace, ctx.settings.scoring),
+        "url": url,
+        "scoringUri": f"{url}{SCORE_PATH}" if url else internal,
         "replicas": rollout.desired if rollout.observed else spec.min_replicas,
         "readyReplicas": rollout.ready,
         "imageLocation": image.location if image else None,
