@@ -29,6 +29,7 @@ from modelyard.contract.build_request import (
 from modelyard.kube.errors import Rejected, Unavailable
 from modelyard.kube.types import (
     DEPLOYMENTS,
+    EVENTS,
     GATEWAYS,
     PODS,
     REVISIONS,
@@ -193,6 +194,13 @@ def pods(pod: Json | None = None, status: Json | None = None) -> Story:
     return tell
 
 
+async def volume_is_missing(harness: OperatorHarness) -> None:
+    regarding = {"kind": "Pod", "name": "m-1"}
+    event = {"type": "Warning", "reason": "FailedMount", "regarding": regarding, "note": "not found"}
+    harness.cluster.put(EVENTS, "default", {"metadata": {"name": "e"}} | event)
+    await pods(CREATING)(harness)
+
+
 def restarted(*conditions: Json) -> Story:
     """Return a story in which new pods of the same version do not become ready."""
 
@@ -341,6 +349,7 @@ NO_PULL: Final = container(state={"waiting": {"reason": "ImagePullBackOff"}})
 CRASH: Final = container(
     state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState={"terminated": {"exitCode": 1}}
 )
+CREATING: Final = container(state={"waiting": {"reason": "ContainerCreating"}})
 NO_CONFIGURATION: Final = container(state={"waiting": {"reason": "CreateContainerConfigError"}})
 WITHOUT_IMAGE: Final = sample_objects()[:2]
 WITHOUT_SERVICE: Final = sample_objects()[:3]
@@ -411,6 +420,7 @@ STORIES: Final[dict[tuple[str, str], Story]] = {
     ("Service", "its container has an invalid configuration"): applied(
         *sample_objects(), then=pods(NO_CONFIGURATION)
     ),
+    ("Service", "a volume cannot be mounted"): applied(*sample_objects(), then=volume_is_missing),
     ("Service", "its pod was evicted"): applied(*sample_objects(), then=pods(EVICTED)),
     ("Service", "refers to a version that is not valid"): applied(
         *WITHOUT_SERVICE, then=forged("Image", service(imageId="m:2"))

@@ -26,6 +26,7 @@ from modelyard.kube.types import (
     REVISIONS,
     SECRETS,
     SERVICE_ACCOUNTS,
+    Json,
 )
 from modelyard.reconcile.builds.identities import ROLE_ARN
 from modelyard.settings import HistorySettings, IdentitySettings, OperatorSettings, RoutingSettings
@@ -57,14 +58,22 @@ def make_legacy(harness: OperatorHarness) -> None:
         harness.cluster.write_legacy_data(copy.deepcopy(body) | {"data": data})
 
 
-def put_crashing_pod(harness: OperatorHarness) -> None:
+def put_pod(harness: OperatorHarness, name: str, container: Json) -> None:
     template = harness.cluster.at(DEPLOYMENTS, "m")["spec"]["template"]
     annotations = {labels.TEMPLATE_HASH: template["metadata"]["annotations"][labels.TEMPLATE_HASH]}
-    metadata = {"name": "m-1", "labels": labels.selector_of("m"), "annotations": annotations}
+    metadata = {"name": name, "labels": labels.selector_of("m"), "annotations": annotations}
+    status = {"containerStatuses": [{"name": "scoring", "image": "i"} | container]}
+    harness.cluster.put(PODS, "default", {"metadata": metadata, "status": status})
+
+
+def put_pod_without_volume(harness: OperatorHarness) -> None:
+    put_pod(harness, "m-0", {"state": {"waiting": {"reason": "ContainerCreating"}}})
+
+
+def put_crashing_pod(harness: OperatorHarness) -> None:
     state = {"waiting": {"reason": "CrashLoopBackOff"}}
-    container = {"name": "scoring", "image": "i", "state": state, "restartCount": 2}
-    container["lastState"] = {"terminated": {"exitCode": 3}}
-    harness.cluster.put(PODS, "default", {"metadata": metadata, "status": {"containerStatuses": [container]}})
+    last = {"terminated": {"exitCode": 3}}
+    put_pod(harness, "m-1", {"state": state, "restartCount": 2, "lastState": last})
     harness.cluster.logs["m-1"] = "ImportError"
 
 
@@ -111,6 +120,8 @@ async def live_a_whole_life(harness: OperatorHarness) -> None:
     harness.serves = False
     harness.change("Model", url="https://h/6")
     await harness.play(seconds=1)
+    put_pod_without_volume(harness)
+    await harness.play(seconds=10, alone=True)
     put_crashing_pod(harness)
     await harness.play(seconds=2000)
 

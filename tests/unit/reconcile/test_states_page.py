@@ -45,6 +45,7 @@ NO_REASONS: Final = frozenset(
         *("Job", "Secret", "Log", "Pending", "Succeeded", "Failed", "Complete", "Evicted", "Progressing"),
         *("DeadlineExceeded", "DisruptionTarget", "ProgressDeadlineExceeded", "PodScheduled", "OOMKilled"),
         *("CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"),
+        *("ContainerCreating", "PodInitializing", "FailedMount", "FailedAttachVolume"),
         *("ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "Cancelled"),
     }
 )

@@ -14,6 +14,7 @@ from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.pod_diagnosis import Diagnosis, diagnose_pods
 from modelyard.reconcile.rollout import RolloutAssessment
+from modelyard.reconcile.services.mount_report import diagnose_mounts
 from modelyard.reconcile.timestamps import parse_timestamp
 from modelyard.resources import serving
 
@@ -28,7 +29,8 @@ async def diagnose(ctx: Context, obj: CustomObject, revision: Revision) -> Diagn
     deployment = await ctx.client.get(DEPLOYMENTS, obj.key.namespace, obj.key.name)
     template_hash = serving.template_hash(deployment)
     present = [pod for pod in pods if _has_template(pod, template_hash)]
-    return diagnose_pods(present, parse_timestamp(revision.created))
+    found = diagnose_pods(present, parse_timestamp(revision.created))
+    return found or await diagnose_mounts(ctx, obj.key.namespace, present)
 
 
 def _has_template(pod: Json, template_hash: str) -> bool:
