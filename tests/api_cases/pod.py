@@ -153,6 +153,14 @@ EVERY_FIELD: Final[dict[str, Any]] = {
         "supplementalGroups": [30000, 30001],
         "seccompProfile": {"type": "Localhost", "localhostProfile": "profiles/scoring.json"},
     },
+    "runtime": {
+        "workers": 64,
+        "scoringTimeoutMs": 86_400_000,
+        "queueTimeoutMs": 600_000,
+        "maxBodySize": "10Gi",
+        "corsOrigins": ["https://app.example.com", r"https://.*\.example\.com", "*"],
+        "logLevel": "DEBUG",
+    },
 }
 """A `spec.pod` with every field."""
 
@@ -329,4 +337,13 @@ BAD_POD: Final = (
     _bad("securityContext.runAsUser", 0, "greater than or equal to 1"),
     _bad("securityContext.seccompProfile", {"type": "Unconfined"}, "RuntimeDefault", ".type"),
     _bad("securityContext.seccompProfile", {"type": "Localhost"}, "localhostProfile is required"),
+    _bad("runtime.workers", 0, "greater than or equal to 1"),
+    _bad("runtime.workers", 65, "less than or equal to 64"),
+    _bad("runtime.scoringTimeoutMs", 0, "greater than or equal to 1"),
+    _bad("runtime.queueTimeoutMs", "1s", "integer"),
+    _bad("runtime.maxBodySize", "11Gi", "from 1Ki to 10Gi"),
+    _bad("runtime.maxBodySize", "large", "from 1Ki to 10Gi"),
+    _bad("runtime.corsOrigins", ["https://a.example.com,https://b.example.com"], "no comma", "[0]"),
+    _bad("runtime.corsOrigins", [""], "at least 1 char", "[0]"),
+    _bad("runtime.logLevel", "TRACE", "DEBUG"),
 )

@@ -48,10 +48,10 @@ def describe_end(pod: Json, ended: Json) -> str:
     bound = f"it reached its memory limit of {limit}" if limit else "the memory of its node was used up"
     report = " ".join(str(ended.get("message") or "").split())[:_MAX_REPORT]
     detail = f" ({report})" if report else ""
-    factor = ", which also raises the limit" if limit else ""
     return (
         f"pod {pod['metadata']['name']} ran out of memory: {bound}, and reserves {reserved}{detail}."
-        f" Raise containerResourceReservation.memory{factor}, or lower maxConcurrentRequestsPerContainer"
+        " Raise containerResourceReservation.memory, and pod.resources.limits.memory if it is set, or lower"
+        " maxConcurrentRequestsPerContainer"
     )
 
 

@@ -12,6 +12,7 @@ from modelyard.kube.merge import fingerprint
 from modelyard.kube.types import Json
 from modelyard.resources.limits import container_resources
 from modelyard.resources.pod_settings import effective_settings
+from modelyard.resources.runtime_variables import runtime_variables
 from modelyard.scoring.contract import KEYS_DIR, LIVE_PATH, PORT, READY_PATH, Variable
 from modelyard.settings import ScoringSettings
 
@@ -79,7 +80,7 @@ def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: Sco
                     "image": image.location,
                     "imagePullPolicy": "IfNotPresent",
                     "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
-                    "env": [*_environment(owner, spec, scoring), *settings.get("env", ())],
+                    "env": [*_environment(owner, spec, settings, scoring), *settings.get("env", ())],
                     **_present(envFrom=settings.get("envFrom")),
                     "resources": container_resources(spec, scoring, volumes, settings.get("resources", {})),
                     # No startup probe: it would delay readiness by half a second. The server answers the
@@ -142,7 +143,7 @@ def _pre_stop(seconds: int) -> Json:
     return {"lifecycle": {"preStop": {"sleep": {"seconds": seconds}}}} if seconds else {}
 
 
-def _environment(owner: Owner, spec: ServiceSpec, scoring: ScoringSettings) -> list[Json]:
+def _environment(owner: Owner, spec: ServiceSpec, settings: Json, scoring: ScoringSettings) -> list[Json]:
     """Return the container's environment variables."""
     values = {
         Variable.PORT: PORT,
@@ -152,6 +153,7 @@ def _environment(owner: Owner, spec: ServiceSpec, scoring: ScoringSettings) -> l
         Variable.SCORING_TIMEOUT_MS: scoring.scoring_timeout_ms,
         Variable.WORKERS: scoring.workers,
         Variable.INIT_SECONDS: scoring.progress_deadline_seconds,
+        **runtime_variables(settings.get("runtime", {})),
     }
     # Spark sizes Java's heap by the memory request: the scheduler guarantees no memory beyond it.
     memory = {"resourceFieldRef": {"resource": "requests.memory"}}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from modelyard.scoring.contract import Variable
 from modelyard.scoring.front.lifecycle import STOP_SIGNALS
-from modelyard.scoring.logs import configure_logs
+from modelyard.scoring.logs import DEFAULT_LEVEL, configure_logs
 from modelyard.scoring.pool.spawn import spawn_worker
 from modelyard.scoring.settings import RuntimeSettings, SettingsError
 from modelyard.scoring.working_directory import prepare
@@ -24,6 +24,7 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     except SettingsError as error:
         logging.getLogger("modelyard.scoring").critical("%s", error)
         return 3
+    configure_logs(settings.log_level or DEFAULT_LEVEL)
     environment = _with_work_dir(settings, environment)
     # The workers load the driver while this process loads the server.
     spawned = [spawn_worker(settings, environment) for _ in range(settings.workers)]

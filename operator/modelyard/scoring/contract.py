@@ -74,13 +74,16 @@ class Variable:
     SERVICE_NAME: Final = "OTEL_SERVICE_NAME"
     CONNECTION_STRING: Final = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 
-    # Neither sets these: they are for containers that run outside a Service.
-    HOST: Final = "MODELYARD_HOST"
+    # The Deployment sets these if spec.pod.runtime of the Service does.
     QUEUE_TIMEOUT_MS: Final = "MODELYARD_QUEUE_TIMEOUT_MS"
     MAX_BODY_BYTES: Final = "MODELYARD_MAX_BODY_BYTES"
+    CORS_ORIGINS: Final = "AML_CORS_ORIGINS"
+    LOG_LEVEL: Final = "MODELYARD_LOG_LEVEL"
+
+    # Neither sets these: they are for containers that run outside a Service.
+    HOST: Final = "MODELYARD_HOST"
     MAX_HELD_BYTES: Final = "MODELYARD_MAX_HELD_BYTES"
     STUCK_SECONDS: Final = "MODELYARD_STUCK_SECONDS"
-    CORS_ORIGINS: Final = "AML_CORS_ORIGINS"
     ACCESS_LOG: Final = "MODELYARD_ACCESS_LOG"
     WORKER_COUNT: Final = "WORKER_COUNT"
     WORKER_TIMEOUT: Final = "WORKER_TIMEOUT"

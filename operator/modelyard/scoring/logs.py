@@ -7,9 +7,13 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import Final
 
 EXTRA_FIELDS = ("requestId", "status", "milliseconds", "bytesIn", "bytesOut", "exception")
 """Optional fields of a line, from the `extra` of a record."""
+
+DEFAULT_LEVEL: Final = "INFO"
+"""Lowest level of the runtime's lines, unless MODELYARD_LOG_LEVEL is set."""
 
 _SHORT_FIELDS = EXTRA_FIELDS[:-1]
 
@@ -45,12 +49,12 @@ class TerminalLines(logging.Formatter):
         return f"{line}\n{exception}" if exception else line
 
 
-def configure_logs() -> None:
-    """Send the records of the runtime and of asyncio to stderr."""
+def configure_logs(level: str = DEFAULT_LEVEL) -> None:
+    """Send the records of the runtime from this level on, and warnings of asyncio, to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TerminalLines() if sys.stderr.isatty() else JsonLines())
-    for name, level in (("modelyard", logging.INFO), ("asyncio", logging.WARNING)):
+    for name, lowest in (("modelyard", logging.NOTSET), ("asyncio", logging.WARNING)):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
-        logger.setLevel(level)
+        logger.setLevel(max(logging.getLevelNamesMapping()[level], lowest))
         logger.propagate = False

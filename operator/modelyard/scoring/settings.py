@@ -14,6 +14,8 @@ NO_TIMEOUT_MS: Final = 10**12
 DEFAULT_ENTRY_SCRIPT: Final = "main.py"
 """The driver file of the Azure ML containers if no variable names one."""
 
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+
 _PATTERN_CHARACTERS: Final = frozenset("*\\?$^[]()")
 """An origin with one of them is a regular expression (the rule of flask-cors)."""
 
@@ -75,7 +77,15 @@ class RuntimeSettings:
     An origin may be a regular expression, which must match the whole origin. `*` is any origin.
     """
     access_log: bool
-    """MODELYARD_ACCESS_LOG: `true` logs a line for every scoring request; by default only failed runs are."""
+    """MODELYARD_ACCESS_LOG: `true` logs a line for every scoring request; by default only failed runs are.
+
+    So does MODELYARD_LOG_LEVEL=DEBUG.
+    """
+    log_level: str | None
+    """MODELYARD_LOG_LEVEL: the lowest level of log lines: DEBUG, INFO, WARNING or ERROR.
+
+    Without it INFO for the runtime, and WARNING for the driver's logging.
+    """
     telemetry: bool
     """AML_APP_INSIGHTS_ENABLED: `true` sends traces to OTEL_EXPORTER_OTLP_ENDPOINT and to the Application
     Insights of APPLICATIONINSIGHTS_CONNECTION_STRING; default false."""
@@ -109,6 +119,7 @@ class RuntimeSettings:
         workers = _integer(environment, Variable.WORKERS, default=worker_count)
         concurrent = _integer(environment, Variable.MAX_CONCURRENT_REQUESTS, default=1)
         origins = environment.get(Variable.CORS_ORIGINS, "").split(",")
+        log_level = _level(environment)
         return cls(
             app_root=app_root,
             entry_script=entry_script,
@@ -130,11 +141,19 @@ class RuntimeSettings:
             spark=environment.get(Variable.SPARK) == "true",
             stuck_seconds=_integer(environment, Variable.STUCK_SECONDS, default=60),
             cors_origins=tuple(_origin_pattern(origin.strip()) for origin in origins if origin.strip()),
-            access_log=_flag(environment, Variable.ACCESS_LOG),
+            access_log=log_level == "DEBUG" or _flag(environment, Variable.ACCESS_LOG),
+            log_level=log_level,
             telemetry=_flag(environment, Variable.TELEMETRY),
             model_name=environment.get(Variable.MODEL_NAME, ""),
             model_version=environment.get(Variable.MODEL_VERSION, ""),
         )
+
+
+def _level(environment: Mapping[str, str]) -> str | None:
+    level = environment.get(Variable.LOG_LEVEL, "").upper()
+    if level and level not in LOG_LEVELS:
+        raise SettingsError(f"{Variable.LOG_LEVEL} must be one of {', '.join(LOG_LEVELS)}, not {level!r}")
+    return level or None
 
 
 def _flag(environment: Mapping[str, str], name: str) -> bool:

@@ -182,6 +182,6 @@ def test_end_for_want_of_memory_has_limit_reservation_and_way_out(ended: dict[st
     assert diagnosis is not None
     assert diagnosis.message == (
         f"pod p ran out of memory: it reached its memory limit of 2Gi, and reserves 512Mi{report}."
-        " Raise containerResourceReservation.memory, which also raises the limit, or lower"
+        " Raise containerResourceReservation.memory, and pod.resources.limits.memory if it is set, or lower"
         " maxConcurrentRequestsPerContainer"
     )

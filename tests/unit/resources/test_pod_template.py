@@ -153,3 +153,28 @@ def test_required_settings_of_the_platform_override_those_of_the_service() -> No
     assert container(body)["env"][-2:] == [{"name": "A", "value": "1"}, *required["env"]]
     assert {"cost": "ml", "team": "a"}.items() <= body["metadata"]["labels"].items()
     assert body["spec"]["runtimeClassName"] == "gvisor"
+
+
+def variables(body: Json) -> dict[str, str]:
+    return {item["name"]: item.get("value", "") for item in container(body)["env"]}
+
+
+def test_runtime_settings_are_variables_of_the_scoring_runtime() -> None:
+    runtime = {
+        "workers": 2,
+        "scoringTimeoutMs": 1500,
+        "queueTimeoutMs": 200,
+        "maxBodySize": "1.5Ki",
+        "corsOrigins": ["https://a.example.com", "*"],
+        "logLevel": "DEBUG",
+    }
+    own, changed = variables(template()), variables(template(runtime=runtime))
+    assert {name: changed[name] for name in changed if changed[name] != own.get(name)} == {
+        "MODELYARD_WORKERS": "2",
+        "SCORING_TIMEOUT_MS": "1500",
+        "MODELYARD_QUEUE_TIMEOUT_MS": "200",
+        "MODELYARD_MAX_BODY_BYTES": "1536",
+        "AML_CORS_ORIGINS": "https://a.example.com,*",
+        "MODELYARD_LOG_LEVEL": "DEBUG",
+    }
+    assert template(runtime={}) == template()

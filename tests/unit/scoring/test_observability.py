@@ -92,6 +92,38 @@ def test_access_log_has_a_line_for_a_request(serve) -> None:
     assert (line["message"], line["status"], line["bytesIn"]) == ("POST /score", 200, 1)
 
 
+LOGGING = """
+import logging
+
+
+def init(): ...
+
+
+def run(data):
+    logging.getLogger("driver").debug("debug line")
+    logging.getLogger("azmlinfsrv").info("info line")
+    logging.getLogger("driver").error("error line")
+"""
+
+
+@pytest.mark.parametrize(
+    ("level", "lines"),
+    [
+        ("DEBUG", {"debug", "info", "error", "init()"}),
+        ("INFO", {"info", "error", "init()"}),
+        ("ERROR", {"error"}),
+    ],
+)
+def test_level_applies_to_the_runtime_and_to_the_driver(serve, level: str, lines: set[str]) -> None:
+    scoring = serve(LOGGING, MODELYARD_LOG_LEVEL=level)
+    scoring.score(b"x", {"x-request-id": "find-me"})
+    until(lambda: "error line" in scoring.log, "the driver's line")
+    words = {"debug": "debug line", "info": "info line", "error": "error line", "init()": "init() took"}
+    assert {word for word, text in words.items() if text in scoring.log} == lines
+    if level == "DEBUG":
+        assert access_line(scoring, "find-me")["message"] == "POST /score"
+
+
 @pytest.mark.parametrize(
     ("key", "declared", "status"), [("none", 1, 401), ("key", 100, 413), ("key", 60, 503)]
 )

@@ -7,6 +7,7 @@ from modelyard.scoring import contract
 from modelyard.scoring.settings import NO_TIMEOUT_MS, RuntimeSettings, SettingsError
 
 DRIVER = {"AZUREML_ENTRY_SCRIPT": "score.py"}
+LEVELS = ("debug", "INFO", "")
 
 
 def test_settings_have_the_defaults_of_azure_ml_containers() -> None:
@@ -29,6 +30,7 @@ def test_settings_have_the_defaults_of_azure_ml_containers() -> None:
         stuck_seconds=60,
         cors_origins=(),
         access_log=False,
+        log_level=None,
         telemetry=False,
         model_name="",
         model_version="",
@@ -104,3 +106,19 @@ def test_worker_count_is_the_default_of_workers() -> None:
     settings = RuntimeSettings.from_environment(count)
     assert (settings.workers, settings.max_concurrent_requests) == (3, 3)
     assert RuntimeSettings.from_environment({**count, "MODELYARD_WORKERS": "2"}).workers == 2
+
+
+def test_level_debug_turns_the_access_log_on() -> None:
+    levels = {
+        level: RuntimeSettings.from_environment(DRIVER | {"MODELYARD_LOG_LEVEL": level}) for level in LEVELS
+    }
+    assert {level: (found.log_level, found.access_log) for level, found in levels.items()} == {
+        "debug": ("DEBUG", True),
+        "INFO": ("INFO", False),
+        "": (None, False),
+    }
+
+
+def test_unknown_level_is_refused() -> None:
+    with pytest.raises(SettingsError, match="MODELYARD_LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR"):
+        RuntimeSettings.from_environment(DRIVER | {"MODELYARD_LOG_LEVEL": "TRACE"})

@@ -9,6 +9,7 @@ from pydantic import Field
 from modelyard.api.base import ApiType
 from modelyard.api.pod.environment import Environment, EnvironmentSources
 from modelyard.api.pod.resources import Resources
+from modelyard.api.pod.runtime import RuntimeSettings
 from modelyard.api.pod.scheduling import Affinity, Toleration, TopologySpread
 from modelyard.api.pod.security import SecurityContext
 from modelyard.api.pod.shapes import Annotations, LabelMap, Labels, LocalObjectReference, ObjectName
@@ -87,3 +88,5 @@ class PodSettings(ApiType):
     """Annotations of the pods."""
     security_context: SecurityContext | None = None
     """User, groups and seccomp profile of the pods."""
+    runtime: RuntimeSettings | None = None
+    """Settings of the scoring runtime."""
