@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -46,8 +45,6 @@ from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.foreign_export import export_hint
 from modelyard.builder.environment.packages import read_record
 from modelyard.builder.log import BuildLog
-from modelyard.builder.sources.egress_proxy import run_egress_proxy
-from modelyard.contract.build_request import CONDA_ENV_FILE
 from modelyard.contract.errors import (
     BaseImageUnfitError,
     CondaFailedError,
@@ -57,7 +54,6 @@ from modelyard.contract.errors import (
 from modelyard.contract.image_layout import ENVIRONMENT
 from modelyard.sizes import human
 
-_URL: Final = re.compile(r"https?:[^\s\]'\",]+", re.IGNORECASE)
 _SUBDIRS: Final = {"linux/amd64": "linux-64", "linux/arm64": "linux-aarch64"}
 _ARCHITECTURES: Final = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}  # builds of the package __archspec
 _MIN_PYTHON: Final = (3, 11)  # of the scoring runtime: requires-python of pyproject.toml
@@ -88,19 +84,13 @@ def install_conda(
     space beside the folder until the function returns.
 
     Raises CondaFileInvalidError, CondaFailedError, CondaPackageUnsafeError, PythonVersionConflictError,
-    PackageIndexUnavailableError, PackageIndexUntrustedError, SourceDeniedError, BaseImageUnfitError and
-    DiskFullError.
+    PackageIndexUnavailableError, PackageIndexUntrustedError, BaseImageUnfitError and DiskFullError.
     """
     cache = folder.with_name(f"{folder.name}-packages")
     try:
         environment = _Environment(file, target, settings, cache, log)
-        with (
-            run_egress_proxy(
-                settings.policy, CONDA_ENV_FILE, environment.urls, settings.trusted, os.environ
-            ) as proxy,
-            panic_errors(),
-        ):
-            python = asyncio.run(environment.install(folder, proxy))
+        with panic_errors():
+            python = asyncio.run(environment.install(folder))
     finally:
         shutil.rmtree(cache, ignore_errors=True)
     with disk_errors():
@@ -139,15 +129,9 @@ class _Environment:
         self._dependencies = file.dependencies
         self._specs = [self._spec(dependency) for dependency in file.dependencies]
 
-    @property
-    def urls(self) -> list[str]:
-        """Return the URLs of the channels, and the URLs within dependencies."""
-        packages = [dependency.rpartition("::")[2] for dependency in self._dependencies]
-        return [*self._channels, *(url for package in packages for url in _URL.findall(package))]
-
-    async def install(self, folder: Path, proxy: str | None) -> str:
-        """Solve and install, through a proxy if one is given, and return the Python version."""
-        config = _config(self._settings, proxy)
+    async def install(self, folder: Path) -> str:
+        """Solve and install, and return the Python version."""
+        config = _config(self._settings)
         with _ca_bundle_for_rattler(self._settings.ca_bundle):
             repodata_client = self._client(config, _REPODATA_SECONDS)
             package_client = self._client(config, _PACKAGE_SECONDS)
@@ -232,13 +216,12 @@ class _Environment:
         return Client.from_config(config, max_retries=self._settings.retries, timeout=timeout_seconds)
 
 
-def _config(settings: CondaSettings, proxy: str | None) -> Config:
+def _config(settings: CondaSettings) -> Config:
     """Return rattler's configuration in TOML. A JSON string is a TOML string, too."""
     lines = ['tls-root-certs = "system"']  # the setting that reads SSL_CERT_FILE
-    if settings.credentials:
-        lines.append(f"authentication-override-file = {json.dumps(str(settings.credentials))}")
-    if proxy:
-        lines.append(f"proxy-config = {{http = {json.dumps(proxy)}, https = {json.dumps(proxy)}}}")
+    if settings.proxy:
+        proxy = json.dumps(settings.proxy)
+        lines.append(f"proxy-config = {{http = {proxy}, https = {proxy}}}")
     return Config.from_toml("\n".join(lines))
 
 

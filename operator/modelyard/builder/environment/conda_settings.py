@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.builder.variables import optional_path
 from modelyard.contract.build_pod import BuildVariable
 
@@ -36,8 +35,8 @@ class CondaSettings:
     """Most retries of a request after a transient failure."""
     ca_bundle: Path | None = None
     """PEM file of the CA certificates to trust; None for those of the system."""
-    policy: EgressPolicy = field(default_factory=EgressPolicy)
-    """Limits the channels and URLs in environment files. The platform's own channels are not limited."""
+    proxy: str = ""
+    """URL of the guard, which adds the credentials; empty for a direct connection."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> CondaSettings:
@@ -51,7 +50,6 @@ class CondaSettings:
             virtual_packages=_pairs(environment.get(BuildVariable.CONDA_VIRTUAL_PACKAGES, "")),
             credentials=optional_path(environment, BuildVariable.CONDA_CREDENTIALS),
             ca_bundle=optional_path(environment, BuildVariable.CA_BUNDLE),
-            policy=EgressPolicy.from_environment(environment),
         )
 
     @property

@@ -37,7 +37,6 @@ from modelyard.builder.environment.reproducible_tree import compile_bytecode
 from modelyard.builder.environment.requirements import Requirements, parse_requirements
 from modelyard.builder.environment.target import Target
 from modelyard.builder.log import BuildLog
-from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.contract.build_request import Step
 from modelyard.contract.errors import BuildFailedError
 from modelyard.contract.image_layout import ENVIRONMENT
@@ -231,15 +230,14 @@ def do_job(job: PackageJob, log: BuildLog) -> InstalledPackages:
         variables[CONSTRAINTS] = str(constraints)
     if ca_bundle:
         variables[CA_FILE_VARIABLE] = str(ca_bundle)
-    policy = EgressPolicy(schemes=indexes.schemes)  # the guard checks addresses
-    pip = PipSettings(policy=policy, prepared=variables)
+    pip = PipSettings(prepared=variables)
     conda = CondaSettings(
         channels=indexes.conda_channels,
         mirrors=indexes.conda_mirrors,
         virtual_packages=indexes.conda_virtual_packages,
         retries=indexes.conda_retries,
         ca_bundle=ca_bundle,
-        policy=policy,
+        proxy=indexes.proxy,
     )
     done = _do(job, pip, conda, ca_bundle, log)
     # Other jobs install nothing, and code of packages may have written anything into their folder.

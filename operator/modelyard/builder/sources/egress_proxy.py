@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Final, NamedTuple, Self, TypeVar, cast
@@ -31,9 +31,7 @@ from modelyard.builder.sources.platform_proxy import (
 )
 from modelyard.contract.errors import (
     SourceDeniedError,
-    about,
 )
-from modelyard.contract.urls import scheme
 
 T = TypeVar("T")
 
@@ -51,42 +49,6 @@ class Route(NamedTuple):
     origin: str = ""
     """The start of the request's target, which a proxy needs."""
     headers: tuple[bytes, ...] = ()
-
-
-@contextmanager
-def run_egress_proxy(
-    policy: EgressPolicy,
-    subject: str,
-    urls: Sequence[str],
-    trusted: Iterable[str],
-    proxies: Mapping[str, str],
-) -> Iterator[str | None]:
-    """Run the proxy during the block, and yield its URL. Yields None if the policy has nothing to check.
-
-    `urls` are the URLs of a user. The hosts of `trusted` URLs are those of the platform, and always allowed.
-    `proxies` are the variables of another proxy, through which this one connects.
-    Raises SourceDeniedError about the subject for a forbidden scheme. Also raises it after the block if the
-    proxy refused a connection, whether the block succeeded or not.
-    """
-    trusted_hosts = frozenset(filter(None, map(host_port_of, trusted)))
-    # Only the platform can configure file URLs, as mirrors: users' URLs are http(s).
-    checked = [url for url in urls if scheme(url) != "file" and host_port_of(url) not in trusted_hosts]
-    with about(subject):
-        for url in checked:
-            policy.check_scheme(url)
-    if not checked or not (policy.denied or policy.schemes):
-        yield None
-        return
-    failure: Exception | None = None
-    with EgressProxy(policy, trusted_hosts, proxies, checks_schemes=True) as server:
-        try:
-            yield server.url
-        except Exception as error:
-            failure = error
-    with about(subject):
-        server.check(failure)
-    if failure:
-        raise failure
 
 
 class EgressProxy(ThreadingTCPServer):

@@ -29,7 +29,10 @@ from modelyard.builder.environment.conda import (
 )
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_settings import CondaSettings
+from modelyard.builder.environment.guarded_installer import GuardedInstaller
+from modelyard.builder.environment.package_job import PackageJob, PackageKind, do_job
 from modelyard.builder.environment.packages import find_packages
+from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.contract.errors import (
@@ -234,8 +237,8 @@ def test_credentials_of_a_channel_are_sent(conda: Conda, web: WebServer, tmp_pat
         conda("python=3.12")
     file = tmp_path / "credentials.json"
     file.write_text(json.dumps({"127.0.0.1": {"BasicHTTP": {"username": "me", "password": "s3cret"}}}))
-    conda("python=3.12", settings=CondaSettings(channels=(conda.channel,), credentials=file))
-    assert conda.python == "3.12.4"
+    settings = CondaSettings(channels=(conda.channel,), credentials=file)
+    _install(conda, CondaFile(("python=3.12",)), settings)
     assert "s3cret" not in conda.out.getvalue()
 
 
@@ -327,10 +330,17 @@ ALL_DENIED: Final = EgressPolicy(denied=(ipaddress.ip_network("127.0.0.0/8"),))
 ONLY_HERE: Final = replace(ALL_DENIED, allowed=(ipaddress.ip_network("127.0.0.1"),))
 
 
-def _install(conda: Conda, file: CondaFile, settings: CondaSettings) -> None:
-    tree = conda.folder / "tree"
-    tree.mkdir()
-    install_conda(file, AMD64, tree, replace(settings, retries=0), BuildLog(conda.out))
+def _install(
+    conda: Conda, file: CondaFile, settings: CondaSettings, policy: EgressPolicy | None = None
+) -> None:
+    """Install behind a guard, as builds do."""
+    folder = conda.folder / "tree"
+    folder.mkdir()
+    job = PackageJob(
+        kind=PackageKind.CONDA, folder=folder, platform="linux/amd64", conda=file, compiles=False
+    )
+    install = GuardedInstaller(PipSettings(policy=policy or EgressPolicy()), settings, install_users=do_job)
+    install(job, BuildLog(conda.out))
 
 
 @pytest.mark.parametrize(
@@ -348,33 +358,33 @@ def test_denied_channel_is_not_contacted(
 ) -> None:
     named = tuple(channel.format(channel=conda.channel) for channel in channels)
     file = CondaFile(("python=3.12", dependency.format(channel=conda.channel)), named)
-    settings = CondaSettings(mirrors={"http://platform.invalid": channel_folder.as_uri()}, policy=ALL_DENIED)
+    settings = CondaSettings(mirrors={"http://platform.invalid": channel_folder.as_uri()})
     with pytest.raises(SourceDeniedError, match=r"condaEnvFile: 127\.0\.0\.1 leads to"):
-        _install(conda, file, settings)
+        _install(conda, file, settings, ALL_DENIED)
     assert not web.requests
 
 
 def test_allowed_channel_is_used(conda: Conda) -> None:
-    _install(conda, CondaFile(("python=3.12",), (conda.channel,)), CondaSettings(policy=ONLY_HERE))
+    _install(conda, CondaFile(("python=3.12",), (conda.channel,)), CondaSettings(), ONLY_HERE)
 
 
 def test_redirect_of_a_channel_to_a_denied_address_is_refused(conda: Conda, web: WebServer) -> None:
     web.respond = lambda request: Response(302, headers={"Location": f"http://127.0.0.2:1{request.path}"})
     with pytest.raises(SourceDeniedError, match=r"127\.0\.0\.2"):
-        _install(conda, CondaFile(("python=3.12",), (conda.channel,)), CondaSettings(policy=ONLY_HERE))
+        _install(conda, CondaFile(("python=3.12",), (conda.channel,)), CondaSettings(), ONLY_HERE)
 
 
 @pytest.mark.parametrize("named", ["own", "{channel}", None])
 def test_channels_of_the_platform_are_never_denied(conda: Conda, named: str | None) -> None:
     channels = (named.format(channel=conda.channel),) if named else ()
-    settings = CondaSettings((conda.channel,), mirrors={"own": conda.channel}, policy=ALL_DENIED)
-    _install(conda, CondaFile(("python=3.12",), channels), settings)
+    settings = CondaSettings((conda.channel,), mirrors={"own": conda.channel})
+    _install(conda, CondaFile(("python=3.12",), channels), settings, ALL_DENIED)
 
 
 def test_denied_scheme_of_a_channel_is_refused(conda: Conda) -> None:
-    settings = CondaSettings(policy=EgressPolicy(schemes=frozenset({"https"})))
-    with pytest.raises(SourceDeniedError, match="'http' are not allowed"):
-        _install(conda, CondaFile(("python=3.12",), (conda.channel,)), settings)
+    policy = EgressPolicy(schemes=frozenset({"https"}))
+    with pytest.raises(SourceDeniedError, match=r"by http, which build\.sources\.schemes lacks"):
+        _install(conda, CondaFile(("python=3.12",), (conda.channel,)), CondaSettings(), policy)
 
 
 def test_certificate_of_a_private_ca_needs_the_ca_bundle(

@@ -20,7 +20,7 @@ from modelyard.builder.environment.package_job import PackageJob, PackageKind, d
 from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.log import BuildLog
 from modelyard.builder.sources.egress_policy import EgressPolicy
-from modelyard.builder.sources.egress_proxy import EgressProxy, run_egress_proxy
+from modelyard.builder.sources.egress_proxy import EgressProxy
 from modelyard.contract.errors import (
     PackageIndexUnavailableError,
     SourceDeniedError,
@@ -165,15 +165,6 @@ def test_redirect_to_a_denied_scheme_is_an_error(
         installer(lines, EgressPolicy(schemes=frozenset({"https"})))
     assert not other_web.requests
     assert "theirs" in installer(lines, EgressPolicy(schemes=frozenset({"http", "https"})))
-
-
-def test_no_proxy_runs_if_there_is_nothing_to_check() -> None:
-    with run_egress_proxy(ALL_DENIED, "x", [], [], {}) as proxy:
-        assert proxy is None
-    with run_egress_proxy(EgressPolicy(), "x", ["https://h/"], [], {}) as proxy:
-        assert proxy is None
-    with run_egress_proxy(ALL_DENIED, "x", ["https://h/a"], ["https://h:443/b"], {}) as proxy:
-        assert proxy is None
 
 
 def test_host_of_no_proxy_is_checked_beside_a_proxy_of_the_platform(
