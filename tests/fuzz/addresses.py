@@ -24,9 +24,10 @@ import httpx
 from tests.fuzz.spellings import spelling
 from tests.fuzz.tally import Tally
 
-from modelyard.builder.sources import FetchContext, fetch
+from modelyard.builder.sources.context import FetchContext
 from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.builder.sources.egress_proxy import EgressProxy
+from modelyard.builder.sources.fetch import fetch
 from modelyard.builder.sources.platform_proxy import host_port_of
 from modelyard.coded_error import CodedError
 from modelyard.contract.build_request import Source

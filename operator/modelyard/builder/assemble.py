@@ -21,11 +21,9 @@ from modelyard.builder.layout import (
     model_paths,
 )
 from modelyard.builder.log import BuildLog
-from modelyard.builder.sources import (
-    FetchContext,
-    FetchedFile,
-    fetch,
-)
+from modelyard.builder.sources.context import FetchContext
+from modelyard.builder.sources.download import FetchedFile
+from modelyard.builder.sources.fetch import fetch
 from modelyard.builder.sources.placeholder import is_pointer
 from modelyard.builder.text_file import BYTE_ORDER_MARK, decode_text
 from modelyard.builder.unpack import unpack

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from modelyard.builder.log import BuildLog
-from modelyard.builder.sources import FetchContext
+from modelyard.builder.sources.context import FetchContext
 from modelyard.contract.build_request import BuildRequest
 
 

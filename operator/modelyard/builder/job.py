@@ -30,7 +30,7 @@ from modelyard.builder.job_settings import BuildJobSettings
 from modelyard.builder.log import BuildLog
 from modelyard.builder.request_secrets import registry_secrets, secrets_of
 from modelyard.builder.result import crash_result, encode_result, failure_result
-from modelyard.builder.sources import FetchContext
+from modelyard.builder.sources.context import FetchContext
 from modelyard.builder.sources.store_credentials import forget_cloud_identity
 from modelyard.coded_error import CodedError
 from modelyard.contract.build_pod import EXIT_CRASHED, EXIT_FAILED

@@ -11,7 +11,7 @@ from modelyard.builder.attestation.settings import AttestationSettings
 from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.builder.sources.registry_login import RegistryLogin
-from modelyard.builder.variables import optional_path, registry_access
+from modelyard.builder.variables import optional_path
 from modelyard.contract.build_pod import DOCKER_SOCKET, TERMINATION_LOG, BuildVariable
 from modelyard.oci.registry_config import RegistryAccess
 
@@ -78,3 +78,18 @@ class BuildJobSettings:
             packages_socket=optional_path(environment, BuildVariable.PACKAGES_SOCKET),
             claims=optional_path(environment, BuildVariable.CLAIMS),
         )
+
+
+def registry_access(environment: Mapping[str, str]) -> RegistryAccess:
+    """Return the addresses, credentials and certificate authorities for registries."""
+    pairs = (pair.partition("=") for pair in _items(environment, BuildVariable.REGISTRY_ALIASES))
+    return RegistryAccess(
+        config=optional_path(environment, BuildVariable.REGISTRY_CONFIG),
+        insecure=frozenset(_items(environment, BuildVariable.INSECURE_REGISTRIES)),
+        aliases={name: address for name, _, address in pairs},
+        ca_bundle=optional_path(environment, BuildVariable.CA_BUNDLE),
+    )
+
+
+def _items(environment: Mapping[str, str], name: str) -> list[str]:
+    return [item.strip() for item in environment.get(name, "").split(",") if item.strip()]

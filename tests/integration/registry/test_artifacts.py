@@ -12,11 +12,8 @@ from tests.integration.registry.conftest import RunningRegistry
 from tests.support.breaking_proxy import BreakingProxy
 
 from modelyard.backoff import Backoff
-from modelyard.builder.sources import (
-    FetchContext,
-    fetch,
-    open_stream,
-)
+from modelyard.builder.sources.context import FetchContext
+from modelyard.builder.sources.fetch import fetch, open_stream
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import SourceForbiddenError
 from modelyard.oci.media_types import OCI_MANIFEST

@@ -27,7 +27,9 @@ from tests.integration.sources.cloud_stores import (
 from tests.support.clouds import Clouds
 from tests.support.openid_issuer import Issuer
 
-from modelyard.builder.sources import FetchContext, object_store, open_stream
+from modelyard.builder.sources import object_store
+from modelyard.builder.sources.context import FetchContext
+from modelyard.builder.sources.fetch import open_stream
 from modelyard.contract.build_request import Source
 from modelyard.contract.cloud_identity import Cloud, CloudIdentity
 from modelyard.contract.errors import SourceForbiddenError

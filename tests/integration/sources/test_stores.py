@@ -14,12 +14,10 @@ from tests.integration.sources.conftest import SECRET, WRONG, Store
 from tests.support.breaking_proxy import BreakingProxy
 
 from modelyard.backoff import Backoff
-from modelyard.builder.sources import (
-    FetchContext,
-    StreamedSource,
-    open_stream,
-)
+from modelyard.builder.sources.context import FetchContext
 from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.builder.sources.fetch import open_stream
+from modelyard.builder.sources.file_stream import StreamedSource
 from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (

@@ -15,7 +15,7 @@ from tests.support.web_server import (
 from modelyard.builder.assemble import assemble
 from modelyard.builder.layout import ImageContent, PlacedModel
 from modelyard.builder.log import BuildLog
-from modelyard.builder.sources import FetchContext
+from modelyard.builder.sources.context import FetchContext
 from modelyard.contract.build_request import (
     AssetInput,
     BuildRequest,

@@ -17,7 +17,7 @@ import pytest
 from modelyard.builder import job
 from modelyard.builder.assemble import assemble
 from modelyard.builder.log import BuildLog
-from modelyard.builder.sources import FetchContext
+from modelyard.builder.sources.context import FetchContext
 from modelyard.contract.build_request import AssetInput, BuildRequest, ModelInput, Source
 from modelyard.retry import Retry
 

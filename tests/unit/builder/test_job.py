@@ -22,7 +22,7 @@ from modelyard.builder import job
 from modelyard.builder.assemble import assemble
 from modelyard.builder.log import BuildLog
 from modelyard.builder.request_secrets import secrets_of
-from modelyard.builder.sources import FetchContext
+from modelyard.builder.sources.context import FetchContext
 from modelyard.contract.build_request import (
     AssetInput,
     BuilderKind,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from modelyard.builder.variables import optional_path, registry_access
+from modelyard.builder.job_settings import registry_access
+from modelyard.builder.variables import optional_path
 from modelyard.contract.build_pod import BuildVariable
 from modelyard.oci.registry_config import RegistryAccess
 

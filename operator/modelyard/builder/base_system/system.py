@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import tarfile
-import urllib.request
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -164,6 +163,8 @@ def _add(files: LayerFiles, layer: BaseLayer, proxy: str) -> None:
 @contextmanager
 def _open(layer: BaseLayer, proxy: str) -> Iterator[IO[bytes]]:
     """Open the tar of a layer. Raises OSError at the end of a layer with another digest."""
+    import urllib.request  # noqa: PLC0415 - one of the jobs of a process needs it
+
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": proxy}))
     with opener.open(f"http://{LAYER_HOST}/{layer.digest}", timeout=_SECONDS) as response:
         hashed = _Hashed(response)

@@ -34,7 +34,7 @@ from modelyard.builder.layers.tar_stream import (
 )
 from modelyard.builder.layout import ImageContent
 from modelyard.builder.log import BuildLog
-from modelyard.builder.sources import FetchContext
+from modelyard.builder.sources.context import FetchContext
 from modelyard.contract.build_progress import ProgressMeter
 from modelyard.contract.build_request import (
     BuilderKind,

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.confined_installer import install_confined
+from modelyard.builder.environment.index_access import read_index_access
 from modelyard.builder.environment.index_guard import IndexGuard
-from modelyard.builder.environment.index_settings import read_index_access
 from modelyard.builder.environment.package_job import (
     InstalledPackages,
     PackageInstaller,

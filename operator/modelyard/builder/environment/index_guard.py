@@ -12,12 +12,9 @@ import ssl
 from io import BufferedIOBase
 from typing import TYPE_CHECKING, Final, cast
 
+from modelyard.builder.environment.index_access import IndexAccess, default_ca_certificates
 from modelyard.builder.environment.index_credentials import Origin, credential_for
-from modelyard.builder.environment.index_settings import (
-    IndexAccess,
-    PublicIndexSettings,
-    default_ca_certificates,
-)
+from modelyard.builder.environment.index_settings import PublicIndexSettings
 from modelyard.builder.environment.registry_files import HOSTS, FileReader, RegistryFiles
 from modelyard.builder.sources.egress_policy import EgressPolicy
 from modelyard.builder.sources.egress_proxy import (

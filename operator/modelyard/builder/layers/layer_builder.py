@@ -53,7 +53,7 @@ from modelyard.builder.layers.tar_stream import tar_of
 from modelyard.builder.layers.wheel_cache import WheelCache
 from modelyard.builder.layout import ImageContent
 from modelyard.builder.log import BuildLog
-from modelyard.builder.sources import FetchContext
+from modelyard.builder.sources.context import FetchContext
 from modelyard.contract.build_request import (
     BuilderKind,
     BuildRequest,

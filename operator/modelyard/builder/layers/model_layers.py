@@ -20,11 +20,9 @@ from modelyard.builder.layers.layer_cache import (
 from modelyard.builder.layers.tar_stream import tar_of
 from modelyard.builder.layout import ImageContent, model_paths
 from modelyard.builder.log import BuildLog
-from modelyard.builder.sources import (
-    FetchContext,
-    StreamedSource,
-    open_stream,
-)
+from modelyard.builder.sources.context import FetchContext
+from modelyard.builder.sources.fetch import open_stream
+from modelyard.builder.sources.file_stream import StreamedSource
 from modelyard.contract.build_request import (
     BuildRequest,
     ModelInput,

@@ -19,7 +19,7 @@ from tests.unit.oci.fake_registry import FakeRegistry, digest_of
 from modelyard.builder.docker.docker_builder import DockerBuilder
 from modelyard.builder.layout import ImageContent, PlacedModel
 from modelyard.builder.log import BuildLog
-from modelyard.builder.sources import FetchContext
+from modelyard.builder.sources.context import FetchContext
 from modelyard.contract import build_progress
 from modelyard.contract.build_request import (
     AssetInput,

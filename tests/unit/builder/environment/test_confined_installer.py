@@ -20,7 +20,7 @@ from modelyard.builder.environment import confined_installer
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.confined_installer import install_confined
-from modelyard.builder.environment.index_settings import read_index_access
+from modelyard.builder.environment.index_access import read_index_access
 from modelyard.builder.environment.package_job import PackageJob, PackageKind
 from modelyard.builder.log import BuildLog
 from modelyard.contract.build_pod import BuildVariable
@@ -32,7 +32,7 @@ import sys
 from pathlib import Path
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_settings import CondaSettings
-from modelyard.builder.environment.index_settings import read_index_access
+from modelyard.builder.environment.index_access import read_index_access
 from modelyard.builder.confinement.landlock import confine
 from modelyard.builder.environment.package_process import _SYSTEM, _programs
 work, *files = sys.argv[1:]

@@ -16,9 +16,9 @@ import trustme
 from tests.support.web_server import Response, WebServer
 
 from modelyard.builder.environment.conda_settings import CondaSettings
+from modelyard.builder.environment.index_access import read_index_access
 from modelyard.builder.environment.index_credentials import index_prefix
 from modelyard.builder.environment.index_guard import IndexGuard
-from modelyard.builder.environment.index_settings import read_index_access
 from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.environment.registry_files import WHEEL_HOST, OpenFile, RegistryFiles
 from modelyard.builder.sources.egress_policy import EgressPolicy

@@ -27,7 +27,7 @@ from modelyard.builder.environment.packages import find_packages
 from modelyard.builder.environment.registry_files import RegistryFiles
 from modelyard.builder.layers.layer_builder import LayerBuilder
 from modelyard.builder.log import BuildLog
-from modelyard.builder.sources import FetchContext
+from modelyard.builder.sources.context import FetchContext
 from modelyard.contract.build_request import (
     AssetInput,
     BuildRequest,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from modelyard.builder.sources import FetchContext, FetchedFile, fetch
+from modelyard.builder.sources.context import FetchContext
+from modelyard.builder.sources.download import FetchedFile
+from modelyard.builder.sources.fetch import fetch
 from modelyard.contract.build_request import Source
 from modelyard.retry import Retry
 

@@ -11,8 +11,10 @@ from tests.support.clouds import AUDIENCES, Clouds, token_of
 
 from modelyard import task_group
 from modelyard.builder.request_secrets import secrets_of
-from modelyard.builder.sources import FetchContext, cloud_identity, open_stream
+from modelyard.builder.sources import cloud_identity
 from modelyard.builder.sources.cloud_identity import identity_config
+from modelyard.builder.sources.context import FetchContext
+from modelyard.builder.sources.fetch import open_stream
 from modelyard.contract.build_request import AssetInput, BuildRequest, Source
 from modelyard.contract.cloud_identity import Cloud, CloudIdentity, cloud_of
 from modelyard.contract.errors import (

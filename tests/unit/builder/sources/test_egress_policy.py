@@ -14,11 +14,9 @@ from tests.support.web_server import (
 )
 from tests.unit.builder.sources.secure_server import tls_server
 
-from modelyard.builder.sources import (
-    FetchContext,
-    fetch,
-)
+from modelyard.builder.sources.context import FetchContext
 from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.builder.sources.fetch import fetch
 from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import SourceDeniedError

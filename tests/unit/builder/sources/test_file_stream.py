@@ -14,13 +14,10 @@ from tests.support.web_server import (
     WebServer,
 )
 
-from modelyard.builder.sources import (
-    FetchContext,
-    StreamedSource,
-    open_stream,
-)
+from modelyard.builder.sources.context import FetchContext
 from modelyard.builder.sources.egress_policy import EgressPolicy
-from modelyard.builder.sources.file_stream import FileStream
+from modelyard.builder.sources.fetch import open_stream
+from modelyard.builder.sources.file_stream import FileStream, StreamedSource
 from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (

@@ -15,7 +15,7 @@ from tests.support.web_server import (
 )
 from tests.unit.builder.sources.fetcher import Fetcher
 
-from modelyard.builder.sources import FetchedFile
+from modelyard.builder.sources.download import FetchedFile
 from modelyard.contract.errors import (
     DigestMismatchError,
     SourceError,

@@ -8,7 +8,7 @@ import pytest
 from tests.support.web_server import Response, WebServer
 from tests.unit.builder.sources.fetcher import Fetcher, digest_of
 
-from modelyard.builder.sources import open_stream
+from modelyard.builder.sources.fetch import open_stream
 from modelyard.builder.sources.placeholder import is_pointer
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import DigestMismatchError, SourceRefusedError

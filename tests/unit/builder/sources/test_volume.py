@@ -9,14 +9,11 @@ from typing import Final
 
 import pytest
 
-from modelyard.builder.sources import (
-    FetchContext,
-    FetchedFile,
-    StreamedSource,
-    fetch,
-    open_stream,
-)
+from modelyard.builder.sources.context import FetchContext
+from modelyard.builder.sources.download import FetchedFile
 from modelyard.builder.sources.egress_policy import EgressPolicy
+from modelyard.builder.sources.fetch import fetch, open_stream
+from modelyard.builder.sources.file_stream import StreamedSource
 from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
