@@ -117,6 +117,18 @@ def test_openapi_has_the_parameters_of_the_azure_ml_containers(server: ScoringPr
     assert new["security"] == [{"Bearer": []}]
 
 
+def test_openapi_names_the_prefix_that_a_proxy_removed(server: ScoringProcess) -> None:
+    headers = {"X-Forwarded-Prefix": "/team-a/fraud"}
+    old, new = (
+        server.request("GET", f"/swagger.json?version={version}", headers=headers).json()
+        for version in (2, 3)
+    )
+
+    assert (old["basePath"], new["servers"]) == ("/team-a/fraud", [{"url": "/team-a/fraud"}])
+    assert "/score" in old["paths"]
+    assert "basePath" not in server.request("GET", "/swagger.json").json()
+
+
 def test_openapi_example_is_accepted(server: ScoringProcess) -> None:
     document = server.request("GET", "/swagger.json").json()
 

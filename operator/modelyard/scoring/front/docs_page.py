@@ -22,7 +22,7 @@ DOCS_PAGE = """<!doctype html>
 <pre id="answer" aria-live="polite"></pre>
 <h2>Input</h2><pre id="input"></pre>
 <h2>Output</h2><pre id="output"></pre>
-<p>OpenAPI: <code>/swagger.json?version=2</code>, <code>3</code> or <code>3.1</code>.</p>
+<p>OpenAPI: <code>swagger.json?version=2</code>, <code>3</code> or <code>3.1</code> beside this page.</p>
 <script>
 const by = id => document.getElementById(id)
 const pretty = value => JSON.stringify(value, null, 2)

@@ -29,6 +29,7 @@ from modelyard.scoring.front.messages import (
     text_response,
 )
 from modelyard.scoring.front.metrics import Metrics
+from modelyard.scoring.front.openapi_prefix import PREFIX_HEADER, with_prefix
 from modelyard.scoring.front.packed_requests import PackedRequests
 from modelyard.scoring.front.packed_responses import PackedResponses
 from modelyard.scoring.front.request_ids import RequestIds
@@ -313,7 +314,7 @@ class Router(HttpServer):
         if document is None:
             versions = ", ".join(sorted(documents))
             return error_response(404, f"There is no OpenAPI of this version. There are: {versions}.")
-        return HttpResponse(200, document)
+        return HttpResponse(200, with_prefix(document, request.headers.get(PREFIX_HEADER)))
 
 
 def _in_form_of_path(request: HttpRequest, response: HttpResponse) -> HttpResponse:
