@@ -23,6 +23,7 @@ _CONFIGURATION_FIELDS: Final = (
     "appInsightsEnabled",
     "dataCollection",
     "pod",
+    "route",
 )
 _BUILD_LOG: Final = "BuildLog"
 

@@ -13,6 +13,7 @@ from modelyard.api.manifest import ManifestSpec
 from modelyard.api.model import ModelSpec
 from modelyard.api.names import DisplayName
 from modelyard.api.pod.settings import PodSettings
+from modelyard.api.route import Route
 from modelyard.api.service import (
     REPLICAS_RULE,
     AutoScaler,
@@ -123,6 +124,8 @@ class ServiceConfiguration(ApiType):
     pod: PodSettings | None = None
     """Settings of the replicas' pods, with the names and shapes of Kubernetes. Not part of the API of
     2017."""
+    route: Route | None = None
+    """Public address of the service, if the platform publishes services. Not part of the API of 2017."""
 
 
 class ServiceCreateRequest(ServiceConfiguration):
