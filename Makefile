@@ -11,7 +11,7 @@ VENV := .venv/.synced
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo fuzz test test-unit test-install test-integration test-e2e test-flux test-spark lint lint-prose crds bench-operator bench-build soak test-move clean distclean test-docs docs
+.PHONY: help demo fuzz test test-unit test-install test-integration test-e2e test-flux test-spark lint lint-prose crds bench-operator bench-build soak test-move clean distclean test-docs docs dashboards
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ lint-prose: $(VENV) ## plain English in documents, docstrings and comments; PATH
 
 crds: $(VENV) ## write the CRDs from the types
 	$(RUN) modelyard crds crds charts/modelyard/files/crds
+
+dashboards: $(VENV) ## write the Grafana dashboards of the chart
+	$(RUN) python -m charts.dashboards
 
 docs: $(VENV) ## write docs/reference.md from the CRDs and the code
 	$(RUN) python docs/write_reference.py

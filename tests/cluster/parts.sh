@@ -156,6 +156,23 @@ make_flux() {
   done
 }
 
+# The programs of the Debian package without its service, which an installation would start.
+make_prometheus() {
+  command -v apt-get >/dev/null || die "prometheus is missing: tests take it from a Debian package."
+  apt-get download prometheus || { apt-get update && apt-get download prometheus; }
+  dpkg-deb --extract prometheus_*.deb package
+  mv package/usr/bin/prometheus package/usr/bin/promtool .
+  rm -r package prometheus_*.deb
+}
+
+# The CRDs of the Prometheus operator, which its module contains.
+make_prometheus_operator_crds() {
+  local module=github.com/prometheus-operator/prometheus-operator
+  cp --recursive --no-preserve=mode \
+    "$(go mod download -json "$module@v$PROMETHEUS_OPERATOR_VERSION" | jq --raw-output .Dir)/example/prometheus-operator-crd" \
+    prometheus-operator-crds
+}
+
 # Azure's blob server with its dependencies, of which azurite/package-lock.json has the checksums.
 make_azurite() {
   cp "$CLUSTER_DIR"/azurite/package*.json .

@@ -3,7 +3,8 @@
 # NAME: cosign; crane (another registry, and a client); registry; azurite, fake-gcs-server, versitygw (stores);
 # buildctl, buildkitd (another builder); health (computes the health of objects like GitOps tools);
 # argo-diff (compares objects with their manifests like Argo CD);
-# source-controller, kustomize-controller (Flux; the folder crds beside the programs has Flux's CRDs).
+# source-controller, kustomize-controller (Flux; the folder crds beside the programs has Flux's CRDs);
+# prometheus, promtool; prometheus-operator-crds (a folder).
 set -euo pipefail
 
 # shellcheck source=tests/cluster/lib.sh
@@ -41,6 +42,14 @@ case ${1:-} in
     need_go
     need jq:jq
     make_part tool_part flux "$FLUX_VERSION" "7 minutes" make_flux
+    ;;
+  prometheus | promtool)
+    make_part tool_part prometheus "$DEBIAN_SUITE" "" make_prometheus
+    ;;
+  prometheus-operator-crds)
+    need_go
+    need jq:jq
+    make_part tool_part prometheus-operator "$PROMETHEUS_OPERATOR_VERSION" "1 minute" make_prometheus_operator_crds
     ;;
   azurite)
     need npm:npm

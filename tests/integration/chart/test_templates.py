@@ -131,7 +131,7 @@ BAD_VALUES = [
     ("routing.requestTimeout", '"1 hour"', "/routing/requestTimeout"),
     ("routing.ingress.annotations", '{"a": 1}', "/routing/ingress/annotations/a"),
     ("routing.ingress.tls.secretName", '"{name}"', "/routing/ingress/tls/secretName"),
-    ("metrics.serviceMonitor.interval", '"often"', "/metrics/serviceMonitor/interval"),
+    ("monitoring.monitors.interval", '"often"', "/monitoring/monitors/interval"),
     ("crds.keep", '"yes"', "/crds/keep"),
     ("resources.request", '{"cpu": "1"}', "'request'"),
     ("extraEnv", '[{"value": "a"}]', "/extraEnv/0"),
@@ -513,20 +513,6 @@ def test_pod_values_are_rendered(render: Render) -> None:
     assert metadata["labels"]["team"] == "d"
     assert {"name": "HTTPS_PROXY", "value": "e"} in pod["containers"][0]["env"]
     assert builder["metadata"]["annotations"] == {"role": "g"}
-
-
-def test_service_monitor_selects_the_operators_service(render: Render) -> None:
-    assert not of_kind(render(), "ServiceMonitor")
-    objects = render(
-        "--set", "metrics.serviceMonitor.enabled=true",
-        "--set", "metrics.serviceMonitor.interval=1m",
-        "--set", "metrics.serviceMonitor.labels.release=prometheus",
-    )  # fmt: skip
-    (monitor,) = of_kind(objects, "ServiceMonitor")
-    (service,) = of_kind(objects, "Service")
-    assert monitor["metadata"]["labels"]["release"] == "prometheus"
-    assert monitor["spec"]["endpoints"] == [{"port": "metrics", "interval": "1m"}]
-    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
 
 
 @pytest.mark.parametrize(("release", "name"), [("modelyard", "modelyard"), ("yard", "yard-modelyard")])

@@ -1,0 +1,1 @@
+"""Grafana dashboards of the chart, written in the types of Grafana's own SDK."""
