@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from string import Formatter
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +17,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from modelyard import metrics
 from modelyard.controller.state_metrics import StateFamilies
 from modelyard.gateway import metrics as gateway_metrics
+from modelyard.scoring import contract
+from modelyard.scoring.front import errors
 
 PAGE = Path(__file__).parent / "reference.md"
 CRDS = Path(__file__).parents[1] / "crds"
@@ -23,7 +28,8 @@ INTRODUCTION = """\
 
 Written by `make docs`. `kubectl explain msvc.spec.autoScaler` has the same texts. The short names of
 the kinds are `mdl`, `mft`, `img` and `msvc`. The values of the chart are in [its README][chart].
-[scoring](scoring.md) has the variables and metrics of the scoring runtime.
+[scoring](scoring.md#logs-metrics-and-traces) has the metrics of the scoring runtime.
+[The REST API](rest-api.md#errors) has the errors of the gateway.
 
 [chart]: ../charts/modelyard/README.md#values
 """
@@ -86,9 +92,60 @@ def metrics_section() -> str:
     )
 
 
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def variables() -> Iterator[tuple[str, str]]:
+    """Yield name and text of each environment variable."""
+    module = ast.parse(Path(contract.__file__).read_text(encoding="utf-8"))
+    (body,) = (
+        node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == "Variable"
+    )
+    for node, following in pairwise([*body, ast.Pass()]):
+        if isinstance(node, ast.AnnAssign) and node.value:
+            text = ast.literal_eval(following.value) if isinstance(following, ast.Expr) else ""
+            yield ast.literal_eval(node.value), text
+
+
+def variables_section() -> str:
+    """Return the section of the environment variables of the scoring runtime."""
+    rows = [f"| `{name}` | {_cell(text)} |\n" for name, text in variables()]
+    heading = "\n## Environment variables of the scoring runtime\n"
+    note = "An invalid value ends the process with exit code 3, and the log names the variable.\n\n"
+    return "".join([heading, note, "| variable | meaning |\n|---|---|\n", *sorted(rows)])
+
+
+def scoring_errors_section() -> str:
+    """Return the section of the HTTP errors of the scoring runtime."""
+    found = [error for error in vars(errors).values() if isinstance(error, errors.HttpError)]
+    rows = [
+        f"| {error.status} | `{_cell(_shown(error.message))}` | {_cell(error.way_out)} |\n"
+        for error in sorted(found, key=lambda error: error.status)
+    ]
+    heading = "\n## HTTP errors of the scoring runtime\n"
+    note = 'Each body is `{"message": …}`, and `{"error": …}` below `/v2`. `…` stands for a value.\n\n'
+    return "".join([heading, note, "| status | message | way out |\n|---|---|---|\n", *rows])
+
+
+def _shown(message: str) -> str:
+    """Return a message with an ellipsis for each of its fields."""
+    return "…".join(literal for literal, _, _, _ in Formatter().parse(message)) + (
+        "…" if message.endswith("}") else ""
+    )
+
+
 def page() -> str:
     """Return the text of reference.md."""
-    return "".join([INTRODUCTION, *(kind_section(plural) for plural in KINDS), metrics_section()])
+    return "".join(
+        [
+            INTRODUCTION,
+            *(kind_section(plural) for plural in KINDS),
+            variables_section(),
+            scoring_errors_section(),
+            metrics_section(),
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ httptools and, of modelyard, backoff.py. It runs as two kinds of process:
                           │        http_parser            │                      │
                           │        http_response, router  │                      │
                           │        request_ids, cors      │                      │
-                          │        keys, metrics          │                      │
+                          │        keys, metrics, errors  │                      │
                           │        telemetry, docs_page   │                      │
                           │        score_endpoint         │                      │
                           │        inference_endpoint     │                      │

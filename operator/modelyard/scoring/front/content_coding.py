@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from modelyard.scoring.front.messages import HttpRequest, HttpResponse, error_response
-
-ACCEPTED: Final = b"accept-encoding: gzip, deflate\r\n"
-"""Header line of a 415 response: the codings of request bodies (RFC 9110 section 12.5.3)."""
+from modelyard.scoring.front import errors
+from modelyard.scoring.front.messages import HttpRequest, HttpResponse
 
 _CODINGS: Final = {b"gzip": b"gzip", b"x-gzip": b"gzip", b"deflate": b"deflate"}
 
@@ -46,8 +44,7 @@ def read_coding(request: HttpRequest) -> HttpResponse | None:
     coding = _CODINGS.get(names[0]) if len(names) == 1 else None
     if coding is None:
         text = header[:64].decode("latin-1")
-        message = f"The Content-Encoding {text!r} is not supported: send gzip, deflate or identity."
-        return error_response(415, message, ACCEPTED)
+        return errors.CODING.response(coding=text)
     request.coding = coding
     return None
 

@@ -48,6 +48,7 @@ from enum import Enum, auto
 from functools import cached_property
 from typing import Final, Protocol, cast
 
+from modelyard.scoring.front import errors
 from modelyard.scoring.front.http_limits import (
     BODY_BYTES_PER_SECOND,
     BODY_PAUSE_SECONDS,
@@ -64,12 +65,12 @@ from modelyard.scoring.front.http_limits import (
 )
 from modelyard.scoring.front.http_parser import RequestParser
 from modelyard.scoring.front.http_response import CONTINUE, response_bytes, stream_head
-from modelyard.scoring.front.messages import Framing, HttpRequest, HttpResponse, error_response
+from modelyard.scoring.front.messages import Framing, HttpRequest, HttpResponse
 
 log = logging.getLogger(__name__)
 
-HEAD_TOO_SLOW: Final = error_response(408, f"The headers took longer than {HEAD_SECONDS:.0f} s.")
-BODY_TOO_SLOW: Final = error_response(408, "The body comes too slowly.")
+HEAD_TOO_SLOW: Final = errors.HEAD_TOO_SLOW.response(seconds=HEAD_SECONDS)
+BODY_TOO_SLOW: Final = errors.BODY_TOO_SLOW.response()
 
 _UNCONNECTED: Final = asyncio.Transport()
 """The transport of a connection before connection_made(): each method raises NotImplementedError."""

@@ -4,16 +4,17 @@ from typing import Final, Protocol
 
 import httptools
 
+from modelyard.scoring.front import errors
 from modelyard.scoring.front.http_limits import MAX_HEAD_BYTES, MAX_HEADERS
-from modelyard.scoring.front.messages import HttpRequest, HttpResponse, error_response
+from modelyard.scoring.front.messages import HttpRequest, HttpResponse
 
-HEAD_TOO_LARGE: Final = error_response(431, f"The headers are larger than {MAX_HEAD_BYTES} bytes.")
-TOO_MANY_HEADERS: Final = error_response(431, f"The request has more than {MAX_HEADERS} headers.")
-NOT_HTTP: Final = error_response(400, "The input is not an HTTP/1.1 request.")
-HOST_MISSING: Final = error_response(400, "The Host header is missing.")
-HOST_REPEATED: Final = error_response(400, "The request has more than one Host header.")
-CHUNKED_HTTP_1_0: Final = error_response(400, "HTTP/1.0 has no Transfer-Encoding: send Content-Length.")
-NO_PROXY: Final = error_response(400, "This server is not a proxy.")
+HEAD_TOO_LARGE: Final = errors.HEAD_TOO_LARGE.response(most=MAX_HEAD_BYTES)
+TOO_MANY_HEADERS: Final = errors.TOO_MANY_HEADERS.response(most=MAX_HEADERS)
+NOT_HTTP: Final = errors.NOT_HTTP.response()
+HOST_MISSING: Final = errors.HOST_MISSING.response()
+HOST_REPEATED: Final = errors.HOST_REPEATED.response()
+CHUNKED_HTTP_1_0: Final = errors.CHUNKED_HTTP_1_0.response()
+NO_PROXY: Final = errors.NO_PROXY.response()
 
 _UPGRADE_HEADERS: Final = (b"connection", b"upgrade", b"http2-settings")
 

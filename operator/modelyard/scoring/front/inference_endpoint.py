@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from modelyard.scoring.front import errors
 from modelyard.scoring.front.keys import ScoringKeys
 from modelyard.scoring.front.messages import (
     Handler,
@@ -78,11 +79,11 @@ class InferenceEndpoint:
         """Return the refusal of another model or version: its response would be that of this one."""
         own_name, own_version = self._settings.model_name, self._settings.model_version
         if own_name and name != own_name:
-            return error_response(404, f"There is no model {name!r}. This server has {own_name!r}.")
+            return errors.NO_MODEL.response(name=name, own_name=own_name)
         if version is None or version == own_version:
             return None
         versions = f"the version {own_version!r}" if own_version else "no versions: leave /versions/… out"
-        return error_response(404, f"There is no version {version!r}. The model has {versions}.")
+        return errors.NO_VERSION.response(version=version, versions=versions)
 
     def _server(self, _: HttpRequest) -> HttpResponse:
         server = {"name": "modelyard", "version": PREFIX[1:], "extensions": ["binary_tensor_data"]}

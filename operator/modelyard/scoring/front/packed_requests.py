@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Final
 
+from modelyard.scoring.front import errors
 from modelyard.scoring.front.coding_tasks import INLINE_BYTES, STEP_BYTES, CodingTasks
 from modelyard.scoring.front.content_coding import CodingError, Unpacker
-from modelyard.scoring.front.messages import HttpRequest, HttpResponse, error_response
+from modelyard.scoring.front.messages import HttpRequest, HttpResponse
 
 INLINE_OUTPUT_BYTES: Final = 256 * 1024
 """A body that becomes larger is unpacked in the thread: this size takes 1 ms."""
@@ -42,7 +43,7 @@ class PackedRequests:
                 if self._take(request, unpacker, unpacker.read(INLINE_OUTPUT_BYTES)):
                     return
         except CodingError as error:
-            self._refuse(request, error_response(400, str(error)))
+            self._refuse(request, errors.BODY_INVALID.response(error=error))
             return
         self._tasks.start(request, self._unpack_in_thread(request, unpacker))
 
@@ -51,7 +52,7 @@ class PackedRequests:
             while not self._take(request, unpacker, await self._tasks.step(unpacker.read, STEP_BYTES)):
                 pass
         except CodingError as error:
-            self._refuse(request, error_response(400, str(error)))
+            self._refuse(request, errors.BODY_INVALID.response(error=error))
 
     def _take(self, request: HttpRequest, unpacker: Unpacker, piece: bytes) -> bool:
         """Store a piece of the unpacked body. Return True if the request is passed on or refused."""

@@ -3,7 +3,8 @@
 import os
 from typing import Final
 
-from modelyard.scoring.front.messages import HttpRequest, HttpResponse, error_response
+from modelyard.scoring.front import errors
+from modelyard.scoring.front.messages import HttpRequest, HttpResponse
 
 MAX_ID_CHARACTERS: Final = 100
 """Longer request ids get 431 (the Azure ML containers' rule)."""
@@ -43,7 +44,7 @@ class RequestIds:
         if len(own) <= MAX_ID_CHARACTERS:
             request.response_lines = b"x-request-id: %b\r\n" % own
             names = "x-ms-request-id and x-ms-client-request-id"
-        return error_response(431, f"{names} must not exceed {MAX_ID_CHARACTERS} characters")
+        return errors.ID_TOO_LONG.response(names=names, most=MAX_ID_CHARACTERS)
 
     def _new_id(self) -> bytes:
         """Return a version 4 UUID."""

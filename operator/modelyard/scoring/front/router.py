@@ -3,11 +3,13 @@
 import asyncio
 import re
 from collections import deque
+from dataclasses import replace
 from time import monotonic
 from typing import Final, cast
 from urllib.parse import parse_qs, unquote
 
 from modelyard.scoring.contract import LIVE_PATH, READY_PATH, SCORE_PATH
+from modelyard.scoring.front import errors
 from modelyard.scoring.front.coding_tasks import CodingTasks
 from modelyard.scoring.front.content_coding import read_coding
 from modelyard.scoring.front.cors import cors_lines
@@ -20,11 +22,9 @@ from modelyard.scoring.front.keys import ScoringKeys
 from modelyard.scoring.front.lifecycle import Lifecycle
 from modelyard.scoring.front.memory import container_memory
 from modelyard.scoring.front.messages import (
-    RETRY_AFTER,
     Handler,
     HttpRequest,
     HttpResponse,
-    error_response,
     in_error_form,
     text_response,
 )
@@ -39,7 +39,7 @@ from modelyard.scoring.front.score_endpoint import NOT_STARTED, UNAUTHORISED, Sc
 from modelyard.scoring.front.telemetry import Telemetry
 from modelyard.scoring.settings import RuntimeSettings
 
-BODY_NOT_TAKEN: Final = error_response(413, "Only POST takes a body, at /score and /v2/models/NAME/infer.")
+BODY_NOT_TAKEN: Final = errors.BODY_NOT_TAKEN.response()
 
 MAX_CONNECTIONS: Final = 8192
 """An idle connection takes 2 KB."""
@@ -144,11 +144,11 @@ class Router(HttpServer):
         if isinstance(handlers, HttpResponse):
             return handlers
         if handlers is None:
-            return error_response(404, "There is nothing at this path. Scoring is at /score.")
+            return errors.NO_PATH.response()
         request.handler = handlers.get(request.method)
         if request.handler is None:
             allow = f"allow: {', '.join(handlers)}\r\n".encode()
-            return error_response(405, "Method not allowed", allow)
+            return replace(errors.METHOD.response(), header_lines=allow)
         reaches_run = request.path == SCORE_PATH and self.score.reaches_run(request)
         if reaches_run or (is_inference_path(request.path) and request.method == "POST"):
             refusal = self.score.admit(request)
@@ -182,7 +182,7 @@ class Router(HttpServer):
     def _check_memory(self, request: HttpRequest, more_bytes: int) -> HttpResponse | None:
         """Return a refusal if a body is too large with the bytes that follow, or memory is short."""
         if request.reserved_bytes + more_bytes > self.max_body_bytes:
-            refusal = error_response(413, f"The body is larger than {self.max_body_bytes} bytes.")
+            refusal = errors.BODY_TOO_LARGE.response(most=self.max_body_bytes)
         elif self.held_bytes + more_bytes > self._settings.max_held_bytes:
             refusal = self._short_of_memory()
         else:
@@ -191,14 +191,13 @@ class Router(HttpServer):
         return refusal
 
     def _short_of_memory(self) -> HttpResponse:
-        message = f"Overloaded: request bodies hold {self.held_bytes} bytes already. Try again later."
-        return error_response(503, message, RETRY_AFTER)
+        return errors.SHORT_OF_MEMORY.response(held=self.held_bytes)
 
     def _reserve_unpacked(self, request: HttpRequest, unpacked: int, packed: int) -> HttpResponse | None:
         """Reserve memory for a body while it is unpacked. Return a refusal if body or memory is too large."""
         more_bytes = unpacked + packed - request.reserved_bytes
         if unpacked > self.max_body_bytes:
-            return error_response(413, f"The unpacked body is larger than {self.max_body_bytes} bytes.")
+            return errors.UNPACKED_TOO_LARGE.response(most=self.max_body_bytes)
         if self.held_bytes + more_bytes > self._settings.max_held_bytes:
             return self._short_of_memory()
         request.reserved_bytes += more_bytes
@@ -313,7 +312,7 @@ class Router(HttpServer):
         document = documents.get(version.removesuffix(".0"))
         if document is None:
             versions = ", ".join(sorted(documents))
-            return error_response(404, f"There is no OpenAPI of this version. There are: {versions}.")
+            return errors.NO_OPENAPI.response(versions=versions)
         return HttpResponse(200, with_prefix(document, request.headers.get(PREFIX_HEADER)))
 
 

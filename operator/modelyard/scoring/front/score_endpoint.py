@@ -11,14 +11,13 @@ from typing import Final
 from modelyard.scoring import frames
 from modelyard.scoring.contract import BODILESS
 from modelyard.scoring.frames import Reply
+from modelyard.scoring.front import errors
 from modelyard.scoring.front.keys import ScoringKeys
 from modelyard.scoring.front.lifecycle import Lifecycle
 from modelyard.scoring.front.messages import (
-    RETRY_AFTER,
     HttpRequest,
     HttpResponse,
     QueuedRequest,
-    error_response,
     in_error_form,
     text_response,
 )
@@ -34,14 +33,9 @@ log = logging.getLogger(__name__)
 CLIENT_LEFT: Final = 499
 """Recorded status of a request whose client left before its response (nginx's 499)."""
 
-RUN_FAILED: Final = b"x-ms-run-function-failed: True\r\n"
-SCRIPT_ERROR: Final = "An unexpected error occurred in scoring script. Check the logs for more info."
-UNAUTHORISED: Final = error_response(
-    401,
-    "Send Authorization: Bearer <primary or secondary key>",
-    b'www-authenticate: Bearer realm="scoring"\r\n',
-)
-NOT_STARTED: Final = error_response(503, "The driver's init() has not finished yet.", RETRY_AFTER)
+UNAUTHORISED: Final = errors.UNAUTHORISED.response()
+NOT_STARTED: Final = errors.NOT_STARTED.response()
+SCRIPT_ERROR: Final = errors.SCRIPT.response()
 
 INFERENCE_HEADER_LENGTH: Final = b"inference-header-content-length"
 """Request header of the Open Inference Protocol: bytes of JSON before the binary data."""
@@ -92,8 +86,7 @@ class ScoreEndpoint:
         """The refusal of a started server, which no longer changes its number of places."""
         milliseconds = self._settings.queue_timeout_seconds * 1000
         places = self._queue.places
-        message = f"Overloaded: no free place (of {places}) within {milliseconds:.0f} ms. Try again later."
-        return error_response(503, message, RETRY_AFTER)
+        return errors.OVERLOADED.response(places=places, milliseconds=milliseconds)
 
     @cached_property
     def _queue_full(self) -> HttpResponse:
@@ -241,26 +234,26 @@ class ScoreEndpoint:
         outcome, log_fields = reply.outcome, {"requestId": request.request_id}
         if outcome == frames.RETURNED:
             if reply.meta:
-                return _drivers_response(request, reply) or error_response(500, SCRIPT_ERROR, RUN_FAILED)
+                return _drivers_response(request, reply) or SCRIPT_ERROR
             milliseconds = reply.seconds * 1000
             lines = b"x-ms-run-function-failed: False\r\nx-ms-run-fn-exec-ms: %.3f\r\n" % milliseconds
             return HttpResponse(200, reply.body, header_lines=lines)
         if outcome == frames.REFUSED:
-            return error_response(reply.status, reply.body.decode())
+            refusal = errors.INPUT_INVALID.response(error=reply.body.decode())
+            return replace(refusal, status=reply.status)
         if outcome == frames.RAISED:
             log.error("run() failed", extra={**log_fields, "exception": reply.body.decode()})
-            return error_response(reply.status, SCRIPT_ERROR, RUN_FAILED)
+            return replace(SCRIPT_ERROR, status=reply.status)
         if outcome == TIMED_OUT:
-            message = f"Scoring timeout after {self._settings.scoring_timeout_ms} ms"
-            log.error(message, extra=log_fields)
-            return error_response(500, message, RUN_FAILED)
+            log.error("Scoring timeout after %d ms", self._settings.scoring_timeout_ms, extra=log_fields)
+            return errors.TIMED_OUT.response(milliseconds=self._settings.scoring_timeout_ms)
         if outcome == CRASHED:
             log.error("the worker process ended during run()", extra=log_fields)
-            return error_response(500, SCRIPT_ERROR, RUN_FAILED)
+            return SCRIPT_ERROR
         if outcome == INVALID:
-            return error_response(500, SCRIPT_ERROR, RUN_FAILED)
+            return SCRIPT_ERROR
         if outcome == CUT_OFF:
-            return error_response(503, "Shutting down: the time for draining is over.", RETRY_AFTER)
+            return errors.CUT_OFF.response()
         return self._overloaded
 
     @staticmethod

@@ -119,10 +119,10 @@ class Telemetry:
         service = environment.get(Variable.SERVICE_NAME) or environment.get(Variable.MODEL_NAME) or "scoring"
         exporters: list[Exporter] = []
         base = environment.get(Variable.OTLP_ENDPOINT, "").rstrip("/")
-        url = environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or (base and f"{base}/v1/traces")
+        url = environment.get(Variable.OTLP_TRACES_ENDPOINT) or (base and f"{base}/v1/traces")
         if url:
-            headers = _pairs(environment.get("OTEL_EXPORTER_OTLP_HEADERS", ""))
-            resource = {**_pairs(environment.get("OTEL_RESOURCE_ATTRIBUTES", "")), "service.name": service}
+            headers = _pairs(environment.get(Variable.OTLP_HEADERS, ""))
+            resource = {**_pairs(environment.get(Variable.RESOURCE_ATTRIBUTES, "")), "service.name": service}
             exporters.append(Otlp(url, headers, resource))
         connection_string = environment.get(Variable.CONNECTION_STRING)
         if connection_string:
@@ -136,8 +136,8 @@ class Telemetry:
             log.warning("traces are on, but no endpoint is set: no trace is sent")
             return None
         ratio = 1.0
-        if environment.get("OTEL_TRACES_SAMPLER", "").endswith("traceidratio"):
-            ratio = float(environment.get("OTEL_TRACES_SAMPLER_ARG") or 1.0)
+        if environment.get(Variable.SAMPLER, "").endswith("traceidratio"):
+            ratio = float(environment.get(Variable.SAMPLER_ARGUMENT) or 1.0)
         return cls(exporters, ratio)
 
     def begin(self, request: HttpRequest) -> None:

@@ -163,7 +163,7 @@ def _without_null(schema: Schema, version: str) -> Schema:
 
 def _document(version: str, source: Schema, result: Schema, environment: Mapping[str, str]) -> Document:
     name = environment.get(Variable.MODEL_NAME, "ML service")
-    prefix = environment.get("SERVICE_PATH_PREFIX", "").strip("/")
+    prefix = environment.get(Variable.PATH_PREFIX, "").strip("/")
     schemas = {
         "ServiceInput": source,
         "ServiceOutput": result,

@@ -8,6 +8,8 @@ the data.
 import os
 from typing import Any
 
+from modelyard.scoring.contract import Variable
+
 
 class ModelDataCollector:
     """Takes the inputs and predictions of a model."""
@@ -21,7 +23,7 @@ class ModelDataCollector:
         **options: Any,
     ) -> None:
         self._label = f"{model_name}/{options.get('designation', identifier)}"
-        self._debug = os.environ.get("AML_MODEL_DC_DEBUG", "").lower() == "true"
+        self._debug = os.environ.get(Variable.DATA_COLLECTOR_DEBUG, "").lower() == "true"
         if not self._debug:
             print("Data collection is not enabled.")  # noqa: T201 - the line of the package, in the log
 
