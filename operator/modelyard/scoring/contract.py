@@ -114,7 +114,8 @@ class Variable:
     """Origins whose pages may call the service, by commas: `https://a.example`, regular expressions of whole
     origins such as `https://.*\\.a\\.example`, or `*`. By default none may."""
     LOG_LEVEL: Final = "MODELYARD_LOG_LEVEL"
-    """The least level of log lines, of the runtime and of the driver's loggers. Default: `info`."""
+    """Lowest level of log lines: `DEBUG`, `INFO`, `WARNING` or `ERROR`. By default the runtime logs from INFO
+    on, and the driver's loggers from WARNING on."""
 
     # Neither sets these: they are for containers that run outside a Service.
     HOST: Final = "MODELYARD_HOST"
@@ -124,7 +125,7 @@ class Variable:
     STUCK_SECONDS: Final = "MODELYARD_STUCK_SECONDS"
     """Seconds after which a replica that sends no reply is not ready. Default: 60."""
     ACCESS_LOG: Final = "MODELYARD_ACCESS_LOG"
-    """`true` logs a line for each scoring request. Default: `false`."""
+    """`true` logs a line for each scoring request, and so does the log level DEBUG. Default: `false`."""
     WORKER_COUNT: Final = "WORKER_COUNT"
     """The name of the Azure ML containers for `MODELYARD_WORKERS`."""
     WORKER_TIMEOUT: Final = "WORKER_TIMEOUT"
