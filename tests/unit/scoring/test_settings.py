@@ -48,7 +48,7 @@ def test_driver_is_main_py_if_no_variable_names_one(tmp_path: Path) -> None:
 def test_docs_name_every_variable_of_the_runtime() -> None:
     pattern = re.compile(r"\b(?:AML|AZUREML|MODELYARD|SCORING)_[A-Z_]+\b")
     variables = set(pattern.findall(Path(contract.__file__).read_text(encoding="utf-8")))
-    docs = (Path(__file__).parents[3] / "docs" / "scoring.md").read_text(encoding="utf-8")
+    docs = (Path(__file__).parents[3] / "docs" / "reference.md").read_text(encoding="utf-8")
 
     assert "MODELYARD_KEYS_DIR" in variables
     assert variables - set(pattern.findall(docs)) == set()
