@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from tests.support.web_server import WebServer
+from tests.unit.oci.fake_registry import FakeRegistry
 from tests.unit.operator_harness import (
     OperatorHarness,
     sample_objects,
@@ -52,6 +53,14 @@ def other_web() -> Iterator[WebServer]:
     server = WebServer()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    """A registry in memory."""
+    registry = FakeRegistry()
+    yield registry
+    registry.stop()
 
 
 @pytest.fixture

@@ -28,13 +28,6 @@ MANIFEST = b"{}"
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeRegistry]:
-    registry = FakeRegistry()
-    yield registry
-    registry.stop()
-
-
-@pytest.fixture
 def clock() -> SecondsClock:
     return SecondsClock()
 

@@ -11,7 +11,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,27 +22,13 @@ from modelyard.oci.reference import Reference, parse_reference
 from modelyard.oci.registry_config import Credential, RegistryAccess
 from modelyard.oci.upload_body import Blob
 from modelyard.sizes import human
+from modelyard.streams.plain_file import PlainFile
 
 ARTIFACT_TYPE: Final = "application/vnd.modelyard.model"
 _FILE_TYPE: Final = "application/octet-stream"
 _EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 _TITLE: Final = "org.opencontainers.image.title"
-_CHUNK_BYTES: Final = 1024 * 1024
 _STEP_BYTES: Final = 64 * 1024 * 1024  # between two lines of progress
-
-
-class _File:
-    """A file on the disk as content of an upload."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.size: int | None = path.stat().st_size
-
-    def open(self, offset: int) -> Iterator[bytes]:
-        with self._path.open("rb") as file:
-            file.seek(offset)
-            while chunk := file.read(_CHUNK_BYTES):
-                yield chunk
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -52,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     try:
         name = _tagged(arguments.name)
-        content = _File(_existing(arguments.file))
+        content = PlainFile(_existing(arguments.file))
         access = _access(name, arguments)
         credential = _credential(arguments)
     except (OSError, ValueError, CodedError) as error:
@@ -68,8 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _push(registry: RegistryClient, name: Reference, title: str, content: _File) -> Blob:
-    blob = registry.upload(name, content, progress=_progress(title, content.size or 0))
+def _push(registry: RegistryClient, name: Reference, title: str, content: PlainFile) -> Blob:
+    blob = registry.upload(name, content, progress=_progress(title, content.size))
     empty = registry.upload_bytes(name, b"{}")
     registry.put_manifest(name, manifest(blob, empty, title), OCI_MANIFEST, tag=name.tag)
     return blob

@@ -1,23 +1,15 @@
-"""`modelyard push`: a model file in a registry, and clear errors for other arguments."""
+"""`modelyard push`: a model file in a fake, and clear errors for other arguments."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.unit.oci.fake_registry import FakeRegistry, digest_of
 
 from modelyard.cli.main import main
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    registry = FakeRegistry()
-    yield registry
-    registry.stop()
 
 
 @pytest.fixture
@@ -29,40 +21,43 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_pushed_file_is_an_artifact_with_the_title_of_the_file(
-    registry: FakeRegistry, model: Path, capsys: pytest.CaptureFixture[str]
+    fake: FakeRegistry, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["push", str(model), f"{registry.address}/models/diabetes:1"]) == 0
+    assert main(["push", str(model), f"{fake.address}/models/diabetes:1"]) == 0
     digest = digest_of(b"weights")
-    manifest = json.loads(registry.manifests["models/diabetes", "1"])
+    manifest = json.loads(fake.manifests["models/diabetes", "1"])
     (layer,) = manifest["layers"]
     assert (layer["digest"], layer["size"]) == (digest, 7)
     assert layer["annotations"] == {"org.opencontainers.image.title": "model.joblib"}
-    assert registry.blobs["models/diabetes", digest] == b"weights"
-    assert registry.blobs["models/diabetes", manifest["config"]["digest"]] == b"{}"
-    assert capsys.readouterr().out == f"url: oci://{registry.address}/models/diabetes:1\ndigest: {digest}\n"
+    assert fake.blobs["models/diabetes", digest] == b"weights"
+    assert fake.blobs["models/diabetes", manifest["config"]["digest"]] == b"{}"
+    assert capsys.readouterr().out == f"url: oci://{fake.address}/models/diabetes:1\ndigest: {digest}\n"
 
 
-def test_login_of_docker_is_sent(registry: FakeRegistry, model: Path) -> None:
-    entry = {registry.address: {"username": "ana", "password": "canary"}}
+def test_login_of_docker_is_sent(fake: FakeRegistry, model: Path) -> None:
+    entry = {fake.address: {"username": "ana", "password": "canary"}}
     (model.parent / "config.json").write_text(json.dumps({"auths": entry}))
-    registry.refuse = lambda call: (
+    fake.refuse = lambda call: (
         None
         if "authorization" in {name.lower() for name in call.headers}
         else (401, {"WWW-Authenticate": "Basic"})
     )
-    assert main(["push", str(model), f"{registry.address}/models/diabetes:1"]) == 0
+    assert main(["push", str(model), f"{fake.address}/models/diabetes:1"]) == 0
 
 
 def test_password_from_standard_input_is_sent(
-    registry: FakeRegistry, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    fake: FakeRegistry,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    registry.refuse = lambda call: (
+    fake.refuse = lambda call: (
         None
         if "authorization" in {name.lower() for name in call.headers}
         else (401, {"WWW-Authenticate": "Basic"})
     )
     monkeypatch.setattr("sys.stdin", io.StringIO("canary\n"))
-    name = f"{registry.address}/models/diabetes:1"
+    name = f"{fake.address}/models/diabetes:1"
     assert main(["push", str(model), name, "--username", "ana", "--password-stdin"]) == 0
     assert "canary" not in "".join(capsys.readouterr())
 
@@ -94,8 +89,8 @@ def test_missing_file_is_named(model: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_refusal_of_registry_ends_with_its_message(
-    registry: FakeRegistry, model: Path, capsys: pytest.CaptureFixture[str]
+    fake: FakeRegistry, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    registry.refuse = lambda _: (403, {})
-    assert main(["push", str(model), f"{registry.address}/models/diabetes:1"]) == 1
-    assert registry.address in capsys.readouterr().err
+    fake.refuse = lambda _: (403, {})
+    assert main(["push", str(model), f"{fake.address}/models/diabetes:1"]) == 1
+    assert fake.address in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A fake registry, a client of it, and content to upload."""
+"""A client of the fake registry, and content to upload."""
 
 from __future__ import annotations
 
@@ -34,13 +34,6 @@ class MemoryContent:
         self.offsets.append(offset)
         for start in range(offset, len(self.body), self.chunk_bytes):
             yield self.body[start : start + self.chunk_bytes]
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeRegistry]:
-    registry = FakeRegistry()
-    yield registry
-    registry.stop()
 
 
 @pytest.fixture

@@ -45,13 +45,6 @@ KEYS = PublicKeys((SIGNER.key.public_key(),))
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeRegistry]:
-    registry = FakeRegistry()
-    yield registry
-    registry.stop()
-
-
-@pytest.fixture
 def client() -> Iterator[RegistryClient]:
     with RegistryClient(RegistryAccess()) as client:
         yield client
@@ -64,7 +57,12 @@ def images(fake: FakeRegistry, client: RegistryClient) -> Images:
     def push(signer: KeySigner | None, *, path: str = PATH, tag: str = TAG, body: bytes = BODY) -> Reference:
         image = Reference(fake.address, path, tag)
         request = BuildRequest(
-            repository=f"{fake.address}/{path}", tag=tag, base_image="b", driver="d", models=(), assets=()
+            repository=f"{fake.address}/{path}",
+            tag=tag,
+            base_image="b",
+            driver="d",
+            models=(),
+            assets=(),
         )
         record = BuildRecord(request, "layers", (), ())
         attach(client, image, _descriptor(body), record, signer)

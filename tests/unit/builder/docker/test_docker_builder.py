@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,30 +124,23 @@ def test_build_returns_the_digest_that_the_engine_pushed(engine: Engine, web: We
     )
 
 
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    registry = FakeRegistry()
-    yield registry
-    registry.stop()
-
-
 @pytest.mark.parametrize("has_digest", [True, False], ids=["base in a registry", "base on the engine only"])
 def test_attested_build_gets_its_tag_after_its_documents(
-    engine: Engine, web: WebServer, registry: FakeRegistry, has_digest: bool
+    engine: Engine, web: WebServer, fake: FakeRegistry, has_digest: bool
 ) -> None:
     engine.base_digests = engine.base_digests if has_digest else []
     manifest = json.dumps({"mediaType": OCI_MANIFEST}).encode()
     digest = digest_of(manifest)
-    registry.manifests["x", digest] = registry.manifests["x", "t-unattested"] = manifest
+    fake.manifests["x", digest] = fake.manifests["x", "t-unattested"] = manifest
     engine.push_answers = [[{"aux": {"Digest": digest}}]]
     engine.builder = replace(engine.builder, attests=True)
 
-    request = REQUEST.model_copy(update={"repository": f"{registry.address}/x"})
+    request = REQUEST.model_copy(update={"repository": f"{fake.address}/x"})
     assert engine.publish(request) == digest
 
-    tagged = [call.path for call in registry.requests("PUT") if "/manifests/" in call.path]
+    tagged = [call.path for call in fake.requests("PUT") if "/manifests/" in call.path]
     assert tagged[-1] == "/v2/x/manifests/t"
-    statements = [blob for blob in registry.blobs.values() if b"resolvedDependencies" in blob]
+    statements = [blob for blob in fake.blobs.values() if b"resolvedDependencies" in blob]
     base = BASE_DIGEST if has_digest else BASE_ID
     assert [base.removeprefix("sha256:").encode() in statement for statement in statements] == [True]
     removed = [
@@ -157,7 +149,7 @@ def test_attested_build_gets_its_tag_after_its_documents(
         if request.method == "DELETE"
     ]
     assert removed == [
-        ("DELETE", f"/v1.41/images/{registry.address}/x:t-unattested"),
+        ("DELETE", f"/v1.41/images/{fake.address}/x:t-unattested"),
         ("DELETE", "/v1.41/containers/c1"),
     ]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,13 +134,6 @@ class Builds:
         file.parent.mkdir(parents=True)
         file.write_text(name)
         return InstalledPackages(python=job.python or "", packages=tuple(find_packages(job.folder)))
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeRegistry]:
-    registry = FakeRegistry()
-    yield registry
-    registry.stop()
 
 
 @pytest.fixture
