@@ -155,8 +155,13 @@ class ChildWatches:
             seconds[name] = max(round(reflector.seconds_since_event), seconds.get(name, 0))
         return seconds
 
-    def on_child(self, resource: ApiResource, body: Json, deleted: bool) -> None:
-        """Take an event of a child and queue the custom object that owns the child."""
+    def on_child(
+        self, resource: ApiResource, body: Json, deleted: bool, *, trusted: bool | None = None
+    ) -> None:
+        """Take an event of a child and queue the custom object that owns the child.
+
+        `trusted` is whether an unknown child is compared with the resync only, by default in the first lists.
+        """
         if resource is REVISIONS:
             self._on_revision(body, deleted)
         elif deleted:
@@ -164,7 +169,8 @@ class ChildWatches:
         else:
             # A Deployment of the first list is compared by the first reconcile, because its changes hit the
             # pods. The other children are compared within the first resync, to spread the reads.
-            trusted = not self._listed and resource is not DEPLOYMENTS
+            if trusted is None:
+                trusted = not self._listed and resource is not DEPLOYMENTS
             self._add(self._ctx.cache.children.put(resource, body, trusted=trusted))
 
     def _on_revision(self, body: Json, deleted: bool) -> None:

@@ -8,12 +8,29 @@ from typing import Final
 from modelyard.api.kinds import SERVICE
 from modelyard.api.labels import keys_name
 from modelyard.controller.custom_objects import CustomObjects
-from modelyard.kube.types import AUTOSCALERS, CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS, Key
+from modelyard.kube.types import (
+    AUTOSCALERS,
+    CORE_SERVICES,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    HTTP_ROUTES,
+    INGRESSES,
+    SECRETS,
+    Key,
+)
 from modelyard.reconcile.context import Context
 
 # Two reads for each Service in this time cost little, and end any error of the cache.
 _COMPARE_ALL_EVERY: Final = dt.timedelta(hours=6)
-_ALL_CHILDREN: Final = (AUTOSCALERS, DISRUPTION_BUDGETS, DEPLOYMENTS, CORE_SERVICES, SECRETS)
+_ALL_CHILDREN: Final = (
+    AUTOSCALERS,
+    DISRUPTION_BUDGETS,
+    DEPLOYMENTS,
+    CORE_SERVICES,
+    SECRETS,
+    HTTP_ROUTES,
+    INGRESSES,
+)
 
 
 async def resync(ctx: Context, custom_objects: CustomObjects) -> None:

@@ -32,10 +32,12 @@ class RouteWatches:
         self._ctx = ctx
         self._children = children
         self._reflectors: list[Reflector] = []
+        self._is_starting = True
 
     async def start(self) -> None:
         """Start the watches of the kinds that the cluster serves, and wait for their first lists."""
         self._reflectors = []  # those of an earlier start have ended
+        self._is_starting = True
         failures = 0
         while True:
             try:
@@ -46,6 +48,7 @@ class RouteWatches:
                 _LOG.warning("discovery of routes: %s; next attempt in %.1f s", error, seconds)
                 await self._ctx.sleep(seconds)
             else:
+                self._is_starting = False
                 return
 
     async def supervise(self) -> None:
@@ -101,7 +104,7 @@ class RouteWatches:
             Reflector(
                 self._ctx.client,
                 resource,
-                self._children.on_child,
+                self._on_route,
                 namespace=namespace,
                 selector=SELECTOR,
                 sleep=self._ctx.sleep,
@@ -123,6 +126,9 @@ class RouteWatches:
     @property
     def _gateway_field(self) -> str:
         return f"metadata.name={self._ctx.settings.routing.gateway.name}"
+
+    def _on_route(self, resource: ApiResource, body: Json, deleted: bool) -> None:
+        self._children.on_child(resource, body, deleted, trusted=self._is_starting)
 
     def _on_gateway(self, _: ApiResource, body: Json, deleted: bool) -> None:
         """Take an event of the Gateway. Its number of attached routes changes nothing for the Services."""

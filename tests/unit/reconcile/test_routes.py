@@ -368,8 +368,9 @@ async def test_idle_operator_with_routes_writes_nothing_after_a_start() -> None:
     report(harness)
     await harness.play(seconds=10)
     await harness.stop()
-    before = len(harness.cluster.writes)
+    before, calls = len(harness.cluster.writes), len(harness.cluster.calls)
     await harness.start()
     await harness.play(seconds=100)
     assert harness.cluster.writes[before:] == []
+    assert ("get", "httproutes") not in {(call.verb, call.resource) for call in harness.cluster.calls[calls:]}
     await harness.stop()

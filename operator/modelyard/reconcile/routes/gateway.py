@@ -53,7 +53,7 @@ class Gateway(NamedTuple):
         reports = {report["name"]: report for report in status.get("listeners") or ()}
         listeners = tuple(
             _listener(listener, reports.get(listener["name"]) or {})
-            for listener in body["spec"]["listeners"]
+            for listener in body["spec"].get("listeners") or ()
             if listener["protocol"] in _SCHEMES
         )
         return cls(name, _problem(status, f"Gateway {name}", "GatewayNotProgrammed"), listeners)

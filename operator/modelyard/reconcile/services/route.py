@@ -20,6 +20,7 @@ from modelyard.reconcile.outcome import Condition, Outcome
 from modelyard.reconcile.revisions import as_owner
 from modelyard.reconcile.routes.gateway import Problem
 from modelyard.reconcile.routes.route_status import RouteStatus
+from modelyard.reconcile.services.served_image import IMAGE_NOT_READY
 from modelyard.reconcile.timestamps import parse_timestamp
 from modelyard.resources import routing
 from modelyard.resources.routing import Address, AddressProblem, route_resource
@@ -232,7 +233,7 @@ def until_first_serving(obj: CustomObject, outcome: Outcome, report: RouteReport
 
     The address answers with an error until then. One status write less for each new Service.
     """
-    is_rolling = outcome.state in {State.NOT_STARTED, State.RUNNING}
+    is_rolling = outcome.state is State.RUNNING and outcome.reason != IMAGE_NOT_READY
     had_route = obj.has_condition(ROUTE_READY)
     if not is_rolling or had_route or not (report.url or report.is_pending):
         return report
