@@ -110,6 +110,9 @@ class BuildSettings(_Section):
     spark_images: dict[str, str] = Field(
         default_factory=dict
     )  # with Java and pyspark; no default, none is published
+    cuda_images: dict[str, str] = Field(default_factory=dict)  # with CUDA, for `installCuda: "true"`
+    # Version of CUDA that the drivers of the GPU nodes support; the virtual package __cuda of conda.
+    cuda_version: str | None = None
     default_python_version: str = "3.11"
     builder: Literal["Layers", "Docker"] = "Layers"  # for Manifests without properties.builder
     docker_enabled: bool = False  # whether Manifests may set builder: Docker if Docker is not the default

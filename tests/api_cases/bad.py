@@ -155,7 +155,7 @@ _MANIFEST: Final = (
         "Manifest",
         {"spec.targetRuntime.properties": {"pipRequirement": "numpy"}},
         "spec.targetRuntime.properties",
-        "allows only the keys pythonVersion, pipRequirements, condaEnvFile, builder",
+        "allows only the keys pythonVersion, pipRequirements, condaEnvFile, builder, installCuda",
     ),
     Bad(
         "Manifest",
@@ -171,6 +171,15 @@ _MANIFEST: Final = (
             "properties.builder must be Layers or Docker",
         )
         for name in ("docker", "Kaniko", "", "Layers\n")
+    ),
+    *(
+        Bad(
+            "Manifest",
+            {"spec.targetRuntime.properties.installCuda": flag},
+            "spec.targetRuntime.properties",
+            'properties.installCuda must be "true" or "false" in quotes',
+        )
+        for flag in ("True", "12.4", "")
     ),
     Bad(
         "Manifest",

@@ -125,6 +125,7 @@ GOOD: Final = (
     Good("Manifest", {"spec.targetRuntime.properties": {"pythonVersion": "3.11", "pipRequirements": ""}}),
     Good("Manifest", {"spec.targetRuntime.properties": {"condaEnvFile": None}}),
     *(Good("Manifest", {"spec.targetRuntime.properties.builder": name}) for name in _BUILDERS),
+    *(Good("Manifest", {"spec.targetRuntime.properties.installCuda": flag}) for flag in ("true", "false")),
     Good("Manifest", {"spec.targetRuntime.properties": {"condaEnvFile": "https://example.com/environment.yml"}}),
     Good(
         "Manifest",

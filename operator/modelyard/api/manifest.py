@@ -18,8 +18,11 @@ PYTHON_VERSION: Final = "pythonVersion"
 PIP_REQUIREMENTS: Final = "pipRequirements"
 CONDA_ENV_FILE: Final = "condaEnvFile"
 BUILDER: Final = "builder"
-PROPERTIES: Final = (PYTHON_VERSION, PIP_REQUIREMENTS, CONDA_ENV_FILE, BUILDER)
+INSTALL_CUDA: Final = "installCuda"
+"""The name of the Azure ML SDK, whose ContainerImage sends it for images with `enable_gpu`."""
+PROPERTIES: Final = (PYTHON_VERSION, PIP_REQUIREMENTS, CONDA_ENV_FILE, BUILDER, INSTALL_CUDA)
 BUILDERS: Final = ("Layers", "Docker")
+_FLAGS: Final = ("true", "false")
 _PYTHON_VERSION: Final = re.compile(r"^3\.[0-9]{1,2}$")
 
 
@@ -104,12 +107,19 @@ class TargetRuntime(ApiType):
             message=f"properties.{BUILDER} must be {' or '.join(BUILDERS)}",
             is_valid=lambda properties: properties.get(BUILDER, BUILDERS[0]) in BUILDERS,
         ),
+        Rule(
+            cel=f"!('{INSTALL_CUDA}' in self)"
+            f" || self['{INSTALL_CUDA}'] in [{', '.join(repr(name) for name in _FLAGS)}]",
+            message=f'properties.{INSTALL_CUDA} must be "true" or "false" in quotes',
+            is_valid=lambda properties: properties.get(INSTALL_CUDA, _FLAGS[0]) in _FLAGS,
+        ),
         BeforeValidator(without_nulls),
     ]
     """Properties of the runtime. `pythonVersion` is a minor version of Python, such as "3.11".
     `pipRequirements` is the text or URL of a requirements.txt. `condaEnvFile` is the text or URL of a conda
     environment file, which also determines the version of Python. `builder` is Layers, or Docker for
-    requirements that must be compiled; its default is the chart's build.builder."""
+    requirements that must be compiled; its default is the chart's build.builder. `installCuda` is "true"
+    for a base image with CUDA, one of build.cudaImages of the chart."""
 
 
 def _unique(items: Sequence[str]) -> bool:

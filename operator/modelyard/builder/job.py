@@ -17,6 +17,7 @@ import signal
 import sys
 import traceback
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
@@ -85,6 +86,7 @@ def build(request: BuildRequest, settings: BuildJobSettings, log: BuildLog) -> s
             login=settings.login,
             claims=settings.claims,
         )
+        settings = replace(settings, conda=settings.conda.with_cuda(request.cuda_version))
         # The other container connects as soon as there is a socket, so that no build waits for it.
         socket = settings.packages_socket
         with PackageContainer(socket) if socket else nullcontext() as container:

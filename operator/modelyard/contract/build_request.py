@@ -124,6 +124,7 @@ class BuildRequest(_Message):
     conda_env_file: str | None = None  # the text of a conda environment file, or its URL
     spark: bool = False  # the driver gets a Spark session of the pyspark in the base image
     python_version: str | None = None  # for the conda environment, e.g. 3.12; None if the file pins it
+    cuda_version: str | None = None  # of the nodes with GPUs, for packages of conda with CUDA, e.g. 12.4
     registrations: dict[str, str] = Field(
         default_factory=dict
     )  # a new value forces a new image of the same content

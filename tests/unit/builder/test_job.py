@@ -20,6 +20,7 @@ from tests.support.web_server import (
 
 from modelyard.builder import job
 from modelyard.builder.assemble import assemble
+from modelyard.builder.job_settings import BuildJobSettings
 from modelyard.builder.log import BuildLog
 from modelyard.builder.request_secrets import secrets_of
 from modelyard.builder.sources.context import FetchContext
@@ -81,8 +82,12 @@ class BuildJob:
     def run(self, request: BuildRequest = REQUEST, *, raised: BaseException | None = None) -> int:
         (self.folder / "request.json").write_text(request.model_dump_json(by_alias=True))
         self._patch.setattr(FakeBuilder, "raised", raised)
-        self._patch.setattr(job, "builder_of", lambda kind, settings, container: FakeBuilder())
+        self._patch.setattr(job, "builder_of", self._builder_of)
         return job.run()
+
+    def _builder_of(self, kind: BuilderKind, settings: BuildJobSettings, container: object) -> FakeBuilder:
+        self.settings = settings
+        return FakeBuilder()
 
     @property
     def result(self) -> BuildResult:
@@ -105,6 +110,13 @@ def test_successful_build_reports_the_digest(build_job: BuildJob, capsys: pytest
         f"[Build] pushed r.example/x:t, {DIGEST}",
     ]
     assert list(build_job.workspace.iterdir()) == []
+
+
+def test_packages_of_conda_are_chosen_for_the_version_of_cuda(build_job: BuildJob) -> None:
+    build_job.run()
+    assert "__cuda" not in build_job.settings.conda.virtual_packages
+    build_job.run(REQUEST.model_copy(update={"cuda_version": "12.4"}))
+    assert build_job.settings.conda.virtual_packages["__cuda"] == "12.4"
 
 
 def test_coded_error_is_reported_with_its_step(

@@ -525,6 +525,52 @@ async def test_spark_uses_its_own_base_images(properties: dict[str, str], image_
     await harness.stop()
 
 
+CUDA_IMAGES = {"3.12": "cuda-3.12", "3.13": "cuda-3.13"}
+
+
+@pytest.mark.parametrize(
+    ("properties", "image_used", "version"),
+    [
+        ({"installCuda": "true"}, "cuda-3.12", "12.4"),
+        ({"installCuda": "true", "pythonVersion": "3.13"}, "cuda-3.13", "12.4"),
+        ({"installCuda": "true", "condaEnvFile": "a"}, "cuda-3.12", "12.4"),
+        ({"installCuda": "false"}, "python:3.11-slim", None),
+    ],
+    ids=str,
+)
+async def test_cuda_uses_its_own_base_images(
+    properties: dict[str, str], image_used: str, version: str | None
+) -> None:
+    build = BuildSettings(cuda_images=CUDA_IMAGES, cuda_version="12.4")
+    harness = OperatorHarness(OperatorSettings(build=build))
+    await harness.start()
+    runtime = {"runtimeType": "Python", "properties": properties}
+    harness.apply(model(), manifest(targetRuntime=runtime), image())
+    await harness.settle()
+    (job,) = jobs(harness)
+    assert (harness.request(job).base_image, harness.request(job).cuda_version) == (image_used, version)
+    pod = harness.cluster.at(JOBS, job, SYSTEM)["spec"]["template"]["spec"]
+    assert {name for item in pod["containers"] for name in item["resources"]["limits"]} == {"memory"}
+    await harness.stop()
+
+
+@pytest.mark.parametrize(
+    ("runtime_type", "images", "words"),
+    [("Python", {}, "build.cudaImages"), ("SparkPython", CUDA_IMAGES, "exclude each other")],
+)
+async def test_cuda_that_is_not_offered_is_reported(
+    runtime_type: str, images: dict[str, str], words: str
+) -> None:
+    harness = OperatorHarness(OperatorSettings(build=BuildSettings(cuda_images=images)))
+    await harness.start()
+    runtime = {"runtimeType": runtime_type, "properties": {"installCuda": "true"}}
+    harness.apply(model(), manifest(targetRuntime=runtime), image())
+    await harness.settle()
+    assert harness.summary("Image")[2] == "RuntimeNotSupported"
+    assert words in harness.status("Image")["error"]["message"]
+    await harness.stop()
+
+
 async def test_python_version_defaults_to_an_offered_one() -> None:
     offered = {"3.11": "old", "3.13": "new"}
     harness = OperatorHarness(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +51,12 @@ class CondaSettings:
             credentials=optional_path(environment, BuildVariable.CONDA_CREDENTIALS),
             ca_bundle=optional_path(environment, BuildVariable.CA_BUNDLE),
         )
+
+    def with_cuda(self, version: str | None) -> CondaSettings:
+        """Return the settings for images on nodes with GPUs of this version of CUDA, the same without one."""
+        if version is None:
+            return self
+        return replace(self, virtual_packages={**self.virtual_packages, "__cuda": version})
 
     @property
     def trusted(self) -> list[str]:

@@ -66,6 +66,7 @@ class Row(NamedTuple):
 CHART_VALUES: Final = {
     "build.base_images": "build.baseImages",
     "build.spark_images": "build.sparkImages",
+    "build.cuda_images": "build.cudaImages",
     "build.builder": "build.builder",
     "build.docker_enabled": "build.docker.enabled",
     "build.deadline_seconds": "build.deadlineSeconds",
@@ -84,12 +85,12 @@ CHART_VALUES: Final = {
 _USER: Final = Row(Fault.USER, Retry.FINAL)
 _SERVER: Final = Row(Fault.NETWORK, Retry.BOUNDED)
 _INDEX: Final = Row(Fault.PLATFORM, Retry.BOUNDED)  # a Secret or ConfigMap that builds mount
-_IMAGES: Final = ("build.base_images", "build.spark_images")
+_IMAGES: Final = ("build.base_images", "build.spark_images", "build.cuda_images")
 
 TABLE: Final[dict[str, Row]] = {
     # the operator
     "BuildRequestTooLarge": _USER,
-    "RuntimeNotSupported": Row(Fault.PLATFORM, Retry.FINAL, ("build.spark_images",)),
+    "RuntimeNotSupported": Row(Fault.PLATFORM, Retry.FINAL, ("build.spark_images", "build.cuda_images")),
     "PythonVersionNotOffered": Row(Fault.PLATFORM, Retry.FINAL, _IMAGES),
     "BuilderNotOffered": Row(Fault.PLATFORM, Retry.FINAL, ("build.builder", "build.docker_enabled")),
     "ClaimNotOffered": Row(Fault.PLATFORM, Retry.FINAL, ("sources.claims",)),

@@ -22,7 +22,7 @@ def input_hash(request: BuildRequest, base_digest: str, runtime_version: str) ->
     Each of these changes the hash:
 
     - the builder, the digest of the base image (not its name), the scoring runtime, Spark;
-    - the pip requirements, the conda environment and its Python version;
+    - the pip requirements, the conda environment, its Python version and its version of CUDA;
     - the choice of the driver, each asset, each model, and the registrations.
 
     These do not: labels, limits, the repository, the order of models and assets, and credentials. The version
@@ -53,7 +53,8 @@ def input_hash(request: BuildRequest, base_digest: str, runtime_version: str) ->
 def _conda_inputs(request: BuildRequest) -> dict[str, Any]:
     # Without a conda environment there are no keys: the hash stays that of releases before conda support.
     file = _text_or_url(request.conda_env_file)
-    return {"conda": file, "python": request.python_version} if file else {}
+    cuda = {"cuda": request.cuda_version} if request.cuda_version else {}
+    return {"conda": file, "python": request.python_version} | cuda if file else {}
 
 
 def _model_inputs(model: ModelInput, request: BuildRequest) -> dict[str, Any]:

@@ -7,7 +7,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from modelyard.api.manifest import BUILDER, CONDA_ENV_FILE, PIP_REQUIREMENTS, PYTHON_VERSION, RuntimeType
+from modelyard.api.manifest import (
+    BUILDER,
+    CONDA_ENV_FILE,
+    INSTALL_CUDA,
+    PIP_REQUIREMENTS,
+    PYTHON_VERSION,
+    RuntimeType,
+)
 from modelyard.api.names import GROUP, REGISTRATION, parse_version_reference
 from modelyard.contract.build_request import (
     AssetInput,
@@ -25,7 +32,7 @@ from modelyard.kube.types import Json
 from modelyard.reconcile.builds.credentials import Credentials
 from modelyard.reconcile.builds.identities import identity_of
 from modelyard.redaction import redact
-from modelyard.settings import OperatorSettings
+from modelyard.settings import BuildSettings, OperatorSettings
 
 
 class NotOfferedError(LookupError):
@@ -52,15 +59,8 @@ def base_image(manifest: Json, settings: OperatorSettings) -> BaseImageChoice:
 
     Raises NotOfferedError if the chart has no base image for the Manifest's runtime or Python version.
     """
-    build, is_spark = settings.build, _is_spark(manifest)
-    offered = build.spark_images if is_spark else build.base_images
-    chart_value = "build.sparkImages" if is_spark else "build.baseImages"
-    if not offered:
-        raise NotOfferedError(
-            "RuntimeNotSupported",
-            f"runtimeType {RuntimeType.SPARK_PYTHON} is not offered here: it needs a base image with Java and"
-            f" pyspark in the chart's {chart_value}",
-        )
+    build = settings.build
+    offered, chart_value = _offered_images(manifest, build)
     requested = manifest["targetRuntime"]["properties"].get(PYTHON_VERSION)
     default = build.default_python_version if build.default_python_version in offered else min(offered)
     version = default if requested is None else requested
@@ -73,6 +73,38 @@ def base_image(manifest: Json, settings: OperatorSettings) -> BaseImageChoice:
             f" {', '.join(sorted(offered))}, or ask for a base image in the chart's {chart_value}",
         )
     return BaseImageChoice(offered[version], version)
+
+
+def _offered_images(manifest: Json, build: BuildSettings) -> tuple[dict[str, str], str]:
+    """Return the base images for a Manifest by Python version, and the chart value that lists them."""
+    is_spark, has_cuda = _is_spark(manifest), _has_cuda(manifest)
+    if is_spark and has_cuda:
+        raise NotOfferedError(
+            "RuntimeNotSupported",
+            f"runtimeType {RuntimeType.SPARK_PYTHON} and properties.{INSTALL_CUDA} exclude each other: remove"
+            " one of them",
+        )
+    if is_spark and not build.spark_images:
+        raise NotOfferedError(
+            "RuntimeNotSupported",
+            f"runtimeType {RuntimeType.SPARK_PYTHON} is not offered here: it needs a base image with Java and"
+            " pyspark in the chart's build.sparkImages",
+        )
+    if has_cuda and not build.cuda_images:
+        raise NotOfferedError(
+            "RuntimeNotSupported",
+            f"properties.{INSTALL_CUDA} is not offered here: it needs a base image with CUDA in the chart's"
+            " build.cudaImages",
+        )
+    if is_spark:
+        return build.spark_images, "build.sparkImages"
+    if has_cuda:
+        return build.cuda_images, "build.cudaImages"
+    return build.base_images, "build.baseImages"
+
+
+def _has_cuda(manifest: Json) -> bool:
+    return bool(manifest["targetRuntime"]["properties"].get(INSTALL_CUDA) == "true")
 
 
 def _is_spark(manifest: Json) -> bool:
@@ -146,6 +178,7 @@ def build_request(
         pip_requirements=properties.get(PIP_REQUIREMENTS),
         conda_env_file=properties.get(CONDA_ENV_FILE),
         spark=_is_spark(manifest),
+        cuda_version=settings.build.cuda_version if _has_cuda(manifest) else None,
         python_version=properties.get(PYTHON_VERSION) if _has_conda(manifest) else None,
         labels={
             f"{GROUP}/namespace": namespace,

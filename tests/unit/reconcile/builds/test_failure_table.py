@@ -25,6 +25,7 @@ PERIOD: Final = 6 * 3600.0  # seconds: longer than all attempts of a bounded ret
 CHANGED: Final[dict[str, Any]] = {
     "build.base_images": {"3.11": "python:other"},
     "build.spark_images": {"3.11": "spark:other"},
+    "build.cuda_images": {"3.11": "cuda:other"},
     "build.builder": "Docker",
     "build.docker_enabled": True,
     "build.deadline_seconds": 5000,

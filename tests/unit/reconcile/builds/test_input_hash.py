@@ -70,6 +70,7 @@ def test_input_hash_ignores_inputs_that_do_not_change_the_image(change: dict[str
     "change",
     [
         {"driver": "helper"},
+        {"conda_env_file": "a", "cuda_version": "12.4"},
         {"builder": BuilderKind.DOCKER},
         {"registrations": {"m": "again"}},
         {"models": ()},
