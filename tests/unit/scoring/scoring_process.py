@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TIMEOUT_SECONDS = 20.0
+TIMEOUT_SECONDS = 60.0
 """The longest wait for a condition, on a busy machine; no test measures time against it."""
 
 
@@ -153,7 +153,12 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def scoring_process(
-    folder: Path, runtime: Path, driver: str, environment: Mapping[str, str] | None = None
+    folder: Path,
+    runtime: Path,
+    driver: str,
+    environment: Mapping[str, str] | None = None,
+    *,
+    python: str = sys.executable,
 ) -> Iterator[ScoringProcess]:
     """Start the process with this driver in the folder; it may not listen yet. It is killed at the end."""
     app_root = folder / "app"
@@ -172,7 +177,7 @@ def scoring_process(
     log_file = folder / "log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "modelyard.scoring"], cwd="/", env=variables, stdout=log, stderr=log
+            [python, "-m", "modelyard.scoring"], cwd="/", env=variables, stdout=log, stderr=log
         )
     try:
         yield ScoringProcess(process, port, log_file)
