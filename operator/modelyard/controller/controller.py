@@ -33,7 +33,7 @@ class Controller:
         self.namespaces = Namespaces(ctx)
         self.custom_objects = CustomObjects(ctx, self.namespaces)
         self.children = ChildWatches(ctx, self.namespaces)
-        self.routes = RouteWatches(ctx, self.children)
+        self.routes = RouteWatches(ctx, self.namespaces, self.children)
         self.worker = Worker(ctx, self.custom_objects, self.namespaces)
 
     async def start(self) -> None:

@@ -13,6 +13,7 @@ from modelyard.api.kinds import SERVICE
 from modelyard.api.labels import SELECTOR
 from modelyard.backoff import Backoff
 from modelyard.controller.children import ChildWatches
+from modelyard.controller.namespaces import Namespaces
 from modelyard.kube.client import METADATA_LIST
 from modelyard.kube.errors import KubeError, is_denial
 from modelyard.kube.reflector import Reflector
@@ -28,8 +29,9 @@ _RETRY: Final = Backoff(first_seconds=0.5, most_seconds=30.0, jitter=0.5)
 class RouteWatches:
     """Watches the routes of Services and the Gateway, and keeps `Context.routing` up to date."""
 
-    def __init__(self, ctx: Context, children: ChildWatches):
+    def __init__(self, ctx: Context, namespaces: Namespaces, children: ChildWatches):
         self._ctx = ctx
+        self._namespaces = namespaces
         self._children = children
         self._reflectors: list[Reflector] = []
         self._is_starting = True
@@ -79,7 +81,8 @@ class RouteWatches:
     async def _unserved(self, resource: ApiResource) -> Problem | None:
         """Return the problem of a cluster that does not serve routes or Gateways, None if it does."""
         settings = self._ctx.settings
-        places = [(resource, settings.namespaces[0])]
+        # A namespace that is set aside has no Role of the operator, which says nothing about the kind.
+        places = [(resource, namespace) for namespace in self._namespaces.active[:1]]
         if resource is HTTP_ROUTES:
             places.append((GATEWAYS, settings.routing.gateway.namespace))
         for place, namespace in places:

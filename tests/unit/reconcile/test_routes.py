@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any, Final
 
 import pytest
+from tests.unit.fake_api_server import Call, Killed
 from tests.unit.operator_harness import OperatorHarness, sample_objects, service
 
 from modelyard.api.resources import CUSTOM_RESOURCES
@@ -235,6 +236,37 @@ async def test_crds_of_the_gateway_api_that_are_installed_later_are_noticed() ->
     await harness.stop()
 
 
+async def test_namespace_without_a_role_does_not_stop_the_routes_of_others() -> None:
+    values = settings().model_copy(update={"watch_namespaces": ("gone", "default")})
+    harness = OperatorHarness(values)
+    harness.cluster.denied = {"gone"}
+    harness.cluster.put(GATEWAYS, "infra", gateway())
+    await harness.start()
+    harness.apply(*sample_objects())
+    await harness.play(seconds=10)
+    report(harness)
+    await harness.play(seconds=10)
+    assert route_ready(harness) == ("True", "RouteProgrammed")
+    await harness.stop()
+
+
+async def test_operator_without_the_right_to_list_routes_says_so() -> None:
+    harness = OperatorHarness(settings())
+    harness.supervision_seconds = 30
+    harness.cluster.denied = {"infra"}  # without the Role in the namespace of the Gateway
+    harness.cluster.put(GATEWAYS, "infra", gateway())
+    await harness.start()
+    harness.apply(*sample_objects())
+    await harness.play(seconds=10)
+    assert route_ready(harness) == ("False", "RoutesForbidden")
+    harness.cluster.denied = set()
+    await harness.play(seconds=40)
+    report(harness)
+    await harness.play(seconds=10)
+    assert route_ready(harness) == ("True", "RouteProgrammed")
+    await harness.stop()
+
+
 async def test_operator_without_routing_calls_no_kind_of_routes() -> None:
     harness = await started(OperatorSettings())
     assert not {"httproutes", "gateways", "ingresses"} & {call.resource for call in harness.cluster.calls}
@@ -360,6 +392,37 @@ async def test_ingress_needs_an_address_and_its_certificate() -> None:
     harness.cluster.change(INGRESSES, "default", "m", {"metadata": {"labels": {"x": "y"}}})
     await harness.play(seconds=60)
     assert "secrets" not in {call.resource for call in harness.cluster.calls[before:]}
+    await harness.stop()
+
+
+@pytest.mark.parametrize("point", ["fault", "lost"], ids=["before it takes effect", "after it took effect"])
+@pytest.mark.parametrize("verb", ["create", "patch", "delete"])
+async def test_operator_killed_at_the_write_of_a_route_ends_in_the_same_state(point: str, verb: str) -> None:
+    harness = OperatorHarness(settings())
+    harness.cluster.put(GATEWAYS, "infra", gateway())
+    killed = []
+
+    def kill(_: int, call: Call) -> None:
+        if (call.verb, call.resource) == (verb, "httproutes") and not killed:
+            killed.append(call)
+            harness.cluster.dead = True
+            raise Killed
+
+    setattr(harness.cluster, point, kill)
+    for route in (None, {"path": "/v2"}, {"enabled": False}, None):
+        for _ in range(2):
+            try:
+                if harness.cluster.dead or not harness.cluster.calls:
+                    await harness.start()
+                harness.apply(*sample_objects()[:3], service(**({"route": route} if route else {})))
+                await harness.play(seconds=3)
+            except Killed:
+                await harness.stop()
+    assert len(killed) == 1
+    assert harness.cluster.at(HTTP_ROUTES, "m")["spec"]["rules"][0]["matches"][0]["path"]["value"] == "/"
+    report(harness)
+    await harness.play(seconds=10)
+    assert harness.status("Service")["url"] == f"https://{HOST}"
     await harness.stop()
 
 
