@@ -23,7 +23,7 @@ from modelyard.circuit_breaker import CircuitBreaker
 from modelyard.coded_error import CodedError
 from modelyard.metrics import REGISTRY_LOOKUPS
 from modelyard.oci import RegistryClient
-from modelyard.oci.errors import RegistryUnavailableError
+from modelyard.oci.errors import RegistryNotFoundError, RegistryUnavailableError
 from modelyard.oci.reference import parse_reference
 from modelyard.oci.registry_config import RegistryAccess
 from modelyard.retry import Retry
@@ -102,17 +102,18 @@ class RegistryDigestLookup:
     async def architecture(self, reference: str, digest: str) -> str | None:
         """Return the architecture in the config of an image, such as `amd64`, None if it is unknown.
 
-        It is unknown for an image index, and if the registry does not answer. It is then not looked up again.
+        It is unknown for an image index and for a damaged image. Raises CodedError if the registry does not
+        answer: an image of unknown architecture may run on any node, and would crash on most others.
         """
         if not reference:
             return None
         registry = self._registry_of(reference)
-        try:
-            async with registry.slots:
+        async with registry.slots:
+            try:
                 return await self._call(registry, partial(self._architecture, reference, digest))
-        except CodedError as error:
-            _LOG.warning("the architecture of %s is unknown: %s", reference, error)
-            return None
+            except RegistryNotFoundError as error:
+                _LOG.warning("the architecture of %s is unknown: %s", reference, error)
+                return None
 
     def _architecture(self, reference: str, digest: str) -> str | None:
         image = parse_reference(reference).at(digest)

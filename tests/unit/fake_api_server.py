@@ -511,6 +511,7 @@ class FakeDigestLookup:
         self.unsigned: set[str] = set()  # references of images that do not count as built
         self.architecture_of_nodes: str | None = None  # of images that have none of their own
         self.architectures: dict[str, str] = {}  # digest → architecture
+        self.architecture_errors: list[CodedError] = []  # of the next lookups of an architecture
         self.error: CodedError | None = None
         self.references: list[str] = []  # of the lookups
         self.answers = asyncio.Event()  # cleared: lookups do not end
@@ -534,6 +535,8 @@ class FakeDigestLookup:
         return self.images.get(reference)
 
     async def architecture(self, reference: str, digest: str) -> str | None:
+        if self.architecture_errors:
+            raise self.architecture_errors.pop()
         return self.architectures.get(digest, self.architecture_of_nodes)
 
     async def built(self, reference: str) -> str | None:

@@ -194,3 +194,10 @@ async def test_architecture_of_an_image_index_is_unknown(
     fake.manifests["m", digest_of(body)] = body
     assert await lookup.architecture(f"{fake.address}/m:1", digest_of(body)) is None
     assert await lookup.architecture("", digest_of(body)) is None
+
+
+async def test_architecture_is_an_error_while_the_registry_is_away(
+    fake: FakeRegistry, lookup: RegistryDigestLookup
+) -> None:
+    with pytest.raises(RegistryUnavailableError):
+        await lookup.architecture("127.0.0.1:1/m:1", digest_of(b"absent"))

@@ -31,7 +31,10 @@ class DigestLookup(Protocol):
         ...
 
     async def architecture(self, reference: str, digest: str) -> str | None:
-        """Return the architecture of an image, such as `amd64`, None if it is unknown."""
+        """Return the architecture of an image, such as `amd64`, None if the image has none.
+
+        Raises CodedError if the registry does not answer.
+        """
         ...
 
     async def built(self, reference: str) -> str | None:

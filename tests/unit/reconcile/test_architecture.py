@@ -8,6 +8,7 @@ from tests.unit.operator_harness import OperatorHarness, sample_objects
 from modelyard.api import labels
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.types import DEPLOYMENTS, PODS, REVISIONS, Json
+from modelyard.oci.errors import RegistryUnavailableError
 
 ARM: Json = {"kubernetes.io/arch": "arm64"}
 
@@ -49,7 +50,17 @@ async def test_image_that_is_found_in_the_registry_has_its_own_architecture(arm:
     assert node_selector(arm) == ARM
 
 
-async def test_image_of_unknown_architecture_runs_on_any_node(serving: OperatorHarness) -> None:
+async def test_image_waits_for_its_architecture_until_the_registry_answers(harness: OperatorHarness) -> None:
+    harness.registry.architecture_of_nodes = "arm64"
+    harness.registry.architecture_errors = [RegistryUnavailableError("down")] * 2
+    harness.apply(*sample_objects())
+    await harness.play(seconds=600)
+    assert harness.registry.architecture_errors == []
+    assert (node_selector(harness), harness.builds) == (ARM, 1)
+    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
+
+
+async def test_image_without_an_architecture_runs_on_any_node(serving: OperatorHarness) -> None:
     assert "image-architecture" not in serving.revision_annotations("Image", 1)
     assert node_selector(serving) is None
 

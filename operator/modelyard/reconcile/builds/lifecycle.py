@@ -313,9 +313,12 @@ async def _final_state(ctx: Context, obj: CustomObject, revision: Revision, job:
     pods = await list_pods(ctx, job.name)
     result = find_result(pods)
     if result and (digest := result.digest):
-        architecture = ctx.lookups.poll(
-            obj.key, f"ended {job.uid}", lambda: ctx.registry.architecture(job.reference, digest)
-        )
+        try:
+            architecture = ctx.lookups.poll(
+                obj.key, f"ended {job.uid}", lambda: ctx.registry.architecture(job.reference, digest)
+            )
+        except CodedError as error:
+            return failure_of_error(error)  # the next attempt finds the image in the registry
         if isinstance(architecture, Pending):
             return architecture
         await build_log.store_final(ctx, obj, revision, job.name, pods)
