@@ -133,10 +133,20 @@ CERTIFICATE: Final = condition(
 )
 
 
+def unaccepted(body: Json) -> Json:
+    """Return a Gateway as Traefik reports it while none of its listeners is valid."""
+    conditions = [
+        condition("Accepted", "False", "ListenersNotValid", "At least one Listener must be valid"),
+        condition("Programmed", "False", "Invalid", "No Listener is valid"),
+    ]
+    return body | {"status": body["status"] | {"conditions": conditions}}
+
+
 @pytest.mark.parametrize(
     ("gateway_body", "reason", "words"),
     [
         (gateway(CERTIFICATE), "CertificateMissing", "public-tls not found"),
+        (unaccepted(gateway(CERTIFICATE)), "CertificateMissing", "public-tls not found"),
         (gateway(condition("Programmed", "False", "Invalid", "m1")), "ListenerNotProgrammed", "Invalid: m1"),
         (gateway(condition("Accepted")), "ListenerNotProgrammed", "has not reported"),
         (gateway(hostname="*.other.example.com"), "ListenerMissing", f"accepts {HOST}"),

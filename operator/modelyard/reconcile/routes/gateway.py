@@ -12,6 +12,7 @@ from modelyard.kube.types import Json
 
 _SCHEMES: Final = {"HTTP": "http", "HTTPS": "https"}  # protocol of a listener → scheme of its URLs
 _CERTIFICATE_REASONS: Final = {"InvalidCertificateRef", "RefNotPermitted"}
+CERTIFICATE_MISSING: Final = "CertificateMissing"
 _PENDING: Final = "its controller has not reported on it"
 
 
@@ -78,7 +79,7 @@ def _listener(listener: Json, report: Json) -> Listener:
     if problem:
         references = find_condition("ResolvedRefs", report)
         if references and references["status"] == "False" and references["reason"] in _CERTIFICATE_REASONS:
-            problem = Problem("CertificateMissing", f"{subject}: {references.get('message', '')}")
+            problem = Problem(CERTIFICATE_MISSING, f"{subject}: {references.get('message', '')}")
     return Listener(
         listener["name"],
         _SCHEMES[listener["protocol"]],

@@ -18,7 +18,7 @@ from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Condition, Outcome
 from modelyard.reconcile.revisions import as_owner
-from modelyard.reconcile.routes.gateway import Problem
+from modelyard.reconcile.routes.gateway import CERTIFICATE_MISSING, Problem
 from modelyard.reconcile.routes.route_status import RouteStatus
 from modelyard.reconcile.services.served_image import IMAGE_NOT_READY
 from modelyard.reconcile.timestamps import parse_timestamp
@@ -157,7 +157,7 @@ async def route_report(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Ro
         problem = await _missing_certificate(ctx, obj, address)
     if problem is None:
         return RouteReport(_url(ctx, address), (True, "RouteProgrammed", f"the data plane serves {address}"))
-    wait = _CERTIFICATE_RECHECK_SECONDS if problem.reason == "CertificateMissing" else None
+    wait = _CERTIFICATE_RECHECK_SECONDS if problem.reason == CERTIFICATE_MISSING else None
     return RouteReport(_kept_url(obj, address), (False, *problem), requeue_after=wait)
 
 
@@ -183,7 +183,12 @@ def _gateway_problem(ctx: Context, address: Address) -> Problem | None:
     if gateway is None:
         return Problem("GatewayMissing", f"Gateway {reference.namespace}/{reference.name} does not exist")
     listener = gateway.listener_for(address.host, reference.section_name)
-    return listener if isinstance(listener, Problem) else gateway.problem or listener.problem
+    if isinstance(listener, Problem):
+        return listener
+    # Traefik does not accept a Gateway without a valid listener. Then the listener names the cause.
+    if listener.problem and listener.problem.reason == CERTIFICATE_MISSING:
+        return listener.problem
+    return gateway.problem or listener.problem
 
 
 def _reported_problem(status: RouteStatus, kind: str) -> Problem | None:
@@ -205,7 +210,7 @@ async def _missing_certificate(ctx: Context, obj: CustomObject, address: Address
     if await ctx.client.get_or_none(SECRETS, obj.key.namespace, secret):
         return None
     message = f"Secret {secret} with the certificate of {address.host} does not exist"
-    return Problem("CertificateMissing", message)
+    return Problem(CERTIFICATE_MISSING, message)
 
 
 def _url(ctx: Context, address: Address) -> str:
