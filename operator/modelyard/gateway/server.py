@@ -25,6 +25,7 @@ from modelyard.gateway.listener import Listener
 from modelyard.gateway.metrics import REGISTRY
 from modelyard.gateway.settings import CONFIG_VARIABLE, GatewaySettings, load
 from modelyard.kube.client import Client
+from modelyard.scoring.front.garbage import spare_garbage_collection
 from modelyard.scoring.front.http_connection import HttpConnection
 from modelyard.scoring.front.http_server import TICK_SECONDS
 
@@ -44,6 +45,7 @@ def run() -> int:
     logs.configure(settings.log_level, settings.log_format)
     if settings.metrics_port:
         start_http_server(settings.metrics_port, registry=REGISTRY)
+    spare_garbage_collection()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
     return 0

@@ -203,6 +203,7 @@ class HttpConnection(asyncio.Protocol):
         for request in self._drop_requests():
             self._application.abandon(request)
             self._application.release(request)
+        self._parser.close()
 
     def eof_received(self) -> bool:
         """Return True, to keep the transport open, if complete requests wait for their response.
@@ -519,41 +520,48 @@ class HttpConnection(asyncio.Protocol):
         if self._state is _IDLE and not self._requests:
             self._close()
 
-    def check_time_limits(self, now: float) -> None:
-        """End what takes too long. The application calls it twice a second."""
+    def check_time_limits(self, now: float) -> bool:
+        """End what takes too long, and return True then. The application calls it twice a second."""
         unsent = self._transport.get_write_buffer_size()
         if unsent != self._unsent_bytes:
             self._unsent_bytes, self._unsent_since = unsent, now
         if self._has_left() or (unsent and now - self._unsent_since > UNREAD_SECONDS):
             self._transport.abort()
-            return
+            return True
         receiving = self._parser.request
         if self._state is _CLOSING:
             if now > self._close_at:
                 self._transport.close()
-            elif self._flow is _FULL:
+                return True
+            if self._flow is _FULL:
                 self._flow = _OPEN
                 self._transport.resume_reading()
         elif self._state is _HEAD and receiving is not None and self._flow is _OPEN:
             if now - receiving.began_at > HEAD_SECONDS:
                 self._refuse_input(HEAD_TOO_SLOW)
+                return True
         elif self._state is _BODY and receiving is not None:
-            self._check_body(receiving, now)
+            return self._check_body(receiving, now)
         elif not self._requests and now - self._read_at > KEEP_ALIVE_SECONDS:
             self._close()
+            return True
+        return False
 
-    def _check_body(self, request: HttpRequest, now: float) -> None:
-        """Answer a request whose body is too slow, if its turn has come."""
+    def _check_body(self, request: HttpRequest, now: float) -> bool:
+        """Answer a request whose body is too slow, if its turn has come. Return True if it was answered."""
         if self._requests[0] is not request:
-            return
+            return False
         if request.refusal is not None:
-            if now - request.refused_at > SMALL_BODY_SECONDS:
-                self.respond(request, request.refusal)
-            return
+            if now - request.refused_at <= SMALL_BODY_SECONDS:
+                return False
+            self.respond(request, request.refusal)
+            return True
         counted_seconds = now - request.began_at - BODY_PAUSE_SECONDS
         is_slow = request.size < counted_seconds * BODY_BYTES_PER_SECOND
         if is_slow or now - self._read_at > BODY_PAUSE_SECONDS:
             self.respond(request, BODY_TOO_SLOW)
+            return True
+        return False
 
     def _close(self) -> None:
         """Close the write side, and discard input within limits until the client closes, too."""

@@ -14,6 +14,7 @@ import uvloop
 
 from modelyard.scoring.contract import DRIVER_FAILED, OUT_OF_MEMORY
 from modelyard.scoring.frames import Reply
+from modelyard.scoring.front.garbage import spare_garbage_collection
 from modelyard.scoring.front.http_connection import HttpConnection
 from modelyard.scoring.front.http_server import TICK_SECONDS
 from modelyard.scoring.front.lifecycle import STOP_SIGNALS, Lifecycle
@@ -63,6 +64,7 @@ def serve(
     async def run() -> int:
         return await ScoringServer(settings, spawned, spawn, telemetry).run(stop_requested)
 
+    spare_garbage_collection()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
 

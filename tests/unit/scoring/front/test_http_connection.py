@@ -1,8 +1,10 @@
 """The states and the flow control of one connection, without a socket."""
 
 import asyncio
+import gc
 import math
 import re
+import weakref
 
 import pytest
 
@@ -351,6 +353,38 @@ async def test_time_limits_of_many_connections_are_checked_in_small_parts(
     assert sum(transport.statuses == [408] for _, transport in connections) == 1
     while any(transport.statuses != [408] for _, transport in connections):
         await asyncio.sleep(0)
+
+
+async def test_connections_of_one_moment_end_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To end 5,000 of them at once would delay the responses to all others."""
+    monkeypatch.setattr(http_server, "_ENDED_AT_ONCE", 2)
+    monkeypatch.setattr(http_server, "_PAUSE_SECONDS", 0.0)
+    application = FakeApplication()
+    connections = [connect(application) for _ in range(5)]
+    for connection, _ in connections:
+        connection.data_received(b"GET / HTTP/1.1\r\n")
+    monkeypatch.setattr(http_server, "monotonic", lambda: 100.0)
+    application.tick()
+    ended: list[int] = []
+    while not ended or ended[-1] < 5:
+        ended.append(sum(transport.statuses == [408] for _, transport in connections))
+        await asyncio.sleep(0)
+    assert {*ended} == {2, 4, 5}
+
+
+def test_closed_connection_is_no_garbage_in_a_cycle() -> None:
+    application = FakeApplication()
+    connection, transport = connect(application)
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n")
+    connection.refuse_head()
+    connection.connection_lost(None)
+    closed = weakref.ref(connection)
+    gc.disable()
+    try:
+        del connection, transport
+        assert closed() is None
+    finally:
+        gc.enable()
 
 
 def test_input_after_a_head_that_is_too_large_is_dropped_within_a_small_limit(wired: Wired) -> None:
