@@ -65,15 +65,26 @@ def unchanged(body: Json) -> None:
     """Leave the pods as they are."""
 
 
+def choosing(**settings: str) -> Callable[[Json], None]:
+    """Return a change of pods that refer to a class or ServiceAccount, as `spec.pod` does."""
+    return lambda body: body["spec"]["template"]["spec"].update(settings)
+
+
 @pytest.mark.parametrize(
     ("policy", "change", "words"),
     [
         (quota(pods="0"), unchanged, "exceeded quota: limit"),
-        (quota(limits_memory="8Gi"), unchanged, "must specify limits.memory"),
+        (quota(limits_cpu="8"), unchanged, "must specify limits.cpu"),
         (limit_range(), unchanged, "minimum memory usage per Container is 1Gi"),
         (None, injected, 'violates PodSecurity "restricted'),
+        (None, choosing(priorityClassName="absent"), "no PriorityClass with name absent was found"),
+        (None, choosing(runtimeClassName="absent"), 'RuntimeClass "absent" not found'),
+        (None, choosing(serviceAccountName="absent"), 'serviceaccount "absent" not found'),
     ],
-    ids=["quota of pods", "quota of limits", "limit range", "pod security"],
+    ids=[
+        *("quota of pods", "quota of limits", "limit range", "pod security"),
+        *("priority class", "runtime class", "service account"),
+    ],
 )
 def test_refused_pods_are_in_the_status_of_the_deployment(
     kubectl: Kubectl, policy: Json | None, change: Callable[[Json], None], words: str
