@@ -1,4 +1,4 @@
-"""Services with `spec.pod` on a real kubelet: what a driver sees, and the status of settings that fail."""
+"""Services with `spec.pod` on a real kubelet: variables and volumes of a driver, and settings that fail."""
 
 from __future__ import annotations
 
@@ -72,10 +72,12 @@ REFUSED: Final = (
     ("volume", {"volumes": [{"name": "v", "secret": {"secretName": "absent"}}],
                 "volumeMounts": [{"name": "v", "mountPath": "/v"}]},
      "VolumeNotMounted", 'secret "absent" not found'),
-    ("claim", {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "absent", "readOnly": True}}]},
+    ("claim",
+     {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "absent", "readOnly": True}}]},
      "Unschedulable", 'persistentvolumeclaim "absent" not found'),
     ("account", {"serviceAccountName": "absent"}, "ReplicasRefused", 'serviceaccount "absent" not found'),
-    ("gpu", {"resources": {"limits": {"example.com/gpu": 1}}}, "Unschedulable", "Insufficient example.com/gpu"),
+    ("gpu", {"resources": {"limits": {"example.com/gpu": 1}}},
+     "Unschedulable", "Insufficient example.com/gpu"),
     ("class", {"runtimeClassName": "sandbox"}, "PodSettingsNotAllowed", "spec.pod.runtimeClassName"),
 )  # fmt: skip
 

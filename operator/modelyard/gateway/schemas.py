@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from modelyard.api.base import ApiType, Boolean
 from modelyard.api.image import ImageSpec, ImageType
@@ -27,6 +27,11 @@ from modelyard.api.status import ErrorResponse, State
 
 Id = Annotated[str, Field(min_length=1, max_length=300)]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time", "readOnly": True})]
+# The document has no copy of the fields: `kubectl explain msvc.spec.pod` describes each.
+Pod = Annotated[
+    PodSettings,
+    WithJsonSchema({"type": "object", "additionalProperties": True, "examples": [{"env": [{"name": "A"}]}]}),
+]
 READ_ONLY: Final = Field(json_schema_extra={"readOnly": True})
 
 
@@ -121,9 +126,9 @@ class ServiceConfiguration(ApiType):
     """Export a trace of each request to the installation's collector, if it has one."""
     data_collection: ModelDataCollection | None = None
     """Accepted; has no effect yet."""
-    pod: PodSettings | None = None
-    """Settings of the replicas' pods, with the names and shapes of Kubernetes. Not part of the API of
-    2017."""
+    pod: Pod | None = None
+    """Settings of the replicas' pods, such as env, resources and volumes, in the shape of Kubernetes: those
+    of spec.pod of a Service in the cluster. Not part of the API of 2017."""
     route: Route | None = None
     """Public address of the service, if the platform publishes services. Not part of the API of 2017."""
 

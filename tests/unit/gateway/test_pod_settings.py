@@ -55,5 +55,10 @@ def test_response_has_pod_only_if_the_service_has_it() -> None:
 async def test_document_describes_pod(api: Api) -> None:
     document = (await api.http.get("http://gateway/openapi.json")).json()["components"]["schemas"]
     for name in ("ServiceCreateRequest", "ServiceUpdateRequest", "ServiceResponse"):
-        assert "pod" in document[name]["properties"]
-    assert "env" in document["PodSettings"]["properties"]
+        assert "spec.pod" in document[name]["properties"]["pod"]["description"]
+
+
+async def test_setting_that_is_not_valid_is_named(api: Api) -> None:
+    body = {"name": "m", "imageId": "m:1", "computeResource": {}, "pod": {"env": [{"name": "1"}]}}
+    error = await api.post("/services", body, status=400)
+    assert "no digit first" in str(error)

@@ -75,10 +75,12 @@ def limit_rule(resource: str, default: str) -> Rule:
 
     def is_valid(spec: Any) -> bool:
         limits = (spec.pod.resources.limits if spec.pod and spec.pod.resources else None) or {}
-        reservation = spec.container_resource_reservation
         limit = quantity_of(limits.get(resource))
+        if limit is None:
+            return True
+        reservation = spec.container_resource_reservation
         reserved = quantity_of((reservation and getattr(reservation, resource)) or default)
-        return limit is None or reserved is None or limit >= reserved
+        return reserved is None or limit >= reserved
 
     return Rule(
         cel=f"!has(self.pod) || !has(self.pod.resources) || !has({limits}) || !('{resource}' in {limits})"
