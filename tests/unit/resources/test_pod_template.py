@@ -7,6 +7,7 @@ from typing import Any
 from tests.api_cases.pod import EVERY_FIELD
 
 from modelyard.api.owners import Owner
+from modelyard.api.pod.environment import RESERVED_VARIABLES
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.types import Json
 from modelyard.reconcile.services.template import template_inputs
@@ -178,3 +179,15 @@ def test_runtime_settings_are_variables_of_the_scoring_runtime() -> None:
         "MODELYARD_LOG_LEVEL": "DEBUG",
     }
     assert template(runtime={}) == template()
+
+
+def test_variables_of_the_operator_are_reserved() -> None:
+    scoring = ScoringSettings(otlp_endpoint="http://collector:4318", app_insights_secret="azure")
+    settings = {"corsOrigins": ["https://a.example.com"], "workers": 2}
+    spec = ServiceSpec.model_validate(
+        {"imageId": "m", "appInsightsEnabled": True, "pod": {"runtime": settings}}
+    )
+    names = {
+        item["name"] for item in container(pod_template(OWNER, spec, ScoringImage(IMAGE), scoring))["env"]
+    }
+    assert {name for name in names if not name.startswith("MODELYARD_")} <= set(RESERVED_VARIABLES)

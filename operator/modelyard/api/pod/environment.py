@@ -12,16 +12,21 @@ from modelyard.api.pod.shapes import DataKey, ObjectName, exactly_one, unique
 from modelyard.api.rules import Rule
 from modelyard.scoring.contract import Variable
 
-_FREE: Final = frozenset({Variable.MODEL_NAME, Variable.MODEL_VERSION})
 _PREFIX: Final = "MODELYARD_"
-RESERVED_VARIABLES: Final = tuple(
-    sorted(
-        value
-        for name, value in vars(Variable).items()
-        if not name.startswith("_") and value not in _FREE and not value.startswith(_PREFIX)
-    )
+RESERVED_VARIABLES: Final = (
+    Variable.APP_ROOT,
+    Variable.ENTRY_SCRIPT,
+    Variable.MODEL_DIR,
+    Variable.SCORING_TIMEOUT_MS,
+    Variable.WORKER_COUNT,
+    Variable.WORKER_TIMEOUT,
+    Variable.CORS_ORIGINS,
+    Variable.TELEMETRY,
+    Variable.OTLP_ENDPOINT,
+    Variable.SERVICE_NAME,
+    Variable.CONNECTION_STRING,
 )
-"""Variables that the operator, the builder or the scoring runtime own, without those of the prefix."""
+"""Variables that the image or the Deployment sets, without those of the prefix."""
 
 # The letters of a variable in Kubernetes before 1.32.
 _NAME: Final = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
