@@ -23,14 +23,9 @@ from modelyard.reconcile.services.rollout_outcome import (
     serving_outcome,
     was_rolled_out,
 )
-from modelyard.reconcile.services.route import (
-    claim_address,
-    release_address,
-    route_report,
-    route_wait,
-    until_first_serving,
-    with_route,
-)
+from modelyard.reconcile.services.route import claim_address, release_address
+from modelyard.reconcile.services.route_outcome import route_wait, until_first_serving, with_route
+from modelyard.reconcile.services.route_report import route_report
 from modelyard.reconcile.services.served_image import IMAGE_NOT_READY, built_image
 from modelyard.reconcile.services.staged_rolls import end_roll, follow_roll, roll_conditions
 from modelyard.reconcile.services.status_fields import conditions, status_fields

@@ -1,0 +1,67 @@
+"""Effect of the route of a Service on its outcome: Ready includes the public URL."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import Final
+
+from modelyard.api.revision import Revision
+from modelyard.api.service import ServiceSpec
+from modelyard.api.status import State
+from modelyard.reconcile.context import Context
+from modelyard.reconcile.objects import CustomObject
+from modelyard.reconcile.outcome import Outcome
+from modelyard.reconcile.services.route_report import PENDING, ROUTE_READY, RouteReport, route_report
+from modelyard.reconcile.services.served_image import IMAGE_NOT_READY
+from modelyard.reconcile.timestamps import parse_timestamp
+
+NOT_READY: Final = "RouteNotReady"
+"""Reason of Ready while RouteReady is not True."""
+
+# A data plane programs a route within a second, while the pods start. A version whose route takes longer has
+# ended its rollout, so that a Gateway that is missing does not keep its operation running.
+_ROUTE_WAIT: Final = dt.timedelta(seconds=60)
+
+
+def until_first_serving(obj: CustomObject, outcome: Outcome, report: RouteReport) -> RouteReport:
+    """Return the report of a Service whose first version rolls out: its URL comes with the end of the roll.
+
+    The address answers with an error until then. One status write less for each new Service.
+    """
+    is_rolling = outcome.state is State.RUNNING and outcome.reason != IMAGE_NOT_READY
+    had_route = obj.has_condition(ROUTE_READY)
+    if not is_rolling or had_route or not (report.url or report.is_pending):
+        return report
+    return RouteReport(condition=(False, PENDING, "reported once the first version is rolled out"))
+
+
+async def route_wait(
+    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision
+) -> Outcome | None:
+    """Return the outcome of a new version whose replicas serve, while the data plane has yet to report.
+
+    A client that reads the scoring URI at the end of the operation gets the public one. None after 60 s.
+    """
+    report = await route_report(ctx, obj, spec)
+    left = _ROUTE_WAIT - (ctx.now() - parse_timestamp(revision.created))
+    if report.condition is None or not report.is_pending or left <= dt.timedelta():
+        return None
+    message = f"{revision.id}: {report.condition[2]}"
+    return Outcome(State.RUNNING, NOT_READY, message, revision, requeue_after=left.total_seconds())
+
+
+def with_route(outcome: Outcome, report: RouteReport) -> Outcome:
+    """Return the outcome of a Service, not ready while its public address does not serve."""
+    waits = (outcome.requeue_after, report.requeue_after)
+    outcome = dataclasses.replace(
+        outcome, requeue_after=min((wait for wait in waits if wait is not None), default=None)
+    )
+    if not report.is_missing or outcome.state is not State.SUCCEEDED:
+        return outcome
+    if not outcome.ready or outcome.stalled or report.condition is None:
+        return outcome
+    message = f"{outcome.message}; no public address: {report.condition[2]}"
+    return dataclasses.replace(
+        outcome, ready=False, reason=NOT_READY, message=message, stalled=report.needs_user
+    )
