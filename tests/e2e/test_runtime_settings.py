@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -92,9 +93,9 @@ def test_level_applies_to_the_driver_and_to_each_request(shared: Kubectl, client
 def test_replica_that_ran_out_of_memory_is_reported_with_its_limit(
     shared: Kubectl, client: httpx.Client
 ) -> None:
-    with pytest.raises(httpx.TransportError):
-        client.post("/score", content="memory").raise_for_status()
-        client.get("/").raise_for_status()
+    # The kernel ends the whole container with cgroup v2, and the worker process only with version 1.
+    with contextlib.suppress(httpx.TransportError):
+        assert client.post("/score", content="memory").status_code == 500
 
     def message() -> str:
         found = status(shared, "msvc", "tuned")
