@@ -40,3 +40,6 @@ REPAIRS: Final = Counter("modelyard_repairs", "Reverted changes by other clients
 TEMPLATE_ROLLS: Final = Gauge(
     "modelyard_template_rolls", "Services that get the present pod template without a new version", ["state"]
 )
+KEY_REFRESHES: Final = Counter(
+    "modelyard_key_refreshes", "Rounds over the pods of a Service whose keys have changed", ["result"]
+)

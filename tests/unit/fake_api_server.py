@@ -483,6 +483,9 @@ class FakeApiServer:
         if after.get("spec") != before.get("spec") and "generation" in before["metadata"]:
             after["metadata"]["generation"] += 1
         metadata = after["metadata"]
+        if resource == SECRETS:
+            time = self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+            metadata["managedFields"] = [{"operation": "Update", "time": time}]
         self.objects[self._key(resource, metadata["namespace"], metadata["name"])] = after
         self._commit(resource, "MODIFIED", after)
         return after

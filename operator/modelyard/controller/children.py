@@ -27,6 +27,7 @@ from modelyard.kube.types import (
 from modelyard.reconcile.builds.log_watcher import BuildLogWatcher
 from modelyard.reconcile.builds.pods import is_running, leaving_pod, terminated
 from modelyard.reconcile.context import Context
+from modelyard.reconcile.services.key_refresh import KeyRefresher
 
 WATCH_STALE_SECONDS: Final = 300.0  # longer than one watch request (240 s) and several bookmarks (60 s)
 
@@ -46,6 +47,7 @@ class ChildWatches:
         self._listed = False  # True after all first lists
         self._lists = asyncio.Semaphore(_LISTS)
         self._logs = BuildLogWatcher(ctx.client, ctx.settings.namespace, self._on_pushed)
+        self._keys = KeyRefresher(ctx.client, ctx.cache.children, now=ctx.now, sleep=ctx.sleep)
         self._by_namespace = {name: self._children(name) for name in ctx.settings.namespaces}
         self._builds = self._build_reflectors()
         self._added: list[Reflector] = []  # of kinds that not each cluster serves
@@ -100,6 +102,7 @@ class ChildWatches:
             await _until_set(reflector.synced, self._tasks[reflector])
         self.set_aside_denied()
         self._listed = True
+        self._keys.start()
 
     async def add(self, reflectors: list[Reflector]) -> None:
         """Start further watches, and wait until each has its first list or is denied."""
@@ -141,6 +144,7 @@ class ChildWatches:
         self._tasks.clear()
         self._added.clear()
         await self._logs.close()
+        await self._keys.close()
 
     def seconds_since_event(self) -> dict[str, int]:
         """Return the seconds since the last event or bookmark, by resource; the longest of all namespaces.
@@ -171,6 +175,8 @@ class ChildWatches:
             # pods. The other children are compared within the first resync, to spread the reads.
             if trusted is None:
                 trusted = not self._listed and resource is not DEPLOYMENTS
+            if resource is SECRETS:
+                self._keys.observe(body, is_newer=self._ctx.cache.children.is_newer(resource, body))
             self._add(self._ctx.cache.children.put(resource, body, trusted=trusted))
 
     def _on_revision(self, body: Json, deleted: bool) -> None:

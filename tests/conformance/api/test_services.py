@@ -44,7 +44,6 @@ def test_keys_are_read_and_replaced(api: Api, account: Kubectl, served: Any, act
         lambda: _score(account, served["id"], last["primaryKey"]).status_code == 200,
         120,
         "the new key is accepted",
-        3,
     )
 
 

@@ -124,6 +124,8 @@ async def live_a_whole_life(harness: OperatorHarness) -> None:
     await harness.play(seconds=10, alone=True)
     put_crashing_pod(harness)
     await harness.play(seconds=2000)
+    harness.cluster.change(SECRETS, "default", "m-keys", {"data": {"primaryKey": None}})
+    await harness.play()
 
 
 async def live_with_routes(kind: str) -> set[tuple[bool, Right]]:

@@ -30,6 +30,11 @@ class ChildCache:
         """
         return self._children.get((resource.plural, namespace, name))
 
+    def is_newer(self, resource: ApiResource, body: Json) -> bool:
+        """Return True if a body is newer than the cached child of that name."""
+        cached = self._cached(resource, body)
+        return cached is not None and cached.resource_version < int(body["metadata"]["resourceVersion"])
+
     def put(self, resource: ApiResource, body: Json, *, trusted: bool = False) -> Key | None:
         """Store a child from a watch; return the key of its owner if the change calls for a reconcile.
 
