@@ -14,7 +14,7 @@ from typing import Final
 
 import httpx
 import pytest
-from tests.support.cluster import Kubectl, eventually
+from tests.support.cluster import Kubectl, eventually, port_forward
 from tests.support.objects import service
 from tests.support.status import wait_for_status
 

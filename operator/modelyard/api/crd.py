@@ -87,6 +87,15 @@ def _column(column: PrinterColumn) -> dict[str, Any]:
     return entry | ({"priority": column.priority} if column.priority else {})
 
 
+def _subresources(kind: Kind) -> dict[str, Any]:
+    scale = kind.scale and {
+        "specReplicasPath": kind.scale.spec_replicas,
+        "statusReplicasPath": kind.scale.status_replicas,
+        "labelSelectorPath": kind.scale.label_selector,
+    }
+    return {"status": {}} | ({"scale": scale} if scale else {})
+
+
 def build_crd(kind: Kind) -> dict[str, Any]:
     """Return the CustomResourceDefinition of a kind."""
     columns = (*_COMMON_COLUMNS, *kind.columns, _REASON_COLUMN, _AGE_COLUMN)
@@ -110,7 +119,7 @@ def build_crd(kind: Kind) -> dict[str, Any]:
                     "name": VERSION,
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}},
+                    "subresources": _subresources(kind),
                     "additionalPrinterColumns": [_column(column) for column in columns],
                     "schema": {
                         "openAPIV3Schema": {

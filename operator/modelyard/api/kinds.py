@@ -82,6 +82,18 @@ class PrinterColumn:
 
 
 @dataclass(frozen=True)
+class ScalePaths:
+    """Fields of the scale subresource, for `kubectl scale`, `kubectl autoscale` and autoscalers.
+
+    https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#scale-subresource
+    """
+
+    spec_replicas: str
+    status_replicas: str
+    label_selector: str
+
+
+@dataclass(frozen=True)
 class Kind:
     """A kind of the API with its names, types and printer columns."""
 
@@ -93,6 +105,7 @@ class Kind:
     status: type[Status]
     description: str
     columns: tuple[PrinterColumn, ...] = ()
+    scale: ScalePaths | None = None
 
     @property
     def singular(self) -> str:
@@ -124,9 +137,12 @@ SERVICE: Final = Kind(
     (
         PrinterColumn("Available", '.status.conditions[?(@.type=="Available")].status'),
         PrinterColumn("Replicas", ".status.readyReplicas", "integer"),
+        PrinterColumn("Desired", ".status.replicas", "integer", priority=1),
         PrinterColumn("Image", ".status.imageId"),
+        PrinterColumn("Models", ".status.modelIds", priority=1),
         PrinterColumn("URI", ".status.scoringUri", priority=1),
     ),
+    ScalePaths(".spec.numReplicas", ".status.replicas", ".status.selector"),
 )  # fmt: skip
 KINDS: Final = (MODEL, MANIFEST, IMAGE, SERVICE)
 KINDS_BY_NAME: Final = {kind.name: kind for kind in KINDS}

@@ -30,7 +30,6 @@ TEMPLATE_INPUTS: Final = (
 TEMPLATE_HASH: Final = f"{GROUP}/template"  # on a pod: hash of its template
 POD_VERSION: Final = f"{GROUP}/version"  # on a pod of a Service: the version that started the pod
 KEYS_REFRESHED: Final = f"{GROUP}/keys-refreshed"  # on a pod: time at which its keys were to be mounted again
-SERVICE: Final = f"{GROUP}/service"  # label of the children and pods of a Service
 
 # On a ControllerRevision, about its operation:
 STATE: Final = f"{GROUP}/state"
@@ -76,7 +75,12 @@ def labels_of(kind: str, name: str) -> Json:
 
 def selector_of(service: str) -> Json:
     """Return the selector of the pods of a Service."""
-    return {SERVICE: service}
+    return {f"{GROUP}/service": service}
+
+
+def text_of(selector: Json) -> str:
+    """Return a selector as in a query, such as `modelyard.dev/service=m`."""
+    return ",".join(f"{label}={value}" for label, value in selector.items())
 
 
 def revision_name(kind: str, name: str, version: int) -> str:

@@ -103,7 +103,8 @@ _DEFAULT_SCALER: Final = AutoScaler()
 REPLICAS_RULE: Final = Rule(
     cel="!(has(self.numReplicas) && has(self.autoScaler) && has(self.autoScaler.autoscaleEnabled)"
     " && self.autoScaler.autoscaleEnabled)",
-    message="numReplicas and an enabled autoScaler exclude each other: remove one of them",
+    message="numReplicas and an enabled autoScaler exclude each other: remove one of them. An autoscaled Service"
+    " is scaled by autoScaler.minReplicas and maxReplicas",
     is_valid=lambda spec: (
         not (spec.num_replicas is not None and spec.auto_scaler and spec.auto_scaler.autoscale_enabled)
     ),
@@ -152,6 +153,12 @@ class ServiceSpec(ApiType):
         """True if a HorizontalPodAutoscaler sets the number of replicas."""
         enabled = self.auto_scaler.autoscale_enabled if self.auto_scaler else None
         return self.num_replicas is None if enabled is None else enabled
+
+    @property
+    def pauses_autoscaler(self) -> bool:
+        """True if only numReplicas, for example of `kubectl scale`, disables a configured autoscaler."""
+        configured = self.auto_scaler is not None and self.auto_scaler.autoscale_enabled is None
+        return configured and self.num_replicas is not None
 
     @property
     def scaling(self) -> AutoScaler:

@@ -144,6 +144,8 @@ class ServiceStatus(Status):
     """Number of replicas of the Deployment."""
     ready_replicas: int | None = None
     """Number of ready replicas."""
+    selector: str | None = None
+    """Label selector of the pods, for `kubectl scale` and autoscalers."""
     image_id: str | None = None
     """Id of the newest version's Image, as name:version."""
     manifest_id: str | None = None

@@ -68,3 +68,36 @@ def test_kubectl_prints_the_columns(kind: Kind, api: httpx.Client, kubectl: Kube
     titles, row = kubectl("get", kind.short_name, f"--namespace={namespace}", "--output=wide").splitlines()
     assert titles.split() == ["NAME", *(column["name"].upper() for column in columns)]
     assert row.split()[0] == "diabetes"
+
+
+@pytest.fixture
+def scaled(kubectl: Kubectl, api: httpx.Client, namespace: str) -> Iterator[Callable[..., Any]]:
+    """Create a Service with fields, call `kubectl scale` on it, and return the Service."""
+    folder = f"/apis/{API_VERSION}/namespaces/{namespace}/services"
+    created: list[str] = []
+
+    def scale(name: str, replicas: int, **fields: object) -> dict[str, Any]:
+        body = Good("Service", {}).manifest()
+        body["metadata"]["name"] = name
+        body["spec"] |= fields
+        api.post(folder, json=body).raise_for_status()
+        created.append(name)
+        kubectl("scale", f"msvc/{name}", f"--namespace={namespace}", f"--replicas={replicas}")
+        found: dict[str, Any] = api.get(f"{folder}/{name}").json()
+        return found
+
+    yield scale
+    for name in created:
+        api.delete(f"{folder}/{name}")
+
+
+@pytest.mark.parametrize("fields", [{}, {"numReplicas": 1}, {"autoScaler": {"maxReplicas": 5}}])
+def test_kubectl_scale_sets_num_replicas(
+    scaled: Callable[..., dict[str, Any]], fields: dict[str, Any]
+) -> None:
+    assert scaled("fixed", 3, **fields)["spec"]["numReplicas"] == 3
+
+
+def test_kubectl_scale_is_refused_with_an_enabled_autoscaler(scaled: Callable[..., dict[str, Any]]) -> None:
+    with pytest.raises(Exception, match=r"scaled by autoScaler\.minReplicas and maxReplicas"):
+        scaled("automatic", 3, autoScaler={"autoscaleEnabled": True})

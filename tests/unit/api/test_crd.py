@@ -129,7 +129,12 @@ def test_crd_has_the_documented_names(name: str, plural: str, short: str) -> Non
     }
     (version,) = definition["spec"]["versions"]
     assert version["name"] == "v1alpha1"
-    assert version["subresources"] == {"status": {}}
+    scale = {
+        "specReplicasPath": ".spec.numReplicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+    assert version["subresources"] == {"status": {}} | ({"scale": scale} if name == "Service" else {})
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from modelyard.kube.types import (
     PODS,
     SECRETS,
     ApiResource,
+    Json,
 )
 from modelyard.reconcile.timestamps import format_timestamp
 from modelyard.resources.serving import template_hash
@@ -390,6 +391,28 @@ async def test_condition_reports_that_scaling_to_zero_is_not_supported(harness: 
     await harness.play()
     assert harness.cluster.at(AUTOSCALERS, "m")["spec"]["minReplicas"] == 1
     assert harness.condition("Service", "ScalesToZero")["status"] == "False"
+
+
+@pytest.mark.parametrize(
+    ("scaler", "paused"),
+    [({"maxReplicas": 3}, True), ({"autoscaleEnabled": False}, False), (None, False)],
+)
+async def test_condition_reports_that_num_replicas_disables_the_autoscaler(
+    harness: OperatorHarness, scaler: Json | None, paused: bool
+) -> None:
+    harness.apply(*sample_objects()[:3], service(autoScaler=scaler, numReplicas=2))
+    await harness.play()
+    reasons = {condition["reason"] for condition in harness.status("Service")["conditions"]}
+    assert ("FixedReplicas" in reasons) == paused
+    harness.change("Service", numReplicas=None)
+    await harness.play()
+    assert "FixedReplicas" not in {item["reason"] for item in harness.status("Service")["conditions"]}
+
+
+async def test_status_has_the_selector_of_the_scale_subresource(harness: OperatorHarness) -> None:
+    harness.apply(*sample_objects())
+    await harness.play()
+    assert harness.status("Service")["selector"] == "modelyard.dev/service=m"
 
 
 @pytest.mark.parametrize("field", ["storageEnabled", "eventHubEnabled"])

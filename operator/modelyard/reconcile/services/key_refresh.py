@@ -121,7 +121,7 @@ class KeyRefresher:
     async def _round(self, service: _Service) -> None:
         """Annotate all pods of a Service; a failure is logged, and the next round tries again."""
         namespace, name = service
-        selector = f"{labels.SERVICE}={name}"
+        selector = labels.text_of(labels.selector_of(name))
         async with self._slots:
             self._changed.discard(service)
             try:

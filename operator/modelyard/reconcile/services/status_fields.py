@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from modelyard.api import labels
 from modelyard.api.kinds import IMAGE, MANIFEST
 from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
@@ -38,6 +39,7 @@ def status_fields(
         "scoringUri": f"{url}{SCORE_PATH}" if url else internal,
         "replicas": rollout.desired if rollout.observed else spec.min_replicas,
         "readyReplicas": rollout.ready,
+        "selector": labels.text_of(labels.selector_of(obj.key.name)),
         "imageLocation": image.location if image else None,
         "imageId": image_id,
         "manifestId": manifest_id,
@@ -53,6 +55,12 @@ def conditions(spec: ServiceSpec, rollout: RolloutStatus) -> dict[str, Condition
     if rollout.refused:
         # An autoscaled Service may be Ready with fewer replicas than its autoscaler asks for.
         by_type["ReplicaFailure"] = (True, REFUSED, rollout.refused)
+    if spec.pauses_autoscaler:
+        by_type["Autoscaling"] = (
+            False,
+            "FixedReplicas",
+            f"numReplicas {spec.num_replicas} disables the autoscaler: remove numReplicas to enable it again",
+        )
     if spec.autoscales and spec.scaling.effective_min == 0:
         by_type["ScalesToZero"] = (
             False,
