@@ -43,3 +43,9 @@ TEMPLATE_ROLLS: Final = Gauge(
 KEY_REFRESHES: Final = Counter(
     "modelyard_key_refreshes", "Rounds over the pods of a Service whose keys have changed", ["result"]
 )
+FIRST_ANSWER_SECONDS: Final = Histogram(
+    "modelyard_first_answer_seconds",
+    "Time from the change that makes a version of a Service to the first answer of that version",
+    ["change"],
+    buckets=(1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600),
+)

@@ -69,11 +69,24 @@ def test_crashing_version_leaves_the_old_one_serving(
     assert "the weights are not what they seem" in "".join(detail["message"] for detail in error["details"])
     assert condition(told, "Stalled")["status"] == "True"
     assert condition(told, "Available")["status"] == "True"
+    description = shared("describe", "msvc", name)
+    for text in (
+        told["scoringUri"], f"{name}:2", "broken:1", "Ready Replicas:", "ContainerCrashed",
+        "the weights are not what they seem", "Warning",
+    ):  # fmt: skip
+        assert text in description, description
     assert score(shared, name).json() == "one"
     shared.patch("msvc", name, {"spec": {"imageId": "two"}})
     told = wait_for_status(shared, "msvc", name, 60, state="Succeeded", version=3)
     assert "error" not in told
     assert score(shared, name).json() == "two"
+
+
+def test_timeline_of_image_and_service_is_in_order(shared: Kubectl, make_service: Make) -> None:
+    built = status(shared, "img", "one")["timeline"]
+    assert built["seen"] <= built["fetched"] <= built["built"] <= built["pushed"]
+    times = status(shared, "msvc", make_service("one"))["timeline"]
+    assert times["seen"] <= times["pulled"] <= times["firstAnswer"] <= times["ready"]
 
 
 def test_service_that_fits_on_no_node_reports_it(shared: Kubectl, crowded: str) -> None:

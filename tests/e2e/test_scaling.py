@@ -56,6 +56,26 @@ def test_switch_between_fixed_and_autoscaled_drops_no_replica(shared: Kubectl, m
     assert int(wanted[-1]) == 4
 
 
+def test_kubectl_scales_and_autoscales_a_service(shared: Kubectl, make_service: Make) -> None:
+    name = make_service("one", containerResourceReservation=RESERVED)
+    shared("scale", f"msvc/{name}", "--replicas=2")
+    wait_for_status(shared, "msvc", name, 120, state="Succeeded", version=2, readyReplicas=2)
+    titles, row = shared("get", "msvc", name, "--output", "wide").splitlines()
+    assert {"REPLICAS", "DESIRED", "IMAGE", "AGE"} <= set(titles.split())
+    assert {f"{name}:2", "2", "one:1"} <= set(row.split())
+    shared("autoscale", f"msvc/{name}", "--min=3", "--max=3", "--cpu=80%")
+    wait_for_status(shared, "msvc", name, 120, state="Succeeded", version=3, readyReplicas=3)
+
+
+def test_kubectl_autoscale_is_refused_beside_the_own_autoscaler(shared: Kubectl, make_service: Make) -> None:
+    scaler = SCALER | {"minReplicas": 1, "maxReplicas": 2}
+    name = make_service("one", autoScaler=scaler, containerResourceReservation=RESERVED)
+    with pytest.raises(RuntimeError, match="already exists"):
+        shared("autoscale", f"msvc/{name}", "--min=1", "--max=3", "--cpu=80%")
+    with pytest.raises(RuntimeError, match="numReplicas and an enabled autoScaler exclude each other"):
+        shared("scale", f"msvc/{name}", "--replicas=2")
+
+
 def test_deleted_autoscaler_and_disruption_budget_exist_again_within_seconds(
     shared: Kubectl, make_service: Make
 ) -> None:

@@ -45,6 +45,7 @@ IMAGE_RELEASED: Final = (
     f"{GROUP}/image-given-up"  # its image was released; a Service that needs it gets it built again
 )
 IMAGE_LOST: Final = f"{GROUP}/image-lost"  # the registry no longer has its image, which is built again
+BUILD_TIMES: Final = f"{GROUP}/build-times"  # ends of the steps of its build, as JSON
 BUILD_LOG: Final = f"{GROUP}/build-log"
 REFERENCED: Final = f"{GROUP}/referenced-content"  # hashes of the content that the version's ids refer to
 ABOUT: Final = f"{GROUP}/about"  # description and tags of the version, as JSON

@@ -18,7 +18,7 @@ from modelyard.api import labels
 from modelyard.api.base import ApiType
 from modelyard.api.kinds import Kind
 from modelyard.api.names import GROUP, REGISTRATION, is_object_name
-from modelyard.api.status import ErrorResponse, State
+from modelyard.api.status import ErrorResponse, ImageTimeline, State
 from modelyard.kube.types import Json
 
 NOT_CONTENT: Final = {"description", "tags"}
@@ -97,6 +97,14 @@ def _is_error(text: str) -> bool:
     return True
 
 
+def _is_timeline(text: str) -> bool:
+    try:
+        times = ImageTimeline.model_validate_json(text).to_json()
+    except ValidationError:
+        return False
+    return all(map(_is_timestamp, times.values()))
+
+
 def _is_json_object(text: str) -> bool:
     try:
         return isinstance(orjson.loads(text), dict)
@@ -115,6 +123,7 @@ _VALID: Final[dict[str, Callable[[str], bool]]] = {
     labels.ATTEMPTS: _is_number,
     labels.COUNTED_ATTEMPTS: _is_number,
     labels.IMAGE_LOCATION: _is_location,
+    labels.BUILD_TIMES: _is_timeline,
     labels.BUILD_LOG: is_object_name,
     labels.ABOUT: _is_json_object,
 }

@@ -13,7 +13,7 @@ from modelyard.api.kinds import IMAGE, KINDS_BY_NAME, MANIFEST, MODEL, SERVICE, 
 from modelyard.api.names import REGISTRATION, is_version_reference
 from modelyard.api.owners import adoptable_by, owner_of
 from modelyard.api.record_input import content_problem, valid_annotations
-from modelyard.api.status import State
+from modelyard.api.status import ImageTimeline, State
 from modelyard.kube.types import Json, Key
 
 
@@ -128,6 +128,13 @@ class Revision:
     def has_build_log(self) -> bool:
         """Return whether a build of this version has a log in a ConfigMap."""
         return labels.BUILD_LOG in self.annotations
+
+    @property
+    def timeline(self) -> Json:
+        """Return the times of an Image's version: of its record, and of the steps of its build."""
+        text = self.annotations.get(labels.BUILD_TIMES)
+        times = ImageTimeline.model_validate_json(text).to_json() if text else {}
+        return {"seen": self.created} | times
 
     @property
     def about(self) -> Json:

@@ -103,8 +103,8 @@ _DEFAULT_SCALER: Final = AutoScaler()
 REPLICAS_RULE: Final = Rule(
     cel="!(has(self.numReplicas) && has(self.autoScaler) && has(self.autoScaler.autoscaleEnabled)"
     " && self.autoScaler.autoscaleEnabled)",
-    message="numReplicas and an enabled autoScaler exclude each other: remove one of them. An autoscaled Service"
-    " is scaled by autoScaler.minReplicas and maxReplicas",
+    message="numReplicas and an enabled autoScaler exclude each other: remove one of them. An autoscaled"
+    " Service is scaled by autoScaler.minReplicas and maxReplicas",
     is_valid=lambda spec: (
         not (spec.num_replicas is not None and spec.auto_scaler and spec.auto_scaler.autoscale_enabled)
     ),

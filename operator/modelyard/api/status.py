@@ -114,6 +114,38 @@ class ManifestStatus(Status):
     """Ids of the newest version's models, each as name:version."""
 
 
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class ImageTimeline(ApiType):
+    """Times of the newest version of an Image (RFC 3339). A reused image has `seen` only."""
+
+    seen: Time | None = None
+    """Time at which the operator recorded the version."""
+    fetched: Time | None = None
+    """Time at which the build had fetched the models and assets."""
+    built: Time | None = None
+    """Time at which the build had the packages and the layers."""
+    pushed: Time | None = None
+    """Time at which the image was in the registry."""
+
+
+class ServiceTimeline(ApiType):
+    """Times of the newest version of a Service (RFC 3339)."""
+
+    seen: Time | None = None
+    """Time at which the operator saw the change that made the version: of the Service, or of the Image,
+    Manifest or Model that it follows."""
+    pulled: Time | None = None
+    """Time at which the first container of the version started, right after the pull of its image. A version
+    without new pods has none."""
+    first_answer: Time | None = None
+    """Time of the first answer of the version: a replica answered the readiness probe with 200. From then on
+    the version answers requests."""
+    ready: Time | None = None
+    """Time at which the rollout ended with all replicas, equal to endTime."""
+
+
 class ImageStatus(Status):
     """The most recently observed status of an Image."""
 
@@ -128,6 +160,8 @@ class ImageStatus(Status):
     """Location of the newest version in the registry, pinned by digest."""
     image_build_log_uri: str | None = None
     """URL path on the API server of the saved build log, for `kubectl get --raw`."""
+    timeline: ImageTimeline | None = None
+    """Times of the newest version."""
 
 
 class ServiceStatus(Status):
@@ -154,6 +188,8 @@ class ServiceStatus(Status):
     """Ids of that Image's models, each as name:version."""
     image_location: str | None = None
     """Location of that Image in the registry, pinned by digest."""
+    timeline: ServiceTimeline | None = None
+    """Times of the newest version."""
 
 
 def operation_end(status: Mapping[str, Any]) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from modelyard.contract.build_request import Step
 from modelyard.sizes import human
@@ -21,6 +21,7 @@ PAUSE_SECONDS: Final = 2.0
 _SIZE: Final = r"[0-9.e+]+ (?:bytes|[KMGT]iB)"
 _LINE: Final = re.compile(rf"\[({'|'.join(Step)})\] (.*)")
 _AMOUNT: Final = re.compile(rf".+: {_SIZE} (?:of {_SIZE}|so far)")
+_TIMESTAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z ")
 _PUSHED: Final = re.compile(r"pushed \S+, sha256:[0-9a-f]{64}")
 
 
@@ -84,3 +85,28 @@ def latest_progress(log: str) -> str:
         if _AMOUNT.fullmatch(match[2]):
             return f"{step}, {match[2]}"
     return step
+
+
+class BuildTimes(NamedTuple):
+    """Ends of the steps of a build (RFC 3339, whole seconds, UTC), None for a step that the log lacks."""
+
+    fetched: str | None = None
+    built: str | None = None
+    pushed: str | None = None
+
+
+def without_timestamps(log: str) -> tuple[str, BuildTimes]:
+    """Return a log that the kubelet wrote with timestamps without them, and the ends of its steps.
+
+    A step ends with its last line. A line without a timestamp stays as it is.
+    """
+    lines: list[str] = []
+    ends: dict[str, str] = {}
+    for line in log.splitlines(keepends=True):
+        stamp = _TIMESTAMP.match(line)
+        text = line[stamp.end() :] if stamp else line
+        lines.append(text)
+        if stamp and (match := _LINE.fullmatch(text.rstrip("\n"))):
+            is_end = match[1] != Step.PUSH or _PUSHED.fullmatch(match[2])
+            ends |= {match[1]: f"{stamp[1]}Z"} if is_end else {}
+    return "".join(lines), BuildTimes(ends.get(Step.FETCH), ends.get(Step.BUILD), ends.get(Step.PUSH))

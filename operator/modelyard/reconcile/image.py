@@ -7,11 +7,13 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+import orjson
+
 from modelyard.api import labels
 from modelyard.api.image import ImageSpec
 from modelyard.api.kinds import MANIFEST, MODEL
 from modelyard.api.revision import Revision
-from modelyard.api.status import ErrorResponse, State
+from modelyard.api.status import ErrorResponse, ImageTimeline, State
 from modelyard.kube.types import CONFIG_MAPS, JOBS, Json, Key
 from modelyard.reconcile import image_presence, image_retention, revisions
 from modelyard.reconcile.builds import build_log, lifecycle
@@ -160,6 +162,7 @@ async def _build(ctx: Context, obj: CustomObject, revision: Revision, manifest: 
             annotations = {
                 labels.IMAGE_LOCATION: state.location,
                 labels.IMAGE_ARCHITECTURE: state.architecture,
+                labels.BUILD_TIMES: _times_text(state),
                 labels.IMAGE_RELEASED: None,
                 labels.IMAGE_LOST: None,
             }
@@ -185,6 +188,12 @@ async def _advance(
         return refusal
     contents = {id_: await read_content(ctx, model) for id_, model in models.items()}
     return await lifecycle.advance(ctx, obj, revision, manifest_content, contents, attempt)
+
+
+def _times_text(built: lifecycle.Built) -> str | None:
+    """Return the annotation with the times of a build, None without any."""
+    times = ImageTimeline(**built.times._asdict()).to_json() if built.times else {}
+    return orjson.dumps(times).decode() if times else None
 
 
 def _unfinished(
@@ -288,12 +297,13 @@ def _succeeded(revision: Revision) -> Outcome:
     return Outcome(State.SUCCEEDED, "Built", message, revision)
 
 
-def _fields(revision: Revision | None) -> dict[str, str | None]:
+def _fields(revision: Revision | None) -> Json:
     if revision is None:
         return {}
     log = revision.annotations.get(labels.BUILD_LOG)
     return {
         "manifestId": next(iter(revision.references), None),
         "imageLocation": revision.location,
+        "timeline": revision.timeline,
         "imageBuildLogUri": CONFIG_MAPS.path(revision.key.namespace, log) if log else None,
     }

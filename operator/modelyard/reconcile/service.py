@@ -29,6 +29,7 @@ from modelyard.reconcile.services.route_report import route_report
 from modelyard.reconcile.services.served_image import IMAGE_NOT_READY, built_image
 from modelyard.reconcile.services.staged_rolls import end_roll, follow_roll, roll_conditions
 from modelyard.reconcile.services.status_fields import conditions, status_fields
+from modelyard.reconcile.services.timeline import service_timeline
 from modelyard.resources.pod_template import ScoringImage
 
 
@@ -45,10 +46,11 @@ async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
     rollout = rollout_status(ctx, obj)
     follow_roll(ctx, obj, outcome, rolling=rollout.rolling)
     memory = await memory_conditions(ctx, obj, revision, rollout)
+    timeline = await service_timeline(ctx, obj, outcome, revision, rollout)
     report = until_first_serving(obj, outcome, await route_report(ctx, obj, spec))
     return dataclasses.replace(
         with_route(outcome, report),
-        fields=status_fields(ctx, obj, spec, revision, rollout, report.url),
+        fields=status_fields(ctx, obj, spec, revision, rollout, report.url) | {"timeline": timeline},
         conditions=conditions(spec, rollout) | report.conditions | roll_conditions(ctx, obj) | memory,
     )
 

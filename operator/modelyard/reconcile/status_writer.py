@@ -14,6 +14,7 @@ from modelyard.kube.types import Json
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Condition, Outcome
+from modelyard.reconcile.services.timeline import measure_first_answer
 from modelyard.reconcile.timestamps import format_timestamp
 
 _STATES_WITH_EVENT: Final = {State.SUCCEEDED, State.FAILED}
@@ -22,14 +23,15 @@ _COMMON_CONDITIONS: Final = {"Ready", "Reconciling", "Stalled"}
 
 
 async def write_status(ctx: Context, obj: CustomObject, outcome: Outcome) -> None:
-    """Write the status of an outcome in one patch with the fields that differ, if any does.
+    """Write the status of an outcome in one patch with the fields that differ, if any but `timeline` does.
 
     Raises Conflict if the object changed since it was read; the event of that change queues the object again.
     """
     status = desired_status(obj, outcome, format_timestamp(ctx.now()))
     patch = replacement(obj.status, status)
-    if not patch:
+    if not patch.keys() - {"timeline"}:
         return
+    before = obj.status
     state, id_, was_stalled = obj.state, obj.status.get("id"), obj.has_condition("Stalled")
     body = {"metadata": {"resourceVersion": str(obj.resource_version)}, "status": patch}
     try:
@@ -40,6 +42,8 @@ async def write_status(ctx: Context, obj: CustomObject, outcome: Outcome) -> Non
     except NotFound:  # the object was deleted; its event follows
         return
     ctx.cache.objects.store_status(obj, status, written["metadata"])
+    if obj.key.kind == SERVICE.name:
+        measure_first_answer(obj.key, before, status)
     has_changed = (
         state is not outcome.state or id_ != status.get("id") or (outcome.stalled and not was_stalled)
     )
@@ -64,13 +68,15 @@ def desired_status(obj: CustomObject, outcome: Outcome, now: str) -> Json:
     status["state"] = str(outcome.state)
     if outcome.error:
         status["error"] = outcome.error.to_json()
-    status |= {key: value for key, value in outcome.fields.items() if value not in (None, [], "")}
+    status |= {key: value for key, value in outcome.fields.items() if value not in (None, [], {}, "")}
     if obj.key.kind == IMAGE.name:
         status["creationState"] = str(outcome.state)
     if obj.key.kind == SERVICE.name:
         status["endTime"] = _end_time(obj, outcome, now)
         if status["endTime"] is None:
             del status["endTime"]
+        elif outcome.state is State.SUCCEEDED and "timeline" in status:
+            status["timeline"] = status["timeline"] | {"ready": status["endTime"]}
     status["conditions"] = build_conditions(
         _desired_conditions(outcome), obj.status.get("conditions", []), obj.generation, now
     )

@@ -50,6 +50,7 @@ def snapshot(harness: OperatorHarness) -> dict[str, Any]:
         status = dict(harness.status(kind))
         status.pop("createdTime")
         status.pop("endTime", None)
+        status["timeline"] = sorted(status.get("timeline", ()))
         status["conditions"] = {
             c["type"]: (c["status"], c["reason"], c["message"]) for c in status["conditions"]
         }

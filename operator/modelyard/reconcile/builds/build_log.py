@@ -7,7 +7,7 @@ from typing import Final
 
 from modelyard.api import labels
 from modelyard.api.revision import Revision
-from modelyard.contract.build_progress import latest_progress
+from modelyard.contract.build_progress import BuildTimes, latest_progress, without_timestamps
 from modelyard.kube.errors import AlreadyExists, Forbidden, NotFound, Rejected
 from modelyard.kube.types import CONFIG_MAPS, Json
 from modelyard.reconcile import revisions
@@ -61,10 +61,11 @@ def _pause(snapshot: BuildSnapshot) -> float:
 
 async def store_final(
     ctx: Context, obj: CustomObject, revision: Revision, job: str, pods: list[Json]
-) -> None:
-    """Copy the log of a build that has ended to its ConfigMap."""
-    log = _last_bytes(await read_log(ctx, pods), _MAX_BYTES)
-    await _store(ctx, obj, revision, log, ctx.cache.build_jobs.snapshot(job))
+) -> BuildTimes:
+    """Copy the log of a build that has ended to its ConfigMap; return the ends of the build's steps."""
+    log, times = without_timestamps(await read_log(ctx, pods, timestamps="true"))
+    await _store(ctx, obj, revision, _last_bytes(log, _MAX_BYTES), ctx.cache.build_jobs.snapshot(job))
+    return times
 
 
 def _last_bytes(log: str, size: int) -> str:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from modelyard.api import labels
 from modelyard.api.revision import Revision
 from modelyard.coded_error import CodedError
+from modelyard.contract.build_progress import BuildTimes
 from modelyard.contract.build_request import BuildRequest
 from modelyard.contract.scoring_runtime import runtime_version
 from modelyard.kube.errors import AlreadyExists, Conflict, Forbidden, Rejected
@@ -55,6 +56,7 @@ class Built(NamedTuple):
 
     location: str  # pinned by digest
     architecture: str | None = None  # of the image, such as `amd64`, None if it is unknown
+    times: BuildTimes | None = None  # None for an image that the registry had
 
 
 class Queued(NamedTuple):
@@ -296,9 +298,9 @@ async def _pushed_image(ctx: Context, obj: CustomObject, revision: Revision, job
         return None  # the result of the pod follows in a second
     if found is None or isinstance(found, Pending):
         return None
-    await build_log.store_final(ctx, obj, revision, job.name, await list_pods(ctx, job.name))
+    times = await build_log.store_final(ctx, obj, revision, job.name, await list_pods(ctx, job.name))
     _count(ctx, job, "succeeded")
-    return Built(image_location(ctx, obj, found.digest), found.architecture)
+    return Built(image_location(ctx, obj, found.digest), found.architecture, times)
 
 
 def _count(ctx: Context, job: BuildJob, result: str) -> None:
@@ -321,9 +323,9 @@ async def _final_state(ctx: Context, obj: CustomObject, revision: Revision, job:
             return failure_of_error(error)  # the next attempt finds the image in the registry
         if isinstance(architecture, Pending):
             return architecture
-        await build_log.store_final(ctx, obj, revision, job.name, pods)
+        times = await build_log.store_final(ctx, obj, revision, job.name, pods)
         _count(ctx, job, "succeeded")
-        return Built(image_location(ctx, obj, digest), architecture)
+        return Built(image_location(ctx, obj, digest), architecture, times)
     await build_log.store_final(ctx, obj, revision, job.name, pods)
     _count(ctx, job, "failed")
     if result and result.error:

@@ -32,16 +32,21 @@ async def list_pods(ctx: Context, job: str) -> list[Json]:
     return sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
 
-async def read_log(ctx: Context, pods: list[Json], lines: str = _LOG_LINES) -> str:
+async def read_log(ctx: Context, pods: list[Json], lines: str = _LOG_LINES, **query: str) -> str:
     """Return the end of the newest pod's log, an empty string if there is none or it cannot be read."""
-    return await read_log_of(ctx, pods[-1]["metadata"]["name"], lines) if pods else ""
+    return await read_log_of(ctx, pods[-1]["metadata"]["name"], lines, **query) if pods else ""
 
 
-async def read_log_of(ctx: Context, name: str, lines: str) -> str:
-    """Return the last lines of a pod's log, an empty string if it cannot be read."""
+async def read_log_of(ctx: Context, name: str, lines: str, **query: str) -> str:
+    """Return the last lines of a pod's log, an empty string if it cannot be read.
+
+    `query` has further parameters of the request, such as `timestamps`.
+    """
     try:
         async with asyncio.timeout(_LOG_SECONDS):
-            return await ctx.client.log(ctx.settings.namespace, name, container=CONTAINER, tailLines=lines)
+            return await ctx.client.log(
+                ctx.settings.namespace, name, container=CONTAINER, tailLines=lines, **query
+            )
     except TimeoutError:
         _LOG.warning("the log of build pod %s did not come within %.0f s", name, _LOG_SECONDS)
         return ""
