@@ -44,7 +44,8 @@ MIB = 1024 * 1024
 
 @pytest.fixture(scope="module")
 def scoring(serve_module: Callable[..., ScoringProcess]) -> ScoringProcess:
-    return serve_module(DRIVER, {"MODELYARD_MAX_BODY_BYTES": str(40 * MIB)})
+    limits = {"MODELYARD_MAX_BODY_BYTES": str(40 * MIB), "MODELYARD_QUEUE_TIMEOUT_MS": "60000"}
+    return serve_module(DRIVER, limits)
 
 
 @pytest.mark.parametrize("size", [1, 20_000, 300_000, 30 * MIB])
