@@ -35,6 +35,16 @@ BESIDE_THE_CASES = (
         "A library with threads breaks in a forked process. Workers load side by side.",
     ),
     (
+        "`isinstance(request, flask.Request)` with `@rawhttp`",
+        "is true",
+        "The request is one of werkzeug, on which that of Flask is built. A worker without Flask is smaller.",
+    ),
+    (
+        "`debugpy` in the driver's process",
+        "starts it for `AZUREML_DEBUG_PORT`",
+        "A driver may start it in `init()`.",
+    ),
+    (
         "options of the command `azmlinfsrv`",
         "has a command of its own",
         "`modelyard serve` has the options of a laptop, and an image has environment variables.",
