@@ -128,6 +128,21 @@ class _TlsConnection(HTTPSConnection):
         self.sock.settimeout(_SEND_SECONDS)
 
 
+class _TlsSocket(ssl.SSLSocket):
+    """A socket that closes itself on a reset.
+
+    Otherwise the ssl module of Python 3.11.7 leaves it open if the server resets the connection before the
+    handshake: SSLSocket._create reads from it, and has no `close` for that error.
+    """
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        try:
+            return super().recv(buflen, flags)
+        except ConnectionError:
+            self.close()
+            raise
+
+
 def _with_target(url: str, headers: Mapping[str, str] | None) -> tuple[str, Mapping[str, str] | None]:
     """Return the URL or path with the path and query of the header _TARGET, and the headers without it."""
     if headers is None or _TARGET not in headers:
@@ -149,6 +164,8 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 def _new_manager(proxy: str | None, tls: ssl.SSLContext | None) -> urllib3.PoolManager:
+    if tls is not None:
+        tls.sslsocket_class = _TlsSocket
     if proxy is None:
         manager = urllib3.PoolManager(maxsize=_IDLE_PER_HOST, ssl_context=tls)
     else:

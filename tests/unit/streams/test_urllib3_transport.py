@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import select
+import socket
 import ssl
+import struct
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -14,6 +18,7 @@ from tests.support.web_server import (
     WebServer,
 )
 
+from modelyard.streams import urllib3_transport
 from modelyard.streams.urllib3_transport import Urllib3Transport
 
 _CHUNKS = [b"a" * 100_000, b"b", b""]
@@ -151,3 +156,27 @@ def test_no_proxy_hosts_are_connected_directly(web: WebServer, monkeypatch: pyte
     web.respond = lambda _: Response(200, b"directly")
     with httpx.Client(transport=Urllib3Transport(_no_tls)) as client:
         assert client.get(web.url).text == "directly"
+
+
+def test_connection_that_is_reset_before_its_handshake_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An open socket without a reference is a ResourceWarning, which fails the test."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def connected(_: object) -> socket.socket:
+            client = socket.create_connection(server.getsockname())
+            accepted, _ = server.accept()
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted.close()
+            poll = select.poll()
+            poll.register(client, select.POLLHUP)
+            assert poll.poll(60_000)
+            return client
+
+        monkeypatch.setattr(urllib3_transport._TlsConnection, "_new_conn", connected)
+        context = ssl.create_default_context()
+        with (
+            httpx.Client(transport=Urllib3Transport(lambda: context)) as client,
+            pytest.raises(httpx.TransportError, match="reset by peer"),
+        ):
+            client.get(f"https://127.0.0.1:{server.getsockname()[1]}/")
+    gc.collect()
