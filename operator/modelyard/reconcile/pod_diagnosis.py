@@ -55,7 +55,9 @@ def _diagnose(pod: Json, since: dt.datetime | None) -> Diagnosis | None:
     condition = find_condition("PodScheduled", status)
     if condition and condition["status"] == "False":
         detail = condition.get("message", "")
-        message = f"no node has room for pod {metadata['name']}: {detail}{_other_nodes(pod, detail)}"
+        # A claim that is missing or not bound keeps a pod from every node, however much room there is.
+        cause = "cannot schedule" if "persistentvolumeclaim" in detail.lower() else "no node has room for"
+        message = f"{cause} pod {metadata['name']}: {detail}{_other_nodes(pod, detail)}"
         return Diagnosis("Unschedulable", message, metadata["name"], terminal=False)
     return None
 

@@ -23,6 +23,7 @@ def crashed_container(code: int, reason: str = "Error") -> dict[str, Any]:
     return {"terminated": {"exitCode": code, "reason": reason}}
 
 
+NO_CLAIM = ({"type": "PodScheduled", "status": "False", "message": "persistentvolumeclaim not found"},)
 NO_ROOM = ({"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"},)
 
 
@@ -68,7 +69,8 @@ NO_ROOM = ({"type": "PodScheduled", "status": "False", "message": "0/1 nodes are
             True,
             "memory",
         ),
-        ([pod(conditions=NO_ROOM)], "Unschedulable", False, "0/1 nodes"),
+        ([pod(conditions=NO_ROOM)], "Unschedulable", False, "no node has room for pod p: 0/1 nodes"),
+        ([pod(conditions=NO_CLAIM)], "Unschedulable", False, "cannot schedule pod p: persistentvolumeclaim"),
         (
             [pod(conditions=NO_ROOM), pod("q", state=waiting_container("ImagePullBackOff"))],
             "ImagePullFailed",
