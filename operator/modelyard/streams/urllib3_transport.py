@@ -131,8 +131,8 @@ class _TlsConnection(HTTPSConnection):
 class _TlsSocket(ssl.SSLSocket):
     """A socket that closes itself on a reset.
 
-    Otherwise the ssl module of Python 3.11.7 leaves it open if the server resets the connection before the
-    handshake: SSLSocket._create reads from it, and has no `close` for that error.
+    The ssl module of Python 3.11.7 leaves it open if the server resets the connection before the handshake.
+    SSLSocket._create reads from it then, and has no `close` for that error.
     """
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
