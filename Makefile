@@ -11,7 +11,7 @@ VENV := .venv/.synced
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo fuzz test test-unit test-install test-integration test-e2e test-flux test-spark lint lint-prose crds bench-operator bench-build soak test-move clean distclean test-docs docs dashboards
+.PHONY: help demo fuzz test test-unit test-install test-integration test-e2e test-flux test-spark lint lint-prose crds bench-operator bench-build bench-walls soak test-move clean distclean test-docs docs dashboards
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ bench-operator: cluster install ## N Services beside raw creates of the same obj
 bench-build: cluster install ## builds beside curl, crane, docker and BuildKit, and in the cluster; minutes
 	@. .cluster/env && $(RUN) python -m tests.bench.builder
 
+bench-walls: cluster install ## changed models with one container in the build's pod and with two; 3 minutes
+	@. .cluster/env && $(RUN) python -m tests.bench.builder --walls
+
 soak: ## random histories on a cluster of its own while its parts are killed; MINUTES=10 SEED=… CHAINS=3 KILLS=operator,build,…
 	@UV="$(UV)" OTHER_CLUSTER=modelyard-soak OTHER_REGISTRY_PORT=5002 $(CLUSTER_SCRIPTS)beside.sh $(RUN) python -m tests.soak
 
@@ -93,7 +96,7 @@ $(VENV): pyproject.toml uv.lock | $(UV)
 	@touch $@
 
 cluster: | $(UV)
-image install demo bench-operator bench-build soak test-move chart-docs: | $(VENV)
+image install demo bench-operator bench-build bench-walls soak test-move chart-docs: | $(VENV)
 
 $(CURDIR)/build/tools/bin/uv:
 	@echo "uv is not here: a copy goes to build/tools"

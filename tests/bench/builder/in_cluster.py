@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.bench.builder import walls
 from tests.bench.builder.first_answer import first_answers
 from tests.bench.builder.rollout import (
     Rollouts,
     measure_rollouts,
 )
+from tests.bench.builder.walls import Walls
 from tests.bench.progress import say
 from tests.demo.model import Trained
 from tests.support.cluster import Json, Kubectl, eventually, example, registry_inside
@@ -34,14 +36,30 @@ class Figures:
     reuse: float
     first_answer: float
     first_answer_bare: float
+    walls: Walls
     rollout: Rollouts
+
+
+def measure_walls(folder: Path) -> Walls:
+    """Measure only the price of the second container."""
+    kubectl = _new_namespace()
+    kubectl.apply(*_objects(_publish(folder, 1.0)))
+    say(f"first build, with scikit-learn: {_wait_for_version(kubectl, 1):.1f} s")
+    found = walls.measure(f"{NAMESPACE}/{NAME}")
+    kubectl("delete", "namespace", NAMESPACE, timeout=300)
+    return found
+
+
+def _new_namespace() -> Kubectl:
+    kubectl = Kubectl(NAMESPACE)
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout=300)
+    kubectl("create", "namespace", NAMESPACE)
+    return kubectl
 
 
 def measure(folder: Path) -> Figures:
     """Measure three builds, first answers and rollouts."""
-    kubectl = Kubectl(NAMESPACE)
-    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout=300)
-    kubectl("create", "namespace", NAMESPACE)
+    kubectl = _new_namespace()
     first, second = _publish(folder, 1.0), _publish(folder, 2.0)
     kubectl.apply(*_objects(first))
     cold = _wait_for_version(kubectl, 1)
@@ -52,11 +70,12 @@ def measure(folder: Path) -> Figures:
     kubectl.patch("mdl", NAME, {"spec": {"url": first}})
     reuse = _wait_for_version(kubectl, 3)
     say(f"reverted, so reused: {reuse:.1f} s")
+    price = walls.measure(f"{NAMESPACE}/{NAME}")
     service, bare = first_answers(kubectl, NAME)
     say(f"apply to first 200 with a warm image: {service:.1f} s; a bare Deployment of it: {bare:.1f} s")
     rollouts = measure_rollouts(kubectl, folder)
     kubectl("delete", "namespace", NAMESPACE, timeout=300)
-    return Figures(cold, changed, reuse, service, bare, rollouts)
+    return Figures(cold, changed, reuse, service, bare, price, rollouts)
 
 
 def _wait_for_version(kubectl: Kubectl, version: int) -> float:

@@ -63,6 +63,7 @@ def report(here: local.Figures, there: in_cluster.Figures) -> str:
         f"| first build with scikit-learn | {there.cold:.1f} |",
         f"| small changed model | {there.changed_model:.1f} |",
         f"| reverted model, whose image exists | {there.reuse:.1f} |",
+        f"| the second container of the pod, for a changed model | {there.walls.difference:.1f} |",
         f"| a Service whose image the node has, to its first answer | {there.first_answer:.1f} |",
         f"| the same as a bare Deployment and core Service | {there.first_answer_bare:.1f} |",
         f"| changed model of 100 MB, to the first answer of its version | {there.rollout.seconds:.1f} |",
