@@ -61,6 +61,17 @@ def _builds(board: Dashboard) -> Dashboard:
                 "s",
                 (_quantile(0.5, "modelyard_build_seconds", "result", "1h"), "{{result}}, p50"),
                 (_quantile(0.95, "modelyard_build_seconds", "result", "1h"), "{{result}}, p95"),
+                width=6,
+            )
+        )
+        .with_panel(
+            graph(
+                "Time to the first answer",
+                "From the change that makes a version of a Service to the first answer, within one hour.",
+                "s",
+                (_quantile(0.5, "modelyard_first_answer_seconds", "change", "1h"), "{{change}}, p50"),
+                (_quantile(0.95, "modelyard_first_answer_seconds", "change", "1h"), "{{change}}, p95"),
+                width=6,
             )
         )
         .with_panel(
@@ -72,6 +83,7 @@ def _builds(board: Dashboard) -> Dashboard:
                     "sum by (code, fault) (increase(modelyard_build_failures_total[15m]))",
                     "{{code}} ({{fault}})",
                 ),
+                width=6,
             )
         )
         .with_panel(
@@ -80,6 +92,7 @@ def _builds(board: Dashboard) -> Dashboard:
                 "A lookup is paused while the circuit breaker of its registry is open.",
                 "reqps",
                 (f"sum by (result) (rate(modelyard_registry_lookups_total[{_RATE}]))", "{{result}}"),
+                width=6,
             )
         )
     )
