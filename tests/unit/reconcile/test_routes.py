@@ -178,9 +178,20 @@ async def test_condition_has_the_refusal_of_the_route() -> None:
     await harness.play(seconds=10)
     assert route_ready(harness) == ("False", "NotAllowedByListeners")
     assert "no listener allows" in harness.condition("Service", "Ready")["message"]
-    report(harness, condition("Accepted"), condition("ResolvedRefs", "False", "BackendNotFound"))
+    await harness.stop()
+
+
+async def test_data_plane_that_reads_the_route_before_the_core_service_does_not_end_the_operation() -> None:
+    harness = await started()
+    report(
+        harness, condition("Accepted"), condition("ResolvedRefs", "False", "BackendNotFound", "no Service m")
+    )
     await harness.play(seconds=10)
-    assert route_ready(harness) == ("False", "BackendNotFound")
+    assert harness.summary("Service")[1:] == ("Running", "RouteNotReady")
+    assert "no Service m" in harness.condition("Service", "Ready")["message"]
+    report(harness)
+    await harness.play(seconds=10)
+    assert harness.status("Service")["scoringUri"] == f"https://{HOST}/score"
     await harness.stop()
 
 

@@ -39,6 +39,7 @@ NO_REASONS: Final = frozenset(
             "Programmed",
             "InvalidCertificateRef",
             "RefNotPermitted",
+            "BackendNotFound",
             "HTTP",
             "HTTPS",
         ),

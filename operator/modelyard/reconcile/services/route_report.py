@@ -22,6 +22,7 @@ ROUTE_READY: Final = "RouteReady"
 PENDING: Final = "RoutePending"
 """Reason of RouteReady while the data plane has yet to report."""
 
+_BACKEND_NOT_FOUND: Final = "BackendNotFound"  # RouteReasonBackendNotFound of the Gateway API
 _CERTIFICATE_RECHECK_SECONDS: Final = 30.0  # the operator watches no Secrets of other owners
 
 
@@ -101,7 +102,11 @@ def _gateway_problem(ctx: Context, address: Address) -> Problem | None:
 def _reported_problem(status: RouteStatus, kind: str) -> Problem | None:
     if not status.reported:
         return Problem(PENDING, f"the data plane has not reported on the {kind} yet")
-    return Problem(status.reason, f"{kind}: {status.message}") if status.reason else None
+    if not status.reason:
+        return None
+    # The core Service exists before the route: a data plane may read the route first.
+    reason = PENDING if status.reason == _BACKEND_NOT_FOUND else status.reason
+    return Problem(reason, f"{kind}: {status.message}")
 
 
 async def _missing_certificate(ctx: Context, obj: CustomObject, address: Address) -> Problem | None:
