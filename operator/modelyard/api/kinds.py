@@ -140,6 +140,7 @@ SERVICE: Final = Kind(
         PrinterColumn("Desired", ".status.replicas", "integer", priority=1),
         PrinterColumn("Image", ".status.imageId"),
         PrinterColumn("Models", ".status.modelIds", priority=1),
+        PrinterColumn("URL", ".status.url", priority=1),
         PrinterColumn("URI", ".status.scoringUri", priority=1),
     ),
     ScalePaths(".spec.numReplicas", ".status.replicas", ".status.selector"),
