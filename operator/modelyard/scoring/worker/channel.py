@@ -1,5 +1,6 @@
 """The worker's end of the channel: requests in, replies out, and the shared memory of progress."""
 
+import os
 import socket
 import threading
 import time
@@ -11,6 +12,16 @@ from modelyard.scoring.frames import FLOW, PROGRESS, REPLY, REQUEST, SLOT, Reply
 
 RECEIVE_BYTES: Final = 64 * 1024
 """Below the size at which malloc maps fresh pages for every call."""
+
+SPIN_SECONDS: Final = 0.0001
+"""How long a busy worker looks for the next request before it sleeps.
+
+To wake a process on an idle processor takes longer than a small request. With one client, 1.8 times as many
+requests per second take a seventh less CPU time each.
+"""
+
+BUSY_SECONDS: Final = 0.001
+"""A worker is busy while each wait is shorter. Others sleep at once, and take no CPU time."""
 
 LARGE_BYTES: Final = 32 * 1024
 """A request of this size that has arrived in part is received into one buffer of its own."""
@@ -55,6 +66,10 @@ class WorkerChannel:
         self._position = 0
         self._large: _LargeRequest | None = None
         self._next_read_bytes = RECEIVE_BYTES
+        self._is_busy = False
+        self.spins = False
+        """A busy worker looks for the next request before it sleeps: in one thread only, for others need
+        the GIL."""
 
     def fileno(self) -> int:
         """Return the descriptor of the socket, for an event loop."""
@@ -67,7 +82,7 @@ class WorkerChannel:
                 request = self._parse()
                 if request is not None:
                     return request
-                if not self._read(0):
+                if not self._wait():
                     return None
 
     def receive_available(self) -> list[WorkerRequest] | None:
@@ -110,6 +125,20 @@ class WorkerChannel:
         )
         with self._writing:
             self._connection.sendall(head + reply.meta + reply.body)
+
+    def _wait(self) -> bool:
+        """Receive bytes, as soon as there are some. Return False when the front has closed the channel."""
+        if not self.spins:
+            return self._read(0)
+        began_at = time.monotonic()
+        while self._is_busy and time.monotonic() - began_at < SPIN_SECONDS:
+            try:
+                return self._read(socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                os.sched_yield()  # processes that have work come first
+        is_open = self._read(0)
+        self._is_busy = time.monotonic() - began_at < BUSY_SECONDS
+        return is_open
 
     def _read(self, flags: int) -> bool:
         """Receive bytes. Return False when the front has closed the channel."""

@@ -173,6 +173,7 @@ def _serve_async(channel: WorkerChannel, driver: Driver, places: int) -> None:
 
 def _serve(channel: WorkerChannel, driver: Driver, threads: int) -> None:
     """Run requests in this many threads until the front closes the channel."""
+    channel.spins = threads == 1
     others = [
         threading.Thread(target=_serve_slot, args=(channel, driver, slot, EventLoop()), daemon=True)
         for slot in range(1, threads)

@@ -39,11 +39,13 @@ def ends() -> Iterator[tuple[socket.socket, WorkerChannel]]:
         yield front, WorkerChannel(worker, progress)
 
 
+@pytest.mark.parametrize("spins", [False, True])
 @pytest.mark.parametrize("piece_bytes", [1_000_000, 7_001, 40_000])
 def test_requests_of_all_sizes_arrive_whole(
-    ends: tuple[socket.socket, WorkerChannel], piece_bytes: int
+    ends: tuple[socket.socket, WorkerChannel], piece_bytes: int, spins: bool
 ) -> None:
     front, channel = ends
+    channel.spins = spins
     sent = b"".join(_request(number, size) for number, size in enumerate(SIZES, 1))
 
     def send() -> None:
@@ -92,3 +94,44 @@ def test_body_after_a_large_one_is_received_into_its_own_buffer(
     bodies = [request.body for request in (channel.receive(), channel.receive()) if request is not None]
     assert isinstance(bodies[1], memoryview)
     assert bytes(bodies[1]) == b"\2" * 40_000
+
+
+class _Socket:
+    """A socket whose requests arrive after a time, on the clock of the test."""
+
+    def __init__(self, gaps: list[float]) -> None:
+        self.now = 0.0
+        self.reads: list[str] = []
+        self._gaps = gaps
+        self._arrives_at = gaps.pop(0)
+
+    def recv(self, _size: int, flags: int) -> bytes:
+        self.reads.append("spin" if flags & socket.MSG_DONTWAIT else "sleep")
+        self.now += 0.00003
+        if flags & socket.MSG_DONTWAIT and self.now < self._arrives_at:
+            raise BlockingIOError
+        self.now = max(self.now, self._arrives_at)
+        self._arrives_at = self.now + (self._gaps.pop(0) if self._gaps else 0)
+        return _request(1, 3)
+
+
+@pytest.mark.parametrize(
+    ("spins", "gaps", "reads"),
+    [
+        (False, [0.0001] * 3, ["sleep"] * 3),
+        (True, [0.5] * 3, ["sleep"] * 3),
+        (True, [0.0005, 0.00005, 0.00005], ["sleep", "spin", "spin", "spin", "spin"]),
+        (True, [0.0005, 0.5, 0.5], ["sleep", *["spin"] * 4, "sleep", "sleep"]),
+    ],
+    ids=["several threads", "few requests", "many requests", "the last of many requests"],
+)
+def test_only_a_busy_worker_of_one_thread_spins(
+    monkeypatch: pytest.MonkeyPatch, spins: bool, gaps: list[float], reads: list[str]
+) -> None:
+    fake = _Socket(list(gaps))
+    monkeypatch.setattr("modelyard.scoring.worker.channel.time.monotonic", lambda: fake.now)
+    channel = WorkerChannel(fake, mmap(-1, SLOT.size))  # type: ignore[arg-type]
+    channel.spins = spins
+    for _ in gaps:
+        assert channel.receive() is not None
+    assert fake.reads == reads
