@@ -9,9 +9,14 @@ UV := $(or $(shell command -v uv),$(CURDIR)/build/tools/bin/uv)
 RUN := $(UV) run --frozen --all-extras
 VENV := .venv/.synced
 
+# Public URLs, unless the cluster has no data plane (CLUSTER=existing).
+ROUTING = $${HTTPS_GATEWAY:+--values tests/cluster/routing.yaml}
+E2E_ROUTING = $(ROUTING) $${HTTPS_GATEWAY:+--values tests/e2e/routing.yaml}
+E2E_INSTALL = . .cluster/env && $(CHART_SCRIPTS)install.sh --values tests/e2e/values.yaml $(E2E_ROUTING) $(HELM_ARGS)
+
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo fuzz test test-unit test-install test-integration test-e2e test-flux test-spark lint lint-prose crds bench-operator bench-build bench-walls soak test-move clean distclean test-docs docs dashboards
+.PHONY: help demo fuzz test test-unit test-install test-integration test-e2e test-envoy test-flux test-spark lint lint-prose crds bench-operator bench-build bench-walls soak test-move clean distclean test-docs docs dashboards
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -32,8 +37,14 @@ test-integration: $(VENV) cluster image ## tests against a real API server, engi
 	. .cluster/env && $(RUN) pytest tests/integration
 
 test-e2e: $(VENV) cluster image ## tests of the whole, installed by the chart
-	@$(CHART_SCRIPTS)install.sh --values tests/e2e/values.yaml $(HELM_ARGS)
+	@$(E2E_INSTALL)
 	. .cluster/env && $(RUN) pytest tests/e2e
+
+test-envoy: $(VENV) cluster image ## public URLs through Envoy Gateway, which it builds once, 5 minutes; not in CI
+	@UV="$(UV)" $(CLUSTER_SCRIPTS)envoy.sh
+	@. .cluster/env && . .cluster/envoy.env && $(CHART_SCRIPTS)install.sh --values tests/e2e/values.yaml $(E2E_ROUTING)
+	. .cluster/env && . .cluster/envoy.env && $(RUN) pytest tests/e2e/test_public_url.py
+	@$(CLUSTER_SCRIPTS)envoy.sh --remove
 
 test-flux: $(VENV) install ## the real Flux applies a repository, commit by commit; builds its controllers once, 7 minutes
 	. .cluster/env && $(RUN) pytest tests/flux

@@ -3,6 +3,7 @@
 # Arguments such as --set workers=4 go to helm. Environment, as `make cluster` writes it to .cluster/env:
 #   REGISTRY_PUSH, REGISTRY_INTERNAL  the registry as the engine and nodes, and as pods see it
 #   REGISTRY_SCHEME                   http or https
+#   HTTPS_GATEWAY                     namespace/name of the Gateway of public URLs, which values of routing switch on
 #   PYTHON_BASE_IMAGE                 base image of Python 3.11 for users' images; Docker Hub's by default
 # The namespace gets the Pod Security level `restricted`, which all pods of the release meet.
 # Builds get this machine's CA bundle and pip settings, since they need the same to reach package indexes.
@@ -31,6 +32,7 @@ build:
     secretName: build-pip
 YAML
   [ -z "${PYTHON_BASE_IMAGE:-}" ] || echo "  baseImages: {'3.11': '$PYTHON_BASE_IMAGE', '3.12': null}"
+  [ -z "${HTTPS_GATEWAY:-}" ] || echo "routing: {gateway: {namespace: ${HTTPS_GATEWAY%/*}, name: ${HTTPS_GATEWAY#*/}}}"
   [ -z "$(host_ca_bundle)" ] || echo "caBundle: {configMapName: build-ca}"
 }
 

@@ -24,6 +24,9 @@ use_existing() {
       "REGISTRY_SCHEME=$scheme" \
       "PYTHON_BASE_IMAGE=${PYTHON_BASE_IMAGE:-$PYTHON_IMAGE}" \
       "DOCKER_HOST=$DOCKER_HOST"
+    for name in HTTPS_GATEWAY HTTPS_ADDRESS HTTPS_PORT HTTPS_CA; do
+      [ -z "${!name:-}" ] || echo "export $name=${!name}"
+    done
   } >"$RESULT/env.new"
   mv "$RESULT/env.new" "$RESULT/env"
   echo "cluster: KUBECONFIG and REGISTRY_PUSH answer; for your shell: . ${RESULT#"$PWD"/}/env"

@@ -25,7 +25,7 @@ make_traefik() {
 
 # import_image IMAGE ARCHIVE: imports an image into the control plane. A push would take 10 s longer for compression.
 import_image() {
-  [ -n "$(docker exec "$NODE_CONTAINER" ctr --namespace k8s.io images list --quiet "name==docker.io/$1")" ] ||
+  [ -n "$(docker exec "$NODE_CONTAINER" ctr --namespace k8s.io images list --quiet "name==docker.io/$1" 2>/dev/null)" ] ||
     logged import-image docker exec --interactive "$NODE_CONTAINER" ctr --namespace k8s.io images import - <"$2"
 }
 
@@ -51,13 +51,13 @@ make_gateway_api() {
 
 # The certificate is in the cluster, because all checkouts share the cluster. The CA's key is not kept.
 ensure_certificate() {
-  local folder names="DNS:localhost,DNS:*.models.localhost,DNS:traefik.traefik.svc,IP:127.0.0.1"
-  kubectl create namespace traefik --dry-run=client --output yaml | logged traefik kubectl apply --filename -
+  local folder
   kubectl --namespace traefik get secret certificate --ignore-not-found --output 'jsonpath={.data.ca\.crt}' |
     base64 --decode >"$RESULT/ca.crt"
   ! openssl x509 -in "$RESULT/ca.crt" -noout -checkend 86400 >/dev/null 2>&1 || return 0
+  kubectl create namespace traefik --dry-run=client --output yaml | logged traefik kubectl apply --filename -
   folder=$(mktemp -d)
-  logged certificate in_folder "$folder" make_certificate "$names"
+  logged certificate in_folder "$folder" make_certificate "DNS:localhost,DNS:*.models.localhost,IP:127.0.0.1"
   kubectl --namespace traefik create secret generic certificate --type kubernetes.io/tls \
     --from-file="$folder/tls.crt" --from-file="$folder/tls.key" --from-file="$folder/ca.crt" \
     --dry-run=client --output yaml | logged traefik kubectl apply --filename -
@@ -65,11 +65,11 @@ ensure_certificate() {
   rm -rf "$folder"
 }
 
-# make_certificate NAMES: creates ca.crt, and tls.crt with tls.key for the names
+# make_certificate NAMES: creates ca.crt, and tls.crt with tls.key for the names. The extensions are those that Python requires.
 make_certificate() {
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 365 -subj "/CN=modelyard local CA" \
     -addext "keyUsage=critical,keyCertSign" -keyout ca.key -out ca.crt
   openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=localhost" -keyout tls.key -out tls.csr
   openssl x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 365 -out tls.crt \
-    -extfile <(echo "subjectAltName=$1")
+    -extfile <(printf '%s\n' "subjectAltName=$1" authorityKeyIdentifier=keyid basicConstraints=CA:FALSE extendedKeyUsage=serverAuth)
 }

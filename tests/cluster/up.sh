@@ -31,7 +31,8 @@ write_env() {
       "CONTROL_PLANE_CONTAINER=$NODE_CONTAINER" \
       "CLUSTER_NODES=$(wc -l <<<"$names")" \
       "NETWORK_POLICY_ENFORCED=$(network_policy_enforced)"
-    [ -z "$HTTPS_PORT" ] || printf 'export %s\n' "HTTPS_PORT=$HTTPS_PORT" "HTTPS_CA=$RESULT/ca.crt"
+    [ -z "$HTTPS_PORT" ] || printf 'export %s\n' \
+      "HTTPS_GATEWAY=traefik/public" "HTTPS_ADDRESS=127.0.0.1" "HTTPS_PORT=$HTTPS_PORT" "HTTPS_CA=$RESULT/ca.crt"
     [ -z "${DOCKER_BUILDKIT:-}" ] || echo "export DOCKER_BUILDKIT=$DOCKER_BUILDKIT"
   } >"$RESULT/env.new"
   mv "$RESULT/env.new" "$RESULT/env"

@@ -18,6 +18,7 @@ from tests.support.objects import (
     BUSY_DRIVER,
     CONTAINER_DRIVER,
     CRASHING_DRIVER,
+    STREAM_DRIVER,
     constant_driver,
     image,
     manifest,
@@ -26,7 +27,7 @@ from tests.support.objects import (
 from tests.support.status import wait_for_status
 
 FOLDER: Final = Path(__file__).parent
-VALUES: Final = FOLDER / "values.yaml"
+VALUES: Final = ("values.yaml", *(["routing.yaml"] if "HTTPS_GATEWAY" in os.environ else []))
 # In this order. Some tests read the operator's whole log and counters, or need the cluster at rest. They run
 # before the faults, which leave traces in both.
 LAST: Final = ("test_chart.py", "test_steady.py", "test_faults.py")
@@ -36,6 +37,7 @@ DRIVERS: Final = {
     "broken": CRASHING_DRIVER,
     "busy": BUSY_DRIVER,
     "container": CONTAINER_DRIVER,
+    "stream": STREAM_DRIVER,
 }
 
 Score = Callable[..., httpx.Response]
@@ -59,9 +61,10 @@ def installed() -> None:
         pytest.fail("there is no cluster: run `make cluster`, then `. .cluster/env`", pytrace=False)
     command = ["helm", "get", "values", "modelyard", "--namespace", OPERATOR_NAMESPACE, "--output", "yaml"]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
-    wanted = yaml.safe_load(VALUES.read_text(encoding="utf-8"))
-    if told.returncode or not _within(wanted, yaml.safe_load(told.stdout)):
-        pytest.fail(f"the chart is not installed with {VALUES.name}: run `make test-e2e`", pytrace=False)
+    for name in VALUES:
+        wanted = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+        if told.returncode or not _within(wanted, yaml.safe_load(told.stdout)):
+            pytest.fail(f"the chart is not installed with {name}: run `make test-e2e`", pytrace=False)
 
 
 def _within(wanted: Any, live: Any) -> bool:
@@ -133,7 +136,7 @@ def make_service(shared: Kubectl) -> Iterator[Callable[..., str]]:
         name = f"svc-{uuid.uuid4().hex[:6]}"
         made.append(name)
         shared.apply(service(name, image_id, **spec))
-        wait_for_status(shared, "msvc", name, 60, state="Succeeded")
+        wait_for_status(shared, "msvc", name, 120, state="Succeeded")
         return name
 
     yield make

@@ -1,13 +1,39 @@
-"""The program of the load pod: it sends requests, and prints one line of JSON per second."""
+"""The program of load.py: it sends requests, and prints one line of JSON per second."""
 
 import asyncio
 import collections
 import json
 import os
 import signal
+import socket
+import ssl
 import time
 
 import aiohttp
+import aiohttp.abc
+
+
+class Address(aiohttp.abc.AbstractResolver):
+    """Resolves each host to the IP address of a data plane."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[aiohttp.abc.ResolveResult]:
+        """Return the address of the environment."""
+        address = os.environ["ADDRESS"]
+        return [
+            {
+                "hostname": host,
+                "host": address,
+                "port": port,
+                "family": socket.AF_INET,
+                "proto": 0,
+                "flags": 0,
+            }
+        ]
+
+    async def close(self) -> None:
+        """Close nothing, as there is no connection."""
 
 
 class Second:
@@ -70,7 +96,12 @@ async def main() -> None:
             print(done.line(), flush=True)
 
     headers = {"Authorization": f"Bearer {os.environ['KEY']}", "Content-Type": "application/json"}
-    connector = aiohttp.TCPConnector(limit=connections, force_close="NEW_CONNECTIONS" in os.environ)
+    connector = aiohttp.TCPConnector(
+        limit=connections,
+        force_close="NEW_CONNECTIONS" in os.environ,
+        resolver=Address() if "ADDRESS" in os.environ else None,
+        ssl=ssl.create_default_context(cafile=os.environ.get("CA")),
+    )
     async with aiohttp.ClientSession(
         headers=headers, connector=connector, timeout=aiohttp.ClientTimeout(total=30)
     ) as session:

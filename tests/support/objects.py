@@ -82,6 +82,35 @@ CONTAINER_ANSWER: Final = [
     "/tmp/.cache/models",
 ]
 """The response of CONTAINER_DRIVER in a container."""
+STREAM_DRIVER: Final = """\
+import pathlib
+import time
+
+THREAD_SAFE = True
+RELEASE = pathlib.Path("/tmp/release")
+
+
+def init():
+    pass
+
+
+def pieces():
+    yield "first "
+    while not RELEASE.exists():
+        time.sleep(0.01)
+    yield "last"
+
+
+def run(body):
+    if body == "stream":
+        RELEASE.unlink(missing_ok=True)
+        return pieces()
+    if body == "release":
+        RELEASE.touch()
+    return len(body)
+"""
+"""A driver that returns the length of its body. For the body "stream", it returns two pieces, the second one
+after a request with the body "release"."""
 
 
 def constant_driver(answer: str) -> str:
