@@ -1,26 +1,34 @@
-"""`make demo`: from a trained model to an autoscaled endpoint that rolls without losing a request."""
+"""`make demo`: from a trained model to an autoscaled URL that rolls without losing a request."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
 import httpx
 from tests.demo.model import Trained
 from tests.support.cluster import KINDS, Json, Kubectl, eventually, example, port_forward, registry_inside
-from tests.support.load import Load
+from tests.support.load import Load, OutsideLoad
+from tests.support.planes import Plane, present_plane
 from tests.support.publish import publish
 
 NAMESPACE: Final = "modelyard-demo"
 NAME: Final = "diabetes"
 REPOSITORY: Final = "models/diabetes"
+# A shell script: the key of the Service, and one request with the rounded features of one patient.
+CURL: Final = f"""\
+KEY=$(kubectl -n {NAMESPACE} get secret {NAME}-keys -o jsonpath='{{.data.primaryKey}}' | base64 --decode)
+curl --silent --show-error --fail --header "Authorization: Bearer $KEY" \\
+  --data '{{"data": [[0.04, 0.05, 0.06, 0.02, -0.04, -0.03, -0.04, 0, 0.02, -0.02]]}}' \\
+  --cacert"""
 NEXT: Final = f"""
 == try next: docs/README.md has all pages in the order of the tasks
   . .cluster/env
@@ -100,15 +108,40 @@ def train_and_publish(folder: Path, alpha: float, tag: str) -> Trained:
     return trained
 
 
+def data_plane() -> Plane | None:
+    """Return the data plane of `make cluster`, None for another cluster (CLUSTER=existing)."""
+    return present_plane() if "HTTPS_GATEWAY" in os.environ else None
+
+
+@contextmanager
+def endpoint(kubectl: Kubectl) -> Iterator[httpx.Client]:
+    """Yield a client of the public URL, or of a forwarded port without a data plane."""
+    plane = data_plane()
+    url = kubectl.get("msvc", NAME)["status"].get("url", "")
+    address = nullcontext(url) if plane else port_forward(NAMESPACE, f"service/{NAME}", 80)
+    with address as base_url, plane.client() if plane else httpx.Client(timeout=30) as client:
+        client.base_url = base_url
+        say(f"POST {base_url}/score")
+        yield client
+
+
+def load(kubectl: Kubectl, body: str, *, connections: int, per_second: float = 0) -> Load | OutsideLoad:
+    """Return a load on the public URL, or on the core Service without a data plane."""
+    plane = data_plane()
+    if plane is None:
+        return Load(kubectl, NAME, body, connections=connections, per_second=per_second)
+    url = kubectl.get("msvc", NAME)["status"]["scoringUri"]
+    key = kubectl.secret(f"{NAME}-keys")["primaryKey"]
+    return OutsideLoad(url, key, body, plane, connections=connections, per_second=per_second)
+
+
 def score(kubectl: Kubectl, trained: Trained) -> None:
     """One scored request from this machine, compared with the model itself."""
     key = kubectl.secret(f"{NAME}-keys")["primaryKey"]
-    with port_forward(NAMESPACE, f"service/{NAME}", 80) as url:
-        refused = httpx.post(f"{url}/score", content=trained.body, timeout=30)
+    with endpoint(kubectl) as client:
+        refused = client.post("/score", content=trained.body)
         say(f"without a key: {refused.status_code} {refused.headers.get('www-authenticate', '')}")
-        answer = httpx.post(
-            f"{url}/score", content=trained.body, headers={"Authorization": f"Bearer {key}"}, timeout=30
-        )
+        answer = client.post("/score", content=trained.body, headers={"Authorization": f"Bearer {key}"})
     say(f"with the key: {answer.status_code} {answer.text}")
     if answer.status_code != 200 or answer.json() != trained.expected:
         sys.exit(f"the endpoint should have answered {trained.expected}")
@@ -119,7 +152,7 @@ def scale(kubectl: Kubectl, trained: Trained) -> None:
     """Load until the autoscaler adds replicas."""
     say("8 clients send requests without pauses; one replica reserves 0.1 CPU, the target is 70 % of it")
     say("metrics-server measures each 15 s, and the autoscaler looks as often: about half a minute")
-    with Load(kubectl, NAME, trained.body, connections=8) as load:
+    with load(kubectl, trained.body, connections=8) as requests:
         told: list[object] = []
 
         def scaled() -> bool:
@@ -129,7 +162,7 @@ def scale(kubectl: Kubectl, trained: Trained) -> None:
             now = [hpa.get("currentReplicas"), hpa.get("desiredReplicas"), cpu]
             if now != told:
                 told[:] = now
-                rate = (load.seconds() or [{"ok": 0}])[-1]["ok"]
+                rate = (requests.seconds() or [{"ok": 0}])[-1]["ok"]
                 used = f"CPU {cpu} % of what is reserved; replicas {now[0]} → {now[1]}"
                 say(f"{rate} requests/s; {used if cpu is not None else 'its CPU is not measured yet'}")
             return kubectl.get("msvc", NAME)["status"].get("readyReplicas", 0) > 1
@@ -143,16 +176,26 @@ def scale(kubectl: Kubectl, trained: Trained) -> None:
 def roll(kubectl: Kubectl, states: States, folder: Path, before: Trained) -> None:
     """Change the model in place while requests go on."""
     after = train_and_publish(folder, alpha=0.1, tag="2")
-    with Load(kubectl, NAME, before.body, connections=4, per_second=100) as load:
+    with load(kubectl, before.body, connections=4, per_second=100) as requests:
         kubectl.patch("model", NAME, {"spec": {"url": f"oci://{registry_inside()}/{REPOSITORY}:2"}})
         say("patched spec.url of the Model; 100 requests/s go on, and the old version serves until the end")
         states.until(serves(2), 600, "version 2")
         time.sleep(3)
-        ok, failed, errors = load.total()
+        ok, failed, errors = requests.total()
         say(f"{ok} requests during the build and the roll, {failed} failed {errors or ''}")
         if failed:
             sys.exit("no request should have failed")
     score(kubectl, after)
+
+
+def curl(kubectl: Kubectl, plane: Plane) -> None:
+    """Send a request to the public URL with curl, and print the commands for a reader to repeat."""
+    script = f"{CURL} {os.path.relpath(plane.ca)} {kubectl.get('msvc', NAME)['status']['scoringUri']}"
+    print(script, flush=True)
+    sent = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    print(sent.stdout or sent.stderr, flush=True)
+    if sent.returncode:
+        sys.exit(f"curl should have had a response, but ended with {sent.returncode}")
 
 
 def main() -> None:
@@ -175,6 +218,9 @@ def main() -> None:
         scale(kubectl, trained)
     with step("a new model in place, under load"):
         roll(kubectl, states, folder, trained)
+    if plane := data_plane():
+        with step("the same URL with curl: --cacert has the CA of the certificate"):
+            curl(kubectl, plane)
     print(NEXT, flush=True)
 
 
