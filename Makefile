@@ -16,7 +16,7 @@ E2E_INSTALL = . .cluster/env && $(CHART_SCRIPTS)install.sh --values tests/e2e/va
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo fuzz test test-unit test-install test-integration test-e2e test-envoy test-flux test-spark lint lint-prose crds bench-operator bench-build bench-walls soak test-move clean distclean test-docs docs dashboards
+.PHONY: help demo fuzz test test-unit test-install test-integration test-e2e test-envoy test-flux test-spark lint lint-prose crds bench-operator bench-build bench-route bench-walls soak test-move clean distclean test-docs docs dashboards
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -92,6 +92,11 @@ bench-build: cluster install ## builds beside curl, crane, docker and BuildKit, 
 bench-walls: cluster install ## changed models with one container in the build's pod and with two; 3 minutes
 	@. .cluster/env && $(RUN) python -m tests.bench.builder --walls
 
+bench-route: cluster install ## a request through Traefik and Envoy Gateway beside one to the pod; builds Envoy Gateway once
+	@UV="$(UV)" $(CLUSTER_SCRIPTS)envoy.sh
+	@. .cluster/env && $(RUN) python -m tests.bench.route
+	@$(CLUSTER_SCRIPTS)envoy.sh --remove
+
 soak: ## random histories on a cluster of its own while its parts are killed; MINUTES=10 SEED=… CHAINS=3 KILLS=operator,build,…
 	@UV="$(UV)" OTHER_CLUSTER=modelyard-soak OTHER_REGISTRY_PORT=5002 $(CLUSTER_SCRIPTS)beside.sh $(RUN) python -m tests.soak
 
@@ -108,7 +113,7 @@ $(VENV): pyproject.toml uv.lock | $(UV)
 	@touch $@
 
 cluster: | $(UV)
-image install demo bench-operator bench-build bench-walls soak test-move chart-docs: | $(VENV)
+image install demo bench-operator bench-build bench-route bench-walls soak test-move chart-docs: | $(VENV)
 
 $(CURDIR)/build/tools/bin/uv:
 	@echo "uv is not here: a copy goes to build/tools"
