@@ -28,12 +28,14 @@ def device(shared: Kubectl) -> Iterator[None]:
         change = json.dumps([{"path": PATH, **operation}])
         shared("patch", "node", node, "--subresource", "status", "--type", "json", "--patch", change)
 
-    patch(op="add", value="1")
-    eventually(
-        lambda: RESOURCE in shared.get("node", node)["status"]["allocatable"], 60, "an allocatable device"
-    )
-    yield
-    patch(op="remove")
+    try:
+        patch(op="add", value="1")
+        eventually(
+            lambda: RESOURCE in shared.get("node", node)["status"]["allocatable"], 60, "an allocatable device"
+        )
+        yield
+    finally:
+        patch(op="remove")
 
 
 def test_second_replica_with_the_only_device_is_unschedulable(
@@ -50,4 +52,4 @@ def test_second_replica_with_the_only_device_is_unschedulable(
         return str(ready["message"]) if ready.get("reason") == "Unschedulable" else ""
 
     assert f"Insufficient {RESOURCE}" in eventually(message, 60, "the reason Unschedulable")
-    shared("delete", "msvc", name, "waiting")
+    shared("delete", "msvc", "waiting", "--wait=false")

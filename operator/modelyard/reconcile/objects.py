@@ -93,6 +93,7 @@ class RolloutStatus(NamedTuple):
     updated: int = 0
     ready: int = 0
     available: int = 0
+    available_since: str = ""  # time of the last change of the condition Available, empty unless it is True
     overdue: str = ""  # message of the condition Progressing once progressDeadlineSeconds have passed
     refused: str = ""  # message of the condition ReplicaFailure: the reason why a pod cannot be created
     paused: bool = False
@@ -118,12 +119,20 @@ class RolloutStatus(NamedTuple):
             updated=status.get("updatedReplicas", 0),
             ready=status.get("readyReplicas", 0),
             available=status.get("availableReplicas", 0),
+            available_since=_available_since(status),
             # Other reasons of Progressing change during a rollout, and would start needless reconciles.
             overdue=_condition_message(status, "Progressing", _DEADLINE_EXCEEDED),
             # The Deployment controller removes the condition once its ReplicaSets can create all pods.
             refused=_condition_message(status, "ReplicaFailure"),
             paused=body["spec"].get("paused", False),
         )
+
+
+def _available_since(status: Json) -> str:
+    condition = find_condition("Available", status)
+    if condition is None or condition["status"] != "True":
+        return ""
+    return str(condition.get("lastTransitionTime", ""))
 
 
 def _condition_message(status: Json, type_: str, reason: str | None = None) -> str:

@@ -62,6 +62,24 @@ async def test_killed_replica_is_reported_with_the_figures_for_an_hour(serving: 
     assert message(serving) == ""
 
 
+async def test_replica_that_is_ready_again_before_the_reconcile_is_reported(serving: OperatorHarness) -> None:
+    serving.clock.move(100)
+    add_pod(serving)
+    lists = pod_lists(serving)
+    available = {
+        "type": "Available",
+        "status": "True",
+        "lastTransitionTime": serving.clock.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    serving.cluster.change(DEPLOYMENTS, "default", "m", {"status": {"conditions": [available]}}, "status")
+    await serving.settle()
+    assert "pod m-1 ran out of memory" in message(serving)
+    serving.clock.move(100)
+    serving.queue.add(Key("Service", "default", "m"))
+    await serving.settle()
+    assert (bool(message(serving)), pod_lists(serving) - lists) == (True, 1)
+
+
 async def test_last_of_several_replicas_is_reported(serving: OperatorHarness) -> None:
     add_pod(serving, "m-1", ago=60)
     add_pod(serving, "m-2", ago=5)
