@@ -56,11 +56,12 @@ node_address() {
 }
 
 remove() {
-  kubectl delete gatewayclass envoy --ignore-not-found
+  # In this order: a GatewayClass stays until its last Gateway is gone, and Envoy Gateway removes the finalizer.
+  kubectl --namespace envoy delete gateway --all --ignore-not-found --timeout 120s
+  kubectl delete gatewayclass envoy --ignore-not-found --timeout 60s
   kubectl --namespace traefik delete referencegrant envoy --ignore-not-found
-  kubectl --namespace envoy delete gateway --all --ignore-not-found
   helm uninstall envoy-gateway --namespace envoy --ignore-not-found --wait
-  kubectl delete namespace envoy --ignore-not-found
+  kubectl delete namespace envoy --ignore-not-found --timeout 120s
   kubectl get crd --output name | grep '\.gateway\.envoyproxy\.io$' | xargs --no-run-if-empty kubectl delete
   rm -f "$RESULT/envoy.env"
 }
