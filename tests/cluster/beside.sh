@@ -6,7 +6,7 @@
 #   KEEP=1               leaves the cluster for the next call; the same variables and down.sh remove it
 set -euo pipefail
 export OTHER_CLUSTER=${OTHER_CLUSTER:-modelyard-second}
-unset CLUSTER KUBECONFIG REGISTRY_PUSH
+unset CLUSTER KUBECONFIG REGISTRY_PUSH HTTPS_GATEWAY HTTPS_ADDRESS HTTPS_PORT HTTPS_CA
 
 # shellcheck source=tests/cluster/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
