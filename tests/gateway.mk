@@ -1,7 +1,7 @@
 # The REST gateway's own suites. The local cluster's chart gets the gateway with a certificate of its own.
 .PHONY: conformance-api bench-api
 
-GATEWAY_INSTALL = $(CHART_SCRIPTS)install.sh --values tests/conformance/api/values.yaml $(HELM_ARGS)
+GATEWAY_INSTALL = $(CHART_SCRIPTS)install.sh --values tests/conformance/api/values.yaml $(ROUTING) $(HELM_ARGS)
 
 conformance-api: cluster image ## every row of the 2017 API against the installed gateway
 	@. .cluster/env && tests/conformance/api/certificate.sh && $(GATEWAY_INSTALL)

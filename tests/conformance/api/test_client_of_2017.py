@@ -1,4 +1,7 @@
-"""The client of 2017 deploys a driver: its own code sends model, schema, dependency and requirements."""
+"""The client of 2017 deploys a driver: its own code sends model, schema, dependency and requirements.
+
+Its own code also scores, at the public URL. Traefik of the local cluster serves it outside of the cluster.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from tests.conformance.api.conftest import Api, trusted
 from tests.support.cluster import Kubectl, port_forward
 
 CLIENT: Final = Path(__file__).with_name("client_of_2017")
+HTTPS_CA: Final = os.environ.get("HTTPS_CA")
 ROW: Final = {"sepal width": 2.0, "petal length": 3, "picked": "2017-05-06"}
 
 
@@ -49,12 +53,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def deployed(packages: Path, project: Path, api: Api, base_url: str, account: Kubectl) -> Any:
-    """Return the ids of Image and Service that the client has made."""
+    """Return the ids of Image and Service that the client has made, and the result that it has scored."""
     profile = {"id": "account", "model_management_swagger_location": f"{api.root}/swagger.json"}
     (project / "viennaModelManagementAccountProfile.json").write_text(json.dumps(profile))
-    authority = trusted(base_url)
-    if authority:
-        (project / "ca.pem").write_text(authority)
+    authorities = trusted(base_url) or ""
+    public = {}
+    if HTTPS_CA:
+        authorities += Path(HTTPS_CA).read_text()
+        public = {"INPUT": json.dumps({"input_df": [ROW, ROW]})}
+    (project / "ca.pem").write_text(authorities)
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", CLIENT / "client.py"],
         cwd=project,
@@ -65,14 +72,16 @@ def deployed(packages: Path, project: Path, api: Api, base_url: str, account: Ku
             "PYTHONPATH": str(packages),
             "TOKEN": account("create", "token", "editor").strip(),
             "NAME": f"iris{uuid.uuid4().hex[:6]}",
-            **({"REQUESTS_CA_BUNDLE": str(project / "ca.pem")} if authority else {}),
+            **({"REQUESTS_CA_BUNDLE": str(project / "ca.pem")} if authorities else {}),
+            **public,
         },
         capture_output=True,
         text=True,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    return json.loads(ran.stdout.splitlines()[-1])
+    *_, scored, ids = ran.stdout.splitlines()
+    return {**json.loads(ids), "scored": scored}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +93,16 @@ def scoring(deployed: Any, api: Api, account: Kubectl) -> Iterator[httpx.Client]
         httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client,
     ):
         yield client
+
+
+@pytest.mark.skipif(
+    not HTTPS_CA, reason="the cluster has no data plane: see HTTPS_GATEWAY in tests/cluster/README.md"
+)
+def test_client_scores_at_the_public_url(deployed: Any, api: Api, account: Kubectl) -> None:
+    uri = api.get(f"/services/{deployed['service']}")["scoringUri"]
+    assert uri.startswith("https://localhost:")
+    assert uri.endswith(f"/{account.namespace}/{deployed['service']}/score")
+    assert json.loads(deployed["scored"]) == {"areas": [30.0, 30.0], "year": [2017, 2017]}
 
 
 def test_run_gets_a_table_by_the_schema(scoring: httpx.Client) -> None:

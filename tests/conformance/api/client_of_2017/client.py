@@ -1,9 +1,11 @@
 """The client azure-cli-ml 0.1.0a27.post3 of PyPI, which sends a driver with its model to a gateway.
 
+With INPUT, it also scores this input at the scoring URI of the Service.
+
 This script runs in an interpreter with the packages of requirements.txt. Two parts of Azure are replaced. The
 token of the login is in the variable TOKEN, and a file for the storage account becomes a `data:` URL. The
 working directory has the files of the user, and the folder AZURE_CONFIG_DIR the URL of the gateway. The last
-line of the output has the ids of Image and Service as JSON.
+line of the output has the ids of Image and Service as JSON; the line before has the result of INPUT.
 """
 
 from __future__ import annotations
@@ -116,6 +118,9 @@ def main() -> None:
         autoscale_refresh_period_seconds=None,
         cpu="0.1", memory="0.5G", replica_max_concurrent_requests=1, verb=True, context=context,
     )  # fmt: skip
+    if "INPUT" in os.environ:
+        data = os.environ["INPUT"]
+        service.mms_service_run(service_id=service_id, input_data=data, verb=False, context=context)
     print(json.dumps({"image": image_id, "service": service_id}))
 
 
