@@ -61,7 +61,7 @@ remove() {
   kubectl delete gatewayclass envoy --ignore-not-found --timeout 60s
   kubectl --namespace traefik delete referencegrant envoy --ignore-not-found
   helm uninstall envoy-gateway --namespace envoy --ignore-not-found --wait
-  kubectl get crd --output name | grep '\.gateway\.envoyproxy\.io$' | xargs --no-run-if-empty kubectl delete
+  kubectl get crd --output name | sed -n '/\.gateway\.envoyproxy\.io$/p' | xargs --no-run-if-empty kubectl delete
   kubectl delete namespace envoy --ignore-not-found --timeout 120s
   rm -f "$RESULT/envoy.env"
 }
