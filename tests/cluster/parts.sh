@@ -156,13 +156,11 @@ make_flux() {
   done
 }
 
-# The programs of the Debian package without its service, which an installation would start.
+# Of all service discoveries only that of Kubernetes, which the package of Debian lacks.
 make_prometheus() {
-  command -v apt-get >/dev/null || die "prometheus is missing: tests take it from a Debian package."
-  apt-get download prometheus || { apt-get update && apt-get download prometheus; }
-  dpkg-deb --extract prometheus_*.deb package
-  mv package/usr/bin/prometheus package/usr/bin/promtool .
-  rm -r package prometheus_*.deb
+  local module=github.com/prometheus/prometheus
+  GOFLAGS=-tags=remove_all_sd,enable_kubernetes_sd \
+    go_install "" "$module/cmd/prometheus@v$PROMETHEUS_VERSION" "$module/cmd/promtool@v$PROMETHEUS_VERSION"
 }
 
 # The CRDs of the Prometheus operator, which its module contains.

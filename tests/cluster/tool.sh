@@ -44,7 +44,8 @@ case ${1:-} in
     make_part tool_part flux "$FLUX_VERSION" "7 minutes" make_flux
     ;;
   prometheus | promtool)
-    make_part tool_part prometheus "$DEBIAN_SUITE" "" make_prometheus
+    need_go
+    make_part tool_part prometheus "$PROMETHEUS_VERSION" "3 minutes" make_prometheus
     ;;
   prometheus-operator-crds)
     need_go
