@@ -98,7 +98,7 @@ bench-route: cluster install ## a request through Traefik and Envoy Gateway besi
 	@$(CLUSTER_SCRIPTS)envoy.sh --remove
 
 soak: ## random histories on a cluster of its own while its parts are killed; MINUTES=10 SEED=… CHAINS=3 KILLS=operator,build,…
-	@UV="$(UV)" OTHER_CLUSTER=modelyard-soak OTHER_REGISTRY_PORT=5002 $(CLUSTER_SCRIPTS)beside.sh $(RUN) python -m tests.soak
+	@UV="$(UV)" OTHER_CLUSTER=modelyard-soak OTHER_REGISTRY_PORT=5002 LONGEST_RESTART_SECONDS=20 $(CLUSTER_SCRIPTS)beside.sh $(RUN) python -m tests.soak
 
 test-move: cluster install ## namespaces move to a second cluster by the steps of docs/backup.md; 5 minutes, not in CI
 	@. .cluster/env && UV="$(UV)" OLD_KUBECONFIG=$$KUBECONFIG $(CLUSTER_SCRIPTS)beside.sh $(RUN) python -m tests.move

@@ -3,6 +3,8 @@
 # The command gets the second cluster's variables (README.md). Environment:
 #   OTHER_CLUSTER        name of the second cluster; default modelyard-second
 #   OTHER_REGISTRY_PORT  port of a registry of its own; by default the clusters share one
+#   LONGEST_RESTART_SECONDS
+#                        wait of the kubelet before it starts a container that ended often; default 300
 #   KEEP=1               leaves the cluster for the next call; the same variables and down.sh remove it
 set -euo pipefail
 export OTHER_CLUSTER=${OTHER_CLUSTER:-modelyard-second}

@@ -52,7 +52,10 @@ ensure_node_image() {
 # kind_config IMAGE NODES
 kind_config() {
   local role=control-plane i
-  cat "$CLUSTER_DIR/kind.yaml"
+  local settings=()
+  [ -z "${LONGEST_RESTART_SECONDS:-}" ] ||
+    settings=(--expression "/failCgroupV1/a \\    crashLoopBackOff: {maxContainerRestartPeriod: ${LONGEST_RESTART_SECONDS}s}")
+  sed --expression '' "${settings[@]}" "$CLUSTER_DIR/kind.yaml"
   echo "nodes:"
   for ((i = 0; i < $2; i++)); do
     # Build jobs reach the engine through a hostPath of this socket.

@@ -25,7 +25,7 @@ from tests.support.scoring_client import ScoringClient
 MINUTES: Final = float(os.environ.get("MINUTES", "10"))
 CHAINS: Final = int(os.environ.get("CHAINS", "3"))
 SETTLE_SECONDS: Final = 480
-OUTAGE_SECONDS: Final = 360  # the kubelet restarts a container that was killed often after up to 300 s
+OUTAGE_SECONDS: Final = 360  # the API server may take minutes to start on a loaded machine
 CHANGES: Final = (3, 8)  # of one history
 KILL_PROBABILITY: Final = 0.3  # after each change
 PAUSE_SECONDS: Final = 3.0  # at most, between two changes: a build takes as long
