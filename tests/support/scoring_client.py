@@ -13,10 +13,10 @@ REQUESTS: Final = 3
 """Requests to each Service, over new connections, so that kube-proxy chooses a pod for each."""
 
 ATTEMPTS: Final = 50
-"""Attempts of a request that a replica refuses, because its driver is busy for the queue timeout."""
+"""Attempts of a request that a busy replica refuses, or whose host the DNS of the cluster does not find yet."""
 
 _SCRIPT: Final = """\
-import json, sys, time, urllib.error, urllib.request
+import json, socket, sys, time, urllib.error, urllib.request
 
 def score(url, key):
     request = urllib.request.Request(url, b"{}", {"Authorization": "Bearer " + key})
@@ -31,7 +31,10 @@ def score(url, key):
                 break
             time.sleep(0.2)  # the machine is slow, and the Retry-After of a second may be longer than needed
         except OSError as error:
-            return f"no response: {error}"
+            text = f"no response: {error}"
+            if not isinstance(getattr(error, "reason", None), socket.gaierror):
+                break
+            time.sleep(1)  # the DNS of the cluster connects again to an API server that was killed
     return text
 
 asked = json.load(sys.stdin)
