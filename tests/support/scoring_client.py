@@ -13,7 +13,7 @@ REQUESTS: Final = 3
 """Requests to each Service, over new connections, so that kube-proxy chooses a pod for each."""
 
 ATTEMPTS: Final = 50
-"""Attempts of a request that a busy replica refuses, or whose host the DNS of the cluster does not find yet."""
+"""Attempts of a request that a busy replica refuses, or while the DNS does not find the host."""
 
 _SCRIPT: Final = """\
 import json, socket, sys, time, urllib.error, urllib.request
