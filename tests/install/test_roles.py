@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "images": ("operator", ["images", "list"]),
     "gateway": ("gateway", ["gateway"]),
     "build": ("builder", ["build"]),
+    "build-packages": ("builder", ["build-packages"]),
     "push": ("push", ["push", "model.joblib", "registry.example.com/models/diabetes:1"]),
 }
 """The extra and the arguments of each command that needs an extra."""

@@ -103,12 +103,22 @@ def _gateway() -> Entry:
 
 
 def _build() -> Entry:
+    _require_builder()
     from modelyard.builder.job import main as build
 
     return lambda _: build()
 
 
 def _build_packages() -> Entry:
+    _require_builder()
     from modelyard.builder.environment.package_container import main as install
 
     return lambda _: install()
+
+
+def _require_builder() -> None:
+    """Raise ModuleNotFoundError if the extra is absent: the steps of a build import its packages later."""
+    from importlib.util import find_spec
+
+    if not find_spec("uv"):
+        raise ModuleNotFoundError(name="uv")
