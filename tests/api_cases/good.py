@@ -139,7 +139,7 @@ GOOD: Final = (
     *(Good("Service", {"spec.containerResourceReservation.memory": memory}) for memory in _MEMORY),
     Good("Service", {"spec.containerResourceReservation": {}}),
     Good("Service", {"spec.numReplicas": 0}),
-    Good("Service", {"spec.numReplicas": 2.0}),
+    Good("Service", {"spec.maxConcurrentRequestsPerContainer": 2.0}),
     Good("Service", {"spec.numReplicas": 0, "spec.autoScaler.autoscaleEnabled": False}),
     Good("Service", {"spec.numReplicas": 2, "spec.autoScaler": {}}),
     Good("Service", {"spec.numReplicas": 2, "spec.autoScaler": {"minReplicas": 1, "maxReplicas": 4}}),
