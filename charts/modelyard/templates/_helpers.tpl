@@ -17,6 +17,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{- /* Base images by Python version, without versions whose image is null: `--reuse-values` keeps these. */}}
+{{- define "modelyard.images" -}}
+{{- $images := dict }}
+{{- range $version, $image := . }}
+{{- if $image }}
+{{- $_ := set $images $version $image }}
+{{- end }}
+{{- end }}
+{{- toJson $images }}
+{{- end }}
+
 {{- define "modelyard.image" -}}
 {{- $repository := required "image.repository is required: set the name of the operator's image, which `make image` builds and pushes" .Values.image.repository -}}
 {{- if .Values.image.digest }}{{ $repository }}@{{ .Values.image.digest }}

@@ -188,7 +188,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
         "build": {
             "baseImages": {"3.11": None, "3.12": None, "3.13": "python:3.13"},
             "defaultPythonVersion": "3.13",
-            "sparkImages": {"3.13": "spark:3.13"}, "cudaImages": {"3.13": "cuda:3.13"},
+            "sparkImages": {"3.12": None, "3.13": "spark:3.13"}, "cudaImages": {"3.13": "cuda:3.13"},
             "cudaVersion": "12.4",
             "builder": "docker",
             "docker": {
