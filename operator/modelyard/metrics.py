@@ -50,10 +50,14 @@ FIRST_ANSWER_SECONDS: Final = Histogram(
     buckets=(1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600),
 )
 
-# A counter without samples at the start loses its first count: increase() needs two samples.
+# A counter or histogram without samples at the start loses its first count: increase() needs two samples.
 # https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics
 for _result in ("succeeded", "failed", "reused"):
     BUILDS.labels(result=_result)
+for _result in ("succeeded", "failed"):
+    BUILD_SECONDS.labels(result=_result)
+for _change in ("new", "image", "service"):
+    FIRST_ANSWER_SECONDS.labels(change=_change)
 for _result in ("found", "missing", "unsigned", "paused", "failed"):
     REGISTRY_LOOKUPS.labels(result=_result)
 for _state in ("active", "failed", "waiting"):
