@@ -19,7 +19,7 @@ class NameTaken(Exception):
     """The name of a child belongs to an object of another owner."""
 
     def __init__(self, obj: CustomObject, resource: ApiResource, name: str):
-        wanted = ",".join(f"{key}={value}" for key, value in _labels(obj).items())
+        wanted = labels.text_of(_labels(obj))
         super().__init__(
             f"{resource.kind} {name} exists and does not belong to this object. Delete it, rename this"
             f" object, or label {resource.kind} {name} with {wanted} for its adoption"

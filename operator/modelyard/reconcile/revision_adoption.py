@@ -90,7 +90,6 @@ async def existing_revision(ctx: Context, obj: CustomObject, version: int) -> Js
 
 async def _read_all(ctx: Context, obj: CustomObject) -> None:
     """Read all versions of a custom object into the cache."""
-    wanted = labels.labels_of(obj.key.kind, obj.key.name)
-    selector = ",".join(f"{key}={value}" for key, value in wanted.items())
+    selector = labels.text_of(labels.labels_of(obj.key.kind, obj.key.name))
     for body in await ctx.client.list_all(REVISIONS, obj.key.namespace, labelSelector=selector):
         ctx.cache.revisions.put(body)

@@ -23,7 +23,7 @@ _LOG_LINES: Final = 20
 
 async def diagnose(ctx: Context, obj: CustomObject, revision: Revision) -> Diagnosis | None:
     """Diagnose the pods of the Deployment's present template."""
-    selector = ",".join(f"{key}={value}" for key, value in labels.selector_of(obj.key.name).items())
+    selector = labels.text_of(labels.selector_of(obj.key.name))
     pods = await ctx.client.list_all(PODS, obj.key.namespace, labelSelector=selector)
     # An older release may have built the template, so its hash cannot be computed here.
     deployment = await ctx.client.get(DEPLOYMENTS, obj.key.namespace, obj.key.name)

@@ -37,7 +37,7 @@ async def memory_conditions(
             return {}
         if _age(ctx, reported["lastTransitionTime"]) < REMEMBERED:
             return {OUT_OF_MEMORY: (True, reported["reason"], reported["message"])}
-    selector = ",".join(f"{key}={value}" for key, value in labels.selector_of(obj.key.name).items())
+    selector = labels.text_of(labels.selector_of(obj.key.name))
     pods = await ctx.client.list_all(PODS, obj.key.namespace, labelSelector=selector)
     message = last_out_of_memory(pods, ctx.now())
     return {OUT_OF_MEMORY: (True, "OOMKilled", message)} if message else {}
