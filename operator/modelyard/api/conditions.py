@@ -21,6 +21,15 @@ def is_true(type_: str, status: Mapping[str, Any]) -> bool:
     return condition is not None and condition["status"] == "True"
 
 
+def true_since(type_: str, status: Mapping[str, Any]) -> str | None:
+    """Return the lastTransitionTime (RFC 3339) of a condition that is `True`, None without one."""
+    condition = find_condition(type_, status)
+    if condition is None or condition["status"] != "True":
+        return None
+    since: str | None = condition.get("lastTransitionTime")
+    return since
+
+
 def build_conditions(
     desired: Mapping[str, tuple[bool, str, str]],
     previous: Sequence[Mapping[str, Any]],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 
 from modelyard.api import labels
-from modelyard.api.conditions import find_condition, is_true
+from modelyard.api.conditions import find_condition, is_true, true_since
 from modelyard.api.kinds import IMAGE
 from modelyard.api.names import REGISTRATION, ROLL_ON_UPGRADE
 from modelyard.api.owners import Owner
@@ -119,20 +119,13 @@ class RolloutStatus(NamedTuple):
             updated=status.get("updatedReplicas", 0),
             ready=status.get("readyReplicas", 0),
             available=status.get("availableReplicas", 0),
-            available_since=_available_since(status),
+            available_since=true_since("Available", status) or "",
             # Other reasons of Progressing change during a rollout, and would start needless reconciles.
             overdue=_condition_message(status, "Progressing", _DEADLINE_EXCEEDED),
             # The Deployment controller removes the condition once its ReplicaSets can create all pods.
             refused=_condition_message(status, "ReplicaFailure"),
             paused=body["spec"].get("paused", False),
         )
-
-
-def _available_since(status: Json) -> str:
-    condition = find_condition("Available", status)
-    if condition is None or condition["status"] != "True":
-        return ""
-    return str(condition.get("lastTransitionTime", ""))
 
 
 def _condition_message(status: Json, type_: str, reason: str | None = None) -> str:

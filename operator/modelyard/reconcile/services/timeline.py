@@ -10,7 +10,7 @@ import logging
 from typing import Final
 
 from modelyard.api import labels
-from modelyard.api.conditions import find_condition
+from modelyard.api.conditions import true_since
 from modelyard.api.kinds import IMAGE
 from modelyard.api.revision import Revision
 from modelyard.api.status import State
@@ -88,7 +88,7 @@ async def _pod_times(ctx: Context, obj: CustomObject, revision: Revision) -> Jso
     except KubeError as error:
         _LOG.warning("%s: cannot read the start of its pods: %s", obj.key, error)
     started = [time for pod in pods if (time := _started(pod))]
-    answered = [time for pod in pods if (time := _ready_since(pod))]
+    answered = [time for pod in pods if (time := true_since("Ready", pod.get("status", {})))]
     first_answer = min(answered, default=format_timestamp(ctx.now()))
     return {"firstAnswer": first_answer} | ({"pulled": min(started)} if started else {})
 
@@ -100,11 +100,6 @@ def _started(pod: Json) -> str | None:
             started: str | None = container["state"].get("running", {}).get("startedAt")
             return started
     return None
-
-
-def _ready_since(pod: Json) -> str | None:
-    condition = find_condition("Ready", pod.get("status", {}))
-    return condition["lastTransitionTime"] if condition and condition["status"] == "True" else None
 
 
 def measure_first_answer(key: Key, before: Json, after: Json) -> None:
