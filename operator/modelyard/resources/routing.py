@@ -11,11 +11,10 @@ from modelyard.api.owners import Owner
 from modelyard.api.route import Route, is_host, is_route_path
 from modelyard.kube.types import HTTP_ROUTES, INGRESSES, ApiResource, Json
 from modelyard.resources.revision import metadata
+from modelyard.scoring.contract import PREFIX_HEADER
 from modelyard.settings import NAMESPACE_PLACE, SERVICE_PLACE, RoutingSettings
 
 WHOLE_HOST: Final = "/"
-PREFIX_HEADER: Final = "X-Forwarded-Prefix"
-"""Request header with the part of the path that the data plane removed, as Traefik and Spring name it."""
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _RESOURCES: Final = {"HTTPRoute": HTTP_ROUTES, "Ingress": INGRESSES}
 _CORE_PORT: Final = 80

@@ -41,6 +41,9 @@ BODILESS: Final = frozenset({204, 304})
 RUN_FAILED_HEADER: Final = "x-ms-run-function-failed"
 """Response header: `True` if run() has failed."""
 
+PREFIX_HEADER: Final = "X-Forwarded-Prefix"
+"""Request header with the part of the path that the data plane removed, as Traefik and Spring name it."""
+
 
 DRIVER_FAILED: Final = 3
 """Exit code if the driver cannot be served (the Azure ML containers' code), or the port cannot be used."""

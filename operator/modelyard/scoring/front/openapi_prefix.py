@@ -4,8 +4,10 @@ import json
 import re
 from typing import Final
 
-PREFIX_HEADER: Final = b"x-forwarded-prefix"
-"""Request header with the removed prefix, as the operator's HTTPRoutes and Traefik set it."""
+from modelyard.scoring.contract import PREFIX_HEADER
+
+FORWARDED_PREFIX: Final = PREFIX_HEADER.lower().encode()
+"""The name of the header in parsed requests."""
 
 _PREFIX: Final = re.compile(rb"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _MAX_BYTES: Final = 1024

@@ -29,7 +29,7 @@ from modelyard.scoring.front.messages import (
     text_response,
 )
 from modelyard.scoring.front.metrics import Metrics
-from modelyard.scoring.front.openapi_prefix import PREFIX_HEADER, with_prefix
+from modelyard.scoring.front.openapi_prefix import FORWARDED_PREFIX, with_prefix
 from modelyard.scoring.front.packed_requests import PackedRequests
 from modelyard.scoring.front.packed_responses import PackedResponses
 from modelyard.scoring.front.request_ids import RequestIds
@@ -313,7 +313,7 @@ class Router(HttpServer):
         if document is None:
             versions = ", ".join(sorted(documents))
             return errors.NO_OPENAPI.response(versions=versions)
-        return HttpResponse(200, with_prefix(document, request.headers.get(PREFIX_HEADER)))
+        return HttpResponse(200, with_prefix(document, request.headers.get(FORWARDED_PREFIX)))
 
 
 def _in_form_of_path(request: HttpRequest, response: HttpResponse) -> HttpResponse:
