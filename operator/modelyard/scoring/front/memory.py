@@ -6,7 +6,7 @@ https://kubernetes.io/docs/tasks/configure-pod-container/assign-memory-resource/
 from pathlib import Path
 from typing import Final, NamedTuple
 
-_GROUPS: Final = Path("/sys/fs/cgroup")
+GROUPS: Final = Path("/sys/fs/cgroup")
 _FILES: Final = (
     ("memory.current", "memory.max", "memory.stat", "inactive_file"),
     (
@@ -28,10 +28,10 @@ class Memory(NamedTuple):
     working_set: int
     """Without cached files that the kernel can drop. The kernel ends a process when it reaches the limit."""
     limit: int | None
-    """None without a limit."""
+    """The limit of the container, None if it has no limit."""
 
 
-def container_memory(groups: Path = _GROUPS) -> Memory | None:
+def container_memory(groups: Path = GROUPS) -> Memory | None:
     """Return the memory of all processes of the container, None outside of a control group."""
     for usage, limit, statistics, cached in _FILES:
         try:

@@ -10,9 +10,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from modelyard.scoring.front.memory import container_memory
+from modelyard.scoring.front.memory import GROUPS, container_memory
 
-GROUPS: Final = Path("/sys/fs/cgroup")
 TERMINATION_LOG: Final = Path("/dev/termination-log")
 """The file whose text Kubernetes reports as the message of a container that has ended.
 
