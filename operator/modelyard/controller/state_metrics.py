@@ -88,11 +88,12 @@ class StateMetrics(Collector):
     def __init__(self, ctx: Context, controller: Controller):
         self._ctx = ctx
         self._controller = controller
+        self._release = version("modelyard")  # reads a file
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """Return the gauges with their present values."""
         families = StateFamilies()
-        families.info.add_metric([version("modelyard")], 1)
+        families.info.add_metric([self._release], 1)
         families.add_objects(self._ctx.cache.objects.all())
         queue = self._ctx.queue
         families.queue_depth.add_metric([], len(queue))
