@@ -27,17 +27,29 @@ def ran_out_of_memory(ended: Json) -> bool:
 
 def last_out_of_memory(pods: list[Json], now: dt.datetime) -> str | None:
     """Return a sentence on the last replica that ran out of memory, None if there is none within the hour."""
-    last: tuple[dt.datetime, str] | None = None
-    for pod in pods:
-        for container in pod.get("status", {}).get("containerStatuses", ()):
-            for state in (container.get("state", {}), container.get("lastState", {})):
-                ended = state.get("terminated")
-                if container["name"] != CONTAINER or not ended or not ran_out_of_memory(ended):
-                    continue
-                finished = parse_timestamp(ended["finishedAt"]) if ended.get("finishedAt") else now
-                if now - finished < REMEMBERED and (last is None or finished > last[0]):
-                    last = finished, describe_end(pod, ended)
-    return f"{last[1]} (at {last[0]:%H:%M:%S} UTC)" if last else None
+    ends = [
+        (parse_timestamp(ended["finishedAt"]) if ended.get("finishedAt") else now, pod, ended)
+        for pod in pods
+        for ended in _ends(pod)
+        if ran_out_of_memory(ended)
+    ]
+    recent = [end for end in ends if now - end[0] < REMEMBERED]
+    if not recent:
+        return None
+    finished, pod, ended = max(recent, key=lambda end: end[0])
+    return f"{describe_end(pod, ended)} (at {finished:%H:%M:%S} UTC)"
+
+
+def _ends(pod: Json) -> list[Json]:
+    """Return the ends of the scoring container of a pod: of the present and of the last run."""
+    containers = pod.get("status", {}).get("containerStatuses", ())
+    states = [
+        item.get(field, {})
+        for item in containers
+        if item["name"] == CONTAINER
+        for field in ("state", "lastState")
+    ]
+    return [state["terminated"] for state in states if state.get("terminated")]
 
 
 def describe_end(pod: Json, ended: Json) -> str:
