@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic.alias_generators import to_snake
 
 from modelyard.api.base import INTEGER, ApiType, without_nulls
 from modelyard.api.names import GROUP, MAX_OBJECT_NAME, object_name_rule
@@ -70,7 +71,7 @@ def exactly_one(message: str, *fields: str) -> Rule:
 
 def unique(field: str, message: str) -> Rule:
     """Return the rule of a list whose items have different values of a field."""
-    read = attrgetter(re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", field))
+    read = attrgetter(to_snake(field))
 
     def is_valid(items: Sequence[Any]) -> bool:
         values = [read(item) for item in items]

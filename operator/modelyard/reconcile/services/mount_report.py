@@ -8,7 +8,7 @@ from modelyard.kube.types import EVENTS, PODS, Json
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.pod_diagnosis import Diagnosis
 
-# Of the kubelet and of the attach controller: pkg/kubelet/events/event.go, pkg/volume/util
+# Reasons of events of the kubelet and of the attach controller: pkg/kubelet/events/event.go, pkg/volume/util
 _MOUNT_FAILURES: Final = {"FailedMount", "FailedAttachVolume"}
 _MAX_NOTE_CHARACTERS: Final = 500
 
