@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,7 +76,7 @@ class UploadBody:
         with contextlib.closing(self.prefetch(offset)) as chunks:
             yield from blocks(self.hashed(chunks, offset), _PART_BYTES)
 
-    def _read(self, offset: int) -> Iterator[bytes]:
+    def _read(self, offset: int) -> Generator[bytes]:
         try:
             yield from self._content.open(offset)
         except CodedError as error:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from queue import SimpleQueue
 from typing import Final, Self
 
@@ -14,11 +15,11 @@ _MAX_WAITING_CHUNKS: Final = 4
 class Prefetcher:
     """An iterator over the same chunks, which a thread reads while earlier chunks are in use.
 
-    Reading starts at once. Close the prefetcher after use. An error of the source is raised after the chunks
-    that were read before the error.
+    Reading starts at once. Close the prefetcher after use: the source is closed with it. An error of the
+    source is raised after the chunks that were read before the error.
     """
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
+    def __init__(self, chunks: Generator[bytes]) -> None:
         self._chunks = chunks
         self._ready: SimpleQueue[bytes | BaseException | None] = SimpleQueue()
         self._free_places = threading.Semaphore(_MAX_WAITING_CHUNKS)
@@ -41,7 +42,7 @@ class Prefetcher:
         raise chunk or StopIteration
 
     def close(self) -> None:
-        """Stop reading. Waits for the chunk that is being read."""
+        """Stop reading, and close the source. Waits for the chunk that is being read."""
         self._closed.set()
         self._free_places.release()
         self._reader.join()
@@ -49,11 +50,13 @@ class Prefetcher:
     def _read(self) -> None:
         end: BaseException | None = None
         try:
-            for chunk in self._chunks:
-                self._ready.put(chunk)
-                self._free_places.acquire()
-                if self._closed.is_set():
-                    break
+            # Closed here, and not by the garbage collector: that may take the connection of a source first.
+            with contextlib.closing(self._chunks):
+                for chunk in self._chunks:
+                    self._ready.put(chunk)
+                    self._free_places.acquire()
+                    if self._closed.is_set():
+                        break
         except BaseException as error:
             end = error
         self._ready.put(end)

@@ -16,7 +16,7 @@ WAIT_SECONDS = 30
 
 def test_prefetcher_yields_the_same_chunks() -> None:
     chunks = [str(number).encode() for number in range(100)]
-    assert list(Prefetcher(iter(chunks))) == chunks
+    assert list(Prefetcher(chunk for chunk in chunks)) == chunks
 
 
 def test_next_chunk_is_read_while_a_chunk_is_in_use() -> None:
@@ -73,6 +73,21 @@ def test_close_ends_the_reading_thread() -> None:
     assert set(threading.enumerate()) <= threads_before
 
 
+def test_close_closes_the_source() -> None:
+    closed = threading.Event()
+
+    def connection() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"x"
+        finally:
+            closed.set()
+
+    prefetcher = Prefetcher(connection())
+    prefetcher.close()
+    assert closed.is_set()
+
+
 def test_reading_thread_has_the_context_of_the_caller() -> None:
     allowed: ContextVar[bytes] = ContextVar("allowed")
     allowed.set(b"mine")
@@ -91,6 +106,6 @@ def test_reading_starts_before_the_first_request() -> None:
 
 
 def test_exhausted_prefetcher_stays_exhausted() -> None:
-    prefetcher = Prefetcher(iter([b"only"]))
+    prefetcher = Prefetcher(chunk for chunk in [b"only"])
     assert list(prefetcher) == [b"only"]
     assert list(prefetcher) == []
