@@ -7,6 +7,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import pytest
@@ -133,9 +134,23 @@ def test_replicas_that_are_not_ready_do_not_block_a_drain(kubectl: Kubectl) -> N
 
     eventually(lambda: len(running()) == 2, 60, "both replicas run")
     for pod in running():
-        eviction = {
-            "apiVersion": "policy/v1", "kind": "Eviction",
-            "metadata": {"name": pod, "namespace": kubectl.namespace},
-        }  # fmt: skip
-        path = f"/api/v1/namespaces/{kubectl.namespace}/pods/{pod}/eviction"
+        eventually(partial(_evicted, kubectl, pod), 60, f"{pod} is evicted")
+
+
+def _evicted(kubectl: Kubectl, pod: str) -> bool:
+    """Evict a pod, and return False for 429: the API server's answer if the pod changes at the same moment.
+
+    A drain retries each 5 s then.
+    """
+    eviction = {
+        "apiVersion": "policy/v1", "kind": "Eviction",
+        "metadata": {"name": pod, "namespace": kubectl.namespace},
+    }  # fmt: skip
+    path = f"/api/v1/namespaces/{kubectl.namespace}/pods/{pod}/eviction"
+    try:
         kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(eviction))
+    except RuntimeError as error:
+        if "TooManyRequests" not in str(error):
+            raise
+        return False
+    return True
