@@ -42,7 +42,7 @@ def test_objects_applied_in_reversed_order_become_ready(kubectl: Kubectl, score:
         kubectl.apply(*reversed(parts("hello")))
         kubectl("wait", "msvc/echo", "--for=condition=Ready", "--timeout=60s", timeout=70)
         for states in (images, services):
-            eventually(lambda told=states: told[-1:] == ["echo:1 Succeeded"], 10, "the last state")
+            eventually(lambda told=states: told[-1:] == ["echo:1 Succeeded"], 60, "the last state")
     assert score(kubectl, "echo").json() == "hello"
     assert "echo:1 Running" in images
     for kind in ("model", "manifest", "image", "service"):
@@ -60,7 +60,7 @@ def test_status_names_the_missing_reference(kubectl: Kubectl) -> None:
     for object_, kind, reason, missing in waits:
         kubectl.apply(object_)
         told = wait_for_status(
-            kubectl, kind, "echo", 10, state="NotStarted", also=lambda told: "conditions" in told
+            kubectl, kind, "echo", 60, state="NotStarted", also=lambda told: "conditions" in told
         )
         ready = condition(told, "Ready")
         assert (ready["status"], ready["reason"]) == ("False", reason)
@@ -75,17 +75,17 @@ def test_new_model_rolls_out_and_its_revert_builds_nothing(kubectl: Kubectl, sco
     pinned = image("pinned") | {"spec": {"manifestId": "echo:1", "imageType": "Docker"}}
     fixed = service("pinned", "echo:1")
     kubectl.apply(*parts("1"), pinned, fixed)
-    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded")
-    wait_for_status(kubectl, "msvc", "pinned", 60, state="Succeeded")
+    wait_for_status(kubectl, "msvc", "echo", 120, state="Succeeded")
+    wait_for_status(kubectl, "msvc", "pinned", 120, state="Succeeded")
 
     kubectl.patch("mdl", "echo", {"spec": {"url": "data:,2"}})
-    told = wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded", version=2)
+    told = wait_for_status(kubectl, "msvc", "echo", 120, state="Succeeded", version=2)
     assert (told["modelIds"], told["manifestId"], told["imageId"]) == (["echo:2"], "echo:2", "echo:2")
     assert score(kubectl, "echo").json() == "2"
     assert location(kubectl, "echo", 1) != location(kubectl, "echo", 2)
 
     kubectl.patch("mdl", "echo", {"spec": {"url": "data:,1"}})
-    told = wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded", version=3)
+    told = wait_for_status(kubectl, "msvc", "echo", 120, state="Succeeded", version=3)
     assert told["imageLocation"] == location(kubectl, "echo", 1) == location(kubectl, "echo", 3)
     assert score(kubectl, "echo").json() == "1"
     built = [
@@ -102,21 +102,21 @@ def test_new_model_rolls_out_and_its_revert_builds_nothing(kubectl: Kubectl, sco
 
 def test_registration_annotation_makes_a_version_of_the_same_content(kubectl: Kubectl) -> None:
     kubectl.apply(model("echo", "data:,1"))
-    wait_for_status(kubectl, "mdl", "echo", 10, state="Succeeded", id="echo:1")
+    wait_for_status(kubectl, "mdl", "echo", 60, state="Succeeded", id="echo:1")
     kubectl("annotate", "mdl", "echo", "modelyard.dev/registration=again")
-    wait_for_status(kubectl, "mdl", "echo", 10, state="Succeeded", id="echo:2")
+    wait_for_status(kubectl, "mdl", "echo", 60, state="Succeeded", id="echo:2")
     kubectl.patch("mdl", "echo", {"spec": {"description": "no part of a version", "tags": ["nor", "this"]}})
     wait_for_status(
-        kubectl, "mdl", "echo", 10, observedGeneration=kubectl.get("mdl", "echo")["metadata"]["generation"]
+        kubectl, "mdl", "echo", 60, observedGeneration=kubectl.get("mdl", "echo")["metadata"]["generation"]
     )
     assert versions(kubectl, "model", "echo") == [1, 2]
 
 
 def test_each_change_of_state_is_one_event(kubectl: Kubectl) -> None:
     kubectl.apply(*parts("1"))
-    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded", version=1)
+    wait_for_status(kubectl, "msvc", "echo", 120, state="Succeeded", version=1)
     kubectl.patch("mdl", "echo", {"spec": {"url": "data:,2"}})
-    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded", version=2)
+    wait_for_status(kubectl, "msvc", "echo", 120, state="Succeeded", version=2)
     assert operation(kubectl, "service", "echo", 1) == "Succeeded"
     assert {kind: events(kubectl, kind, "echo") for kind in ("Model", "Manifest", "Image", "Service")} == {
         "Model": ["Registered"] * 2,

@@ -79,7 +79,7 @@ def failed(namespace: Callable[[], Kubectl], files: Files) -> Kubectl:
 
 @pytest.mark.parametrize("failing", FAILING, ids=lambda failing: failing.name)
 def test_failed_build_has_the_expected_error(failed: Kubectl, failing: Failing) -> None:
-    told = wait_for_status(failed, "img", failing.name, 60, state="Failed", creationState="Failed")
+    told = wait_for_status(failed, "img", failing.name, 120, state="Failed", creationState="Failed")
     assert told["error"]["code"] == failing.code
     assert told["error"]["statusCode"] == 400
     assert condition(told, "Ready")["status"] == "False"
@@ -97,19 +97,19 @@ def test_failed_build_has_the_expected_error(failed: Kubectl, failing: Failing) 
 
 
 def test_pip_error_names_the_package_and_has_the_last_log_lines(failed: Kubectl) -> None:
-    error = wait_for_status(failed, "img", "pip", 60, state="Failed")["error"]
+    error = wait_for_status(failed, "img", "pip", 120, state="Failed")["error"]
     assert NO_SUCH_PACKAGE in error["message"]
     assert any(NO_SUCH_PACKAGE in detail["message"] for detail in error["details"])
 
 
 def test_failed_image_leaves_the_service_on_the_old_version(kubectl: Kubectl, score: Score) -> None:
     kubectl.apply(manifest("echo", constant_driver("old")), image("echo"), service("echo", "echo"))
-    before = wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded")
+    before = wait_for_status(kubectl, "msvc", "echo", 120, state="Succeeded")
     with history(kubectl, "msvc", "echo", "{.status.conditions[?(@.type=='Available')].status}") as available:
         kubectl.apply(manifest("echo", constant_driver("new"), pipRequirements=NO_SUCH_PACKAGE))
-        wait_for_status(kubectl, "img", "echo", 60, state="Failed", version=2)
+        wait_for_status(kubectl, "img", "echo", 120, state="Failed", version=2)
         told = wait_for_status(
-            kubectl, "msvc", "echo", 10, state="Succeeded", version=1,
+            kubectl, "msvc", "echo", 60, state="Succeeded", version=1,
             also=lambda told: "echo:2 failed" in condition(told, "Ready")["message"],
         )  # fmt: skip
     assert set(available) == {"True"}
@@ -117,7 +117,7 @@ def test_failed_image_leaves_the_service_on_the_old_version(kubectl: Kubectl, sc
     assert told["imageLocation"] == before["imageLocation"]
     assert score(kubectl, "echo").json() == "old"
     kubectl.apply(manifest("echo", constant_driver("mended")))
-    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded", imageId="echo:3")
+    wait_for_status(kubectl, "msvc", "echo", 120, state="Succeeded", imageId="echo:3")
     assert score(kubectl, "echo").json() == "mended"
 
 
@@ -126,18 +126,18 @@ def test_newer_version_cancels_the_build_of_an_older_one(kubectl: Kubectl, files
         model("echo", files.url("slow/300/1")), manifest("echo", MODEL_DRIVER, "echo"), image("echo")
     )
     wait_for_status(
-        kubectl, "img", "echo", 60, state="Running", version=1, also=lambda told: "progress" in told
+        kubectl, "img", "echo", 120, state="Running", version=1, also=lambda told: "progress" in told
     )
     (first,) = build_jobs(kubectl.namespace, "echo")
     kubectl.patch("mdl", "echo", {"spec": {"url": files.url("content/2")}})
-    wait_for_status(kubectl, "img", "echo", 60, state="Succeeded", version=2)
+    wait_for_status(kubectl, "img", "echo", 120, state="Succeeded", version=2)
     eventually(
         lambda: [job["metadata"]["uid"] for job in build_jobs(kubectl.namespace, "echo")].count(
             first["metadata"]["uid"]
         ) == 0,
         20, "the Job of version 1 is gone",
     )  # fmt: skip
-    assert "progress" not in wait_for_status(kubectl, "img", "echo", 10, version=2)
+    assert "progress" not in wait_for_status(kubectl, "img", "echo", 60, version=2)
     assert operation(kubectl, "image", "echo", 1) == "Cancelled"
     assert operation(kubectl, "image", "echo", 2) == "Succeeded"
     assert "Cancelled" in events(kubectl, "Image", "echo")
@@ -192,6 +192,6 @@ def _answer(url: str, **request: Any) -> httpx.Response | None:
 def test_image_serves_without_a_cluster(shared: Kubectl) -> None:
     location = shared.get("img", "one")["status"]["imageLocation"]
     with container(location) as url:
-        answer = eventually(lambda: _answer(url, content="{}"), 30, "an answer")
+        answer = eventually(lambda: _answer(url, content="{}"), 60, "an answer")
         assert answer is not None
         assert (answer.status_code, answer.json()) == (200, "one")

@@ -47,8 +47,8 @@ def test_deleted_objects_leave_no_children(kubectl: Kubectl, files: Files) -> No
         # One more, deleted in the middle of its build.
         model("slow", files.url("slow/300/1")), manifest("slow", MODEL_DRIVER, "slow"), image("slow"),
     )  # fmt: skip
-    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded")
-    wait_for_status(kubectl, "img", "slow", 10, state="Running")
+    wait_for_status(kubectl, "msvc", "echo", 120, state="Succeeded")
+    wait_for_status(kubectl, "img", "slow", 60, state="Running")
     made = left(kubectl)
     for kind in ("deployment.apps", "service", "horizontalpodautoscaler.autoscaling", "secret", "configmap",
                  "poddisruptionbudget.policy", "controllerrevision.apps"):  # fmt: skip
@@ -63,15 +63,15 @@ def test_deleted_objects_leave_no_children(kubectl: Kubectl, files: Files) -> No
 def test_taken_name_is_reported_and_its_object_unchanged(kubectl: Kubectl, score: Score) -> None:
     kubectl("create", "deployment", "echo", "--image=example.com/somebody/elses:1", "--replicas=0")
     eventually(
-        lambda: kubectl.get("deployment", "echo")["status"].get("observedGeneration"), 20, "it is settled"
+        lambda: kubectl.get("deployment", "echo")["status"].get("observedGeneration"), 60, "it is settled"
     )
     foreign = kubectl.get("deployment", "echo")
     kubectl.apply(manifest("echo", constant_driver("mine")), image("echo"), service("echo", "echo"))
-    told = wait_for_status(kubectl, "msvc", "echo", 60, state="Failed")
+    told = wait_for_status(kubectl, "msvc", "echo", 120, state="Failed")
     assert told["error"]["code"] == "NameTaken"
     assert "Deployment echo exists" in told["error"]["message"]
     assert condition(told, "Available")["status"] == "False"
     assert kubectl.get("deployment", "echo") == foreign
     kubectl("delete", "deployment", "echo")
-    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded")
+    wait_for_status(kubectl, "msvc", "echo", 120, state="Succeeded")
     assert score(kubectl, "echo").json() == "mine"

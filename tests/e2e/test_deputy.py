@@ -66,15 +66,15 @@ def test_forged_version_reads_no_secret_of_another_namespace(namespace: Callable
     with pytest.raises(RuntimeError, match="forbidden"):
         evil("get", "secrets", "--namespace", other.namespace)
     evil.apply(model("m", "data:,x"))
-    wait_for_status(own, "mdl", "m", 30, state="Succeeded")
+    wait_for_status(own, "mdl", "m", 60, state="Succeeded")
     uid = own.get("mdl", "m")["metadata"]["uid"]
     evil("create", "--filename=-", stdin=json.dumps(forged(uid, f"../../{other.namespace}/secrets/x")))
     evil.apply(manifest("m", constant_driver("x"), "m:2"), image("m"))
-    status = wait_for_status(own, "mft", "m", 30, also=lambda status: _reason(status) == "VersionInvalid")
+    status = wait_for_status(own, "mft", "m", 60, also=lambda status: _reason(status) == "VersionInvalid")
     assert "ControllerRevision model-m-2" in condition(status, "Ready")["message"]
     evil("delete", "controllerrevision", "model-m-2")
     evil.patch("mft", "m", {"spec": {"modelIds": ["m"]}})
-    wait_for_status(own, "mft", "m", 30, state="Succeeded")
+    wait_for_status(own, "mft", "m", 60, state="Succeeded")
 
 
 def test_secret_for_another_purpose_is_no_source(namespace: Callable[[], Kubectl]) -> None:
@@ -91,7 +91,7 @@ def test_secret_for_another_purpose_is_no_source(namespace: Callable[[], Kubectl
     }
     own.apply(token)
     own("create", "secret", "generic", "database", "--from-literal=password=p", "--from-literal=username=u")
-    eventually(lambda: own.get("secret", "token").get("data"), 20, "the token exists")
+    eventually(lambda: own.get("secret", "token").get("data"), 60, "the token exists")
     for name in ("token", "database"):
         author.apply(
             model(name, URL, secretRef={"name": name}),
@@ -101,7 +101,7 @@ def test_secret_for_another_purpose_is_no_source(namespace: Callable[[], Kubectl
     for name, words in (("token", "of type kubernetes.io/service-account-token"), ("database", "no label")):
         # In progress while the status of the Manifest is under way, then stalled.
         status = wait_for_status(
-            own, "img", name, 40, also=lambda s: condition(s, "Stalled").get("status") == "True"
+            own, "img", name, 60, also=lambda s: condition(s, "Stalled").get("status") == "True"
         )
         assert _reason(status) == "SecretNotAllowed"
         assert words in condition(status, "Stalled")["message"]

@@ -35,7 +35,7 @@ def test_image_that_needs_an_engine_is_built(level: str, kubectl: Kubectl, score
         manifest("echo", CONTAINER_DRIVER, builder="Docker"), image("echo"), service("echo", "echo")
     )
     told = wait_for_status(
-        kubectl, "img", "echo", 60, also=lambda told: "PodSecurity" in told.get("progress", "")
+        kubectl, "img", "echo", 120, also=lambda told: "PodSecurity" in told.get("progress", "")
     )
     assert told["state"] == "Running"
     assert "hostPath" in told["progress"]
@@ -43,5 +43,5 @@ def test_image_that_needs_an_engine_is_built(level: str, kubectl: Kubectl, score
     wait_for_status(kubectl, "img", "echo", 180, state="Succeeded")
     (job,) = build_jobs(kubectl.namespace, "echo")
     assert any("hostPath" in volume for volume in job["spec"]["template"]["spec"]["volumes"])
-    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded")
+    wait_for_status(kubectl, "msvc", "echo", 120, state="Succeeded")
     assert score(kubectl, "echo").json() == CONTAINER_ANSWER

@@ -30,10 +30,10 @@ def slow(files: Files, seconds: int, answer: str) -> list[Json]:
 
 def test_build_survives_the_kill_of_the_operator(kubectl: Kubectl, files: Files, score: Score) -> None:
     kubectl.apply(*slow(files, 6, "built"))
-    wait_for_status(kubectl, "img", "echo", 20, state="Running")
-    (before,) = eventually(lambda: build_jobs(kubectl.namespace, "echo"), 10, "a build Job")
+    wait_for_status(kubectl, "img", "echo", 60, state="Running")
+    (before,) = eventually(lambda: build_jobs(kubectl.namespace, "echo"), 60, "a build Job")
     kill_operator()
-    wait_for_status(kubectl, "msvc", "echo", 90, state="Succeeded")
+    wait_for_status(kubectl, "msvc", "echo", 120, state="Succeeded")
     (after,) = build_jobs(kubectl.namespace, "echo")
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     for kind in ("model", "manifest", "image", "service"):
@@ -46,9 +46,9 @@ def test_rollout_survives_the_kill_of_the_operator(shared: Kubectl, make_service
     name = make_service("one", numReplicas=2)
     with Load(shared, name, "{}", connections=4, per_second=100) as load:
         shared.patch("msvc", name, {"spec": {"imageId": "two"}})
-        wait_for_status(shared, "msvc", name, 20, state="Running", version=2)
+        wait_for_status(shared, "msvc", name, 60, state="Running", version=2)
         kill_operator()
-        wait_for_status(shared, "msvc", name, 90, state="Succeeded", version=2)
+        wait_for_status(shared, "msvc", name, 120, state="Succeeded", version=2)
         operator_pod()
         load.wait(8)  # the old pods stop during these seconds
         ok, failed, errors = load.total()
@@ -73,20 +73,20 @@ def registry_down() -> Iterator[None]:
 def test_build_waits_for_the_registry(kubectl: Kubectl) -> None:
     with registry_down():
         kubectl.apply(manifest("echo", constant_driver("at last")), image("echo"))
-        told = wait_for_status(kubectl, "img", "echo", 60, state="Failed")
+        told = wait_for_status(kubectl, "img", "echo", 120, state="Failed")
         assert told["error"]["code"] == "RegistryUnavailable"
         assert told["error"]["statusCode"] == 503
         assert "the operator retries" in condition(told, "Ready")["message"]
         assert condition(told, "Stalled")["status"] == "False"
         assert condition(told, "Reconciling")["status"] == "True"
-    wait_for_status(kubectl, "img", "echo", 90, state="Succeeded", version=1)
+    wait_for_status(kubectl, "img", "echo", 120, state="Succeeded", version=1)
 
 
 @needs_own_cluster
 def test_build_survives_a_restart_of_the_api_server(kubectl: Kubectl, files: Files, score: Score) -> None:
     kubectl.apply(*slow(files, 8, "first"))
-    wait_for_status(kubectl, "img", "echo", 20, state="Running")
-    (before,) = eventually(lambda: build_jobs(kubectl.namespace, "echo"), 10, "a build Job")
+    wait_for_status(kubectl, "img", "echo", 60, state="Running")
+    (before,) = eventually(lambda: build_jobs(kubectl.namespace, "echo"), 60, "a build Job")
     operator = restarts()
     crash_api_server(kubectl)
     wait_for_status(kubectl, "msvc", "echo", 180, despite=(RuntimeError,), state="Succeeded")
@@ -94,6 +94,6 @@ def test_build_survives_a_restart_of_the_api_server(kubectl: Kubectl, files: Fil
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert score(kubectl, "echo").json() == "first"
     kubectl.patch("mdl", "echo", {"spec": {"url": files.url("content/second")}})
-    wait_for_status(kubectl, "msvc", "echo", 60, state="Succeeded", version=2)
+    wait_for_status(kubectl, "msvc", "echo", 120, state="Succeeded", version=2)
     assert score(kubectl, "echo").json() == "second"
     assert restarts() == operator

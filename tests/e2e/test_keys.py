@@ -62,7 +62,7 @@ def test_removed_key_is_replaced_and_the_other_key_stays(
     before, running = shared.secret(secret), pods(shared, guarded)
     shared.patch("secret", secret, {"data": {name: None}})
     after = eventually(
-        lambda: found if set(found := shared.secret(secret)) == set(PAIR) else None, 20, "both keys"
+        lambda: found if set(found := shared.secret(secret)) == set(PAIR) else None, 60, "both keys"
     )
     assert after[name] != before[name]
     assert len(after[name]) >= 32

@@ -106,7 +106,7 @@ def test_no_request_fails_while_a_service_is_made_again(shared: Kubectl, make_se
     with Load(shared, name, "{}", connections=4, per_second=100) as load:
         shared("delete", "msvc", name, "--cascade=orphan", "--timeout=30s")
         create(shared, [saved])
-        wait_for_status(shared, "msvc", name, 30, state="Succeeded", version=1)
+        wait_for_status(shared, "msvc", name, 60, state="Succeeded", version=1)
         load.wait(2)
         ok, failed, errors = load.total()
     assert (failed, errors) == (0, {})

@@ -48,12 +48,12 @@ def images(namespace: Callable[[], Kubectl]) -> Images:
     for name in ("echo", "pinned", "forgotten"):
         kubectl.apply(manifest(name, constant_driver(f"{name} 1")), image(name))
     for name in ("echo", "pinned", "forgotten"):
-        wait_for_status(kubectl, "img", name, 60, state="Succeeded")
+        wait_for_status(kubectl, "img", name, 120, state="Succeeded")
     kubectl.apply(
         manifest("echo", constant_driver("echo 2")), service("stays", "echo:1"), service("follows", "echo")
     )
-    wait_for_status(kubectl, "msvc", "stays", 60, state="Succeeded", imageId="echo:1")
-    wait_for_status(kubectl, "msvc", "follows", 60, state="Succeeded", imageId="echo:2")
+    wait_for_status(kubectl, "msvc", "stays", 120, state="Succeeded", imageId="echo:1")
+    wait_for_status(kubectl, "msvc", "follows", 120, state="Succeeded", imageId="echo:2")
     pinned, forgotten = location(kubectl, "pinned", 1), location(kubectl, "forgotten", 1)
     kubectl("create", "deployment", "foreign", f"--image={pinned}", "--replicas=0")
     kubectl("delete", "img", "pinned", "forgotten")

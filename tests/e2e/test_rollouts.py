@@ -34,7 +34,7 @@ def test_no_request_fails_during_a_roll(shared: Kubectl, make_service: Make, rep
         Load(shared, name, "{}", connections=4, per_second=100) as load,
     ):
         shared.patch("msvc", name, {"spec": {"imageId": "two"}})
-        wait_for_status(shared, "msvc", name, 60, state="Succeeded", version=2)
+        wait_for_status(shared, "msvc", name, 120, state="Succeeded", version=2)
         load.wait(8)  # the old pods stop during these seconds
         ok, failed, errors = load.total()
         answers = load.seconds()[-1]["answers"]
@@ -49,7 +49,7 @@ def test_no_request_fails_when_a_replica_is_deleted(shared: Kubectl, make_servic
     with Load(shared, name, "{}", connections=4, per_second=100) as load:
         pod = shared.list("pods", f"modelyard.dev/service={name}")[0]["metadata"]["name"]
         shared("delete", "pod", pod, "--wait=true")
-        wait_for_status(shared, "msvc", name, 30, state="Succeeded", readyReplicas=2)
+        wait_for_status(shared, "msvc", name, 60, state="Succeeded", readyReplicas=2)
         load.wait(2)
         ok, failed, errors = load.total()
     assert (failed, errors) == (0, {})
@@ -62,7 +62,7 @@ def test_crashing_version_leaves_the_old_one_serving(
 ) -> None:
     name = make_service("one")
     shared.patch("msvc", name, {"spec": {"imageId": "broken"}})
-    told = wait_for_status(shared, "msvc", name, 60, state="Failed", version=2)
+    told = wait_for_status(shared, "msvc", name, 120, state="Failed", version=2)
     error = told["error"]
     assert error["code"] == "ContainerCrashed"
     assert "init() failed" in error["message"]
@@ -77,7 +77,7 @@ def test_crashing_version_leaves_the_old_one_serving(
         assert text in description, description
     assert score(shared, name).json() == "one"
     shared.patch("msvc", name, {"spec": {"imageId": "two"}})
-    told = wait_for_status(shared, "msvc", name, 60, state="Succeeded", version=3)
+    told = wait_for_status(shared, "msvc", name, 120, state="Succeeded", version=3)
     assert "error" not in told
     assert score(shared, name).json() == "two"
 
@@ -95,13 +95,13 @@ def test_service_that_fits_on_no_node_reports_it(shared: Kubectl, crowded: str) 
         shared,
         "msvc",
         crowded,
-        30,
+        60,
         also=lambda told: "no node has room" in condition(told, "Ready").get("message", ""),
     )
-    told = wait_for_status(shared, "msvc", crowded, 60, state="Failed")
+    told = wait_for_status(shared, "msvc", crowded, 120, state="Failed")
     assert told["error"]["code"] == "Unschedulable"
     assert "Insufficient cpu" in told["error"]["message"]
     assert condition(told, "Available")["status"] == "False"
     shared.patch("msvc", crowded, {"spec": {"containerResourceReservation": {"cpu": "10m"}}})
-    wait_for_status(shared, "msvc", crowded, 60, state="Succeeded")
+    wait_for_status(shared, "msvc", crowded, 120, state="Succeeded")
     assert status(shared, "msvc", crowded)["readyReplicas"] == 1

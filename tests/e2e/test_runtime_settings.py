@@ -117,4 +117,4 @@ def test_replica_that_ran_out_of_memory_is_reported_with_its_limit(
     text = eventually(message, 60, "the condition OutOfMemory")
     assert "ran out of memory: it reached its memory limit of 256Mi, and reserves 64Mi" in text
     assert "Raise containerResourceReservation.memory" in text
-    wait_for_status(shared, "msvc", "tuned", 60, state="Succeeded", readyReplicas=1)
+    wait_for_status(shared, "msvc", "tuned", 120, state="Succeeded", readyReplicas=1)

@@ -22,7 +22,7 @@ def risen(shared: Kubectl) -> str:
     """A Service that load has brought from one replica to three; the load is over."""
     scaler = SCALER | {"minReplicas": 1, "maxReplicas": 3}
     shared.apply(service("busy", "busy", autoScaler=scaler, containerResourceReservation=RESERVED))
-    wait_for_status(shared, "msvc", "busy", 60, state="Succeeded", replicas=1)
+    wait_for_status(shared, "msvc", "busy", 120, state="Succeeded", replicas=1)
     with Load(shared, "busy", "{}", connections=2, per_second=20) as load:
         wait_for_status(shared, "msvc", "busy", 120, replicas=3, readyReplicas=3)
         load.wait(3)
@@ -42,14 +42,14 @@ def test_switch_between_fixed_and_autoscaled_drops_no_replica(shared: Kubectl, m
     with history(shared, "deployment", name, "{.spec.replicas}") as wanted:
         scaler = SCALER | {"minReplicas": 2, "maxReplicas": 4}
         shared.patch("msvc", name, {"spec": {"autoScaler": scaler, "numReplicas": None}})
-        wait_for_status(shared, "msvc", name, 20, state="Succeeded", version=2)
+        wait_for_status(shared, "msvc", name, 60, state="Succeeded", version=2)
         assert set(wanted) == {"3"}  # for the autoscaler to lower, which it may do half a minute later
         eventually(
             lambda: (shared.get_or_none("hpa", name) or {}).get("status", {}).get("desiredReplicas", 0) >= 2,
             60, "the autoscaler is in charge",
         )  # fmt: skip
         shared.patch("msvc", name, {"spec": {"autoScaler": None, "numReplicas": 4}})
-        wait_for_status(shared, "msvc", name, 60, state="Succeeded", version=3, replicas=4, readyReplicas=4)
+        wait_for_status(shared, "msvc", name, 120, state="Succeeded", version=3, replicas=4, readyReplicas=4)
         assert shared.get_or_none("hpa", name) is None
         time.sleep(11)  # two of the autoscaler's periods: it is gone, and sets nothing back
     assert {int(count) for count in wanted} <= {2, 3, 4}

@@ -71,10 +71,10 @@ def at_rest(shared: Kubectl, kubectl: Kubectl) -> Kubectl:
         "crashing": "Failed",
         "crowded-out": "Failed",
     }.items():
-        wait_for_status(shared, "msvc", name, 90, state=state)
-    wait_for_status(kubectl, "img", "failed", 30, state="Failed")
+        wait_for_status(shared, "msvc", name, 120, state=state)
+    wait_for_status(kubectl, "img", "failed", 60, state="Failed")
     for name in ("waits", "waits-for-a-failed-one"):
-        wait_for_status(kubectl, "msvc", name, 30, state="NotStarted")
+        wait_for_status(kubectl, "msvc", name, 60, state="NotStarted")
     # Kubernetes deletes Jobs some minutes after their end, which looks like a write of the operator.
     SYSTEM("delete", "jobs", "--all", timeout=60)
     return kubectl

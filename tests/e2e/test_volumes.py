@@ -115,7 +115,7 @@ def test_model_on_a_claim_is_served(claim: None, kubectl: Kubectl, score: Score)
         model("echo", f"pvc://{CLAIM}/latest/model.txt"), manifest("echo", MODEL_DRIVER, "echo"),
         image("echo"), service("echo", "echo"),
     )  # fmt: skip
-    wait_for_status(kubectl, "msvc", "echo", 90, state="Succeeded")
+    wait_for_status(kubectl, "msvc", "echo", 120, state="Succeeded")
     assert score(kubectl, "echo").json() == "weights"
     (job,) = build_jobs(kubectl.namespace, "echo")
     (mounted,) = (
@@ -126,7 +126,7 @@ def test_model_on_a_claim_is_served(claim: None, kubectl: Kubectl, score: Score)
 
 @pytest.mark.parametrize("case", UNREADABLE, ids=lambda case: case.name)
 def test_unreadable_url_fails_with_its_code(failed: Kubectl, case: Unreadable) -> None:
-    error = wait_for_status(failed, "img", case.name, 90, state="Failed")["error"]
+    error = wait_for_status(failed, "img", case.name, 120, state="Failed")["error"]
     assert error["code"] == case.code
     assert case.says in error["message"]
     assert case.url in error["message"]
@@ -135,8 +135,8 @@ def test_unreadable_url_fails_with_its_code(failed: Kubectl, case: Unreadable) -
 def test_missing_claim_blocks_only_its_own_build(claim: None, kubectl: Kubectl, score: Score) -> None:
     for name, url in (("waits", "pvc://e2e-missing/model.txt"), ("echo", f"pvc://{CLAIM}/deep/model.txt")):
         kubectl.apply(model(name, url), manifest(name, MODEL_DRIVER, name), image(name))
-    wait_for_status(kubectl, "img", "echo", 60, state="Succeeded")
+    wait_for_status(kubectl, "img", "echo", 120, state="Succeeded")
     wait_for_status(
-        kubectl, "img", "waits", 30, state="Running",
+        kubectl, "img", "waits", 60, state="Running",
         also=lambda told: '"e2e-missing" not found' in told.get("progress", ""),
     )  # fmt: skip

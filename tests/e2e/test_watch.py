@@ -150,7 +150,7 @@ def faults(team: Team) -> None:
         team.call("faulty", "crash")
         until(lambda: {code for code in map(str, team.call("faulty", "stay")) if code != "200"}, "restarted")
     assert 503 in team.call("faulty", *["wait"] * 6, parallel=6)
-    wait_for_status(team.kubectl, "msvc", "watched", 60, state="Succeeded", version=2)
+    wait_for_status(team.kubectl, "msvc", "watched", 120, state="Succeeded", version=2)
     team.call("watched", *["stay", "stream", "fail"] * 5)
 
 

@@ -165,5 +165,5 @@ def test_failed_service_is_deleted(api: Api, served: Any, name: str) -> None:
     id_ = ended["resourceLocation"].rsplit("/", 1)[1]
     assert api.get(f"/services/{id_}")["error"] == ended["error"]
     api("DELETE", f"/services/{id_}", 200)
-    eventually(lambda: api("GET", f"/services/{id_}").status_code == 404, 30, "the service is deleted")
+    eventually(lambda: api("GET", f"/services/{id_}").status_code == 404, 60, "the service is deleted")
     api("DELETE", f"/services/{id_}", 204)

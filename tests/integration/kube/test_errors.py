@@ -27,7 +27,7 @@ def terminating(kubeconfig: object) -> Iterator[Kubectl]:
     kubectl("create", "namespace", kubectl.namespace)
     kubectl.apply(FINALIZED)
     kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
-    eventually(lambda: _phase(kubectl) == "Terminating", 30, "the namespace is Terminating")
+    eventually(lambda: _phase(kubectl) == "Terminating", 60, "the namespace is Terminating")
     yield kubectl
     kubectl.patch("configmap", "finalized", {"metadata": {"finalizers": None}})
 

@@ -102,7 +102,7 @@ def test_refused_pods_are_in_the_status_of_the_deployment(
     def status() -> RolloutStatus:
         return RolloutStatus.read(kubectl.get("deployment", "m"))
 
-    eventually(lambda: bool(status().refused), 20, "the Deployment reports refused pods")
+    eventually(lambda: bool(status().refused), 60, "the Deployment reports refused pods")
     assert words in status().refused
     assert assess_rollout(status(), SPEC, None).reason == REFUSED
     if policy:
@@ -114,7 +114,7 @@ def _settled(kubectl: Kubectl, policy: Json) -> None:
     """Wait until the API server enforces a quota: one without a status does not count pods yet."""
     if policy["kind"] == "ResourceQuota":
         found = lambda: kubectl.get("resourcequota", "limit").get("status", {}).get("hard")  # noqa: E731
-        eventually(lambda: bool(found()), 20, "the quota has a status")
+        eventually(lambda: bool(found()), 60, "the quota has a status")
 
 
 def test_replicas_that_are_not_ready_do_not_block_a_drain(kubectl: Kubectl) -> None:
