@@ -70,7 +70,8 @@ def _shared_file() -> IO[bytes]:
 def worker_environment(settings: RuntimeSettings, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the driver's environment: without the runtime's folder in PYTHONPATH, and with a user name.
 
-    The runtime's dependencies are therefore not importable by the driver.
+    The runtime's dependencies are therefore not importable by the driver. Variables of the runtime's settings
+    have the values that the front has checked.
     """
     folders = environment.get("PYTHONPATH", "").split(os.pathsep)
     drivers_own = [folder for folder in folders if folder and Path(folder) not in RUNTIME_FOLDERS]
@@ -83,6 +84,8 @@ def worker_environment(settings: RuntimeSettings, environment: Mapping[str, str]
     is_traced = settings.telemetry and _is_instrumentation_key(environment.get(Variable.APP_INSIGHTS_KEY))
     variables[Variable.TELEMETRY] = "true" if is_traced else "false"
     variables[Variable.WORKER_COUNT] = str(settings.workers)
+    if settings.log_level:
+        variables[Variable.LOG_LEVEL] = settings.log_level
     variables["SERVER_PORT"] = variables["HEALTH_PORT"] = str(settings.port)
     return variables | user_variables(environment, os.getuid())
 

@@ -174,7 +174,7 @@ def start_driver(app_root: Path, entry_script: str, names: Mapping[str, object],
         message = f"the import of the driver {entry_script} failed"
         raise DriverError(old_code.with_advice(message, error)) from error
     driver = _driver_of(module, entry_script, loop)
-    driver_logs.show_azure_logger(_log_level())
+    driver_logs.show_azure_logger(os.environ.get(Variable.LOG_LEVEL))
     try:
         _call_init(module.init, driver)
     except BaseException as error:
@@ -198,13 +198,9 @@ async def _init_on_loop(init: Callable[[], Any]) -> None:
         await result
 
 
-def _log_level() -> str | None:
-    return os.environ.get(Variable.LOG_LEVEL, "").upper() or None
-
-
 def _configure_logs(*folders: Path) -> None:
     try:
-        driver_logs.configure(folders, _log_level())
+        driver_logs.configure(folders, os.environ.get(Variable.LOG_LEVEL))
     except Exception as error:
         raise DriverError(f"the file {driver_logs.FILE} of the driver is no configuration of logs") from error
 

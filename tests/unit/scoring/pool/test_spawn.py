@@ -59,3 +59,9 @@ def test_worker_gets_the_drivers_place_and_all_other_variables() -> None:
 def test_driver_reads_whether_application_insights_is_on(variables: dict[str, str], enabled: str) -> None:
     settings = RuntimeSettings.from_environment({"AZUREML_ENTRY_SCRIPT": "score.py", **variables})
     assert worker_environment(settings, variables)["AML_APP_INSIGHTS_ENABLED"] == enabled
+
+
+def test_worker_gets_the_log_level_that_the_front_has_checked() -> None:
+    variables = {"AZUREML_ENTRY_SCRIPT": "score.py", "MODELYARD_LOG_LEVEL": "debug"}
+    settings = RuntimeSettings.from_environment(variables)
+    assert worker_environment(settings, variables)["MODELYARD_LOG_LEVEL"] == "DEBUG"
