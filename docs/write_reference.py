@@ -1,4 +1,4 @@
-"""Write reference.md: the fields of the four kinds, and the metrics of operator and gateway."""
+"""Write reference.md: fields of the four kinds, environment variables, HTTP errors and metrics."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from modelyard import metrics
 from modelyard.controller.state_metrics import StateFamilies
+from modelyard.gateway import error_codes
 from modelyard.gateway import metrics as gateway_metrics
 from modelyard.scoring import contract
 from modelyard.scoring.front import errors
@@ -29,7 +30,6 @@ INTRODUCTION = """\
 Written by `make docs`. `kubectl explain msvc.spec.autoScaler` has the same texts. The short names of
 the kinds are `mdl`, `mft`, `img` and `msvc`. The values of the chart are in [its README][chart].
 [scoring](scoring.md#logs-metrics-and-traces) has the metrics of the scoring runtime.
-[The REST API](rest-api.md#errors) has the errors of the gateway.
 
 [chart]: ../charts/modelyard/README.md#values
 """
@@ -128,6 +128,18 @@ def scoring_errors_section() -> str:
     return "".join([heading, note, "| status | message | way out |\n|---|---|---|\n", *rows])
 
 
+def gateway_errors_section() -> str:
+    """Return the section of the errors of the REST API."""
+    found = [error for error in vars(error_codes).values() if isinstance(error, error_codes.ErrorCode)]
+    rows = [
+        f"| {error.status} | `{error.code}` | {_cell(error.way_out)} |\n"
+        for error in sorted(found, key=lambda error: (error.status, error.code))
+    ]
+    heading = "\n## Errors of the REST API\n"
+    note = "[The REST API](rest-api.md#errors) has the form of a body.\n\n"
+    return "".join([heading, note, "| status | code | way out |\n|---|---|---|\n", *rows])
+
+
 def _shown(message: str) -> str:
     """Return a message with an ellipsis for each of its fields."""
     return "…".join(literal for literal, _, _, _ in Formatter().parse(message)) + (
@@ -143,6 +155,7 @@ def page() -> str:
             *(kind_section(plural) for plural in KINDS),
             variables_section(),
             scoring_errors_section(),
+            gateway_errors_section(),
             metrics_section(),
         ]
     )

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
-from modelyard.gateway import docs
+from modelyard.gateway import docs, error_codes
 from modelyard.gateway.errors import ApiError, from_kube, validation_error
 from modelyard.gateway.middleware import GatewayMiddleware
 from modelyard.gateway.registration import Sleep
@@ -22,8 +22,11 @@ from modelyard.kube.client import Client
 from modelyard.kube.errors import KubeError
 
 _ROUTES: Final = (models, manifests, images, services, keys, deployments, operations)
-# Codes for the errors that the framework raises; its 400 means a body that it cannot decode.
-_CODES: Final = {400: "InvalidJson", 404: "RouteNotFound", 405: "MethodNotAllowed"}
+# The errors that the framework raises; its 400 means a body that it cannot decode.
+_OF_FRAMEWORK: Final = {
+    error.status: error
+    for error in (error_codes.INVALID_JSON, error_codes.ROUTE_NOT_FOUND, error_codes.METHOD_NOT_ALLOWED)
+}
 
 
 def application(settings: GatewaySettings, client: Client, sleep: Sleep = asyncio.sleep) -> ASGIApp:
@@ -62,13 +65,13 @@ def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unexpected(_: Request, __: Exception) -> Response:
         message = "the gateway failed: report the x-ms-request-id of this response, which the log has too"
-        return _response(ApiError(500, "InternalError", message))
+        return _response(ApiError(error_codes.INTERNAL_ERROR, message))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        code = _CODES.get(error.status_code, "InvalidRequest")
+        code = _OF_FRAMEWORK.get(error.status_code, error_codes.INVALID_REQUEST)
         headers = {"Allow": _allowed_methods(request)} if error.status_code == 405 else error.headers
-        return _response(ApiError(error.status_code, code, error.detail, headers=headers))
+        return _response(ApiError(code, error.detail, headers=headers))
 
 
 def _allowed_methods(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""Errors of the REST API. Each response is an ErrorResponse with a stable code."""
+"""Errors of the REST API. Each response is an ErrorResponse with a code of `error_codes`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from modelyard.api.status import ErrorDetail, ErrorResponse
+from modelyard.gateway import error_codes
+from modelyard.gateway.error_codes import ErrorCode
 from modelyard.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, Unavailable
 
 UNAUTHORIZED: Final = {"WWW-Authenticate": "Bearer"}
@@ -21,48 +23,45 @@ class ApiError(Exception):
 
     def __init__(
         self,
-        status: int,
-        code: str,
+        error: ErrorCode,
         message: str,
         details: Iterable[ErrorDetail] = (),
         headers: Mapping[str, str] | None = None,
     ):
         super().__init__(message)
-        self.status = status
+        self.status = error.status
         self.headers = dict(headers or {})
-        self.response = ErrorResponse(code=code, message=message, status_code=status, details=tuple(details))
+        self.response = ErrorResponse(
+            code=error.code, message=message, status_code=error.status, details=tuple(details)
+        )
 
 
 def token_missing() -> ApiError:
     """Return the 401 of a request without a usable bearer token."""
     message = "send a header Authorization: Bearer <token>"
-    return ApiError(401, "Unauthorized", message, headers=UNAUTHORIZED)
+    return ApiError(error_codes.UNAUTHORIZED, message, headers=UNAUTHORIZED)
 
 
-def bad_request(code: str, message: str, *details: ErrorDetail) -> ApiError:
-    """Return a 400: the client must change the request before it sends it again."""
-    return ApiError(400, code, message, details)
+def not_found(error: ErrorCode, id_: str) -> ApiError:
+    """Return a 404 for an id in the path, `ModelNotFound` for a model."""
+    kind = error.code.removesuffix("NotFound").lower()
+    return ApiError(error, f"there is no {kind} with the id {id_[:300]!r}")
 
 
-def not_found(kind: str, id_: str) -> ApiError:
-    """Return a 404 for the id of an object of a kind."""
-    return ApiError(404, f"{kind}NotFound", f"there is no {kind.lower()} with the id {id_[:300]!r}")
-
-
-def unavailable(code: str, message: str, seconds: float = _RETRY_AFTER_SECONDS) -> ApiError:
-    """Return a 503 with Retry-After: the client may send the same request again."""
-    return ApiError(503, code, message, headers={"Retry-After": str(math.ceil(seconds))})
+def try_again(error: ErrorCode, message: str, seconds: float = _RETRY_AFTER_SECONDS) -> ApiError:
+    """Return a 429 or 503 with Retry-After: the client may send the same request again."""
+    return ApiError(error, message, headers={"Retry-After": str(math.ceil(seconds))})
 
 
 def from_kube(error: KubeError) -> ApiError:
     """Convert an error of the API server."""
     match error:
         case NotFound():
-            return ApiError(404, "NotFound", error.message)
+            return ApiError(error_codes.NOT_FOUND, error.message)
         case AlreadyExists():
-            return ApiError(409, "NameTaken", error.message)
+            return ApiError(error_codes.NAME_TAKEN, error.message)
         case Conflict():
-            return ApiError(409, "Conflict", f"{error.message}; try again")
+            return ApiError(error_codes.CONFLICT, f"{error.message}; try again")
         case Unavailable():
             return _from_unavailable(error)
         case _:
@@ -72,24 +71,24 @@ def from_kube(error: KubeError) -> ApiError:
 def _from_unavailable(error: Unavailable) -> ApiError:
     seconds = error.retry_after or _RETRY_AFTER_SECONDS
     if error.status == 429:
-        headers = {"Retry-After": str(math.ceil(seconds))}
         message = "the API server has too many requests: try again after Retry-After seconds"
-        return ApiError(429, "TooManyRequests", message, headers=headers)
+        return try_again(error_codes.TOO_MANY_REQUESTS, message, seconds)
     message = error.message if error.status else "the API server does not respond: try again"
-    return unavailable("Unavailable", message, seconds)
+    return try_again(error_codes.UNAVAILABLE, message, seconds)
 
 
 def _from_rejected(error: KubeError) -> ApiError:
     match error.status:
         case 410:
-            return bad_request("InvalidSkipToken", "the $skipToken has expired: begin at the first page")
+            message = "the $skipToken has expired: begin at the first page"
+            return ApiError(error_codes.INVALID_SKIP_TOKEN, message)
         case 401:
             message = "the token is not valid, or has expired: sign in again"
-            return ApiError(401, "Unauthorized", message, headers=UNAUTHORIZED)
+            return ApiError(error_codes.UNAUTHORIZED, message, headers=UNAUTHORIZED)
         case 403:
-            return ApiError(403, "Forbidden", error.message)
+            return ApiError(error_codes.FORBIDDEN, error.message)
         case 413:
-            return ApiError(413, "RequestTooLarge", error.message)
+            return ApiError(error_codes.REQUEST_TOO_LARGE, error.message)
     causes = (error.body.get("details") or {}).get("causes") or ()
     details = [
         ErrorDetail(code=cause.get("reason", "Invalid"), message=_cause_message(cause))
@@ -97,7 +96,7 @@ def _from_rejected(error: KubeError) -> ApiError:
         if isinstance(cause, dict)
     ]
     message = "; ".join(detail.message for detail in details) or error.message
-    return ApiError(400, "InvalidRequest", message, details)
+    return ApiError(error_codes.INVALID_REQUEST, message, details)
 
 
 def _cause_message(cause: Mapping[str, Any]) -> str:
@@ -113,10 +112,11 @@ def validation_error(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     """
     for error in errors:
         if tuple(error["loc"]) == ("query", "api-version"):
-            return bad_request("MissingApiVersion", "the query parameter api-version is missing")
+            message = "the query parameter api-version is missing"
+            return ApiError(error_codes.MISSING_API_VERSION, message)
         if error["type"] == "json_invalid":
             reason = error.get("ctx", {}).get("error", "")
-            return bad_request("InvalidJson", f"the body is not JSON: {reason}")
+            return ApiError(error_codes.INVALID_JSON, f"the body is not JSON: {reason}")
     details = [
         ErrorDetail(
             code="Missing" if error["type"] == "missing" else "Invalid",
@@ -125,7 +125,7 @@ def validation_error(errors: Sequence[Mapping[str, Any]]) -> ApiError:
         for error in errors
     ]
     message = "; ".join(detail.message for detail in details)
-    return bad_request("InvalidRequest", message, *details)
+    return ApiError(error_codes.INVALID_REQUEST, message, details)
 
 
 def _field_prefix(error: Mapping[str, Any]) -> str:

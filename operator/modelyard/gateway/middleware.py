@@ -16,6 +16,7 @@ import orjson
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from modelyard.gateway import error_codes
 from modelyard.gateway.errors import ApiError
 from modelyard.gateway.metrics import count_request
 from modelyard.gateway.routes.responses import PREFIX
@@ -110,8 +111,7 @@ class _TooLargeError(Exception):
 def too_large() -> ApiError:
     """Return the error of a body that is longer than MAX_BODY."""
     return ApiError(
-        413,
-        "RequestTooLarge",
+        error_codes.REQUEST_TOO_LARGE,
         f"the body has more than {MAX_BODY} bytes: put a large file at a URL and send the URL",
     )
 
@@ -126,7 +126,7 @@ def _check_headers(method: str, headers: Headers) -> ApiError | None:
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     has_body = length != "0" or "transfer-encoding" in headers
     if has_body and media_type not in _JSON_TYPES and not media_type.endswith("+json"):
-        return ApiError(415, "UnsupportedMediaType", "send the body as application/json")
+        return ApiError(error_codes.UNSUPPORTED_MEDIA_TYPE, "send the body as application/json")
     return None
 
 

@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
 
-from modelyard.gateway.errors import ApiError, bad_request
+from modelyard.gateway import error_codes
+from modelyard.gateway.errors import ApiError
 from modelyard.kube.errors import Rejected
 from modelyard.kube.types import Json, Page
 
@@ -63,8 +64,8 @@ def decode(token: str | None, listing: str) -> Cursor:
 
 
 def _invalid_token() -> ApiError:
-    return bad_request(
-        "InvalidSkipToken",
+    return ApiError(
+        error_codes.INVALID_SKIP_TOKEN,
         "the $skipToken is not one of this list: follow nextLink as it is, or begin at the first page",
     )
 

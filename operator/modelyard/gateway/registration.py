@@ -30,7 +30,8 @@ from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import FullRevision
 from modelyard.api.status import State
 from modelyard.backoff import Backoff
-from modelyard.gateway.errors import ApiError, unavailable
+from modelyard.gateway import error_codes
+from modelyard.gateway.errors import ApiError, try_again
 from modelyard.kube.client import Client
 from modelyard.kube.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from modelyard.kube.merge import replacement
@@ -193,9 +194,9 @@ class Registration:
             message = (
                 f"other clients are writing {self.kind.name} {self.name}: nothing was registered, try again"
             )
-            return unavailable("Busy", message)
-        return unavailable(
-            "NotRecorded",
+            return try_again(error_codes.BUSY, message)
+        return try_again(
+            error_codes.NOT_RECORDED,
             f"{self.kind.name} {self.name} is written, but its version is not recorded yet:"
             " check whether the version is listed before you send the request again",
             _NOT_RECORDED_RETRY_SECONDS,

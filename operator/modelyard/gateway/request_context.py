@@ -20,7 +20,8 @@ from modelyard.api.labels import revision_name
 from modelyard.api.names import GROUP, is_object_name, parse_version_reference
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import FullRevision, references_in
-from modelyard.gateway.errors import ApiError, bad_request, token_missing, unavailable
+from modelyard.gateway import error_codes
+from modelyard.gateway.errors import ApiError, token_missing, try_again
 from modelyard.gateway.operation_status import OperationStatus, operation_status, revision_selector
 from modelyard.gateway.registration import KeyedLock, Sleep
 from modelyard.gateway.settings import GatewaySettings
@@ -207,7 +208,8 @@ async def request_context(
     subscription or resource group.
     """
     if api_version not in API_VERSIONS:
-        raise bad_request("UnknownApiVersion", f"the api-version is not one of {', '.join(API_VERSIONS)}")
+        message = f"the api-version is not one of {', '.join(API_VERSIONS)}"
+        raise ApiError(error_codes.UNKNOWN_API_VERSION, message)
     for label, value in ((SUBSCRIPTION, subscription), (RESOURCE_GROUP, resource_group)):
         if request.state.labels.get(label, value).casefold() != value.casefold():
             raise _account_not_found(account)
@@ -228,7 +230,7 @@ async def list_slot(request: Request) -> AsyncIterator[None]:
         async with asyncio.timeout(_LIST_WAIT_SECONDS):
             await state.list_slots.acquire()
     except TimeoutError:
-        raise unavailable("Busy", "the gateway serves too many lists: try again") from None
+        raise try_again(error_codes.BUSY, "the gateway serves too many lists: try again") from None
     try:
         yield
     finally:
@@ -237,7 +239,7 @@ async def list_slot(request: Request) -> AsyncIterator[None]:
 
 def _account_not_found(name: str) -> ApiError:
     message = f"there is no account {name[:100]!r} in this subscription and resource group"
-    return ApiError(404, "AccountNotFound", message)
+    return ApiError(error_codes.ACCOUNT_NOT_FOUND, message)
 
 
 Context = Annotated[RequestContext, Depends(request_context)]

@@ -10,8 +10,8 @@ from modelyard.api.kinds import SERVICE
 from modelyard.api.labels import revision_name
 from modelyard.api.revision import FullRevision
 from modelyard.api.status import State
-from modelyard.gateway import from_kubernetes, paging, schemas
-from modelyard.gateway.errors import bad_request, not_found
+from modelyard.gateway import error_codes, from_kubernetes, paging, schemas
+from modelyard.gateway.errors import ApiError, not_found
 from modelyard.gateway.listing import Filter, is_referenced, resolve_filter
 from modelyard.gateway.request_context import Context, RequestContext
 from modelyard.gateway.routes.responses import LIST_SLOT, json, ok_response, router
@@ -55,7 +55,7 @@ async def query_deployments(context: Context, serviceId: Filter = None) -> Respo
     )
     if next_cursor is not None:
         message = f"there are more than {len(found)} deployments: set serviceId to list those of one service"
-        raise bad_request("TooManyDeployments", message)
+        raise ApiError(error_codes.TOO_MANY_DEPLOYMENTS, message)
     in_order = sorted(zip(keys, found, strict=True), key=lambda pair: pair[0])
     return json([body for _, body in in_order])
 
@@ -65,7 +65,7 @@ async def get_deployment(context: Context, id: str) -> Response:  # noqa: A002 (
     """Get a deployment."""
     version = await context.revision(id)
     if version is None or version.kind is not SERVICE:
-        raise not_found("Deployment", id)
+        raise not_found(error_codes.DEPLOYMENT_NOT_FOUND, id)
     return json(await _body(context, version))
 
 

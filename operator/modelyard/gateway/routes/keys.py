@@ -10,7 +10,7 @@ from fastapi import Response
 from modelyard.api.access_keys import missing_keys
 from modelyard.api.labels import keys_name
 from modelyard.api.owners import owner_of
-from modelyard.gateway import schemas
+from modelyard.gateway import error_codes, schemas
 from modelyard.gateway.errors import ApiError
 from modelyard.gateway.request_context import Context, RequestContext
 from modelyard.gateway.routes.responses import json, ok_response, router
@@ -66,7 +66,7 @@ async def _secret(context: RequestContext, id_: str) -> Json:
     owner = owner_of(secret) if secret else None
     if secret is None or owner is None or owner.uid != service["metadata"]["uid"]:
         message = f"service {name} has no keys yet: the operator creates them with the first image"
-        raise ApiError(404, "KeysNotFound", message)
+        raise ApiError(error_codes.KEYS_NOT_FOUND, message)
     return secret
 
 

@@ -9,7 +9,7 @@ from fastapi import Response
 from modelyard.api.kinds import IMAGE, KINDS_BY_NAME, SERVICE
 from modelyard.api.labels import parse_revision_name
 from modelyard.api.resources import CUSTOM_RESOURCES
-from modelyard.gateway import from_kubernetes, schemas
+from modelyard.gateway import error_codes, from_kubernetes, schemas
 from modelyard.gateway.errors import not_found
 from modelyard.gateway.request_context import Context, RequestContext
 from modelyard.gateway.routes.responses import json, ok_response, router
@@ -25,7 +25,7 @@ async def get_operation(context: Context, id: str) -> Response:  # noqa: A002 (t
     """Get the status of an operation; those of old versions stay readable."""
     name = parse_revision_name(id)
     if name is None or name.kind not in _KINDS:
-        raise not_found("Operation", id)
+        raise not_found(error_codes.OPERATION_NOT_FOUND, id)
     version = await context.revision(id)
     body = None
     if name.version == 1:
@@ -38,7 +38,7 @@ async def get_operation(context: Context, id: str) -> Response:  # noqa: A002 (t
         location = _location(context, name.kind, name.name, 1)
         return json(from_kubernetes.pending_operation(name.kind, id, body, location))
     if version is None:
-        raise not_found("Operation", id)
+        raise not_found(error_codes.OPERATION_NOT_FOUND, id)
     return json(
         from_kubernetes.operation(
             version,

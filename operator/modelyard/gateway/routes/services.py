@@ -11,7 +11,7 @@ from modelyard.api.labels import revision_name
 from modelyard.api.names import VersionReference
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.status import ErrorResponse
-from modelyard.gateway import from_kubernetes, paging, schemas, to_kubernetes
+from modelyard.gateway import error_codes, from_kubernetes, paging, schemas, to_kubernetes
 from modelyard.gateway.errors import ApiError, not_found
 from modelyard.gateway.listing import (
     Count,
@@ -53,7 +53,7 @@ async def create_service(context: Context, request: schemas.ServiceCreateRequest
         await context.client.create(_SERVICES, context.namespace, body)
     except AlreadyExists:
         message = f"there is a service with the name {request.name!r}: update it, or choose another name"
-        raise ApiError(409, "NameTaken", message) from None
+        raise ApiError(error_codes.NAME_TAKEN, message) from None
     except Unavailable:  # the service may exist, if only the response was lost
         created = await context.get_or_none(_SERVICES, name)
         if created is None or request_token_of(created) != request_token:
@@ -161,7 +161,7 @@ async def update_service(context: Context, id: str, request: schemas.ServiceUpda
 
     def change(current: Json | None) -> Json:
         if current is None:
-            raise not_found(SERVICE.name, id)
+            raise not_found(error_codes.SERVICE_NOT_FOUND, id)
         return to_kubernetes.updated_service_spec(current, request)
 
     version = await register_change(context, SERVICE, name, change)
@@ -191,7 +191,7 @@ async def get_service_object(context: RequestContext, id_: str) -> Json:
     """Return the Service of an id. Raises ApiError 404 if there is none."""
     body = await context.get_or_none(_SERVICES, object_name(SERVICE, id_))
     if body is None:
-        raise not_found(SERVICE.name, id_)
+        raise not_found(error_codes.SERVICE_NOT_FOUND, id_)
     return body
 
 
@@ -204,8 +204,7 @@ async def _require_built(context: RequestContext, image_id: str) -> None:
         return  # a reference without a version follows the newest version that is built
     status = await context.operation_status(image)
     raise ApiError(
-        409,
-        "ImageNotReady",
+        error_codes.IMAGE_NOT_READY,
         f"the build of image {image_id} is in the state {status.state}: wait until it has Succeeded",
     )
 

@@ -9,7 +9,8 @@ from modelyard.api.names import parse_version_reference
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.revision import FullRevision
 from modelyard.api.status import ErrorDetail
-from modelyard.gateway.errors import ApiError, bad_request, not_found
+from modelyard.gateway import error_codes
+from modelyard.gateway.errors import ApiError, not_found
 from modelyard.gateway.name_mapping import object_name, parse_id
 from modelyard.gateway.registration import Change, Registration
 from modelyard.gateway.request_context import RequestContext
@@ -27,7 +28,7 @@ async def register(context: RequestContext, kind: Kind, name: str, spec: Json) -
         current_name = name if current is None else current.get("name", object_)
         if current_name != name:
             message = f"{kind.name} {object_} has the name {current_name!r} already: choose another name"
-            raise ApiError(409, "NameTaken", message)
+            raise ApiError(error_codes.NAME_TAKEN, message)
         return spec
 
     return await register_change(context, kind, object_, change)
@@ -53,7 +54,7 @@ async def get_version(context: RequestContext, kind: Kind, id_: str) -> FullRevi
     reference = parse_id(kind, id_)
     version = await context.version(kind, str(reference)) if reference.version else None
     if version is None:
-        raise not_found(kind.name, id_)
+        raise not_found(error_codes.NOT_FOUND_BY_KIND[kind.name], id_)
     return version
 
 
@@ -61,9 +62,9 @@ async def require_registered(context: RequestContext, kind: Kind, references: It
     """Raise ApiError 400, with a detail for each, if some of the references are not registered."""
     missing = [text for text in references if not await _is_registered(context, kind, text)]
     if missing:
-        code = f"{kind.name}NotFound"
-        details = [ErrorDetail(code=code, message=f"{text} is not registered") for text in missing]
-        raise bad_request(code, f"not registered: {', '.join(missing)}", *details)
+        error = error_codes.NOT_REGISTERED_BY_KIND[kind.name]
+        details = [ErrorDetail(code=error.code, message=f"{text} is not registered") for text in missing]
+        raise ApiError(error, f"not registered: {', '.join(missing)}", details)
 
 
 async def _is_registered(context: RequestContext, kind: Kind, text: str) -> bool:
