@@ -21,6 +21,9 @@ PAGES: Final = (
     "CONTRIBUTING.md",
     "SECURITY.md",
 )
+RUNBOOKS: Final = "docs/runbooks/"
+"""The pages whose commands run together, in test_runbooks.py."""
+
 LANGUAGES: Final = frozenset({"bash", "text", "yaml", "json", "python", "dockerfile", "mermaid", "lua"})
 _SKIPPED: Final = re.compile(r"<!-- not run: (?P<reason>.+?) -->\s*", re.DOTALL)
 
@@ -48,6 +51,11 @@ class Example:
 def examples(page: str) -> list[Example]:
     """Return the examples of a page. Raises OSError if the page cannot be read."""
     return parse(page, (ROOT / page).read_text(encoding="utf-8"))
+
+
+def commands(page: str) -> list[Example]:
+    """Return the blocks of a page that a test runs, in their order."""
+    return [item for item in examples(page) if item.language == "bash" and not item.skipped]
 
 
 def parse(page: str, markdown: str) -> list[Example]:

@@ -12,14 +12,12 @@ from typing import Any, Final
 import pytest
 import yaml
 from tests.docs.cluster_state import cluster_state
-from tests.docs.pages import PAGES, ROOT, Example, examples
+from tests.docs.pages import PAGES, ROOT, RUNBOOKS, Example, commands, examples
 from tests.docs.session import Failure, run_page
 
 pytestmark = pytest.mark.e2e
 
-WITH_COMMANDS: Final = [
-    page for page in PAGES if any(item.language == "bash" and not item.skipped for item in examples(page))
-]
+WITH_COMMANDS: Final = [page for page in PAGES if commands(page) and not page.startswith(RUNBOOKS)]
 # Pages that change the release run one after the other, beside the other pages.
 WITH_RELEASE: Final = ("docs/install.md", "docs/rest-api.md", "charts/modelyard/README.md")
 FILES: Final = [
@@ -54,9 +52,8 @@ def _delete(names: set[str]) -> None:
 
 @pytest.mark.parametrize("page", [_in_its_group(page) for page in WITH_COMMANDS])
 def test_commands_of_page_work(page: str, namespaces: set[str], tmp_path: Path) -> None:
-    blocks = [item for item in examples(page) if item.language == "bash" and not item.skipped]
     try:
-        run_page(blocks, tmp_path / "checkout")
+        run_page(commands(page), tmp_path / "checkout")
     except Failure as error:
         error.add_note(cluster_state(namespaces))
         raise
@@ -76,10 +73,16 @@ def _check_python(item: Example) -> None:
 
 
 def _check_yaml(item: Example) -> None:
-    """Pass objects to the API server as a dry run, and other mappings to the chart as values."""
+    """Pass objects to the API server as a dry run, and other mappings to the chart as values.
+
+    The namespace of an object may not exist, so the dry run is in the namespace `default`.
+    """
     documents = list(yaml.safe_load_all(item.text))
     if all("apiVersion" in document for document in documents):
-        _run(["kubectl", "apply", "--dry-run=server", "--filename", "-"], item.text)
+        for document in documents:
+            document["metadata"].pop("namespace", None)
+        command = ["kubectl", "apply", "--dry-run=server", "--namespace", "default", "--filename", "-"]
+        _run(command, yaml.safe_dump_all(documents))
     else:
         settings = [argument for value in REQUIRED_VALUES for argument in ("--set", value)]
         _run(["helm", "template", "modelyard", str(CHART), "--values", "-", *settings], item.text)
