@@ -1,0 +1,77 @@
+"""Settings of Services and their pods."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, Field
+
+from modelyard.api.pod.settings import PodSettings
+from modelyard.scoring.contract import USER_ID
+from modelyard.settings.section import Section
+
+EVERY_NAME: Final = "*"
+
+SPREAD: Final[tuple[dict[str, Any], ...]] = tuple(
+    {
+        "maxSkew": 1,
+        "topologyKey": key,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        # Pods of another template, which a rollout replaces, do not count.
+        "matchLabelKeys": ["pod-template-hash"],
+    }
+    for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+)
+"""Replicas of a Service on different nodes and in different zones, as far as these have room. The default of
+Kubernetes is weaker: up to 3 more replicas on one node than on another, and 5 more in one zone.
+https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/#internal-default-constraints"""
+
+
+def _no_limit_below_request(factor: float) -> float:
+    if 0 < factor < 1:
+        raise ValueError(f"{factor} must be 0 or at least 1: a memory limit below the request is refused")
+    return factor
+
+
+class PodPolicySettings(Section):
+    """Limits of `spec.pod` of Services."""
+
+    required: PodSettings = PodSettings()  # overrides spec.pod
+    denied_fields: tuple[str, ...] = ()  # paths in spec.pod that a Service must not set
+    priority_class_names: tuple[str, ...] = ()  # that a Service may choose; EVERY_NAME allows all
+    runtime_class_names: tuple[str, ...] = ()
+    service_account_names: tuple[str, ...] = (EVERY_NAME,)
+
+
+class ScoringSettings(Section):
+    """Settings of Services."""
+
+    cluster_domain: str = "cluster.local"
+    image_pull_secrets: tuple[str, ...] = ()
+    progress_deadline_seconds: Annotated[int, Field(ge=10)] = 600
+    pre_stop_seconds: Annotated[int, Field(ge=0)] = 5  # until each kube-proxy has removed the pod
+    drain_seconds: Annotated[int, Field(ge=1)] = 30
+    # Milliseconds of one run(); the default of azureml-inference-server-http.
+    scoring_timeout_ms: Annotated[int, Field(ge=1)] = 3_600_000
+    tmp_size: str = "10Gi"  # of the volume /tmp of a pod, which is evicted beyond it
+    # Memory limit of each pod, as a multiple of its memory request; 0 sets no limit.
+    memory_limit_factor: Annotated[float, Field(ge=0), AfterValidator(_no_limit_below_request)] = 4
+    # Local disk of the node that each pod reserves; empty neither reserves nor limits it.
+    ephemeral_storage_request: str = "256Mi"
+    limits: dict[str, Any] = Field(default_factory=dict)  # replace the limits that follow from the above
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    tolerations: tuple[dict[str, Any], ...] = ()
+    topology_spread_constraints: tuple[dict[str, Any], ...] = SPREAD  # without labelSelector
+    priority_class_name: str | None = None
+    runtime_class_name: str | None = None
+    workers: Annotated[int, Field(ge=1)] = 1  # worker processes with the driver in each pod
+    pod: PodPolicySettings = PodPolicySettings()
+    run_as_user: int = USER_ID
+    # Roll the template of a new release or of changed settings out without a new version of the Service.
+    roll_on_upgrade: bool = False
+    concurrent_rolls: Annotated[int, Field(ge=1)] = (
+        3  # Services that roll out such a template at the same time
+    )
+    otlp_endpoint: str | None = None  # URL for traces of Services with appInsightsEnabled: OTLP over HTTP
+    app_insights_secret: str | None = None  # Secret for Azure Monitor, in the namespace of each Service
+    app_insights_secret_key: str = "connectionString"  # noqa: S105 - key in app_insights_secret
