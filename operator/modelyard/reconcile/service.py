@@ -18,15 +18,16 @@ from modelyard.reconcile.services.children import deployed_image, rollout_status
 from modelyard.reconcile.services.memory_report import memory_conditions
 from modelyard.reconcile.services.pod_policy import NOT_ALLOWED, policy_problem
 from modelyard.reconcile.services.rollout_outcome import (
+    is_serving,
     repeated_rollout_outcome,
     rollout_outcome,
     serving_outcome,
     was_rolled_out,
 )
-from modelyard.reconcile.services.route import claim_address, release_address
-from modelyard.reconcile.services.route_outcome import route_wait, until_first_serving, with_route
+from modelyard.reconcile.services.route import RouteAddress, claim_address, release_address
+from modelyard.reconcile.services.route_outcome import until_first_serving, until_route_serves, with_route
 from modelyard.reconcile.services.route_report import route_report
-from modelyard.reconcile.services.served_image import IMAGE_NOT_READY, built_image
+from modelyard.reconcile.services.served_image import built_image
 from modelyard.reconcile.services.staged_rolls import end_roll, follow_roll, roll_conditions
 from modelyard.reconcile.services.status_fields import conditions, status_fields
 from modelyard.reconcile.services.timeline import service_timeline
@@ -36,18 +37,20 @@ from modelyard.resources.pod_template import ScoringImage
 async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
     """Find the image, record the version, write the children, follow the rollout."""
     spec = ServiceSpec.model_validate(obj.spec)
-    claim_address(ctx, obj, spec)
-    outcome = await _phases(ctx, obj, spec)
+    address = claim_address(ctx, obj, spec)
+    outcome = await _phases(ctx, obj, spec, address)
     revision = outcome.revision
     if revision is None:
         return outcome
+    report = await route_report(ctx, obj, spec, address)
+    outcome = until_route_serves(ctx, obj, outcome, report)
     await _record_success(ctx, obj, revision, outcome)
     # Running pods serve on after a failure, too, so each outcome has the replicas in its status.
     rollout = rollout_status(ctx, obj)
     follow_roll(ctx, obj, outcome, rolling=rollout.rolling)
     memory = await memory_conditions(ctx, obj, revision, rollout)
     timeline = await service_timeline(ctx, obj, outcome, revision, rollout)
-    report = until_first_serving(obj, outcome, await route_report(ctx, obj, spec))
+    report = until_first_serving(obj, outcome, report)
     return dataclasses.replace(
         with_route(outcome, report),
         fields=status_fields(ctx, obj, spec, revision, rollout, report.url) | {"timeline": timeline},
@@ -61,24 +64,29 @@ def forget(ctx: Context, key: Key) -> None:
     release_address(ctx, key)
 
 
-async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Outcome:
+async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec, address: RouteAddress) -> Outcome:
     image = built_image(ctx, obj, spec)
     if isinstance(image, Outcome):
-        return await _waiting_outcome(ctx, obj, spec, image)
+        return await _waiting_outcome(ctx, obj, spec, image, address)
     content = revisions.content_of(spec, obj, imageId=image.id)
     revision = await revisions.ensure_revision(ctx, obj, content, references=[image])
     if problem := policy_problem(spec.pod, ctx.settings.scoring.pod):
         return _not_allowed(obj, revision, problem)
-    return await _roll_out(ctx, obj, spec, revision, image)
+    return await _roll_out(ctx, obj, spec, revision, image, address)
 
 
 async def _roll_out(
-    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, image: Revision
+    ctx: Context,
+    obj: CustomObject,
+    spec: ServiceSpec,
+    revision: Revision,
+    image: Revision,
+    address: RouteAddress,
 ) -> Outcome:
     """Write the children of a version, and follow its rollout."""
     try:
         scoring_image = ScoringImage(str(image.location), image.architecture)
-        await write_children(ctx, obj, spec, revision, scoring_image)
+        await write_children(ctx, obj, spec, revision, scoring_image, address)
     except NameTaken as error:
         return name_taken(error, revision)
     rollout = rollout_status(ctx, obj)
@@ -90,8 +98,7 @@ async def _roll_out(
         return serving_outcome(ctx, spec, revision, image, rollout)
     if not is_complete:
         return await rollout_outcome(ctx, obj, spec, revision, rollout)
-    waiting = await route_wait(ctx, obj, spec, revision)
-    return waiting or serving_outcome(ctx, spec, revision, image, rollout)
+    return serving_outcome(ctx, spec, revision, image, rollout)
 
 
 def _not_allowed(obj: CustomObject, revision: Revision, problem: str) -> Outcome:
@@ -106,14 +113,16 @@ def _not_allowed(obj: CustomObject, revision: Revision, problem: str) -> Outcome
     return failed(NOT_ALLOWED, problem, revision)
 
 
-async def _waiting_outcome(ctx: Context, obj: CustomObject, spec: ServiceSpec, waiting: Outcome) -> Outcome:
+async def _waiting_outcome(
+    ctx: Context, obj: CustomObject, spec: ServiceSpec, waiting: Outcome, address: RouteAddress
+) -> Outcome:
     """Scale and repair a Service that waits for an image, with the image that its Deployment has."""
     revision = waiting.revision
     image = await deployed_image(ctx, obj) if revision else None
     if revision is None or image is None or policy_problem(spec.pod, ctx.settings.scoring.pod):
         return waiting
     try:
-        await write_children(ctx, obj, spec, revision, image)
+        await write_children(ctx, obj, spec, revision, image, address)
     except NameTaken as error:
         return name_taken(error, revision)
     message = f"{waiting.message}; the Deployment has the last image"
@@ -122,10 +131,7 @@ async def _waiting_outcome(ctx: Context, obj: CustomObject, spec: ServiceSpec, w
 
 async def _record_success(ctx: Context, obj: CustomObject, revision: Revision, outcome: Outcome) -> None:
     """Record the success of a rollout in the revision, unless the status has it."""
-    serves = outcome.state is State.SUCCEEDED or (
-        outcome.state is State.RUNNING and outcome.reason == IMAGE_NOT_READY
-    )
-    rolled_out = serves or was_rolled_out(obj, revision)
+    rolled_out = is_serving(outcome) or was_rolled_out(obj, revision)
     in_status = outcome.state is State.SUCCEEDED and revision.state is None
     if rolled_out and not in_status and revision.state is not State.SUCCEEDED:
         # The status of the version has the end of its rollout, unless the rollout ends just now.

@@ -416,6 +416,24 @@ async def test_ingress_needs_an_address_and_its_certificate() -> None:
     await harness.stop()
 
 
+async def test_end_of_a_rollout_reads_the_certificate_once() -> None:
+    harness = OperatorHarness(settings(**INGRESS))
+    harness.serves = False
+    await harness.start()
+    harness.apply(*sample_objects())
+    await harness.play(seconds=3)
+    balancer = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
+    harness.cluster.change(INGRESSES, "default", "m", {"status": balancer}, "status")
+    await harness.settle()
+    before = len(harness.cluster.calls)
+    harness.roll("m")
+    await harness.settle()
+    assert harness.summary("Service") == ("m:1", "Succeeded", "RouteNotReady")
+    reads = [call for call in harness.cluster.calls[before:] if call.resource == "secrets"]
+    assert reads == [Call("get", "secrets", name="m-tls")]
+    await harness.stop()
+
+
 @pytest.mark.parametrize("point", ["fault", "lost"], ids=["before it takes effect", "after it took effect"])
 @pytest.mark.parametrize("verb", ["create", "patch", "delete"])
 async def test_operator_killed_at_the_write_of_a_route_ends_in_the_same_state(point: str, verb: str) -> None:

@@ -12,7 +12,7 @@ from modelyard.reconcile import revisions
 from modelyard.reconcile.children import create_or_patch, ensure_absent, merge
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject, RolloutStatus
-from modelyard.reconcile.services.route import write_route
+from modelyard.reconcile.services.route import RouteAddress, write_route
 from modelyard.reconcile.services.staged_rolls import follows_operator, turn
 from modelyard.reconcile.services.template import (
     applied_annotations,
@@ -25,7 +25,12 @@ from modelyard.resources.pod_template import ScoringImage
 
 
 async def write_children(
-    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision, image: ScoringImage
+    ctx: Context,
+    obj: CustomObject,
+    spec: ServiceSpec,
+    revision: Revision,
+    image: ScoringImage,
+    address: RouteAddress,
 ) -> None:
     """Create, patch and delete the children of a Service. Raises NameTaken and Conflict."""
     owner = revisions.as_owner(obj)
@@ -60,7 +65,7 @@ async def write_children(
         await create_or_patch(ctx, obj, DISRUPTION_BUDGETS, name, lambda: serving.disruption_budget(owner))
     else:
         await ensure_absent(ctx, obj, DISRUPTION_BUDGETS, name)
-    await write_route(ctx, obj, spec)
+    await write_route(ctx, obj, address)
 
 
 def _needs_budget(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> bool:

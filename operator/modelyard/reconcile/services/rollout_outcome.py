@@ -99,6 +99,12 @@ def was_rolled_out(obj: CustomObject, revision: Revision) -> bool:
     return obj.state is State.SUCCEEDED and obj.status.get("version") == revision.version
 
 
+def is_serving(outcome: Outcome) -> bool:
+    """Return True for the outcome of a version that was rolled out, also while a newer image is built."""
+    is_waiting = outcome.state is State.RUNNING and outcome.reason == IMAGE_NOT_READY
+    return is_waiting or outcome.state is State.SUCCEEDED
+
+
 def _failed_before(obj: CustomObject, revision: Revision, diagnosis: Diagnosis) -> bool:
     """Return True if the status reports the failure of this version with the same diagnosis."""
     stalled = obj.condition("Stalled")

@@ -13,14 +13,30 @@ from modelyard.reconcile.revisions import as_owner
 from modelyard.resources import routing
 from modelyard.resources.routing import Address, AddressProblem, route_resource
 
+RouteAddress = Address | AddressProblem | None
+"""The address of a Service, the reason why it has none, or None for a Service without a route."""
 
-def claim_address(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> None:
-    """Claim the address of a Service, and queue the Services that lose or get one."""
+
+def claim_address(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> RouteAddress:
+    """Claim and return the address of a Service, and queue the Services that lose or get one.
+
+    One claim counts for a whole reconcile: an older Service that claims the address later queues this one.
+    """
     if route_resource(ctx.settings.routing) is None:
-        return
+        return None
     _recover(ctx)
     address = _wanted_address(ctx, obj.key, spec.public_route)
-    _claim(ctx, obj.key, obj.created, address if isinstance(address, Address) else None)
+    if not isinstance(address, Address):
+        _claim(ctx, obj.key, obj.created, None)
+        return address
+    _claim(ctx, obj.key, obj.created, address)
+    holder = ctx.routing.claims.holder(address)
+    if holder is None or holder == obj.key:
+        return address
+    message = (
+        f"{address} belongs to the older Service {holder.namespace}/{holder.name}: set another spec.route"
+    )
+    return AddressProblem("AddressTaken", message)
 
 
 def release_address(ctx: Context, key: Key) -> None:
@@ -52,35 +68,20 @@ def _recover(ctx: Context) -> None:
             claims.claim(obj.key, obj.created, address if isinstance(address, Address) else None)
 
 
-def _wanted_address(ctx: Context, key: Key, route: Route) -> Address | AddressProblem | None:
+def _wanted_address(ctx: Context, key: Key, route: Route) -> RouteAddress:
     """Return the address that a Service asks for, None if it has no route."""
     settings = ctx.settings.routing
     is_enabled = settings.enabled if route.enabled is None else route.enabled
     return routing.public_address(route, key.namespace, key.name, settings) if is_enabled else None
 
 
-def held_address(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> Address | AddressProblem | None:
-    """Return the address that a Service holds, or the reason why it has none; None for no route."""
-    address = _wanted_address(ctx, obj.key, spec.public_route)
-    if not isinstance(address, Address):
-        return address
-    holder = ctx.routing.claims.holder(address)
-    if holder in {obj.key, None}:
-        return address
-    message = (
-        f"{address} belongs to the older Service {holder.namespace}/{holder.name}: set another spec.route"
-    )
-    return AddressProblem("AddressTaken", message)
-
-
-async def write_route(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> None:
+async def write_route(ctx: Context, obj: CustomObject, address: RouteAddress) -> None:
     """Create, patch or delete the HTTPRoute or Ingress of a Service. Raises NameTaken and Conflict."""
     settings = ctx.settings.routing
     resource = route_resource(settings)
     if resource is None or ctx.routing.problem:
         return
     owner, namespace, name = as_owner(obj), obj.key.namespace, obj.key.name
-    address = held_address(ctx, obj, spec)
     if not isinstance(address, Address):
         await ensure_absent(ctx, obj, resource, name)
         return

@@ -6,13 +6,12 @@ import dataclasses
 import datetime as dt
 from typing import Final
 
-from modelyard.api.revision import Revision
-from modelyard.api.service import ServiceSpec
 from modelyard.api.status import State
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome
-from modelyard.reconcile.services.route_report import PENDING, ROUTE_READY, RouteReport, route_report
+from modelyard.reconcile.services.rollout_outcome import is_serving, was_rolled_out
+from modelyard.reconcile.services.route_report import PENDING, ROUTE_READY, RouteReport
 from modelyard.reconcile.services.served_image import IMAGE_NOT_READY
 from modelyard.reconcile.timestamps import parse_timestamp
 
@@ -36,17 +35,18 @@ def until_first_serving(obj: CustomObject, outcome: Outcome, report: RouteReport
     return RouteReport(condition=(False, PENDING, "reported once the first version is rolled out"))
 
 
-async def route_wait(
-    ctx: Context, obj: CustomObject, spec: ServiceSpec, revision: Revision
-) -> Outcome | None:
-    """Return the outcome of a new version whose replicas serve, while the data plane has yet to report.
+def until_route_serves(ctx: Context, obj: CustomObject, outcome: Outcome, report: RouteReport) -> Outcome:
+    """Return the outcome of a new version whose replicas serve: Running until the data plane reports.
 
-    A client that reads the scoring URI at the end of the operation gets the public one. None after 60 s.
+    A client that reads the scoring URI at the end of the operation gets the public one. The operation ends
+    at most 60 s after the version was recorded.
     """
-    report = await route_report(ctx, obj, spec)
+    revision = outcome.revision
+    if revision is None or not is_serving(outcome) or was_rolled_out(obj, revision):
+        return outcome
     left = _ROUTE_WAIT - (ctx.now() - parse_timestamp(revision.created))
     if report.condition is None or not report.is_pending or left <= dt.timedelta():
-        return None
+        return outcome
     message = f"{revision.id}: {report.condition[2]}"
     return Outcome(State.RUNNING, NOT_READY, message, revision, requeue_after=left.total_seconds())
 

@@ -12,7 +12,7 @@ from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Condition
 from modelyard.reconcile.routes.gateway import CERTIFICATE_MISSING, Problem
 from modelyard.reconcile.routes.route_status import RouteStatus
-from modelyard.reconcile.services.route import held_address
+from modelyard.reconcile.services.route import RouteAddress
 from modelyard.resources import routing
 from modelyard.resources.routing import Address, AddressProblem, route_resource
 
@@ -51,12 +51,13 @@ class RouteReport(NamedTuple):
         return {ROUTE_READY: self.condition} if self.condition else {}
 
 
-async def route_report(ctx: Context, obj: CustomObject, spec: ServiceSpec) -> RouteReport:
+async def route_report(
+    ctx: Context, obj: CustomObject, spec: ServiceSpec, address: RouteAddress
+) -> RouteReport:
     """Return the state of the public address of a Service."""
     resource = route_resource(ctx.settings.routing)
     if resource is None:
         return _not_offered(spec.public_route)
-    address = held_address(ctx, obj, spec)
     if address is None:
         return RouteReport()
     if isinstance(address, AddressProblem):
