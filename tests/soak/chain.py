@@ -75,7 +75,7 @@ class Chain:
 
     def checked(self) -> None:
         """Record that the Service has responded as expected. Only such a version is pinned later."""
-        self._served[self.service()["status"]["imageId"]] = self.expected
+        self._persist(lambda: self._served.update({self.service()["status"]["imageId"]: self.expected}))
         self.log.clear()
 
     def delete(self) -> None:

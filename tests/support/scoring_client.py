@@ -12,32 +12,34 @@ from tests.support.cluster import Json, Kubectl, eventually, operator_image
 REQUESTS: Final = 3
 """Requests to each Service, over new connections, so that kube-proxy chooses a pod for each."""
 
-ATTEMPTS: Final = 50
-"""Attempts of a request that a busy replica refuses, or while the DNS does not find the host."""
+PATIENCE_SECONDS: Final = 60
+"""Time of all requests. One that a busy replica refuses, or whose host the DNS does not find, is repeated."""
+
+NO_RESPONSE: Final = "no response"
+"""First words of the text for a request without an HTTP response."""
 
 _SCRIPT: Final = """\
 import json, socket, sys, time, urllib.error, urllib.request
 
 def score(url, key):
     request = urllib.request.Request(url, b"{}", {"Authorization": "Bearer " + key})
-    text = ""
-    for _ in range(asked["attempts"]):
+    while True:
         try:
             with urllib.request.urlopen(request, timeout=10) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             text = f"status {error.code}: {error.read(200).decode()}"
-            if error.code != 503 or "Overloaded" not in text:
-                break
-            time.sleep(0.2)  # the machine is slow, and the Retry-After of a second may be longer than needed
+            passes = error.code == 503 and "Overloaded" in text
         except OSError as error:
-            text = f"no response: {error}"
-            if not isinstance(getattr(error, "reason", None), socket.gaierror):
-                break
-            time.sleep(1)  # the DNS of the cluster connects again to an API server that was killed
-    return text
+            text = f"{asked['no_response']}: {error}"
+            # The DNS of the cluster connects again to an API server that was killed.
+            passes = isinstance(getattr(error, "reason", None), socket.gaierror)
+        if not passes or time.monotonic() > end:
+            return text
+        time.sleep(0.2)
 
 asked = json.load(sys.stdin)
+end = time.monotonic() + asked["seconds"]
 print(json.dumps({name: [score(url, key) for _ in range(asked["requests"])]
                   for name, (url, key) in asked["services"].items()}))
 """
@@ -62,13 +64,17 @@ class ScoringClient:
         self._kubectl("delete", "pod", self._name)
 
     def responses(self, services: Iterable[Json]) -> dict[str, set[str]]:
-        """Return the distinct responses of each Service by name. An error is a text with its status."""
+        """Return the distinct responses of each Service by name.
+
+        An error is a text with its status, or a text that begins with NO_RESPONSE.
+        """
         asked = {}
         for service in services:
             name = service["metadata"]["name"]
             key = self._kubectl.secret(f"{name}-keys")["primaryKey"]
             asked[name] = (service["status"]["scoringUri"], key)
-        question = json.dumps({"requests": REQUESTS, "attempts": ATTEMPTS, "services": asked})
+        settings = {"requests": REQUESTS, "seconds": PATIENCE_SECONDS, "no_response": NO_RESPONSE}
+        question = json.dumps(settings | {"services": asked})
         command = ("exec", "--stdin", self._name, "--", "python3", "-c", _SCRIPT)
-        found = json.loads(self._kubectl(*command, stdin=question, timeout=120))
+        found = json.loads(self._kubectl(*command, stdin=question, timeout=3 * PATIENCE_SECONDS))
         return {name: set(map(str, responses)) for name, responses in found.items()}
