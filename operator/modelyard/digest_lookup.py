@@ -43,6 +43,7 @@ _TIMEOUT: Final = httpx.Timeout(4.0, connect=2.5)
 _RETRY: Final = Retry(attempts=2, backoff=Backoff(first_seconds=0.25, most_seconds=1.0))
 
 
+_OS: Final = "linux"
 _VERIFIED_IMAGES: Final = 10_000
 """Images whose signature was verified, about 300 bytes each: they are not verified again."""
 
@@ -99,30 +100,34 @@ class RegistryDigestLookup:
             self._cache[reference] = _CachedDigest(digest, self._clock())
         return digest
 
-    async def architecture(self, reference: str, digest: str) -> str | None:
-        """Return the architecture in the config of an image, such as `amd64`, None if it is unknown.
+    async def architectures(self, reference: str, digest: str) -> tuple[str, ...]:
+        """Return the architectures of an image, such as `amd64`, sorted; empty if they are unknown.
 
-        It is unknown for an image index and for a damaged image. Raises CodedError if the registry does not
-        answer: an image of unknown architecture may run on any node, and would crash on most others.
+        An image has the one of its config, an image index those of its images for Linux. They are unknown
+        for a damaged image. Raises CodedError if the registry does not answer: an image of unknown
+        architecture may run on any node, and would crash on most others.
         """
         if not reference:
-            return None
+            return ()
         registry = self._registry_of(reference)
         async with registry.slots:
             try:
-                return await self._call(registry, partial(self._architecture, reference, digest))
+                return await self._call(registry, partial(self._architectures, reference, digest))
             except RegistryNotFoundError as error:
                 _LOG.warning("the architecture of %s is unknown: %s", reference, error)
-                return None
+                return ()
 
-    def _architecture(self, reference: str, digest: str) -> str | None:
+    def _architectures(self, reference: str, digest: str) -> tuple[str, ...]:
         image = parse_reference(reference).at(digest)
         manifest, _ = self._client.manifest(image)
         try:
+            if "manifests" in manifest:
+                platforms = [item["platform"] for item in manifest["manifests"]]
+                return tuple(sorted({str(item["architecture"]) for item in platforms if item["os"] == _OS}))
             config = orjson.loads(self._client.blob_bytes(image, manifest["config"]["digest"]))
-            return str(config["architecture"])
+            return (str(config["architecture"]),)
         except (KeyError, TypeError, ValueError):
-            return None
+            return ()
 
     async def built(self, reference: str) -> str | None:
         """Return the digest of the image with a tag, None if there is none that a build made.

@@ -512,9 +512,9 @@ class FakeDigestLookup:
     def __init__(self) -> None:
         self.images: dict[str, str] = {}
         self.unsigned: set[str] = set()  # references of images that do not count as built
-        self.architecture_of_nodes: str | None = None  # of images that have none of their own
-        self.architectures: dict[str, str] = {}  # digest → architecture
-        self.architecture_errors: list[CodedError] = []  # of the next lookups of an architecture
+        self.architectures_of_builds: tuple[str, ...] = ()  # of images that have none of their own
+        self.architectures_by_digest: dict[str, tuple[str, ...]] = {}
+        self.architecture_errors: list[CodedError] = []  # of the next lookups of architectures
         self.error: CodedError | None = None
         self.references: list[str] = []  # of the lookups
         self.answers = asyncio.Event()  # cleared: lookups do not end
@@ -537,10 +537,10 @@ class FakeDigestLookup:
             return digest if has_it else None
         return self.images.get(reference)
 
-    async def architecture(self, reference: str, digest: str) -> str | None:
+    async def architectures(self, reference: str, digest: str) -> tuple[str, ...]:
         if self.architecture_errors:
             raise self.architecture_errors.pop()
-        return self.architectures.get(digest, self.architecture_of_nodes)
+        return self.architectures_by_digest.get(digest, self.architectures_of_builds)
 
     async def built(self, reference: str) -> str | None:
         return None if reference in self.unsigned else await self.digest(reference)

@@ -172,32 +172,46 @@ def test_operator_connects_to_the_internal_name_of_the_registry() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "architecture"),
-    [(b'{"architecture": "arm64"}', "arm64"), (b"{}", None), (b"no JSON", None), (None, None)],
+    ("config", "architectures"),
+    [(b'{"architecture": "arm64"}', ("arm64",)), (b"{}", ()), (b"no JSON", ()), (None, ())],
     ids=["arm64", "none", "damaged", "missing"],
 )
 async def test_architecture_is_that_of_the_config(
-    fake: FakeRegistry, lookup: RegistryDigestLookup, config: bytes | None, architecture: str | None
+    fake: FakeRegistry, lookup: RegistryDigestLookup, config: bytes | None, architectures: tuple[str, ...]
 ) -> None:
     digest = digest_of(config or b"absent")
     if config:
         fake.blobs["m", digest] = config
     body = json.dumps({"config": {"digest": digest}}).encode()
     fake.manifests["m", digest_of(body)] = body
-    assert await lookup.architecture(f"{fake.address}/m:1", digest_of(body)) == architecture
+    assert await lookup.architectures(f"{fake.address}/m:1", digest_of(body)) == architectures
 
 
-async def test_architecture_of_an_image_index_is_unknown(
-    fake: FakeRegistry, lookup: RegistryDigestLookup
+@pytest.mark.parametrize(
+    ("platforms", "architectures"),
+    [
+        (["linux/arm64", "linux/amd64", "windows/arm", "unknown/unknown"], ("amd64", "arm64")),
+        ([], ()),
+        ([None], ()),
+    ],
+    ids=["two", "none", "unnamed"],
+)
+async def test_architectures_of_an_index_are_those_of_its_images_for_linux(
+    fake: FakeRegistry,
+    lookup: RegistryDigestLookup,
+    platforms: list[str | None],
+    architectures: tuple[str, ...],
 ) -> None:
-    body = b'{"manifests": []}'
+    parts = [(platform or "").partition("/") for platform in platforms]
+    items = [{"platform": {"os": os, "architecture": name}} if name else {} for os, _, name in parts]
+    body = json.dumps({"manifests": items}).encode()
     fake.manifests["m", digest_of(body)] = body
-    assert await lookup.architecture(f"{fake.address}/m:1", digest_of(body)) is None
-    assert await lookup.architecture("", digest_of(body)) is None
+    assert await lookup.architectures(f"{fake.address}/m:1", digest_of(body)) == architectures
+    assert await lookup.architectures("", digest_of(body)) == ()
 
 
 async def test_architecture_is_an_error_while_the_registry_is_away(
     fake: FakeRegistry, lookup: RegistryDigestLookup
 ) -> None:
     with pytest.raises(RegistryUnavailableError):
-        await lookup.architecture("127.0.0.1:1/m:1", digest_of(b"absent"))
+        await lookup.architectures("127.0.0.1:1/m:1", digest_of(b"absent"))

@@ -128,6 +128,7 @@ IMAGE: Final = Kind(
     "A Manifest built into a Docker image, pinned by digest.",
     (
         PrinterColumn("Progress", ".status.progress", priority=1),
+        PrinterColumn("Platforms", ".status.platforms", priority=1),
         PrinterColumn("Location", ".status.imageLocation", priority=1),
     ),
 )  # fmt: skip

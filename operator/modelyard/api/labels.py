@@ -40,7 +40,7 @@ COUNTED_ATTEMPTS: Final = f"{GROUP}/counted-attempts"  # failed attempts that co
 RETRY: Final = f"{GROUP}/retry"  # another attempt follows
 SETTINGS_HASH: Final = f"{GROUP}/failed-with-settings"  # hash of the settings that the failure depends on
 IMAGE_LOCATION: Final = f"{GROUP}/image-location"
-IMAGE_ARCHITECTURE: Final = f"{GROUP}/image-architecture"  # as in its config and in kubernetes.io/arch
+IMAGE_ARCHITECTURE: Final = f"{GROUP}/image-architecture"  # as in kubernetes.io/arch, several with commas
 IMAGE_RELEASED: Final = (
     f"{GROUP}/image-given-up"  # its image was released; a Service that needs it gets it built again
 )

@@ -107,9 +107,10 @@ class Revision:
         return self.annotations.get(labels.IMAGE_LOCATION)
 
     @property
-    def architecture(self) -> str | None:
-        """Return the architecture of that image, such as `amd64`, None if it is not recorded."""
-        return self.annotations.get(labels.IMAGE_ARCHITECTURE)
+    def architectures(self) -> tuple[str, ...]:
+        """Return the architectures of that image, such as `amd64`, empty if they are not recorded."""
+        recorded = self.annotations.get(labels.IMAGE_ARCHITECTURE)
+        return tuple(recorded.split(",")) if recorded else ()
 
     @property
     def digest(self) -> str:

@@ -158,6 +158,8 @@ class ImageStatus(Status):
     start."""
     image_location: str | None = None
     """Location of the newest version in the registry, pinned by digest."""
+    platforms: tuple[str, ...] = ()
+    """Platforms of the newest version, such as linux/amd64. Absent if the registry did not name them."""
     image_build_log_uri: str | None = None
     """URL path on the API server of the saved build log, for `kubectl get --raw`."""
     timeline: ImageTimeline | None = None

@@ -30,8 +30,8 @@ class DigestLookup(Protocol):
         """
         ...
 
-    async def architecture(self, reference: str, digest: str) -> str | None:
-        """Return the architecture of an image, such as `amd64`, None if the image has none.
+    async def architectures(self, reference: str, digest: str) -> tuple[str, ...]:
+        """Return the architectures of an image, such as `amd64`, empty if the image names none.
 
         Raises CodedError if the registry does not answer.
         """

@@ -31,6 +31,7 @@ from modelyard.reconcile.references import has_same_content
 from modelyard.reconcile.resolution import Missing, recorded_reference, resolve
 
 _LOG: Final = logging.getLogger(__name__)
+_OS: Final = "linux"
 _PLACE_SECONDS: Final = 30.0  # until the place in the line is read again; a turn queues the Image at once
 _RECHECK_SECONDS: Final = 15.0  # no watch covers Secrets of users, so a build that waits for one polls
 
@@ -161,7 +162,7 @@ async def _build(ctx: Context, obj: CustomObject, revision: Revision, manifest: 
         if isinstance(state, lifecycle.Built):
             annotations = {
                 labels.IMAGE_LOCATION: state.location,
-                labels.IMAGE_ARCHITECTURE: state.architecture,
+                labels.IMAGE_ARCHITECTURE: ",".join(state.architectures) or None,
                 labels.BUILD_TIMES: _times_text(state),
                 labels.IMAGE_RELEASED: None,
                 labels.IMAGE_LOST: None,
@@ -304,6 +305,7 @@ def _fields(revision: Revision | None) -> Json:
     return {
         "manifestId": next(iter(revision.references), None),
         "imageLocation": revision.location,
+        "platforms": [f"{_OS}/{architecture}" for architecture in revision.architectures] or None,
         "timeline": revision.timeline,
         "imageBuildLogUri": CONFIG_MAPS.path(revision.key.namespace, log) if log else None,
     }

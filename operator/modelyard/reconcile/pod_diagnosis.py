@@ -11,7 +11,8 @@ from modelyard.contract import build_pod
 from modelyard.kube.types import Json
 from modelyard.reconcile.memory_diagnosis import describe_end, ran_out_of_memory
 from modelyard.reconcile.timestamps import parse_timestamp
-from modelyard.resources.pod_template import ARCHITECTURE, CONTAINER
+from modelyard.resources.architecture import ARCHITECTURE, architectures_of
+from modelyard.resources.pod_template import CONTAINER
 from modelyard.scoring.contract import DRIVER_FAILED
 
 # Reasons of a waiting container, set by the kubelet: pkg/kubelet/images/types.go, kuberuntime_container.go
@@ -64,12 +65,12 @@ def _diagnose(pod: Json, since: dt.datetime | None) -> Diagnosis | None:
 
 def _other_nodes(pod: Json, detail: str) -> str:
     """Return the way out if nodes do not fit, which may have another architecture than the image."""
-    architecture = pod.get("spec", {}).get("nodeSelector", {}).get(ARCHITECTURE)
-    if architecture is None or "node affinity/selector" not in detail:
+    architectures = " or ".join(architectures_of(pod.get("spec", {})))
+    if not architectures or "node affinity/selector" not in detail:
         return ""
     return (
-        f"; the image is for {architecture}: add nodes with {ARCHITECTURE}={architecture}, or build the image"
-        " again on nodes of another architecture (build.nodeSelector of the chart)"
+        f"; the image is for {architectures}: add nodes with {ARCHITECTURE}={architectures}, or build the"
+        " image again on nodes of another architecture (build.nodeSelector of the chart)"
     )
 
 

@@ -85,7 +85,7 @@ async def _roll_out(
 ) -> Outcome:
     """Write the children of a version, and follow its rollout."""
     try:
-        scoring_image = ScoringImage(str(image.location), image.architecture)
+        scoring_image = ScoringImage(str(image.location), image.architectures)
         await write_children(ctx, obj, spec, revision, scoring_image, address)
     except NameTaken as error:
         return name_taken(error, revision)

@@ -10,6 +10,7 @@ from modelyard.api.pod.volumes import KEYS_VOLUME, TMP_DIR, TMP_VOLUME
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.merge import fingerprint
 from modelyard.kube.types import Json
+from modelyard.resources.architecture import limit_architectures
 from modelyard.resources.limits import container_resources
 from modelyard.resources.pod_settings import effective_settings
 from modelyard.resources.runtime_variables import runtime_variables
@@ -17,15 +18,13 @@ from modelyard.scoring.contract import KEYS_DIR, LIVE_PATH, PORT, READY_PATH, Va
 from modelyard.settings import ScoringSettings
 
 CONTAINER: Final = "scoring"
-ARCHITECTURE: Final = "kubernetes.io/arch"
-"""https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-arch"""
 
 
 class ScoringImage(NamedTuple):
     """The image of the pods of a Service."""
 
     location: str  # pinned by digest
-    architecture: str | None = None  # such as `amd64`; None runs on any node
+    architectures: tuple[str, ...] = ()  # such as `amd64`; without any, its pods run on any node
 
 
 def pod_template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: ScoringSettings) -> Json:
@@ -112,17 +111,16 @@ def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: Sco
 
 
 def _placement(owner: Owner, image: ScoringImage, settings: Json) -> Json:
-    """Return the fields of a pod that choose its node, its priority, its runtime and its ServiceAccount.
-
-    The architecture of the image replaces another one in the settings, since such a pod would only crash.
-    """
-    architecture = {ARCHITECTURE: image.architecture} if image.architecture else {}
+    """Return the fields of a pod that choose its node, its priority, its runtime and its ServiceAccount."""
+    selector, affinity = limit_architectures(
+        settings.get("nodeSelector", {}), settings.get("affinity", {}), image.architectures
+    )
     replicas = {"labelSelector": {"matchLabels": labels.selector_of(owner.name)}}
     spread = [replicas | each for each in settings.get("topologySpreadConstraints", ())]
     return _present(
-        nodeSelector=settings.get("nodeSelector", {}) | architecture,
+        nodeSelector=selector,
         tolerations=settings.get("tolerations"),
-        affinity=settings.get("affinity"),
+        affinity=affinity,
         topologySpreadConstraints=spread,
         priorityClassName=settings.get("priorityClassName"),
         runtimeClassName=settings.get("runtimeClassName"),

@@ -1,4 +1,4 @@
-"""The architecture of an image: its pods run on nodes of that architecture."""
+"""The architectures of an image: its pods run on nodes of these architectures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ARM: Json = {"kubernetes.io/arch": "arm64"}
 @pytest.fixture
 async def arm(harness: OperatorHarness) -> OperatorHarness:
     """An operator with a served chain whose image was built on a node with arm64."""
-    harness.registry.architecture_of_nodes = "arm64"
+    harness.registry.architectures_of_builds = ("arm64",)
     harness.apply(*sample_objects())
     await harness.play()
     assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
@@ -38,8 +38,8 @@ async def test_pods_run_on_nodes_of_the_image(arm: OperatorHarness) -> None:
 async def test_image_that_is_found_in_the_registry_has_its_own_architecture(arm: OperatorHarness) -> None:
     first = arm.cluster.at(DEPLOYMENTS, "m")
     digest = first["spec"]["template"]["spec"]["containers"][0]["image"].rpartition("@")[2]
-    arm.registry.architectures[digest] = "arm64"
-    arm.registry.architecture_of_nodes = "amd64"
+    arm.registry.architectures_by_digest[digest] = ("arm64",)
+    arm.registry.architectures_of_builds = ("amd64",)
     arm.change("Model", url="https://h/2")
     await arm.play()
     assert node_selector(arm) == {"kubernetes.io/arch": "amd64"}
@@ -51,7 +51,7 @@ async def test_image_that_is_found_in_the_registry_has_its_own_architecture(arm:
 
 
 async def test_image_waits_for_its_architecture_until_the_registry_answers(harness: OperatorHarness) -> None:
-    harness.registry.architecture_of_nodes = "arm64"
+    harness.registry.architectures_of_builds = ("arm64",)
     harness.registry.architecture_errors = [RegistryUnavailableError("down")] * 2
     harness.apply(*sample_objects())
     await harness.play(seconds=600)
@@ -67,7 +67,7 @@ async def test_image_without_an_architecture_runs_on_any_node(serving: OperatorH
 
 async def test_recorded_architecture_rolls_no_running_pods(serving: OperatorHarness) -> None:
     """The image of an earlier release was lost and is built again: only then its architecture is recorded."""
-    serving.registry.architecture_of_nodes = "arm64"
+    serving.registry.architectures_of_builds = ("arm64",)
     lost = {"metadata": {"annotations": {labels.IMAGE_LOST: "true", labels.ATTEMPTS: "1"}}}
     revision = labels.revision_name("Image", "m", 1)
     before = serving.cluster.at(DEPLOYMENTS, "m")["metadata"]["generation"]
@@ -104,3 +104,52 @@ async def test_message_names_the_architecture_that_no_node_has(arm: OperatorHarn
     assert arm.summary("Service") == ("m:2", "Running", "Unschedulable")
     message = arm.condition("Service", "Ready")["message"]
     assert "the image is for arm64: add nodes with kubernetes.io/arch=arm64, or build" in message
+
+
+@pytest.fixture
+async def both(harness: OperatorHarness) -> OperatorHarness:
+    """An operator with a served chain whose image is an index for two architectures."""
+    harness.registry.architectures_of_builds = ("amd64", "arm64")
+    harness.apply(*sample_objects())
+    await harness.play()
+    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
+    return harness
+
+
+def node_affinity(harness: OperatorHarness) -> Json:
+    affinity: Json = harness.cluster.at(DEPLOYMENTS, "m")["spec"]["template"]["spec"]["affinity"]
+    return affinity
+
+
+BOTH: Json = {
+    "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [
+                {
+                    "matchExpressions": [
+                        {"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64", "arm64"]}
+                    ]
+                }
+            ]
+        }
+    }
+}
+
+
+async def test_pods_of_an_index_run_on_nodes_of_each_of_its_architectures(both: OperatorHarness) -> None:
+    assert both.revision_annotations("Image", 1)["image-architecture"] == "amd64,arm64"
+    assert (node_affinity(both), node_selector(both)) == (BOTH, None)
+    assert both.status("Image")["platforms"] == ["linux/amd64", "linux/arm64"]
+
+
+async def test_pods_of_an_index_stay_limited_while_the_image_is_absent(both: OperatorHarness) -> None:
+    both.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
+    await both.play()
+    both.change("Service", autoScaler=None, numReplicas=3)
+    await both.play()
+    body = both.cluster.at(DEPLOYMENTS, "m")
+    assert (body["spec"]["replicas"], node_affinity(both)) == (3, BOTH)
+
+
+async def test_image_without_an_architecture_has_no_platforms(serving: OperatorHarness) -> None:
+    assert "platforms" not in serving.status("Image")

@@ -11,8 +11,9 @@ from modelyard.api.pod.environment import RESERVED_VARIABLES
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.types import Json
 from modelyard.reconcile.services.template import template_inputs
+from modelyard.resources.architecture import ARCHITECTURE
 from modelyard.resources.pod_settings import without_empty
-from modelyard.resources.pod_template import ARCHITECTURE, ScoringImage, pod_template
+from modelyard.resources.pod_template import ScoringImage, pod_template
 from modelyard.settings import ScoringSettings
 
 OWNER = Owner("Service", "m", "u1")
@@ -92,7 +93,7 @@ def test_template_omits_fields_that_the_api_server_omits() -> None:
 
 
 def test_architecture_of_the_image_replaces_that_of_the_settings() -> None:
-    image = ScoringImage(IMAGE, "arm64")
+    image = ScoringImage(IMAGE, ("arm64",))
     body = pod_template(OWNER, service(nodeSelector={ARCHITECTURE: "amd64"}), image, ScoringSettings())
     assert body["spec"]["nodeSelector"] == {ARCHITECTURE: "arm64"}
 

@@ -12,7 +12,8 @@ from modelyard.api.service import ServiceSpec
 from modelyard.kube.merge import fingerprint
 from modelyard.kube.types import Json
 from modelyard.resources import serving
-from modelyard.resources.pod_template import ARCHITECTURE, ScoringImage
+from modelyard.resources.architecture import ARCHITECTURE
+from modelyard.resources.pod_template import ScoringImage
 from modelyard.settings import ScoringSettings
 
 OWNER = Owner("Service", "m", "u1")
@@ -86,7 +87,7 @@ def test_pods_have_the_nodes_and_the_priority_of_the_settings() -> None:
             "runtimeClassName": "nvidia",
         }
     )
-    image = ScoringImage(IMAGE, "arm64")
+    image = ScoringImage(IMAGE, ("arm64",))
     body = serving.deployment(OWNER, ServiceSpec.model_validate({"imageId": "m"}), image, settings)
     pod = body["spec"]["template"]["spec"]
     assert pod["nodeSelector"] == {"pool": "gpu", ARCHITECTURE: "arm64"}

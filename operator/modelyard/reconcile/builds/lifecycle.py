@@ -55,7 +55,7 @@ class Built(NamedTuple):
     """A build whose image is in the registry."""
 
     location: str  # pinned by digest
-    architecture: str | None = None  # of the image, such as `amd64`, None if it is unknown
+    architectures: tuple[str, ...] = ()  # of the image, such as `amd64`, empty if they are unknown
     times: BuildTimes | None = None  # None for an image that the registry had
 
 
@@ -72,7 +72,7 @@ class _BuiltImage(NamedTuple):
     """An image that a build has pushed."""
 
     digest: str
-    architecture: str | None
+    architectures: tuple[str, ...]
 
 
 class _Found(NamedTuple):
@@ -129,7 +129,7 @@ async def _find_or_start(
         return found
     if found.image:
         BUILDS.labels(result="reused").inc()
-        return Built(image_location(ctx, obj, found.image.digest), found.image.architecture)
+        return Built(image_location(ctx, obj, found.image.digest), found.image.architectures)
     tagged = request.model_copy(update={"tag": found.tag, "base_image": found.base_image})
     return await _start(ctx, obj, revision, tagged, attempt)
 
@@ -183,7 +183,7 @@ async def _look_up(ctx: Context, request: BuildRequest) -> _Found:
 async def _find_built(ctx: Context, reference: str) -> _BuiltImage | None:
     """Return the image with a tag, None if no build made one."""
     digest = await ctx.registry.built(reference)
-    return _BuiltImage(digest, await ctx.registry.architecture(reference, digest)) if digest else None
+    return _BuiltImage(digest, await ctx.registry.architectures(reference, digest)) if digest else None
 
 
 def image_location(ctx: Context, obj: CustomObject, digest: str) -> str:
@@ -300,7 +300,7 @@ async def _pushed_image(ctx: Context, obj: CustomObject, revision: Revision, job
         return None
     times = await build_log.store_final(ctx, obj, revision, job.name, await list_pods(ctx, job.name))
     _count(ctx, job, "succeeded")
-    return Built(image_location(ctx, obj, found.digest), found.architecture, times)
+    return Built(image_location(ctx, obj, found.digest), found.architectures, times)
 
 
 def _count(ctx: Context, job: BuildJob, result: str) -> None:
@@ -311,21 +311,21 @@ def _count(ctx: Context, job: BuildJob, result: str) -> None:
 
 
 async def _final_state(ctx: Context, obj: CustomObject, revision: Revision, job: BuildJob) -> BuildState:
-    """Return the result of a Job that has ended, once the architecture of its image is looked up."""
+    """Return the result of a Job that has ended, once the architectures of its image are looked up."""
     pods = await list_pods(ctx, job.name)
     result = find_result(pods)
     if result and (digest := result.digest):
         try:
-            architecture = ctx.lookups.poll(
-                obj.key, f"ended {job.uid}", lambda: ctx.registry.architecture(job.reference, digest)
+            architectures = ctx.lookups.poll(
+                obj.key, f"ended {job.uid}", lambda: ctx.registry.architectures(job.reference, digest)
             )
         except CodedError as error:
             return failure_of_error(error)  # the next attempt finds the image in the registry
-        if isinstance(architecture, Pending):
-            return architecture
+        if isinstance(architectures, Pending):
+            return architectures
         times = await build_log.store_final(ctx, obj, revision, job.name, pods)
         _count(ctx, job, "succeeded")
-        return Built(image_location(ctx, obj, digest), architecture, times)
+        return Built(image_location(ctx, obj, digest), architectures, times)
     await build_log.store_final(ctx, obj, revision, job.name, pods)
     _count(ctx, job, "failed")
     if result and result.error:

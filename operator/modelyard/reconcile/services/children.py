@@ -48,7 +48,7 @@ async def write_children(
             serving.deployment(owner, spec, image, ctx.settings.scoring), str(revision.version)
         ),
         inputs=(
-            f"{image.location} {image.architecture} {revision.version} "
+            f"{image.location} {image.architectures} {revision.version} "
             f"{follows_operator(ctx, obj)} {turn(ctx, obj)}"
         ),
         on_create=lambda: {"spec": {"replicas": spec.min_replicas}},

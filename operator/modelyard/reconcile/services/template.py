@@ -23,8 +23,9 @@ from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.services.rollout_outcome import was_rolled_out
 from modelyard.reconcile.services.staged_rolls import begin_roll, follows_operator
 from modelyard.resources import serving
+from modelyard.resources.architecture import architectures_of
 from modelyard.resources.limits import reservation
-from modelyard.resources.pod_template import ARCHITECTURE, CONTAINER, ScoringImage, started_by
+from modelyard.resources.pod_template import CONTAINER, ScoringImage, started_by
 
 
 def template_inputs(spec: ServiceSpec, image: str) -> str:
@@ -69,7 +70,7 @@ def applied_image(live: Json) -> ScoringImage | None:
     location = _image_of(spec) if spec else None
     if spec is None or location is None:
         return None
-    return ScoringImage(location, spec["template"]["spec"].get("nodeSelector", {}).get(ARCHITECTURE))
+    return ScoringImage(location, architectures_of(spec["template"]["spec"]))
 
 
 def _image_of(spec: Json) -> str | None:
