@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from modelyard.digest_lookup import DIGEST_TTL_SECONDS
 from modelyard.image_gc.cluster_usage import UnusedSince
-from modelyard.image_gc.plan import GcPlan, make_plan, reason_to_keep, untagged_manifests
+from modelyard.image_gc.index_members import IndexMembers
+from modelyard.image_gc.plan import GcPlan, make_plan, untagged_manifests
 from modelyard.image_gc.repository import ImageRepositories, StoredManifest
 from modelyard.image_gc.usage import Usage
 
@@ -44,6 +45,7 @@ class GcReport:
 
     images: GcPlan
     layers: GcPlan
+    members: IndexMembers
 
     @property
     def unused_since(self) -> UnusedSince:
@@ -64,11 +66,16 @@ def make_report(
     cached_layers = repositories.cached_layers()
     candidates = untagged_manifests(unused_since, [*tagged, *cached_layers])
     untagged = [stored for stored in candidates if repositories.exists(stored)]
+    found = [*tagged, *untagged]
+    members = IndexMembers({stored: repositories.members(stored) for stored in found})
+    names = {stored.name for stored in found}
+    # An index comes before its images: some registries refuse to delete an image that is in an index.
+    found += [stored for stored in members if stored.name not in names and repositories.exists(stored)]
 
     def reason_for_image(image: StoredManifest) -> str:
-        return reason_to_keep(image, usage)
+        return members.reason_to_keep(image, usage)
 
-    images = make_plan([*tagged, *untagged], reason_for_image, unused_since, now, older_than)
+    images = make_plan(found, reason_for_image, unused_since, now, older_than)
     layers_in_use: set[str] = set()
     if cached_layers:
         for stored, _ in (*images.in_use, *images.unused):
@@ -77,7 +84,8 @@ def make_report(
     def reason_for_layer(entry: StoredManifest) -> str:
         return "in use" if repositories.layer_digests(entry) & layers_in_use else ""
 
-    return GcReport(images, make_plan(cached_layers, reason_for_layer, unused_since, now, older_than))
+    layers = make_plan(cached_layers, reason_for_layer, unused_since, now, older_than)
+    return GcReport(images, layers, members)
 
 
 def prune(
@@ -92,7 +100,7 @@ def prune(
     Raises RegistryError and KubeError. Deletions before the error are final, and the next run continues.
     """
     cluster.save_unused_since(report.unused_since)
-    done = _prune_images(cluster, repositories, [stored for stored, _ in report.images.expired], log, sleep)
+    done = _prune_images(cluster, repositories, report, log, sleep)
     for entry, _ in report.layers.expired:
         repositories.delete(entry)
         log(f"deleted {entry.name}")
@@ -105,18 +113,19 @@ def prune(
 def _prune_images(
     cluster: UsageStore,
     repositories: ImageRepositories,
-    expired: Sequence[StoredManifest],
+    report: GcReport,
     log: Callable[[str], None],
     sleep: Callable[[float], None],
 ) -> set[str]:
     """Delete expired images unless they came into use. Return the names of all that were expired."""
+    expired = [stored for stored, _ in report.images.expired]
     if not expired:
         return set()
     manifests = {stored: repositories.untag(stored) for stored in expired}
     sleep(_SETTLE_SECONDS)
     usage = cluster.usage()
     for stored, manifest in manifests.items():
-        if reason := reason_to_keep(stored, usage):
+        if reason := report.members.reason_to_keep(stored, usage):
             repositories.retag(stored, manifest)
             log(f"kept {stored.name}: {reason}")
         else:

@@ -51,6 +51,13 @@ class GcRegistry(Protocol):
         """Delete a tag; False if the registry cannot delete tags."""
 
 
+class _Content(NamedTuple):
+    """The digests in a manifest."""
+
+    layers: frozenset[str]
+    members: frozenset[str]
+
+
 class StoredManifest(NamedTuple):
     """A manifest in the registry. `repository` is a path without the registry's host."""
 
@@ -78,6 +85,7 @@ class ImageRepositories:
         self._host = host
         self._prefix = prefix
         self._namespaces = frozenset(namespaces)
+        self._contents: dict[str, _Content] = {}
 
     def images(self, fallback_repositories: Iterable[str]) -> list[StoredManifest]:
         """Return all tagged images.
@@ -103,8 +111,11 @@ class ImageRepositories:
 
     def layer_digests(self, stored: StoredManifest) -> frozenset[str]:
         """Return the digests of the layers that a manifest lists."""
-        manifest, _ = self._registry.manifest(self._reference(stored))
-        return frozenset(layer["digest"] for layer in manifest.get("layers", ()))
+        return self._content(stored).layers
+
+    def members(self, stored: StoredManifest) -> frozenset[str]:
+        """Return the digests of the images in an image index, empty for an image."""
+        return self._content(stored).members
 
     def exists(self, stored: StoredManifest) -> bool:
         """Return True if the registry has the manifest, tagged or untagged."""
@@ -148,6 +159,14 @@ class ImageRepositories:
                     " REGISTRY_STORAGE_DELETE_ENABLED=true"
                 )
 
+    def _content(self, stored: StoredManifest) -> _Content:
+        """Return what a manifest lists. Each manifest is read once: its digest is that of its bytes."""
+        if stored.name not in self._contents:
+            manifest, _ = self._registry.manifest(self._reference(stored))
+            layers, members = manifest.get("layers", ()), manifest.get("manifests", ())
+            self._contents[stored.name] = _Content(_digests(layers), _digests(members))
+        return self._contents[stored.name]
+
     def _reference(self, stored: StoredManifest) -> Reference:
         return Reference(self._host, stored.repository, digest=stored.digest)
 
@@ -166,3 +185,7 @@ class ImageRepositories:
             if digest := self._registry.resolve(f"{self._host}/{path}:{tag}"):
                 tags_by_digest[digest].append(tag)
         return [StoredManifest(path, digest, tuple(sorted(tags))) for digest, tags in tags_by_digest.items()]
+
+
+def _digests(descriptors: Iterable[dict[str, Any]]) -> frozenset[str]:
+    return frozenset(item["digest"] for item in descriptors)

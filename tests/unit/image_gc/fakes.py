@@ -14,6 +14,7 @@ from modelyard.image_gc.repository import ImageRepositories
 from modelyard.image_gc.usage import Usage, UsageBuilder
 from modelyard.kube.types import PODS, REVISIONS, Json
 from modelyard.oci.errors import RegistryForbiddenError
+from modelyard.oci.media_types import OCI_INDEX
 from modelyard.oci.reference import (
     Reference,
     parse_reference,
@@ -34,6 +35,11 @@ class FakeGcRegistry:
         self.lists = True  # the catalog of repositories
         self.deletes = True  # manifests
         self.deletes_tags = True
+
+    def push_index(self, repository: str, tag: str | None, *digests: str) -> str:
+        members = [{"digest": digest} for digest in digests]
+        body = json.dumps({"mediaType": OCI_INDEX, "manifests": members}).encode()
+        return self.put_manifest(Reference(HOST, repository), body, OCI_INDEX, tag=tag)
 
     def push(self, repository: str, tag: str | None, **fields: Any) -> str:
         body = json.dumps({"mediaType": OCI, "layers": [], **fields}).encode()
@@ -64,7 +70,7 @@ class FakeGcRegistry:
         return self.manifests[reference.repository, str(reference.digest)]
 
     def put_manifest(self, repository: Reference, body: bytes, media_type: str, *, tag: str | None) -> str:
-        assert media_type == OCI
+        assert media_type == json.loads(body)["mediaType"]
         digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
         self.manifests[repository.repository, digest] = body
         if tag:
