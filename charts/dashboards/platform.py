@@ -80,7 +80,7 @@ def _builds(board: Dashboard) -> Dashboard:
                 "In 15 minutes, with the party that can correct the cause.",
                 "none",
                 (
-                    "sum by (code, fault) (increase(modelyard_build_failures_total[15m]))",
+                    "sum by (code, fault) (increase(modelyard_build_failures_total[15m])) > 0",
                     "{{code}} ({{fault}})",
                 ),
                 width=6,

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from modelyard.gateway import docs, error_codes
 from modelyard.gateway.errors import ApiError, from_kube, validation_error
-from modelyard.gateway.middleware import GatewayMiddleware
+from modelyard.gateway.middleware import ERROR, GatewayMiddleware
 from modelyard.gateway.registration import Sleep
 from modelyard.gateway.request_context import API_VERSIONS, AppState
 from modelyard.gateway.routes import deployments, images, keys, manifests, models, operations, services
@@ -51,27 +51,27 @@ def application(settings: GatewaySettings, client: Client, sleep: Sleep = asynci
 
 def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(ApiError)
-    async def api(_: Request, error: ApiError) -> Response:
-        return _response(error)
+    async def api(request: Request, error: ApiError) -> Response:
+        return _response(request, error)
 
     @app.exception_handler(KubeError)
-    async def kube(_: Request, error: KubeError) -> Response:
-        return _response(from_kube(error))
+    async def kube(request: Request, error: KubeError) -> Response:
+        return _response(request, from_kube(error))
 
     @app.exception_handler(RequestValidationError)
-    async def validation(_: Request, error: RequestValidationError) -> Response:
-        return _response(validation_error(error.errors()))
+    async def validation(request: Request, error: RequestValidationError) -> Response:
+        return _response(request, validation_error(error.errors()))
 
     @app.exception_handler(Exception)
-    async def unexpected(_: Request, __: Exception) -> Response:
+    async def unexpected(request: Request, __: Exception) -> Response:
         message = "the gateway failed: report the x-ms-request-id of this response, which the log has too"
-        return _response(ApiError(error_codes.INTERNAL_ERROR, message))
+        return _response(request, ApiError(error_codes.INTERNAL_ERROR, message))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         code = _OF_FRAMEWORK.get(error.status_code, error_codes.INVALID_REQUEST)
         headers = {"Allow": _allowed_methods(request)} if error.status_code == 405 else error.headers
-        return _response(ApiError(code, error.detail, headers=headers))
+        return _response(request, ApiError(code, error.detail, headers=headers))
 
 
 def _allowed_methods(request: Request) -> str:
@@ -83,7 +83,8 @@ def _allowed_methods(request: Request) -> str:
     return ", ".join(sorted(methods))
 
 
-def _response(error: ApiError) -> Response:
+def _response(request: Request, error: ApiError) -> Response:
+    setattr(request.state, ERROR, error)  # for the line of log
     return Response(
         error.response.model_dump_json(by_alias=True, exclude_none=True),
         error.status,

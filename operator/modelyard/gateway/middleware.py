@@ -1,6 +1,7 @@
 """Request ids, the media type and size of bodies, and one line of log and one count for each request.
 
-The line has no query, no header and no body: URLs contain credentials.
+The line has no query, no header and no body: URLs contain credentials. It has the error of a response with a
+status 5xx, which the API server or the operator has caused.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from modelyard.gateway import error_codes
 from modelyard.gateway.errors import ApiError
 from modelyard.gateway.metrics import count_request
 from modelyard.gateway.routes.responses import PREFIX
+from modelyard.redaction import redact_text
 
 _LOG: Final = logging.getLogger(__name__)
 REQUEST_ID: Final = "x-ms-request-id"
 CLIENT_REQUEST_ID: Final = "x-ms-client-request-id"
+ERROR: Final = "error"
+"""Key of the ApiError of a response in the state of a request."""
 MAX_BODY: Final = 2 * 1024 * 1024  # bytes; etcd accepts less
 _ECHOED: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _UNLOGGED_PATHS: Final = {"/healthz", "/readyz"}
@@ -40,12 +44,23 @@ class RequestIds:
 
 
 def record_request(
-    method: str, path: str, status: int, ids: RequestIds, *, seconds: float, route: str = ""
+    method: str,
+    path: str,
+    status: int,
+    ids: RequestIds,
+    *,
+    seconds: float,
+    route: str = "",
+    error: ApiError | None = None,
 ) -> None:
-    """Log and count one request, unless it is a probe. `route` is the template of its path, if any."""
+    """Log and count one request, unless it is a probe. `route` is the template of its path, if any.
+
+    `error` is the error of the response, if it has one.
+    """
     if path in _UNLOGGED_PATHS:
         return
     count_request(method, route, status, seconds)
+    cause = {"code": error.response.code, "error": redact_text(str(error))} if error and status >= 500 else {}
     _LOG.info(
         "request",
         extra={
@@ -55,6 +70,7 @@ def record_request(
             "milliseconds": round(seconds * 1000, 1),
             "requestId": ids.request_id,
             "clientRequestId": ids.client_id,
+            **cause,
         },
     )
 
@@ -77,6 +93,7 @@ class GatewayMiddleware:
         headers = Headers(scope=scope)
         ids = RequestIds(headers.get(CLIENT_REQUEST_ID, ""))
         status = 0
+        state = scope.setdefault("state", {})
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -88,20 +105,23 @@ class GatewayMiddleware:
             await send(message)
 
         try:
-            if error := _check_headers(scope["method"], headers):
-                await send_error(error, send_with_headers)
+            if refusal := _check_headers(scope["method"], headers):
+                await send_error(refusal, send_with_headers)
             else:
                 await self._app(scope, _limited(receive), send_with_headers)
         except _TooLargeError:
             await send_error(too_large(), send_with_headers)
-        except Exception as error:
-            frames = "".join(traceback.format_tb(error.__traceback__))
+        except Exception as failure:
+            frames = "".join(traceback.format_tb(failure.__traceback__))
             # The message of the exception may contain a part of the request.
-            _LOG.error("request %s failed: %s\n%s", ids.request_id, type(error).__name__, frames)
+            _LOG.error("request %s failed: %s\n%s", ids.request_id, type(failure).__name__, frames)
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "").removeprefix(PREFIX)
-            record_request(scope["method"], scope["path"], status, ids, seconds=seconds, route=route)
+            error = state.get(ERROR)
+            record_request(
+                scope["method"], scope["path"], status, ids, seconds=seconds, route=route, error=error
+            )
 
 
 class _TooLargeError(Exception):

@@ -9,18 +9,33 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/#migration-betw
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Final
 
 from modelyard.api import labels
 from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.merge import changes, fingerprint
-from modelyard.kube.types import ApiResource, Json
+from modelyard.kube.types import (
+    AUTOSCALERS,
+    CORE_SERVICES,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    HTTP_ROUTES,
+    INGRESSES,
+    ApiResource,
+    Json,
+)
 from modelyard.metrics import REPAIRS
 from modelyard.reconcile.adoption import claim, confirm_alive, is_adoptable
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import Child, CustomObject, DesiredHash
 from modelyard.reconcile.repairs import CONTESTED
+
+_LOG: Final = logging.getLogger(__name__)
+# modelyard.metrics has the reason for series that begin at zero.
+for _resource in (AUTOSCALERS, CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, HTTP_ROUTES, INGRESSES):
+    REPAIRS.labels(_resource.qualified)
 
 _PATCH_ATTEMPTS: Final = 3  # each after a new read; then the work queue retries with a growing pause
 
@@ -127,15 +142,17 @@ async def _patch(
             live = await ctx.client.get(resource, namespace, name)
         else:
             if live["metadata"].get("annotations", {}).get(labels.APPLIED_HASH) == desired_hash:
-                await _record_repair(ctx, obj, resource, name)
+                await _record_repair(ctx, obj, resource, live)
             rolls = "template" in patch.get("spec", {})
             ctx.cache.children.store_written(resource, written, rolls=rolls)
             return
 
 
-async def _record_repair(ctx: Context, obj: CustomObject, resource: ApiResource, name: str) -> None:
-    """Count a repair, and report a child that another client changes again and again."""
+async def _record_repair(ctx: Context, obj: CustomObject, resource: ApiResource, live: Json) -> None:
+    """Count and log a repair, and report a child that another client changes again and again."""
+    name, manager = live["metadata"]["name"], _latest_manager(live)
     REPAIRS.labels(resource.qualified).inc()
+    _LOG.info("%s: reverted a change of %s %s by %s", obj.key, resource.kind, name, manager)
     count = ctx.repairs.record(resource, obj.key.namespace, name, ctx.now())
     if count == CONTESTED:
         note = (
@@ -144,6 +161,17 @@ async def _record_repair(ctx: Context, obj: CustomObject, resource: ApiResource,
             "kubectl get --show-managed-fields"
         )
         await ctx.recorder.record(obj, "ChildContested", note, warning=True)
+
+
+def _latest_manager(live: Json) -> str:
+    """Return the field manager that has changed an object last, without subresources.
+
+    https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers
+    """
+    entries = live["metadata"].get("managedFields") or ()
+    changes_of_spec = [entry for entry in entries if not entry.get("subresource")]
+    latest: Json = max(changes_of_spec, key=lambda entry: entry.get("time", ""), default={})
+    return str(latest.get("manager", "another client"))
 
 
 def _is_up_to_date(child: Child | None, obj: CustomObject, desired_hash: str) -> bool:

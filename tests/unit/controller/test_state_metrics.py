@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import REGISTRY, CollectorRegistry
 from tests.unit.operator_harness import OperatorHarness, model
 
 from modelyard.controller.state_metrics import StateMetrics
-from modelyard.kube.types import Key
+from modelyard.kube.types import DEPLOYMENTS, HTTP_ROUTES, Key
+from modelyard.reconcile.builds.failure_table import TABLE
 
 LATER = Key("Model", "default", "later")
 
@@ -69,3 +70,14 @@ async def test_service_is_named_with_version_image_and_replicas(serving: Operato
 async def test_operator_has_its_release(harness: OperatorHarness) -> None:
     release = {"version": version("modelyard")}
     assert registry(harness).get_sample_value("modelyard_operator_info", release) == 1
+
+
+def test_counters_of_alerts_have_values_before_the_first_failure() -> None:
+    """Without them, increase() misses failures that come between two scrapes."""
+    failures = [
+        ("modelyard_build_failures", {"code": code, "fault": row.fault}) for code, row in TABLE.items()
+    ]
+    repairs = [("modelyard_repairs", {"resource": each.qualified}) for each in (DEPLOYMENTS, HTTP_ROUTES)]
+    value = REGISTRY.get_sample_value
+    missing = [labels for name, labels in [*failures, *repairs] if value(f"{name}_total", labels) is None]
+    assert missing == []

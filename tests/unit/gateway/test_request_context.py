@@ -161,6 +161,24 @@ async def test_unexpected_exception_is_logged_without_its_message(
     assert secret not in caplog.text + response.text
 
 
+async def test_log_has_the_error_of_a_failed_request_without_credentials(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = 'failed calling webhook "quota": Post "https://quota.example.com/check?code=SIGNATURE"'
+
+    def fail(method: str, path: str) -> None:
+        raise from_status(500, {"message": text}, None)
+
+    caplog.set_level(logging.INFO)
+    await api.get("/models")
+    api.server.before = fail
+    await api("GET", "/models/m:1", 503)
+    failed: dict[str, Any] = vars([record for record in caplog.records if record.message == "request"][-1])
+    assert (failed["status"], failed["code"]) == (503, "Unavailable")
+    assert failed["error"].startswith('failed calling webhook "quota"')
+    assert "SIGNATURE" not in str(failed)
+
+
 async def test_log_has_no_token_query_or_body(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     await api("POST", "/models", 200, json=model(url="https://h/m?sig=SIGNATURE"))

@@ -222,3 +222,18 @@ async def test_contested_child_is_repaired_in_the_end(serving: OperatorHarness) 
         await serving.play(seconds=0)
     await serving.play(seconds=600)
     assert serving.cluster.at(CORE_SERVICES, "m")["spec"]["type"] == "ClusterIP"
+
+
+async def test_log_names_the_child_and_the_client_of_a_reverted_change(
+    serving: OperatorHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    managers = [
+        {"manager": "modelyard", "time": "2026-01-01T00:00:00Z"},
+        {"manager": "mesh", "time": "2026-01-02T00:00:00Z"},
+        {"manager": "kube-controller-manager", "subresource": "status", "time": "2026-01-03T00:00:00Z"},
+    ]
+    edited = {"metadata": {"managedFields": managers}, "spec": {"type": "NodePort"}}
+    serving.cluster.change(CORE_SERVICES, "default", "m", edited)
+    await serving.play()
+    assert "Service default/m: reverted a change of Service m by mesh" in caplog.text

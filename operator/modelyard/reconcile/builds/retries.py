@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Final
 
 from modelyard.api import labels
 from modelyard.api.revision import Revision
@@ -13,6 +14,13 @@ from modelyard.reconcile.builds.failures import Failure
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.outcome import Outcome, failed
 from modelyard.reconcile.timestamps import parse_timestamp
+
+_OTHER: Final = "other"  # a code of another release
+
+# Many builds may fail at once, for example with a full disk. Without series at the start, increase() would
+# see none of these failures (modelyard.metrics).
+for _code in (*TABLE, _OTHER):
+    BUILD_FAILURES.labels(code=_code, fault=row_of(_code, transient=True).fault)
 
 
 def attempts_of(revision: Revision | None) -> int:
@@ -28,7 +36,7 @@ def failure_annotations(
     counted = _counted(revision) + (1 if row.counts else 0)
     retries = not row.is_over(counted, ctx.settings.build)
     # The codes of the table bound the cardinality of the metrics.
-    code = failure.error.code if failure.error.code in TABLE else "other"
+    code = failure.error.code if failure.error.code in TABLE else _OTHER
     BUILD_FAILURES.labels(code=code, fault=row.fault).inc()
     if retries:
         BUILD_RETRIES.labels(code=code).inc()
