@@ -3,6 +3,7 @@
 Each size is made in parts, so that changes of the machine's speed meet both sides. One part has no operator:
 one process POSTs the same objects (the floor). The next part has the operator and reads its metrics.
 Compare ratios: figures change with the machine.
+Then Services with a public URL are made beside Services without one, if the cluster has a Gateway.
 The last part starts an operator beside an API server with 10,000 objects, in processes of their own.
 """
 
@@ -20,6 +21,7 @@ from tests.bench.operator.floor import create_all, floor_services
 from tests.bench.operator.image import built_image
 from tests.bench.operator.lifecycle import writes_of_a_lifecycle
 from tests.bench.operator.metrics import Metrics, operator_metrics
+from tests.bench.operator.route import costs
 from tests.bench.operator.succeeded_services import SucceededServices
 from tests.bench.progress import say
 from tests.support.cluster import Kubectl
@@ -186,6 +188,8 @@ async def main() -> None:
     say("writes of a Service with an autoscaler, from apply to serving: " + ", ".join(
         f"{resource} {count:g}" for resource, count in sorted(writes.items())
     ))  # fmt: skip
+    say("cost of a public URL")
+    route = " ".join(f"{name}={figure:.2f}" for name, figure in (await costs(client)).items())
     await client.close()
     say("start of an operator with 10,000 objects")
     starts = start.figures()
@@ -193,7 +197,7 @@ async def main() -> None:
     print(
         f"services_per_s={largest.services_per_s:.1f} writes_per_service={sum(writes.values()):.2f}"
         f" ratio_to_raw={largest.ratio:.2f} rss_mb_{largest.size}={largest.rss_mb:.0f}"
-        f" idle_writes={idle_writes:g} {starts}"
+        f" idle_writes={idle_writes:g} {starts} {route}"
     )
 
 

@@ -12,25 +12,29 @@ from tests.support.cluster import Kubectl
 from modelyard.api.kinds import SERVICE
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.client import Client
+from modelyard.kube.types import Json
 
 _NAMESPACE: Final = "bench-life"
 _COUNT: Final = 10
-_SPEC: Final = {
+_SPEC: Final[Json] = {
     "imageId": "bench",
     "autoScaler": {"autoscaleEnabled": True, "maxReplicas": 1},  # a second replica would add writes
     "containerResourceReservation": {"cpu": "10m", "memory": "64Mi"},
 }
 
 
-async def writes_of_a_lifecycle(client: Client) -> dict[str, float]:
-    """Return the writes per Service by resource. Raises SystemExit on a timeout."""
+async def writes_of_a_lifecycle(client: Client, **spec: object) -> dict[str, float]:
+    """Return the writes per Service by resource, with further fields in the spec of each Service.
+
+    Raises SystemExit on a timeout.
+    """
     await built_image(client, _NAMESPACE)
     before = operator_metrics()
     for index in range(_COUNT):
         body = {
             **CUSTOM_RESOURCES[SERVICE.name].header(),
             "metadata": {"name": f"life-{index}"},
-            "spec": _SPEC,
+            "spec": _SPEC | spec,
         }
         await client.create(CUSTOM_RESOURCES[SERVICE.name], _NAMESPACE, body)
     for _ in range(300):
