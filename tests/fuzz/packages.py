@@ -28,7 +28,7 @@ from modelyard.builder.environment.conda_package import check_package, check_tog
 from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.environment.requirements import parse_requirements
 from modelyard.builder.environment.target import Target
-from modelyard.builder.environment.uv import uv_install
+from modelyard.builder.environment.uv import Uv
 from modelyard.builder.log import BuildLog
 from modelyard.coded_error import CodedError
 
@@ -116,7 +116,7 @@ def run_wheels(tally: Tally, inputs: int, seed: int) -> None:
             conf.write_text(f"[global]\nno-index = true\nfind-links = {work}\n")
             destination = [f"--target={work / 'tree'}"]
             log = BuildLog(io.StringIO())
-            uv_install(parse_requirements("x"), _HERE, destination, work, PipSettings(pip_conf=conf), log)
+            Uv(parse_requirements("x"), _HERE, PipSettings(pip_conf=conf), log).install(destination, work)
             for file in (work / "tree").rglob("*"):
                 if file.is_file() and file.read_bytes() == _SENTINEL.encode():
                     tally.escape(content, "a file outside was read")

@@ -36,6 +36,7 @@ from modelyard.builder.environment.pip_settings import (
 from modelyard.builder.environment.reproducible_tree import compile_bytecode
 from modelyard.builder.environment.requirements import Requirements, parse_requirements
 from modelyard.builder.environment.target import Target
+from modelyard.builder.environment.uv import Uv
 from modelyard.builder.log import BuildLog
 from modelyard.contract.build_request import Step
 from modelyard.contract.errors import BuildFailedError
@@ -261,11 +262,11 @@ def _do(
     elif job.kind is PackageKind.BASE and job.base and job.system:
         job.system.prepare(job.base, job.indexes.proxy)
     elif job.kind is PackageKind.LOCK:
-        lock_requirements(job.pip, target, job.folder, pip, log, job.system)
+        lock_requirements(Uv(job.pip, target, pip, log, job.system), job.folder)
     elif job.kind is PackageKind.WHEEL and job.source:
-        build_wheel(job.source, job.pip, target, job.folder, pip, log, job.system)
+        build_wheel(Uv(job.pip, target, pip, log, job.system), job.source, job.folder)
     else:
-        install_requirements(job.pip, target, job.folder, pip, log)
+        install_requirements(Uv(job.pip, target, pip, log), job.folder)
     return _Done(target.python)
 
 
@@ -277,7 +278,7 @@ def _install_conda(job: PackageJob, pip: PipSettings, conda: CondaSettings, log:
     python = install_conda(file, CondaTarget(job.platform, job.python), job.folder, conda, log)
     target = Target(python, job.platform)
     if job.requirements:
-        install_requirements(job.pip, target, job.folder, pip, log)
+        install_requirements(Uv(job.pip, target, pip, log), job.folder)
     elif job.compiles:
         compile_bytecode(job.folder, ENVIRONMENT, target, log)
     return python

@@ -14,13 +14,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from modelyard.builder.base_system.system import BaseSystem
 from modelyard.builder.disk import disk_errors
 from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.environment.reproducible_tree import compile_bytecode, make_reproducible
-from modelyard.builder.environment.requirements import Requirements, parse_requirements
+from modelyard.builder.environment.requirements import parse_requirements
 from modelyard.builder.environment.target import Target
-from modelyard.builder.environment.uv import uv_install, uv_lock, uv_wheel
+from modelyard.builder.environment.uv import Uv
 from modelyard.builder.log import BuildLog
 from modelyard.contract.image_layout import ENVIRONMENT, RUNTIME
 from modelyard.contract.scoring_runtime import PACKAGE, RUNTIME_REQUIREMENTS, runtime_files
@@ -29,14 +28,8 @@ LOCK_FILE: Final = "pylock.toml"
 _PYTHON_OF_BUILDER: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def install_requirements(
-    requirements: Requirements,
-    target: Target,
-    folder: Path,
-    settings: PipSettings,
-    log: BuildLog,
-) -> None:
-    """Install requirements into a folder, which is new or a conda environment.
+def install_requirements(uv: Uv, folder: Path) -> None:
+    """Install the requirements of `uv` into a folder, which is new or a conda environment.
 
     The folder becomes a user base (https://docs.python.org/3/library/site.html#site.USER_BASE) with
     `lib/python3.X/site-packages` and `bin`. Python finds it by PYTHONUSERBASE, the shell by PATH. Equal
@@ -47,19 +40,19 @@ def install_requirements(
     DiskFullError, BuildStepFailedError and PipFailedError.
     """
     with _uv_folder(folder) as work:
-        lib = folder / "lib" / f"python{target.minor}"
+        lib = folder / "lib" / f"python{uv.target.minor}"
         lib.mkdir(parents=True, exist_ok=True)
         # uv names the folder after the Python that runs uv: a link of that name leads to the target's folder.
         link = lib.with_name(_PYTHON_OF_BUILDER)
         if link != lib:
             link.symlink_to(lib.name)
-        uv_install(requirements, target, [f"--prefix={folder}"], work, settings, log)
+        uv.install([f"--prefix={folder}"], work)
         if link != lib:
             link.unlink()
         # uv puts C headers into a folder of the wrong Python version, and nothing compiles in an image.
         shutil.rmtree(folder / "include" / "site", ignore_errors=True)
         make_reproducible(folder, lib / "site-packages")
-        compile_bytecode(folder, ENVIRONMENT, target, log)
+        compile_bytecode(folder, ENVIRONMENT, uv.target, uv.log)
 
 
 def install_runtime(target: Target, folder: Path, settings: PipSettings, log: BuildLog) -> None:
@@ -70,7 +63,7 @@ def install_runtime(target: Target, folder: Path, settings: PipSettings, log: Bu
     with _uv_folder(folder) as work:
         folder.mkdir()
         requirements = parse_requirements(RUNTIME_REQUIREMENTS.read_text())
-        uv_install(requirements, target, [f"--target={folder}"], work, settings, log)
+        Uv(requirements, target, settings, log).install([f"--target={folder}"], work)
         make_reproducible(folder, folder)
         for path in runtime_files():
             file = folder / PACKAGE.name / path
@@ -79,33 +72,18 @@ def install_runtime(target: Target, folder: Path, settings: PipSettings, log: Bu
         compile_bytecode(folder, RUNTIME, target, log)
 
 
-def lock_requirements(
-    requirements: Requirements,
-    target: Target,
-    folder: Path,
-    settings: PipSettings,
-    log: BuildLog,
-    system: BaseSystem | None = None,
-) -> None:
-    """Write the versions of requirements to `pylock.toml` in a new folder. See uv_lock."""
+def lock_requirements(uv: Uv, folder: Path) -> None:
+    """Write the versions of requirements to `pylock.toml` in a new folder. See Uv.lock."""
     with _uv_folder(folder) as work:
         folder.mkdir()
-        uv_lock(requirements, target, folder / LOCK_FILE, work, settings, log, system)
+        uv.lock(folder / LOCK_FILE, work)
 
 
-def build_wheel(
-    source: Path,
-    requirements: Requirements,
-    target: Target,
-    folder: Path,
-    settings: PipSettings,
-    log: BuildLog,
-    system: BaseSystem | None = None,
-) -> None:
-    """Build the wheel of a source distribution into a new folder. See uv_wheel."""
+def build_wheel(uv: Uv, source: Path, folder: Path) -> None:
+    """Build the wheel of a source distribution into a new folder. See Uv.build."""
     with _uv_folder(folder) as work:
         folder.mkdir()
-        uv_wheel(source, requirements, target, folder, work, settings, log, system)
+        uv.build(source, folder, work)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, cast
 
@@ -37,100 +38,95 @@ _END_SECONDS: Final = 2.0
 _OPTIONS: Final = ("--no-config", "--no-progress", "--no-python-downloads")
 
 
-def uv_install(
-    requirements: Requirements,
-    target: Target,
-    destination: Sequence[str],
-    work: Path,
-    settings: PipSettings,
-    log: BuildLog,
-) -> None:
-    """Install wheels of requirements for a target.
+@dataclass(frozen=True)
+class Uv:
+    """The command uv for requirements and their target. Its methods raise the errors of uv_error.
 
-    `destination` is uv's option --target or --prefix. `work` is an empty folder for uv's cache, on the same
-    file system. Raises the errors of uv_error.
+    `work` of each method is an empty folder for uv's cache, on the file system of the result.
     """
-    log.write(f"packages for Python {target.python} on {target.platform}")
-    file = work / "requirements.txt"
-    file.write_text(requirements.text)
-    command = [
-        "pip",
-        "install",
-        *_OPTIONS,
-        "--no-build",
-        "--link-mode=hardlink",
-        f"--python={sys.executable}",
-    ]
-    command += [*_target_options(target), *destination, f"--requirements={file}", *requirements.arguments]
-    versions = ResolvedVersions(requirements.text)
-    _uv(command, _variables(requirements, settings), work, log, versions, requirements.field)
-    for note in versions.notes():
-        log.write(note)
 
+    requirements: Requirements
+    target: Target
+    settings: PipSettings
+    log: BuildLog
+    system: BaseSystem | None = None
+    """The system whose Python and compilers run code of packages; None for the Python of the builder."""
 
-def uv_lock(
-    requirements: Requirements,
-    target: Target,
-    output: Path,
-    work: Path,
-    settings: PipSettings,
-    log: BuildLog,
-    system: BaseSystem | None = None,
-) -> None:
-    """Write the versions of requirements to a file `pylock.toml` (https://peps.python.org/pep-0751/).
+    def install(self, destination: Sequence[str], work: Path) -> None:
+        """Install wheels. `destination` is uv's option --target or --prefix."""
+        self.log.write(f"packages for Python {self.target.python} on {self.target.platform}")
+        command = ["pip", "install", *_OPTIONS, "--no-build", "--link-mode=hardlink"]
+        command += [f"--python={sys.executable}", *self._target_options, *destination]
+        command += [f"--requirements={self._file(work)}", *self.requirements.arguments]
+        versions = ResolvedVersions(self.requirements.text)
+        self._run(command, work, versions)
+        for note in versions.notes():
+            self.log.write(note)
 
-    The file has the wheels that fit the target, and the source distributions. Code of source distributions
-    runs, if it is the only way to their dependencies, with the Python of `system` if it is given. Raises the
-    errors of uv_error.
-    """
-    log.write("versions of packages, also of those without wheels")
-    file = work / "requirements.txt"
-    file.write_text(requirements.text)
-    command = ["pip", "compile", *_OPTIONS, "--format=pylock.toml", f"--output-file={output}", "--quiet"]
-    command += [
-        f"--python={_python(target, system)}",
-        *_target_options(target),
-        str(file),
-        *requirements.arguments,
-    ]
-    _uv(command, _variables(requirements, settings, system), work, log, None, requirements.field)
+    def lock(self, output: Path, work: Path) -> None:
+        """Write the versions to a file `pylock.toml` (https://peps.python.org/pep-0751/).
 
+        The file has the wheels that fit the target, and the source distributions. Code of source
+        distributions runs, if it is the only way to their dependencies.
+        """
+        self.log.write("versions of packages, also of those without wheels")
+        command = ["pip", "compile", *_OPTIONS, "--format=pylock.toml", f"--output-file={output}", "--quiet"]
+        command += [f"--python={self._python}", *self._target_options]
+        self._run([*command, str(self._file(work)), *self.requirements.arguments], work)
 
-def uv_wheel(
-    source: Path,
-    requirements: Requirements,
-    target: Target,
-    folder: Path,
-    work: Path,
-    settings: PipSettings,
-    log: BuildLog,
-    system: BaseSystem | None = None,
-) -> None:
-    """Build the wheel of a source distribution into a folder. `requirements` have the options of the indexes.
+    def build(self, source: Path, folder: Path, work: Path) -> None:
+        """Build the wheel of a source distribution into a folder.
 
-    `system` has the Python and the compilers of the build. Raises the errors of uv_error.
-    """
-    command = [
-        "build",
-        "--wheel",
-        *_OPTIONS,
-        f"--python={_python(target, system)}",
-        f"--out-dir={folder}",
-        str(source),
-    ]
-    command += _index_arguments(requirements)
-    _uv(command, _variables(requirements, settings, system), work, log, None, requirements.field)
+        Of the requirements only the options of indexes apply.
+        """
+        command = ["build", "--wheel", *_OPTIONS, f"--python={self._python}", f"--out-dir={folder}"]
+        self._run([*command, str(source), *_index_arguments(self.requirements)], work)
 
+    def _file(self, work: Path) -> Path:
+        file = work / "requirements.txt"
+        file.write_text(self.requirements.text)
+        return file
 
-def _python(target: Target, system: BaseSystem | None) -> str:
-    """Return the Python that runs code of packages: of the image's version, if the builder has one."""
-    if system is None:
-        return find_interpreter(target) or sys.executable
-    return str(system.python(target.minor) or sys.executable)
+    @property
+    def _python(self) -> str:
+        """Return the Python that runs code of packages: of the image's version, if the builder has one."""
+        if self.system is None:
+            return find_interpreter(self.target) or sys.executable
+        return str(self.system.python(self.target.minor) or sys.executable)
 
+    @property
+    def _target_options(self) -> list[str]:
+        return [f"--python-version={self.target.python}", f"--python-platform={self.target.uv_platform}"]
 
-def _target_options(target: Target) -> list[str]:
-    return [f"--python-version={target.python}", f"--python-platform={target.uv_platform}"]
+    def _run(self, command: Sequence[str], work: Path, versions: ResolvedVersions | None = None) -> None:
+        """Run uv, and raise its error. Output about code of packages is in the log only after a failure."""
+        variables = self._variables(work)
+        if versions:
+            variables["RUST_LOG"] = LOG_FILTER
+        output = _run_command([find_uv_bin(), *command], variables, work, self.log, versions)
+        if output is None:
+            return
+        if versions is None:
+            for line in output[-_LOGGED_LINES:]:
+                self.log.write(line)
+        raise uv_error(output, self.requirements.field)
+
+    def _variables(self, work: Path) -> dict[str, str]:
+        variables = {"PATH": os.environ.get("PATH", os.defpath), **self.settings.variables()}
+        variables |= self.system.variables if self.system else {}
+        if self.requirements.replaces_index:
+            variables.pop(INDEX, None)
+        if self.requirements.adds_indexes or EXTRA_INDEXES in variables:
+            # As pip: the best version of all indexes. uv's default strategy explains a failure better, and is
+            # equivalent with one index.
+            variables["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+        return variables | {
+            "HOME": str(work),
+            "TMPDIR": str(work),
+            "LANG": "C.UTF-8",
+            "UV_CACHE_DIR": str(work / "cache"),
+            "NO_COLOR": "1",
+        }
 
 
 def _index_arguments(requirements: Requirements) -> list[str]:
@@ -154,48 +150,7 @@ _INDEX_ARGUMENTS: Final = {
 }
 
 
-def _variables(
-    requirements: Requirements, settings: PipSettings, system: BaseSystem | None = None
-) -> dict[str, str]:
-    variables = {"PATH": os.environ.get("PATH", os.defpath), **settings.variables()}
-    variables |= system.variables if system else {}
-    if requirements.replaces_index:
-        variables.pop(INDEX, None)
-    if requirements.adds_indexes or EXTRA_INDEXES in variables:
-        # As pip: the best version of all indexes. uv's default strategy explains a failure better, and is
-        # equivalent with one index.
-        variables["UV_INDEX_STRATEGY"] = "unsafe-best-match"
-    return variables
-
-
-def _uv(
-    command: Sequence[str],
-    variables: dict[str, str],
-    work: Path,
-    log: BuildLog,
-    versions: ResolvedVersions | None,
-    field: str,
-) -> None:
-    """Run uv, and raise its error. Output about code of packages is in the log only after a failure."""
-    variables |= {
-        "HOME": str(work),
-        "TMPDIR": str(work),
-        "LANG": "C.UTF-8",
-        "UV_CACHE_DIR": str(work / "cache"),
-        "NO_COLOR": "1",
-    }
-    if versions:
-        variables["RUST_LOG"] = LOG_FILTER
-    output = _run([find_uv_bin(), *command], variables, work, log, versions)
-    if output is None:
-        return
-    if versions is None:
-        for line in output[-_LOGGED_LINES:]:
-            log.write(line)
-    raise uv_error(output, field)
-
-
-def _run(
+def _run_command(
     command: Sequence[str],
     variables: Mapping[str, str],
     work: Path,

@@ -17,6 +17,7 @@ from modelyard.builder.environment.pip import install_requirements
 from modelyard.builder.environment.pip_settings import PipSettings
 from modelyard.builder.environment.requirements import parse_requirements
 from modelyard.builder.environment.target import Target
+from modelyard.builder.environment.uv import Uv
 from modelyard.builder.log import BuildLog
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -43,7 +44,7 @@ class Installer:
     def __call__(self, requirements: str, target: Target | None = None, *, folder: str = "tree") -> Path:
         tree = self.workspace / folder
         parsed = parse_requirements(requirements)
-        install_requirements(parsed, target or Target(HERE, PLATFORM), tree, self.settings, self.log)
+        install_requirements(Uv(parsed, target or Target(HERE, PLATFORM), self.settings, self.log), tree)
         return tree
 
 

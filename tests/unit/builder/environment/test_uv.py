@@ -14,7 +14,7 @@ from tests.unit.builder.environment.index import Index
 
 from modelyard.builder.environment.requirements import Requirements
 from modelyard.builder.environment.target import Target
-from modelyard.builder.environment.uv import uv_install
+from modelyard.builder.environment.uv import Uv
 from modelyard.contract.errors import (
     BuildFailedError,
     PackageIndexForbiddenError,
@@ -26,15 +26,8 @@ from modelyard.contract.errors import (
 def _install(installer: Installer, text: str) -> None:
     work = installer.workspace / "work"
     work.mkdir()
-    destination = [f"--prefix={installer.workspace / 'tree'}"]
-    uv_install(
-        Requirements(f"{text}\n"),
-        Target(HERE, PLATFORM),
-        destination,
-        work,
-        installer.settings,
-        installer.log,
-    )
+    uv = Uv(Requirements(f"{text}\n"), Target(HERE, PLATFORM), installer.settings, installer.log)
+    uv.install([f"--prefix={installer.workspace / 'tree'}"], work)
 
 
 @pytest.mark.parametrize(
