@@ -151,6 +151,28 @@ spark_from_packages() {
   tar --create --directory image . | docker load
 }
 
+# Sets compiler_image, the base image of Python services with gcc in a layer of its own, for tests of source distributions.
+ensure_compiler_image() {
+  local python_image
+  ensure_python_image
+  need mmdebstrap:mmdebstrap
+  make_image compiler_image compiler "$PYTHON_VERSION-$(key "$(declare -f compiler_from_packages debian)" "$python_image" "$DEBIAN_SUITE")" "30 seconds" compiler_from_packages "$python_image"
+}
+
+# compiler_from_packages BASE REFERENCE: only extracts the packages, because a compiler needs no configuration. Link-time
+# optimization and sanitizers are two thirds of gcc, and no package is compiled with them.
+compiler_from_packages() {
+  debian extract "gcc,libc6-dev,libpython$PYTHON_VERSION-dev" root --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr
+  mkdir --parents layer/usr/lib layer/usr/bin
+  mv root/usr/include layer/usr/
+  mv root/usr/bin layer/usr/
+  mv root/usr/lib/gcc "root/usr/lib/$(uname -m)-linux-gnu" layer/usr/lib/
+  rm layer/usr/lib/gcc/*/*/{lto1,lib*san*.a}
+  layer_of layer layer.tar
+  printf 'FROM %s\nADD layer.tar /\n' "$1" >Dockerfile
+  docker build --tag "$2" .
+}
+
 # debian VARIANT PACKAGES FILE.tar [OPTION...]: makes a root file system from Debian packages.
 # DEBIAN_MIRROR is their mirror; the default is deb.debian.org.
 debian() {

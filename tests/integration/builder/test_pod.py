@@ -8,8 +8,10 @@ from __future__ import annotations
 import base64
 import gzip
 import os
+import platform
+import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,8 @@ from modelyard.kube.types import Json
 from modelyard.resources.build_pod import BuildAttempt, build_pod
 from modelyard.settings import OperatorSettings
 
-OPERATOR_IMAGE = Path(__file__).parents[3] / "build" / "operator-image"
+ROOT = Path(__file__).parents[3]
+OPERATOR_IMAGE = ROOT / "build" / "operator-image"
 DRIVER = """
 import os, pathlib, tomli_w
 def init():
@@ -39,6 +42,14 @@ def init():
     model = file.read_text()
 def run(body):
     return tomli_w.dumps({"model": model})
+"""
+DRIVER_OF_SOURCES = """
+import arff, json
+from markupsafe import _speedups  # the module in C
+def init():
+    pass
+def run(body):
+    return {"escaped": _speedups._escape_inner("<"), "relation": arff.loads(json.loads(body))["relation"]}
 """
 
 
@@ -140,3 +151,29 @@ def test_unprivileged_pod_builds_an_image(
     client = served(f"{request.repository}@{result.digest}")
     assert client.post("/score", json={}).json() == 'model = "weights"\n'
     assert list((pod.folder / "workspace").iterdir()) == []
+
+
+@pytest.fixture
+def base_with_compiler() -> str:
+    """A base image with gcc, built on first use."""
+    script = ROOT / "tests" / "cluster" / "compiler.sh"
+    made = subprocess.run([script], capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.fail(f"the base image with a compiler cannot be built: {made.stderr}", pytrace=False)
+    return made.stdout.strip()
+
+
+def test_unprivileged_pod_compiles_a_source_distribution(
+    pod: Pod, builds: Builds, served: Callable[[str], httpx.Client], base_with_compiler: str
+) -> None:
+    request = replace(builds, base=base_with_compiler).request(
+        driver=DRIVER_OF_SOURCES,
+        pip_requirements="--no-binary markupsafe\nmarkupsafe==3.0.2\nliac-arff==2.5.0",
+        builder=BuilderKind.LAYERS,
+    )
+    code, log, result = pod.run(request)
+    assert code == 0, log
+    assert f"linux_{platform.machine()}.whl made from" in log
+    client = served(f"{request.repository}@{result.digest}")
+    answer = client.post("/score", json="@relation r\n@attribute a numeric\n@data\n1\n")
+    assert answer.json() == {"escaped": "&lt;", "relation": "r"}
