@@ -7,15 +7,15 @@ handshakes loses its oldest one. So a client with thousands of them ends those o
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import errno
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Final
 
-HANDSHAKE_SECONDS: Final = 10.0
+from modelyard.gateway.handshake import ConnectionSettings, Handshake
+
 MAX_HANDSHAKES: Final = 128  # each takes up to 130 KB
-_SHUTDOWN_SECONDS: Final = 5.0  # for the client's close_notify
 _RETRY_SECONDS: Final = 0.1  # after an error of accept(), such as too many open files
 
 
@@ -30,52 +30,57 @@ class Listener:
     ) -> None:
         listener.setblocking(False)
         self._listener = listener
-        self._context = context
-        self._protocol = protocol
-        self._handshakes: dict[str, dict[asyncio.Task[None], None]] = {}
+        self._settings = ConnectionSettings(protocol, context)
+        self._handshakes: dict[str, dict[Handshake, None]] = {}
         """By address of the client, in the order in which the connections came."""
         self._count = 0
+        self._pause_timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Accept until the task is cancelled. Beyond MAX_HANDSHAKES another one ends."""
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                accepted, address = await loop.sock_accept(self._listener)
-            except OSError:
-                await asyncio.sleep(_RETRY_SECONDS)
-                continue
-            task = loop.create_task(self._shake_hands(accepted))
-            self._add(address[0], task)
-            if self._count > MAX_HANDSHAKES:
-                most = max(self._handshakes.values(), key=len)
-                next(iter(most)).cancel()
-            # sock_accept() does not yield while connections wait: 2,000 at once would delay all responses.
-            await asyncio.sleep(0)
+        loop.add_reader(self._listener, self._accept)
+        try:
+            await loop.create_future()
+        finally:
+            loop.remove_reader(self._listener)
+            if self._pause_timer is not None:
+                self._pause_timer.cancel()
+            for handshake in [one for group in self._handshakes.values() for one in group]:
+                if handshake.is_waiting:
+                    handshake.end()
 
-    def _add(self, address: str, task: asyncio.Task[None]) -> None:
+    def _accept(self) -> None:
+        """Accept one connection. The events of others come next: 2,000 at once would delay all responses."""
+        try:
+            accepted, address = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno != errno.ECONNABORTED:
+                self._pause()
+            return
+        accepted.setblocking(False)
+        self._begin(accepted, address[0])
+
+    def _pause(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._listener)
+        self._pause_timer = loop.call_later(_RETRY_SECONDS, loop.add_reader, self._listener, self._accept)
+
+    def _begin(self, accepted: socket.socket, address: str) -> None:
         handshakes = self._handshakes.setdefault(address, {})
-        handshakes[task] = None
-        self._count += 1
 
-        def remove(_: asyncio.Task[None]) -> None:
+        def remove(done: Handshake) -> None:
             self._count -= 1
-            del handshakes[task]
+            del handshakes[done]
             if not handshakes:
                 del self._handshakes[address]
 
-        task.add_done_callback(remove)
-
-    async def _shake_hands(self, accepted: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(OSError, TimeoutError):  # the client's failure; ssl.SSLError is an OSError
-            if self._context is None:
-                await loop.connect_accepted_socket(self._protocol, accepted)
-                return
-            await loop.connect_accepted_socket(
-                self._protocol,
-                accepted,
-                ssl=self._context,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS,
-                ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
-            )
+        handshake = Handshake(accepted, self._settings, remove)
+        handshakes[handshake] = None
+        self._count += 1
+        handshake.begin()
+        if self._count > MAX_HANDSHAKES:
+            most = max(self._handshakes.values(), key=len)
+            next(iter(most)).end()
