@@ -195,9 +195,9 @@ class FakeApiServer:
 
     async def log(self, namespace: str, pod: str, **query: str) -> str:
         async with self._called("log", PODS, pod, namespace=namespace):
-            if pod not in self.logs or query.get("previous") == "true":
+            if pod not in self.logs:
                 raise Rejected("previous terminated container not found")
-            return self.logs[pod]
+            return "" if query.get("previous") == "true" else self.logs[pod]
 
     async def log_lines(self, namespace: str, pod: str, **query: str) -> AsyncGenerator[str, None]:
         """Yield the lines of a log; its container has ended."""

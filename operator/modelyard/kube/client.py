@@ -41,6 +41,9 @@ _FIRST_PAGE_OBJECTS: Final = 50
 _PAGE_OBJECTS: Final = 500
 _PAGE_BYTES: Final = 4 * 2**20
 _SMALLER_PAGE: Final = 4  # a page that is too large is read again with a quarter of its objects
+# The kubelet answers so, with 200, for a container that the runtime has removed.
+# https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kuberuntime/kuberuntime_logs.go
+_NO_LOG: Final = "unable to retrieve container logs for "
 # The API server ends a watch after this time; it sends a bookmark on an idle watch each minute.
 _WATCH_SECONDS: Final = 240
 _STARTUP_PAUSE_SECONDS: Final = 0.3
@@ -263,9 +266,10 @@ class Client:
                 raise
 
     async def log(self, namespace: str, pod: str, **query: str) -> str:
-        """Return the log of a pod's container."""
-        text = await self._body(Request("GET", PODS.path(namespace, pod, "log"), query))
-        return text.decode(errors="replace")
+        """Return the log of a pod's container, empty if the node has removed the container."""
+        body = await self._body(Request("GET", PODS.path(namespace, pod, "log"), query))
+        text = body.decode(errors="replace")
+        return "" if text.startswith(_NO_LOG) else text
 
     async def log_lines(self, namespace: str, pod: str, **query: str) -> AsyncGenerator[str, None]:
         """Yield the lines of a container's log until the container ends.

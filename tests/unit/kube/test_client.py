@@ -477,6 +477,14 @@ async def test_silent_watch_raises_unavailable(server: Server) -> None:
     await client.close()
 
 
+async def test_log_of_a_removed_container_is_empty(server: Server, client: Client) -> None:
+    """The kubelet answers with 200 and a sentence in place of the log."""
+    texts = iter(["unable to retrieve container logs for containerd://52fe36d7", "Traceback\n"])
+    server.handlers = [lambda request: web.Response(text=next(texts))]
+    assert await client.log("team", "pod", previous="true") == ""
+    assert await client.log("team", "pod", previous="false") == "Traceback\n"
+
+
 async def log_of(client: Client) -> list[str]:
     return [line async for line in client.log_lines("default", "p", container="c")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Final
 
@@ -57,14 +58,14 @@ async def rollout_error(
 async def _last_log(ctx: Context, namespace: str, diagnosis: Diagnosis) -> str:
     """Return the last lines of the crashed container's log, of the present one if there is no other."""
     for previous in ("true", "false"):
-        try:
-            return await ctx.client.log(
+        with contextlib.suppress(KubeError):
+            log = await ctx.client.log(
                 namespace,
                 diagnosis.pod,
                 container=diagnosis.container,
                 tailLines=str(_LOG_LINES),
                 previous=previous,
             )
-        except KubeError:
-            continue
+            if log:
+                return log
     return ""
