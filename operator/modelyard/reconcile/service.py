@@ -54,7 +54,10 @@ async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
     return dataclasses.replace(
         with_route(outcome, report),
         fields=status_fields(ctx, obj, spec, revision, rollout, report.url) | {"timeline": timeline},
-        conditions=conditions(spec, rollout) | report.conditions | roll_conditions(ctx, obj) | memory,
+        conditions=conditions(spec, rollout, ctx.settings.scoring)
+        | report.conditions
+        | roll_conditions(ctx, obj)
+        | memory,
     )
 
 

@@ -14,10 +14,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("driver", type=Path, help="the driver file, with init() and run()")
     parser.add_argument("--model", type=Path, help="its model file or folder (AZUREML_MODEL_DIR)")
     # Not the image's 0.0.0.0: usually there is no key here, and anybody could run the driver's code.
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
-    parser.add_argument("--port", type=int, default=PORT)
-    parser.add_argument("--workers", type=int, default=1, help="worker processes")
-    parser.add_argument("--concurrency", type=int, default=1, help="run() calls at once")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (%(default)s)")
+    parser.add_argument("--port", type=int, default=PORT, help="the port to listen at (%(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="worker processes at least (%(default)s)")
+    parser.add_argument("--concurrency", type=int, default=1, help="run() calls at once (%(default)s)")
+    parser.epilog = (
+        "The driver imports the packages that are installed beside modelyard."
+        " /docs of the server shows its input in a browser."
+    )
     parser.add_argument("--no-reload", action="store_true", help="do not restart when files change")
 
 

@@ -75,3 +75,8 @@ class ScoringSettings(Section):
     otlp_endpoint: str | None = None  # URL for traces of Services with appInsightsEnabled: OTLP over HTTP
     app_insights_secret: str | None = None  # Secret for Azure Monitor, in the namespace of each Service
     app_insights_secret_key: str = "connectionString"  # noqa: S105 - key in app_insights_secret
+
+    @property
+    def sends_traces(self) -> bool:
+        """Return whether traces of Services with appInsightsEnabled have a destination."""
+        return bool(self.otlp_endpoint or self.app_insights_secret)

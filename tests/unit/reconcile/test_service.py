@@ -426,8 +426,35 @@ async def test_condition_reports_that_data_collection_has_no_effect(
     assert harness.condition("Service", "Ready")["status"] == "True"
     harness.change("Service", dataCollection={field: False})
     await harness.play()
-    types = [one["type"] for one in harness.status("Service")["conditions"]]
-    assert "DataCollection" not in types
+    assert "DataCollection" not in _condition_types(harness)
+
+
+async def test_condition_reports_that_traces_have_no_destination(harness: OperatorHarness) -> None:
+    harness.apply(*sample_objects()[:3], service(appInsightsEnabled=True))
+    await harness.play()
+    condition = harness.condition("Service", "AppInsights")
+    assert (condition["status"], condition["reason"]) == ("False", "NotOffered")
+    assert harness.condition("Service", "Ready")["status"] == "True"
+    harness.change("Service", appInsightsEnabled=False)
+    await harness.play()
+    assert "AppInsights" not in _condition_types(harness)
+
+
+@pytest.mark.parametrize(
+    "scoring", [{"otlpEndpoint": "http://collector:4318"}, {"appInsightsSecret": "insights"}]
+)
+async def test_traces_with_a_destination_have_no_condition(scoring: dict[str, str]) -> None:
+    harness = OperatorHarness(OperatorSettings.model_validate({"scoring": scoring}))
+    await harness.start()
+    harness.apply(*sample_objects()[:3], service(appInsightsEnabled=True))
+    await harness.play()
+    assert harness.condition("Service", "Ready")["status"] == "True"
+    assert "AppInsights" not in _condition_types(harness)
+    await harness.stop()
+
+
+def _condition_types(harness: OperatorHarness) -> list[str]:
+    return [one["type"] for one in harness.status("Service")["conditions"]]
 
 
 # children

@@ -18,7 +18,7 @@ NO_REASONS: Final = frozenset(
     {
         # other conditions of a Service, and events
         *("Available", "NoReplica", "ReplicaAvailable", "ScalesToZero", "OnlyCpu", "RollPending"),
-        *("DataCollection", "NotSupported", "TokenRequest", "OutOfMemory"),
+        *("DataCollection", "NotSupported", "AppInsights", "TokenRequest", "OutOfMemory"),
         *("RollsStopped", "WaitingForTurn", "ReplicaFailure", "ChildContested"),
         *(
             "RouteReady",

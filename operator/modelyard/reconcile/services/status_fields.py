@@ -15,6 +15,7 @@ from modelyard.reconcile.resolution import recorded_reference
 from modelyard.reconcile.rollout import REFUSED
 from modelyard.resources import serving
 from modelyard.scoring.contract import SCORE_PATH
+from modelyard.settings import ScoringSettings
 
 
 def status_fields(
@@ -47,8 +48,8 @@ def status_fields(
     }
 
 
-def conditions(spec: ServiceSpec, rollout: RolloutStatus) -> dict[str, Condition]:
-    """Return the conditions of a Service beside Ready, by type."""
+def conditions(spec: ServiceSpec, rollout: RolloutStatus, scoring: ScoringSettings) -> dict[str, Condition]:
+    """Return the conditions of a Service beside Ready, by type. `scoring` has the platform's settings."""
     by_type: dict[str, Condition] = {"Available": (False, "NoReplica", "no replica serves")}
     if rollout.available > 0:
         by_type["Available"] = (True, "ReplicaAvailable", "at least one replica serves")
@@ -73,5 +74,12 @@ def conditions(spec: ServiceSpec, rollout: RolloutStatus) -> dict[str, Condition
             False,
             "NotSupported",
             "dataCollection has no effect: this release stores no inputs and predictions",
+        )
+    if spec.app_insights_enabled and not scoring.sends_traces:
+        by_type["AppInsights"] = (
+            False,
+            "NotOffered",
+            "appInsightsEnabled has no effect: the chart sets neither scoring.otlpEndpoint nor"
+            " scoring.appInsights.secretName",
         )
     return by_type
