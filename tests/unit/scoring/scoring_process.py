@@ -104,6 +104,18 @@ class ScoringProcess:
         return self.process.wait(TIMEOUT_SECONDS)
 
 
+def worker_pids(scoring: ScoringProcess) -> list[int]:
+    children = Path(f"/proc/{scoring.process.pid}/task/{scoring.process.pid}/children")
+    return [int(pid) for pid in children.read_text().split()]
+
+
+def peak_mib(pid: int) -> int:
+    """Return the largest resident set of a process so far."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) // 1024
+
+
 def metric(scoring: ScoringProcess, name: str) -> float:
     """Return the sample of /metrics with this name and labels; 0 if there is none."""
     exposition = scoring.request("GET", "/metrics").body.decode()

@@ -14,6 +14,7 @@ from tests.unit.scoring.scoring_process import (
     read_response,
     send_request,
     until,
+    worker_pids,
 )
 
 DRIVER = """
@@ -418,15 +419,10 @@ def test_async_driver_declared_unsafe_has_a_process_for_each_request(serve, gate
         waiting = pool.submit(scoring.score, b"gated('a')")
         gates.wait_begun("a")
         assert scoring.score(b"1").json() == 1
-        pids = {int(line) for line in worker_pids(scoring)}
+        pids = worker_pids(scoring)
         gates.open("a")
         waiting.result()
     assert len(pids) == 2
-
-
-def worker_pids(scoring: ScoringProcess) -> list[str]:
-    children = Path(f"/proc/{scoring.process.pid}/task/{scoring.process.pid}/children")
-    return children.read_text().split()
 
 
 def test_exception_of_an_async_init_ends_the_process(serve) -> None:

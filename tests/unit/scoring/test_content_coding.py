@@ -12,6 +12,7 @@ from tests.unit.scoring.conftest import Serve
 from tests.unit.scoring.scoring_process import (
     ScoringProcess,
     metric,
+    peak_mib,
     request_on,
     send_request,
     until,
@@ -86,17 +87,11 @@ def test_body_that_is_too_large_when_unpacked_is_413(scoring: ScoringProcess) ->
 
 def test_memory_for_a_body_that_unpacks_to_gigabytes_is_bounded(scoring: ScoringProcess) -> None:
     bomb = gzip.compress(bytes(16 * MIB)) * 100
-    before = peak_mib(scoring)
+    before = peak_mib(scoring.process.pid)
     with ThreadPoolExecutor(4) as pool:
         statuses = [response.status for response in pool.map(lambda _: scoring.score(bomb, GZIP), range(4))]
     assert statuses == [413] * 4
-    assert peak_mib(scoring) - before < 4 * 40 + 50
-
-
-def peak_mib(scoring: ScoringProcess) -> int:
-    status = Path(f"/proc/{scoring.process.pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) // 1024
+    assert peak_mib(scoring.process.pid) - before < 4 * 40 + 50
 
 
 def test_packed_bodies_count_as_held_memory(serve: Serve) -> None:

@@ -10,13 +10,15 @@ from tests.unit.scoring.conftest import Gates
 from tests.unit.scoring.scoring_process import (
     ScoringProcess,
     metric,
+    peak_mib,
     request_on,
     send_request,
     until,
+    worker_pids,
 )
 
 DRIVER = """
-import asyncio, os, pathlib, time
+import asyncio, itertools, os, pathlib, time
 from azureml.contrib.services.aml_request import rawhttp
 from azureml.contrib.services.aml_response import AMLResponse
 folder = pathlib.Path(os.environ["TEST_FOLDER"])
@@ -33,6 +35,10 @@ def gated(name):
         yield "data: two\\n\\n"
     finally:
         (folder / f"closed-{name}").touch()
+
+async def many_async(name):
+    for piece in many(name):
+        yield piece
 
 async def gated_async(name):
     try:
@@ -53,6 +59,9 @@ def endless(name, size=100_000):
             yield bytes(size)
     finally:
         (folder / f"closed-{name}").touch()
+
+def many(name):
+    return itertools.islice(endless(name), 640)
 
 def slow(name):
     try:
@@ -93,6 +102,23 @@ def shared(serve_module) -> ScoringProcess:
 
 def closed(folder: Path, name: str = "a") -> bool:
     return (folder / f"closed-{name}").exists()
+
+
+def made(folder: Path) -> int:
+    """Return the bytes that endless('a') has made so far."""
+    return int((folder / "made-a").read_text() or 0)
+
+
+def size_at_pause(folder: Path) -> int:
+    """Return the bytes that endless('a') has made when it waits for its client."""
+    sizes = [0]
+
+    def stands_still() -> bool:
+        sizes.append(made(folder))
+        return len(set(sizes[-4:])) == 1 and sizes[-1] > 0
+
+    until(stands_still, "a pause of the driver", poll_seconds=0.2)
+    return sizes[-1]
 
 
 def begin(connection: socket.socket, expression: str, version: str = "1.1") -> http.client.HTTPResponse:
@@ -208,21 +234,30 @@ def test_stream_with_an_invalid_header_is_an_error_of_the_driver(shared: Scoring
 def test_client_that_does_not_read_stops_the_driver(serve, tmp_path: Path) -> None:
     """The wait is no time of the driver: it is longer than the limit of a piece."""
     scoring = serve(DRIVER, SCORING_TIMEOUT_MS="300")
-    sizes = [0]
-
-    def made() -> int:
-        return int((tmp_path / "made-a").read_text() or 0)
-
-    def stands_still() -> bool:
-        sizes.append(made())
-        return len(set(sizes[-4:])) == 1 and sizes[-1] > 0
-
     with scoring.connection() as connection, begin(connection, "endless('a')") as response:
-        until(stands_still, "a pause of the driver", poll_seconds=0.2)
-        assert sizes[-1] < 16_000_000
+        size = size_at_pause(tmp_path)
+        assert size < 16_000_000
         assert len(response.read(16_000_000)) == 16_000_000
-        until(lambda: made() > sizes[-1], "more pieces")
+        until(lambda: made(tmp_path) > size, "more pieces")
     until(lambda: closed(tmp_path), "GeneratorExit")
+
+
+@pytest.mark.parametrize("expression", ["many('a')", "AMLResponse(many('a'), 200)", "many_async('a')"])
+def test_memory_for_a_long_stream_is_bounded(
+    scoring: ScoringProcess, tmp_path: Path, expression: str
+) -> None:
+    """`make bench-scoring` sends 1 GiB, with the same growth."""
+    pids = [scoring.process.pid, *worker_pids(scoring)]
+    before = [peak_mib(pid) for pid in pids]
+    size = 0
+    with scoring.connection() as connection, begin(connection, expression) as response:
+        size_at_pause(tmp_path)
+        while piece := response.read(1_000_000):
+            size += len(piece)
+
+    assert size == 64_000_000
+    growth = [peak_mib(pid) - peak for pid, peak in zip(pids, before, strict=True)]
+    assert max(growth) < 16, growth
 
 
 @pytest.mark.parametrize("expression", ["endless('a')", "AMLResponse(endless('a', 10), 200)"])
