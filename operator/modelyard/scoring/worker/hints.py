@@ -77,7 +77,10 @@ def _of_numpy(annotation: Any) -> Hint | None:
             return floats
         if items and not _leaf_types(value) <= _LEAF_TYPES[items]:
             raise ValueError(f"should be an array with items of the type {items}")
-        array = numpy.asarray(value, dtype=dtype)
+        try:
+            array = numpy.asarray(value, dtype=dtype)
+        except OverflowError:
+            raise ValueError(f"should be an array of numbers that fit into {numpy.dtype(dtype)}") from None
         if items and array.dtype.kind not in "fiub":
             raise ValueError("should be an array of numbers of one shape")
         if items == "integer" and not (array == numpy.asarray(value)).all():

@@ -34,8 +34,16 @@ def test_unsupported_class_is_an_unknown_hint() -> None:
     ],
 )
 def test_array_hint_refuses_values_that_it_would_change(dtype: type, value: list[object]) -> None:
-    with pytest.raises((ValueError, OverflowError)):
+    with pytest.raises(ValueError):
         hint_of(NDArray[dtype]).convert(value)  # type: ignore[valid-type]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"), [(np.int64, 1e30), (np.int64, 2**63), (np.uint8, 256), (np.float32, 10**400)]
+)
+def test_number_that_does_not_fit_is_refused_with_the_type(dtype: type, value: float) -> None:
+    with pytest.raises(ValueError, match=f"fit into {dtype.__name__}"):
+        hint_of(NDArray[dtype]).convert([value])  # type: ignore[valid-type]
 
 
 @pytest.mark.parametrize(
