@@ -40,7 +40,7 @@ def test_objects_applied_in_reversed_order_become_ready(kubectl: Kubectl, score:
         history(kubectl, "msvc", "echo", STATE) as services,
     ):
         kubectl.apply(*reversed(parts("hello")))
-        kubectl("wait", "msvc/echo", "--for=condition=Ready", "--timeout=60s", timeout=70)
+        kubectl("wait", "msvc/echo", "--for=condition=Ready", "--timeout=180s", timeout=190)
         for states in (images, services):
             eventually(lambda told=states: told[-1:] == ["echo:1 Succeeded"], 60, "the last state")
     assert score(kubectl, "echo").json() == "hello"
@@ -66,7 +66,7 @@ def test_status_names_the_missing_reference(kubectl: Kubectl) -> None:
         assert (ready["status"], ready["reason"]) == ("False", reason)
         assert missing in ready["message"]
     kubectl.apply(model_)
-    kubectl("wait", "msvc/echo", "--for=condition=Ready", "--timeout=60s", timeout=70)
+    kubectl("wait", "msvc/echo", "--for=condition=Ready", "--timeout=180s", timeout=190)
     for kind in ("mdl", "mft", "img", "msvc"):
         wait_for_status(kubectl, kind, "echo", 1, state="Succeeded", id="echo:1")
 

@@ -28,7 +28,7 @@ LIMIT_SECONDS: Final = 3.0  # of the 95th percentile
 def guarded(shared: Kubectl) -> str:
     """A Service for all these tests."""
     shared.apply(service("guarded", "one"))
-    shared("wait", "msvc/guarded", "--for=condition=Ready", "--timeout=60s", timeout=70)
+    shared("wait", "msvc/guarded", "--for=condition=Ready", "--timeout=180s", timeout=190)
     return "guarded"
 
 

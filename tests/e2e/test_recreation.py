@@ -36,7 +36,7 @@ def run(body):
 def answer_when_ready(kubectl: Kubectl, score: Score) -> str:
     """Wait until all objects are Ready, and return the answer of that moment."""
     objects = [f"{kind}/m" for kind in ("mdl", "mft", "img", "msvc")]
-    kubectl("wait", *objects, "--for=condition=Ready", "--timeout=60s", timeout=70)
+    kubectl("wait", *objects, "--for=condition=Ready", "--timeout=180s", timeout=190)
     return str(score(kubectl, "m").json())
 
 

@@ -59,7 +59,7 @@ def images(namespace: Callable[[], Kubectl]) -> Images:
     kubectl("delete", "img", "pinned", "forgotten")
     kubectl(
         "wait", "controllerrevision/image-forgotten-1", "controllerrevision/image-pinned-1", "--for=delete",
-        "--timeout=60s", timeout=70,
+        "--timeout=180s", timeout=190,
     )  # fmt: skip
     served, older = location(kubectl, "echo", 2), location(kubectl, "echo", 1)
     return Images(kubectl, *(place.rpartition("@")[2] for place in (served, older, pinned, forgotten)))

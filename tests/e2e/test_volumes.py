@@ -48,7 +48,7 @@ def claim(namespace: Callable[[], Kubectl]) -> Iterator[None]:
     kubectl = namespace()
     folder = f"/var/tmp/modelyard-{uuid.uuid4().hex[:12]}"
     kubectl.apply(_filler(folder))
-    kubectl("wait", "pod/filler", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s", timeout=70)
+    kubectl("wait", "pod/filler", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=180s", timeout=190)
     volume = _volume(folder, kubectl.get("pod", "filler")["spec"]["nodeName"])
     _remove(volume)
     kubectl.apply(volume)

@@ -32,7 +32,7 @@ def kubectl() -> Iterator[Kubectl]:
     """Return kubectl in a namespace of the test's own."""
     if not Path(os.environ.get("KUBECONFIG", "")).is_file():
         pytest.fail("there is no cluster: run `make install`, then `. .cluster/env`", pytrace=False)
-    Kubectl(OPERATOR_NAMESPACE)("rollout", "status", "deployment/modelyard", "--timeout=60s", timeout=70)
+    Kubectl(OPERATOR_NAMESPACE)("rollout", "status", "deployment/modelyard", "--timeout=180s", timeout=190)
     kubectl = Kubectl(f"flux-{uuid.uuid4().hex[:8]}")
     kubectl("create", "namespace", kubectl.namespace)
     yield kubectl

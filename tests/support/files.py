@@ -53,7 +53,7 @@ class Files:
                 "spec": {"selector": _LABELS, "ports": [{"port": 80, "targetPort": 8000}]},
             },
         )  # fmt: skip
-        kubectl("wait", "pod/files", "--for=condition=Ready", "--timeout=60s", timeout=70)
+        kubectl("wait", "pod/files", "--for=condition=Ready", "--timeout=180s", timeout=190)
 
     def url(self, path: str) -> str:
         """Return the URL of a path for programs in the cluster."""

@@ -57,7 +57,7 @@ class ScoringClient:
         account = ("serviceaccount", "default")
         eventually(lambda: kubectl.get_or_none(*account), 60, "the namespace has a ServiceAccount")
         kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": self._name}, "spec": spec})
-        kubectl("wait", f"pod/{self._name}", "--for=condition=Ready", "--timeout=60s", timeout=70)
+        kubectl("wait", f"pod/{self._name}", "--for=condition=Ready", "--timeout=180s", timeout=190)
 
     def delete(self) -> None:
         """Delete the pod."""

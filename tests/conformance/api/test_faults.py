@@ -66,7 +66,8 @@ class Clients:
     def stop(self) -> list[Json]:
         """Stop the clients, and return all lines of their output."""
         self._account("exec", _POD, "--", "touch", "/tmp/stop")
-        self._account("wait", f"pod/{_POD}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+        ended = "--for=jsonpath={.status.phase}=Succeeded"
+        self._account("wait", f"pod/{_POD}", ended, "--timeout=180s", timeout=190)
         return self.lines()
 
     def lines(self) -> list[Json]:
