@@ -15,11 +15,10 @@ from tests.support.cluster import Json, Kubectl, eventually
 from tests.support.files import Files
 from tests.support.objects import MODEL_DRIVER, constant_driver, image, manifest, model, service
 from tests.support.operator import SYSTEM, build_jobs
-from tests.support.status import condition, events, history, operation, wait_for_status
+from tests.support.status import condition, events, history, history_of_all, operation, wait_for_status
 
 from modelyard.api.labels import JOB_NAME
 from modelyard.contract.build_progress import is_pushed_line
-from modelyard.reconcile.builds.pods import is_running
 
 Score = Callable[..., httpx.Response]
 NO_SUCH_PACKAGE: Final = "modelyard-no-such-package==9.9"
@@ -143,24 +142,41 @@ def test_newer_version_cancels_the_build_of_an_older_one(kubectl: Kubectl, files
     assert "Cancelled" in events(kubectl, "Image", "echo")
 
 
-def _is_over_before_its_pod(kubectl: Kubectl, files: Files, version: int) -> bool:
-    """Return whether the next version of the Image is built while its pod is reported as running."""
+def _first(state: str, lines: list[str]) -> dict[str, int]:
+    """Return the resource version of each object's first line with a state.
 
-    def built() -> bool:
-        status = kubectl.get("img", "echo")["status"]
-        return (status.get("version"), status["state"]) == (version, "Succeeded")
-
-    kubectl.apply(model("echo", files.url(f"slow/2/{version}")))
-    eventually(built, 60, f"version {version} of the image", every=0.02)
-    job = build_jobs(kubectl.namespace, "echo")[-1]["metadata"]["name"]
-    (pod,) = SYSTEM.list("pods", f"{JOB_NAME}={job}")
-    return is_running(pod)
+    Each line has a name, a resource version and a state. Resource versions of one API server are in order
+    (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions).
+    """
+    found: dict[str, int] = {}
+    for line in lines:
+        name, *version = line.split()
+        if version[1:] == [state]:
+            found.setdefault(name, int(version[0]))
+    return found
 
 
 def test_build_ends_when_its_image_is_in_the_registry(kubectl: Kubectl, files: Files) -> None:
     """A kubelet looks for containers that ended once a second: now and then that is at once."""
     kubectl.apply(manifest("echo", MODEL_DRIVER, "echo"), image("echo"))
-    assert any(_is_over_before_its_pod(kubectl, files, version) for version in range(1, 6))
+    job_name = JOB_NAME.replace(".", "\\.")
+    pod = f"{{.metadata.labels.{job_name}}} {{.metadata.resourceVersion}} {{.status.phase}}"
+    built = "{.status.version} {.metadata.resourceVersion} {.status.state}"
+
+    def is_over_before_its_pod(version: int) -> bool:
+        kubectl.apply(model("echo", files.url(f"slow/2/{version}")))
+        wait_for_status(kubectl, "img", "echo", 120, state="Succeeded", version=version)
+        job = build_jobs(kubectl.namespace, "echo")[-1]["metadata"]["name"]
+        eventually(lambda: job in _first("Succeeded", pods), 60, "the end of the pod")
+        eventually(lambda: str(version) in _first("Succeeded", images), 60, "the end of the build")
+        return _first("Succeeded", images)[str(version)] < _first("Succeeded", pods)[job]
+
+    selector = ("--selector", "app.kubernetes.io/component=build")
+    with (
+        history(kubectl, "img", "echo", built) as images,
+        history_of_all(SYSTEM, "pods", pod, *selector) as pods,
+    ):
+        assert any(map(is_over_before_its_pod, range(1, 6)))
     log = kubectl("get", "--raw", kubectl.get("img", "echo")["status"]["imageBuildLogUri"])
     assert is_pushed_line(json.loads(log)["data"]["log"].splitlines()[-1])
 

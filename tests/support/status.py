@@ -88,10 +88,17 @@ def events(kubectl: Kubectl, kind: str, name: str) -> list[str]:
 @contextlib.contextmanager
 def history(kubectl: Kubectl, kind: str, name: str, template: str) -> Iterator[list[str]]:
     """Record the value of a JSONPath at each change of an object during the context."""
+    with history_of_all(kubectl, kind, template, "--field-selector", f"metadata.name={name}") as values:
+        yield values
+
+
+@contextlib.contextmanager
+def history_of_all(kubectl: Kubectl, kind: str, template: str, *selector: str) -> Iterator[list[str]]:
+    """Record the value of a JSONPath at each change of the selected objects during the context."""
     process = subprocess.Popen(
         [
             "kubectl", "--namespace", kubectl.namespace, "get", kind, "--watch",
-            "--field-selector", f"metadata.name={name}", "--output", f"jsonpath={template}{{'\\n'}}",
+            *selector, "--output", f"jsonpath={template}{{'\\n'}}",
         ],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
