@@ -82,7 +82,7 @@ async def main() -> None:
                     second.answers[text[:60]] += 1
                     second.first_at.setdefault(text[:60], time.time())
                 else:
-                    second.errors[str(response.status)] += 1
+                    second.errors[f"{response.status} {text[:60]}"] += 1
             except (aiohttp.ClientError, TimeoutError) as error:
                 second.errors[type(error).__name__] += 1
                 await asyncio.sleep(0.05)
