@@ -148,9 +148,9 @@ def main() -> int:
     kubectl = Kubectl(f"soak-{uuid.uuid4().hex[:6]}")
     kubectl("create", "namespace", kubectl.namespace)
     say(f"SEED={seed} namespace={kubectl.namespace} for {MINUTES:g} minutes")
-    end = time.monotonic() + MINUTES * 60
     try:
         soak = Soak(kubectl, random.Random(seed))
+        end = time.monotonic() + MINUTES * 60
         while time.monotonic() < end:
             soak.round()
             say(f"{soak.histories} histories, kills {soak.kills.counts}, {soak.wrong} wrong")
