@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from modelyard.oci import Descriptor, RegistryClient
-from modelyard.oci.media_types import OCI_MANIFEST
+from modelyard.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from modelyard.oci.reference import Reference
 from modelyard.oci.registry_config import RegistryAccess
 
@@ -44,6 +44,15 @@ class RegistryImages:
         body = body or self.manifest(path, author=tag)
         self.registry.put_manifest(self.repository(path), body, OCI_MANIFEST, tag=tag)
         return descriptor(body)
+
+    def push_index(self, path: str, tag: str) -> tuple[str, str]:
+        """Push an image index with one image, which has no tag, and return the digests of both."""
+        image = self.manifest(path, author=f"in the index {tag}")
+        self.registry.put_manifest(self.repository(path), image, OCI_MANIFEST, tag=None)
+        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [descriptor(image)]}
+        body = json.dumps(index).encode()
+        digest = self.registry.put_manifest(self.repository(path), body, OCI_INDEX, tag=tag)
+        return digest, str(descriptor(image)["digest"])
 
     def has(self, path: str, digest: str) -> bool:
         """Return True if a repository has a manifest with this digest."""

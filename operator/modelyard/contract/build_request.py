@@ -117,6 +117,7 @@ class BuildRequest(_Message):
     base_image: str
     base_python: str = "3.11"  # major.minor version of the Python in the base image
     builder: BuilderKind = BuilderKind.LAYERS
+    platforms: tuple[str, ...] = ()  # such as linux/arm64; empty: that of the node and the base image
     driver: str  # id of the asset with the driver program
     models: tuple[ModelInput, ...] = ()
     assets: tuple[AssetInput, ...]

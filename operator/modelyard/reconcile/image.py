@@ -257,18 +257,9 @@ def _not_offered(ctx: Context, manifest: Json) -> Failure | None:
     """Return a failure if the Manifest needs a base image or builder that the chart does not offer."""
     try:
         base_image(manifest, ctx.settings)
+        builder(manifest, ctx.settings)
     except NotOfferedError as error:
         return Failure(ErrorResponse(code=error.code, message=str(error), status_code=400))
-    requested = builder(manifest, ctx.settings)
-    if requested not in ctx.settings.build.builders:
-        return Failure(
-            ErrorResponse(
-                code="BuilderNotOffered",
-                message=f"properties.builder {requested} is not offered here: leave it out, or ask for"
-                " build.docker.enabled in the chart",
-                status_code=400,
-            )
-        )
     return None
 
 

@@ -70,7 +70,7 @@ def _other_nodes(pod: Json, detail: str) -> str:
         return ""
     return (
         f"; the image is for {architectures}: add nodes with {ARCHITECTURE}={architectures}, or build the"
-        " image again on nodes of another architecture (build.nodeSelector of the chart)"
+        " image again for another architecture (build.platforms or build.nodeSelector of the chart)"
     )
 
 

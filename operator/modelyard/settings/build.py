@@ -35,6 +35,8 @@ class BuildSettings(Section):
     # Version of CUDA that the drivers of the GPU nodes support; the virtual package __cuda of conda.
     cuda_version: str | None = None
     default_python_version: str = "3.11"
+    # Platforms of images by the Layers builder; empty: that of the build's node and its base image.
+    platforms: tuple[Literal["linux/amd64", "linux/arm64"], ...] = ()
     builder: Literal["Layers", "Docker"] = "Layers"  # for Manifests without properties.builder
     docker_enabled: bool = False  # whether Manifests may set builder: Docker if Docker is not the default
     docker_socket: str = "/var/run/docker.sock"  # path on the node

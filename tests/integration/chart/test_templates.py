@@ -123,6 +123,8 @@ BAD_VALUES = [
     ("scoring.memoryLimitFactor", "0.5", "/scoring/memoryLimitFactor"),
     ("scoring.ephemeralStorageRequest", '"lots"', "/scoring/ephemeralStorageRequest"),
     ("build.cudaVersion", '"new"', "/build/cudaVersion"),
+    ("build.platforms", '["linux/s390x"]', "/build/platforms/0"),
+    ("build.platforms", '["linux/arm64", "linux/arm64"]', "/build/platforms"),
     ("scoring.appInsights.secretName", '"A key"', "/scoring/appInsights/secretName"),
     ("scoring.appInsights.secretKey", '"a/b"', "/scoring/appInsights/secretKey"),
     ("routing.kind", '"GRPCRoute"', "/routing/kind"),
@@ -259,8 +261,16 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(values))
     default, changed = flat(OperatorSettings()), flat(settings(render("--values", str(file))))
     same = {name for name, value in default.items() if changed[name] == value}
-    # Not values: the release's namespace and the ports in the pod. Signatures require attestations.
-    assert same == {"namespace", "metrics_port", "liveness_port", "build.attestations"}
+    # Not values: the release's namespace and the ports in the pod. Signatures require attestations, and the
+    # Docker builder makes images for one platform.
+    assert same == {"namespace", "metrics_port", "liveness_port", "build.attestations", "build.platforms"}
+
+
+def test_platforms_of_images_are_settings_of_the_layers_builder_only(render: Render) -> None:
+    platforms = ("--set", "build.platforms={linux/arm64,linux/amd64}")
+    assert settings(render(*platforms)).build.platforms == ("linux/arm64", "linux/amd64")
+    with pytest.raises(CommandError, match=r"build\.platforms: build\.builder must be layers"):
+        render(*platforms, "--set", "build.builder=docker")
 
 
 ROUTING: Final = {

@@ -117,6 +117,10 @@ def test_prune_deletes_unused_images_and_no_others(
         f"/apis/apps/v1/namespaces/{namespace}/deployments",
         _deployment(_location(images, path, workload)),
     )
+    index, member = images.push_index(path, HASHES[7])
+    unused_index, unused_member = images.push_index(path, HASHES[8])
+    of_index = _deployment(_location(images, path, {"digest": index})) | {"metadata": {"name": "index"}}
+    _post(api, f"/apis/apps/v1/namespaces/{namespace}/deployments", of_index)
     annotations = {labels.STATE: "Succeeded", labels.IMAGE_LOCATION: _location(images, path, recorded)}
     body = controller_revision(
         Owner("Image", "m", "11111111-1111-1111-1111-111111111111"), 1, {}, annotations
@@ -129,7 +133,9 @@ def test_prune_deletes_unused_images_and_no_others(
     assert f"needed  {images.prefix}/{path}@{recorded['digest']}  Image {namespace}/m:1" in listed
     assert f"needed  {images.prefix}/{path}@{tagged['digest']}  tagged blessed, {HASHES[2]}" in listed
     assert f"unused  {images.prefix}/{path}@{unused['digest']}" in listed
-    assert listed.count("\n") == 4
+    assert f"needed  {images.prefix}/{path}@{index}  Deployment {namespace}/index" in listed
+    assert f"needed  {images.prefix}/{path}@{member}  in the index {index}: Deployment" in listed
+    assert listed.count("\n") == 8
 
     assert f"would delete {images.prefix}/{path}@{unused['digest']}" in command("prune", "--older-than=0s")
     assert "0 expired" in command("prune", "--delete")
@@ -140,7 +146,10 @@ def test_prune_deletes_unused_images_and_no_others(
     assert not images.has(path, unused["digest"])
     assert not images.has(path, referrer)
     assert not images.has(LAYER_CACHE_REPOSITORY, layers["digest"])
-    assert set(images.registry.tags(images.repository(path))) == {*HASHES[:3], "blessed"}
+    assert not images.has(path, unused_index)
+    assert not images.has(path, unused_member)
+    assert images.has(path, member)
+    assert set(images.registry.tags(images.repository(path))) == {*HASHES[:3], "blessed", HASHES[7]}
     for repository, kept in [(path, workload), (path, recorded), (path, tagged)]:
         assert images.has(repository, kept["digest"])
     assert images.has("python", base["digest"])

@@ -445,6 +445,25 @@ async def test_builder_is_the_requested_one_or_the_default(
     await harness.stop()
 
 
+async def test_platforms_of_the_chart_are_those_of_the_request_and_exclude_the_docker_builder() -> None:
+    platforms = ("linux/amd64", "linux/arm64")
+    build = {"dockerEnabled": True, "platforms": platforms}
+    harness = OperatorHarness(OperatorSettings.model_validate({"build": build}))
+    await harness.start()
+    docker = {"runtimeType": "Python", "properties": {"builder": "Docker"}}
+    harness.apply(model(), manifest(targetRuntime=docker), image())
+    await harness.play()
+    assert harness.summary("Image") == ("m:1", "Failed", "BuilderNotOffered")
+    message = harness.condition("Image", "Ready")["message"]
+    assert "build.platforms has linux/amd64, linux/arm64: leave builder out" in message
+    assert jobs(harness) == []
+    harness.change("Manifest", targetRuntime={"runtimeType": "Python", "properties": {"builder": None}})
+    await harness.settle()
+    (job,) = harness.cluster.all(JOBS)
+    assert harness.request(job["metadata"]["name"]).platforms == platforms
+    await harness.stop()
+
+
 def _claims(harness: OperatorHarness) -> list[str]:
     """Return the claims that the only build mounts."""
     (job,) = harness.cluster.all(JOBS)

@@ -69,6 +69,8 @@ def _external_parameters(request: BuildRequest) -> Json:
         "labels": request.labels,
         "registrations": request.registrations,
     }
+    if request.platforms:
+        parameters["platforms"] = list(request.platforms)
     for name, text in (
         (PIP_REQUIREMENTS, request.pip_requirements),
         (CONDA_ENV_FILE, request.conda_env_file),

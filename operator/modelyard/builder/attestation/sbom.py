@@ -37,9 +37,11 @@ def sbom(repository: str, digest: str, record: BuildRecord) -> Json:
     time. The content of the base image is in the base image's own bill of materials.
     """
     reference = image_url(repository, digest)
+    # Packages of several platforms may differ in the hash of their files only.
+    packages = {package.purl: package for package in record.packages}
     parts = [
         *(_input(item) for item in record.inputs if item.kind in _TYPES),
-        *(_package(package) for package in record.packages),
+        *(_package(package) for package in packages.values()),
     ]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",

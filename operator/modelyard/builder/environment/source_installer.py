@@ -37,6 +37,7 @@ from modelyard.builder.environment.packages import Package, PackageSource, norma
 from modelyard.builder.environment.pip import LOCK_FILE
 from modelyard.builder.environment.requirement_hashes import RequirementHashes
 from modelyard.builder.environment.requirements import Requirements
+from modelyard.builder.environment.target import local_platform
 from modelyard.builder.log import BuildLog
 from modelyard.contract.errors import (
     PackageError,
@@ -97,6 +98,7 @@ class _Sources:
         self._origins: dict[Path, str] = {}
         """The archive of each checkout → its URL with the commit."""
         self._python = job.python or ""
+        self._is_foreign = job.platform != local_platform()
         self._base = BaseStep(job, run, log, self._limits)
 
     def install(self) -> InstalledPackages:
@@ -204,6 +206,8 @@ class _Sources:
         try:
             self._run(step, self._log)
         except PackageError as error:
+            if self._is_foreign:
+                raise self._no_wheel(package, error.message) from None
             error.message = f"{package.name} {package.version or ''}: {error.message}"
             raise
         found = [file.name for file in folder.iterdir() if _WHEEL.fullmatch(file.name)]
@@ -212,6 +216,8 @@ class _Sources:
             raise SourceBuildFailedError(
                 f"the source distribution of {package.name} made no wheel of this name"
             )
+        if self._is_foreign and not found[0].endswith(_ANY_PLATFORM):
+            raise self._no_wheel(package, "its source distribution has compiled modules")
         if system is None and not found[0].endswith(_ANY_PLATFORM):
             raise SourceBuildFailedError(
                 f"{package.name} has compiled modules, which would be for the system of the builder:"
@@ -220,6 +226,13 @@ class _Sources:
         copy_regular(folder / found[0], self._wheels / found[0], _WHEEL_BYTES)
         shutil.rmtree(folder.parent, ignore_errors=True)
         return found[0]
+
+    def _no_wheel(self, package: LockedPackage, cause: str) -> WheelMissingError:
+        """Return the error of a package that this node cannot build for the platform of the job."""
+        return WheelMissingError(
+            f"{package.name} {package.version or ''} has no wheel for {self._job.platform}, and a node of"
+            f" {local_platform()} cannot build one: {cause}. Require a version with a wheel"
+        )
 
     def _key(self, digest: str) -> str:
         """Return the key of a wheel in the cache: the hash of all inputs of its build."""

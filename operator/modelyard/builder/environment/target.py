@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,8 @@ _UV_PLATFORMS: Final = {
     "linux/amd64": "x86_64-manylinux_2_28",
     "linux/arm64": "aarch64-manylinux_2_28",
 }
+
+_OCI_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 # The Python of a virtual environment has no user base, and PYTHONNOUSERSITE disables it.
 _DISABLE_USER_BASE: Final = frozenset({"VIRTUAL_ENV", "PYTHONNOUSERSITE"})
@@ -43,6 +46,12 @@ class Target:
             raise BaseImageUnfitError(
                 f"the base image is for {self.platform}: use one for {' or '.join(_UV_PLATFORMS)}"
             ) from None
+
+
+def local_platform() -> str:
+    """Return the platform of this machine in the form of an image index, `linux/amd64` for example."""
+    machine = platform.machine()
+    return f"linux/{_OCI_ARCHITECTURES.get(machine, machine)}"
 
 
 def read_target(python_version: str | None, config: Mapping[str, Any]) -> Target:

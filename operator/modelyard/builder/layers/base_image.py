@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,8 +37,6 @@ _OCI_LAYER_TYPES: Final = {
 }
 """OCI media types of layers by their OCI or Docker media type. The bytes of a layer are the same."""
 
-_OCI_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
-
 
 @dataclass(frozen=True)
 class BaseImage:
@@ -51,11 +48,39 @@ class BaseImage:
     config: dict[str, Any]
     """https://github.com/opencontainers/image-spec/blob/main/config.md."""
 
+    @property
+    def platform(self) -> str:
+        """Return the platform in the form of an image index, `linux/amd64` for example."""
+        return f"{self.config.get('os', 'linux')}/{self.config.get('architecture', 'amd64')}"
 
-def local_platform() -> str:
-    """Return the platform of this machine in the form of an image index, `linux/amd64` for example."""
-    machine = platform.machine()
-    return f"linux/{_OCI_ARCHITECTURES.get(machine, machine)}"
+
+@dataclass(frozen=True)
+class BaseImages:
+    """The base image for each platform of a build."""
+
+    reference: Reference
+    """The reference of the base image that the request names, often an image index, with its digest."""
+    images: tuple[BaseImage, ...]
+
+
+def read_base_images(
+    registry: RegistryClient, image: str, platforms: Sequence[str], default: str
+) -> BaseImages:
+    """Return the base image for each platform, or without platforms the one for the platform `default`.
+
+    Without platforms, a base image that is no index may be for another platform than `default`.
+
+    Raises the errors of `read_base_image`.
+    """
+    if not platforms:
+        base = read_base_image(registry, image, default)
+        return BaseImages(base.reference, (base,))
+    images = tuple(read_base_image(registry, image, platform) for platform in platforms)
+    for found, platform in zip(images, platforms, strict=True):
+        if found.platform != platform:
+            raise _unfit(image, found.platform, platform)
+    reference = parse_reference(image)
+    return BaseImages(reference.at(reference.digest or registry.manifest(reference)[1]), images)
 
 
 def read_base_image(registry: RegistryClient, image: str, platform_name: str) -> BaseImage:
@@ -86,8 +111,15 @@ def _digest_for_platform(manifests: Sequence[dict[str, Any]], platform_name: str
     digests = {_platform_of(entry): str(entry["digest"]) for entry in reversed(manifests)}
     if platform_name not in digests:
         offered = ", ".join(sorted(name for name in digests if "unknown" not in name))
-        raise BaseImageUnfitError(f"{image} is for {offered}, not for {platform_name}")
+        raise _unfit(image, offered, platform_name)
     return digests[platform_name]
+
+
+def _unfit(image: str, offered: str, platform_name: str) -> BaseImageUnfitError:
+    return BaseImageUnfitError(
+        f"{image} is for {offered}, not for {platform_name}: name a base image for it in build.baseImages of"
+        " the chart, or change build.platforms"
+    )
 
 
 def _platform_of(entry: dict[str, Any]) -> str:

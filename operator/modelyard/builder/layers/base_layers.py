@@ -8,7 +8,8 @@ from typing import Final
 
 from modelyard.builder.base_system.system import BaseFiles, BaseLayer
 from modelyard.builder.environment.registry_files import OpenFile
-from modelyard.builder.layers.base_image import BaseImage, local_platform
+from modelyard.builder.environment.target import local_platform
+from modelyard.builder.layers.base_image import BaseImage
 from modelyard.builder.layers.tar_stream import CHUNK_BYTES
 from modelyard.oci import RegistryClient
 
@@ -26,7 +27,7 @@ class BaseLayers:
     def files(self) -> BaseFiles | None:
         """Return the description of the layers; None if their programs are for another platform."""
         config = self._base.config
-        if f"{config.get('os', 'linux')}/{config.get('architecture', 'amd64')}" != local_platform():
+        if self._base.platform != local_platform():
             return None
         variables = dict(
             item.partition("=")[::2] for item in (config.get("config") or {}).get("Env") or () if "=" in item

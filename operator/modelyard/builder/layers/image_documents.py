@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from modelyard.builder.layers.base_image import BaseImage
+from modelyard.builder.layers.base_image import BaseImage, BaseImages
 from modelyard.builder.layers.layer import Layer
 from modelyard.builder.layers.tar_stream import FILE_TIME
 from modelyard.contract.image_layout import APP_ROOT, ENVIRONMENT, PORT, RUNTIME, USER
 from modelyard.oci import Descriptor
-from modelyard.oci.media_types import OCI_MANIFEST
+from modelyard.oci.media_types import OCI_INDEX, OCI_MANIFEST
+from modelyard.oci.reference import Reference
 
 CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
 
@@ -101,12 +102,42 @@ def image_manifest(base: BaseImage, layers: Sequence[Layer], config: Document) -
             "mediaType": OCI_MANIFEST,
             "config": config.descriptor,
             "layers": [*base.layers, *(layer.descriptor for layer in layers)],
-            "annotations": {
-                "org.opencontainers.image.base.name": str(replace(base.reference, digest=None)),
-                "org.opencontainers.image.base.digest": base.reference.version,
-            },
+            "annotations": _base_annotations(base.reference),
         },
     )
+
+
+def image_index(bases: BaseImages, images: Sequence[Document]) -> Document:
+    """Return the image index of the manifests of images, one for each base image in their order.
+
+    https://github.com/opencontainers/image-spec/blob/main/image-index.md
+    """
+    return Document.encode(
+        OCI_INDEX,
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_INDEX,
+            "manifests": [
+                image.descriptor | {"platform": _platform(base)}
+                for base, image in zip(bases.images, images, strict=True)
+            ],
+            "annotations": _base_annotations(bases.reference),
+        },
+    )
+
+
+def _platform(base: BaseImage) -> dict[str, str]:
+    """Return the platform of an image as a container runtime compares it with its own."""
+    os, _, architecture = base.platform.partition("/")
+    variant = {"variant": base.config["variant"]} if base.config.get("variant") else {}
+    return {"os": os, "architecture": architecture, **variant}
+
+
+def _base_annotations(reference: Reference) -> dict[str, str]:
+    return {
+        "org.opencontainers.image.base.name": str(replace(reference, digest=None)),
+        "org.opencontainers.image.base.digest": reference.version,
+    }
 
 
 def _environment(inherited: Sequence[str], variables: Mapping[str, str]) -> list[str]:

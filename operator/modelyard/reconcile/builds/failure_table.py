@@ -68,6 +68,7 @@ CHART_VALUES: Final = {
     "build.spark_images": "build.sparkImages",
     "build.cuda_images": "build.cudaImages",
     "build.builder": "build.builder",
+    "build.platforms": "build.platforms",
     "build.docker_enabled": "build.docker.enabled",
     "build.deadline_seconds": "build.deadlineSeconds",
     "build.resources": "build.resources",
@@ -83,6 +84,7 @@ CHART_VALUES: Final = {
 """The chart value of each setting in the table."""
 
 _USER: Final = Row(Fault.USER, Retry.FINAL)
+_PACKAGE: Final = Row(Fault.USER, Retry.FINAL, ("build.platforms",))  # may exist for some platforms only
 _SERVER: Final = Row(Fault.NETWORK, Retry.BOUNDED)
 _INDEX: Final = Row(Fault.PLATFORM, Retry.BOUNDED)  # a Secret or ConfigMap that builds mount
 _IMAGES: Final = ("build.base_images", "build.spark_images", "build.cuda_images")
@@ -92,7 +94,9 @@ TABLE: Final[dict[str, Row]] = {
     "BuildRequestTooLarge": _USER,
     "RuntimeNotSupported": Row(Fault.PLATFORM, Retry.FINAL, ("build.spark_images", "build.cuda_images")),
     "PythonVersionNotOffered": Row(Fault.PLATFORM, Retry.FINAL, _IMAGES),
-    "BuilderNotOffered": Row(Fault.PLATFORM, Retry.FINAL, ("build.builder", "build.docker_enabled")),
+    "BuilderNotOffered": Row(
+        Fault.PLATFORM, Retry.FINAL, ("build.builder", "build.docker_enabled", "build.platforms")
+    ),
     "ClaimNotOffered": Row(Fault.PLATFORM, Retry.FINAL, ("sources.claims",)),
     "BuildRefused": Row(Fault.PLATFORM, Retry.UNBOUNDED),
     "BuildNotStarted": Row(Fault.PLATFORM, Retry.UNBOUNDED),
@@ -134,17 +138,17 @@ TABLE: Final[dict[str, Row]] = {
     "PackageNotFound": _USER,
     "RequirementsInvalid": _USER,
     "RequirementsConflict": _USER,
-    "WheelMissing": _USER,
+    "WheelMissing": _PACKAGE,
     "SourceBuildFailed": Row(Fault.USER, Retry.FINAL, ("build.resources",)),
     "PipFailed": _USER,
     "CondaFileInvalid": _USER,
-    "CondaFailed": _USER,
+    "CondaFailed": _PACKAGE,
     "CondaPackageUnsafe": _USER,
     "InstallerKilled": Row(Fault.USER, Retry.FINAL, ("build.resources",)),
     "PythonVersionConflict": _USER,
     # the builder
     "BaseImageNotFound": Row(Fault.PLATFORM, Retry.SLOW, _IMAGES),
-    "BaseImageUnfit": Row(Fault.PLATFORM, Retry.FINAL, _IMAGES),
+    "BaseImageUnfit": Row(Fault.PLATFORM, Retry.FINAL, (*_IMAGES, "build.platforms")),
     "BuildStepFailed": _USER,
     "EngineUnavailable": Row(Fault.NODE, Retry.UNBOUNDED),
     "DiskFull": Row(Fault.NODE, Retry.BOUNDED, ("build.workspace_size",)),

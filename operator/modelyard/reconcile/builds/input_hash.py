@@ -21,7 +21,7 @@ def input_hash(request: BuildRequest, base_digest: str, runtime_version: str) ->
 
     Each of these changes the hash:
 
-    - the builder, the digest of the base image (not its name), the scoring runtime, Spark;
+    - the builder, the platforms, the digest of the base image (not its name), the scoring runtime, Spark;
     - the pip requirements, the conda environment, its Python version and its version of CUDA;
     - the choice of the driver, each asset, each model, and the registrations.
 
@@ -45,6 +45,8 @@ def input_hash(request: BuildRequest, base_digest: str, runtime_version: str) ->
         "models": sorted((_model_inputs(model, request) for model in request.models), key=_canonical_json),
         **_conda_inputs(request),
     }
+    if request.platforms:  # without any, the hash stays that of earlier releases
+        inputs["platforms"] = sorted(request.platforms)
     if request.spark:
         inputs["spark"] = True
     return hashlib.sha256(_canonical_json(inputs).encode()).hexdigest()

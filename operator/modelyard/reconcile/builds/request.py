@@ -116,9 +116,25 @@ def _has_conda(manifest: Json) -> bool:
 
 
 def builder(manifest: Json, settings: OperatorSettings) -> BuilderKind:
-    """Return the builder that a Manifest requests, or the default of the chart."""
+    """Return the builder that a Manifest requests, or the default of the chart.
+
+    Raises NotOfferedError if the chart does not offer it, or names platforms that it cannot build for.
+    """
     properties = manifest["targetRuntime"]["properties"]
-    return BuilderKind(properties.get(BUILDER, settings.build.builder))
+    requested = BuilderKind(properties.get(BUILDER, settings.build.builder))
+    if requested not in settings.build.builders:
+        raise NotOfferedError(
+            "BuilderNotOffered",
+            f"properties.builder {requested} is not offered here: leave it out, or ask for"
+            " build.docker.enabled in the chart",
+        )
+    if requested is BuilderKind.DOCKER and settings.build.platforms:
+        raise NotOfferedError(
+            "BuilderNotOffered",
+            "properties.builder Docker makes images for the platform of its node only, and the chart's"
+            f" build.platforms has {', '.join(settings.build.platforms)}: leave builder out",
+        )
+    return requested
 
 
 def claims_of(request: BuildRequest, namespace: str, settings: OperatorSettings) -> tuple[str, ...]:
@@ -159,7 +175,7 @@ def build_request(
     `content` and `manifest` are the contents of the Image's and the Manifest's version. `models` has the
     content of each Model's version by id (`name:version`), in the order of the Manifest.
 
-    Raises NotOfferedError like base_image.
+    Raises NotOfferedError like base_image and builder.
     """
     properties = manifest["targetRuntime"]["properties"]
     base = base_image(manifest, settings)
@@ -167,6 +183,7 @@ def build_request(
         repository=f"{settings.registry.push}/{settings.registry.repository}/{namespace}/{image}",
         tag="",
         builder=builder(manifest, settings),
+        platforms=settings.build.platforms,
         base_image=base.image,
         base_python=base.python,
         driver=manifest["driverProgram"],

@@ -27,7 +27,7 @@ from modelyard.builder.environment.guarded_installer import GuardedInstaller
 from modelyard.builder.environment.package_job import InstalledPackages, PackageJob, PackageKind
 from modelyard.builder.environment.registry_files import WHEEL_HOST, OpenFile
 from modelyard.builder.log import BuildLog
-from modelyard.contract.errors import RequirementsInvalidError, SourceBuildFailedError
+from modelyard.contract.errors import RequirementsInvalidError, SourceBuildFailedError, WheelMissingError
 
 pytestmark = pytest.mark.skipif(landlock_version() == 0, reason="the kernel has no Landlock")
 
@@ -370,3 +370,26 @@ def _step(job: PackageJob, tmp_path: Path, code: str, limits: ResourceLimits | N
         "requirements": "hostile",
     }
     return job.model_copy(update=values)
+
+
+def test_source_distribution_for_another_platform_must_make_a_pure_wheel(
+    index: Index, installer: Installer, job: PackageJob
+) -> None:
+    foreign = next(name for name in ("linux/amd64", "linux/arm64") if name != PLATFORM)
+    job = job.model_copy(update={"platform": foreign})
+    index.sdist("pure", files=source("pure"))
+    installed = GuardedInstaller(installer.settings)(
+        job.model_copy(update={"requirements": "pure"}), installer.log
+    )
+    assert _module(job, "pure") == "result = 'built'"
+    assert [package.name for package in installed.packages] == ["pure"]
+    index.wheel("native", tag=f"cp3-abi3-manylinux_2_28_{os.uname().machine}")
+    files = source("native")
+    files["backend.py"] = files["backend.py"].replace("py3-none-any", f"py3-none-linux_{os.uname().machine}")
+    index.sdist("native", files=files)
+    index.sdist("broken", files=source("broken", "def run(): sys.exit(1)"))
+    for name, cause in (("native", "has compiled modules"), ("broken", "cannot be built")):
+        guarded = GuardedInstaller(installer.settings)
+        message = rf"^pipRequirements: {name} 1\.0 has no wheel for {foreign}, .* {PLATFORM} cannot .*{cause}"
+        with pytest.raises(WheelMissingError, match=message):
+            guarded(job.model_copy(update={"requirements": name}), installer.log)

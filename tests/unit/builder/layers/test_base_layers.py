@@ -8,7 +8,8 @@ import pytest
 from tests.unit.builder.layers.conftest import BASE_CONFIG, BASE_LAYER
 from tests.unit.oci.fake_registry import FakeRegistry, digest_of
 
-from modelyard.builder.layers.base_image import BaseImage, local_platform
+from modelyard.builder.environment.target import local_platform
+from modelyard.builder.layers.base_image import BaseImage
 from modelyard.builder.layers.base_layers import BaseLayers
 from modelyard.builder.layers.layer_blob import TAR
 from modelyard.oci import RegistryClient

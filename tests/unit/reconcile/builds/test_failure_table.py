@@ -26,6 +26,7 @@ CHANGED: Final[dict[str, Any]] = {
     "build.base_images": {"3.11": "python:other"},
     "build.spark_images": {"3.11": "spark:other"},
     "build.cuda_images": {"3.11": "cuda:other"},
+    "build.platforms": ("linux/arm64",),
     "build.builder": "Docker",
     "build.docker_enabled": True,
     "build.deadline_seconds": 5000,

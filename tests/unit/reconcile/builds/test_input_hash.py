@@ -83,6 +83,7 @@ def test_input_hash_ignores_inputs_that_do_not_change_the_image(change: dict[str
         {"pip_requirements": "https://h/requirements.txt"},
         {"conda_env_file": "dependencies: [python]"},
         {"spark": True},
+        {"platforms": ("linux/arm64",)},
         _model(digest="sha256:" + "e" * 64),
         _model(digest=None),
         _model(url="https://h/renamed.pkl"),
@@ -91,6 +92,13 @@ def test_input_hash_ignores_inputs_that_do_not_change_the_image(change: dict[str
 )
 def test_input_hash_changes_with_each_input_of_the_image(change: dict[str, object]) -> None:
     assert _hash(REQUEST.model_copy(update=change)) != _hash()
+
+
+def test_order_of_platforms_does_not_change_the_input_hash() -> None:
+    both = ("linux/amd64", "linux/arm64")
+    hashes = {_hash(REQUEST.model_copy(update={"platforms": item})) for item in (both, both[::-1])}
+    assert len(hashes) == 1
+    assert _hash(REQUEST.model_copy(update={"platforms": both[:1]})) not in hashes
 
 
 @pytest.mark.parametrize(
