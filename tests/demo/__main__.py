@@ -56,13 +56,13 @@ def step(title: str) -> Iterator[None]:
 
 
 class States:
-    """Tells each change of the four objects' states once."""
+    """Prints each change of the four objects' states once."""
 
     def __init__(self, kubectl: Kubectl):
         self._kubectl = kubectl
-        self._told: dict[str, tuple[str, str]] = {}
+        self._printed: dict[str, tuple[str, str]] = {}
 
-    def tell(self) -> dict[str, Json]:
+    def show(self) -> dict[str, Json]:
         """Print what has changed; kind → status."""
         found = {item["kind"]: item.get("status", {}) for item in self._kubectl.list(KINDS)}
         for kind, status in found.items():
@@ -71,16 +71,16 @@ class States:
                 f"{status.get('id', '-')} {status.get('state', '-')}",
                 status.get("progress") or ready.get("message", ""),
             )
-            if self._told.get(kind) != now:
-                self._told[kind] = now
+            if self._printed.get(kind) != now:
+                self._printed[kind] = now
                 say(f"{kind:<9}{now[0]:<24}{now[1][:110]}")
         return found
 
     def until(self, done: Callable[[dict[str, Json]], bool], seconds: float, what: str) -> None:
-        """Tell until something is so; a failed operation ends the demo."""
+        """Print changes until a condition is met; a failed operation ends the demo."""
 
         def probe() -> bool:
-            found = self.tell()
+            found = self.show()
             failed = [status["error"] for status in found.values() if status.get("state") == "Failed"]
             if failed:
                 sys.exit(f"the demo failed: {json.dumps(failed, indent=2)}")
@@ -153,15 +153,15 @@ def scale(kubectl: Kubectl, trained: Trained) -> None:
     say("8 clients send requests without pauses; one replica reserves 0.1 CPU, the target is 70 % of it")
     say("metrics-server measures each 15 s, and the autoscaler looks as often: about half a minute")
     with load(kubectl, trained.body, connections=8) as requests:
-        told: list[object] = []
+        printed: list[object] = []
 
         def scaled() -> bool:
             hpa = kubectl.get("hpa", NAME)["status"]
             metrics = hpa.get("currentMetrics") or [{}]
             cpu = metrics[0].get("resource", {}).get("current", {}).get("averageUtilization")
             now = [hpa.get("currentReplicas"), hpa.get("desiredReplicas"), cpu]
-            if now != told:
-                told[:] = now
+            if now != printed:
+                printed[:] = now
                 rate = (requests.seconds() or [{"ok": 0}])[-1]["ok"]
                 used = f"CPU {cpu} % of what is reserved; replicas {now[0]} → {now[1]}"
                 say(f"{rate} requests/s; {used if cpu is not None else 'its CPU is not measured yet'}")

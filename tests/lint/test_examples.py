@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+from itertools import pairwise
 from types import ModuleType
 
 import pytest
@@ -102,3 +104,28 @@ def load_reference() -> ModuleType:
 def test_reference_is_current() -> None:
     page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     assert page == load_reference().page(), "run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_exclusion_is_right_above_a_block(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    comments = re.findall(r"^\s*<!--\s*not[\s-]*run", text, re.MULTILINE | re.IGNORECASE)
+    assert len(comments) == sum(1 for item in examples(page) if item.skipped)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_output_is_right_below_its_commands(page: str) -> None:
+    lines = (ROOT / page).read_text(encoding="utf-8").split("\n")
+    apart = []
+    for before, item in pairwise(examples(page)):
+        end = before.line + before.text.count("\n") + 1
+        is_near = not any(line.startswith("#") for line in lines[end : item.line - 1])
+        if item.language == "text" and before.language == "bash" and is_near:
+            apart.append(item.place)
+    assert apart == [], "no test compares these outputs"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_output_promises_some_text(page: str) -> None:
+    outputs = {item.place: item.output for item in examples(page) if item.output and not item.skipped}
+    assert [place for place, output in outputs.items() if not re.search(r"\w", output)] == []
