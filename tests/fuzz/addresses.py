@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import itertools
 import json
 import random
 import socket
@@ -17,11 +18,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from tests.fuzz.spellings import spelling
+from tests.fuzz.spellings import CHANGING_NAME, spelling
 from tests.fuzz.tally import Tally
 
 from modelyard.builder.sources.context import FetchContext
@@ -34,11 +37,17 @@ from modelyard.contract.build_request import Source
 from modelyard.retry import Retry
 from modelyard.settings import DENIED_NETWORKS
 
-POLICY: Final = EgressPolicy(denied=tuple(map(ipaddress.ip_network, DENIED_NETWORKS)))
+_REDIRECTOR: Final = "127.254.97.61"
+"""The one address of this machine that downloads may reach. Its server redirects to the URLs of the run."""
+POLICY: Final = EgressPolicy(
+    denied=tuple(map(ipaddress.ip_network, DENIED_NETWORKS)), allowed=(ipaddress.ip_network(_REDIRECTOR),)
+)
 _LOCAL: Final = ipaddress.ip_network("fd00::/8")
 _GOOGLE_KEY: Final = {"client_email": "", "private_key": "", "private_key_id": "", "disable_oauth": True}
 _HTTP_EVERY: Final = 40
 _PROXY_EVERY: Final = 40
+_REGISTRY_EVERY: Final = 100
+_REDIRECT_EVERY: Final = 100
 _STORE_EVERY: Final = 2000
 _REFUSED: Final = (CodedError, OSError, UnicodeError)
 
@@ -60,6 +69,37 @@ class Listener:
             connection, peer = server.accept()
             self.accepted.append(peer)
             connection.close()
+
+
+class _Redirector(ThreadingHTTPServer):
+    """Answers each request with a redirect to the URL of the moment."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__((_REDIRECTOR, 0), _Redirect)
+        self.to = ""
+        self.requests = 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Return the URL that redirects."""
+        return f"http://{_REDIRECTOR}:{self.server_address[1]}/model"
+
+
+class _Redirect(BaseHTTPRequestHandler):
+    server: _Redirector
+
+    def do_GET(self) -> None:
+        self.server.requests += 1
+        location = self.server.to.replace("\r", "").replace("\n", "").encode()
+        self.wfile.write(b"HTTP/1.1 307 Moved\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n")
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 class _Exits:
@@ -84,6 +124,8 @@ class _Exits:
 
 
 _GETADDRINFO: Final = socket.getaddrinfo
+_CHANGING: Final = itertools.cycle(("203.0.113.5", "127.0.0.1", "203.0.113.5", "169.254.169.254"))
+"""The addresses of CHANGING_NAME, one after the other: a public one, and one that is denied."""
 
 
 def _resolve_offline(
@@ -95,10 +137,12 @@ def _resolve_offline(
     flags: int = 0,
     **named: Any,
 ) -> list[Any]:
-    """Resolve numbers as the system does, and localhost. There are no other names."""
+    """Resolve numbers as the system does, localhost, and CHANGING_NAME. There are no other names."""
     text = host.decode() if isinstance(host, bytes) else host
     if text and text.rstrip(".").lower() == "localhost":
         text = "127.0.0.1"
+    elif text == CHANGING_NAME:
+        text = next(_CHANGING)
     flags |= socket.AI_NUMERICHOST
     return _GETADDRINFO(text, port, family, named.get("type", kind), proto, flags)  # type: ignore[return-value]
 
@@ -109,7 +153,9 @@ def run(tally: Tally, inputs: int, seed: int) -> None:
     with POLICY.connecting():
         pass  # installs the hook of the policy before the one that sees what passes
     listener = Listener()
+    redirector = _Redirector()
     exits = _Exits(listener)
+    exits.own_ports.add(redirector.server_address[1])
     socket.getaddrinfo = _resolve_offline  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as folder, _proxy(exits, tally) as proxy:
         for number in range(inputs):
@@ -117,18 +163,35 @@ def run(tally: Tally, inputs: int, seed: int) -> None:
             tally.inputs += 1
             started = time.process_time()
             _try(tally, url, _connect, url)
-            if number % _HTTP_EVERY == 0:
-                _try(tally, url, _download, url, Path(folder))
-            if number % _PROXY_EVERY == 1:
-                _try(tally, url, _ask_proxy, url, proxy)
-            if number % _STORE_EVERY == 2:
-                _try(tally, url, _read_store, url, Path(folder), exits)
+            for action in _actions(number, url, Path(folder), proxy, redirector):
+                _try(tally, url, action)
             tally.check_time(url, started)
             for address in filter(_is_escape, exits.passed):
                 tally.escape(url, f"connects to {address}")
             exits.passed.clear()
+    if inputs >= _REDIRECT_EVERY and not redirector.requests:
+        tally.crash(redirector.url, AssertionError("no download reached the server that redirects"))
     for peer in listener.accepted:
         tally.escape(peer, "the listener was reached")
+
+
+def _actions(
+    number: int, url: str, folder: Path, proxy: EgressProxy, redirector: _Redirector
+) -> Iterator[Callable[[], None]]:
+    """Yield the ways in which a build may reach a URL, for some of the inputs."""
+    redirector.to = url
+    if number % _HTTP_EVERY == 0:
+        yield partial(_download, url, folder)
+    if number % _PROXY_EVERY == 1:
+        yield partial(_ask_proxy, url, proxy)
+    if number % _REGISTRY_EVERY == 2:
+        yield partial(_download, f"oci://{_authority(url)}/a/b:c", folder)
+    if number % _REDIRECT_EVERY == 3:
+        yield partial(_download, redirector.url, folder)
+    if number % _STORE_EVERY == 4:
+        yield partial(_read_store, url, folder)
+        yield partial(_read_store, redirector.url, folder)
+        yield partial(_read_region, _authority(url), folder)
 
 
 def _is_of_machine(address: str) -> bool:
@@ -142,6 +205,8 @@ def _is_escape(address: str) -> bool:
 
     A character within a denied address can make it another IPv4 address, or another local IPv6 address.
     """
+    if address == _REDIRECTOR:  # a location may be a path
+        return False
     ip = ipaddress.ip_address(address.partition("%")[0])
     may_be_other = ip.version == 4 or ip in _LOCAL
     return not may_be_other or ip.packed[0] == 0 or any(ip in network for network in POLICY.denied)
@@ -176,7 +241,16 @@ def _download(
     fetch(source, folder, name="file", limit_bytes=1000, context=context)
 
 
-def _read_store(url: str, folder: Path, exits: _Exits) -> None:
+def _authority(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0]
+
+
+def _read_region(region: str, folder: Path) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": f"x@{region}/"}
+    _download("s3://bucket/key", folder, keys)
+
+
+def _read_store(url: str, folder: Path) -> None:
     google = json.dumps(_GOOGLE_KEY | {"gcs_base_url": url})
     stores = {
         "s3://bucket/key": {"AWS_ENDPOINT_URL": url},
@@ -201,8 +275,7 @@ def _proxy(exits: _Exits, tally: Tally) -> Iterator[EgressProxy]:
 
 def _ask_proxy(url: str, proxy: EgressProxy) -> None:
     """Send the URL as a plain request and as a tunnel, and wait for the answers."""
-    target = url.partition("://")[2].partition("/")[0]
-    for line in (f"GET {url} HTTP/1.1", f"CONNECT {target} HTTP/1.1"):
+    for line in (f"GET {url} HTTP/1.1", f"CONNECT {_authority(url)} HTTP/1.1"):
         with (
             contextlib.suppress(
                 ConnectionError

@@ -29,7 +29,10 @@ _IPV6: Final = (
     "fd00:c1::a9fe:a9fe",
     "fd00:42::42",
 )
+CHANGING_NAME: Final = "changing.test"
+"""A name whose address differs from one look-up to the next."""
 _NAMES: Final = (
+    CHANGING_NAME,
     "localhost",
     "LOCALHOST",
     "LocalHost",

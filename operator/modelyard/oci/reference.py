@@ -6,9 +6,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+import httpx
+
 from modelyard.oci.errors import ReferenceInvalidError
 
 _HUB: Final = "docker.io"
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
+_REGISTRY: Final = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?")
+_MAX_PORT: Final = 2**16 - 1
 _REPOSITORY: Final = re.compile(
     r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
 )
@@ -55,7 +60,8 @@ def parse_reference(text: str) -> Reference:
     last, _, tag = last.partition(":")
     registry, repository = _split_registry(f"{head}/{last}" if head else last)
     valid = (
-        _REPOSITORY.fullmatch(repository)
+        _is_registry(registry)
+        and _REPOSITORY.fullmatch(repository)
         and (not tag or _TAG.fullmatch(tag))
         and (not digest or is_digest(digest))
     )
@@ -69,6 +75,22 @@ def parse_reference(text: str) -> Reference:
 def is_digest(value: object) -> bool:
     """Return whether a value is a digest of the form sha256:<64 hex>."""
     return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
+def _is_registry(text: str) -> bool:
+    """Return whether a text is `host` or `host:port`.
+
+    Docker's grammar has no underscores in hosts. They are accepted here, because networks of containers have
+    such names.
+    """
+    found = _REGISTRY.fullmatch(text)
+    if found is None or int(found["port"] or 0) > _MAX_PORT:
+        return False
+    try:
+        httpx.URL(f"https://{text}")
+    except httpx.InvalidURL:  # such as 001.2.3.4
+        return False
+    return True
 
 
 def _split_registry(path: str) -> tuple[str, str]:

@@ -74,7 +74,7 @@ class Urllib3Transport(httpx.BaseTransport):
             )
         except urllib3.exceptions.HTTPError as error:
             raise _transport_error(error) from None
-        return httpx.Response(
+        answer = httpx.Response(
             response.status,
             headers=[
                 (name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()
@@ -82,6 +82,10 @@ class Urllib3Transport(httpx.BaseTransport):
             stream=_ResponseStream(response),
             extensions={"reason_phrase": (response.reason or "").encode("latin-1")},
         )
+        if answer.has_redirect_location and not _is_url(request.url, answer.headers["location"]):
+            answer.close()
+            raise httpx.RemoteProtocolError("the server redirects to an invalid url")
+        return answer
 
     def close(self) -> None:
         """Close all connections."""
@@ -106,6 +110,18 @@ class Urllib3Transport(httpx.BaseTransport):
         if not proxy or proxy_bypass(url.netloc.decode()):
             return None
         return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_url(base: httpx.URL, location: str) -> bool:
+    """Return whether httpx can follow a location. If not, it may raise InvalidURL, which is no HTTPError."""
+    try:
+        url = httpx.URL(location)
+        if url.scheme and not url.host:
+            url = url.copy_with(host=base.host)
+        base.join(url)
+    except httpx.InvalidURL:
+        return False
+    return True
 
 
 class _Connection(HTTPConnection):

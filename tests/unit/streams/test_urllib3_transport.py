@@ -46,6 +46,28 @@ def test_request_and_response_arrive_unchanged(client: httpx.Client, web: WebSer
     assert request.headers["host"] == web.address
 
 
+@pytest.mark.parametrize(
+    "location", ["http:x", "http:\\\\[::1]#x", "http://h:port/", "http://h:1:2/", "https:1", "http://[::1"]
+)
+def test_redirect_to_an_invalid_url_is_an_error_of_the_transport(
+    client: httpx.Client, web: WebServer, location: str
+) -> None:
+    web.respond = lambda _: Response(302, headers={"Location": location})
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.get(web.url)
+
+
+@pytest.mark.parametrize("location", ["/a", "b?c", "//h/a", "https://h.example", "ftp://h/a", ""])
+def test_other_redirect_is_left_to_the_caller(client: httpx.Client, web: WebServer, location: str) -> None:
+    web.respond = lambda _: Response(302, headers={"Location": location})
+    assert client.get(web.url).status_code == 302
+
+
+def test_location_of_a_response_that_is_no_redirect_is_ignored(client: httpx.Client, web: WebServer) -> None:
+    web.respond = lambda _: Response(201, headers={"Location": "http:x"})
+    assert client.post(web.url).status_code == 201
+
+
 def test_body_of_unknown_length_is_sent_chunked(client: httpx.Client, web: WebServer) -> None:
     web.respond = lambda _: Response(200, b"x" * 3_000_000, chunked=True)
     answer = client.post(web.url, content=iter(_CHUNKS))
