@@ -27,7 +27,7 @@ from modelyard.api.crd import UNOBSERVED_STATUS
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.coded_error import CodedError
 from modelyard.kube.canonical import canonical_json
-from modelyard.kube.client import METADATA_LIST, METADATA_ONLY
+from modelyard.kube.client import METADATA_LIST, METADATA_ONLY, TABLE
 from modelyard.kube.errors import AlreadyExists, Conflict, Forbidden, Gone, Immutable, NotFound, Rejected
 from modelyard.kube.transport import Encoder
 from modelyard.kube.types import (
@@ -139,7 +139,7 @@ class FakeApiServer:
         async with self._called("list", resource, namespace=namespace):
             selector, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
             found = [
-                _shown(body, accept == METADATA_LIST)
+                _row(body, self.now()) if accept == TABLE else _shown(body, accept == METADATA_LIST)
                 for body in self.all(resource)
                 if namespace in {None, body["metadata"]["namespace"]}
                 and _selects(selector, body)
@@ -614,6 +614,25 @@ def _selects_fields(selector: str, body: Json) -> bool:
 
 def _at_path(body: Json, path: str) -> Any:
     return reduce(lambda at, step: at.get(step, {}), path.split("."), body)
+
+
+def _row(pod: Json, now: dt.datetime) -> Json:
+    """Return the row of a pod in a table, with its restarts and the age of the last one."""
+    containers = pod.get("status", {}).get("containerStatuses", ())
+    restarts = sum(item.get("restartCount", 0) for item in containers)
+    ends = [item["lastState"]["terminated"] for item in containers if item.get("lastState")]
+    times = [dt.datetime.fromisoformat(end["finishedAt"]) for end in ends if end.get("finishedAt")]
+    age = f" ({_human(now - max(times))} ago)" if restarts and times else ""
+    return {"metadata": copy_json(pod["metadata"]), "cells": {"Restarts": f"{restarts}{age}"}}
+
+
+def _human(age: dt.timedelta) -> str:
+    """Return an age with its first unit only."""
+    seconds = int(age.total_seconds())
+    for unit, least, size in (("d", 2 * 86400, 86400), ("h", 3 * 3600, 3600), ("m", 120, 60)):
+        if seconds >= least:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
 
 
 def _shown(body: Json, metadata_only: bool) -> Json:

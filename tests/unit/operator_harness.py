@@ -61,6 +61,7 @@ class OperatorHarness:
             settings = settings.model_copy(update={"registry": registry})
         self.settings = settings
         self.supervision_seconds = _NO_RESYNC
+        self.sweep_seconds = _NO_RESYNC
         self.serves = True  # whether new pods become ready
         self.outcome: Callable[[BuildRequest], BuildResult] = succeed
         self.builds = 0
@@ -84,7 +85,9 @@ class OperatorHarness:
             now=self.clock,
             sleep=self.clock.sleep,
         )
-        self.controller = Controller(self.ctx, supervision_seconds=self.supervision_seconds)
+        self.controller = Controller(
+            self.ctx, supervision_seconds=self.supervision_seconds, sweep_seconds=self.sweep_seconds
+        )
         self.kopf = FakeKopf(self.cluster, self.controller, self.settings)
         starting = asyncio.create_task(self.controller.start())
         for turn in itertools.count(1):

@@ -79,6 +79,12 @@ def selector_of(service: str) -> Json:
     return {f"{GROUP}/service": service}
 
 
+def service_of_pod(metadata: Json) -> str | None:
+    """Return the name of the Service that a pod belongs to, None for a pod of no Service."""
+    name: str | None = metadata.get("labels", {}).get(f"{GROUP}/service")
+    return name
+
+
 def text_of(selector: Json) -> str:
     """Return a selector as in a query, such as `modelyard.dev/service=m`."""
     return ",".join(f"{label}={value}" for label, value in selector.items())

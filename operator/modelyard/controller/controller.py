@@ -10,6 +10,7 @@ from modelyard.api.kinds import Kind
 from modelyard.controller.children import WATCH_STALE_SECONDS, ChildWatches
 from modelyard.controller.custom_objects import CustomObjects
 from modelyard.controller.namespaces import Namespaces
+from modelyard.controller.pod_sweep import SWEEP_SECONDS, PodSweep
 from modelyard.controller.resync import resync
 from modelyard.controller.route_watches import RouteWatches
 from modelyard.controller.worker import Worker
@@ -24,8 +25,14 @@ _SUPERVISION_SECONDS: Final = 30.0
 class Controller:
     """Everything between kopf's events and the reconcilers; one in each process."""
 
-    def __init__(self, ctx: Context, *, supervision_seconds: float = _SUPERVISION_SECONDS):
-        """`supervision_seconds` is the time between two looks at the watches."""
+    def __init__(
+        self,
+        ctx: Context,
+        *,
+        supervision_seconds: float = _SUPERVISION_SECONDS,
+        sweep_seconds: float = SWEEP_SECONDS,
+    ):
+        """`supervision_seconds` is the time between two looks at the watches, `sweep_seconds` at all pods."""
         self._ctx = ctx
         self._supervision_seconds = supervision_seconds
         self._tasks: list[asyncio.Task[None]] = []
@@ -34,6 +41,7 @@ class Controller:
         self.custom_objects = CustomObjects(ctx, self.namespaces)
         self.children = ChildWatches(ctx, self.namespaces)
         self.routes = RouteWatches(ctx, self.namespaces, self.children)
+        self.pods = PodSweep(ctx, self.namespaces, seconds=sweep_seconds)
         self.worker = Worker(ctx, self.custom_objects, self.namespaces)
 
     async def start(self) -> None:
@@ -59,6 +67,7 @@ class Controller:
             *(self.worker.run() for _ in range(ctx.settings.workers)),
             self.custom_objects.compare_after_lists(),
             resync(ctx, self.custom_objects),
+            self.pods.run(),
             self._supervise(),
         ]
         self._tasks = [asyncio.create_task(coroutine) for coroutine in work]

@@ -33,6 +33,11 @@ from modelyard.metrics import API_WRITES
 
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+TABLE: Final = "application/json;as=Table;g=meta.k8s.io;v=v1"
+"""The columns that kubectl prints. An item of a page has the metadata of its object, and `cells` by column.
+
+https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables
+"""
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 # One object has up to 1.5 MiB, the default limit of etcd for a request. So the first page is small, and the
@@ -375,12 +380,23 @@ class Client:
 def _page(content: bytes) -> Page:
     body: Json = orjson.loads(content)
     metadata = body["metadata"]
+    # An empty list of metadata has null items.
+    items = _rows(body) if body.get("kind") == "Table" else body["items"] or []
     return Page(
-        body["items"] or [],  # an empty list of metadata has null items
+        items,
         metadata.get("continue") or None,
         metadata.get("resourceVersion", ""),
-        _next_limit(len(content), len(body["items"] or [])),
+        _next_limit(len(content), len(items)),
     )
+
+
+def _rows(table: Json) -> list[Json]:
+    """Return the rows of a table, each with the metadata of its object and its cells by column."""
+    columns = [column["name"] for column in table["columnDefinitions"]]
+    return [
+        {"metadata": row["object"]["metadata"], "cells": dict(zip(columns, row["cells"], strict=True))}
+        for row in table["rows"] or []
+    ]
 
 
 def _next_limit(page_bytes: int, objects: int) -> int:

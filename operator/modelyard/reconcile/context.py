@@ -13,6 +13,7 @@ from modelyard.reconcile.builds.build_line import BuildLine
 from modelyard.reconcile.builds.lookups import BackgroundLookups
 from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.event_recorder import EventRecorder
+from modelyard.reconcile.pod_reports import PodReports
 from modelyard.reconcile.repairs import RepairPacing
 from modelyard.reconcile.routes.state import RoutingState
 from modelyard.reconcile.template_rolls import TemplateRolls
@@ -60,5 +61,6 @@ class Context:
     template_rolls: TemplateRolls = field(default_factory=TemplateRolls)
     routing: RoutingState = field(default_factory=RoutingState)
     repairs: RepairPacing = field(default_factory=RepairPacing)
+    pod_reports: PodReports = field(default_factory=PodReports)
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -133,8 +133,8 @@ def _restarts_too_often(container: Json, ended: Json, since: dt.datetime | None)
 
 
 def _describe_crash(subject: str, pod: Json, container: str, ended: Json) -> str:
-    if container == CONTAINER and ran_out_of_memory(ended):
-        return describe_end(pod, ended)
+    if ran_out_of_memory(container, ended):
+        return describe_end(pod, container, ended)
     if ended["exitCode"] == DRIVER_FAILED and container == CONTAINER:
         return f"{subject}: importing the driver or its init() failed; details has the end of the log"
     return f"{subject} ended with exit code {ended['exitCode']}; details has the end of its log"

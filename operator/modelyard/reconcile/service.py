@@ -15,8 +15,8 @@ from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, name_taken
 from modelyard.reconcile.rollout import assess_rollout
 from modelyard.reconcile.services.children import deployed_image, rollout_status, write_children
-from modelyard.reconcile.services.memory_report import memory_conditions
 from modelyard.reconcile.services.pod_policy import NOT_ALLOWED, policy_problem
+from modelyard.reconcile.services.replica_report import replica_conditions
 from modelyard.reconcile.services.rollout_outcome import (
     is_serving,
     repeated_rollout_outcome,
@@ -48,7 +48,7 @@ async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
     # Running pods serve on after a failure, too, so each outcome has the replicas in its status.
     rollout = rollout_status(ctx, obj)
     follow_roll(ctx, obj, outcome, rolling=rollout.rolling)
-    memory = await memory_conditions(ctx, obj, revision, rollout)
+    replicas = await replica_conditions(ctx, obj, revision, rollout)
     timeline = await service_timeline(ctx, obj, outcome, revision, rollout)
     report = until_first_serving(obj, outcome, report)
     return dataclasses.replace(
@@ -57,13 +57,14 @@ async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
         conditions=conditions(spec, rollout, ctx.settings.scoring)
         | report.conditions
         | roll_conditions(ctx, obj)
-        | memory,
+        | replicas,
     )
 
 
 def forget(ctx: Context, key: Key) -> None:
-    """Free the turn of a Service that was deleted, so that the next one rolls the present pod template."""
+    """Free what a deleted Service held: its turn to roll, its address, and the state of its reports."""
     end_roll(ctx, key)
+    ctx.pod_reports.forget(key)
     release_address(ctx, key)
 
 

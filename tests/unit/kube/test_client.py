@@ -14,7 +14,7 @@ from aiohttp import web
 
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.backoff import Backoff
-from modelyard.kube.client import MERGE_PATCH, METADATA_ONLY, Client, RetryPolicy
+from modelyard.kube.client import MERGE_PATCH, METADATA_ONLY, TABLE, Client, RetryPolicy
 from modelyard.kube.config import ServerConfig
 from modelyard.kube.errors import (
     AlreadyExists,
@@ -31,7 +31,7 @@ from modelyard.kube.errors import (
 )
 from modelyard.kube.pyreqwest_transport import PyreqwestTransport, Timeouts
 from modelyard.kube.transport import JSON
-from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, REVISIONS, SECRETS
+from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, PODS, REVISIONS, SECRETS
 
 Handler = Callable[[web.Request], Any]
 OBJECT = {"metadata": {"name": "a", "resourceVersion": "7"}}
@@ -388,6 +388,25 @@ async def test_pages_of_large_objects_have_few_objects(server: Server, client: C
     server.handlers = [ok(large), ok(huge), ok({"metadata": {}, "items": []})]
     assert len(await client.list_all(SECRETS, None)) == 9
     assert [request.query["limit"] for request in server.requests] == ["50", "4", "1"]
+
+
+async def test_items_of_a_table_are_its_rows_by_column(server: Server, client: Client) -> None:
+    columns = [{"name": "Name", "type": "string"}, {"name": "Restarts", "type": "string"}]
+    row = {"cells": ["m-1", "3 (5m ago)"], "object": {"metadata": {"name": "m-1", "uid": "u"}}}
+    table = {"kind": "Table", "columnDefinitions": columns, "rows": [row], "metadata": {"continue": "more"}}
+    empty = {
+        "kind": "Table",
+        "columnDefinitions": columns,
+        "rows": None,
+        "metadata": {"resourceVersion": "5"},
+    }
+    server.handlers = [ok(table), ok(empty)]
+    pages = [page async for page in client.pages(PODS, None, accept=TABLE)]
+    assert [page.items for page in pages] == [
+        [{"metadata": {"name": "m-1", "uid": "u"}, "cells": {"Name": "m-1", "Restarts": "3 (5m ago)"}}],
+        [],
+    ]
+    assert {request.headers["accept"] for request in server.requests} == {TABLE}
 
 
 async def test_empty_list_of_metadata_has_null_items(server: Server, client: Client) -> None:

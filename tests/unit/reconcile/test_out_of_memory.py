@@ -89,6 +89,24 @@ async def test_last_of_several_replicas_is_reported(serving: OperatorHarness) ->
     assert message(serving).startswith("pod m-2 ")
 
 
+async def test_container_of_a_mesh_is_reported_with_its_own_limit(serving: OperatorHarness) -> None:
+    add_pod(serving)
+    set_ready(serving, 0)
+    ended = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-01-01T00:00:00Z"}
+    sidecar = {"name": "proxy", "state": {"running": {}}, "lastState": {"terminated": ended}}
+    resources = {"limits": {"memory": "32Mi"}, "requests": {"memory": "16Mi"}}
+    serving.cluster.change(
+        PODS, "default", "m-1", {"spec": {"initContainers": [{"name": "proxy", "resources": resources}]}}
+    )
+    status = {"initContainerStatuses": [sidecar], "containerStatuses": []}
+    serving.cluster.change(PODS, "default", "m-1", {"status": status}, "status")
+    await serving.settle()
+    assert message(serving).startswith(
+        "container proxy of pod m-1 ran out of memory: it reached its memory limit of 32Mi, and reserves"
+        " 16Mi. Raise the limit in the webhook or the mesh that adds the container"
+    )
+
+
 @pytest.mark.parametrize(
     "ended", [{"exitCode": 1, "reason": "Error"}, {"exitCode": 137, "reason": "Error"}], ids=str
 )

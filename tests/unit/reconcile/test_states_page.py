@@ -19,6 +19,7 @@ NO_REASONS: Final = frozenset(
         # other conditions of a Service, and events
         *("Available", "NoReplica", "ReplicaAvailable", "ScalesToZero", "OnlyCpu", "RollPending"),
         *("DataCollection", "NotSupported", "AppInsights", "TokenRequest", "OutOfMemory"),
+        *("DeviceUnhealthy", "Unhealthy"),
         *("RollsStopped", "WaitingForTurn", "ReplicaFailure", "ChildContested"),
         *(
             "RouteReady",

@@ -119,7 +119,12 @@ class KeyToPath(ApiType):
     """Permissions of the file, a decimal number in JSON. Default: defaultMode of the volume."""
 
 
-Items = Annotated[tuple[KeyToPath, ...], Field(max_length=20)]
+# Fields that several kinds of volumes have, with their description.
+Items = Annotated[tuple[KeyToPath, ...], Field(max_length=20, description="Keys to mount. Default: all.")]
+DefaultMode = Annotated[
+    FileMode | None,
+    Field(description="Permissions of the files, a decimal number in JSON. Default: 0644."),
+]
 
 
 class SecretVolume(ApiType):
@@ -128,9 +133,7 @@ class SecretVolume(ApiType):
     secret_name: ObjectName
     """Name of the Secret."""
     items: Items = ()
-    """Keys to mount. Default: all."""
-    default_mode: FileMode | None = None
-    """Permissions of the files, a decimal number in JSON. Default: 0644."""
+    default_mode: DefaultMode = None
     optional: Boolean | None = None
     """If true, a pod starts with an empty volume if the Secret is missing. Default: false."""
 
@@ -141,9 +144,7 @@ class ConfigMapVolume(ApiType):
     name: ObjectName
     """Name of the ConfigMap."""
     items: Items = ()
-    """Keys to mount. Default: all."""
-    default_mode: FileMode | None = None
-    """Permissions of the files, a decimal number in JSON. Default: 0644."""
+    default_mode: DefaultMode = None
     optional: Boolean | None = None
     """If true, a pod starts with an empty volume if the ConfigMap is missing. Default: false."""
 
@@ -165,7 +166,6 @@ class ProjectedObject(ApiType):
     name: ObjectName
     """Name of the object."""
     items: Items = ()
-    """Keys to mount. Default: all."""
     optional: Boolean | None = None
     """If true, a pod starts without the files if the object is missing. Default: false."""
 
@@ -195,8 +195,7 @@ class ProjectedVolume(ApiType):
 
     sources: Annotated[tuple[ProjectedSource, ...], Field(min_length=1, max_length=8)]
     """Sources of the files."""
-    default_mode: FileMode | None = None
-    """Permissions of the files, a decimal number in JSON. Default: 0644."""
+    default_mode: DefaultMode = None
 
 
 _SOURCES: Final = ("emptyDir", "persistentVolumeClaim", "secret", "configMap", "projected")

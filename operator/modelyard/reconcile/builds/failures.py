@@ -9,8 +9,9 @@ from modelyard.coded_error import CodedError
 from modelyard.contract.build_request import BuildError
 from modelyard.contract.errors import InstallerKilledError
 from modelyard.kube.types import Json
-from modelyard.reconcile.builds.pods import disruption_of, is_running, ran_out_of_memory, terminated
+from modelyard.reconcile.builds.pods import disruption_of, is_running, out_of_memory, terminated
 from modelyard.reconcile.builds.request import NotOfferedError
+from modelyard.reconcile.memory_diagnosis import describe_limit
 from modelyard.reconcile.objects import BuildJob, LeavingPod
 from modelyard.reconcile.timestamps import format_timestamp
 
@@ -51,8 +52,8 @@ def failure_of_result(error: BuildError, pods: list[Json]) -> Failure:
 
     The builder sees only that the installer of packages has ended. The kubelet tells the reason.
     """
-    if error.code == InstallerKilledError.code and pods and ran_out_of_memory(pods[-1]):
-        return _failure_of_memory("the installation of packages")
+    if error.code == InstallerKilledError.code and pods and (container := out_of_memory(pods[-1])):
+        return _failure_of_memory("the installation of packages", pods[-1], container)
     details = tuple(ErrorDetail(code=detail.code, message=detail.message) for detail in error.details)
     response = _response(error.code, f"{error.step}: {error.message}", transient=error.transient)
     return Failure(response.model_copy(update={"details": details}), error.transient)
@@ -74,8 +75,8 @@ def failure_without_result(
         has_started = has_log or job.started or any(is_running(pod) or terminated(pod) for pod in pods)
         return _deadline_failure(deadline_seconds / 60, has_started=has_started)
     ended = terminated(newest)
-    if ran_out_of_memory(newest):
-        return _failure_of_memory("the build")
+    if container := out_of_memory(newest):
+        return _failure_of_memory("the build", newest, container)
     pod_status = newest.get("status", {})
     if pod_status.get("reason") == "Evicted":
         detail = pod_status.get("message", "").rstrip(". ")
@@ -95,8 +96,9 @@ def failure_of_lost_node(pod: LeavingPod) -> Failure:
     return Failure(_response("BuildNodeLost", message, transient=True), transient=True)
 
 
-def _failure_of_memory(subject: str) -> Failure:
-    message = f"{subject} ran out of memory: raise the chart's build.resources.limits.memory"
+def _failure_of_memory(subject: str, pod: Json, container: str) -> Failure:
+    bound = describe_limit(pod, container)
+    message = f"{subject} ran out of memory: {bound}; raise the chart's build.resources.limits.memory"
     return Failure(_response("BuildOutOfMemory", message, status=507))
 
 

@@ -15,6 +15,7 @@ from modelyard.contract.build_request import BuildResult
 from modelyard.kube.errors import KubeError
 from modelyard.kube.types import EVENTS, JOBS, PODS, ApiResource, Json
 from modelyard.reconcile.context import Context
+from modelyard.reconcile.memory_diagnosis import ran_out_of_memory
 from modelyard.reconcile.objects import LeavingPod
 from modelyard.reconcile.pod_diagnosis import diagnose_pods
 from modelyard.reconcile.timestamps import parse_timestamp
@@ -100,12 +101,15 @@ def terminated(pod: Json) -> Json:
     return state
 
 
-def ran_out_of_memory(pod: Json) -> bool:
-    """Return True if the kubelet reports that the builder or the installer of packages ran out of memory."""
-    return any(
-        _container_state(pod, name).get("terminated", {}).get("reason") == "OOMKilled"
-        for name in (CONTAINER, PACKAGES_CONTAINER)
-    )
+def out_of_memory(pod: Json) -> str | None:
+    """Return the container of a build that ran out of memory, by the kubelet's report; None if none did.
+
+    A builder that lost its installer ends, too, so the installer of packages has priority.
+    """
+    for name in (PACKAGES_CONTAINER, CONTAINER):
+        if ran_out_of_memory(name, _container_state(pod, name).get("terminated", {})):
+            return name
+    return None
 
 
 def disruption_of(pod: Json) -> str | None:

@@ -110,6 +110,23 @@ def test_killed_installer_ran_out_of_memory_if_the_kubelet_reports_it(
     assert summary(failure_of_result(error, [])) == (code, 400, False)
 
 
+@pytest.mark.parametrize(
+    ("limits", "bound"),
+    [
+        ({"memory": "1Gi"}, "it reached its memory limit of 1Gi"),
+        ({}, "the memory of its node was used up"),
+    ],
+)
+@pytest.mark.parametrize("container", ["build", "packages"])
+def test_build_out_of_memory_has_its_limit(container: str, limits: dict[str, str], bound: str) -> None:
+    ended = pod(container=container, terminated={"exitCode": 137, "reason": "OOMKilled"})
+    ended["spec"] = {"containers": [{"name": container, "resources": {"limits": limits}}]}
+    failure = failure_without_result(JOB, [ended], DEADLINE_SECONDS)
+    assert failure.error.message == (
+        f"the build ran out of memory: {bound}; raise the chart's build.resources.limits.memory"
+    )
+
+
 @pytest.mark.parametrize("seconds", [5400.0, 3600.0])
 def test_exceeded_deadline_names_its_minutes(seconds: float) -> None:
     job = JOB._replace(reason="DeadlineExceeded", started=True)
