@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
+from modelyard.api.crd import build_schema
 from modelyard.api.pod.settings import PodSettings
 from modelyard.scoring.contract import USER_ID
 from modelyard.settings.section import Section
@@ -33,11 +34,32 @@ def _no_limit_below_request(factor: float) -> float:
     return factor
 
 
+def _fields_of_a_pod(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return paths of fields in spec.pod. Raises ValueError for another path, which would deny nothing."""
+    schema = build_schema(PodSettings) if paths else {}
+    for path in paths:
+        if not _has_field(schema, path):
+            raise ValueError(f"spec.pod has no field {path}: use the names of the reference, without indexes")
+    return paths
+
+
+def _has_field(schema: dict[str, Any], path: str) -> bool:
+    """Return whether a schema has a field at a path, to which the items of a list add no part."""
+    while "items" in schema:
+        schema = schema["items"]
+    if "additionalProperties" in schema:
+        return True  # a map with keys of users, such as the names of resources
+    name, dot, rest = path.partition(".")
+    field = schema.get("properties", {}).get(name)
+    return field is not None and (not dot or _has_field(field, rest))
+
+
 class PodPolicySettings(Section):
     """Limits of `spec.pod` of Services."""
 
     required: PodSettings = PodSettings()  # overrides spec.pod
-    denied_fields: tuple[str, ...] = ()  # paths in spec.pod that a Service must not set
+    # Paths in spec.pod that a Service must not set.
+    denied_fields: Annotated[tuple[str, ...], AfterValidator(_fields_of_a_pod)] = ()
     priority_class_names: tuple[str, ...] = ()  # that a Service may choose; EVERY_NAME allows all
     runtime_class_names: tuple[str, ...] = ()
     service_account_names: tuple[str, ...] = (EVERY_NAME,)

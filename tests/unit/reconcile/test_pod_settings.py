@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from tests.unit.operator_harness import OperatorHarness, sample_objects, service
 
 from modelyard.api.pod.settings import PodSettings
@@ -121,6 +122,19 @@ def test_setting_that_the_platform_denies_is_named(settings: dict[str, Any], wor
 def test_other_settings_are_allowed(settings: dict[str, Any]) -> None:
     assert policy_problem(PodSettings.model_validate(settings), POLICY) == ""
     assert policy_problem(None, POLICY) == ""
+
+
+@pytest.mark.parametrize(
+    "path", ["env.valueFrom.secretkeyref", "hostNetwork", "volumes.0.secret", "affinity.podAffinity.", ""]
+)
+def test_denied_field_that_does_not_exist_is_refused(path: str) -> None:
+    with pytest.raises(ValidationError, match="has no field"):
+        PodPolicySettings(denied_fields=(path,))
+
+
+def test_every_field_of_a_pod_can_be_denied() -> None:
+    paths = (*PodSettings.model_json_schema(by_alias=True)["properties"], "resources.limits.nvidia.com/gpu")
+    assert PodPolicySettings(denied_fields=paths).denied_fields == paths
 
 
 def test_every_name_is_allowed_by_an_asterisk() -> None:
