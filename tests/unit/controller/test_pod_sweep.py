@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from tests.unit.fake_api_server import Call
 from tests.unit.operator_harness import OperatorHarness, sample_objects, service
 
 from modelyard.api import labels
+from modelyard.controller import pod_sweep
 from modelyard.controller.pod_sweep import SWEEP_SECONDS
 from modelyard.kube.errors import Rejected
 from modelyard.kube.types import DEPLOYMENTS, PODS, Json
@@ -159,6 +162,17 @@ async def test_failed_list_of_pods_is_repeated(swept: OperatorHarness) -> None:
     kill(swept)
     await swept.play(seconds=35)
     assert "pod m-1 ran out of memory" in message(swept)
+
+
+async def test_pause_lasts_as_long_as_twenty_sweeps(
+    swept: OperatorHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count(step=2.0)
+    monkeypatch.setattr(pod_sweep, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    before = len(swept.cluster.calls)
+    await swept.play(seconds=121)
+    lists = swept.cluster.calls[before:].count(Call("list", PODS.plural))
+    assert 3 <= lists <= 4
 
 
 def set_health(harness: OperatorHarness, health: str) -> None:
