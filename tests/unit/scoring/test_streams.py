@@ -179,6 +179,24 @@ def test_stream_has_its_pieces(shared: ScoringProcess, expression: str, media_ty
             assert response.headers["content-type"] == media_type
 
 
+def test_generator_of_a_driver_with_hints_is_a_stream(serve) -> None:
+    scoring = serve("def init(): ...\ndef run(n: int, word: str = 'a'):\n    yield from [word] * n\n")
+    response = scoring.score(b'{"n": 3}', {"Content-Type": "application/json"})
+    assert (response.body, response.headers["transfer-encoding"]) == (b"aaa", "chunked")
+    refused = scoring.score(b'{"n": 1.5}', {"Content-Type": "application/json"})
+    assert refused.status == 400
+
+
+def test_stream_needs_a_key(serve, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    (keys / "primaryKey").write_text("key")
+    scoring = serve(DRIVER, MODELYARD_KEYS_DIR=str(keys))
+    assert scoring.score(b"endless('a')").status == 401
+    assert scoring.score(b"iter('ab')", {"Authorization": "Bearer key"}).body == b"ab"
+    assert not closed(tmp_path)
+
+
 def test_stream_that_fails_before_its_first_piece_is_an_ordinary_error(shared: ScoringProcess) -> None:
     response = shared.score(b"failing_at_once()")
     assert response.status == 500
