@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -67,6 +68,12 @@ def test_each_reason_has_a_way_out() -> None:
     assert reasons <= {code for line in rows for code in re.findall(r"`(\w+)`", line.split("|")[1])}
 
 
+def test_each_condition_has_a_row() -> None:
+    table = TROUBLESHOOTING.read_text().split("## Other conditions")[1].split("## ")[0]
+    rows = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+    assert set(_conditions(Path(reconcile.__file__).parent)) == rows | {"Ready"}
+
+
 def test_list_of_other_words_is_current() -> None:
     assert _words(Path(reconcile.__file__).parent) >= NO_REASONS
 
@@ -76,3 +83,30 @@ def _words(folder: Path) -> set[str]:
     trees = [ast.parse(file.read_text()) for file in folder.rglob("*.py") if file.name != "failure_table.py"]
     nodes = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     return {text for text in nodes if isinstance(text, str) and WORD.fullmatch(text)}
+
+
+def _conditions(folder: Path) -> Iterator[str]:
+    """Yield the types of conditions: keys of a dictionary that are constants, or whose value is a tuple."""
+    for file in folder.rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        constants = {
+            node.target.id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.AnnAssign)
+            and isinstance(node.target, ast.Name)
+            and isinstance(node.value, ast.Constant)
+        }
+        for key, value in _items(tree):
+            word = constants.get(key.id) if isinstance(key, ast.Name) else getattr(key, "value", None)
+            is_condition = isinstance(key, ast.Name) or isinstance(value, ast.Tuple)
+            if is_condition and isinstance(word, str) and WORD.fullmatch(word):
+                yield word
+
+
+def _items(tree: ast.Module) -> Iterator[tuple[ast.AST | None, ast.AST]]:
+    """Yield key and value of each entry of a dictionary and of each assignment to an entry."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            yield from zip(node.keys, node.values, strict=True)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+            yield node.targets[0].slice, node.value
