@@ -623,7 +623,7 @@ def _row(pod: Json, now: dt.datetime) -> Json:
     ends = [item["lastState"]["terminated"] for item in containers if item.get("lastState")]
     times = [dt.datetime.fromisoformat(end["finishedAt"]) for end in ends if end.get("finishedAt")]
     age = f" ({_human(now - max(times))} ago)" if restarts and times else ""
-    return {"metadata": copy_json(pod["metadata"]), "cells": {"Restarts": f"{restarts}{age}"}}
+    return {"Name": pod["metadata"]["name"], "Restarts": f"{restarts}{age}"}
 
 
 def _human(age: dt.timedelta) -> str:

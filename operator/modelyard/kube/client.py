@@ -34,7 +34,7 @@ from modelyard.metrics import API_WRITES
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 TABLE: Final = "application/json;as=Table;g=meta.k8s.io;v=v1"
-"""The columns that kubectl prints. An item of a page has the metadata of its object, and `cells` by column.
+"""The columns that kubectl prints. An item of a page has the cells of a row by the name of the column.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables
 """
@@ -391,12 +391,9 @@ def _page(content: bytes) -> Page:
 
 
 def _rows(table: Json) -> list[Json]:
-    """Return the rows of a table, each with the metadata of its object and its cells by column."""
+    """Return the rows of a table, each with its cells by the name of the column."""
     columns = [column["name"] for column in table["columnDefinitions"]]
-    return [
-        {"metadata": row["object"]["metadata"], "cells": dict(zip(columns, row["cells"], strict=True))}
-        for row in table["rows"] or []
-    ]
+    return [dict(zip(columns, row["cells"], strict=True)) for row in table["rows"] or []]
 
 
 def _next_limit(page_bytes: int, objects: int) -> int:

@@ -212,3 +212,16 @@ async def test_each_sweep_reads_the_pods_of_a_bounded_number_of_services_with_de
         await swept.settle()
         reads.append(swept.cluster.calls[before:].count(Call("list", PODS.plural)) - 1)
     assert reads == [50] * 3
+
+
+async def test_each_sweep_lists_a_bounded_number_of_namespaces(swept: OperatorHarness) -> None:
+    for number in range(60):
+        swept.cluster.apply(service(), f"n-{number}")
+    await swept.play(seconds=30)
+    lists: list[int] = []
+    for _ in range(3):
+        before = len(swept.cluster.calls)
+        swept.clock.move(SWEEP_SECONDS)
+        await swept.settle()
+        lists.append(swept.cluster.calls[before:].count(Call("list", PODS.plural)))
+    assert lists == [50] * 3
