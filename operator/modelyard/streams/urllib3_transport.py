@@ -90,7 +90,7 @@ class Urllib3Transport(httpx.BaseTransport):
     def close(self) -> None:
         """Close all connections."""
         for manager in self._managers.values():
-            manager.pools.clear()
+            _close_idle(manager.pools)
 
     def _manager(self, url: httpx.URL) -> urllib3.PoolManager:
         proxy = self._proxy(url)
@@ -100,7 +100,7 @@ class Urllib3Transport(httpx.BaseTransport):
             manager = self._managers.get((url.scheme, proxy))
             if manager is None or manager.tls is not tls:
                 if manager is not None:
-                    manager.pools.clear()
+                    _close_idle(manager.pools)
                 manager = self._managers[url.scheme, proxy] = _Manager(tls, _new_manager(proxy, tls))
         return manager.pools
 
@@ -110,6 +110,18 @@ class Urllib3Transport(httpx.BaseTransport):
         if not proxy or proxy_bypass(url.netloc.decode()):
             return None
         return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _close_idle(pools: urllib3.PoolManager) -> None:
+    """Close all idle connections, and each other one after its response.
+
+    PoolManager.clear() only forgets its pools: connections stay open until the garbage collector finds them.
+    """
+    for key in pools.pools.keys():  # noqa: SIM118 - the container has no iterator
+        pool = pools.pools.get(key)
+        if pool is not None:
+            pool.close()
+    pools.clear()
 
 
 def _is_url(base: httpx.URL, location: str) -> bool:

@@ -144,6 +144,8 @@ def test_users_with_the_clusters_roles_have_rights_on_the_four_kinds(release: Re
         assert who_may("delete", resource) == {"edit", "admin"}
         assert who_may("patch", f"{resource}/status") == set()
         assert who_may("list", resource, namespace="default") == set()
+    for verb in ("create", "patch"):  # versions are ControllerRevisions
+        assert who_may(verb, "controllerrevisions.apps") == set()
 
 
 def test_operator_has_only_the_documented_rights(release: Release) -> None:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 import httpx
@@ -44,6 +45,19 @@ def test_request_and_response_arrive_unchanged(client: httpx.Client, web: WebSer
     assert request.headers["x-asked"] == "yes"
     assert "content-length" not in request.headers
     assert request.headers["host"] == web.address
+
+
+def test_closed_client_leaves_no_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with httpx.Client(transport=Urllib3Transport(_no_tls)) as client, ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(client.get, f"http://127.0.0.1:{server.getsockname()[1]}")
+            connection, _ = server.accept()
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody")
+            assert answer.result().text == "body"
+        with connection:
+            connection.settimeout(60)
+            assert connection.recv(1) == b""
 
 
 @pytest.mark.parametrize(
