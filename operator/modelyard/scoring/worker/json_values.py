@@ -7,7 +7,7 @@ and other missing values are null. docs/scoring.md has the table.
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set, ValuesView
 from typing import Any
 
 from modelyard.scoring.worker.json_arrays import encoded_array, has_large_array
@@ -59,7 +59,9 @@ def json_type(value: Any) -> Any:  # noqa: C901, PLR0911 - one return per kind o
         return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if isinstance(value, set | frozenset):
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence | Set | ValuesView) and not isinstance(value, bytes | bytearray):
         return list(value)
     if package == "datetime" and hasattr(value, "isoformat"):
         return value.isoformat()

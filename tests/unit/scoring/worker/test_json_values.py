@@ -1,5 +1,6 @@
 """Results as JSON: exact, or refused."""
 
+import collections
 import datetime as dt
 import decimal
 import enum
@@ -8,6 +9,7 @@ import math
 import pathlib
 import random
 import struct
+import types
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +64,13 @@ def decoded(value: Any) -> Any:
         (decimal.Decimal("NaN"), None),
         ({1}, [1]),
         (frozenset(), []),
+        (range(3), [0, 1, 2]),
+        (collections.deque([1, NAN]), [1, None]),
+        ({"a": 1}.keys(), ["a"]),
+        ({"a": NAN}.values(), [None]),
+        ({"a": 1}.items(), [["a", 1]]),
+        (types.MappingProxyType({1: NAN}), {"1": None}),
+        (collections.ChainMap({"a": 1}, {"b": (2,)}), {"a": 1, "b": [2]}),
         (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
         (pathlib.PurePosixPath("/a"), "/a"),
         (Colour.RED, "red"),
@@ -82,6 +91,7 @@ def test_value_is_written_exactly(value: Any, read: Any) -> None:
         ([np.array([-INFINITY])], "Infinity"),
         (decimal.Decimal("Infinity"), "infinite Decimal"),
         (b"a", "a bytes"),
+        (bytearray(b"a"), "a bytearray"),
         (1j, "a complex"),
         (object(), "an? object"),
         ((number for number in ()), "a generator"),
