@@ -22,7 +22,7 @@ from tests.soak.chain import Chain
 from tests.soak.kills import Kills
 from tests.support.cluster import Kubectl, eventually
 from tests.support.operator import operator_pod
-from tests.support.scoring_client import NO_RESPONSE, ScoringClient
+from tests.support.scoring_client import ScoringClient
 
 MINUTES: Final = float(os.environ.get("MINUTES", "10"))
 CHAINS: Final = int(os.environ.get("CHAINS", "3"))
@@ -57,7 +57,7 @@ class Soak:
     def __init__(self, kubectl: Kubectl, schedule: random.Random) -> None:
         self._kubectl = kubectl
         self._random = schedule
-        self._client = ScoringClient(kubectl)
+        self._client = ScoringClient(kubectl, patience_seconds=OUTAGE_SECONDS)
         self._created = 0
         self._chains = [self._new_chain() for _ in range(CHAINS)]
         self.kills = Kills(kubectl, schedule)
@@ -115,25 +115,11 @@ class Soak:
         return self._response_error(chain)
 
     def _response_error(self, chain: Chain) -> str:
-        """Return how the responses of a Ready chain differ, empty if they do not.
-
-        kube-proxy and the DNS may learn of a new core Service late, after a kill of the API server. So a
-        request without a response is repeated, but a wrong response is an error at once.
-        """
-        found: set[str] = set()
-
-        def answers() -> bool:
-            found.clear()
-            persist(lambda: found.update(self._client.responses([chain.service()])[chain.name]))
-            wrong = found - {chain.expected}
-            return not wrong or any(not text.startswith(NO_RESPONSE) for text in wrong)
-
-        try:
-            eventually(answers, OUTAGE_SECONDS, f"chain {chain.name} responds")
-        except AssertionError as error:
-            return f"Ready, but {error}"
-        if found != {chain.expected}:
-            return f"Ready, but {chain.name} responds {found} instead of '{chain.expected}'"
+        """Return how the responses of a Ready chain differ, empty if they do not."""
+        found: dict[str, set[str]] = {}
+        persist(lambda: found.update(self._client.responses([chain.service()])))
+        if found[chain.name] != {chain.expected}:
+            return f"Ready, but {chain.name} responds {found[chain.name]} instead of '{chain.expected}'"
         return ""
 
     def _new_chain(self) -> Chain:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from collections.abc import Iterable
@@ -13,15 +14,18 @@ REQUESTS: Final = 3
 """Requests to each Service, over new connections, so that kube-proxy chooses a pod for each."""
 
 PATIENCE_SECONDS: Final = 60
-"""Time of all requests. One that a busy replica refuses, or whose host the DNS does not find, is repeated."""
+"""Time for all requests of one call, in which some are repeated.
 
-NO_RESPONSE: Final = "no response"
-"""First words of the text for a request without an HTTP response."""
+A busy replica may refuse a request. The DNS of the cluster and kube-proxy may learn of a Service late, on a
+loaded machine or after a kill of the API server. So a request without a connection is repeated if the Service
+had a ready endpoint before the first request.
+"""
 
+_SERVICE: Final = "kubernetes.io/service-name"
 _SCRIPT: Final = """\
 import json, socket, sys, time, urllib.error, urllib.request
 
-def score(url, key):
+def score(url, key, is_ready):
     request = urllib.request.Request(url, b"{}", {"Authorization": "Bearer " + key})
     while True:
         try:
@@ -31,25 +35,26 @@ def score(url, key):
             text = f"status {error.code}: {error.read(200).decode()}"
             passes = error.code == 503 and "Overloaded" in text
         except OSError as error:
-            text = f"{asked['no_response']}: {error}"
-            # The DNS of the cluster connects again to an API server that was killed.
-            passes = isinstance(getattr(error, "reason", None), socket.gaierror)
+            text = f"no response: {error}"
+            reason = getattr(error, "reason", None)  # there is one until the request is sent
+            passes = isinstance(reason, socket.gaierror) or bool(reason and is_ready)
         if not passes or time.monotonic() > end:
             return text
         time.sleep(0.2)
 
 asked = json.load(sys.stdin)
 end = time.monotonic() + asked["seconds"]
-print(json.dumps({name: [score(url, key) for _ in range(asked["requests"])]
-                  for name, (url, key) in asked["services"].items()}))
+print(json.dumps({name: [score(*one) for _ in range(asked["requests"])]
+                  for name, one in asked["services"].items()}))
 """
 
 
 class ScoringClient:
     """A pod in the namespace of the Services. A killed API server ends no connection between requests."""
 
-    def __init__(self, kubectl: Kubectl) -> None:
+    def __init__(self, kubectl: Kubectl, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._kubectl = kubectl
+        self._patience = patience_seconds
         self._name = f"client-{uuid.uuid4().hex[:6]}"
         container = {"name": "client", "image": operator_image(), "command": ["sleep", "infinity"]}
         spec = {"terminationGracePeriodSeconds": 0, "containers": [container]}
@@ -64,17 +69,20 @@ class ScoringClient:
         self._kubectl("delete", "pod", self._name)
 
     def responses(self, services: Iterable[Json]) -> dict[str, set[str]]:
-        """Return the distinct responses of each Service by name.
-
-        An error is a text with its status, or a text that begins with NO_RESPONSE.
-        """
+        """Return the distinct responses of each Service by name. An error is a text with its status."""
+        found = json.loads(self._kubectl("get", "secrets,endpointslices", "--output", "json"))["items"]
+        keys = {item["metadata"]["name"]: item.get("data", {}) for item in found if item["kind"] == "Secret"}
+        ready = {item["metadata"]["labels"][_SERVICE] for item in found if _has_ready_endpoint(item)}
         asked = {}
         for service in services:
             name = service["metadata"]["name"]
-            key = self._kubectl.secret(f"{name}-keys")["primaryKey"]
-            asked[name] = (service["status"]["scoringUri"], key)
-        settings = {"requests": REQUESTS, "seconds": PATIENCE_SECONDS, "no_response": NO_RESPONSE}
-        question = json.dumps(settings | {"services": asked})
+            key = base64.b64decode(keys[f"{name}-keys"]["primaryKey"]).decode()
+            asked[name] = (service["status"]["scoringUri"], key, name in ready)
+        question = json.dumps({"requests": REQUESTS, "seconds": self._patience, "services": asked})
         command = ("exec", "--stdin", self._name, "--", "python3", "-c", _SCRIPT)
-        found = json.loads(self._kubectl(*command, stdin=question, timeout=3 * PATIENCE_SECONDS))
-        return {name: set(map(str, responses)) for name, responses in found.items()}
+        answer = json.loads(self._kubectl(*command, stdin=question, timeout=self._patience + 120))
+        return {name: set(map(str, responses)) for name, responses in answer.items()}
+
+
+def _has_ready_endpoint(item: Json) -> bool:
+    return any(endpoint["conditions"].get("ready") for endpoint in item.get("endpoints") or ())
