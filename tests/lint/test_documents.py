@@ -109,4 +109,4 @@ def test_steps_of_an_upgrade_are_in_one_section_of_a_release() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     unreleased = changelog.split("\n## ")[1]
     assert "### Upgrade notes" in unreleased
-    assert not re.search(r"(?<!\w)Upgrade: ", unreleased)
+    assert not re.search(r"(?<!\w)Upgrade: ", unreleased), "write the step into the upgrade notes"
