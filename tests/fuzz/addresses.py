@@ -43,6 +43,8 @@ POLICY: Final = EgressPolicy(
     denied=tuple(map(ipaddress.ip_network, DENIED_NETWORKS)), allowed=(ipaddress.ip_network(_REDIRECTOR),)
 )
 _LOCAL: Final = ipaddress.ip_network("fd00::/8")
+_EMBEDDING: Final = (ipaddress.ip_network("::ffff:0:0/96"), ipaddress.ip_network("64:ff9b::/96"))
+"""IPv6 addresses that reach the IPv4 address in their last four bytes."""
 _GOOGLE_KEY: Final = {"client_email": "", "private_key": "", "private_key_id": "", "disable_oauth": True}
 _HTTP_EVERY: Final = 40
 _PROXY_EVERY: Final = 40
@@ -203,11 +205,14 @@ def _is_of_machine(address: str) -> bool:
 def _is_escape(address: str) -> bool:
     """Return whether a connection had to be denied. All IPv6 addresses of this run are or hold denied ones.
 
-    A character within a denied address can make it another IPv4 address, or another local IPv6 address.
+    A character within a denied address can make it another IPv4 address, also one in an IPv6 address, or
+    another local IPv6 address.
     """
     if address == _REDIRECTOR:  # a location may be a path
         return False
     ip = ipaddress.ip_address(address.partition("%")[0])
+    if any(ip in network for network in _EMBEDDING):
+        ip = ipaddress.IPv4Address(ip.packed[-4:])
     may_be_other = ip.version == 4 or ip in _LOCAL
     return not may_be_other or ip.packed[0] == 0 or any(ip in network for network in POLICY.denied)
 

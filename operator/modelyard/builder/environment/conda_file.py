@@ -26,7 +26,7 @@ _RESERVED: Final = frozenset({"PATH", "PYTHONPATH", "PYTHONHOME"})  # the server
 _NO_DEFAULTS: Final = "nodefaults"  # disables implicit channels, of which builds have none
 _TOKEN: Final = "/t/"  # noqa: S105 - https://conda.anaconda.org/t/<token>/<channel>
 _PATH_OR_OTHER_URL: Final = re.compile(
-    r"\b(?!https?:)[a-z][a-z0-9+.-]{0,30}:/|(?:^|[\s=\['\",])[.~]*/", re.IGNORECASE
+    r"\b(?!https?:)[a-z][a-z0-9+.-]{0,30}:/|\bfile:(?!:)|(?:^|[\s=\['\",])[.~]*/", re.IGNORECASE
 )
 """The path of a file, or a URL that is not http(s): both would name files of the builder."""
 _NAME: Final = re.compile(r"(?:.*::)?\s*([A-Za-z0-9_.-]+)")

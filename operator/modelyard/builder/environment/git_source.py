@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, unquote, urlunsplit
 
 from pydantic import BaseModel, ConfigDict
 
 from modelyard.contract.errors import RequirementsInvalidError
-from modelyard.redaction import redact_text
+from modelyard.redaction import redact_text, split_url
 
 _PREFIX: Final = "git+"
 _SCHEMES: Final = frozenset({"http", "https"})
@@ -54,8 +54,8 @@ def parse_git(requirement: str, url: str) -> GitSource:
     # Imported here, since the import takes a tenth of a builder's start, and few builds need it.
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
 
-    parts = urlsplit(url[len(_PREFIX) :])
-    if parts.scheme.lower() not in _SCHEMES or not parts.hostname:
+    parts = split_url(url[len(_PREFIX) :])
+    if parts is None or parts.scheme.lower() not in _SCHEMES or not parts.hostname:
         raise RequirementsInvalidError(
             f"{redact_text(requirement)!r} has a URL of git that builds cannot reach: give a git+https:// URL"
         )

@@ -84,7 +84,10 @@ def test_invalid_file_is_refused(text: str, message: str) -> None:
 )
 @pytest.mark.parametrize(
     "named",
-    ["file:///etc", "file:/etc", "/etc/x-1-0.conda", "../x-1-0.conda", "~/x", "s3://bucket/x", "oci://h/x"],
+    [
+        *("file:///etc", "file:/etc", "file:etc", "File:x", "/etc/x-1-0.conda", "../x-1-0.conda", "~/x"),
+        *("s3://bucket/x", "oci://h/x"),
+    ],
 )
 def test_path_or_other_url_is_refused(where: str, named: str) -> None:
     with pytest.raises(CondaFileInvalidError, match="neither a name nor an http"):

@@ -78,6 +78,7 @@ def test_comments_and_options_are_translated_for_uv(text: str, expected: Require
     [
         ("b @ git+ssh://git@github.com/a/b", RequirementsInvalidError),
         ("git+https:///a", RequirementsInvalidError),
+        ("git+https://[h/a", RequirementsInvalidError),
         ("hg+https://hg.example/a", RequirementsInvalidError),
         ("https://wheels.example/a-1.exe", RequirementsInvalidError),
         ("-e .", RequirementsInvalidError),
