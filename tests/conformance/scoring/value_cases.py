@@ -1,5 +1,7 @@
 """Results of run() as JSON, and hints that a driver contradicts."""
 
+from typing import Any
+
 from tests.conformance.scoring.case import FAILED, SCRIPT_ERROR, Case, Group
 
 RESULTS = """
@@ -7,6 +9,32 @@ import datetime, decimal, uuid
 import numpy as np
 import pandas as pd
 frame = pd.DataFrame({"p": [3.2e-12, float("nan")], "when": pd.to_datetime(["2024-01-02", None])})
+def random_columns(rows):
+    chance = np.random.default_rng(21)
+    floats = {kind: np.frombuffer(chance.bytes(rows * int(kind[1])), kind) for kind in ("f2", "f4", "f8")}
+    floats = {kind: np.nan_to_num(one, posinf=1, neginf=-1) for kind, one in floats.items()}
+    integers = {
+        kind: chance.integers(np.iinfo(kind).min, np.iinfo(kind).max, rows, kind, endpoint=True)
+        for kind in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
+    }
+    texts = [chance.bytes(4).decode("latin-1") for _ in range(rows)]
+    moments = (chance.integers(0, 2**58, rows) // 10 * 10 + 1).astype("datetime64[ns]")
+    return {**floats, **integers, "?": integers["i1"] > 0, "U4": np.array(texts), "M8": moments}
+
+def random_results(rows):
+    columns = random_columns(rows)
+    table = pd.DataFrame(columns)
+    table["category"] = table["u1"].astype("category")
+    table["Int64"] = table["i8"].astype("Int64").where(table["?"])
+    table["string"] = table["U4"].astype("string")
+    items = {
+        name: np.datetime_as_string(one).tolist() if name == "M8" else [item.item() for item in one]
+        for name, one in columns.items()
+    }
+    items["category"], items["string"] = items["u1"], items["U4"]
+    items["Int64"] = [one if known else None for one, known in zip(items["i8"], items["?"])]
+    series = {name: table[name] for name in table}
+    return {"table": table, "series": series, "arrays": columns, "items": items}
 def init(): pass
 def run(data):
     return eval(data)
@@ -60,6 +88,28 @@ VALUES = Group(
     ),
 )
 
+
+def _decodes_to_its_items(body: Any) -> bool:
+    """Compare a table, its columns and numpy arrays with the Python values of their items."""
+    items = body["items"]
+    rows = [dict(zip(items, row, strict=True)) for row in zip(*items.values(), strict=True)]
+    arrays = {name: one for name, one in items.items() if name in body["arrays"]}
+    return body["table"] == rows and body["series"] == items and body["arrays"] == arrays
+
+
+RANDOM_VALUES = Group(
+    "results of random values",
+    RESULTS,
+    (
+        Case(
+            "100,000 values of each type of pandas and numpy",
+            body=b"random_results(6250)",
+            check=_decodes_to_its_items,
+            why=REFUSES,
+        ),
+    ),
+)
+
 WRONG_HINTS = tuple(
     Group(
         f"the hint `{hint}` of a run() that parses text",
@@ -69,4 +119,4 @@ WRONG_HINTS = tuple(
     for hint in ("dict", "typing.Optional[str]")
 )
 
-GROUPS = (VALUES, *WRONG_HINTS)
+GROUPS = (VALUES, RANDOM_VALUES, *WRONG_HINTS)
