@@ -1,8 +1,12 @@
 # The scoring runtime: its contract and its speed. Both install what they need under build/.
 
-.PHONY: conformance-scoring fuzz-scoring bench-scoring bench-hostile
+.PHONY: conformance-scoring conformance-predecessor fuzz-scoring bench-scoring bench-hostile
 conformance-scoring: ## the contract suite, against the runtime and azureml-inference-server-http
 	$(RUN) python -m tests.conformance.scoring
+
+# No part of CI: the tests of the predecessor are not in this repository.
+conformance-predecessor: ## the predecessor's own tests against the runtime; SUITE= is a checkout of its repository
+	$(RUN) python -m tests.conformance.predecessor "$(SUITE)"
 
 fuzz-scoring: ## hostile bytes and schemathesis: no 5xx, no restart
 	$(RUN) python -m tests.conformance.scoring.fuzz

@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 
+from tests.conformance.predecessor import verdicts as verdicts_of_its_tests
 from tests.conformance.scoring.case import ANY, Case, Group
 from tests.conformance.scoring.cases import GROUPS, OLD_WHEELS, RAW_GROUPS
 from tests.conformance.scoring.inference.checks import run_checks
@@ -37,7 +38,7 @@ BESIDE_THE_CASES = (
     (
         "`isinstance(request, flask.Request)` with `@rawhttp`",
         "is true",
-        "The request is one of werkzeug, on which that of Flask is built. A worker without Flask is smaller.",
+        "True if the driver's file imports Flask. Other drivers have a smaller worker, with werkzeug only.",
     ),
     (
         "`debugpy` in the driver's process",
@@ -240,7 +241,7 @@ def table(peer: str, verdicts: list[Verdict]) -> str:
     ]
     lines += ["", "No case shows these differences:", "", "| subject | the peer | reason |", "|---|---|---|"]
     lines += [f"| {subject} | {theirs} | {reason} |" for subject, theirs, reason in BESIDE_THE_CASES]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", verdicts_of_its_tests.section()])
 
 
 if __name__ == "__main__":

@@ -80,6 +80,11 @@ def prepare_inference_clients() -> Path:
     return _environment("inference_clients")
 
 
+def prepare_predecessor_tests() -> Path:
+    """Install the packages of the predecessor's own tests. Return the folder of their environment."""
+    return _environment("predecessor_tests")
+
+
 def _environment(name: str) -> Path:
     folder = BUILD / name
     if not folder.exists():
