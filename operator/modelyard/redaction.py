@@ -9,6 +9,8 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 URL: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s\"'<>`]+|\bdata:[^\s\"'<>`]+", re.IGNORECASE)
 """A URL in a text. The length of the scheme is limited, so that the time for a text is linear."""
 
+_IN_TEXT: Final = re.compile(r"[a-z0-9+.-]{1,31}://[^\s\"'<>`]+|\bdata:[^\s\"'<>`]+", re.IGNORECASE)
+"""The same directly after other text, such as 50 digits: the end of that text counts as the scheme."""
 _NESTED: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}:/.*", re.IGNORECASE | re.DOTALL)
 """A URL in the path of another one, which some proxies and archives have."""
 _USERINFO: Final = re.compile(r"//[^/@]*@")
@@ -31,7 +33,7 @@ def redact(url: str) -> str:
 
 def redact_text(text: str) -> str:
     """Return the text, a line of a log for example, with each URL in it redacted."""
-    return URL.sub(lambda found: redact(found.group()), text)
+    return _IN_TEXT.sub(lambda found: redact(found.group()), text)
 
 
 def split_url(url: str) -> SplitResult | None:
