@@ -16,7 +16,7 @@ E2E_INSTALL = . .cluster/env && $(CHART_SCRIPTS)install.sh --values tests/e2e/va
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo fuzz test test-unit test-install test-integration test-e2e test-envoy test-flux test-spark lint lint-prose crds bench-operator bench-build bench-route bench-walls soak test-move clean distclean test-docs docs dashboards
+.PHONY: help demo fuzz test test-unit test-install test-integration test-e2e test-envoy test-flux test-argocd test-spark lint lint-prose crds bench-operator bench-build bench-route bench-walls soak test-move clean distclean test-docs docs dashboards
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ test-envoy: $(VENV) cluster image ## public URLs through Envoy Gateway, which it
 
 test-flux: $(VENV) install ## the real Flux applies a repository, commit by commit; builds its controllers once, 7 minutes
 	. .cluster/env && $(RUN) pytest tests/flux
+
+test-argocd: $(VENV) install ## the real Argo CD syncs a repository, commit by commit; builds it once, 8 minutes; not in CI
+	. .cluster/env && $(RUN) pytest tests/argocd
 
 test-docs: $(VENV) install ## each command and example of the documentation, page by page
 	. .cluster/env && $(RUN) pytest tests/docs --numprocesses 3 --dist loadgroup

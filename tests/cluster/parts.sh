@@ -156,6 +156,21 @@ make_flux() {
   done
 }
 
+# Argo CD's controller, repository server and CRDs, and a Redis in memory. They are built in a copy of Argo CD's module,
+# because it replaces modules and its go.sum has the checksums of all others.
+make_argocd() {
+  local module=github.com/argoproj/argo-cd/v3 name
+  cp --recursive --no-preserve=mode "$(go mod download -json "$module@v$ARGOCD_VERSION" | jq --raw-output .Dir)" source
+  mkdir crds source/cmd/test
+  cp source/manifests/crds/*-crd.yaml crds/
+  cp "$CLUSTER_DIR/argocd/main.go" source/cmd/test/
+  (cd source && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" -o ../argocd-redis ./cmd/test)
+  for name in application-controller repo-server; do
+    ln -s argocd-redis "argocd-$name"
+  done
+  rm -rf source
+}
+
 # Of all service discoveries only that of Kubernetes, which the package of Debian lacks.
 make_prometheus() {
   local module=github.com/prometheus/prometheus

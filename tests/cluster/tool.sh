@@ -4,6 +4,7 @@
 # buildctl, buildkitd (another builder); health (computes the health of objects like GitOps tools);
 # argo-diff (compares objects with their manifests like Argo CD);
 # source-controller, kustomize-controller (Flux; the folder crds beside the programs has Flux's CRDs);
+# argocd-application-controller, argocd-repo-server, argocd-redis (Argo CD, with a folder crds like Flux);
 # prometheus, promtool; prometheus-operator-crds (a folder).
 set -euo pipefail
 
@@ -42,6 +43,11 @@ case ${1:-} in
     need_go
     need jq:jq
     make_part tool_part flux "$FLUX_VERSION" "7 minutes" make_flux
+    ;;
+  argocd-application-controller | argocd-repo-server | argocd-redis)
+    need_go
+    need jq:jq
+    make_part tool_part argocd "$(key "$ARGOCD_VERSION" "$CLUSTER_DIR/argocd")" "8 minutes" make_argocd
     ;;
   prometheus | promtool)
     need_go

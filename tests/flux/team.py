@@ -3,57 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from tests.support.cluster import Json, Kubectl, eventually
 from tests.support.flux import PATIENT
+from tests.support.git_history import Chains
 from tests.support.git_server import BRANCH, GitServer
-from tests.support.objects import MODEL_DRIVER, image, manifest, model, service
 from tests.support.scoring_client import ScoringClient
 from tests.support.status import condition
 
 KUSTOMIZATION: Final = "kustomizations.kustomize.toolkit.fluxcd.io"
-GROUPS: Final = ("images", "services")  # the folders; services depend on images
+GROUPS: Final = ("images", "services")  # the folders of chains; services depend on images
 PATIENCE_SECONDS: Final = 240
-
-
-@dataclass(frozen=True)
-class Chain:
-    """The desired content of one chain of four objects."""
-
-    weights: str = "w1"
-    driver: str = "d1"
-    description: str = ""
-    concurrency: int = 8
-    packages: str = ""
-    replicas: int = 1
-
-    @property
-    def response(self) -> str:
-        """Return the response of the Service, which names the content of Model and Manifest."""
-        return f"{self.driver}:{self.weights}"
-
-    def files(self, name: str) -> dict[str, str]:
-        """Return the files of the chain by path."""
-        driver = MODEL_DRIVER.replace("file.read_text()", f"{self.driver!r} + ':' + file.read_text()")
-        properties = {"pipRequirements": self.packages} if self.packages else {}
-        built = [
-            model(name, f"data:,{self.weights}", description=self.description),
-            manifest(name, driver, name, **properties),
-            image(name),
-        ]
-        served = service(
-            name, name, numReplicas=self.replicas, maxConcurrentRequestsPerContainer=self.concurrency
-        )
-        return {
-            f"images/{name}.yaml": "\n---\n".join(map(json.dumps, built)),
-            f"services/{name}.yaml": json.dumps(served),
-        }
-
-
-Chains = Mapping[str, Chain]
 
 
 class Team:

@@ -2,55 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final
 
-from tests.flux.team import Chain, Chains, Team
+from tests.flux.team import Team
+from tests.support.git_history import NO_SUCH_PACKAGE, STEPS, Chain, Chains
 
-NO_SUCH_PACKAGE: Final = "modelyard-no-such-package==9.9"
 LEAST_COMMITS: Final = 50
-
-Step = tuple[str, Callable[[dict[str, Chain]], None]]
-
-
-def edit(name: str, **change: str | int) -> Callable[[dict[str, Chain]], None]:
-    """Return a change of fields of one chain."""
-
-    def apply(chains: dict[str, Chain]) -> None:
-        chains[name] = replace(chains[name], **change)  # type: ignore[arg-type]
-
-    return apply
-
-
-def swap(old: str, new: str, chain: Chain) -> Callable[[dict[str, Chain]], None]:
-    """Return a change that deletes one chain and creates another one."""
-
-    def apply(chains: dict[str, Chain]) -> None:
-        del chains[old]
-        chains[new] = chain
-
-    return apply
-
-
-def edit_both(chains: dict[str, Chain]) -> None:
-    """Change the weights of both chains."""
-    for name in ("a", "b"):
-        chains[name] = replace(chains[name], weights="both")
-
-
-STEPS: Final[tuple[Step, ...]] = (
-    ("new weights of a", edit("a", weights="w2")),
-    ("new driver of a", edit("a", driver="d2")),
-    ("new description of a, the same version", edit("a", description="text")),
-    ("old content of a, whose image exists", edit("a", weights="w1", driver="d1")),
-    ("new weights of a and b", edit_both),
-    ("delete b and create c", swap("b", "c", Chain(weights="c"))),
-    ("delete c and create b again with other content", swap("c", "b", Chain(weights="b2", driver="d3"))),
-    ("two replicas of a", edit("a", replicas=2)),
-    ("one replica and another limit of a", edit("a", replicas=1, concurrency=9)),
-)
 
 
 def check_served(team: Team, chains: Chains, subject: str) -> None:

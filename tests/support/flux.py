@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.cluster import Kubectl
+from tests.support.crds import created_crds
 from tests.support.programs import program
 from tests.support.servers import Server, free_port
 
-_CLUSTER: Final = Kubectl("default")
 PATIENT: Final = {"modelyard.dev/patient": "true"}
 """Label of Kustomizations whose health check goes on after the first failure (DisableFailFastBehavior)."""
 _SELECTOR: Final = next(iter(PATIENT))
@@ -25,14 +25,10 @@ def flux(namespace: str, folder: Path) -> Iterator[None]:
     A second kustomize-controller has the Kustomizations with the label PATIENT.
 
     As processes of this machine they need no image and no rights, and reach the repository of the test.
-    Their logs are in `folder`. Raises RuntimeError if the cluster has CRDs of Flux already, since the
-    Flux that owns the CRDs would reconcile the same objects.
+    Their logs are in `folder`.
     """
     source, kustomize = program("source-controller"), program("kustomize-controller")
-    crds = str(source.parent / "crds")
-    _CLUSTER("create", "--filename", crds)
-    try:
-        _CLUSTER("wait", "--for=condition=Established", "--filename", crds, "--timeout=30s")
+    with created_crds(source.parent / "crds"):
         files = free_port()
         (folder / "artifacts").mkdir()
         storage = (
@@ -58,8 +54,6 @@ def flux(namespace: str, folder: Path) -> Iterator[None]:
                 # While the controllers run, because they remove their finalizers.
                 kinds = "kustomizations.kustomize.toolkit.fluxcd.io,gitrepositories.source.toolkit.fluxcd.io"
                 Kubectl(namespace)("delete", kinds, "--all", "--timeout=90s", timeout=100)
-    finally:
-        _CLUSTER("delete", "--filename", crds, "--wait=false", "--ignore-not-found")
 
 
 def _controller(program: Path, namespace: str, folder: Path, *arguments: str) -> Server:

@@ -1,0 +1,53 @@
+"""Fixtures of the tests with Argo CD: the installed chart, a namespace, repositories and Argo CD."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from tests.argocd.application import Application
+from tests.support.argocd import argocd
+from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl
+from tests.support.git_server import GitServer
+from tests.support.scoring_client import ScoringClient
+
+# name of an Application → its syncOptions
+SYNC_OPTIONS: Final = {"client": (), "server": ("ServerSideApply=true",)}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests of this folder, which need the whole cluster."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture
+def kubectl() -> Iterator[Kubectl]:
+    """Return kubectl in a namespace of the test's own."""
+    if not Path(os.environ.get("KUBECONFIG", "")).is_file():
+        pytest.fail("there is no cluster: run `make install`, then `. .cluster/env`", pytrace=False)
+    Kubectl(OPERATOR_NAMESPACE)("rollout", "status", "deployment/modelyard", "--timeout=60s", timeout=70)
+    kubectl = Kubectl(f"argocd-{uuid.uuid4().hex[:8]}")
+    kubectl("create", "namespace", kubectl.namespace)
+    yield kubectl
+    kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
+
+
+@pytest.fixture
+def applications(kubectl: Kubectl, tmp_path: Path) -> Iterator[list[Application]]:
+    """Return Applications, each with a repository that Argo CD syncs to the namespace."""
+    client = ScoringClient(kubectl)
+    with contextlib.ExitStack() as stack:
+        made = []
+        for name, options in SYNC_OPTIONS.items():
+            (tmp_path / name).mkdir()
+            server = stack.enter_context(GitServer(tmp_path / name))
+            made.append(Application(name, kubectl, server, client, *options))
+        stack.enter_context(argocd(kubectl.namespace, tmp_path))
+        yield made
