@@ -13,7 +13,7 @@ VENV := .venv/.synced
 ROUTING = $${HTTPS_GATEWAY:+--values tests/cluster/routing.yaml}
 E2E_ROUTING = $(ROUTING) $${HTTPS_GATEWAY:+--values tests/e2e/routing.yaml}
 # tests/support/gpus.py pushes the base image with CUDA.
-CUDA = --set build.cudaImages.3\.11=$$REGISTRY_PUSH/modelyard-tests/cuda:3.11
+CUDA = --set 'build.cudaImages.3\.11'=$$REGISTRY_PUSH/modelyard-tests/cuda:3.11
 E2E_INSTALL = . .cluster/env && $(CHART_SCRIPTS)install.sh --values tests/e2e/values.yaml $(E2E_ROUTING) $(CUDA) $(HELM_ARGS)
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
