@@ -53,7 +53,7 @@ test-flux: $(VENV) install ## the real Flux applies a repository, commit by comm
 	. .cluster/env && $(RUN) pytest tests/flux
 
 test-argocd: $(VENV) install ## the real Argo CD syncs a repository, commit by commit; builds it once, 8 minutes; not in CI
-	. .cluster/env && $(RUN) pytest tests/argocd
+	. .cluster/env && $(RUN) pytest tests/argocd/commits.py
 
 test-docs: $(VENV) install ## each command and example of the documentation, page by page
 	. .cluster/env && $(RUN) pytest tests/docs --numprocesses 3 --dist loadgroup
