@@ -37,11 +37,12 @@ test-install: $(VENV) ## each extra of the package in an environment of its own:
 	$(RUN) pytest tests/install
 
 test-integration: $(VENV) cluster image ## tests against a real API server, engine and registry
-	. .cluster/env && $(RUN) pytest tests/integration
+	. .cluster/env && $(RUN) pytest tests/integration --numprocesses 2 --dist loadgroup
 
 test-e2e: $(VENV) cluster image ## tests of the whole, installed by the chart
 	@$(E2E_INSTALL)
-	. .cluster/env && $(RUN) pytest tests/e2e
+	. .cluster/env && $(RUN) pytest tests/e2e -m "not alone" --numprocesses 2 --dist loadfile
+	. .cluster/env && $(RUN) pytest tests/e2e -m alone
 
 test-envoy: $(VENV) cluster image ## public URLs through Envoy Gateway, which it builds once, 5 minutes; not in CI
 	@UV="$(UV)" $(CLUSTER_SCRIPTS)envoy.sh

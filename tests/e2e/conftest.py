@@ -28,9 +28,12 @@ from tests.support.status import wait_for_status
 
 FOLDER: Final = Path(__file__).parent
 VALUES: Final = ("values.yaml", *(["routing.yaml"] if "HTTPS_GATEWAY" in os.environ else []))
-# In this order. Some tests read the operator's whole log and counters, or need the cluster at rest. They run
-# before the faults, which leave traces in both.
-LAST: Final = ("test_chart.py", "test_steady.py", "test_faults.py")
+# Files that run alone, in this order: their tests change the release, count writes, or measure times.
+# Some read the operator's whole log and counters. They run before the faults, which leave traces in both.
+ALONE: Final = (
+    *("test_docker.py", "test_volumes.py", "test_registry_cleanup.py", "test_watch.py", "test_keys.py"),
+    *("test_scaling.py", "test_rollouts.py", "test_chart.py", "test_steady.py", "test_faults.py"),
+)
 DRIVERS: Final = {
     "one": constant_driver("one"),
     "two": constant_driver("two"),
@@ -44,12 +47,14 @@ Score = Callable[..., httpx.Response]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of this folder need the whole cluster; those that disturb others come last."""
+    """Mark the tests of this folder, and put those of ALONE last."""
     ours = [item for item in items if item.path.is_relative_to(FOLDER)]
     for item in ours:
         item.add_marker(pytest.mark.e2e)
+        if item.path.name in ALONE:
+            item.add_marker(pytest.mark.alone)
     places = [index for index, item in enumerate(items) if item.path.is_relative_to(FOLDER)]
-    ours.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
+    ours.sort(key=lambda item: ALONE.index(item.path.name) if item.path.name in ALONE else -1)
     for place, item in zip(places, ours, strict=True):
         items[place] = item
 

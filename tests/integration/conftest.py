@@ -16,7 +16,8 @@ import pytest
 import yaml
 from kubernetes import client, config
 
-ROOT: Final = Path(__file__).parents[2]
+FOLDER: Final = Path(__file__).parent
+ROOT: Final = FOLDER.parents[1]
 ENVIRONMENT: Final = ROOT / ".cluster" / "env"
 CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 PUBLISHED: Final = "/openapi/v3/apis/modelyard.dev/v1alpha1"
@@ -29,15 +30,22 @@ HELM: Final = {
         "meta.helm.sh/release-namespace": "modelyard-system",
     },
 }
+# A test of the chart deletes the CRDs of the whole cluster.
+ONE_BY_ONE: Final = {"api", "chart", "gitops", "image_gc", "kube"}
 NO_CLUSTER: Final = "run `make cluster`, or set KUBECONFIG to your own cluster"
-PATIENCE_SECONDS: Final = 30
+PATIENCE_SECONDS: Final = 60
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all tests of this folder as integration tests, which need a cluster."""
+    """Mark all tests of this folder as integration tests, and put them into groups that may run side by side.
+
+    A folder is a group. The folders of ONE_BY_ONE are one group.
+    """
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
+        if item.path.is_relative_to(FOLDER):
+            folder = item.path.relative_to(FOLDER).parts[0]
             item.add_marker(pytest.mark.integration)
+            item.add_marker(pytest.mark.xdist_group("cluster" if folder in ONE_BY_ONE else folder))
 
 
 def _load(file: Path) -> None:
