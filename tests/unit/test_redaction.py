@@ -37,10 +37,14 @@ def test_redact_leaves_nothing_that_could_be_a_credential(url: str, shown: str) 
 
 @pytest.mark.parametrize(
     "before",
-    ["", "(", "git+", "x.", "-", "a" * 50 + ".", "A" * 100, "a." * 100, "1", "x" + "9" * 50, "\u00e4"],
+    ["", "(", "git+", "x.", "-", "a" * 50 + ".", "A" * 100, "a." * 100, "1", "\u00e4"],
 )
 def test_redact_text_finds_a_url_after_any_text(before: str) -> None:
     assert "s3cret" not in redact_text(f"{before}https://user:s3cret@host/m?sig=s3cret")
+
+
+def test_redact_text_finds_a_url_whose_scheme_is_long() -> None:
+    assert "s3cret" not in redact_text(f"x{'9' * 50}://user:s3cret@host/m?sig=s3cret")
 
 
 @pytest.mark.parametrize("piece", ["a.", "a", "a-", "a://", "a://[ ", "data:", "data: ", "://", "1"])
