@@ -1,14 +1,16 @@
-"""Monitors, dashboards and alerts of the chart on a real Prometheus, with real faults."""
+"""Monitors, dashboards and alerts of the chart on a real Prometheus, with real faults of a team's Services.
+
+test_alerts.py and test_release_alerts.py have the alerts of the platform.
+"""
 
 from __future__ import annotations
 
 import concurrent.futures
 import json
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import pytest
@@ -16,14 +18,13 @@ import yaml
 from tests.docs.pages import examples
 from tests.support.cluster import ROOT, Kubectl, port_forward
 from tests.support.objects import image, manifest, model, service
-from tests.support.prometheus import Prometheus, at_once, job_of_monitor, until
+from tests.support.prometheus import RULES, Prometheus, at_once, job_of_monitor, until
+from tests.support.release import monitors
 from tests.support.status import wait_for_status
 
 CHART: Final = ROOT / "charts" / "modelyard"
 DASHBOARDS: Final = sorted((CHART / "files" / "dashboards").glob("*.json"))
-RULES: Final = at_once(yaml.safe_load((CHART / "files" / "rules.yaml").read_text(encoding="utf-8")))
-# Alerts of a Prometheus that scrapes nothing. The others are caused by the fixture `faults`.
-WITHOUT_TARGETS: Final = {"ModelyardOperatorDown", "ModelyardGatewayDown"}
+AT_ONCE: Final = at_once(RULES)
 WITH_FAULTS: Final = {
     "ModelyardImageFailed",
     "ModelyardServiceDown",
@@ -33,6 +34,7 @@ WITH_FAULTS: Final = {
     "ModelyardWorkersRestarting",
     "ModelyardServiceMemoryHigh",
 }
+NOT_SCRAPED: Final = {"ModelyardServiceNotScraped"}
 DRIVER: Final = """
 import json
 import os
@@ -93,25 +95,11 @@ class Team:
                 return list(pool.map(send, orders))
 
 
-def helm(*arguments: str, text: str = "") -> str:
-    done = subprocess.run(["helm", *arguments], check=True, capture_output=True, text=True, input=text)
-    return done.stdout
-
-
-def monitors() -> list[dict[str, Any]]:
-    """Return the monitors of the chart with the values of the installed release."""
-    namespace = ("--namespace", "modelyard-system")
-    values = helm("get", "values", "modelyard", *namespace, "--output", "yaml")
-    only = ("--set", "monitoring.monitors.enabled=true", "--show-only", "templates/monitoring.yaml")
-    rendered = helm("template", "modelyard", str(CHART), *namespace, "--values", "-", *only, text=values)
-    return [item for item in yaml.safe_load_all(rendered) if item]
-
-
 @pytest.fixture(scope="module")
 def prometheus(installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """Prometheus with the monitors and alerts of the chart."""
     jobs = [job_of_monitor(monitor) for monitor in monitors()]
-    with Prometheus(tmp_path_factory.mktemp("prometheus"), jobs, RULES) as running:
+    with Prometheus(tmp_path_factory.mktemp("prometheus"), jobs, AT_ONCE) as running:
         yield running
 
 
@@ -174,15 +162,10 @@ def test_alerts_fire_for_their_faults(faults: None, team: Team, prometheus: Prom
     until(missing, "alerts do not fire")
 
 
-def test_alerts_fire_without_targets(installed: None, tmp_path: Path) -> None:
-    with Prometheus(tmp_path / "none", [], RULES) as blind:
-        until(lambda: WITHOUT_TARGETS - blind.firing(), "alerts do not fire")
-
-
 def test_services_that_are_not_scraped_raise_an_alert(team: Team, tmp_path: Path) -> None:
     jobs = [job_of_monitor(monitor) for monitor in monitors() if monitor["kind"] == "ServiceMonitor"]
-    with Prometheus(tmp_path / "no-pods", jobs, RULES) as without_pods:
-        until(lambda: {"ModelyardServiceNotScraped"} - without_pods.firing(), "the alert does not fire")
+    with Prometheus(tmp_path / "no-pods", jobs, AT_ONCE) as without_pods:
+        until(lambda: NOT_SCRAPED - without_pods.firing(), "the alert does not fire")
 
 
 def test_each_panel_has_data(faults: None, team: Team, prometheus: Prometheus) -> None:
@@ -256,6 +239,6 @@ def test_documented_configuration_scrapes_the_same(
             for series in server.query(text)
         }
 
-    with Prometheus(tmp_path / "plain", jobs, RULES) as plain:
+    with Prometheus(tmp_path / "plain", jobs, AT_ONCE) as plain:
         until(lambda: found(prometheus) ^ found(plain), "series differ")
     assert len(found(prometheus)) > len(expressions)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
@@ -50,3 +52,14 @@ def crash(kubectl: Kubectl, pod: Json) -> None:
     processes = f"grep -lzsx HOSTNAME={name} /proc/[0-9]*/environ | cut -d/ -f3"
     docker("exec", pod["spec"]["nodeName"], "sh", "-c", f"{processes} | xargs --no-run-if-empty kill -KILL")
     kubectl("delete", "pod", name, "--grace-period=0", "--force", "--ignore-not-found")
+
+
+@contextlib.contextmanager
+def packets_dropped(chain: str, *match: str) -> Iterator[None]:
+    """Drop packets in a chain of the node's packet filter, such as INPUT, that match iptables' conditions."""
+    rule = (chain, *match, "--jump", "DROP")
+    docker("exec", NODE, "iptables", "--wait", "--insert", *rule)
+    try:
+        yield
+    finally:
+        docker("exec", NODE, "iptables", "--wait", "--delete", *rule)

@@ -11,16 +11,21 @@ import copy
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
 import httpx
 import yaml
+from tests.support.cluster import ROOT
 from tests.support.programs import program
 from tests.support.servers import Server, free_port, wait_until
 
 Json = dict[str, Any]
+RULES: Final[Json] = yaml.safe_load(
+    (ROOT / "charts" / "modelyard" / "files" / "rules.yaml").read_text(encoding="utf-8")
+)
+"""The alerts of the chart."""
 _INTERVAL: Final = "1s"
 _PORT_OF_ADDRESS: Final = r".*:(\d+)"
 
@@ -69,10 +74,14 @@ class Prometheus:
         found: list[Json] = response.json()["data"]["result"]
         return [series for series in found if series["value"][1] not in {"NaN"}]
 
+    def alerts(self) -> list[dict[str, str]]:
+        """Return the labels of each alert that fires."""
+        alerts = self._http.get("/api/v1/alerts").json()["data"]["alerts"]
+        return [alert["labels"] for alert in alerts if alert["state"] == "firing"]
+
     def firing(self) -> set[str]:
         """Return the names of the alerts that fire."""
-        alerts = self._http.get("/api/v1/alerts").json()["data"]["alerts"]
-        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+        return {labels["alertname"] for labels in self.alerts()}
 
     def targets(self) -> list[Json]:
         """Return the active targets."""
@@ -173,12 +182,19 @@ def _snake(name: str) -> str:
     return "".join(f"_{character.lower()}" if character.isupper() else character for character in name)
 
 
-def at_once(rules: Json) -> Json:
-    """Return a copy of alert rules that fire without a delay."""
+def at_once(rules: Json, shorter: Mapping[str, tuple[str, str]] | None = None) -> Json:
+    """Return a copy of alert rules that fire without a delay.
+
+    `shorter` has a part of the expression of an alert, such as its window, and the text in its place. Raises
+    AssertionError if an expression does not have the part.
+    """
     rules = copy.deepcopy(rules)
     for group in rules["groups"]:
         for rule in group["rules"]:
             rule.pop("for", None)
+            part, other = (shorter or {}).get(rule["alert"], ("", ""))
+            assert part in rule["expr"], f"{rule['alert']}: {part} is not in {rule['expr']}"
+            rule["expr"] = rule["expr"].replace(part, other) if part else rule["expr"]
     return rules
 
 
