@@ -10,6 +10,7 @@ import gzip
 import os
 import platform
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -166,7 +167,9 @@ def base_with_compiler() -> str:
 def test_unprivileged_pod_compiles_a_source_distribution(
     pod: Pod, builds: Builds, served: Callable[[str], httpx.Client], base_with_compiler: str
 ) -> None:
+    # A cache of its own, in which no earlier run has left the packages.
     request = replace(builds, base=base_with_compiler).request(
+        repository=f"{builds.registry}/modelyard-tests-{uuid.uuid4().hex[:12]}/ns/image",
         driver=DRIVER_OF_SOURCES,
         pip_requirements="--no-binary markupsafe\nmarkupsafe==3.0.2\nliac-arff==2.5.0",
         builder=BuilderKind.LAYERS,
