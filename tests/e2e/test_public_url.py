@@ -10,11 +10,12 @@ import httpx
 import pytest
 from tests.support.cluster import Json, Kubectl, eventually
 from tests.support.load import OutsideLoad
-from tests.support.objects import service
-from tests.support.planes import Plane, present_plane
+from tests.support.objects import constant_driver, image, manifest, service
+from tests.support.planes import HOST, Plane, present_plane
 from tests.support.status import condition, wait_for_status
 
 from modelyard.api.owners import Owner
+from modelyard.reconcile.children import merge
 from modelyard.resources.routing import Address, ingress
 from modelyard.settings import IngressSettings, RoutingSettings
 
@@ -124,11 +125,15 @@ def test_no_request_fails_during_a_roll_behind_the_data_plane(
     assert set(last) == {'"two"'}
 
 
-def test_host_of_another_service_stays_with_it(shared: Kubectl, plane: Plane, make_service: Make) -> None:
-    first = make_service("one", route={"host": CONTESTED, **ROUTE})
-    shared.apply(service("late", "two", route={"host": CONTESTED, **ROUTE}))
+def test_host_of_a_service_is_refused_to_another_namespace(
+    shared: Kubectl, kubectl: Kubectl, plane: Plane, make_service: Make
+) -> None:
+    route = {"host": CONTESTED, "path": f"/{kubectl.namespace}", **ROUTE}
+    first = make_service("one", route=route)
+    late = service("late", "two", route=route)
+    kubectl.apply(manifest("two", constant_driver("two")), image("two"), late)
     status = wait_for_status(
-        shared,
+        kubectl,
         "msvc",
         "late",
         SECONDS,
@@ -139,23 +144,34 @@ def test_host_of_another_service_stays_with_it(shared: Kubectl, plane: Plane, ma
         assert client.base_url.host == CONTESTED
         answers(client, 200)
         assert client.post("/score", content="{}", headers=authorization(shared, first)).json() == "one"
-    shared("delete", "msvc", "late", "--wait=false")
 
 
-def test_missing_certificate_is_a_condition_until_it_exists(
-    shared: Kubectl, plane: Plane, client: httpx.Client, published: str
+@pytest.mark.parametrize(
+    ("broken", "reason", "words"),
+    [
+        ({"tls": {"certificateRefs": [{"name": "no-such-certificate"}]}}, "CertificateMissing", "https"),
+        ({"hostname": "other.example.com"}, "ListenerMissing", HOST),
+    ],
+    ids=["certificate", "listener"],
+)
+def test_missing_part_of_the_gateway_is_a_condition_until_it_exists(
+    broken: Json,
+    reason: str,
+    words: str,
+    shared: Kubectl,
+    plane: Plane,
+    client: httpx.Client,
+    published: str,
 ) -> None:
     system = Kubectl(plane.namespace)
-    spec = system.get("gateway", plane.gateway)["spec"]
-    (listener,) = spec["listeners"]
-    missing = {**listener["tls"], "certificateRefs": [{"name": "no-such-certificate"}]}
-    system.patch("gateway", plane.gateway, {"spec": {"listeners": [{**listener, "tls": missing}]}})
+    (listener,) = system.get("gateway", plane.gateway)["spec"]["listeners"]
+    system.patch("gateway", plane.gateway, {"spec": {"listeners": [merge(listener, broken)]}})
     try:
         status = wait_for_status(
             shared, "msvc", published, SECONDS,
-            also=lambda found: route_condition(found).get("reason") == "CertificateMissing",
+            also=lambda found: route_condition(found).get("reason") == reason,
         )  # fmt: skip
-        assert listener["name"] in route_condition(status)["message"]
+        assert words in route_condition(status)["message"]
         assert condition(status, "Available")["status"] == "True"
     finally:
         system.patch("gateway", plane.gateway, {"spec": {"listeners": [listener]}})

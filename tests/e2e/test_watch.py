@@ -20,21 +20,22 @@ from tests.support.cluster import ROOT, Kubectl, port_forward
 from tests.support.objects import image, manifest, model, service
 from tests.support.prometheus import RULES, Prometheus, at_once, job_of_monitor, until
 from tests.support.release import monitors
+from tests.support.runbooks import expect_alerts
 from tests.support.status import wait_for_status
 
 CHART: Final = ROOT / "charts" / "modelyard"
 DASHBOARDS: Final = sorted((CHART / "files" / "dashboards").glob("*.json"))
-AT_ONCE: Final = at_once(RULES)
 WITH_FAULTS: Final = {
-    "ModelyardImageFailed",
-    "ModelyardServiceDown",
-    "ModelyardServiceFailed",
-    "ModelyardServiceErrors",
-    "ModelyardServiceOverloaded",
-    "ModelyardWorkersRestarting",
-    "ModelyardServiceMemoryHigh",
+    "ModelyardImageFailed": "SourceDenied",
+    "ModelyardServiceDown": "ValueError",
+    "ModelyardServiceFailed": "ContainerCrashed",
+    "ModelyardServiceErrors": "asked for",
+    "ModelyardServiceOverloaded": "faulty:1",
+    "ModelyardWorkersRestarting": "worker",
+    "ModelyardServiceMemoryHigh": '"memory":"256Mi"',
 }
-NOT_SCRAPED: Final = {"ModelyardServiceNotScraped"}
+"""Alerts of a team's Services and Images, each with a text that the commands of its runbook print."""
+NOT_SCRAPED: Final = {"ModelyardServiceNotScraped": "modelyard_scoring_ready"}
 DRIVER: Final = """
 import json
 import os
@@ -99,7 +100,7 @@ class Team:
 def prometheus(installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """Prometheus with the monitors and alerts of the chart."""
     jobs = [job_of_monitor(monitor) for monitor in monitors()]
-    with Prometheus(tmp_path_factory.mktemp("prometheus"), jobs, AT_ONCE) as running:
+    with Prometheus(tmp_path_factory.mktemp("prometheus"), jobs, at_once(RULES)) as running:
         yield running
 
 
@@ -152,20 +153,18 @@ def traffic(team: Team) -> None:
 
 
 def test_alerts_fire_for_their_faults(faults: None, team: Team, prometheus: Prometheus) -> None:
-    def missing() -> set[str]:
+    def repeat() -> None:
         traffic(team)
-        silent = WITH_FAULTS - prometheus.firing()
-        if "ModelyardWorkersRestarting" in silent:
+        if "ModelyardWorkersRestarting" not in prometheus.firing():
             team.call("faulty", "crash")  # Prometheus may have found the replica after the earlier crashes
-        return silent
 
-    until(missing, "alerts do not fire")
+    expect_alerts(prometheus, WITH_FAULTS, team.kubectl.namespace, repeat=repeat)
 
 
 def test_services_that_are_not_scraped_raise_an_alert(team: Team, tmp_path: Path) -> None:
     jobs = [job_of_monitor(monitor) for monitor in monitors() if monitor["kind"] == "ServiceMonitor"]
-    with Prometheus(tmp_path / "no-pods", jobs, AT_ONCE) as without_pods:
-        until(lambda: NOT_SCRAPED - without_pods.firing(), "the alert does not fire")
+    with Prometheus(tmp_path / "no-pods", jobs, at_once(RULES)) as without_pods:
+        expect_alerts(without_pods, NOT_SCRAPED, team.kubectl.namespace)
 
 
 def test_each_panel_has_data(faults: None, team: Team, prometheus: Prometheus) -> None:
@@ -239,6 +238,6 @@ def test_documented_configuration_scrapes_the_same(
             for series in server.query(text)
         }
 
-    with Prometheus(tmp_path / "plain", jobs, AT_ONCE) as plain:
+    with Prometheus(tmp_path / "plain", jobs, at_once(RULES)) as plain:
         until(lambda: found(prometheus) ^ found(plain), "series differ")
     assert len(found(prometheus)) > len(expressions)
