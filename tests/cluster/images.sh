@@ -151,9 +151,8 @@ spark_from_packages() {
   tar --create --directory image . | docker load
 }
 
-# Sets compiler_image, the base image of Python services with gcc in a layer of its own, for tests of source distributions.
+# Sets compiler_image, for tests of source distributions: python_image, which it sets, too, with gcc in a layer of its own.
 ensure_compiler_image() {
-  local python_image
   ensure_python_image
   need mmdebstrap:mmdebstrap
   make_image compiler_image compiler "$PYTHON_VERSION-$(key "$(declare -f compiler_from_packages debian)" "$python_image" "$DEBIAN_SUITE")" "30 seconds" compiler_from_packages "$python_image"
