@@ -184,7 +184,10 @@ class _Sources:
         key = self._key(digest)
         source_url = self._origins.get(path) or redact(locked.url)
         cached = self._files.cached_wheel(key, self._wheels, _WHEEL_BYTES)
-        name = cached or self._build(package, path)
+        try:
+            name = cached or self._build(package, path)
+        finally:  # the next wheel of this workspace is built in the same folder
+            shutil.rmtree(self._work / "wheel", ignore_errors=True)
         file = self._wheels / name
         wheel = BuiltWheel(key=key, path=file, digest=file_digest(file), size=file.stat().st_size)
         how = "found in the registry, made" if cached else "made"
@@ -224,7 +227,6 @@ class _Sources:
                 f" {self._base.missing}. Require a version with a wheel, or {USE_DOCKER_BUILDER}"
             )
         copy_regular(folder / found[0], self._wheels / found[0], _WHEEL_BYTES)
-        shutil.rmtree(folder.parent, ignore_errors=True)
         return found[0]
 
     def _no_wheel(self, package: LockedPackage, cause: str) -> WheelMissingError:
