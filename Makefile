@@ -37,7 +37,7 @@ test-install: $(VENV) ## each extra of the package in an environment of its own:
 	$(RUN) pytest tests/install
 
 test-integration: $(VENV) cluster image ## tests against a real API server, engine and registry
-	. .cluster/env && $(RUN) pytest tests/integration --numprocesses 2 --dist loadgroup
+	. .cluster/env && $(RUN) pytest tests/integration --numprocesses 2 --dist loadfile
 
 test-e2e: $(VENV) cluster image ## tests of the whole, installed by the chart
 	@$(E2E_INSTALL)
@@ -57,7 +57,8 @@ test-argocd: $(VENV) install ## the real Argo CD syncs a repository, commit by c
 	. .cluster/env && $(RUN) pytest tests/argocd/commits.py
 
 test-docs: $(VENV) install ## each command and example of the documentation, page by page
-	. .cluster/env && $(RUN) pytest tests/docs --numprocesses 3 --dist loadgroup
+	. .cluster/env && $(RUN) pytest tests/docs -m "not alone" --numprocesses 3 --dist worksteal
+	. .cluster/env && $(RUN) pytest tests/docs -m alone
 
 test-spark: $(VENV) cluster ## a Spark pipeline trained, built into an image and scored; makes a base image with Java and pyspark
 	@UV="$(UV)" $(CLUSTER_SCRIPTS)spark.sh

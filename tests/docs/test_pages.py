@@ -18,7 +18,7 @@ from tests.docs.session import Failure, run_page
 pytestmark = pytest.mark.e2e
 
 WITH_COMMANDS: Final = [page for page in PAGES if commands(page) and not page.startswith(RUNBOOKS)]
-# Pages that change the release run one after the other, beside the other pages.
+# Pages that change the release run one after the other, when the other pages have ended.
 WITH_RELEASE: Final = ("docs/install.md", "docs/rest-api.md", "charts/modelyard/README.md")
 FILES: Final = [
     item
@@ -31,9 +31,9 @@ CHART: Final = ROOT / "charts/modelyard"
 REQUIRED_VALUES: Final = ("image.repository=example", "registry.push=registry.example.com")
 
 
-def _in_its_group(page: str) -> Any:
-    """Return the page as a parameter, with the group of pytest-xdist in which it runs."""
-    return pytest.param(page, marks=pytest.mark.xdist_group("release" if page in WITH_RELEASE else page))
+def _beside_others(page: str) -> Any:
+    """Return the page as a parameter, with the mark `alone` if the page changes the release."""
+    return pytest.param(page, marks=[pytest.mark.alone] if page in WITH_RELEASE else [])
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def _delete(names: set[str]) -> None:
         _run(["kubectl", "delete", "namespace", *sorted(names), "--ignore-not-found"], "")
 
 
-@pytest.mark.parametrize("page", [_in_its_group(page) for page in WITH_COMMANDS])
+@pytest.mark.parametrize("page", [_beside_others(page) for page in WITH_COMMANDS])
 def test_commands_of_page_work(page: str, namespaces: set[str], tmp_path: Path) -> None:
     try:
         run_page(commands(page), tmp_path / "checkout")

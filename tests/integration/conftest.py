@@ -30,22 +30,15 @@ HELM: Final = {
         "meta.helm.sh/release-namespace": "modelyard-system",
     },
 }
-# A test of the chart deletes the CRDs of the whole cluster.
-ONE_BY_ONE: Final = {"api", "chart", "gitops", "image_gc", "kube"}
 NO_CLUSTER: Final = "run `make cluster`, or set KUBECONFIG to your own cluster"
 PATIENCE_SECONDS: Final = 60
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all tests of this folder as integration tests, and put them into groups that may run side by side.
-
-    A folder is a group. The folders of ONE_BY_ONE are one group.
-    """
+    """Mark all tests of this folder as integration tests, which need a cluster."""
     for item in items:
         if item.path.is_relative_to(FOLDER):
-            folder = item.path.relative_to(FOLDER).parts[0]
             item.add_marker(pytest.mark.integration)
-            item.add_marker(pytest.mark.xdist_group("cluster" if folder in ONE_BY_ONE else folder))
 
 
 def _load(file: Path) -> None:
@@ -109,7 +102,7 @@ def _served(api: httpx.Client, wanted: dict[str, Any]) -> bool:
     if answer.status_code == 404:
         return False
     live = answer.raise_for_status().json()
-    conditions = {item["type"]: item["status"] for item in live.get("status", {}).get("conditions", [])}
+    conditions = {item["type"]: item["status"] for item in live.get("status", {}).get("conditions") or []}
     return live["spec"]["versions"] == wanted["spec"]["versions"] and conditions.get("Established") == "True"
 
 

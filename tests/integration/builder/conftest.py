@@ -144,9 +144,11 @@ def engine(builds: Builds) -> Iterator[docker.DockerClient]:
 
 
 def _remove_images(client: docker.DockerClient, builds: Builds) -> None:
+    """Remove the tags of a test, not the image: a test of another process may have built the same image."""
     for image in client.images.list(filters={"label": "modelyard.dev/test=build"}):
-        if any(builds.repository in name for name in image.tags):
-            client.api.remove_image(image.id, force=True, noprune=True)
+        for name in image.tags:
+            if builds.repository in name:
+                client.api.remove_image(name, noprune=True)
 
 
 @pytest.fixture
