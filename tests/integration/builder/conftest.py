@@ -145,8 +145,9 @@ def engine(builds: Builds) -> Iterator[docker.DockerClient]:
 
 def _remove_images(client: docker.DockerClient, builds: Builds) -> None:
     """Remove the tags of a test, not the image: a test of another process may have built the same image."""
-    for image in client.images.list(filters={"label": "modelyard.dev/test=build"}):
-        for name in image.tags:
+    # Without a request for each image, as client.images has: another process may remove one.
+    for image in client.api.images(filters={"label": "modelyard.dev/test=build"}):
+        for name in image["RepoTags"] or []:
             if builds.repository in name:
                 client.api.remove_image(name, noprune=True)
 
