@@ -128,12 +128,14 @@ def _apply(api: httpx.Client, wanted: dict[str, Any]) -> None:
     answer = api.get(path)
     live = answer.json()["metadata"] if answer.is_success else HELM
     kept = {key: live[key] for key in ("labels", "annotations") if key in live}
-    api.patch(
+    applied = api.patch(
         path,
         params={"fieldManager": "helm", "force": "true"},
         headers={"Content-Type": "application/apply-patch+yaml"},
         content=yaml.safe_dump(wanted | {"metadata": wanted["metadata"] | kept}),
-    ).raise_for_status()
+    )
+    if applied.status_code != 409:  # another process of the tests installs it at the same moment
+        applied.raise_for_status()
 
 
 @pytest.fixture(scope="session")
