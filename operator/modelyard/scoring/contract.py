@@ -120,6 +120,17 @@ class Variable:
     """Lowest level of log lines: `DEBUG`, `INFO`, `WARNING` or `ERROR`. By default the runtime logs from INFO
     on, and the driver's loggers from WARNING on."""
 
+    # The Deployment sets these if spec.dataCollection of the Service does.
+    COLLECTION_DIR: Final = "MODELYARD_COLLECTION_DIR"
+    """The folder to write the records of data collection into. By default nothing is collected."""
+    COLLECTION_SPOOL_BYTES: Final = "MODELYARD_COLLECTION_SPOOL_BYTES"
+    """Maximum bytes of all records in that folder. Further records are dropped and counted. Default: 268435456
+    (256 MiB)."""
+    COLLECTION_SAMPLE_PERCENT: Final = "MODELYARD_COLLECTION_SAMPLE_PERCENT"
+    """Percentage of the requests to collect, chosen by request id. Default: 100."""
+    COLLECTION_MAX_BODY_BYTES: Final = "MODELYARD_COLLECTION_MAX_BODY_BYTES"
+    """Maximum bytes of each body in a record; the rest is cut. Default: 65536."""
+
     # Neither sets these: they are for containers that run outside a Service.
     HOST: Final = "MODELYARD_HOST"
     """The address to listen at. Default: `0.0.0.0`."""
