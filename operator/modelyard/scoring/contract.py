@@ -124,7 +124,7 @@ class Variable:
     COLLECTION_DIR: Final = "MODELYARD_COLLECTION_DIR"
     """The folder to write the records of data collection into. By default nothing is collected."""
     COLLECTION_SPOOL_BYTES: Final = "MODELYARD_COLLECTION_SPOOL_BYTES"
-    """Maximum bytes of all records in that folder. Further records are dropped and counted. Default: 268435456
+    """Maximum bytes of all records in that folder. Further ones are dropped and counted. Default: 268435456
     (256 MiB)."""
     COLLECTION_SAMPLE_PERCENT: Final = "MODELYARD_COLLECTION_SAMPLE_PERCENT"
     """Percentage of the requests to collect, chosen by request id. Default: 100."""
