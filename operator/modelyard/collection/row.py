@@ -1,0 +1,98 @@
+"""A row: one record as the readers of storage and event hub see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The replica of the rows; the same for all rows of a side-car."""
+
+    namespace: str
+    service: str
+    version: str
+    """Version of the Service."""
+    image_digest: str
+    model_ids: tuple[str, ...]
+    pod: str
+
+
+class Row(NamedTuple):
+    """A scored request, or the data of a driver's collector."""
+
+    time_us: int
+    """Microseconds since the epoch, UTC."""
+    request_id: str
+    correlation_id: str
+    """The same for rows that belong together."""
+    trace_id: str | None
+    name: str
+    """`scoring`, or the name of the driver's collector."""
+    method: str
+    operation: str
+    """`score`, `infer` or `driver`."""
+    status: int
+    """HTTP status of the response; 0 for data of a driver."""
+    duration_seconds: float
+    request_type: str | None
+    response_type: str | None
+    request_bytes: int
+    """Size of the whole body."""
+    response_bytes: int
+    inputs: str | None
+    """The request's body; None if it is binary, or may contain fields that must not be kept."""
+    prediction: str | None
+    """The response's body, as `inputs`."""
+    inputs_reference: str | None
+    """`sha256:` and the digest of the whole body, if `inputs` is not the whole body."""
+    prediction_reference: str | None
+    truncated: bool
+    """`inputs` or `prediction` is the beginning of a larger body."""
+    columns: Mapping[str, Any] = {}
+    """Values of declared columns by name, see columns.py."""
+
+
+def json_row(row: Row, origin: Origin) -> bytes:
+    """Return a row as one line of JSON, without a line end. The names are those of the Parquet columns."""
+    return orjson.dumps(
+        {
+            "time": time_text(row.time_us),
+            "requestId": row.request_id,
+            "correlationId": row.correlation_id,
+            "traceId": row.trace_id,
+            "namespace": origin.namespace,
+            "service": origin.service,
+            "version": origin.version,
+            "imageDigest": origin.image_digest,
+            "modelIds": origin.model_ids,
+            "name": row.name,
+            "method": row.method,
+            "operation": row.operation,
+            "status": row.status,
+            "durationSeconds": row.duration_seconds,
+            "requestType": row.request_type,
+            "responseType": row.response_type,
+            "requestBytes": row.request_bytes,
+            "responseBytes": row.response_bytes,
+            "inputs": row.inputs,
+            "prediction": row.prediction,
+            "inputsReference": row.inputs_reference,
+            "predictionReference": row.prediction_reference,
+            "truncated": row.truncated,
+            **row.columns,
+        }
+    )
+
+
+def time_text(time_us: int) -> str:
+    """Return microseconds since the epoch as `2026-11-30T12:00:00.000001Z`."""
+    text = (_EPOCH + timedelta(microseconds=time_us)).isoformat(timespec="microseconds")
+    return text.replace("+00:00", "Z")
