@@ -42,6 +42,6 @@ driver while the front loads its server. The ends of a container:
     a worker ends    Its running requests get 500, its others are queued again, and a new worker starts.
 
 Shared modules: contract (names and numbers that the operator and the builder use, too), settings, frames,
-logs. On a laptop `modelyard serve` (serve, reloader) starts the same front. docs/scoring.md has reasons and
-figures.
+logs, and spool. The files of the spool are data collection's; the side-car in the pod reads them. On a laptop
+`modelyard serve` (serve, reloader) starts the same front. docs/scoring.md has reasons and figures.
 """

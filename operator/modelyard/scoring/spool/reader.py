@@ -1,0 +1,77 @@
+"""The frames of a segment, for the collector. A driver can write any bytes into a file of the spool."""
+
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from modelyard.scoring.spool.counts import Counts, CountsError, decode_counts
+from modelyard.scoring.spool.frame import (
+    CHECKSUM,
+    COUNTS,
+    HEAD,
+    HEADER_BYTES,
+    MAX_PAYLOAD_BYTES,
+    RECORD,
+)
+from modelyard.scoring.spool.record import Record, RecordError, decode_record
+
+
+class Frame(NamedTuple):
+    """One whole frame of a segment."""
+
+    sequence: int
+    """Number of the frame; it grows by one over all segments of a writer, from 0."""
+    end: int
+    """Offset of the first byte after the frame."""
+    content: Record | Counts | None
+    """None if this release does not know the kind of the frame, or its checked bytes are no record."""
+
+
+class SegmentReader:
+    """Reads the frames of one segment up to its end, or up to the first torn frame.
+
+    It holds one frame in memory, of at most MAX_PAYLOAD_BYTES.
+    """
+
+    def __init__(self, file: BinaryIO, offset: int = 0) -> None:
+        """`file` is open for reading in binary mode, `offset` is the end of the last frame that is done."""
+        self._file = file
+        self._offset = offset
+        self.torn = 0
+        """1 if the file ends in the middle of a frame, or a frame is changed; set after the last frame."""
+        self.malformed = 0
+        """Frames whose checksum is right, but whose bytes are no record: a driver wrote them."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Return the whole frames. Raises OSError if the file cannot be read."""
+        self._file.seek(self._offset)
+        while header := self._file.read(HEADER_BYTES):
+            frame = self._read(header)
+            if frame is None:
+                self.torn = 1
+                return
+            yield frame
+
+    def _read(self, header: bytes) -> Frame | None:
+        """Return the frame with this header; None if it is torn."""
+        if len(header) < HEADER_BYTES:
+            return None
+        length, sequence, kind = HEAD.unpack_from(header, CHECKSUM.size)
+        if length > MAX_PAYLOAD_BYTES:
+            return None
+        payload = self._file.read(length)
+        (checksum,) = CHECKSUM.unpack_from(header)
+        if len(payload) < length or zlib.crc32(payload, zlib.crc32(header[CHECKSUM.size :])) != checksum:
+            return None
+        self._offset += HEADER_BYTES + length
+        return Frame(sequence, self._offset, self._content(kind, payload))
+
+    def _content(self, kind: int, payload: bytes) -> Record | Counts | None:
+        try:
+            if kind == RECORD:
+                return decode_record(payload)
+            if kind == COUNTS:
+                return decode_counts(payload)
+        except (RecordError, CountsError):
+            self.malformed += 1
+        return None
