@@ -32,12 +32,12 @@ from modelyard.builder.log import BuildLog
 from modelyard.builder.request_secrets import registry_secrets, secrets_of
 from modelyard.builder.result import crash_result, encode_result, failure_result
 from modelyard.builder.sources.context import FetchContext
-from modelyard.builder.sources.store_credentials import forget_cloud_identity
 from modelyard.coded_error import CodedError
 from modelyard.contract.build_pod import EXIT_CRASHED, EXIT_FAILED
 from modelyard.contract.build_progress import pushed_line
 from modelyard.contract.build_request import BuilderKind, BuildRequest, BuildResult
 from modelyard.contract.errors import RequestInvalidError
+from modelyard.object_stores.credentials import forget_cloud_identity
 
 _EXIT_STOPPED: Final = 128 + signal.SIGTERM
 

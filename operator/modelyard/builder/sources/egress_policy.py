@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import json
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -27,6 +26,7 @@ from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import SourceDeniedError
 from modelyard.contract.urls import scheme
+from modelyard.object_stores.credentials import endpoints
 from modelyard.redaction import split_url
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -115,14 +115,6 @@ class EgressPolicy:
             with contextlib.suppress(OSError, UnicodeError):
                 for found in socket.getaddrinfo(parts.hostname if parts else None, 0):
                     self.check(str(found[4][0]))
-
-
-def endpoints(credentials: Mapping[str, str]) -> list[str]:
-    """Return the URLs of object stores in a Secret. The JSON of a Google key may contain one."""
-    found = [credentials.get(name) for name in ("AWS_ENDPOINT_URL", "AZURE_ENDPOINT", "GOOGLE_BASE_URL")]
-    with contextlib.suppress(ValueError, AttributeError, RecursionError):
-        found.append(json.loads(credentials.get("GOOGLE_SERVICE_ACCOUNT_KEY", "")).get("gcs_base_url"))
-    return [str(endpoint) for endpoint in found if endpoint]
 
 
 _CURRENT: Final[ContextVar[EgressPolicy | None]] = ContextVar("policy", default=None)

@@ -1,7 +1,7 @@
 """Objects at s3://bucket/key, gs://bucket/key and abfs[s]://container@account.dfs.core.windows.net/path.
 
 Credentials, as keys of the Secret that `secretRef` names. The keys have the names that the clouds' tools use.
-A set must be complete, see store_credentials.py:
+A set must be complete, see object_stores/credentials.py:
 
     s3      AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, with or without AWS_SESSION_TOKEN;
             AWS_REGION (default us-east-1); AWS_ENDPOINT_URL (another server that speaks S3)
@@ -17,10 +17,9 @@ resolves names without the audit hook of the policy.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
@@ -32,13 +31,11 @@ from obstore.exceptions import (
     PreconditionError,
     UnauthenticatedError,
 )
-from obstore.store import ObjectStore, from_url
+from obstore.store import ObjectStore
 
 from modelyard.builder.sources.cloud_identity import ADDRESSES, identity_config
 from modelyard.builder.sources.context import FetchContext
-from modelyard.builder.sources.egress_policy import endpoints
 from modelyard.builder.sources.egress_proxy import EgressProxy
-from modelyard.builder.sources.store_credentials import forget_cloud_identity, store_config
 from modelyard.contract.build_request import Source
 from modelyard.contract.errors import (
     SourceForbiddenError,
@@ -51,20 +48,15 @@ from modelyard.contract.urls import (
     file_name,
     scheme,
 )
+from modelyard.object_stores.connection import PANIC_MESSAGE, first_line, is_panic, open_bucket
+from modelyard.object_stores.credentials import StoreInvalidError, forget_cloud_identity, store_config
 from modelyard.redaction import (
     redact,
-    redact_text,
 )
 from modelyard.streams.range_stream import RangeStream
 
-_PANIC_MESSAGE: Final = (
-    "the library for object stores rejects the url, the Secret or the response: check them"
-)
 _PLATFORM_PROXIES: Final = frozenset({"http", "https", "all"})
 _CHUNK_BYTES: Final = 1024 * 1024
-_CONNECT_TIMEOUT: Final = timedelta(seconds=10)
-_REQUEST_TIMEOUT: Final = timedelta(minutes=5)
-"""Limit of one request with its body: obstore has no other timeout. The next request resumes the download."""
 
 
 @contextmanager
@@ -137,14 +129,14 @@ class StoredObject:
             self._etag = None  # the next attempt starts at 0 and detects a change
             raise SourceUnavailableError(f"{self._url} may have changed during its download") from None
         except BaseError as error:
-            reason = _first_line(error)
+            reason = first_line(error)
             for secret in self._secrets:
                 reason = reason.replace(secret, "***")
             raise SourceUnavailableError(f"{self._url} cannot be downloaded: {reason}") from None
         except BaseException as error:
-            if not _is_panic(error):
+            if not is_panic(error):
                 raise
-            raise SourceRefusedError(f"{self._url}: {_PANIC_MESSAGE}") from None
+            raise SourceRefusedError(f"{self._url}: {PANIC_MESSAGE}") from None
 
     @contextmanager
     def _denied_hosts(self) -> Iterator[None]:
@@ -163,7 +155,10 @@ def _config(source: Source, context: FetchContext) -> dict[str, Any]:
     if source.identity:
         return dict(identity_config(source.identity, context))
     kind = scheme(source.url or "")
-    return store_config("abfs" if kind == "abfss" else kind, source.credentials)
+    try:
+        return store_config("abfs" if kind == "abfss" else kind, source.credentials)
+    except StoreInvalidError as error:
+        raise SourceInvalidError(str(error)) from None
 
 
 def _open(
@@ -173,31 +168,16 @@ def _open(
     key = unquote(parts.path).lstrip("/")
     if not key:
         raise SourceInvalidError(f"{redact(url)} names no object: write the bucket and the key")
-    options: Any = {
-        "allow_http": any(scheme(endpoint) == "http" for endpoint in endpoints(config)),
-        "connect_timeout": _CONNECT_TIMEOUT,
-        "timeout": _REQUEST_TIMEOUT,
-    }
-    if context.access.ca_bundle:
-        options["root_certificate"] = context.access.ca_bundle.read_bytes()
-    if proxy:
-        options["proxy_url"] = proxy.url
-    retry: Any = {"max_retries": 0}  # FileStream retries: it resumes the download, and logs each retry
     try:
-        bucket = f"{parts.scheme}://{parts.netloc}"
-        open_store = cast("Callable[..., ObjectStore]", from_url)  # the overloads need a constant scheme
-        return open_store(bucket, config=config, client_options=options, retry_config=retry), key
-    except (BaseError, ValueError) as error:
-        raise SourceInvalidError(f"{redact(url)}: {_first_line(error)}") from None
-    except BaseException as error:
-        if not _is_panic(error):
-            raise
-        raise SourceInvalidError(f"{redact(url)}: {_PANIC_MESSAGE}") from None
-
-
-def _is_panic(error: BaseException) -> bool:
-    """Return True for a panic of the library. Its class is a BaseException that no module exports."""
-    return type(error).__name__ == "PanicException"
+        bucket = open_bucket(
+            url,
+            config,
+            ca_certificates=context.access.ca_bundle.read_bytes() if context.access.ca_bundle else None,
+            proxy_url=proxy.url if proxy else None,
+        )
+    except StoreInvalidError as error:
+        raise SourceInvalidError(str(error)) from None
+    return bucket, key
 
 
 def _check_etag(etag: str | None, previous: str | None) -> str | None:
@@ -205,8 +185,3 @@ def _check_etag(etag: str | None, previous: str | None) -> str | None:
     if previous and etag != previous:
         raise PreconditionError
     return etag
-
-
-def _first_line(error: Exception) -> str:
-    """Return the message without the debug output of obstore below it."""
-    return redact_text(str(error).partition("\n")[0])

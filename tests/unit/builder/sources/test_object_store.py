@@ -109,7 +109,7 @@ def test_panic_of_the_library_is_an_error_of_the_source(
     monkeypatch.setattr("obstore.get", panic)
     with pytest.raises(SourceRefusedError, match="rejects the url, the Secret or the response"):
         fetcher(**_s3(web))
-    monkeypatch.setattr("modelyard.builder.sources.object_store.from_url", panic)
+    monkeypatch.setattr("modelyard.object_stores.connection.from_url", panic)
     with pytest.raises(SourceInvalidError, match="rejects the url"):
         fetcher(**_s3(web))
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
-from tests.support.web_server import Response, WebServer
-from tests.unit.builder.sources.fetcher import Fetcher
 
-from modelyard.builder.sources.store_credentials import forget_cloud_identity, store_config, store_keys
-from modelyard.contract.errors import SourceInvalidError
 from modelyard.contract.source_keys import describe_keys
+from modelyard.object_stores.credentials import (
+    StoreInvalidError,
+    forget_cloud_identity,
+    store_config,
+    store_keys,
+    take_cloud_identity,
+)
 
-OBJECT = Response(body=b"12345", headers={"ETag": '"a"', "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT"})
-BLOB = "abfs://container@account.dfs.core.windows.net/m"
-TOKEN = {"access_token": "pod-token", "expires_in": 3600, "token_type": "Bearer"}
 GOOGLE_KEY = {"client_email": "a@b", "private_key": "p", "private_key_id": "1"}
 
 
@@ -57,7 +56,7 @@ def test_part_of_a_credential_is_refused_with_the_missing_keys(
     kind: str, present: list[str], missing: list[str]
 ) -> None:
     for rest in ({}, dict.fromkeys(missing, "")):
-        with pytest.raises(SourceInvalidError, match=rf"without {', '.join(missing)}: add"):
+        with pytest.raises(StoreInvalidError, match=rf"without {', '.join(missing)}: add"):
             store_config(kind, dict.fromkeys(present, "x") | rest)
 
 
@@ -66,12 +65,12 @@ def test_part_of_a_credential_is_refused_with_the_missing_keys(
     [("s3", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]), ("abfs", ["AZURE_STORAGE_SAS_KEY"])],
 )
 def test_empty_credential_is_refused(kind: str, keys: list[str]) -> None:
-    with pytest.raises(SourceInvalidError, match=keys[0]):
+    with pytest.raises(StoreInvalidError, match=keys[0]):
         store_config(kind, dict.fromkeys(keys, ""))
 
 
 def test_several_credentials_are_refused() -> None:
-    with pytest.raises(SourceInvalidError, match="several credentials"):
+    with pytest.raises(StoreInvalidError, match="several credentials"):
         store_config("abfs", {"AZURE_STORAGE_SAS_KEY": "x", "AZURE_STORAGE_CLIENT_ID": "y"})
 
 
@@ -80,19 +79,19 @@ def test_google_key_needs_all_fields(left_out: str) -> None:
     whole = {"GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(GOOGLE_KEY)}
     assert store_config("gs", whole) == whole
     part = {name: value for name, value in GOOGLE_KEY.items() if name != left_out}
-    with pytest.raises(SourceInvalidError, match=rf"lacks {left_out}:"):
+    with pytest.raises(StoreInvalidError, match=rf"lacks {left_out}:"):
         store_config("gs", {"GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(part)})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "1", "[" * 100_000])
 def test_google_key_that_is_no_json_object_is_refused(text: str) -> None:
-    with pytest.raises(SourceInvalidError, match="GOOGLE_SERVICE_ACCOUNT_KEY"):
+    with pytest.raises(StoreInvalidError, match="GOOGLE_SERVICE_ACCOUNT_KEY"):
         store_config("gs", {"GOOGLE_SERVICE_ACCOUNT_KEY": text})
 
 
 @pytest.mark.parametrize("region", ["x@127.0.0.2:1/", "a.b", "eu west", "a\nb", "a" * 64, "eu/", "ü"])
 def test_region_that_is_no_name_is_refused(region: str) -> None:
-    with pytest.raises(SourceInvalidError, match="AWS_REGION"):
+    with pytest.raises(StoreInvalidError, match="AWS_REGION"):
         store_config("s3", {"AWS_REGION": region})
 
 
@@ -110,7 +109,7 @@ def test_endpoint_that_is_no_url_is_refused(endpoint: str) -> None:
         ("abfs", {"AZURE_ENDPOINT": endpoint}),
         ("gs", {"GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(GOOGLE_KEY | {"gcs_base_url": endpoint})}),
     ):
-        with pytest.raises(SourceInvalidError, match="not a valid url"):
+        with pytest.raises(StoreInvalidError, match="not a valid url"):
             store_config(kind, credentials)
 
 
@@ -119,49 +118,42 @@ def test_endpoint_that_is_no_url_is_refused(endpoint: str) -> None:
     [("s3", "AWS_WEB_IDENTITY_TOKEN_FILE"), ("gs", "GOOGLE_SERVICE_ACCOUNT"), ("abfs", "sas")],
 )
 def test_keys_that_name_files_of_the_build_are_rejected(kind: str, key: str) -> None:
-    with pytest.raises(SourceInvalidError, match="none of the keys"):
+    with pytest.raises(StoreInvalidError, match="none of the keys"):
         store_config(kind, {key: "/var/run/secrets/token"})
 
 
-@pytest.fixture
-def identity(other_web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WebServer:
-    """A token service, and the variables with which EKS and AKS give pods their identity."""
-    other_web.respond = lambda _: Response(body=json.dumps(TOKEN).encode())
-    (tmp_path / "token").write_text("jwt")
-    for name, value in {
-        "AZURE_FEDERATED_TOKEN_FILE": str(tmp_path / "token"),
-        "AZURE_CLIENT_ID": "pod",
-        "AZURE_TENANT_ID": "pod",
-        "AZURE_AUTHORITY_HOST": other_web.url,
-        "AWS_SESSION_TOKEN": "pod-token",
-        "AWS_METADATA_ENDPOINT": other_web.url,
-        "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
-        "AWS_ROLE_ARN": "arn:aws:iam::1:role/pod",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI": other_web.url,
-        "IDENTITY_ENDPOINT": other_web.url,
-    }.items():
-        monkeypatch.setenv(name, value)
-    return other_web
-
-
 @pytest.mark.parametrize(
-    ("url", "credentials"),
+    ("kind", "variables"),
     [
-        ("s3://b/m", {}),
-        ("s3://b/m", {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}),
-        (BLOB, {}),
-        (BLOB, {"AZURE_STORAGE_SAS_KEY": "sv=1&sig=x"}),
-        (BLOB, {"AZURE_STORAGE_ACCOUNT_KEY": "eHh4"}),
+        ("s3", {"AWS_ROLE_ARN": "arn", "AWS_WEB_IDENTITY_TOKEN_FILE": "/token", "AWS_REGION": "eu-west-1"}),
+        ("abfs", {"AZURE_CLIENT_ID": "c", "AZURE_TENANT_ID": "t", "AZURE_FEDERATED_TOKEN_FILE": "/token"}),
+        ("gs", {"GOOGLE_APPLICATION_CREDENTIALS": "/key.json"}),
     ],
 )
-def test_identity_of_the_pod_is_not_used_for_a_url_of_a_user(
-    web: WebServer, identity: WebServer, fetcher: Fetcher, url: str, credentials: dict[str, str]
+def test_secret_without_a_credential_leads_to_the_identity_of_the_pod(
+    kind: str, variables: dict[str, str]
 ) -> None:
-    web.respond = lambda _: OBJECT
-    endpoints = {"AWS_ENDPOINT_URL": web.url, "AZURE_ENDPOINT": web.url}
-    assert fetcher(url=url, credentials=credentials | endpoints).size == 5
-    assert not identity.requests
-    assert "pod-token" not in str(web.requests)
+    environment = variables | {"PATH": "x", "AWS_SECRET_ACCESS_KEY": "node", "AZURE_STORAGE_SAS_KEY": "node"}
+    identity = take_cloud_identity(environment)
+    assert environment == {"PATH": "x"}
+    assert store_config(kind, {}, identity=identity) == variables
+
+
+def test_credential_of_the_secret_counts_before_the_identity_of_the_pod() -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    assert store_config("s3", keys, identity={"AWS_ROLE_ARN": "arn"}) == keys
+
+
+def test_address_of_the_secret_counts_before_that_of_the_pod() -> None:
+    config = store_config(
+        "s3", {"AWS_REGION": "eu-1"}, identity={"AWS_REGION": "us-1", "AWS_ROLE_ARN": "arn"}
+    )
+    assert config == {"AWS_REGION": "eu-1", "AWS_ROLE_ARN": "arn"}
+
+
+def test_message_names_the_secret() -> None:
+    with pytest.raises(StoreInvalidError, match="the Secret of the destination has"):
+        store_config("s3", {"AWS_ACCESS_KEY_ID": "a"}, origin="Secret of the destination")
 
 
 def test_only_variables_of_clouds_are_removed() -> None:
