@@ -56,6 +56,19 @@ BUILD_VERSION: Final = f"{GROUP}/version"
 BUILD_ATTEMPT: Final = f"{GROUP}/attempt"
 BUILD_REFERENCE: Final = f"{GROUP}/reference"  # registry/path:tag that the build pushes
 
+# On an EndpointSlice; the first two are labels of Kubernetes:
+SLICE_SERVICE: Final = "kubernetes.io/service-name"
+SLICE_MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"  # other controllers leave the slice alone
+SLICE_MANAGER: Final = "modelyard-scaler"
+ACTIVATOR_SLICES: Final = f"{SLICE_MANAGED_BY}={SLICE_MANAGER}"
+ACTIVATION: Final = f"{GROUP}/activation"  # the fate of requests at the activator
+ACTIVATION_WAKE: Final = "wake"  # hold them, and start a replica
+ACTIVATION_NONE: Final = "none"  # refuse them: numReplicas is 0
+ACTIVATOR_PORTS: Final = range(20000, 30000)
+"""Ports of the activator, one for each Service without a replica; below those of outgoing connections."""
+PORT_NAME: Final = "http"
+"""Name of the port of core Services. Data planes join EndpointSlices by it."""
+
 _KEYS_SUFFIX: Final = "-keys"
 _REVISION: Final = re.compile(rf"({'|'.join(kind.singular for kind in KINDS)})-(.+)-([1-9][0-9]{{0,8}})")
 _KIND_NAMES: Final = {kind.singular: kind.name for kind in KINDS}
@@ -111,6 +124,11 @@ def keys_name(service: str) -> str:
 def service_of_keys(secret: str) -> str:
     """Return the name of the Service whose keys are in a Secret."""
     return secret.removesuffix(_KEYS_SUFFIX)
+
+
+def activator_slice_name(service: str) -> str:
+    """Return the name of the EndpointSlice that leads requests to a Service without a replica."""
+    return f"{service}-activator"
 
 
 def log_name(image: str, version: int) -> str:

@@ -54,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     images = add("images", _images, "list the images in the registry, or delete unused ones", "operator")
     add_images_arguments(images)
     add("gateway", _gateway, "serve the REST API (settings: MODELYARD_GATEWAY_CONFIG)", "gateway")
+    add(
+        "activator",
+        _activator,
+        "hold requests to Services without a replica (settings: MODELYARD_ACTIVATOR_CONFIG)",
+        "operator",
+    )
     add("build", _build, "build one image from the request mounted into the build Job", "builder")
     add("build-packages", _build_packages, "install users' packages for the build in the same pod", "builder")
     return parser
@@ -98,6 +104,12 @@ def _images() -> Entry:
 
 def _gateway() -> Entry:
     from modelyard.gateway.server import run
+
+    return lambda _: run()
+
+
+def _activator() -> Entry:
+    from modelyard.activator.server import run
 
     return lambda _: run()
 

@@ -120,9 +120,11 @@ class Client:
             return False
         return True
 
-    async def get(self, resource: ApiResource, namespace: str | None, name: str) -> Json:
-        """Return an object. Raises NotFound if there is none."""
-        return await self._json(Request("GET", resource.path(namespace, name)))
+    async def get(
+        self, resource: ApiResource, namespace: str | None, name: str, subresource: str | None = None
+    ) -> Json:
+        """Return an object or a subresource. Raises NotFound if there is none."""
+        return await self._json(Request("GET", resource.path(namespace, name, subresource)))
 
     async def get_or_none(self, resource: ApiResource, namespace: str | None, name: str) -> Json | None:
         """Return an object, None if there is none."""

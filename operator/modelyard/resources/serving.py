@@ -53,7 +53,7 @@ def core_service(owner: Owner) -> Json:
         "spec": {
             "type": "ClusterIP",
             "selector": labels.selector_of(owner.name),
-            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}],
+            "ports": [{"name": labels.PORT_NAME, "port": 80, "protocol": "TCP", "targetPort": "http"}],
         },
     }
 

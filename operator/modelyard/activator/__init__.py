@@ -1,0 +1,1 @@
+"""The activator: it holds requests to Services that have no replica, wakes these Services, and forwards."""

@@ -1,0 +1,151 @@
+"""The state of an activator: Services by port and by name, from EndpointSlices, and their connections."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from modelyard.activator import metrics
+from modelyard.activator.connection import Deadlines, serve
+from modelyard.activator.destination import Destination
+from modelyard.activator.endpoints import (
+    ActivatorPort,
+    Address,
+    Replicas,
+    ServiceKey,
+    port_owners,
+    read_slice,
+)
+from modelyard.activator.held_requests import Budget, HeldRequests
+from modelyard.activator.ports import Ports
+from modelyard.activator.settings import ActivatorSettings
+from modelyard.kube.types import ApiResource, Json
+
+_LOG: Final = logging.getLogger(__name__)
+_NONE: Final[frozenset[Address]] = frozenset()
+
+
+class Activator:
+    """Holds the requests to Services without a replica, by the EndpointSlices that a reflector passes."""
+
+    def __init__(
+        self,
+        settings: ActivatorSettings,
+        wake: Callable[[ServiceKey], Awaitable[str]],
+        *,
+        host: str = "",
+    ):
+        self._settings = settings
+        self._wake = wake
+        self._deadlines = Deadlines(settings.head_seconds, settings.wake_seconds)
+        self._budget = Budget(settings.held)
+        self._ports = Ports(self._accept, host)
+        self._slices: dict[ServiceKey, ActivatorPort] = {}  # by namespace and name of the slice
+        self._replicas: dict[ServiceKey, Replicas] = {}  # likewise
+        self._by_service: dict[ServiceKey, dict[ServiceKey, frozenset[Address]]] = {}
+        self._owners: dict[int, ActivatorPort] = {}
+        self._destinations: dict[ServiceKey, Destination] = {}
+        self._connections: set[asyncio.Task[None]] = set()
+        self._are_done = asyncio.Event()  # after `stop`: all connections have ended
+        self._is_stopping = False
+
+    def on_slice(self, _: ApiResource, body: Json, is_deleted: bool) -> None:
+        """Take over an EndpointSlice that was added, changed or deleted."""
+        metadata = body["metadata"]
+        name = ServiceKey(metadata.get("namespace", ""), metadata["name"])
+        found = None if is_deleted else read_slice(body)
+        self._set_replicas(name, found if isinstance(found, Replicas) else None)
+        port = found if isinstance(found, ActivatorPort) else None
+        if self._slices.get(name) == port:
+            return
+        if port is None:
+            del self._slices[name]
+        else:
+            self._slices[name] = port
+        self._set_ports()
+
+    def stop(self) -> None:
+        """Accept no more connections. The held ones stay until a replica takes them, or their deadline."""
+        self._is_stopping = True
+        self._ports.close()
+        self._end()
+
+    async def drained(self) -> None:
+        """Wait until all connections have ended after `stop`."""
+        await self._are_done.wait()
+
+    async def close(self) -> None:
+        """End all connections."""
+        self.stop()
+        for task in list(self._connections):
+            task.cancel()
+        for destination in self._destinations.values():
+            destination.close()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def _set_replicas(self, slice_name: ServiceKey, found: Replicas | None) -> None:
+        before = self._replicas.get(slice_name)
+        if before == found:
+            return
+        if before is not None:
+            del self._replicas[slice_name]
+            del self._by_service[before.service][slice_name]
+        if found is not None:
+            self._replicas[slice_name] = found
+            self._by_service.setdefault(found.service, {})[slice_name] = found.addresses
+        for service in {one.service for one in (before, found) if one is not None}:
+            if not self._by_service.get(service):
+                self._by_service.pop(service, None)
+            if service in self._destinations:
+                self._destinations[service].set_replicas(self._addresses(service))
+
+    def _addresses(self, service: ServiceKey) -> frozenset[Address]:
+        return _NONE.union(*self._by_service.get(service, {}).values())
+
+    def _set_ports(self) -> None:
+        self._owners = port_owners(self._slices)
+        for port in self._owners.values():
+            if port.service in self._destinations:
+                self._destinations[port.service].wakes = port.wakes
+        if not self._is_stopping:
+            self._ports.set(set(self._owners))
+            metrics.PORTS.set(len(self._ports))
+
+    def _accept(self, port: int, client: socket.socket) -> None:
+        owner = self._owners.get(port)
+        if owner is None:
+            client.close()
+            return
+        task = asyncio.create_task(serve(client, self._destination(owner), self._deadlines))
+        self._connections.add(task)
+        task.add_done_callback(lambda done: self._on_end(done, owner.service))
+
+    def _destination(self, port: ActivatorPort) -> Destination:
+        destination = self._destinations.get(port.service)
+        if destination is None:
+            held = HeldRequests(self._settings.held_per_service, self._budget)
+            destination = Destination(port.service, held, self._wake)
+            destination.wakes = port.wakes
+            self._destinations[port.service] = destination
+            destination.set_replicas(self._addresses(port.service))
+        destination.connections += 1
+        return destination
+
+    def _on_end(self, task: asyncio.Task[None], service: ServiceKey) -> None:
+        """Forget the state of a Service without connections: the replicas are asked again next time."""
+        self._connections.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _LOG.error("a connection to %s/%s failed", *service, exc_info=error)
+        destination = self._destinations[service]
+        destination.connections -= 1
+        if not destination.connections:
+            destination.close()
+            del self._destinations[service]
+        self._end()
+
+    def _end(self) -> None:
+        if self._is_stopping and not self._connections:
+            self._are_done.set()

@@ -1,0 +1,90 @@
+"""Open ports: one listening socket for each Service without a replica."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final
+
+_LOG: Final = logging.getLogger(__name__)
+_BACKLOG: Final = 4096  # connections that the kernel accepts before the process does
+_ACCEPTED_AT_ONCE: Final = 64  # before the events of other sockets come next
+_RETRY_SECONDS: Final = 0.1  # after an error of accept(), such as too many open files
+# A held request is not read beyond its head. So the kernel keeps this much of each body, and a large window
+# is of no use.
+_RECEIVE_BYTES: Final = 16 * 1024
+
+OnConnection = Callable[[int, socket.socket], None]
+"""Receives the port and the connection."""
+
+
+class Ports:
+    """The listening sockets, by port."""
+
+    def __init__(self, on_connection: OnConnection, host: str = ""):
+        self._on_connection = on_connection
+        self._host = host
+        self._sockets: dict[int, socket.socket] = {}
+
+    def __len__(self) -> int:
+        return len(self._sockets)
+
+    def set(self, ports: set[int]) -> None:
+        """Open the ports that are not open, and close the others. A port in use is tried again next time."""
+        for port in self._sockets.keys() - ports:
+            self._close(port)
+        for port in ports - self._sockets.keys():
+            try:
+                self._open(port)
+            except OSError as error:
+                _LOG.error("port %d cannot be opened: %s", port, error)
+
+    def close(self) -> None:
+        """Accept the connections that the kernel has accepted, and close all ports."""
+        for port, listener in list(self._sockets.items()):
+            self._accept(port, listener, most=_BACKLOG)
+            self._close(port)
+
+    def _open(self, port: int) -> None:
+        if socket.has_dualstack_ipv6() and not self._host:
+            listener = socket.create_server(
+                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
+            )
+        else:
+            listener = socket.create_server((self._host, port), backlog=_BACKLOG)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+        listener.setblocking(False)
+        self._sockets[port] = listener
+        asyncio.get_running_loop().add_reader(listener, self._accept, port, listener)
+
+    def _close(self, port: int) -> None:
+        listener = self._sockets.pop(port)
+        asyncio.get_running_loop().remove_reader(listener)
+        listener.close()
+
+    def _accept(self, port: int, listener: socket.socket, most: int = _ACCEPTED_AT_ONCE) -> None:
+        for _ in range(most):
+            try:
+                client, _ = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ECONNABORTED:
+                    self._pause(port, listener)
+                    return
+            else:
+                client.setblocking(False)
+                self._on_connection(port, client)
+
+    def _pause(self, port: int, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)
+
+        def resume() -> None:
+            if self._sockets.get(port) is listener:
+                loop.add_reader(listener, self._accept, port, listener)
+
+        loop.call_later(_RETRY_SECONDS, resume)

@@ -1,0 +1,82 @@
+"""The activator's process: watch EndpointSlices, serve, and drain after SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import signal
+import sys
+
+import uvloop
+from prometheus_client import start_http_server
+from pydantic import ValidationError
+
+from modelyard import logs
+from modelyard.activator.activator import Activator
+from modelyard.activator.health import serve_probes
+from modelyard.activator.metrics import REGISTRY
+from modelyard.activator.settings import CONFIG_VARIABLE, ActivatorSettings, load
+from modelyard.activator.waker import RateLimit, Waker
+from modelyard.api import labels
+from modelyard.kube.client import Client
+from modelyard.kube.kubeconfig import connect
+from modelyard.kube.reflector import Reflector
+from modelyard.kube.types import ENDPOINT_SLICES
+
+
+def run() -> int:
+    """Serve until SIGTERM or SIGINT; return 0, or 2 if the configuration is not valid."""
+    try:
+        settings = load()
+    except (OSError, ValidationError) as error:
+        sys.stderr.write(f"{CONFIG_VARIABLE}: {error}\n")
+        return 2
+    logs.configure(settings.log_level, settings.log_format)
+    _raise_file_limit()
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, registry=REGISTRY)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+    return 0
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files as the kernel does: each held request has one, each forwarded request two."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _serve(settings: ActivatorSettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(settings, await connect(), stop)
+
+
+async def serve(settings: ActivatorSettings, client: Client, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set, then drain, and close the client of the API server."""
+    waker = Waker(client, RateLimit(settings.wakes_per_second))
+    activator = Activator(settings, waker.wake)
+    reflectors = [
+        Reflector(client, ENDPOINT_SLICES, activator.on_slice, namespace=namespace, selector=labels.SELECTOR)
+        for namespace in settings.watch_namespaces or (None,)
+    ]
+    watches = [asyncio.create_task(reflector.run()) for reflector in reflectors]
+
+    def is_ready() -> bool:
+        return not stop.is_set() and all(reflector.synced.is_set() for reflector in reflectors)
+
+    async with serve_probes(settings.health_port, is_ready):
+        await stop.wait()
+        # The scaler takes the address of this pod out of all EndpointSlices. Until each data plane has
+        # followed, requests still come.
+        await asyncio.sleep(settings.leave_seconds)
+        activator.stop()
+        await activator.drained()
+    await activator.close()
+    for watch in watches:
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
+    await client.close()
