@@ -15,6 +15,7 @@ from prometheus_client import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
 from modelyard import metrics
+from modelyard.activator import metrics as activator_metrics
 from modelyard.controller.state_metrics import StateFamilies
 from modelyard.gateway import error_codes
 from modelyard.gateway import metrics as gateway_metrics
@@ -85,6 +86,7 @@ def metrics_section() -> str:
     sections = {
         "operator": [*_rows_of(metrics), *state],
         "gateway": _rows_of(gateway_metrics),
+        "activator": _rows_of(activator_metrics),
     }
     header = "| metric | type | labels | |\n|---|---|---|---|\n"
     return "".join(

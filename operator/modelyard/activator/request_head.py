@@ -1,7 +1,7 @@
 """The head of an HTTP/1 request: its end, its errors, and its Connection header.
 
-The activator forwards the head byte for byte, except for the Connection header. A replica could see other lines
-in a head with a lone CR or LF, a NUL or a folded line. So such a head is refused.
+The activator forwards the head byte for byte, except for the Connection header. A replica could see other
+lines in a head with a lone CR or LF, a NUL or a folded line. So such a head is refused.
 https://www.rfc-editor.org/rfc/rfc9112#section-5.2
 """
 
