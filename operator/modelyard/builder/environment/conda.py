@@ -41,6 +41,7 @@ from modelyard.builder.environment.conda_cache import fetch_packages, offline_cl
 from modelyard.builder.environment.conda_errors import panic_errors, rattler_errors
 from modelyard.builder.environment.conda_file import CondaFile
 from modelyard.builder.environment.conda_package import check_environment
+from modelyard.builder.environment.conda_python import check_python, python_version
 from modelyard.builder.environment.conda_settings import CondaSettings
 from modelyard.builder.environment.foreign_export import export_hint
 from modelyard.builder.environment.packages import read_record
@@ -56,7 +57,6 @@ from modelyard.sizes import human
 
 _SUBDIRS: Final = {"linux/amd64": "linux-64", "linux/arm64": "linux-aarch64"}
 _ARCHITECTURES: Final = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}  # builds of the package __archspec
-_MIN_PYTHON: Final = (3, 11)  # of the scoring runtime: requires-python of pyproject.toml
 _REPODATA_SECONDS: Final = 180  # timeout of one whole file: the largest of conda-forge has 50 MB
 _PACKAGE_SECONDS: Final = 900  # timeout of one whole package: the largest have some GB
 _SOLVE_TIMEOUT: Final = timedelta(seconds=300)
@@ -128,6 +128,8 @@ class _Environment:
         )
         self._dependencies = file.dependencies
         self._specs = [self._spec(dependency) for dependency in file.dependencies]
+        for dependency, spec in zip(file.dependencies, self._specs, strict=True):
+            check_python(dependency, spec)
 
     async def install(self, folder: Path) -> str:
         """Solve and install, and return the Python version."""
@@ -138,7 +140,7 @@ class _Environment:
         records = await self._solve_with_python(
             Gateway(cache_dir=self._cache / "repodata", client=repodata_client)
         )
-        python = _python_version(records)
+        python = python_version(records)
         for record in sorted(records, key=lambda record: record.name.normalized):
             self._log.write(f"{record.name.normalized} {record.version} {record.build}")
         size = human(sum(record.size or 0 for record in records))
@@ -170,7 +172,7 @@ class _Environment:
         except CondaFailedError:
             # Solve again without the version, to tell the user which Python the packages allow. rattler's own
             # explanation is much longer.
-            allowed = _python_version(await self._solve(gateway, self._specs))
+            allowed = python_version(await self._solve(gateway, self._specs))
         raise PythonVersionConflictError(
             f"properties.pythonVersion is {self._python}, but the packages of condaEnvFile need python"
             f" {allowed}: change one of them, or remove pythonVersion"
@@ -250,18 +252,6 @@ def _ca_bundle_for_rattler(ca_bundle: Path | None) -> Iterator[None]:
 
 def _virtual_package(name: str, version: str, build: str = "0") -> GenericVirtualPackage:
     return GenericVirtualPackage(PackageName(name), Version(version), BuildString(build))
-
-
-def _python_version(records: Sequence[RepoDataRecord]) -> str:
-    """Return the environment's Python version. Raises CondaFailedError if the server needs a newer one."""
-    version = next(str(record.version) for record in records if record.name.normalized == "python")
-    if tuple(map(int, version.split(".")[:2])) < _MIN_PYTHON:
-        minimum = ".".join(map(str, _MIN_PYTHON))
-        raise CondaFailedError(
-            f"the environment has python {version}, but the scoring server needs {minimum} or newer: require"
-            f" python>={minimum}"
-        )
-    return version
 
 
 def _make_reproducible(folder: Path) -> None:

@@ -23,6 +23,10 @@ _STATUS: Final = re.compile(r"HTTP status \w+ error \((\d{3})[^)]*\) for url \((
 _DISK_FULL: Final = re.compile(r"no space left on device", re.IGNORECASE)
 _UNTRUSTED: Final = re.compile(r"for url \(([^)]*)\).*invalid peer certificate", re.DOTALL)
 _DAMAGED: Final = re.compile(r"hash|checksum|mismatch|invalid|corrupt", re.IGNORECASE)
+_OTHER_PYTHON: Final = re.compile(r"\bpython [^\n]*, for which no candidates were found")
+_OTHER_PYTHON_HINT: Final = (
+    "a package is made for another Python: require another version of this package, or remove its version"
+)
 _PANIC: Final = "PanicException"
 _OVERLOADED: Final = frozenset({408, 425, 429})
 _FORBIDDEN: Final = frozenset({401, 403, 407})
@@ -40,6 +44,8 @@ def rattler_errors(channels: str, hint: str | None = None) -> Iterator[None]:
             yield
     except SolverError as error:
         message = _shortened(f"no packages of {channels} satisfy all dependencies: {error}")
+        if hint is None and _OTHER_PYTHON.search(str(error)):
+            hint = _OTHER_PYTHON_HINT
         raise CondaFailedError(f"{message}: {hint}" if hint else message) from None
     except (GatewayError, InstallerError) as error:
         raise download_error(str(error)) from None

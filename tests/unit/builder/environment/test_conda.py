@@ -254,7 +254,8 @@ def test_credentials_of_a_channel_are_sent(conda: Conda, web: WebServer, tmp_pat
         ),
         (["python=3.11", "newer"], AMD64, CondaFailedError, "__glibc >=2.99"),
         (["python=3.13", "pure"], AMD64, CondaFailedError, r"python 3\.13"),
-        (["python", "old"], AMD64, CondaFailedError, r"python 3\.10\.9, .* needs 3\.11 or newer"),
+        (["python", "old"], AMD64, CondaFailedError, r"python 3\.10\.9, .* needs Python 3\.11 or newer"),
+        (["python=3.12", "old"], AMD64, CondaFailedError, "old 1.0 would .* or remove its version"),
         (["pure"], AMD64, CondaFileInvalidError, "no python among the dependencies"),
         (["python", "numpy ><1"], AMD64, CondaFileInvalidError, "the dependency 'numpy"),
         (
@@ -278,6 +279,23 @@ def test_impossible_environment_has_its_error(
     with pytest.raises(error, match=re.compile(pattern, re.DOTALL)) as caught:
         conda(*dependencies, target=target)
     assert not caught.value.transient
+
+
+@pytest.mark.parametrize(
+    "python",
+    ["python=3.5.2", "python 3.5.*", "python>=3.6,<3.11", "team::python=3.10", "python==3.10.9=0"],
+)
+def test_too_old_python_is_refused_without_a_request(conda: Conda, web: WebServer, python: str) -> None:
+    expected = f"condaEnvFile requires {python}, .* Python 3.11 or newer: require python>=3.11, .* remove the"
+    with pytest.raises(CondaFailedError, match=expected):
+        conda(python, "nosuch=1")
+    assert not web.requests
+
+
+@pytest.mark.parametrize("python", ["python", "python<3.12", "python=3.5|=3.11", "python[version='3.11.*']"])
+def test_python_that_may_be_new_enough_is_solved(conda: Conda, python: str) -> None:
+    with pytest.raises(CondaFailedError, match="No candidates were found for nosuch"):
+        conda(python, "nosuch")
 
 
 def test_python_version_property_counts_if_the_file_names_no_python(conda: Conda) -> None:
