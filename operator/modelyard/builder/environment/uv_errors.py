@@ -73,6 +73,13 @@ def _url_not_found(message: str) -> PackageNotFoundError:
     return PackageNotFoundError(f"there is no file at {_address(message)}: {message}")
 
 
+def _workbench(message: str) -> PackageNotFoundError:
+    return PackageNotFoundError(
+        f"{_address(message)} is a file of Azure ML Workbench, which no longer exists. Remove the line: the"
+        f" scoring server has azureml.assets, azureml.datacollector and azureml.logging: {message}"
+    )
+
+
 def _conflict(message: str) -> RequirementsConflictError:
     return RequirementsConflictError(f"the requirements contradict each other: {message}")
 
@@ -108,6 +115,7 @@ _NO_COMPILER: Final = (
 )
 _ERRORS: Final[tuple[tuple[str, Callable[[str], BuildFailedError]], ...]] = (
     (r"No space left on device", _disk_full),
+    (r"Failed to (?:fetch|download).*://azuremldownloads\.", _workbench),
     (r"Git executable not found", _git_missing),
     (r"invalid peer certificate", _untrusted),
     (r"401 Unauthorized|403 Forbidden|407 Proxy", _forbidden),

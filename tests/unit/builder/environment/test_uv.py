@@ -59,6 +59,22 @@ def test_status_of_a_proxy_or_a_server_has_its_error(
     assert type(caught.value) is error
 
 
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_wheel_of_workbench_is_a_line_to_remove(installer: Installer, web: WebServer, status: int) -> None:
+    web.respond = lambda _: Response(status)
+    installer.pip_conf = f"[global]\nretries = 0\nproxy = {web.url}\n"
+    wheel = "azuremldownloads.example/wheels/latest/azureml.assets-1.0.0-py3-none-any.whl?sv=1&sig=2"
+    with pytest.raises(PackageNotFoundError, match=r"azureml\.assets-1.* Remove the line: .* azureml\.a"):
+        _install(installer, f"http://{wheel}")
+
+
+def test_unreachable_wheel_of_workbench_is_not_tried_again(installer: Installer) -> None:
+    installer.pip_conf = "[global]\nretries = 0\nproxy = http://127.0.0.1:1\n"
+    with pytest.raises(PackageNotFoundError, match="Azure ML Workbench") as caught:
+        _install(installer, "http://azuremldownloads.example/azureml.logging-1.0.79-py3-none-any.whl")
+    assert not caught.value.transient
+
+
 def test_extra_index_of_the_pip_conf_is_searched_too(
     index: Index, installer: Installer, other_web: WebServer, tmp_path: Path
 ) -> None:
