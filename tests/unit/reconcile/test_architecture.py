@@ -16,7 +16,12 @@ ARM: Json = {"kubernetes.io/arch": "arm64"}
 @pytest.fixture
 async def arm(harness: OperatorHarness) -> OperatorHarness:
     """An operator with a served chain whose image was built on a node with arm64."""
-    harness.registry.architectures_of_builds = ("arm64",)
+    return await serve(harness, "arm64")
+
+
+async def serve(harness: OperatorHarness, *architectures: str) -> OperatorHarness:
+    """Build an image for architectures, and wait until its Service is served."""
+    harness.registry.architectures_of_builds = architectures
     harness.apply(*sample_objects())
     await harness.play()
     assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
@@ -78,15 +83,6 @@ async def test_recorded_architecture_rolls_no_running_pods(serving: OperatorHarn
     assert node_selector(serving) is None
 
 
-async def test_pods_stay_on_their_nodes_while_the_image_is_absent(arm: OperatorHarness) -> None:
-    arm.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
-    await arm.play()
-    arm.change("Service", autoScaler=None, numReplicas=3)
-    await arm.play()
-    body = arm.cluster.at(DEPLOYMENTS, "m")
-    assert (body["spec"]["replicas"], node_selector(arm)) == (3, ARM)
-
-
 async def test_message_names_the_architecture_that_no_node_has(arm: OperatorHarness) -> None:
     arm.serves = False
     arm.change("Service", maxConcurrentRequestsPerContainer=2)
@@ -109,15 +105,11 @@ async def test_message_names_the_architecture_that_no_node_has(arm: OperatorHarn
 @pytest.fixture
 async def both(harness: OperatorHarness) -> OperatorHarness:
     """An operator with a served chain whose image is an index for two architectures."""
-    harness.registry.architectures_of_builds = ("amd64", "arm64")
-    harness.apply(*sample_objects())
-    await harness.play()
-    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
-    return harness
+    return await serve(harness, "amd64", "arm64")
 
 
-def node_affinity(harness: OperatorHarness) -> Json:
-    affinity: Json = harness.cluster.at(DEPLOYMENTS, "m")["spec"]["template"]["spec"]["affinity"]
+def node_affinity(harness: OperatorHarness) -> Json | None:
+    affinity: Json | None = harness.cluster.at(DEPLOYMENTS, "m")["spec"]["template"]["spec"].get("affinity")
     return affinity
 
 
@@ -142,13 +134,19 @@ async def test_pods_of_an_index_run_on_nodes_of_each_of_its_architectures(both: 
     assert both.status("Image")["platforms"] == ["linux/amd64", "linux/arm64"]
 
 
-async def test_pods_of_an_index_stay_limited_while_the_image_is_absent(both: OperatorHarness) -> None:
-    both.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
-    await both.play()
-    both.change("Service", autoScaler=None, numReplicas=3)
-    await both.play()
-    body = both.cluster.at(DEPLOYMENTS, "m")
-    assert (body["spec"]["replicas"], node_affinity(both)) == (3, BOTH)
+@pytest.mark.parametrize(
+    ("architectures", "selector", "affinity"), [(("arm64",), ARM, None), (("amd64", "arm64"), None, BOTH)]
+)
+async def test_pods_stay_limited_to_nodes_while_the_image_is_absent(
+    harness: OperatorHarness, architectures: tuple[str, ...], selector: Json | None, affinity: Json | None
+) -> None:
+    await serve(harness, *architectures)
+    harness.cluster.remove(CUSTOM_RESOURCES["Image"], "default", "m")
+    await harness.play()
+    harness.change("Service", autoScaler=None, numReplicas=3)
+    await harness.play()
+    assert harness.cluster.at(DEPLOYMENTS, "m")["spec"]["replicas"] == 3
+    assert (node_selector(harness), node_affinity(harness)) == (selector, affinity)
 
 
 async def test_image_without_an_architecture_has_no_platforms(serving: OperatorHarness) -> None:
