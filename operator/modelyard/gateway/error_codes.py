@@ -14,6 +14,8 @@ class ErrorCode:
     code: str
     way_out: str
     """The next step of the client's author, for docs/reference.md."""
+    kind: str = ""
+    """The kind of the missing object, by its name in `api.kinds` for a custom resource."""
 
 
 INVALID_REQUEST: Final = ErrorCode(400, "InvalidRequest", "Correct the fields in `details`.")
@@ -29,9 +31,9 @@ TOO_MANY_DEPLOYMENTS: Final = ErrorCode(
     400, "TooManyDeployments", "Set `serviceId`, to list the deployments of one service."
 )
 _REGISTER: Final = "In a POST or PUT: register the object first, or correct the id."
-MODEL_NOT_REGISTERED: Final = ErrorCode(400, "ModelNotFound", _REGISTER)
-MANIFEST_NOT_REGISTERED: Final = ErrorCode(400, "ManifestNotFound", _REGISTER)
-IMAGE_NOT_REGISTERED: Final = ErrorCode(400, "ImageNotFound", _REGISTER)
+MODEL_NOT_REGISTERED: Final = ErrorCode(400, "ModelNotFound", _REGISTER, "Model")
+MANIFEST_NOT_REGISTERED: Final = ErrorCode(400, "ManifestNotFound", _REGISTER, "Manifest")
+IMAGE_NOT_REGISTERED: Final = ErrorCode(400, "ImageNotFound", _REGISTER, "Image")
 UNAUTHORIZED: Final = ErrorCode(401, "Unauthorized", "Sign in again, and send the new token.")
 FORBIDDEN: Final = ErrorCode(
     403,
@@ -45,12 +47,12 @@ ACCOUNT_NOT_FOUND: Final = ErrorCode(
     "AccountNotFound",
     "Check the path: the account is a namespace, and its labels may name another subscription or group.",
 )
-MODEL_NOT_FOUND: Final = ErrorCode(404, "ModelNotFound", _PATH)
-MANIFEST_NOT_FOUND: Final = ErrorCode(404, "ManifestNotFound", _PATH)
-IMAGE_NOT_FOUND: Final = ErrorCode(404, "ImageNotFound", _PATH)
-SERVICE_NOT_FOUND: Final = ErrorCode(404, "ServiceNotFound", _PATH)
-DEPLOYMENT_NOT_FOUND: Final = ErrorCode(404, "DeploymentNotFound", _PATH)
-OPERATION_NOT_FOUND: Final = ErrorCode(404, "OperationNotFound", _PATH)
+MODEL_NOT_FOUND: Final = ErrorCode(404, "ModelNotFound", _PATH, "Model")
+MANIFEST_NOT_FOUND: Final = ErrorCode(404, "ManifestNotFound", _PATH, "Manifest")
+IMAGE_NOT_FOUND: Final = ErrorCode(404, "ImageNotFound", _PATH, "Image")
+SERVICE_NOT_FOUND: Final = ErrorCode(404, "ServiceNotFound", _PATH, "Service")
+DEPLOYMENT_NOT_FOUND: Final = ErrorCode(404, "DeploymentNotFound", _PATH, "Deployment")
+OPERATION_NOT_FOUND: Final = ErrorCode(404, "OperationNotFound", _PATH, "Operation")
 KEYS_NOT_FOUND: Final = ErrorCode(
     404, "KeysNotFound", "Wait: the operator creates the keys with the first image of the service."
 )
@@ -76,14 +78,8 @@ NOT_RECORDED: Final = ErrorCode(
 INTERNAL_ERROR: Final = ErrorCode(500, "InternalError", "Report the error with its `x-ms-request-id`.")
 
 NOT_FOUND_BY_KIND: Final = {
-    "Model": MODEL_NOT_FOUND,
-    "Manifest": MANIFEST_NOT_FOUND,
-    "Image": IMAGE_NOT_FOUND,
+    error.kind: error for error in (MODEL_NOT_FOUND, MANIFEST_NOT_FOUND, IMAGE_NOT_FOUND)
 }
-"""By the name of the kind in `api.kinds`."""
-
 NOT_REGISTERED_BY_KIND: Final = {
-    "Model": MODEL_NOT_REGISTERED,
-    "Manifest": MANIFEST_NOT_REGISTERED,
-    "Image": IMAGE_NOT_REGISTERED,
+    error.kind: error for error in (MODEL_NOT_REGISTERED, MANIFEST_NOT_REGISTERED, IMAGE_NOT_REGISTERED)
 }

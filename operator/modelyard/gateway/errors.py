@@ -43,9 +43,8 @@ def token_missing() -> ApiError:
 
 
 def not_found(error: ErrorCode, id_: str) -> ApiError:
-    """Return a 404 for an id in the path, `ModelNotFound` for a model."""
-    kind = error.code.removesuffix("NotFound").lower()
-    return ApiError(error, f"there is no {kind} with the id {id_[:300]!r}")
+    """Return a 404 for an id in the path. The error names the kind of the object."""
+    return ApiError(error, f"there is no {error.kind.lower()} with the id {id_[:300]!r}")
 
 
 def try_again(error: ErrorCode, message: str, seconds: float = _RETRY_AFTER_SECONDS) -> ApiError:
