@@ -3,7 +3,9 @@
 A container may restart within a second. The Deployment controller may read the pod only after that, or while
 another rollout is in progress, so no condition shows the restart. A watch would cost much more: a pod changes
 its status about six times while it starts, and has 8 kB. A row of the table that kubectl prints has 0.2 kB,
-with the number of restarts.
+with the number of restarts. The number is text for people there, but no other small response has it:
+PartialObjectMetadata has no status, and field selectors of pods know no restarts. With a column of another
+form the sweep finds no restart, and the conditions of the Deployment remain.
 """
 
 from __future__ import annotations
