@@ -33,7 +33,7 @@ class ConnectionSettings(NamedTuple):
 
 
 class Handshake:
-    """The start of an accepted connection. It ends with the connection's protocol, or without one."""
+    """An accepted connection until it has its protocol, or until the client has left or is too slow."""
 
     def __init__(
         self, accepted: socket.socket, settings: ConnectionSettings, done: Callable[[Handshake], None]
