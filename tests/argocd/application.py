@@ -1,4 +1,4 @@
-"""An Application of Argo CD: its commits, its state, and the responses of its Services."""
+"""An Application of Argo CD, and its state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from tests.support.argocd import API_SERVER, API_VERSION
 from tests.support.cluster import Json, Kubectl, eventually
-from tests.support.git_history import Chains
+from tests.support.git_committer import GitCommitter
 from tests.support.git_server import BRANCH, GitServer
 from tests.support.scoring_client import ScoringClient
 
@@ -18,17 +18,13 @@ _PATIENCE_SECONDS: Final = 600
 _RETRY: Final = {"limit": 1, "backoff": {"duration": "1s", "factor": 1, "maxDuration": "1s"}}
 
 
-class Application:
+class Application(GitCommitter):
     """Commits chains, and waits until Argo CD has judged a commit. Names of objects begin with its name."""
 
     def __init__(
         self, name: str, kubectl: Kubectl, server: GitServer, client: ScoringClient, *sync_options: str
     ) -> None:
-        self.name = name
-        self.kubectl = kubectl
-        self.server = server
-        self.commits: list[str] = []
-        self._client = client
+        super().__init__(name, kubectl, server, client)
         self._sync_options = list(sync_options)
 
     def start(self) -> None:
@@ -55,30 +51,17 @@ class Application:
             }
         )  # fmt: skip
 
-    def commit(self, chains: Chains, subject: str, *, push: bool = True) -> str:
-        """Commit the files of all chains. Returns the commit's SHA-1."""
-        files: dict[str, str] = {}
-        for name, chain in chains.items():
-            files |= chain.files(f"{self.name}-{name}")
-        return self._committed(self.server.commit(files, subject), push)
-
-    def revert(self) -> str:
-        """Revert the last commit, and push. Returns the new commit's SHA-1."""
-        return self._committed(self.server.revert(), push=True)
-
     def _committed(self, sha: str, push: bool) -> str:
-        self.commits.append(sha)
-        if push:
-            self.server.push()
-            if len(self.commits) > 1:
-                self._refresh()
+        super()._committed(sha, push)
+        if push and len(self.commits) > 1:
+            self._refresh()
         return sha
 
     def _refresh(self) -> None:
         """Let Argo CD read the repository now, as a webhook of the Git server does."""
         self.kubectl("annotate", _RESOURCE, self.name, "argocd.argoproj.io/refresh=normal", "--overwrite")
 
-    def wait_until_healthy(self, sha: str, subject: str, *, repairs: bool = False) -> None:
+    def wait_until_ready(self, sha: str, subject: str, *, repairs: bool = False) -> None:
         """Wait until Argo CD reports a commit as Synced and Healthy.
 
         Raises AssertionError if it is Degraded before, unless it repairs a commit that failed.
@@ -117,12 +100,6 @@ class Application:
             return "\n".join([operation.get("message", ""), *found])
 
         return self._wait(messages, f"the sync of '{subject}' fails")
-
-    def responses(self) -> dict[str, set[str]]:
-        """Return the distinct responses of each Service of the Application, by the chain's name."""
-        prefix = f"{self.name}-"
-        ours = [item for item in self.kubectl.list("msvc") if item["metadata"]["name"].startswith(prefix)]
-        return {name.removeprefix(prefix): found for name, found in self._client.responses(ours).items()}
 
     def _wait(self, probe: Callable[[], T], what: str) -> T:
         try:

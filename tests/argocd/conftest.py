@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -12,7 +10,8 @@ from typing import Final
 import pytest
 from tests.argocd.application import Application
 from tests.support.argocd import argocd
-from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl
+from tests.support.cluster import Kubectl
+from tests.support.git_committer import namespace_beside_release
 from tests.support.git_server import GitServer
 from tests.support.scoring_client import ScoringClient
 
@@ -30,13 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def kubectl() -> Iterator[Kubectl]:
     """Return kubectl in a namespace of the test's own."""
-    if not Path(os.environ.get("KUBECONFIG", "")).is_file():
-        pytest.fail("there is no cluster: run `make install`, then `. .cluster/env`", pytrace=False)
-    Kubectl(OPERATOR_NAMESPACE)("rollout", "status", "deployment/modelyard", "--timeout=60s", timeout=70)
-    kubectl = Kubectl(f"argocd-{uuid.uuid4().hex[:8]}")
-    kubectl("create", "namespace", kubectl.namespace)
-    yield kubectl
-    kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
+    with namespace_beside_release("argocd") as kubectl:
+        yield kubectl
 
 
 @pytest.fixture

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 from tests.flux.team import Team
-from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl
+from tests.support.cluster import Kubectl
 from tests.support.flux import flux
+from tests.support.git_committer import namespace_beside_release
 from tests.support.git_server import GitServer
 from tests.support.scoring_client import ScoringClient
 
@@ -30,13 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def kubectl() -> Iterator[Kubectl]:
     """Return kubectl in a namespace of the test's own."""
-    if not Path(os.environ.get("KUBECONFIG", "")).is_file():
-        pytest.fail("there is no cluster: run `make install`, then `. .cluster/env`", pytrace=False)
-    Kubectl(OPERATOR_NAMESPACE)("rollout", "status", "deployment/modelyard", "--timeout=180s", timeout=190)
-    kubectl = Kubectl(f"flux-{uuid.uuid4().hex[:8]}")
-    kubectl("create", "namespace", kubectl.namespace)
-    yield kubectl
-    kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
+    with namespace_beside_release("flux") as kubectl:
+        yield kubectl
 
 
 @pytest.fixture

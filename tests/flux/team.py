@@ -1,4 +1,4 @@
-"""A team that keeps its models in Git: the content of commits, the state of Flux, and responses."""
+"""A team that keeps its models in Git, and the state of Flux."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.support.cluster import Json, Kubectl, eventually
 from tests.support.flux import PATIENT
-from tests.support.git_history import Chains
+from tests.support.git_committer import GitCommitter
 from tests.support.git_server import BRANCH, GitServer
 from tests.support.scoring_client import ScoringClient
 from tests.support.status import condition
@@ -17,19 +17,15 @@ GROUPS: Final = ("images", "services")  # the folders of chains; services depend
 PATIENCE_SECONDS: Final = 240
 
 
-class Team:
+class Team(GitCommitter):
     """Commits chains, and waits until Flux has judged a commit. Names of objects begin with the team's."""
 
     def __init__(
         self, name: str, kubectl: Kubectl, server: GitServer, client: ScoringClient, *, patient: bool
     ) -> None:
         """`patient`: the health check of Flux goes on after the first failure of an object."""
-        self.name = name
+        super().__init__(name, kubectl, server, client)
         self.patient = patient
-        self.kubectl = kubectl
-        self.server = server
-        self.commits: list[str] = []
-        self._client = client
 
     def start(self) -> None:
         """Apply the objects of Flux: a source, and two Kustomizations of which one depends on the other."""
@@ -59,23 +55,6 @@ class Team:
                     "spec": spec,
                 }
             )  # fmt: skip
-
-    def commit(self, chains: Chains, subject: str, *, push: bool = True) -> str:
-        """Commit the files of all chains. Returns the commit's SHA-1."""
-        files: dict[str, str] = {}
-        for name, chain in chains.items():
-            files |= chain.files(f"{self.name}-{name}")
-        return self._committed(self.server.commit(files, subject), push)
-
-    def revert(self) -> str:
-        """Revert the last commit, and push. Returns the new commit's SHA-1."""
-        return self._committed(self.server.revert(), push=True)
-
-    def _committed(self, sha: str, push: bool) -> str:
-        self.commits.append(sha)
-        if push:
-            self.server.push()
-        return sha
 
     def wait_until_ready(self, sha: str, subject: str, *, repairs: str = "") -> None:
         """Wait until both Kustomizations are Ready with a commit. Raises AssertionError if one fails first.
@@ -113,12 +92,6 @@ class Team:
         """Return the status of each Kustomization by the name of its folder."""
         found = {item["metadata"]["name"]: item for item in self.kubectl.list(KUSTOMIZATION)}
         return {group: found[f"{self.name}-{group}"].get("status", {}) for group in GROUPS}
-
-    def responses(self) -> dict[str, set[str]]:
-        """Return the distinct responses of each Service of the team in the cluster, by the chain's name."""
-        prefix = f"{self.name}-"
-        ours = [item for item in self.kubectl.list("msvc") if item["metadata"]["name"].startswith(prefix)]
-        return {name.removeprefix(prefix): found for name, found in self._client.responses(ours).items()}
 
     @staticmethod
     def _check_not_failed(state: Json, sha: str, subject: str, passing: str) -> None:
