@@ -193,6 +193,15 @@ make_azurite() {
   ln -s node_modules/.bin/azurite-blob azurite
 }
 
+# Kafka's jars, and a launcher of its programs.
+make_kafka() {
+  local sum path
+  while read -r sum path; do
+    download "https://repo1.maven.org/maven2/$path" "${path##*/}" "$sum"
+  done <"$CLUSTER_DIR/kafka/jars.sha256"
+  cp "$CLUSTER_DIR/kafka/kafka" .
+}
+
 # arch: prints the architecture of this machine with the name that Go and Debian use
 arch() {
   case $(uname -m) in
@@ -214,7 +223,7 @@ download() {
   curl --fail --silent --show-error --location --retry 3 --output "$2" "$1"
   sha256sum --check --status <<<"$3  $2" || {
     rm -f "$2"
-    die "$1 does not have the SHA-256 $3 of pins.env"
+    die "$1 does not have the SHA-256 $3 of its pin"
   }
 }
 

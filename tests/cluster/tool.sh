@@ -1,6 +1,7 @@
 #!/bin/bash
 # tool.sh NAME: prints the path of a program that only some tests run, and builds it on first use.
 # NAME: cosign; crane (another registry, and a client); registry; azurite, fake-gcs-server, versitygw (stores);
+# kafka (a broker, which needs Java 17);
 # buildctl, buildkitd (another builder); health (computes the health of objects like GitOps tools);
 # argo-diff (compares objects with their manifests like Argo CD);
 # source-controller, kustomize-controller (Flux; the folder crds beside the programs has Flux's CRDs);
@@ -61,6 +62,10 @@ case ${1:-} in
   azurite)
     need npm:npm
     make_part tool_part azurite "$AZURITE_VERSION" "1 minute" make_azurite
+    ;;
+  kafka)
+    need curl:curl java:openjdk-17-jre-headless
+    make_part tool_part kafka "$(key "$CLUSTER_DIR"/kafka/{jars.sha256,kafka})" "1 minute" make_kafka
     ;;
   *) die "unknown program '${1:-}': see the names at the top of tests/cluster/tool.sh" ;;
 esac

@@ -94,6 +94,7 @@ def test_script_removes_a_download_with_another_checksum(tmp_path: Path, is_genu
     ("file", "pin"),
     [
         ("spark/requirements.txt", f"pyspark=={PINS['SPARK_VERSION']}"),
+        ("kafka/jars.sha256", f"kafka_2.13-{PINS['KAFKA_VERSION']}.jar"),
         ("azurite/package.json", f'"azurite":"{PINS["AZURITE_VERSION"]}"'),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-START_SECONDS: Final = 30
+START_SECONDS: Final = 60
 Target = tuple[str, int] | Path
 """A host and a port, or a Unix socket."""
 
