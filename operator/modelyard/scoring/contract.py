@@ -35,6 +35,12 @@ READY_PATH: Final = "/ready"
 SCORE_PATH: Final = "/score"
 """Path of scoring requests."""
 
+LOAD_PATH: Final = "/load"
+"""Path of the replica's load as JSON, for the autoscaler: running, waiting, places, requests, ready."""
+
+METRICS_PATH: Final = "/metrics"
+"""Path of the replica's metrics, in Prometheus' text format."""
+
 BODILESS: Final = frozenset({204, 304})
 """Statuses of responses without a body (RFC 9110 section 15)."""
 

@@ -66,6 +66,31 @@ def test_gauges_follow_running_and_waiting_requests(serve, gates: Gates) -> None
     assert gauges() == [0, 0, 0, 2]
 
 
+def test_load_has_running_waiting_and_accepted_requests(serve, gates: Gates) -> None:
+    scoring = serve(GATED_DRIVER, MODELYARD_MAX_CONCURRENT_REQUESTS="2", MODELYARD_QUEUE_TIMEOUT_MS="60000")
+
+    def load() -> dict[str, Any]:
+        return json.loads(scoring.request("GET", "/load").body)
+
+    def waits_for(requests: int) -> bool:
+        return load()["requests"] == requests
+
+    assert load() == {"running": 0, "waiting": 0, "places": 2, "requests": 0, "ready": True}
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(scoring.connection()) for _ in range(4)]
+        for name, connection in zip(("one", "two"), connections[:2], strict=True):
+            send_request(connection, "POST", "/score", name.encode())
+            gates.wait_begun(name)
+        for connection in connections[2:]:
+            send_request(connection, "POST", "/score", b"")
+        until(lambda: waits_for(4), "four accepted requests")
+        assert load() == {"running": 2, "waiting": 2, "places": 2, "requests": 4, "ready": True}
+        gates.open("one")
+        gates.open("two")
+        assert [read_response(connection).status for connection in connections] == [200] * 4
+    assert load() == {"running": 0, "waiting": 0, "places": 2, "requests": 4, "ready": True}
+
+
 def test_docs_explain_every_metric(serve) -> None:
     scoring = serve(DRIVER)
     exposed = re.findall(

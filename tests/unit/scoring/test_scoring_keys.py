@@ -60,7 +60,7 @@ def test_authorization_header_decides_the_status(
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/"), ("GET", "/ready"), ("GET", "/metrics"), ("GET", "/docs"), ("OPTIONS", "/score")],
+    [("GET", path) for path in ("/", "/ready", "/metrics", "/load", "/docs")] + [("OPTIONS", "/score")],
 )
 def test_probes_metrics_docs_and_preflight_need_no_key(
     guarded: ScoringProcess, method: str, path: str

@@ -56,6 +56,14 @@ class Histogram:
         return [*lines, f"{name}_sum {self.sum:.6f}", f"{name}_count {total}"]
 
 
+def split_sent(sent: int, waiting: int, concurrency: int) -> tuple[int, int]:
+    """Return the numbers of running and of waiting requests.
+
+    Workers get some requests ahead. Those beyond the concurrency wait there.
+    """
+    return min(sent, concurrency), waiting + max(0, sent - concurrency)
+
+
 class Metrics:
     """Counters and histograms of one scoring process. Used on the event loop only."""
 
@@ -94,7 +102,7 @@ class Metrics:
         `sent` requests are at the workers, `waiting` ones in the queue; `concurrency` requests may run at
         once. Without `memory` its metrics have no samples.
         """
-        running, ahead = min(sent, concurrency), max(0, sent - concurrency)
+        running, waiting = split_sent(sent, waiting, concurrency)
         lines: list[str] = []
 
         def add(name: str, kind: str, help_text: str, values: list[str]) -> None:
@@ -120,7 +128,7 @@ class Metrics:
             ("run_seconds_total", "counter", "Time in run(), over all concurrent ones.", self.run_seconds),
             ("worker_restarts_total", "counter", "Workers that ended and were started again.", restarts),
             ("running", "gauge", "Requests at the workers.", running),
-            ("waiting", "gauge", "Requests in the queue.", waiting + ahead),
+            ("waiting", "gauge", "Requests in the queue.", waiting),
             ("concurrency", "gauge", "Requests that may run at once.", concurrency),
             ("busy", "gauge", "Share of the concurrency that is in use.", running / concurrency),
             ("ready", "gauge", "1 if new requests are accepted.", int(ready)),

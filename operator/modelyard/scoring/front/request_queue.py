@@ -116,6 +116,8 @@ class RequestQueue:
         spawn: SpawnWorker,
     ) -> None:
         self.restarts = 0
+        self.accepted = 0
+        """Number of requests since the start of the process."""
         self.needs_meta = False
         """The driver uses more of a request than its body."""
         self.takes_options = False
@@ -184,6 +186,7 @@ class RequestQueue:
 
     def submit(self, queued: QueuedRequest) -> None:
         """Queue a request. listener.on_outcome() follows once, unless the request is abandoned."""
+        self.accepted += 1
         queued.deadline = queued.arrived_at + self._settings.queue_timeout_seconds
         worker = None if self._waiting or self._sending else self._worker_with_room()
         if worker is not None:

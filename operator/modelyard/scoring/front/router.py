@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Final, cast
 from urllib.parse import parse_qs, unquote
 
-from modelyard.scoring.contract import LIVE_PATH, READY_PATH, SCORE_PATH
+from modelyard.scoring.contract import LIVE_PATH, LOAD_PATH, METRICS_PATH, READY_PATH, SCORE_PATH
 from modelyard.scoring.front import errors
 from modelyard.scoring.front.coding_tasks import CodingTasks
 from modelyard.scoring.front.content_coding import read_coding
@@ -28,7 +28,7 @@ from modelyard.scoring.front.messages import (
     in_error_form,
     text_response,
 )
-from modelyard.scoring.front.metrics import Metrics
+from modelyard.scoring.front.metrics import Metrics, split_sent
 from modelyard.scoring.front.openapi_prefix import FORWARDED_PREFIX, with_prefix
 from modelyard.scoring.front.packed_requests import PackedRequests
 from modelyard.scoring.front.packed_responses import PackedResponses
@@ -94,7 +94,8 @@ class Router(HttpServer):
         self._routes: dict[str, dict[str, Handler]] = {
             LIVE_PATH: {**_read_only(self._live), "OPTIONS": _preflight},
             READY_PATH: _read_only(self._ready),
-            "/metrics": _read_only(self._metrics_text),
+            METRICS_PATH: _read_only(self._metrics_text),
+            LOAD_PATH: _read_only(self._load),
             "/docs": _read_only(self._docs),
             OPENAPI_PATH: {**_read_only(self._openapi), "OPTIONS": _preflight},
             SCORE_PATH: {
@@ -297,6 +298,17 @@ class Router(HttpServer):
             memory=container_memory(),
         )
         return text_response(200, exposition, b"text/plain; version=0.0.4; charset=utf-8")
+
+    def _load(self, _: HttpRequest) -> HttpResponse:
+        """Return the load, for the autoscaler. It is read each second, so it is made without an encoder."""
+        queue = self._queue
+        running, waiting = split_sent(queue.sent, queue.waiting, queue.places)
+        ready = b"true" if queue.ready and not self._lifecycle.draining else b"false"
+        return HttpResponse(
+            200,
+            b'{"running": %d, "waiting": %d, "places": %d, "requests": %d, "ready": %b}'
+            % (running, waiting, queue.places, queue.accepted, ready),
+        )
 
     def _docs(self, _: HttpRequest) -> HttpResponse:
         return text_response(200, DOCS_PAGE, b"text/html; charset=utf-8")
