@@ -19,6 +19,7 @@ from modelyard.activator import metrics as activator_metrics
 from modelyard.controller.state_metrics import StateFamilies
 from modelyard.gateway import error_codes
 from modelyard.gateway import metrics as gateway_metrics
+from modelyard.scaler import metrics as scaler_metrics
 from modelyard.scoring import contract
 from modelyard.scoring.front import errors
 
@@ -81,12 +82,13 @@ def _rows_of(module: ModuleType) -> list[str]:
 
 
 def metrics_section() -> str:
-    """Return the sections of the metrics of operator and gateway."""
+    """Return the sections of the metrics of operator, gateway and scaler."""
     state = [_row(family, family._labelnames) for family in StateFamilies().all()]
     sections = {
         "operator": [*_rows_of(metrics), *state],
         "gateway": _rows_of(gateway_metrics),
         "activator": _rows_of(activator_metrics),
+        "scaler": _rows_of(scaler_metrics),
     }
     header = "| metric | type | labels | |\n|---|---|---|---|\n"
     return "".join(

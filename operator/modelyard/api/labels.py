@@ -14,6 +14,7 @@ from modelyard.api.kinds import KINDS
 from modelyard.api.names import GROUP, is_object_name
 from modelyard.kube.types import Json
 
+SERVICE: Final = f"{GROUP}/service"  # on the children and pods of a Service: its name
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "modelyard"
 SELECTOR: Final = f"{MANAGED_BY}={MANAGER}"
@@ -89,12 +90,12 @@ def labels_of(kind: str, name: str) -> Json:
 
 def selector_of(service: str) -> Json:
     """Return the selector of the pods of a Service."""
-    return {f"{GROUP}/service": service}
+    return {SERVICE: service}
 
 
 def service_of_pod(metadata: Json) -> str | None:
     """Return the name of the Service that a pod belongs to, None for a pod of no Service."""
-    name: str | None = metadata.get("labels", {}).get(f"{GROUP}/service")
+    name: str | None = metadata.get("labels", {}).get(SERVICE)
     return name
 
 

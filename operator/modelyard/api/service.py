@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from modelyard.api.autoscaler import AutoScaler, UtilizationMetric
 from modelyard.api.base import INTEGER, ApiType, Boolean
 from modelyard.api.names import DisplayName, ImageRef
 from modelyard.api.pod.resources import limit_rule
@@ -16,53 +17,11 @@ from modelyard.api.route import Route
 from modelyard.api.rules import Rule
 
 # Defaults of the 2017 API.
-MIN_REPLICAS: Final = 1
-MAX_REPLICAS: Final = 10
-TARGET_UTILIZATION: Final = 70
-REFRESH_PERIOD_SECONDS: Final = 1
 CPU: Final = "100m"
 MEMORY: Final = "512Mi"
 
 Replicas = Annotated[int, Field(ge=0, le=10000), INTEGER]
 ConcurrentRequests = Annotated[int, Field(ge=1, le=10000), INTEGER]
-
-
-class AutoScaler(ApiType):
-    """Settings of the HorizontalPodAutoscaler of a Service."""
-
-    rules = (
-        Rule(
-            cel=f"(has(self.minReplicas) ? self.minReplicas : {MIN_REPLICAS})"
-            f" <= (has(self.maxReplicas) ? self.maxReplicas : {MAX_REPLICAS})",
-            message=f"autoScaler.minReplicas (default {MIN_REPLICAS}) must not exceed autoScaler.maxReplicas"
-            f" (default {MAX_REPLICAS})",
-            is_valid=lambda scaler: scaler.effective_min <= scaler.effective_max,
-            field=".minReplicas",
-        ),
-    )
-
-    autoscale_enabled: Boolean | None = None
-    """If true, a HorizontalPodAutoscaler sets the number of replicas. Default: true if numReplicas is
-    not set."""
-    min_replicas: Annotated[int, Field(ge=0, le=10000), INTEGER] | None = None
-    """Minimum number of replicas. Default: 1. The value 0 acts as 1, because CPU is the only metric."""
-    max_replicas: Annotated[int, Field(ge=1, le=10000), INTEGER] | None = None
-    """Maximum number of replicas. Default: 10."""
-    # 1800 is the maximum of periodSeconds in a HorizontalPodAutoscaler.
-    refresh_period_in_seconds: Annotated[int, Field(ge=1, le=1800), INTEGER] | None = None
-    """Minimum number of seconds between two changes of the number of replicas. Default: 1."""
-    target_utilization: Annotated[int, Field(ge=0, le=100), INTEGER] | None = None
-    """Target average CPU utilisation in percent of the requested CPU. Default: 70. The value 0 acts as 1."""
-
-    @property
-    def effective_min(self) -> int:
-        """MinReplicas with its default."""
-        return MIN_REPLICAS if self.min_replicas is None else self.min_replicas
-
-    @property
-    def effective_max(self) -> int:
-        """MaxReplicas with its default."""
-        return MAX_REPLICAS if self.max_replicas is None else self.max_replicas
 
 
 class ContainerResourceReservation(ApiType):
@@ -155,6 +114,11 @@ class ServiceSpec(ApiType):
         return self.num_replicas is None if enabled is None else enabled
 
     @property
+    def scales_on_requests(self) -> bool:
+        """True if the autoscaler is to scale by running and waiting requests."""
+        return self.autoscales and self.scaling.effective_metric is UtilizationMetric.REQUESTS
+
+    @property
     def pauses_autoscaler(self) -> bool:
         """True if only numReplicas, for example of `kubectl scale`, disables a configured autoscaler."""
         configured = self.auto_scaler is not None and self.auto_scaler.autoscale_enabled is None
@@ -172,7 +136,7 @@ class ServiceSpec(ApiType):
 
     @property
     def min_replicas(self) -> int:
-        """Minimum number of replicas; at least 1 with an autoscaler, whose only metric is CPU."""
+        """Minimum number of replicas; at least 1 with an autoscaler."""
         if self.num_replicas is not None:
             return self.num_replicas
         return max(self.scaling.effective_min, 1) if self.autoscales else 1

@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "hold requests to Services without a replica (settings: MODELYARD_ACTIVATOR_CONFIG)",
         "operator",
     )
+    add("scaler", _scaler, "serve the load of replicas (settings: MODELYARD_SCALER_CONFIG)", "operator")
     add("build", _build, "build one image from the request mounted into the build Job", "builder")
     add("build-packages", _build_packages, "install users' packages for the build in the same pod", "builder")
     return parser
@@ -110,6 +111,12 @@ def _gateway() -> Entry:
 
 def _activator() -> Entry:
     from modelyard.activator.server import run
+
+    return lambda _: run()
+
+
+def _scaler() -> Entry:
+    from modelyard.scaler.process import run
 
     return lambda _: run()
 

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, WithJsonSchema
 
+from modelyard.api.autoscaler import AutoScaler
 from modelyard.api.base import ApiType, Boolean
 from modelyard.api.image import ImageSpec, ImageType
 from modelyard.api.manifest import ManifestSpec
@@ -16,7 +17,6 @@ from modelyard.api.pod.settings import PodSettings
 from modelyard.api.route import Route
 from modelyard.api.service import (
     REPLICAS_RULE,
-    AutoScaler,
     ComputeResource,
     ConcurrentRequests,
     ContainerResourceReservation,

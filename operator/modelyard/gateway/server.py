@@ -20,10 +20,10 @@ from modelyard import logs
 from modelyard.gateway.api_server import connect
 from modelyard.gateway.app import application
 from modelyard.gateway.asgi_server import AsgiServer
-from modelyard.gateway.certificate import renew
-from modelyard.gateway.listener import Listener
 from modelyard.gateway.metrics import REGISTRY
 from modelyard.gateway.settings import CONFIG_VARIABLE, GatewaySettings, load
+from modelyard.https.certificate import renew
+from modelyard.https.listener import Listener
 from modelyard.kube.client import Client
 from modelyard.scoring.front.garbage import spare_garbage_collection
 from modelyard.scoring.front.http_connection import HttpConnection

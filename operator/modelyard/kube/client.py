@@ -192,7 +192,7 @@ class Client:
                 is_resumed = True
 
     async def create(
-        self, resource: ApiResource, namespace: str, body: Json, *, accept: str = METADATA_ONLY
+        self, resource: ApiResource, namespace: str | None, body: Json, *, accept: str = METADATA_ONLY
     ) -> Json:
         """Create an object and return its metadata. Raises AlreadyExists if the name is taken."""
         API_WRITES.labels("create", resource.qualified).inc()
@@ -213,7 +213,7 @@ class Client:
     async def patch(
         self,
         resource: ApiResource,
-        namespace: str,
+        namespace: str | None,
         name: str,
         patch: Json,
         subresource: str | None = None,

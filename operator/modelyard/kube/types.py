@@ -80,6 +80,7 @@ class Page(NamedTuple):
     next_limit: int = 1  # number of objects that are about 4 MiB, by the mean size of these
 
 
+API_SERVICES: Final = ApiResource("apiregistration.k8s.io/v1", "APIService", "apiservices")
 CONFIG_MAPS: Final = ApiResource("v1", "ConfigMap", "configmaps")
 CRON_JOBS: Final = ApiResource("batch/v1", "CronJob", "cronjobs")
 DAEMON_SETS: Final = ApiResource("apps/v1", "DaemonSet", "daemonsets")
@@ -98,6 +99,7 @@ PODS: Final = ApiResource("v1", "Pod", "pods")
 REPLICA_SETS: Final = ApiResource("apps/v1", "ReplicaSet", "replicasets")
 REVISIONS: Final = ApiResource("apps/v1", "ControllerRevision", "controllerrevisions")
 SERVICE_ACCOUNTS: Final = ApiResource("v1", "ServiceAccount", "serviceaccounts")
+ACCESS_REVIEWS: Final = ApiResource("authorization.k8s.io/v1", "SubjectAccessReview", "subjectaccessreviews")
 SECRETS: Final = ApiResource("v1", "Secret", "secrets")
 STATEFUL_SETS: Final = ApiResource("apps/v1", "StatefulSet", "statefulsets")
 CORE_SERVICES: Final = ApiResource("v1", "Service", "services")

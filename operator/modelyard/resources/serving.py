@@ -1,4 +1,4 @@
-"""Builders of the children of a Service: Deployment, core Service, autoscaler, budget and Secret.
+"""Builders of the children of a Service: Deployment, core Service, budget and Secret.
 
 All children have the name of the Service, except for the Secret with its keys.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from modelyard.api import labels
 from modelyard.api.owners import Owner
-from modelyard.api.service import REFRESH_PERIOD_SECONDS, TARGET_UTILIZATION, ServiceSpec
-from modelyard.kube.types import AUTOSCALERS, CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS, Json
+from modelyard.api.service import ServiceSpec
+from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS, Json
 from modelyard.resources.pod_template import ScoringImage, label_version, pod_template
 from modelyard.resources.revision import metadata
 from modelyard.scoring.contract import SCORE_PATH
@@ -61,44 +61,6 @@ def core_service(owner: Owner) -> Json:
 def scoring_uri(name: str, namespace: str, scoring: ScoringSettings) -> str:
     """Return the URL for scoring requests from inside the cluster."""
     return f"http://{name}.{namespace}.svc.{scoring.cluster_domain}{SCORE_PATH}"
-
-
-def autoscaler(owner: Owner, spec: ServiceSpec) -> Json:
-    """Return the HorizontalPodAutoscaler; refreshPeriodInSeconds is the minimum between two steps."""
-    scaler = spec.scaling
-    period = scaler.refresh_period_in_seconds or REFRESH_PERIOD_SECONDS
-    target = TARGET_UTILIZATION if scaler.target_utilization is None else max(scaler.target_utilization, 1)
-    return {
-        **AUTOSCALERS.header(),
-        "metadata": metadata(owner, owner.name),
-        "spec": {
-            "scaleTargetRef": {**DEPLOYMENTS.header(), "name": owner.name},
-            "minReplicas": spec.min_replicas,
-            "maxReplicas": scaler.effective_max,
-            "metrics": [
-                {
-                    "type": "Resource",
-                    "resource": {
-                        "name": "cpu",
-                        "target": {"type": "Utilization", "averageUtilization": target},
-                    },
-                }
-            ],
-            "behavior": {
-                "scaleUp": {
-                    "selectPolicy": "Max",
-                    "policies": [
-                        {"type": "Percent", "value": 100, "periodSeconds": period},
-                        {"type": "Pods", "value": 4, "periodSeconds": period},
-                    ],
-                },
-                "scaleDown": {
-                    "selectPolicy": "Max",
-                    "policies": [{"type": "Percent", "value": 100, "periodSeconds": period}],
-                },
-            },
-        },
-    }
 
 
 def disruption_budget(owner: Owner) -> Json:

@@ -19,11 +19,13 @@ from modelyard.kube.types import AUTOSCALERS, DISRUPTION_BUDGETS, ApiResource, J
 from modelyard.reconcile.cache.children import ChildCache
 from modelyard.reconcile.cache.pending_writes import PendingWrites
 from modelyard.resources import serving
+from modelyard.resources.autoscaling import autoscaler
 
 OWNER: Final = Owner("Service", "m", "00000000-0000-0000-0000-000000000000")
 SPEC: Final = ServiceSpec.model_validate(
     {"imageId": "m", "autoScaler": {"autoscaleEnabled": True, "minReplicas": 2, "maxReplicas": 4}}
 )
+SCALER: Final = autoscaler(OWNER, SPEC, has_requests_metric=True)
 TIMEOUT_SECONDS: Final = 10.0
 
 
@@ -66,7 +68,7 @@ async def client(kubeconfig: object) -> AsyncIterator[Client]:
 @pytest.mark.parametrize(
     ("resource", "body", "spec", "status"),
     [
-        (AUTOSCALERS, serving.autoscaler(OWNER, SPEC), {"maxReplicas": 9}, {"desiredReplicas": 1}),
+        (AUTOSCALERS, SCALER, {"maxReplicas": 9}, {"desiredReplicas": 1}),
         (
             DISRUPTION_BUDGETS,
             serving.disruption_budget(OWNER),

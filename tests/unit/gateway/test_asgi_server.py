@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from modelyard.gateway import asgi_server
 from modelyard.gateway.asgi_server import AsgiServer
-from modelyard.gateway.listener import Listener
+from modelyard.https.listener import Listener
 from modelyard.scoring.front import http_limits
 from modelyard.scoring.front.http_connection import HttpConnection
 

@@ -13,6 +13,7 @@ from modelyard.kube.merge import fingerprint
 from modelyard.kube.types import Json
 from modelyard.resources import serving
 from modelyard.resources.architecture import ARCHITECTURE
+from modelyard.resources.autoscaling import autoscaler
 from modelyard.resources.pod_template import ScoringImage
 from modelyard.settings import ScoringSettings
 
@@ -195,7 +196,7 @@ def test_every_child_has_owner_and_labels() -> None:
     children = [
         deployment(),
         serving.core_service(OWNER),
-        serving.autoscaler(OWNER, spec),
+        autoscaler(OWNER, spec, has_requests_metric=True),
         serving.disruption_budget(OWNER),
         serving.keys(OWNER),
     ]
@@ -206,34 +207,6 @@ def test_every_child_has_owner_and_labels() -> None:
             ("u1", True, False)
         ]
     assert [child["metadata"]["name"] for child in children] == ["m", "m", "m", "m", "m-keys"]
-
-
-@pytest.mark.parametrize(
-    ("scaler", "least", "most", "target", "period"),
-    [
-        ({}, 1, 10, 70, 1),
-        (
-            {"minReplicas": 2, "maxReplicas": 5, "targetUtilization": 40, "refreshPeriodInSeconds": 30},
-            2,
-            5,
-            40,
-            30,
-        ),
-        ({"minReplicas": 0, "targetUtilization": 0}, 1, 10, 1, 1),
-    ],
-    ids=str,
-)
-def test_autoscaler_has_bounds_target_and_period(
-    scaler: dict[str, Any], least: int, most: int, target: int, period: int
-) -> None:
-    spec = serving.autoscaler(OWNER, ServiceSpec.model_validate({"imageId": "m", "autoScaler": scaler}))[
-        "spec"
-    ]
-    assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "m"}
-    assert (spec["minReplicas"], spec["maxReplicas"]) == (least, most)
-    assert spec["metrics"][0]["resource"]["target"] == {"type": "Utilization", "averageUtilization": target}
-    policies = [policy for behaviour in spec["behavior"].values() for policy in behaviour["policies"]]
-    assert {policy["periodSeconds"] for policy in policies} == {period}
 
 
 def test_scoring_uri_has_the_cluster_domain() -> None:

@@ -21,6 +21,7 @@ from modelyard.reconcile.services.template import (
     removed_fields,
 )
 from modelyard.resources import serving
+from modelyard.resources.autoscaling import autoscaler
 from modelyard.resources.pod_template import ScoringImage
 
 
@@ -60,7 +61,14 @@ async def write_children(
         await _scale_from_zero(ctx, obj, spec)
     await create_or_patch(ctx, obj, CORE_SERVICES, name, lambda: serving.core_service(owner))
     if spec.autoscales:
-        await create_or_patch(ctx, obj, AUTOSCALERS, name, lambda: serving.autoscaler(owner, spec))
+        has_metric = ctx.settings.scoring.has_requests_metric
+        await create_or_patch(
+            ctx,
+            obj,
+            AUTOSCALERS,
+            name,
+            lambda: autoscaler(owner, spec, has_requests_metric=has_metric),
+        )
     if _needs_budget(ctx, obj, spec):
         await create_or_patch(ctx, obj, DISRUPTION_BUDGETS, name, lambda: serving.disruption_budget(owner))
     else:

@@ -41,6 +41,8 @@ class RequestParser:
     def __init__(self, receiver: RequestReceiver) -> None:
         self.request: HttpRequest | None = None
         """The request that is being received."""
+        self.separator = b", "
+        """Between the values of a header that comes several times (RFC 9110 section 5.2)."""
         self._receiver = receiver
         self._parser = httptools.HttpRequestParser(self)
         self._stopped = False
@@ -177,7 +179,7 @@ class RequestParser:
         self._repeated_host |= name == b"host"
         self._repeated_headers += 1
         if self._repeated_headers <= MAX_HEADERS:
-            headers[name] += b", " + value
+            headers[name] += self.separator + value
 
     def _has_too_many_headers(self, request: HttpRequest) -> bool:
         return len(request.headers) + self._repeated_headers > MAX_HEADERS

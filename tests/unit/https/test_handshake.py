@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import pytest
 import trustme
 
-from modelyard.gateway import handshake, listener
-from modelyard.gateway.listener import Listener
+from modelyard.https import handshake, listener
+from modelyard.https.listener import Listener
 
 
 class _Greeting(asyncio.Protocol):

@@ -1,4 +1,4 @@
-"""New connections of the gateway: a bounded number of TLS handshakes, each within a time limit.
+"""New connections: a bounded number of TLS handshakes, each within a time limit.
 
 asyncio.Server counts no handshakes and cannot end the oldest one. Beyond the limit the address with most
 handshakes loses its oldest one. So a client with thousands of them ends those of other addresses no sooner.
@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Callable
 from typing import Final
 
-from modelyard.gateway.handshake import ConnectionSettings, Handshake
+from modelyard.https.handshake import ConnectionSettings, Handshake
 
 MAX_HANDSHAKES: Final = 128  # each takes up to 130 KB
 _RETRY_SECONDS: Final = 0.1  # after an error of accept(), such as too many open files
@@ -35,6 +35,10 @@ class Listener:
         """By address of the client, in the order in which the connections came."""
         self._count = 0
         self._pause_timer: asyncio.TimerHandle | None = None
+
+    def replace_context(self, context: ssl.SSLContext) -> None:
+        """Use another TLS context for new connections."""
+        self._settings = self._settings._replace(context=context)
 
     async def run(self) -> None:
         """Accept until the task is cancelled. Beyond MAX_HANDSHAKES another one ends."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from modelyard.gateway.certificate import renew
+from modelyard.https.certificate import renew
 
 AUTHORITY = trustme.CA()
 

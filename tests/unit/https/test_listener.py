@@ -9,8 +9,8 @@ import ssl
 import pytest
 import trustme
 
-from modelyard.gateway import listener
-from modelyard.gateway.listener import Listener
+from modelyard.https import listener
+from modelyard.https.listener import Listener
 
 
 class _Greeting(asyncio.Protocol):

@@ -1,4 +1,4 @@
-"""The renewal of the gateway's certificate while the gateway runs: cert-manager replaces the files."""
+"""The renewal of a server's certificate while the server runs: cert-manager replaces the files."""
 
 from __future__ import annotations
 

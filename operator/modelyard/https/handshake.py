@@ -1,4 +1,4 @@
-"""A connection of the gateway before its first request: it gets its protocol, with TLS after a handshake.
+"""A connection before its first request: it gets its protocol, with TLS after a handshake.
 
 TLS starts once the client's first message is complete: the kernel reports the socket as readable at that
 moment only (SO_RCVLOWAT). Before, a connection has no TLS buffers (130 KB). So 5,000

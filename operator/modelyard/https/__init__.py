@@ -1,0 +1,1 @@
+"""TLS connections of servers in the cluster: bounded handshakes, and certificates that are renewed."""
