@@ -42,6 +42,8 @@ class Request:
     method: str
     path: str
     headers: dict[str, str]
+    body: bytes = b""
+    """The body, if it came with a Content-Length."""
 
 
 class WebServer:
@@ -80,9 +82,11 @@ class WebServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            body = b""
 
             def do_GET(self) -> None:
-                request = Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()})
+                headers = {k.lower(): v for k, v in self.headers.items()}
+                request = Request(self.command, self.path, headers, self.body)
                 server.requests.append(request)
                 response = server.respond(request)
                 self.send_response(response.status)
@@ -109,13 +113,14 @@ class WebServer:
 
             def do_POST(self) -> None:
                 time.sleep(server.reads_after_seconds)
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 chunked = self.headers.get("Transfer-Encoding") == "chunked"
                 while chunked and (size := int(self.rfile.readline(), 16)):
                     self.rfile.read(size + 2)
                 if chunked:
                     self.rfile.readline()
                 self.do_GET()
+                self.body = b""
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import hashlib
-import hmac
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import httpx
 import obstore
 import pytest
 from obstore.store import S3Store
+from tests.support.azure_sas import account_sas
 from tests.support.breaking_proxy import BreakingProxy
 from tests.support.programs import program
 from tests.support.servers import Server, free_port
@@ -120,7 +119,7 @@ def _abfs(folder: Path) -> Iterator[Store]:
         return f"http://{address}/account/container/{path}?{sas}"
 
     def put(content: bytes) -> None:
-        write_sas = _sas("rwc", SECRET)
+        write_sas = account_sas("rwc", SECRET)
         created = httpx.put(at(server.address, "", f"restype=container&{write_sas}"))
         assert created.status_code in {201, 409}
         headers = {"x-ms-blob-type": "BlockBlob"}
@@ -134,18 +133,8 @@ def _abfs(folder: Path) -> Iterator[Store]:
             put=put,
             credentials=lambda address: {
                 "AZURE_ENDPOINT": f"http://{address}/account",
-                "AZURE_STORAGE_SAS_KEY": _sas("r", SECRET),
+                "AZURE_STORAGE_SAS_KEY": account_sas("r", SECRET),
             },
-            wrong={"AZURE_STORAGE_SAS_KEY": _sas("r", WRONG)},
-            signed_url=lambda address: at(address, quote(NAME), _sas("r", SECRET)),
+            wrong={"AZURE_STORAGE_SAS_KEY": account_sas("r", WRONG)},
+            signed_url=lambda address: at(address, quote(NAME), account_sas("r", SECRET)),
         )
-
-
-def _sas(permissions: str, key: str) -> str:
-    """Return an account SAS: https://learn.microsoft.com/rest/api/storageservices/create-account-sas."""
-    end = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    version = "2021-06-08"
-    text = "\n".join(("account", permissions, "b", "co", "", end, "", "https,http", version, "", ""))
-    signature = hmac.digest(base64.b64decode(key), text.encode(), hashlib.sha256)
-    query = {"sp": permissions, "ss": "b", "srt": "co", "se": end, "spr": "https,http", "sv": version}
-    return urlencode(query | {"sig": base64.b64encode(signature).decode()})

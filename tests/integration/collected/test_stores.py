@@ -1,0 +1,183 @@
+"""Collected rows in real servers of the S3, Google Storage and Azure APIs."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import obstore
+import pandas as pd
+import pyarrow.dataset as ds
+import pytest
+from obstore.store import ObjectStore, from_url
+from pyarrow.fs import S3FileSystem
+from tests.support.azure_sas import account_sas
+from tests.support.collected_rows import TIME, collected_row, write_rows
+from tests.support.programs import program
+from tests.support.servers import Server, free_port
+from tests.support.web_server import Response, WebServer
+
+from modelyard.cli.main import main
+from modelyard.collected.errors import FileChangedError
+from modelyard.collected.store import CollectedStore, FileVersion
+from modelyard.collected.window import Window
+
+KEY: Final = "bWVtZW1lbWVtZW1lbWVtZQ=="
+
+
+@dataclass(frozen=True)
+class Store:
+    """A server with an empty bucket."""
+
+    url: str
+    address: str
+    variables: dict[str, str]
+
+    def open(self) -> ObjectStore:
+        """Open the store with the variables of the environment."""
+        return from_url(self.url, client_options={"allow_http": True})  # type: ignore[call-overload,no-any-return]
+
+
+@contextmanager
+def _s3(folder: Path) -> Iterator[Store]:
+    port = free_port()
+    for name in ("files/bucket", "about"):
+        (folder / name).mkdir(parents=True)
+    command = [program("versitygw"), "--port", f"127.0.0.1:{port}"]
+    storage = ["posix", "--sidecar", folder / "about", folder / "files"]
+    users = {"ROOT_ACCESS_KEY": "me", "ROOT_SECRET_KEY": KEY}
+    with Server([*command, *storage], port, folder, environment=users) as server:
+        variables = {"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "us-east-1"}
+        endpoint = {"AWS_ENDPOINT_URL": f"http://{server.address}"}
+        yield Store("s3://bucket/prefix", server.address, variables | endpoint)
+
+
+@contextmanager
+def _gs(folder: Path) -> Iterator[Store]:
+    port = free_port()
+    options = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
+    command = [program("fake-gcs-server"), *options, "-public-host", "127.0.0.1"]
+    with Server(command, port, folder) as server:
+        bucket = httpx.post(f"http://{server.address}/storage/v1/b", json={"name": "bucket"})
+        bucket.raise_for_status()
+        key = {"gcs_base_url": f"http://{server.address}", "disable_oauth": True}
+        key |= {"client_email": "", "private_key": KEY, "private_key_id": ""}
+        variables = {"GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(key)}
+        yield Store("gs://bucket/prefix", server.address, variables)
+
+
+@contextmanager
+def _abfs(folder: Path) -> Iterator[Store]:
+    port = free_port()
+    options = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence", "--silent"]
+    accounts = {"AZURITE_ACCOUNTS": f"account:{KEY}"}
+    with Server([program("azurite"), *options], port, folder, environment=accounts) as server:
+        endpoint = f"http://{server.address}/account"
+        variables = {"AZURE_ENDPOINT": endpoint, "AZURE_STORAGE_ACCOUNT_KEY": KEY}
+        query = f"restype=container&{account_sas('rwc', KEY)}"
+        httpx.put(f"{endpoint}/container?{query}").raise_for_status()
+        yield Store("abfs://container@account.dfs.core.windows.net/prefix", server.address, variables)
+
+
+@pytest.fixture(params=["s3", "gs", "abfs"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A server of each API, whose variables are in the environment."""
+    starts: dict[str, Callable[[Path], Any]] = {"s3": _s3, "gs": _gs, "abfs": _abfs}
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with starts[request.param](folder) as store:
+        for name, value in store.variables.items():
+            monkeypatch.setenv(name, value)
+        yield store
+
+
+def _upload(store: Store, folder: Path) -> list[str]:
+    """Copy a folder into a store, and return the paths."""
+    opened, paths = store.open(), []
+    for file in sorted(path for path in (folder / "modeldata").rglob("*") if path.is_file()):
+        paths.append(str(file.relative_to(folder)))
+        obstore.put(opened, paths[-1], file)
+    return paths
+
+
+def _ids(store: Store, path: str) -> list[str]:
+    content = bytes(obstore.get(store.open(), path).bytes())
+    read = pd.read_parquet if path.endswith(".parquet") else partial(pd.read_json, lines=True)
+    frame = read(io.BytesIO(content))
+    return list(frame["requestId"])
+
+
+def test_rows_are_replayed_and_deleted(
+    store: Store, tmp_path: Path, web: WebServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [collected_row(number, {"customer": number % 50}, [1.5]) for number in range(100)]
+    for file in ("1.parquet", "2.jsonl"):
+        write_rows(tmp_path / "rows", rows, file)
+    write_rows(tmp_path / "rows", [collected_row(200, {"customer": 7}, [1.5], version="2")])
+    paths = _upload(store, tmp_path / "rows")
+    web.respond = lambda _: Response(200, b"[1.5]")
+    names = ["--namespace", "team", "--service", "m"]
+
+    window = [*names, "--from", "2026-11-03T08:00", "--to", "2026-11-03T09:00"]
+    assert main(["replay", store.url, *window, "--url", f"{web.url}/score", "--rate", "0"]) == 0
+    assert capsys.readouterr().out.startswith("201 rows")
+    assert main(["collected", "delete", store.url, *names, "--where", "customer=7"]) == 0
+    assert capsys.readouterr().out == "5 of 201 rows deleted, in 3 of 3 files\n"
+    left = [f"r{number}" for number in range(100) if number % 50 != 7]
+    assert [_ids(store, path) for path in paths[:2]] == [left, left]
+    assert [meta["path"] for page in obstore.list(store.open()) for meta in page] == paths[:2]
+
+
+def test_deletion_never_replaces_a_file_that_another_program_wrote(store: Store, tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows", [collected_row(1, [1], [1])])
+    _upload(store, tmp_path / "rows")
+    collected = CollectedStore(store.url)
+    [[file]] = collected.file_groups(Window("team", start=TIME))
+    with collected.opened(file) as (_, version):
+        pass
+    newer = path.read_bytes() + b"newer"
+    obstore.put(store.open(), file.path, newer)
+
+    with pytest.raises(FileChangedError):
+        collected.replace(file, b"older", version)
+
+    assert bytes(obstore.get(store.open(), file.path).bytes()) == newer
+    with collected.opened(file) as (_, version):
+        collected.replace(file, b"newest", version)
+    assert version != FileVersion(None, None)
+    assert bytes(obstore.get(store.open(), file.path).bytes()) == b"newest"
+
+
+def test_wrong_credentials_are_an_error_with_the_way_out(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if store.url.startswith("gs:"):
+        pytest.skip("the server accepts all keys")
+    for name in ("AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_KEY"):
+        monkeypatch.setenv(name, "d3Jvbmd3cm9uZ3dyb25n")
+
+    assert main(["collected", "delete", store.url, "--namespace", "team", "--request-id", "r"]) == 2
+    assert "the credentials in the environment" in capsys.readouterr().err
+
+
+def test_pandas_reads_rows_from_s3(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows", [collected_row(number, [1], [1]) for number in range(3)])
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with _s3(folder) as store, pytest.MonkeyPatch.context() as patch:
+        for name, value in store.variables.items():
+            patch.setenv(name, value)
+        _upload(store, tmp_path / "rows")
+        files = S3FileSystem(access_key="me", secret_key=KEY, endpoint_override=store.address, scheme="http")
+        frame = (
+            ds.dataset("bucket/prefix/modeldata/team/m/1/scoring", filesystem=files).to_table().to_pandas()
+        )
+
+    assert list(frame["requestId"]) == ["r0", "r1", "r2"]

@@ -1,0 +1,47 @@
+"""Paths into JSON documents."""
+
+from __future__ import annotations
+
+import pytest
+
+from modelyard.collected.json_path import matches, parse_path, values
+
+DOCUMENT = {"data": [{"ssn": 1}, {"ssn": 2}, {"other": 3}], "a b": {"x": 4}}
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("data[*].ssn", [1, 2]),
+        ("data.*.ssn", [1, 2]),
+        ("a b.x", [4]),
+        ("*.x", [4]),
+        ("data.ssn", [1, 2]),
+        ("data.*", [{"ssn": 1}, {"ssn": 2}, {"other": 3}]),
+        ("data.absent", []),
+        ("data[*].ssn.deeper", []),
+        ("absent", []),
+    ],
+)
+def test_path_finds_values(path: str, found: list[int]) -> None:
+    assert list(values(DOCUMENT, parse_path(path))) == found
+
+
+def test_path_starts_at_a_list() -> None:
+    assert list(values([{"ssn": 1}], parse_path("[*].ssn"))) == [1]
+
+
+@pytest.mark.parametrize("text", ["", ".", ".a", "a..b", "a[0]", "a[", "a.", "[]", ".".join("a" * 65)])
+def test_other_texts_are_no_paths(text: str) -> None:
+    with pytest.raises(ValueError, match="not a path"):
+        parse_path(text)
+
+
+def test_pattern_matches_its_path_and_all_below() -> None:
+    assert matches(("data", "*", "ssn"), ("data", "*", "ssn"))
+    assert matches(("data", "*", "ssn"), ("data",))
+    assert matches(("data", "*", "ssn", "*"), ("data", "ssn"))
+    assert not matches(("data", "*"), ("data", "ssn"))
+    assert matches(("data", "x"), ("*", "x"))
+    assert not matches(("data",), ("data", "x"))
+    assert not matches(("other", "x"), ("data",))
