@@ -20,6 +20,11 @@ COMMANDS: Final = {
     "gateway": ("gateway", ["gateway"]),
     "build": ("builder", ["build"]),
     "build-packages": ("builder", ["build-packages"]),
+    "replay": (
+        "replay",
+        ["replay", "rows", "--namespace", "n", "--service", "s", "--from", "1h", "--image", "i"],
+    ),
+    "collected": ("replay", ["collected", "delete", "rows", "--namespace", "n", "--request-id", "r"]),
     "push": ("push", ["push", "model.joblib", "registry.example.com/models/diabetes:1"]),
 }
 """The extra and the arguments of each command that needs an extra."""
@@ -39,6 +44,7 @@ MODULES: Final = {
     "gateway": ("gateway", "kube"),
     "builder": ("builder", "contract", "oci", "streams"),
     "push": ("cli.push", "oci"),
+    "replay": ("cli.replay", "cli.collected", "collected", "replay"),
 }
 """The modules and packages that an extra is for, with all that is in them."""
 PROVIDES: Final = {"operator": {"operator", "push"}, "builder": {"builder", "push"}}

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
+from modelyard.cli.collected_arguments import add_arguments as add_collected_arguments
 from modelyard.cli.images_arguments import add_arguments as add_images_arguments
 from modelyard.cli.push_arguments import add_arguments as add_push_arguments
+from modelyard.cli.replay_arguments import add_arguments as add_replay_arguments
 from modelyard.scoring import serve
 
 Entry = Callable[[argparse.Namespace], int]
@@ -48,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_arguments(driver)
     push = add("push", _push, "push a model file to a registry, for the url of a Model", "push")
     add_push_arguments(push)
+    replay = add("replay", _replay, "ask another version of a model with collected requests", "replay")
+    add_replay_arguments(replay)
+    collected = add("collected", _collected, "delete rows of data collection", "replay")
+    add_collected_arguments(collected)
     crds = add("crds", _crds, "write the CRDs, generated from the types")
     crds.add_argument("folders", nargs="+", help="folders to write one file for each kind into")
     add("operator", _operator, "reconcile the cluster's objects (settings: MODELYARD_CONFIG)", "operator")
@@ -93,6 +99,18 @@ def _operator() -> Entry:
 
 def _push() -> Entry:
     from modelyard.cli.push import run
+
+    return run
+
+
+def _replay() -> Entry:
+    from modelyard.cli.replay import run
+
+    return run
+
+
+def _collected() -> Entry:
+    from modelyard.cli.collected import run
 
     return run
 

@@ -1,0 +1,1 @@
+"""Replay of collected requests against another version of a model."""

@@ -1,0 +1,86 @@
+"""An image that runs on this machine with Docker while it is asked."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from modelyard.replay.errors import ReplayError
+from modelyard.scoring.contract import PORT
+
+LABEL: Final = "modelyard.dev/replay"
+"""The label of the containers, by which a killed replay's container is found."""
+
+_START_SECONDS: Final = 600  # a pull of the image included
+_READY_SECONDS: Final = 600  # init() loads a model
+_COMMAND_SECONDS: Final = 60
+_LOG_LINES: Final = 20
+_ADDRESS: Final = re.compile(r"127\.0\.0\.1:\d+")
+
+
+@contextmanager
+def running_image(
+    image: str, *, env_file: Path | None, concurrency: int, tell: Callable[[str], None]
+) -> Iterator[str]:
+    """Run an image, and give the URL of scoring while it runs.
+
+    Raises ReplayError if Docker is absent, or if the container does not become ready, with its last lines.
+    """
+    tell(f"starts {image}")
+    options = [f"--label={LABEL}", f"--publish=127.0.0.1::{PORT}"]
+    options.append(f"--env=MODELYARD_MAX_CONCURRENT_REQUESTS={concurrency}")
+    if env_file:
+        options.append(f"--env-file={env_file}")
+    container = _docker("run", "--quiet", "--detach", *options, image, seconds=_START_SECONDS)
+    try:
+        address = _ADDRESS.search(_docker("port", container, f"{PORT}/tcp"))
+        if not address:
+            raise ReplayError(f"{image} has no port: {_log(container)}")
+        _wait(f"http://{address[0]}/ready", container, image)
+        yield f"http://{address[0]}/score"
+    finally:
+        _docker("rm", "--force", "--volumes", container)
+
+
+def _wait(url: str, container: str, image: str) -> None:
+    until = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - the container's own address
+                return
+        except OSError:
+            time.sleep(0.2)
+        if _docker("inspect", "--format={{.State.Running}}", container) != "true":
+            break
+    raise ReplayError(f"{image} does not become ready; its last lines: {_log(container)}")
+
+
+def _log(container: str) -> str:
+    return _docker("logs", f"--tail={_LOG_LINES}", container, errors=True)
+
+
+def _docker(*arguments: str, seconds: float = _COMMAND_SECONDS, errors: bool = False) -> str:
+    """Return the output of a command of Docker, with its errors if asked for. Raises ReplayError."""
+    try:
+        done = subprocess.run(  # noqa: S603 - no shell
+            ["docker", *arguments],  # noqa: S607 - the user's own
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if errors else subprocess.PIPE,
+            text=True,
+            timeout=seconds,
+        )
+    except FileNotFoundError:
+        raise ReplayError("--image needs the program docker, which is not on PATH; use --url") from None
+    except subprocess.TimeoutExpired:
+        raise ReplayError(f"docker {arguments[0]} did not end in {seconds:g} s") from None
+    if done.returncode:
+        raise ReplayError(f"docker {arguments[0]} failed: {(done.stderr or done.stdout).strip()}")
+    return done.stdout.strip()
