@@ -187,15 +187,19 @@ def test_openapi_describes_numpy_arrays(numpy_server: ScoringProcess) -> None:
     assert schemas["ServiceInput"]["example"]["labels"] == [[1, 1]], "null would be refused"
 
 
+@pytest.fixture(
+    scope="module", params=[DRIVER, PYDANTIC, NUMPY, PLAIN], ids=["types", "pydantic", "numpy", "plain"]
+)
+def described(request: pytest.FixtureRequest, serve_module) -> ScoringProcess:
+    return serve_module(request.param)
+
+
 @pytest.mark.parametrize(
     ("version", "standard"),
     [("2", OpenAPIV2SpecValidator), ("3", OpenAPIV30SpecValidator), ("3.1", OpenAPIV31SpecValidator)],
 )
-@pytest.mark.parametrize(
-    "driver", [DRIVER, PYDANTIC, NUMPY, PLAIN], ids=["types", "pydantic", "numpy", "plain"]
-)
-def test_openapi_document_is_valid(serve, driver: str, version: str, standard: type) -> None:
-    document = serve(driver).request("GET", f"/swagger.json?version={version}").json()
+def test_openapi_document_is_valid(described: ScoringProcess, version: str, standard: type) -> None:
+    document = described.request("GET", f"/swagger.json?version={version}").json()
 
     assert [error.message for error in standard(document).iter_errors()] == []
 
