@@ -18,7 +18,7 @@ E2E_INSTALL = . .cluster/env && $(CHART_SCRIPTS)install.sh --values tests/e2e/va
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo fuzz test test-flux-and-scoring test-scoring test-unit test-install test-integration test-e2e test-envoy test-flux test-argocd test-spark lint lint-prose crds bench-operator bench-build bench-route bench-walls soak test-move clean distclean test-docs docs dashboards
+.PHONY: help demo fuzz test test-unit-and-install test-flux-and-scoring test-scoring test-unit test-install test-integration test-e2e test-envoy test-flux test-argocd test-spark lint lint-prose crds bench-operator bench-build bench-route bench-walls soak test-move clean distclean test-docs docs dashboards
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -28,7 +28,11 @@ demo: cluster image ## a model trained, built, served, scaled and rolled on a re
 	@. .cluster/env && $(RUN) python -m tests.demo
 
 # In this order: test-e2e, test-flux, test-docs and conformance-api install the chart with values of their own.
-test: test-unit test-install test-integration test-e2e test-flux-and-scoring test-docs conformance-api test-spark ## every test
+test: test-unit-and-install test-integration test-e2e test-flux-and-scoring test-docs conformance-api test-spark ## every test
+
+# The start of the cluster waits for its parts for most of a minute, and neither test needs it.
+test-unit-and-install: $(VENV)
+	@$(MAKE) --jobs 2 --output-sync=line test-unit cluster test-install
 
 test-unit: $(VENV) ## just the unit tests, without a cluster; fails below the branch coverage of pyproject.toml
 	$(RUN) pytest tests/unit tests/lint --cov --numprocesses logical --dist worksteal
