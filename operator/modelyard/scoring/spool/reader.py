@@ -1,9 +1,10 @@
 """The frames of a segment, for the collector. A driver can write any bytes into a file of the spool."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
+from modelyard.scoring.spool.batch import BatchError, decode_batch
 from modelyard.scoring.spool.counts import Counts, CountsError, decode_counts
 from modelyard.scoring.spool.frame import (
     CHECKSUM,
@@ -11,20 +12,20 @@ from modelyard.scoring.spool.frame import (
     HEAD,
     HEADER_BYTES,
     MAX_PAYLOAD_BYTES,
-    RECORD,
+    RECORDS,
 )
-from modelyard.scoring.spool.record import Record, RecordError, decode_record
+from modelyard.scoring.spool.record import Record
 
 
 class Frame(NamedTuple):
-    """One whole frame of a segment."""
+    """A record or the sums of a writer, in a whole frame of a segment."""
 
     sequence: int
-    """Number of the frame; it grows by one over all segments of a writer, from 0."""
+    """Its number; it grows by one over all segments of a writer, from 0."""
     end: int
-    """Offset of the first byte after the frame."""
+    """Offset of the first byte after the frame; records that were written at once have the same."""
     content: Record | Counts | None
-    """None if this release does not know the kind of the frame, or its checked bytes are no record."""
+    """None if this release does not know the kind of the frame, or its checked bytes are no records."""
 
 
 class SegmentReader:
@@ -40,38 +41,40 @@ class SegmentReader:
         self.torn = 0
         """1 if the file ends in the middle of a frame, or a frame is changed; set after the last frame."""
         self.malformed = 0
-        """Frames whose checksum is right, but whose bytes are no record: a driver wrote them."""
+        """Frames whose checksum is right, but whose bytes are no records: a driver wrote them."""
 
     def __iter__(self) -> Iterator[Frame]:
-        """Return the whole frames. Raises OSError if the file cannot be read."""
+        """Return the content of the whole frames. Raises OSError if the file cannot be read."""
         self._file.seek(self._offset)
         while header := self._file.read(HEADER_BYTES):
-            frame = self._read(header)
-            if frame is None:
+            payload = self._payload(header)
+            if payload is None:
                 self.torn = 1
                 return
-            yield frame
+            self._offset += HEADER_BYTES + len(payload)
+            _, sequence, kind = HEAD.unpack_from(header, CHECKSUM.size)
+            for number, content in enumerate(self._content(kind, payload), sequence):
+                yield Frame(number, self._offset, content)
 
-    def _read(self, header: bytes) -> Frame | None:
-        """Return the frame with this header; None if it is torn."""
+    def _payload(self, header: bytes) -> bytes | None:
+        """Return the payload of the frame with this header; None if the frame is torn."""
         if len(header) < HEADER_BYTES:
             return None
-        length, sequence, kind = HEAD.unpack_from(header, CHECKSUM.size)
+        length, _, _ = HEAD.unpack_from(header, CHECKSUM.size)
         if length > MAX_PAYLOAD_BYTES:
             return None
         payload = self._file.read(length)
         (checksum,) = CHECKSUM.unpack_from(header)
         if len(payload) < length or zlib.crc32(payload, zlib.crc32(header[CHECKSUM.size :])) != checksum:
             return None
-        self._offset += HEADER_BYTES + length
-        return Frame(sequence, self._offset, self._content(kind, payload))
+        return payload
 
-    def _content(self, kind: int, payload: bytes) -> Record | Counts | None:
+    def _content(self, kind: int, payload: bytes) -> Sequence[Record | Counts | None]:
         try:
-            if kind == RECORD:
-                return decode_record(payload)
+            if kind == RECORDS:
+                return decode_batch(payload)
             if kind == COUNTS:
-                return decode_counts(payload)
-        except (RecordError, CountsError):
+                return [decode_counts(payload)]
+        except (BatchError, CountsError):
             self.malformed += 1
-        return None
+        return [None]

@@ -3,13 +3,13 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from modelyard.scoring.spool.counts import SPOOL_FULL, WRITE_FAILED, Counts, encode_counts
 from modelyard.scoring.spool.folder import OPEN, SegmentName, Usage, create_open, seal, usage
-from modelyard.scoring.spool.frame import COUNTS, RECORD, pack_frame
+from modelyard.scoring.spool.frame import COUNTS, RECORDS, pack_frame
 
 SEGMENT_BYTES: Final = 4 * 1024 * 1024
 """A segment is complete once it is larger: the collector reads it at once, and deletes it as a whole."""
@@ -54,19 +54,16 @@ class SegmentWriter:
         """When a small segment is complete: a record after a quiet time waits for no other one."""
         self._sealed_counts = Counts(0, 0, 0, {})
 
-    def append(self, payloads: Sequence[bytes]) -> str | None:
-        """Write records. Return None, or the reason for which none of them is written."""
-        if not payloads:
-            return None
-        frames = [pack_frame(self._sequence + i, RECORD, payload) for i, payload in enumerate(payloads)]
-        batch = b"".join(frames)
+    def append(self, payload: bytes, count: int) -> str | None:
+        """Write records, see `batch`. Return None, or the reason for which none of them is written."""
         try:
-            if self._is_full(len(batch)):
+            frame = pack_frame(self._sequence, RECORDS, payload)
+            if self._is_full(len(frame)):
                 return SPOOL_FULL
-            self._write(batch)
+            self._write(frame)
         except OSError:
             return WRITE_FAILED
-        self._sequence += len(frames)
+        self._sequence += count
         return None
 
     def seconds_to_seal(self, counts: Counts) -> float | None:

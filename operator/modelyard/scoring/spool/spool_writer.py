@@ -2,9 +2,11 @@
 
 import logging
 import threading
-from collections import Counter, deque
-from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Any, Final
 
 from modelyard.scoring.spool.counts import BUFFER_FULL, ENCODE_FAILED, Counts
 from modelyard.scoring.spool.segment_writer import SegmentWriter
@@ -17,26 +19,32 @@ FLUSH_SECONDS: Final = 0.05
 MAX_BUFFER_BYTES: Final = 4 * 1024 * 1024
 """Memory of records that wait for the thread. One record more may wait, of any size."""
 
-EAGER_BYTES: Final = 1024 * 1024
-"""As many waiting bytes are written without a wait for more."""
+BATCH_BYTES: Final = 1024 * 1024
+"""Records of one frame, with ITEM_BYTES for each. As many are written without a wait for more."""
 
 ITEM_BYTES: Final = 1024
-"""The memory of a record beside its bodies."""
+"""The memory of a record beside its bodies, at least."""
 
-_Item = TypeVar("_Item")
+WARN_SECONDS: Final = 60.0
+"""Minimum time between two lines of the log about dropped records."""
+
+Encode = Callable[[Sequence[Sequence[Any]]], bytes]
+"""Returns the bytes of a batch from the columns of its fields; called in the writer's thread."""
 
 
-class SpoolWriter(Generic[_Item]):
+class SpoolWriter:
     """Writes what put() gets. No method for the producer waits or fails; each record is counted once.
 
     One thread calls put() and skip(), or the callers hold a lock.
     """
 
-    def __init__(self, segments: SegmentWriter, encode: Callable[[_Item], bytes]) -> None:
-        """`encode` returns the bytes of the record for an item, in the writer's thread."""
+    def __init__(self, segments: SegmentWriter, width: int, encode: Encode) -> None:
+        """`width` is the number of fields that put() gets."""
         self._segments = segments
+        self._width = width
         self._encode = encode
-        self._pending: deque[tuple[_Item, int]] = deque()
+        self._fields: list[Any] = []
+        """The fields of the records that wait, one record after the other: no object for each record."""
         self._put_bytes = 0
         """Bytes that put() has queued since the start; only the producer writes it."""
         self._done_bytes = 0
@@ -46,31 +54,34 @@ class SpoolWriter(Generic[_Item]):
         self._refused = 0
         self._dropped: Counter[str] = Counter()
         """Records that the thread has dropped, by reason."""
+        self._is_awake = False
+        """The thread has been told that there is work. A look at it is cheaper than one at the event."""
         self._awake = threading.Event()
         self._hurry = threading.Event()
         self._closing = False
+        self._warned_at = float("-inf")
+        self._warned_drops = 0
         self._thread = threading.Thread(target=self._run, name="collection", daemon=True)
         self._thread.start()
 
-    def put(self, item: _Item, size: int) -> None:
-        """Queue an item whose bodies have this many bytes, or drop it if the queue is full."""
+    def put(self, fields: tuple[Any, ...]) -> None:
+        """Queue a record, or drop it if the queue is full. Its first field is its size, with ITEM_BYTES."""
         waiting = self._put_bytes - self._done_bytes
         if waiting >= MAX_BUFFER_BYTES:
             self._refused += 1
         else:
-            size += ITEM_BYTES
-            self._put_bytes += size
-            self._pending.append((item, size))
-        if not self._awake.is_set():
-            self._awake.set()
-        if waiting >= EAGER_BYTES and not self._hurry.is_set():
+            self._fields.extend(fields)
+            self._put_bytes += fields[0]
+        if not self._is_awake:
+            self._wake()
+        elif waiting >= BATCH_BYTES:
             self._hurry.set()
 
     def skip(self) -> None:
         """Count a record that is not among the samples."""
         self._skipped += 1
-        if not self._awake.is_set():
-            self._awake.set()
+        if not self._is_awake:
+            self._wake()
 
     def counts(self) -> Counts:
         """Return the sums of the records whose fate is decided. Any thread may call it."""
@@ -83,43 +94,68 @@ class SpoolWriter(Generic[_Item]):
     def close(self, seconds: float) -> bool:
         """Write what waits, complete the segment and end the thread. Return False after this time."""
         self._closing = True
-        self._awake.set()
+        self._wake()
         self._hurry.set()
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
+    def _wake(self) -> None:
+        self._is_awake = True
+        self._awake.set()
+
     def _run(self) -> None:
         while not self._closing:
-            if self._awake.wait(self._segments.seconds_to_seal(self.counts())):
-                self._hurry.wait(FLUSH_SECONDS)
-            self._awake.clear()
+            self._hurry.wait(FLUSH_SECONDS)
             self._hurry.clear()
-            self._write_pending()
-        self._write_pending()
+            if not self._write_waiting():
+                self._wait_for_work()
+        self._write_waiting()
         self._segments.close(self.counts())
 
-    def _write_pending(self) -> None:
-        """Write what waits, and complete segments."""
-        while self._pending:
+    def _wait_for_work(self) -> None:
+        """Wait for a record, or until a segment is due."""
+        self._awake.clear()
+        self._is_awake = False  # from now on a producer wakes the thread
+        if not self._fields and not self._closing:
+            self._awake.wait(self._segments.seconds_to_seal(self.counts()))
+        self._is_awake = True
+
+    def _write_waiting(self) -> bool:
+        """Write the records that wait, and complete segments. Return True if there was a record."""
+        has_work = bool(self._fields)
+        while self._fields:
             self._write_batch()
             self._segments.seal_if_due(self.counts())
         self._segments.seal_if_due(self.counts())
+        self._warn()
+        return has_work
 
     def _write_batch(self) -> None:
-        """Write the oldest records, MAX_BUFFER_BYTES and one record at most."""
-        payloads: list[bytes] = []
-        size = 0
-        while self._pending and size < MAX_BUFFER_BYTES:
-            item, item_bytes = self._pending.popleft()
-            size += item_bytes
-            try:
-                payloads.append(self._encode(item))
-            except Exception:
-                log.exception("a record of data collection cannot be encoded, and is dropped")
-                self._dropped[ENCODE_FAILED] += 1
-        reason = self._segments.append(payloads)
+        """Write the oldest records, BATCH_BYTES and one record at most."""
+        sizes = self._fields[:: self._width]
+        count, size = len(sizes), sum(sizes)
+        if size > BATCH_BYTES:
+            ends = list(accumulate(sizes))
+            count = next(i for i, end in enumerate(ends, 1) if end >= BATCH_BYTES)
+            size = ends[count - 1]
+        fields = self._fields[: count * self._width]
+        del self._fields[: count * self._width]  # the producer only appends
+        reason: str | None = ENCODE_FAILED
+        try:
+            payload = self._encode([fields[i :: self._width] for i in range(1, self._width)])
+            reason = self._segments.append(payload, count)
+        except Exception:
+            log.exception("records of data collection cannot be encoded, and are dropped")
         if reason is None:
-            self._collected += len(payloads)
+            self._collected += count
         else:
-            self._dropped[reason] += len(payloads)
+            self._dropped[reason] += count
         self._done_bytes += size
+
+    def _warn(self) -> None:
+        """Log dropped records, now and then."""
+        dropped = self.counts().dropped
+        total = sum(dropped.values())
+        if total > self._warned_drops and time.monotonic() - self._warned_at >= WARN_SECONDS:
+            log.warning("data collection has dropped %d records so far: %s", total, dropped)
+            self._warned_at, self._warned_drops = time.monotonic(), total

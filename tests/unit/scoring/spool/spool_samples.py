@@ -51,3 +51,8 @@ def request_ids(folder: Path) -> list[str]:
 def last_counts(folder: Path) -> Counts:
     """Return the last sums in the folder, of one writer."""
     return [frame.content for frame in frames(folder) if isinstance(frame.content, Counts)][-1]
+
+
+def records(folder: Path) -> list[Record]:
+    """Return the records in the folder."""
+    return [frame.content for frame in frames(folder) if isinstance(frame.content, Record)]

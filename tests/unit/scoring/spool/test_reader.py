@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from tests.unit.scoring.spool.spool_samples import record
 
+from modelyard.scoring.spool.batch import encode_records
 from modelyard.scoring.spool.folder import open_regular, parse_name, seal_abandoned, sealed
-from modelyard.scoring.spool.frame import COUNTS, HEAD, MAX_PAYLOAD_BYTES, RECORD, pack_frame
+from modelyard.scoring.spool.frame import COUNTS, HEAD, MAX_PAYLOAD_BYTES, RECORDS, pack_frame
 from modelyard.scoring.spool.reader import SegmentReader
-from modelyard.scoring.spool.record import encode_record
 
-PACKED = [pack_frame(i, RECORD, encode_record(record(f"id-{i}"))) for i in range(4)]
+PACKED = [pack_frame(i, RECORDS, encode_records([record(f"id-{i}")])) for i in range(4)]
 SEGMENT = b"".join(PACKED)
 ENDS = [sum(map(len, PACKED[: i + 1])) for i in range(len(PACKED))]
 
@@ -50,6 +50,14 @@ def test_file_with_any_changed_byte_has_the_whole_frames_before_and_one_torn() -
         assert reader.torn == 1
 
 
+def test_records_of_a_frame_have_consecutive_numbers_and_one_end() -> None:
+    content = pack_frame(7, RECORDS, encode_records([record("a"), record("b")]))
+    assert list(SegmentReader(io.BytesIO(content))) == [
+        (7, len(content), record("a")),
+        (8, len(content), record("b")),
+    ]
+
+
 def test_random_bytes_are_torn_or_empty() -> None:
     random.seed(3)
     for size in range(200):
@@ -65,13 +73,13 @@ def test_length_beyond_the_limit_is_torn_and_takes_no_memory() -> None:
             assert size <= 64
             return super().read(size)
 
-    reader = SegmentReader(OneRead(b"\0\0\0\0" + HEAD.pack(MAX_PAYLOAD_BYTES + 1, 0, RECORD) + b"x" * 100))
+    reader = SegmentReader(OneRead(b"\0\0\0\0" + HEAD.pack(MAX_PAYLOAD_BYTES + 1, 0, RECORDS) + b"x" * 100))
     assert not list(reader)
     assert reader.torn == 1
 
 
 def test_frame_without_a_record_is_counted_and_the_next_one_read() -> None:
-    content = pack_frame(0, RECORD, b"?") + pack_frame(1, COUNTS, b"?") + pack_frame(2, 99, b"") + PACKED[3]
+    content = pack_frame(0, RECORDS, b"?") + pack_frame(1, COUNTS, b"?") + pack_frame(2, 99, b"") + PACKED[3]
     reader = SegmentReader(io.BytesIO(content))
     assert [frame.content for frame in reader] == [None, None, None, record("id-3")]
     assert (reader.torn, reader.malformed) == (0, 2)

@@ -15,9 +15,9 @@ from tests.unit.scoring.spool.spool_samples import frames, last_counts, record, 
 
 from modelyard.scoring.spool import folder as spool_folder
 from modelyard.scoring.spool import segment_writer
+from modelyard.scoring.spool.batch import encode_records
 from modelyard.scoring.spool.counts import SPOOL_FULL, WRITE_FAILED, Counts
 from modelyard.scoring.spool.folder import seal_abandoned, sealed, usage
-from modelyard.scoring.spool.record import encode_record
 from modelyard.scoring.spool.segment_writer import MAX_SHORT_SEGMENTS, SEGMENT_BYTES, SegmentWriter
 
 NONE = Counts(0, 0, 0, {})
@@ -31,8 +31,10 @@ class Clock:
         return self.now
 
 
-def payload(request_id: str, size: int = 3) -> bytes:
-    return encode_record(record(request_id, b"x" * size))
+def append(writer: SegmentWriter, *request_ids: str, size: int = 3) -> str | None:
+    """Write a record of each request id at once; `size` is that of its request's body."""
+    payload = encode_records([record(one, b"x" * size) for one in request_ids])
+    return writer.append(payload, len(request_ids))
 
 
 def collected(count: int) -> Counts:
@@ -42,10 +44,10 @@ def collected(count: int) -> Counts:
 def test_segment_is_complete_after_a_second(tmp_path: Path) -> None:
     clock = Clock()
     writer = SegmentWriter(tmp_path, "front", 10**9, clock)
-    writer.append([payload("a")])
+    append(writer, "a")
     writer.seal_if_due(collected(1))
     assert len(sealed(tmp_path)) == 1  # the first one after a quiet time at once
-    writer.append([payload("b")])
+    append(writer, "b")
     writer.seal_if_due(collected(2))
     assert len(sealed(tmp_path)) == 1
     assert writer.seconds_to_seal(collected(2)) == pytest.approx(1.0)
@@ -60,9 +62,9 @@ def test_segment_is_complete_after_a_second(tmp_path: Path) -> None:
 
 def test_segment_is_complete_at_its_size(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path, "front", 10**9, Clock())
-    writer.append([payload("a", 10)])
+    append(writer, "a", size=10)
     writer.seal_if_due(collected(1))
-    writer.append([payload("b", SEGMENT_BYTES // 2), payload("c", SEGMENT_BYTES // 2)])
+    append(writer, "b", "c", size=SEGMENT_BYTES // 2)
     writer.seal_if_due(collected(3))
     assert len(sealed(tmp_path)) == 2
 
@@ -80,11 +82,11 @@ def test_number_of_short_segments_is_bounded(tmp_path: Path) -> None:
     clock = Clock()
     writer = SegmentWriter(tmp_path, "front", 10**9, clock)
     for number in range(MAX_SHORT_SEGMENTS + 50):
-        writer.append([payload(str(number))])
+        append(writer, str(number))
         writer.seal_if_due(collected(number + 1))
         clock.now += 1.0
     assert len(sealed(tmp_path)) == MAX_SHORT_SEGMENTS
-    writer.append([payload("more")])
+    append(writer, "more")
     writer.seal_if_due(collected(1000))
     assert writer.seconds_to_seal(collected(1000)) == pytest.approx(1.0)  # no thread turns in circles
     writer.close(collected(1000))
@@ -93,14 +95,14 @@ def test_number_of_short_segments_is_bounded(tmp_path: Path) -> None:
 
 def test_full_spool_takes_no_record_until_the_collector_deletes_one(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path, "front", 10_000, Clock())
-    assert writer.append([payload("a", 9000)]) is None
-    assert writer.append([payload("b", 9000)]) == SPOOL_FULL
-    assert writer.append([payload("c", 10)]) is None
+    assert append(writer, "a", size=9000) is None
+    assert append(writer, "b", size=9000) == SPOOL_FULL
+    assert append(writer, "c", size=10) is None
     writer.seal(Counts(3, 2, 0, {SPOOL_FULL: 1}))
     (name,) = sealed(tmp_path)
     assert request_ids(tmp_path) == ["a", "c"]
     (tmp_path / name.file("segment")).unlink()
-    assert writer.append([payload("d", 9000)]) is None
+    assert append(writer, "d", size=9000) is None
     assert [frame.sequence for frame in frames(tmp_path)] == []  # the writer has the lock
     writer.close(Counts(4, 3, 0, {SPOOL_FULL: 1}))
     assert request_ids(tmp_path) == ["d"]
@@ -109,14 +111,14 @@ def test_full_spool_takes_no_record_until_the_collector_deletes_one(tmp_path: Pa
 
 def test_files_of_other_writers_count(tmp_path: Path) -> None:
     other = SegmentWriter(tmp_path, "w7", 10_000, Clock())
-    other.append([payload("a", 9000)])
+    append(other, "a", size=9000)
     writer = SegmentWriter(tmp_path, "front", 10_000, Clock())
-    assert writer.append([payload("b", 9000)]) == SPOOL_FULL
+    assert append(writer, "b", size=9000) == SPOOL_FULL
 
 
 def test_full_spool_takes_the_last_sums(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path, "front", 10, Clock())
-    assert writer.append([payload("a")]) == SPOOL_FULL
+    assert append(writer, "a") == SPOOL_FULL
     writer.close(Counts(1, 0, 0, {SPOOL_FULL: 1}))
     assert last_counts(tmp_path) == Counts(1, 0, 0, {SPOOL_FULL: 1})
 
@@ -125,7 +127,7 @@ def test_full_disk_drops_the_batch_and_the_file_stays_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = SegmentWriter(tmp_path, "front", 10**9, Clock())
-    writer.append([payload("a")])
+    append(writer, "a")
     write, room = os.pwrite, [50]
 
     def limited(descriptor: int, data: Any, offset: int) -> int:
@@ -137,8 +139,8 @@ def test_full_disk_drops_the_batch_and_the_file_stays_whole(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", limited)
-        assert writer.append([payload("b"), payload("c")]) == WRITE_FAILED
-    assert writer.append([payload("d")]) is None
+        assert append(writer, "b", "c") == WRITE_FAILED
+    assert append(writer, "d") is None
     writer.close(Counts(4, 2, 0, {WRITE_FAILED: 2}))
     assert request_ids(tmp_path) == ["a", "d"]
     assert [frame.sequence for frame in frames(tmp_path)] == [0, 1, 2]
@@ -146,7 +148,7 @@ def test_full_disk_drops_the_batch_and_the_file_stays_whole(
 
 def test_missing_folder_drops_records_and_raises_nothing(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path / "missing", "front", 10**9, Clock())
-    assert writer.append([payload("a")]) == WRITE_FAILED
+    assert append(writer, "a") == WRITE_FAILED
     counts = Counts(1, 0, 0, {WRITE_FAILED: 1})
     writer.seal_if_due(counts)
     writer.close(counts)
@@ -154,7 +156,7 @@ def test_missing_folder_drops_records_and_raises_nothing(tmp_path: Path) -> None
 
 def test_open_file_of_a_live_writer_is_not_taken(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path, "front", 10**9, Clock())
-    writer.append([payload("a")])
+    append(writer, "a")
     assert seal_abandoned(tmp_path) == 0
     assert not sealed(tmp_path)
     writer.close(collected(1))
@@ -175,7 +177,7 @@ def test_writer_and_reader_that_meet_at_a_new_file_lose_nothing(
 
     monkeypatch.setattr(spool_folder.fcntl, "flock", slow_lock)
     writer = SegmentWriter(tmp_path, "front", 10**9, Clock())
-    assert writer.append([payload("a")]) is None
+    assert append(writer, "a") is None
     writer.close(collected(1))
     assert taken
     assert request_ids(tmp_path) == ["a"]
@@ -197,7 +199,7 @@ def test_reader_that_holds_the_lock_of_a_new_file_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", create_and_lock)
         writer = SegmentWriter(tmp_path, "front", 10**9, Clock())
-        assert writer.append([payload("a")]) is None
+        assert append(writer, "a") is None
     writer.close(collected(1))
     os.close(held[0])
     assert request_ids(tmp_path) == ["a"]
@@ -288,7 +290,7 @@ def _write_three_segments(folder: Path, written: list[str], began: list[str]) ->
     for number in range(3):
         ids = [f"{number}-0", f"{number}-1"]
         began += ids
-        assert writer.append([payload(one) for one in ids]) is None
+        assert append(writer, *ids) is None
         written += ids
         clock.now += 1.0
         writer.seal_if_due(collected(len(written)))

@@ -5,14 +5,29 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.scoring.spool.spool_samples import last_counts, record, request_ids
 
+from modelyard.scoring.spool.batch import encode_records
 from modelyard.scoring.spool.counts import BUFFER_FULL, ENCODE_FAILED, SPOOL_FULL, Counts
-from modelyard.scoring.spool.record import Record, encode_record
+from modelyard.scoring.spool.record import Record
 from modelyard.scoring.spool.segment_writer import SegmentWriter
-from modelyard.scoring.spool.spool_writer import ITEM_BYTES, MAX_BUFFER_BYTES, SpoolWriter
+from modelyard.scoring.spool.spool_writer import BATCH_BYTES, ITEM_BYTES, MAX_BUFFER_BYTES, SpoolWriter
+
+
+def encode(columns: Sequence[Sequence[Any]]) -> bytes:
+    """Return a batch of the records in the second field of put()."""
+    return encode_records(columns[0])
+
+
+def put(writer: SpoolWriter, one: Record, size: int = 10) -> None:
+    writer.put((ITEM_BYTES + size, one))
+
+
+def spool_writer(segments: SegmentWriter) -> SpoolWriter:
+    return SpoolWriter(segments, 2, encode)
 
 
 class HeldSegments(SegmentWriter):
@@ -22,17 +37,19 @@ class HeldSegments(SegmentWriter):
         super().__init__(folder, "front", 10**9)
         self.go = threading.Event()
         self.began = threading.Event()
+        self.counts: list[int] = []
 
-    def append(self, payloads: Sequence[bytes]) -> str | None:
+    def append(self, payload: bytes, count: int) -> str | None:
         self.began.set()
+        self.counts.append(count)
         assert self.go.wait(60)
-        return super().append(payloads)
+        return super().append(payload, count)
 
 
 def test_close_writes_all_records_and_their_sums(tmp_path: Path) -> None:
-    writer = SpoolWriter(SegmentWriter(tmp_path, "front", 10**9), encode_record)
+    writer = spool_writer(SegmentWriter(tmp_path, "front", 10**9))
     for number in range(2000):
-        writer.put(record(str(number)), 10)
+        put(writer, record(str(number)), 10)
     writer.skip()
     assert writer.close(60)
     assert request_ids(tmp_path) == [str(number) for number in range(2000)]
@@ -40,7 +57,7 @@ def test_close_writes_all_records_and_their_sums(tmp_path: Path) -> None:
 
 
 def test_sums_alone_are_written_at_the_end(tmp_path: Path) -> None:
-    writer = SpoolWriter(SegmentWriter(tmp_path, "front", 10**9), encode_record)
+    writer = spool_writer(SegmentWriter(tmp_path, "front", 10**9))
     for _ in range(3):
         writer.skip()
     assert writer.close(60)
@@ -48,17 +65,17 @@ def test_sums_alone_are_written_at_the_end(tmp_path: Path) -> None:
 
 
 def test_writer_without_a_record_makes_no_file(tmp_path: Path) -> None:
-    assert SpoolWriter(SegmentWriter(tmp_path, "front", 10**9), encode_record).close(60)
+    assert spool_writer(SegmentWriter(tmp_path, "front", 10**9)).close(60)
     assert not list(tmp_path.iterdir())
 
 
 def test_full_queue_drops_the_newest_and_counts_them(tmp_path: Path) -> None:
     segments = HeldSegments(tmp_path)
-    writer = SpoolWriter(segments, encode_record)
-    writer.put(record("first"), 2 * MAX_BUFFER_BYTES)  # one record of any size
+    writer = spool_writer(segments)
+    put(writer, record("first"), 2 * MAX_BUFFER_BYTES)  # one record of any size
     assert segments.began.wait(60)
     for number in range(10):
-        writer.put(record(str(number)), 10)
+        put(writer, record(str(number)), 10)
     assert writer.counts().dropped == {BUFFER_FULL: 10}
     segments.go.set()
     assert writer.close(60)
@@ -68,42 +85,60 @@ def test_full_queue_drops_the_newest_and_counts_them(tmp_path: Path) -> None:
 
 def test_queue_is_bounded_for_records_without_bodies(tmp_path: Path) -> None:
     segments = HeldSegments(tmp_path)
-    writer = SpoolWriter(segments, encode_record)
+    writer = spool_writer(segments)
     for _ in range(MAX_BUFFER_BYTES // ITEM_BYTES + 5):
-        writer.put(record(), 0)
+        put(writer, record(), 0)
     assert writer.counts().dropped == {BUFFER_FULL: 5}
     segments.go.set()
     assert writer.close(60)
 
 
 def test_full_spool_is_counted(tmp_path: Path) -> None:
-    writer = SpoolWriter(SegmentWriter(tmp_path, "front", 10), encode_record)
-    writer.put(record(), 10)
+    writer = spool_writer(SegmentWriter(tmp_path, "front", 10))
+    put(writer, record(), 10)
     assert writer.close(60)
     assert last_counts(tmp_path) == Counts(1, 0, 0, {SPOOL_FULL: 1})
 
 
-def test_record_that_cannot_be_encoded_is_counted_and_the_others_written(
+def test_batch_that_cannot_be_encoded_is_counted_and_the_next_one_written(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def encode(item: Record) -> bytes:
-        if item.request_id == "bad":
+    def failing(columns: Sequence[Sequence[Any]]) -> bytes:
+        if columns[0][0].request_id == "bad":
             raise RuntimeError("no encoding")
-        return encode_record(item)
+        return encode(columns)
 
-    writer = SpoolWriter(SegmentWriter(tmp_path, "front", 10**9), encode)
-    for name in ("a", "bad", "b"):
-        writer.put(record(name), 10)
+    writer = SpoolWriter(SegmentWriter(tmp_path, "front", 10**9), 2, failing)
+    put(writer, record("bad"), 2 * BATCH_BYTES)
+    put(writer, record("a"), 2 * BATCH_BYTES)
     assert writer.close(60)
-    assert request_ids(tmp_path) == ["a", "b"]
-    assert last_counts(tmp_path) == Counts(3, 2, 0, {ENCODE_FAILED: 1})
+    assert request_ids(tmp_path) == ["a"]
+    assert last_counts(tmp_path) == Counts(2, 1, 0, {ENCODE_FAILED: 1})
     assert "cannot be encoded" in caplog.text
+
+
+def test_dropped_records_are_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    writer = spool_writer(SegmentWriter(tmp_path, "front", 10))
+    put(writer, record())
+    assert writer.close(60)
+    assert "dropped 1 records so far: {'spool_full': 1}" in caplog.text
+
+
+def test_frame_of_many_records_is_bounded(tmp_path: Path) -> None:
+    segments = HeldSegments(tmp_path)
+    writer = spool_writer(segments)
+    for number in range(40):
+        put(writer, record(str(number)), MAX_BUFFER_BYTES // 50)
+    segments.go.set()
+    assert writer.close(60)
+    assert request_ids(tmp_path) == [str(number) for number in range(40)]
+    assert max(segments.counts) <= BATCH_BYTES // (MAX_BUFFER_BYTES // 50) + 1
 
 
 def test_close_ends_in_time_on_a_disk_that_hangs(tmp_path: Path) -> None:
     segments = HeldSegments(tmp_path)
-    writer = SpoolWriter(segments, encode_record)
-    writer.put(record(), 10)
+    writer = spool_writer(segments)
+    put(writer, record(), 10)
     assert segments.began.wait(60)
     assert not writer.close(0.01)
     segments.go.set()
