@@ -19,6 +19,7 @@ httptools and, of modelyard, backoff.py. It runs as two kinds of process:
                           │        coding_tasks           │                      │
                           │        packed_requests        │                      │
                           │        packed_responses       │                      │
+                          │        collection             │ ── files: records ─▶ │ (the side-car of the pod)
                           │ pool/  spawn, worker_stream   │ ──── starts ───────▶ │
                           │        process                │ ─ socket: frames ──▶ │ channel: requests in
                           │                               │ ◀─ socket: frames ── │          replies out

@@ -16,12 +16,44 @@ DEFAULT_ENTRY_SCRIPT: Final = "main.py"
 
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 
+MAX_COLLECTED_BYTES: Final = 1024 * 1024
+"""Largest part of a body that a record of data collection keeps."""
+
 _PATTERN_CHARACTERS: Final = frozenset("*\\?$^[]()")
 """An origin with one of them is a regular expression (the rule of flask-cors)."""
 
 
 class SettingsError(ValueError):
     """An environment variable is missing or has an invalid value; the message names the variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSettings:
+    """The folder and the bounds of data collection, for the front and for the workers."""
+
+    folder: Path
+    """MODELYARD_COLLECTION_DIR: the folder of the spool."""
+    spool_bytes: int
+    """MODELYARD_COLLECTION_SPOOL_BYTES: maximum bytes of all files in the folder, default 256 MiB."""
+    sample_percent: int
+    """MODELYARD_COLLECTION_SAMPLE_PERCENT: percentage of the requests, default 100."""
+    body_bytes: int
+    """MODELYARD_COLLECTION_MAX_BODY_BYTES: bytes of each body that a record keeps, default 64 KiB."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "CollectionSettings | None":
+        """Read the variables. Return None without a folder. Raises SettingsError for an invalid value."""
+        folder = environment.get(Variable.COLLECTION_DIR)
+        if not folder:
+            return None
+        return cls(
+            Path(folder),
+            _integer(environment, Variable.COLLECTION_SPOOL_BYTES, default=256 * 1024 * 1024),
+            _integer(environment, Variable.COLLECTION_SAMPLE_PERCENT, default=100, most=100),
+            _integer(
+                environment, Variable.COLLECTION_MAX_BODY_BYTES, default=64 * 1024, most=MAX_COLLECTED_BYTES
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +127,9 @@ class RuntimeSettings:
     model_version: str
     """SERVICE_VERSION: the only version of the model. Default empty: the model has no versions."""
 
+    collection: CollectionSettings | None
+    """Data collection; None collects nothing."""
+
     @property
     def threads_per_worker(self) -> int:
         """Return how many run() calls go on at once in each worker process of a thread-safe driver."""
@@ -146,6 +181,7 @@ class RuntimeSettings:
             telemetry=_flag(environment, Variable.TELEMETRY),
             model_name=environment.get(Variable.MODEL_NAME, ""),
             model_version=environment.get(Variable.MODEL_VERSION, ""),
+            collection=CollectionSettings.from_environment(environment),
         )
 
 
@@ -183,7 +219,7 @@ def _milliseconds(environment: Mapping[str, str], name: str, *, default: int) ->
     return _integer(environment, name, default=default)
 
 
-def _integer(environment: Mapping[str, str], name: str, *, default: int) -> int:
+def _integer(environment: Mapping[str, str], name: str, *, default: int, most: int | None = None) -> int:
     text = environment.get(name)
     if not text:
         return default
@@ -193,4 +229,6 @@ def _integer(environment: Mapping[str, str], name: str, *, default: int) -> int:
         raise SettingsError(f"{name} must be a whole number, not {text!r}") from None
     if value < 1:
         raise SettingsError(f"{name} must be 1 or more, not {value}")
+    if most is not None and value > most:
+        raise SettingsError(f"{name} must be {most} or less, not {value}")
     return value

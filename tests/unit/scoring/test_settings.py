@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.scoring import contract
-from modelyard.scoring.settings import NO_TIMEOUT_MS, RuntimeSettings, SettingsError
+from modelyard.scoring.settings import NO_TIMEOUT_MS, CollectionSettings, RuntimeSettings, SettingsError
 
 DRIVER = {"AZUREML_ENTRY_SCRIPT": "score.py"}
 LEVELS = ("debug", "INFO", "")
@@ -34,6 +34,7 @@ def test_settings_have_the_defaults_of_azure_ml_containers() -> None:
         telemetry=False,
         model_name="",
         model_version="",
+        collection=None,
     )
 
 
@@ -78,11 +79,21 @@ def test_docs_name_every_variable_of_the_runtime() -> None:
             " missing ), unterminated subpattern at position 8",
         ),
         ("MODELYARD_DRAIN_SECONDS", "-1", "MODELYARD_DRAIN_SECONDS must be 1 or more, not -1"),
+        (
+            "MODELYARD_COLLECTION_SAMPLE_PERCENT",
+            "101",
+            "MODELYARD_COLLECTION_SAMPLE_PERCENT must be 100 or less, not 101",
+        ),
+        (
+            "MODELYARD_COLLECTION_MAX_BODY_BYTES",
+            "1048577",
+            "MODELYARD_COLLECTION_MAX_BODY_BYTES must be 1048576 or less, not 1048577",
+        ),
     ],
 )
 def test_error_names_the_variable_and_its_invalid_value(variable: str, value: str, message: str) -> None:
     with pytest.raises(SettingsError) as raised:
-        RuntimeSettings.from_environment({**DRIVER, variable: value})
+        RuntimeSettings.from_environment({**DRIVER, "MODELYARD_COLLECTION_DIR": "/spool", variable: value})
 
     assert str(raised.value) == message
 
@@ -99,6 +110,11 @@ def test_error_names_the_variable_and_its_invalid_value(variable: str, value: st
 )
 def test_shorter_time_limit_of_run_counts(variables: dict[str, str], milliseconds: int) -> None:
     assert RuntimeSettings.from_environment({**DRIVER, **variables}).scoring_timeout_ms == milliseconds
+
+
+def test_collection_has_defaults_once_it_has_a_folder() -> None:
+    settings = RuntimeSettings.from_environment({**DRIVER, "MODELYARD_COLLECTION_DIR": "/spool"})
+    assert settings.collection == CollectionSettings(Path("/spool"), 268_435_456, 100, 65_536)
 
 
 def test_worker_count_is_the_default_of_workers() -> None:

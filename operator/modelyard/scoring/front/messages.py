@@ -176,6 +176,7 @@ class QueuedRequest:
     __slots__ = (
         "answered",
         "arrived_at",
+        "body",
         "chunks",
         "deadline",
         "flags",
@@ -197,6 +198,8 @@ class QueuedRequest:
         self.meta = meta
         """Method, path, query, headers and the client's address as JSON; empty if the driver uses none."""
         self.chunks = chunks
+        self.body: Sequence[bytes] | None = None
+        """The body up to the response, if data collection keeps the request; memory for bodies counts it."""
         self.size = size
         self.arrived_at = time.monotonic()
         self.deadline = 0.0

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Final
 
 from modelyard.scoring.front.memory import Memory
+from modelyard.scoring.spool.counts import Counts
 
 RUN_BUCKETS: Final = (
     0.001,
@@ -96,11 +97,12 @@ class Metrics:
         restarts: int,
         ready: bool,
         memory: Memory | None = None,
+        collection: Counts | None = None,
     ) -> str:
         """Return all metrics in the text exposition format 0.0.4.
 
         `sent` requests are at the workers, `waiting` ones in the queue; `concurrency` requests may run at
-        once. Without `memory` its metrics have no samples.
+        once. Without `memory` its metrics have no samples, and without `collection` they are missing.
         """
         running, waiting = split_sent(sent, waiting, concurrency)
         lines: list[str] = []
@@ -142,4 +144,14 @@ class Metrics:
             full_name = f"modelyard_scoring_{name}"
             samples = [] if size_or_none is None else [f"{full_name} {size_or_none}"]
             add(full_name, "gauge", help_text, samples)
+        if collection is not None:
+            name = "modelyard_collection_records_total"
+            help_text = "Answered requests by their way in data collection."
+            add(name, "counter", help_text, _collection_samples(name, collection))
         return "\n".join([*lines, ""])
+
+
+def _collection_samples(name: str, counts: Counts) -> list[str]:
+    ways = [("collected", "", counts.collected), ("sampled_out", "", counts.sampled_out)]
+    ways += [("dropped", reason, count) for reason, count in sorted(counts.dropped.items())]
+    return [f'{name}{{outcome="{outcome}",reason="{reason}"}} {count}' for outcome, reason, count in ways]

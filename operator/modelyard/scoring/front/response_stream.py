@@ -14,11 +14,21 @@ class ResponseStream:
     """
 
     def __init__(
-        self, request: HttpRequest, response: HttpResponse, length: int | None, source: StreamSource
+        self,
+        request: HttpRequest,
+        response: HttpResponse,
+        length: int | None,
+        source: StreamSource,
+        kept_bytes: int = 0,
     ) -> None:
+        """`length` is the declared one of the body. `kept_bytes` of the body stay in `beginning`."""
         self.status = response.status
+        self.content_type = response.content_type
         self.size = 0
         """Bytes of body that are written."""
+        self.beginning: list[bytes] = []
+        self._missing_bytes = kept_bytes
+        """Bytes of the beginning that are not there yet."""
         self._request = request
         self._length = length
         self._source = source
@@ -28,6 +38,9 @@ class ResponseStream:
     def write(self, piece: bytes) -> bool:
         """Write a piece of the body. Return False if the body is now longer than its declared length."""
         self.size += len(piece)
+        if self._missing_bytes > 0:
+            self.beginning.append(piece[: self._missing_bytes])
+            self._missing_bytes -= len(piece)
         if self._length is not None and self.size > self._length:
             return False
         connection = self._request.connection

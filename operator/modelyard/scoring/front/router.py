@@ -5,7 +5,7 @@ import re
 from collections import deque
 from dataclasses import replace
 from time import monotonic
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import parse_qs, unquote
 
 from modelyard.scoring.contract import LIVE_PATH, LOAD_PATH, METRICS_PATH, READY_PATH, SCORE_PATH
@@ -39,6 +39,9 @@ from modelyard.scoring.front.score_endpoint import NOT_STARTED, UNAUTHORISED, Sc
 from modelyard.scoring.front.telemetry import Telemetry
 from modelyard.scoring.settings import RuntimeSettings
 
+if TYPE_CHECKING:
+    from modelyard.scoring.front.collection.request_collector import RequestCollector
+
 BODY_NOT_TAKEN: Final = errors.BODY_NOT_TAKEN.response()
 
 MAX_CONNECTIONS: Final = 8192
@@ -71,6 +74,7 @@ class Router(HttpServer):
         lifecycle: Lifecycle,
         queue: RequestQueue,
         telemetry: Telemetry | None,
+        collector: "RequestCollector | None" = None,
     ) -> None:
         super().__init__(max_connections=MAX_CONNECTIONS, max_body_bytes=settings.max_body_bytes)
         self._settings = settings
@@ -84,8 +88,16 @@ class Router(HttpServer):
         )
         self._packed_responses = PackedResponses(self._coding_tasks)
         self.score = ScoreEndpoint(
-            settings, lifecycle, self._keys, queue, self._metrics, telemetry, self._packed_responses
+            settings,
+            lifecycle,
+            self._keys,
+            queue,
+            self._metrics,
+            telemetry,
+            self._packed_responses,
+            collector,
         )
+        self._collector = collector
         probes: dict[str, Handler] = {"live": self._live, "ready": self._ready}
         self._inference = InferenceEndpoint(settings, self._keys, queue, self.score, probes)
         self._ids = RequestIds()
@@ -296,6 +308,7 @@ class Router(HttpServer):
             restarts=self._queue.restarts,
             ready=self._queue.ready and not self._lifecycle.draining,
             memory=container_memory(),
+            collection=self._collector.counts() if self._collector else None,
         )
         return text_response(200, exposition, b"text/plain; version=0.0.4; charset=utf-8")
 

@@ -6,7 +6,7 @@ import re
 import time
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from modelyard.scoring import frames
 from modelyard.scoring.contract import BODILESS
@@ -27,6 +27,9 @@ from modelyard.scoring.front.request_queue import CRASHED, CUT_OFF, INVALID, TIM
 from modelyard.scoring.front.response_stream import ResponseStream
 from modelyard.scoring.front.telemetry import Telemetry
 from modelyard.scoring.settings import RuntimeSettings
+
+if TYPE_CHECKING:
+    from modelyard.scoring.front.collection.request_collector import RequestCollector
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +75,10 @@ class ScoreEndpoint:
         metrics: Metrics,
         telemetry: Telemetry | None,
         packed_responses: PackedResponses,
+        collector: "RequestCollector | None",
     ) -> None:
         self._packed_responses = packed_responses
+        self._collector = collector
         self._settings = settings
         self._lifecycle = lifecycle
         self._keys = keys
@@ -149,6 +154,8 @@ class ScoreEndpoint:
     def _submit(self, queued: QueuedRequest) -> None:
         queued.request.queued = queued
         queued.request.chunks = []
+        if self._collector is not None:
+            queued.body = queued.chunks
         self._queue.submit(queued)
 
     def abandon(self, request: HttpRequest) -> None:
@@ -157,6 +164,8 @@ class ScoreEndpoint:
         if queued is None:
             return
         self._queue.abandon(queued)
+        if self._collector is not None:
+            self._collector.abandon(queued, CLIENT_LEFT)
         seconds = time.monotonic() - queued.arrived_at
         self._metrics.requests[CLIENT_LEFT] += 1
         size = 0
@@ -176,6 +185,8 @@ class ScoreEndpoint:
         response = self._response(queued.request, reply)
         if queued.flags & frames.INFER:
             response = in_error_form(response)
+        if self._collector is not None:
+            self._collector.add(queued, reply.outcome, response)
         if len(response.body) < MIN_PACKED_BYTES:
             self._respond(queued, reply, response)
         else:
@@ -197,7 +208,8 @@ class ScoreEndpoint:
                 self._queue.reject(queued)
                 return
             length = _declared_length(reply)
-            queued.response = ResponseStream(queued.request, head, length, queued.stream)
+            kept_bytes = 0 if self._collector is None else self._collector.body_bytes
+            queued.response = ResponseStream(queued.request, head, length, queued.stream, kept_bytes)
 
     def _end_stream(self, queued: QueuedRequest, response: ResponseStream, reply: Reply) -> None:
         """Write the last chunk; after a failure end the connection without it, and count status 500."""
@@ -213,6 +225,8 @@ class ScoreEndpoint:
             log.error("a streamed result is incomplete: %s", message, extra=extra)
             self._metrics.count_stream("failed", response.size)
             response.fail()
+        if self._collector is not None:
+            self._collector.add_stream(queued, response, status)
         self._record(queued, reply, status, response.size)
 
     def _record(self, queued: QueuedRequest, reply: Reply, status: int, bytes_out: int) -> None:

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 
@@ -25,6 +25,9 @@ from modelyard.scoring.front.router import Router
 from modelyard.scoring.front.telemetry import Telemetry
 from modelyard.scoring.pool.spawn import SpawnedWorker, SpawnWorker
 from modelyard.scoring.settings import RuntimeSettings
+
+if TYPE_CHECKING:
+    from modelyard.scoring.front.collection.request_collector import RequestCollector
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +87,8 @@ class ScoringServer:
         self._spawned = spawned
         self._lifecycle = Lifecycle()
         self._queue = RequestQueue(settings, self._lifecycle, self, spawned, spawn)
-        self._router = Router(settings, self._lifecycle, self._queue, telemetry)
+        self._collector = _collector(settings)
+        self._router = Router(settings, self._lifecycle, self._queue, telemetry, self._collector)
         self._stop = asyncio.Event()
         self._exit_code = 0
         self._drain_until = float("inf")
@@ -113,6 +117,8 @@ class ScoringServer:
         if self._lifecycle.draining:
             await self._drain(listener)
         listener.close()
+        if self._collector is not None:
+            self._collector.close()
         await self._end_workers()
         ticking.cancel()
         if self._telemetry is not None:
@@ -219,6 +225,16 @@ class ScoringServer:
             worker.kill_now()
             with contextlib.suppress(OSError):
                 worker.poll()
+
+
+def _collector(settings: RuntimeSettings) -> "RequestCollector | None":
+    if settings.collection is None:
+        return None
+    from modelyard.scoring.front.collection.request_collector import (  # noqa: PLC0415 - only if it is on
+        RequestCollector,
+    )
+
+    return RequestCollector(settings.collection)
 
 
 def _exit_after(seconds: float, exit_code: int) -> None:

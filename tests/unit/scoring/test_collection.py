@@ -1,0 +1,242 @@
+"""Data collection of a real scoring process: each answered request is a record, or is counted."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import threading
+from pathlib import Path
+
+from tests.unit.scoring.conftest import GATED_DRIVER, Gates
+from tests.unit.scoring.scoring_process import (
+    ScoringProcess,
+    metric,
+    read_response,
+    request_on,
+    send_request,
+    until,
+)
+from tests.unit.scoring.spool.spool_samples import frames, last_counts, records
+
+from modelyard.scoring.spool.counts import Counts
+from modelyard.scoring.spool.record import Record
+
+DRIVER = """
+import json, os, sys
+THREAD_SAFE = True
+def init(): pass
+def run(data):
+    if data == "raise": raise ValueError("no")
+    if data == "exit": os._exit(9)
+    if data == "stream": return (str(i) * 1000 for i in range(5))
+    return data
+"""
+
+TYPED = "def init(): pass\ndef run(x: list[float]) -> list[float]: return x\n"
+
+HINTS = """
+from azureml.contrib.services.aml_response import AMLResponse
+def init(): pass
+def run(data): return AMLResponse(b"\\x89PNG\\x00", 200, {"content-type": "image/png"})
+"""
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def ended(scoring: ScoringProcess) -> None:
+    scoring.terminate()
+    assert scoring.exit_code() == 0
+
+
+def collecting(serve, tmp_path: Path, driver: str = DRIVER, **environment: str) -> ScoringProcess:
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    return serve(driver, MODELYARD_COLLECTION_DIR=str(spool), **environment)
+
+
+def by_id(tmp_path: Path) -> dict[str, Record]:
+    found = records(tmp_path / "spool")
+    assert len({record.request_id for record in found}) == len(found)
+    return {record.request_id: record for record in found}
+
+
+def test_each_way_to_answer_is_a_record(serve, tmp_path: Path) -> None:
+    scoring = collecting(serve, tmp_path)
+    json_type = {"content-type": "application/json"}
+    with scoring.connection() as connection:
+
+        def ask(name: str, body: bytes, headers: dict[str, str] | None = None) -> int:
+            return request_on(
+                connection, "POST", "/score", body, json_type | {"x-request-id": name} | (headers or {})
+            ).status
+
+        statuses = [
+            ask("plain", b'{"a": 1}'),
+            ask("raise", b"raise"),
+            ask("gzip", gzip.compress(b"packed"), {"content-encoding": "gzip"}),
+            ask("traced", b"[]", {"traceparent": TRACE}),
+            ask("untraced", b"[]", {"traceparent": "00-nothing"}),
+            ask("stream", b"stream"),
+        ]
+        query = request_on(connection, "GET", "/score?a=1&b=2", headers={"x-request-id": "query"})
+        statuses.append(ask("exit", b"exit"))
+        missing = request_on(connection, "GET", "/nothing", headers={"x-request-id": "missing"})
+    refused = scoring.request("POST", "/score", b"[]", {"content-encoding": "br", "x-request-id": "br"})
+    ended(scoring)
+
+    assert statuses == [200, 500, 200, 200, 200, 200, 500]
+    assert (query.status, missing.status, refused.status) == (200, 404, 415)
+    found = by_id(tmp_path)
+    assert {name: record.status for name, record in found.items()} == {
+        "plain": 200, "raise": 500, "gzip": 200, "traced": 200, "untraced": 200, "stream": 200, "exit": 500,
+        "query": 200,
+    }  # fmt: skip
+    plain = found["plain"]
+    assert (plain.request, plain.response) == (b'{"a": 1}', json.dumps('{"a": 1}').encode())
+    assert (plain.name, plain.kind, plain.method, plain.correlation_id) == (
+        "scoring", "score", "POST", "plain",
+    )  # fmt: skip
+    assert (plain.request_bytes, plain.response_bytes) == (len(plain.request), len(plain.response))
+    assert (plain.request_type, plain.response_type) == ("application/json", "application/json")
+    assert plain.duration_us > 0
+    assert abs(plain.time_ns - found["query"].time_ns) < 600e9
+    assert (found["gzip"].request, found["gzip"].request_bytes) == (b"packed", 6)
+    assert b"message" in found["raise"].response
+    assert found["traced"].trace_id == TRACE.split("-")[1]
+    assert found["untraced"].trace_id == ""
+    assert (found["stream"].response_bytes, len(found["stream"].response)) == (5000, 5000)
+    assert (found["query"].request, found["query"].method) == (b"a=1&b=2", "GET")
+    assert last_counts(tmp_path / "spool") == Counts(8, 8, 0, {})
+    assert "key" not in str(found).lower()
+
+
+def test_large_and_binary_bodies_are_kept_by_digest(serve, tmp_path: Path) -> None:
+    scoring = collecting(serve, tmp_path, MODELYARD_COLLECTION_MAX_BODY_BYTES="100")
+    large = b"0123456789" * 200_000
+    stream = {"x-request-id": "stream", "content-type": "text/plain"}
+    scoring.score(large, {"x-request-id": "large", "content-type": "text/plain"})
+    scoring.score(b"stream", stream)
+    ended(scoring)
+
+    found = by_id(tmp_path)
+    assert (found["large"].request, found["large"].request_bytes) == (large[:100], len(large))
+    assert found["large"].request_sha256 == hashlib.sha256(large).digest()
+    assert len(found["large"].response) == 100
+    assert found["large"].response_sha256 == hashlib.sha256(json.dumps(large.decode()).encode()).digest()
+    assert (found["stream"].response, found["stream"].response_bytes) == (b"0" * 100, 5000)
+    assert (found["stream"].request_sha256, found["stream"].response_sha256) == (b"", b"")
+
+
+def test_image_as_result_is_kept_by_digest(serve, tmp_path: Path) -> None:
+    scoring = collecting(serve, tmp_path, HINTS)
+    scoring.score(b"{}", {"x-request-id": "image"})
+    ended(scoring)
+    image = by_id(tmp_path)["image"]
+    assert (image.response, image.response_bytes, image.response_type) == (b"", 5, "image/png")
+    assert image.response_sha256 == hashlib.sha256(b"\x89PNG\0").digest()
+
+
+def test_request_of_the_open_inference_protocol_is_a_record(serve, tmp_path: Path) -> None:
+    scoring = collecting(serve, tmp_path, TYPED)
+    body = {"inputs": [{"name": "x", "datatype": "FP64", "shape": [2], "data": [1.0, 2.0]}]}
+    response = scoring.request("POST", "/v2/models/m/infer", json.dumps(body).encode(), {"x-request-id": "a"})
+    refused = scoring.request("POST", "/v2/models/m/infer", b"{}", {"x-request-id": "b"})
+    ended(scoring)
+    found = by_id(tmp_path)
+    assert (response.status, refused.status) == (200, 400)
+    assert {name: (record.kind, record.status) for name, record in found.items()} == {
+        "a": ("infer", 200),
+        "b": ("infer", 400),
+    }
+    assert found["a"].response == response.body
+    assert found["b"].response.startswith(b'{"error": ')
+
+
+def test_request_that_no_worker_began_is_no_record(serve, tmp_path: Path, gates: Gates) -> None:
+    scoring = collecting(serve, tmp_path, GATED_DRIVER)
+    with scoring.connection() as running:
+        send_request(running, "POST", "/score", b"one", {"x-request-id": "one"})
+        gates.wait_begun("one")
+        assert scoring.score(b"two", {"x-request-id": "two"}).status == 503
+        gates.open("one")
+        assert read_response(running).status == 200
+    ended(scoring)
+    assert set(by_id(tmp_path)) == {"one"}
+
+
+def test_samples_and_the_others_are_counted(serve, tmp_path: Path) -> None:
+    scoring = collecting(serve, tmp_path, MODELYARD_COLLECTION_SAMPLE_PERCENT="50")
+    with scoring.connection() as connection:
+        for number in range(100):
+            request_on(connection, "POST", "/score", b"[]", {"x-request-id": str(number)})
+    name = "modelyard_collection_records_total"
+    skipped = until(lambda: metric(scoring, name + '{outcome="sampled_out",reason=""}'), "the metric")
+    ended(scoring)
+    counts = last_counts(tmp_path / "spool")
+    assert counts.answered == 100
+    assert counts.sampled_out == skipped
+    assert counts.collected == len(by_id(tmp_path)) == 100 - skipped
+    assert 25 < skipped < 75
+
+
+def test_full_spool_is_counted_and_slows_no_request(serve, tmp_path: Path) -> None:
+    scoring = collecting(serve, tmp_path, MODELYARD_COLLECTION_SPOOL_BYTES="1")
+    for _ in range(3):
+        assert scoring.score(b"[]").status == 200
+    name = 'modelyard_collection_records_total{outcome="dropped",reason="spool_full"}'
+    until(lambda: metric(scoring, name) == 3, "the metric")
+    ended(scoring)
+    assert last_counts(tmp_path / "spool") == Counts(3, 0, 0, {"spool_full": 3})
+    assert "data collection has dropped" in scoring.log
+
+
+def test_missing_folder_of_the_spool_fails_no_request(serve, tmp_path: Path) -> None:
+    scoring = serve(DRIVER, MODELYARD_COLLECTION_DIR=str(tmp_path / "missing"))
+    assert scoring.score(b"[]").status == 200
+    ended(scoring)
+    assert "{'write_failed': 1}" in scoring.log
+
+
+def test_without_the_feature_there_is_no_metric(serve) -> None:
+    scoring = serve(DRIVER)
+    scoring.score(b"[]")
+    assert b"modelyard_collection" not in scoring.request("GET", "/metrics").body
+
+
+def test_killed_front_loses_at_most_the_records_of_the_last_moment(serve, tmp_path: Path) -> None:
+    """The kill comes in the middle of requests; records that were answered 50 ms before are in the spool."""
+    scoring = collecting(serve, tmp_path)
+    answered: list[list[str]] = [[] for _ in range(4)]
+    enough = threading.Event()
+
+    def client(own: list[str], name: str) -> None:
+        try:
+            with scoring.connection() as connection:
+                while True:
+                    request_id = f"{name}-{len(own)}"
+                    request_on(connection, "POST", "/score", b"[]", {"x-request-id": request_id})
+                    own.append(request_id)
+                    if len(own) == 300:
+                        enough.set()
+        except OSError:
+            return
+
+    threads = [threading.Thread(target=client, args=(own, str(i))) for i, own in enumerate(answered)]
+    for thread in threads:
+        thread.start()
+    assert enough.wait(60)
+    scoring.process.kill()
+    for thread in threads:
+        thread.join(60)
+
+    found = frames(tmp_path / "spool")
+    numbers = [frame.sequence for frame in found]
+    assert numbers == list(range(len(numbers)))
+    kept = by_id(tmp_path)
+    last_ns = max(record.time_ns for record in kept.values())
+    for own in answered:
+        missing = [i for i, request_id in enumerate(own) if request_id not in kept]
+        assert missing == list(range(len(own) - len(missing), len(own)))  # none but the last ones
+    assert last_ns > 0
+    assert len(kept) >= 300
