@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -87,7 +87,7 @@ class CollectedStore:
 
         Raises FileChangedError if the file is no longer of this version, and CollectedDataError.
         """
-        mode: Any = {"e_tag": version.e_tag, "version": version.version}
+        mode: Any = {name: value for name, value in asdict(version).items() if value is not None}
         if isinstance(self._store, LocalStore):  # a folder has no conditional writes
             mode = "overwrite"
         with self._errors(file.path):

@@ -98,6 +98,14 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         yield store
 
 
+@pytest.fixture
+def web() -> Iterator[WebServer]:
+    """A target of replays."""
+    server = WebServer()
+    yield server
+    server.stop()
+
+
 def _upload(store: Store, folder: Path) -> list[str]:
     """Copy a folder into a store, and return the paths."""
     opened, paths = store.open(), []
