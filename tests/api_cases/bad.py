@@ -318,6 +318,42 @@ _SERVICE: Final = (
         "spec.dataCollection.eventHubEnabled",
         "boolean",
     ),
+    *(
+        Bad(
+            "Service",
+            {"spec.dataCollection": {field: [path]}},
+            f"spec.dataCollection.{field}[0]",
+            "such as data.ssn",
+        )
+        for field in ("leaveOut", "hash")
+        for path in ("a..b", ".a", "a.", "a[0]", "a[*]b", "$.a*", "a\n", "a.**")
+    ),
+    Bad(
+        "Service",
+        {"spec.dataCollection.leaveOut": [""]},
+        "spec.dataCollection.leaveOut[0]",
+        "at least 1 char",
+    ),
+    Bad("Service", {"spec.dataCollection.hash": ["a" * 257]}, "spec.dataCollection.hash[0]", "256"),
+    Bad("Service", {"spec.dataCollection.hash": ["a"] * 65}, "spec.dataCollection.hash", "64"),
+    Bad("Service", {"spec.dataCollection.hash": "a"}, "spec.dataCollection.hash", "array"),
+    Bad("Service", {"spec.dataCollection.samplingPercent": 0}, "spec.dataCollection.samplingPercent", "1"),
+    Bad(
+        "Service", {"spec.dataCollection.samplingPercent": 101}, "spec.dataCollection.samplingPercent", "100"
+    ),
+    Bad(
+        "Service",
+        {"spec.dataCollection.samplingPercent": "5"},
+        "spec.dataCollection.samplingPercent",
+        "integer",
+    ),
+    Bad("Service", {"spec.dataCollection.maxBodyBytes": 0}, "spec.dataCollection.maxBodyBytes", "1"),
+    Bad(
+        "Service",
+        {"spec.dataCollection.maxBodyBytes": 2**20 + 1},
+        "spec.dataCollection.maxBodyBytes",
+        "1048576",
+    ),
     Bad("Service", {"spec.route.host": "*.example.com"}, "spec.route.host", "without a wildcard"),
     Bad("Service", {"spec.route.host": "Example.com"}, "spec.route.host", "lower case"),
     Bad("Service", {"spec.route.host": "a" * 64 + ".b"}, "spec.route.host", "DNS name"),

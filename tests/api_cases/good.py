@@ -87,7 +87,14 @@ _LARGEST: Final[dict[str, dict[str, Any]]] = {
         "spec.containerResourceReservation": {"cpu": "1", "memory": "1Gi"},
         "spec.maxConcurrentRequestsPerContainer": 10000,
         "spec.appInsightsEnabled": True,
-        "spec.dataCollection": {"eventHubEnabled": False, "storageEnabled": True},
+        "spec.dataCollection": {
+            "eventHubEnabled": False,
+            "storageEnabled": True,
+            "samplingPercent": 100,
+            "maxBodyBytes": 1048576,
+            "leaveOut": [f"data[*].{'n' * 244}{number:02}" for number in range(64)],
+            "hash": ["data.first name", "*", "[*]", "[*][*].a", "data.*.größe", "data[*].*"],
+        },
         "spec.route": {"enabled": True, "host": "a-1.example.com", "path": "/v2/A_b~c.d"},
     },
 }

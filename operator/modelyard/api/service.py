@@ -9,6 +9,7 @@ from pydantic import Field
 
 from modelyard.api.autoscaler import AutoScaler, UtilizationMetric
 from modelyard.api.base import INTEGER, ApiType, Boolean
+from modelyard.api.data_collection import ModelDataCollection
 from modelyard.api.names import DisplayName, ImageRef
 from modelyard.api.pod.resources import limit_rule
 from modelyard.api.pod.settings import PodSettings
@@ -47,15 +48,6 @@ class ComputeResource(ApiType):
     """Id of the compute resource."""
     type: ComputeResourceType | None = None
     """Type of the compute resource. The only value is Cluster."""
-
-
-class ModelDataCollection(ApiType):
-    """Collection of scoring inputs and predictions. Accepted, but not supported yet."""
-
-    event_hub_enabled: Boolean = False
-    """If true, inputs and predictions are sent to an event hub. Not supported yet."""
-    storage_enabled: Boolean = False
-    """If true, inputs and predictions are stored. Not supported yet."""
 
 
 _DEFAULT_SCALER: Final = AutoScaler()
@@ -101,11 +93,16 @@ class ServiceSpec(ApiType):
     """If true, a trace of each scoring request is exported to the collector of the chart
     (scoring.otlpEndpoint). Default: false."""
     data_collection: ModelDataCollection | None = None
-    """Collection of scoring inputs and predictions. Accepted, but not supported yet."""
+    """Collection of the inputs and predictions of scoring requests (docs/data-collection.md)."""
     pod: PodSettings | None = None
     """Settings of the replicas' pods, with the names and shapes of Kubernetes."""
     route: Route | None = None
     """Public address of the Service, if the platform publishes Services."""
+
+    @property
+    def collects(self) -> bool:
+        """True if records of the requests have a destination."""
+        return self.data_collection is not None and self.data_collection.is_enabled
 
     @property
     def autoscales(self) -> bool:

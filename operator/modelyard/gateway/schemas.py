@@ -9,6 +9,7 @@ from pydantic import Field, WithJsonSchema
 
 from modelyard.api.autoscaler import AutoScaler
 from modelyard.api.base import ApiType, Boolean
+from modelyard.api.data_collection import ModelDataCollection
 from modelyard.api.image import ImageSpec, ImageType
 from modelyard.api.manifest import ManifestSpec
 from modelyard.api.model import ModelSpec
@@ -20,7 +21,6 @@ from modelyard.api.service import (
     ComputeResource,
     ConcurrentRequests,
     ContainerResourceReservation,
-    ModelDataCollection,
     Replicas,
 )
 from modelyard.api.status import ErrorResponse, State
@@ -125,7 +125,8 @@ class ServiceConfiguration(ApiType):
     app_insights_enabled: Boolean | None = None
     """Export a trace of each request to the installation's collector, if it has one."""
     data_collection: ModelDataCollection | None = None
-    """Accepted; has no effect yet."""
+    """Collection of the inputs and predictions of scoring requests. The fields other than eventHubEnabled and
+    storageEnabled are not part of the API of 2017."""
     pod: Pod | None = None
     """Settings of the replicas' pods, such as env, resources and volumes, in the shape of Kubernetes: those
     of spec.pod of a Service in the cluster. Not part of the API of 2017."""

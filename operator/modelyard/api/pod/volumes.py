@@ -16,7 +16,12 @@ from modelyard.scoring.contract import APP_ROOT, KEYS_DIR, WORK_DIR
 KEYS_VOLUME: Final = "keys"
 TMP_VOLUME: Final = "tmp"
 TMP_DIR: Final = "/tmp"  # noqa: S108 - the pod's own
-_RESERVED_VOLUMES: Final = (KEYS_VOLUME, TMP_VOLUME)
+COLLECTION_VOLUME: Final = "modelyard-collection"
+COLLECTION_STATE_VOLUME: Final = "modelyard-collection-state"
+DESTINATION_VOLUME: Final = "modelyard-collection-destination"
+_RESERVED_VOLUMES: Final = (
+    *(KEYS_VOLUME, TMP_VOLUME, COLLECTION_VOLUME, COLLECTION_STATE_VOLUME, DESTINATION_VOLUME),
+)
 _VOLUME_NAME: Final = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 VolumeName = Annotated[
     str,
@@ -28,7 +33,7 @@ VolumeName = Annotated[
     ),
     Rule(
         cel=f"!(self in [{', '.join(map(repr, _RESERVED_VOLUMES))}])",
-        message=f"the volumes {' and '.join(_RESERVED_VOLUMES)} are reserved for the scoring runtime:"
+        message=f"the volumes {', '.join(_RESERVED_VOLUMES)} are reserved for the scoring runtime:"
         " choose another name",
         is_valid=lambda name: name not in _RESERVED_VOLUMES,
     ),
