@@ -30,6 +30,7 @@ TEMPLATE_INPUTS: Final = (
 )
 TEMPLATE_HASH: Final = f"{GROUP}/template"  # on a pod: hash of its template
 POD_VERSION: Final = f"{GROUP}/version"  # on a pod of a Service: the version that started the pod
+POD_MODELS: Final = f"{GROUP}/model-ids"  # on a pod that collects records: ids of its models, a JSON list
 KEYS_REFRESHED: Final = f"{GROUP}/keys-refreshed"  # on a pod: time at which its keys were to be mounted again
 
 # On a ControllerRevision, about its operation:

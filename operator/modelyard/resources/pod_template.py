@@ -11,11 +11,12 @@ from modelyard.api.service import ServiceSpec
 from modelyard.kube.merge import fingerprint
 from modelyard.kube.types import Json
 from modelyard.resources.architecture import limit_architectures
+from modelyard.resources.collection import CollectionParts, collection_parts
 from modelyard.resources.limits import container_resources
 from modelyard.resources.pod_settings import effective_settings
 from modelyard.resources.runtime_variables import runtime_variables
 from modelyard.scoring.contract import KEYS_DIR, LIVE_PATH, PORT, READY_PATH, Variable
-from modelyard.settings import ScoringSettings
+from modelyard.settings import DataCollectionSettings, ScoringSettings
 
 CONTAINER: Final = "scoring"
 
@@ -27,40 +28,73 @@ class ScoringImage(NamedTuple):
     architectures: tuple[str, ...] = ()  # such as `amd64`; without any, its pods run on any node
 
 
-def pod_template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: ScoringSettings) -> Json:
-    """Return the pod template, with its hash as an annotation."""
-    template = _template(owner, spec, image, scoring)
+class PodOrigin(NamedTuple):
+    """The version that started a pod. Its marks are no part of the hash of the template.
+
+    So a version that changes only replicas replaces no pods.
+    """
+
+    version: str | None  # None for pods of a release without this label
+    model_ids: str | None = None  # a JSON list, None for pods that collect no records
+
+
+def pod_template(
+    owner: Owner,
+    spec: ServiceSpec,
+    image: ScoringImage,
+    scoring: ScoringSettings,
+    collection: DataCollectionSettings | None = None,
+) -> Json:
+    """Return the pod template, with its hash as an annotation.
+
+    Without settings of data collection, the pods collect no records.
+    """
+    parts = collection_parts(owner, spec, image.location, collection)
+    template = _template(owner, spec, image, scoring, parts)
     own = {labels.TEMPLATE_HASH: fingerprint(template)}
     template["metadata"]["annotations"] = template["metadata"].get("annotations", {}) | own
     return template
 
 
-def started_by(template: Json) -> str | None:
-    """Return the version in the labels of a pod template, None for a template of a release without it."""
-    version: str | None = template["metadata"].get("labels", {}).get(labels.POD_VERSION)
-    return version
+def origin_of(template: Json) -> PodOrigin:
+    """Return the origin of pods by the labels and annotations of their template."""
+    metadata = template["metadata"]
+    version = metadata.get("labels", {}).get(labels.POD_VERSION)
+    return PodOrigin(version, metadata.get("annotations", {}).get(labels.POD_MODELS))
 
 
-def label_version(template: Json, version: str | None) -> Json:
-    """Return a copy of a pod template with the version that starts its pods as a label, or without it.
-
-    The hash of the template stays: a version that changes only replicas replaces no pods.
-    """
-    others = {
-        key: value for key, value in template["metadata"]["labels"].items() if key != labels.POD_VERSION
+def mark_origin(template: Json, origin: PodOrigin) -> Json:
+    """Return a copy of a pod template with the marks of an origin, and without those of another one."""
+    metadata = template["metadata"]
+    marks = {
+        "labels": {labels.POD_VERSION: origin.version},
+        "annotations": {labels.POD_MODELS: origin.model_ids},
     }
-    label = {} if version is None else {labels.POD_VERSION: version}
-    return template | {"metadata": template["metadata"] | {"labels": others | label}}
+    marked = {name: _replaced(metadata.get(name, {}), values) for name, values in marks.items()}
+    return template | {"metadata": metadata | {name: value for name, value in marked.items() if value}}
 
 
-def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: ScoringSettings) -> Json:
+def _replaced(values: Json, changes: Json) -> Json:
+    """Return values with other ones for some keys; None removes a key."""
+    return {key: value for key, value in (values | changes).items() if value is not None}
+
+
+def _template(
+    owner: Owner,
+    spec: ServiceSpec,
+    image: ScoringImage,
+    scoring: ScoringSettings,
+    collection: CollectionParts,
+) -> Json:
     settings = effective_settings(spec.pod, scoring)
     probe = {"httpGet": {"path": READY_PATH, "port": "http"}, "timeoutSeconds": 5}
     volumes: list[Json] = [
         {"name": KEYS_VOLUME, "secret": {"secretName": labels.keys_name(owner.name), "defaultMode": 0o440}},
         {"name": TMP_VOLUME, "emptyDir": {"sizeLimit": scoring.tmp_size}},
+        *collection.volumes,
         *settings.get("volumes", ()),
     ]
+    grace_seconds = scoring.pre_stop_seconds + scoring.drain_seconds + 5 + collection.flush_seconds
     return {
         "metadata": {
             "labels": settings.get("labels", {}) | labels.labels_of(owner.kind, owner.name),
@@ -71,15 +105,20 @@ def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: Sco
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "imagePullSecrets": settings.get("imagePullSecrets", []),
-            "terminationGracePeriodSeconds": scoring.pre_stop_seconds + scoring.drain_seconds + 5,
+            "terminationGracePeriodSeconds": grace_seconds,
             "securityContext": settings["securityContext"],
+            **_present(initContainers=collection.containers),
             "containers": [
                 {
                     "name": CONTAINER,
                     "image": image.location,
                     "imagePullPolicy": "IfNotPresent",
                     "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
-                    "env": [*_environment(owner, spec, settings, scoring), *settings.get("env", ())],
+                    "env": [
+                        *_environment(owner, spec, settings, scoring),
+                        *collection.variables,
+                        *settings.get("env", ()),
+                    ],
                     **_present(envFrom=settings.get("envFrom")),
                     "resources": container_resources(spec, scoring, volumes, settings.get("resources", {})),
                     # No startup probe: it would delay readiness by half a second. The server answers the
@@ -101,6 +140,7 @@ def _template(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: Sco
                     "volumeMounts": [
                         {"name": KEYS_VOLUME, "mountPath": KEYS_DIR, "readOnly": True},
                         {"name": TMP_VOLUME, "mountPath": TMP_DIR},
+                        *collection.mounts,
                         *settings.get("volumeMounts", ()),
                     ],
                 }

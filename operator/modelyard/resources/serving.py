@@ -9,13 +9,19 @@ from modelyard.api import labels
 from modelyard.api.owners import Owner
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.types import CORE_SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS, Json
-from modelyard.resources.pod_template import ScoringImage, label_version, pod_template
+from modelyard.resources.pod_template import PodOrigin, ScoringImage, mark_origin, pod_template
 from modelyard.resources.revision import metadata
 from modelyard.scoring.contract import SCORE_PATH
-from modelyard.settings import ScoringSettings
+from modelyard.settings import DataCollectionSettings, ScoringSettings
 
 
-def deployment(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: ScoringSettings) -> Json:
+def deployment(
+    owner: Owner,
+    spec: ServiceSpec,
+    image: ScoringImage,
+    scoring: ScoringSettings,
+    collection: DataCollectionSettings | None = None,
+) -> Json:
     """Return the Deployment. Without numReplicas it has no `replicas`, which the autoscaler sets."""
     deployment_spec: Json = {
         "selector": {"matchLabels": labels.selector_of(owner.name)},
@@ -23,7 +29,7 @@ def deployment(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: Sc
         "progressDeadlineSeconds": scoring.progress_deadline_seconds,
         # A new pod must be ready before an old one is deleted, so that no request is lost.
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
-        "template": pod_template(owner, spec, image, scoring),
+        "template": pod_template(owner, spec, image, scoring, collection),
     }
     if spec.num_replicas is not None:
         deployment_spec["replicas"] = spec.num_replicas
@@ -34,9 +40,9 @@ def deployment(owner: Owner, spec: ServiceSpec, image: ScoringImage, scoring: Sc
     }
 
 
-def started_by_version(deployment: Json, version: str | None) -> Json:
-    """Return a copy of a Deployment whose pods have a version as a label, or none."""
-    template = label_version(deployment["spec"]["template"], version)
+def with_origin(deployment: Json, origin: PodOrigin) -> Json:
+    """Return a copy of a Deployment whose pods have the marks of an origin."""
+    template = mark_origin(deployment["spec"]["template"], origin)
     return deployment | {"spec": deployment["spec"] | {"template": template}}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelyard.settings.build import BuildSettings
+from modelyard.settings.data_collection import DataCollectionSettings
 from modelyard.settings.identity import GoogleIdentitySettings, IdentitySettings
 from modelyard.settings.operator_settings import CONFIG_VARIABLE, HistorySettings, OperatorSettings, load
 from modelyard.settings.registry import RegistrySettings
@@ -23,6 +24,7 @@ __all__ = [
     "NAMESPACE_PLACE",
     "SERVICE_PLACE",
     "BuildSettings",
+    "DataCollectionSettings",
     "GatewayReference",
     "GoogleIdentitySettings",
     "HistorySettings",

@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field
 
 from modelyard.settings.build import BuildSettings
+from modelyard.settings.data_collection import DataCollectionSettings
 from modelyard.settings.identity import IdentitySettings
 from modelyard.settings.registry import RegistrySettings
 from modelyard.settings.routing import RoutingSettings
@@ -44,6 +45,7 @@ class OperatorSettings(Section):
     sources: SourcesSettings = SourcesSettings()
     identity: IdentitySettings = IdentitySettings()
     scoring: ScoringSettings = ScoringSettings()
+    data_collection: DataCollectionSettings = DataCollectionSettings()
     routing: RoutingSettings = RoutingSettings()
 
     @property

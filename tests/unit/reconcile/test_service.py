@@ -415,20 +415,6 @@ async def test_status_has_the_selector_of_the_scale_subresource(harness: Operato
     assert harness.status("Service")["selector"] == "modelyard.dev/service=m"
 
 
-@pytest.mark.parametrize("field", ["storageEnabled", "eventHubEnabled"])
-async def test_condition_reports_that_data_collection_has_no_effect(
-    harness: OperatorHarness, field: str
-) -> None:
-    harness.apply(*sample_objects()[:3], service(dataCollection={field: True}))
-    await harness.play()
-    condition = harness.condition("Service", "DataCollection")
-    assert (condition["status"], condition["reason"]) == ("False", "NotSupported")
-    assert harness.condition("Service", "Ready")["status"] == "True"
-    harness.change("Service", dataCollection={field: False})
-    await harness.play()
-    assert "DataCollection" not in _condition_types(harness)
-
-
 async def test_condition_reports_that_traces_have_no_destination(harness: OperatorHarness) -> None:
     harness.apply(*sample_objects()[:3], service(appInsightsEnabled=True))
     await harness.play()

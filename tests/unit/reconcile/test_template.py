@@ -13,7 +13,7 @@ from modelyard.api import labels
 from modelyard.api.names import ROLL_ON_UPGRADE
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.types import DEPLOYMENTS, Json
-from modelyard.resources.pod_template import started_by
+from modelyard.resources.pod_template import origin_of
 from modelyard.resources.serving import template_hash
 from modelyard.settings import ScoringSettings
 
@@ -82,7 +82,7 @@ async def test_scaling_after_an_upgrade_keeps_the_template(serving: OperatorHarn
 
 
 def version_of_pods(harness: OperatorHarness) -> str | None:
-    return started_by(deployment(harness)["spec"]["template"])
+    return origin_of(deployment(harness)["spec"]["template"]).version
 
 
 async def test_pods_have_the_version_that_started_them(serving: OperatorHarness) -> None:

@@ -12,6 +12,7 @@ from modelyard.reconcile import revisions
 from modelyard.reconcile.children import create_or_patch, ensure_absent, merge
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject, RolloutStatus
+from modelyard.reconcile.services.pod_origin import pod_origin
 from modelyard.reconcile.services.route import RouteAddress, write_route
 from modelyard.reconcile.services.staged_rolls import follows_operator, turn
 from modelyard.reconcile.services.template import (
@@ -45,8 +46,9 @@ async def write_children(
         obj,
         DEPLOYMENTS,
         name,
-        lambda: serving.started_by_version(
-            serving.deployment(owner, spec, image, ctx.settings.scoring), str(revision.version)
+        lambda: serving.with_origin(
+            serving.deployment(owner, spec, image, ctx.settings.scoring, ctx.settings.data_collection),
+            pod_origin(ctx, spec, revision),
         ),
         inputs=(
             f"{image.location} {image.architectures} {revision.version} "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from modelyard.api import labels
-from modelyard.api.kinds import IMAGE
+from modelyard.api.kinds import IMAGE, MANIFEST
 from modelyard.api.names import parse_version_reference
 from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
@@ -13,7 +13,7 @@ from modelyard.api.status import State
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, waiting
-from modelyard.reconcile.resolution import Missing, built_version, resolve
+from modelyard.reconcile.resolution import Missing, built_version, recorded_reference, resolve
 
 IMAGE_NOT_READY: Final = "ImageNotReady"
 # final state of the Image's version → reason and message of the status
@@ -47,6 +47,17 @@ def _unbuilt(image: Revision, newest: Revision | None) -> Outcome:
         detail += f" with {(image.error or {}).get('code', 'no error')}"
     stalled = image.state in _UNBUILT and labels.RETRY not in image.annotations
     return waiting(reason, f"waiting for Image {image.id}, {detail}", newest, stalled=stalled)
+
+
+def recorded_image(ctx: Context, revision: Revision) -> Revision | None:
+    """Return the version of the Image of a Service's version, None if the Image was deleted."""
+    image_id = next(iter(revision.references), "")  # a version that is not valid has none
+    return recorded_reference(ctx.cache, IMAGE, revision, image_id) if image_id else None
+
+
+def recorded_manifest(ctx: Context, image: Revision) -> Revision | None:
+    """Return the version of the Manifest of an Image's version, None if the Manifest was deleted."""
+    return recorded_reference(ctx.cache, MANIFEST, image, image.references[0])
 
 
 def newer_image(ctx: Context, spec: ServiceSpec, served: Revision) -> Revision | None:

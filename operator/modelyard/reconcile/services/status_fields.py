@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from modelyard.api import labels
-from modelyard.api.kinds import IMAGE, MANIFEST
 from modelyard.api.revision import Revision
 from modelyard.api.service import ServiceSpec
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject, RolloutStatus
 from modelyard.reconcile.outcome import Condition
-from modelyard.reconcile.resolution import recorded_reference
 from modelyard.reconcile.rollout import REFUSED
+from modelyard.reconcile.services.served_image import recorded_image, recorded_manifest
 from modelyard.resources import serving
 from modelyard.scoring.contract import SCORE_PATH
 from modelyard.settings import ScoringSettings
@@ -31,10 +30,8 @@ def status_fields(
     `url` is the public URL, None while the data plane does not serve it.
     """
     internal = serving.scoring_uri(obj.key.name, obj.key.namespace, ctx.settings.scoring)
-    image_id = next(iter(revision.references), "")  # a version that is not valid has none
-    image = recorded_reference(ctx.cache, IMAGE, revision, image_id) if image_id else None
-    manifest_id = image.references[0] if image else None
-    manifest = recorded_reference(ctx.cache, MANIFEST, image, manifest_id) if image and manifest_id else None
+    image = recorded_image(ctx, revision)
+    manifest = recorded_manifest(ctx, image) if image else None
     return {
         "url": url,
         "scoringUri": f"{url}{SCORE_PATH}" if url else internal,
@@ -42,8 +39,8 @@ def status_fields(
         "readyReplicas": rollout.ready,
         "selector": labels.text_of(labels.selector_of(obj.key.name)),
         "imageLocation": image.location if image else None,
-        "imageId": image_id,
-        "manifestId": manifest_id,
+        "imageId": next(iter(revision.references), ""),
+        "manifestId": image.references[0] if image else None,
         "modelIds": list(manifest.references) if manifest else [],
     }
 
@@ -67,13 +64,6 @@ def conditions(spec: ServiceSpec, rollout: RolloutStatus, scoring: ScoringSettin
             False,
             "OnlyCpu",
             "minReplicas 0 acts as 1: the only metric is CPU, which cannot show the first request",
-        )
-    collection = spec.data_collection
-    if collection and (collection.storage_enabled or collection.event_hub_enabled):
-        by_type["DataCollection"] = (
-            False,
-            "NotSupported",
-            "dataCollection has no effect: this release stores no inputs and predictions",
         )
     if spec.app_insights_enabled and not scoring.sends_traces:
         by_type["AppInsights"] = (

@@ -25,7 +25,7 @@ from modelyard.reconcile.services.staged_rolls import begin_roll, follows_operat
 from modelyard.resources import serving
 from modelyard.resources.architecture import architectures_of
 from modelyard.resources.limits import reservation
-from modelyard.resources.pod_template import CONTAINER, ScoringImage, started_by
+from modelyard.resources.pod_template import CONTAINER, ScoringImage, origin_of
 
 
 def template_inputs(spec: ServiceSpec, image: str) -> str:
@@ -38,6 +38,8 @@ def template_inputs(spec: ServiceSpec, image: str) -> str:
     }
     if spec.pod:  # a Service without these settings has the hash that older releases recorded
         inputs["pod"] = content_from(spec.pod)
+    if spec.data_collection and spec.collects:
+        inputs["collection"] = content_from(spec.data_collection)
     return fingerprint(inputs)
 
 
@@ -96,7 +98,7 @@ def kept_deployment(
     if kept is None:
         return present
     if serving.template_hash({"spec": kept}) == serving.template_hash(present):
-        return serving.started_by_version(present, started_by(kept["template"]))
+        return serving.with_origin(present, origin_of(kept["template"]))
     if follows_operator(ctx, obj) and begin_roll(ctx, obj.key):
         return present
     if "replicas" in present["spec"]:
@@ -114,12 +116,26 @@ def _kept_spec(
     """
     annotations = live["metadata"].get("annotations", {})
     if labels.APPLIED_SPEC in annotations:
-        if annotations.get(labels.TEMPLATE_INPUTS) != template_inputs(spec, image):
+        recorded = annotations.get(labels.TEMPLATE_INPUTS)
+        if recorded != template_inputs(spec, image) and not _is_of_older_release(
+            obj, spec, revision, image, recorded
+        ):
             return None
         return _parse(annotations[labels.APPLIED_SPEC])
     if not was_rolled_out(obj, revision) or not _runs(live, image):
         return None
     return _without_replicas(live["spec"])
+
+
+def _is_of_older_release(
+    obj: CustomObject, spec: ServiceSpec, revision: Revision, image: str, recorded: str | None
+) -> bool:
+    """Return whether a release without data collection rolled a version with dataCollection out.
+
+    That release accepted the field, and gave it no effect. An upgrade replaces no pods.
+    """
+    without = spec.model_copy(update={"data_collection": None})
+    return spec.collects and was_rolled_out(obj, revision) and recorded == template_inputs(without, image)
 
 
 def _parse(text: str) -> Json | None:
