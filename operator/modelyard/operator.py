@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY, start_http_server
 from pydantic import ValidationError
 
 from modelyard import logs
+from modelyard.controller.collector_client import CollectorClient
 from modelyard.controller.controller import Controller
 from modelyard.controller.probes import serve_probes
 from modelyard.controller.state_metrics import StateMetrics
@@ -69,7 +70,8 @@ async def _operate(settings: OperatorSettings) -> None:
         build_line=BuildLine(cache.build_jobs, settings.build, queue.add),
         lookups=BackgroundLookups(queue.add, lambda: dt.datetime.now(dt.UTC)),
     )
-    controller = Controller(ctx)
+    collectors = CollectorClient()
+    controller = Controller(ctx, collectors.state)
     REGISTRY.register(StateMetrics(ctx, controller))
     try:
         async with serve_probes(controller, settings.liveness_port):
@@ -83,4 +85,5 @@ async def _operate(settings: OperatorSettings) -> None:
     finally:
         await ctx.lookups.close()
         await client.close()
+        await collectors.close()
         registry.close()

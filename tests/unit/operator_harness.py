@@ -29,12 +29,14 @@ from modelyard.contract.build_request import (
     BuildRequest,
     BuildResult,
 )
+from modelyard.controller.collector_client import CollectorError
 from modelyard.controller.controller import Controller
 from modelyard.kube.errors import NotFound
 from modelyard.kube.types import DEPLOYMENTS, JOBS, PODS, REVISIONS, SECRETS, Json
 from modelyard.reconcile.builds.build_line import BuildLine
 from modelyard.reconcile.builds.lookups import BackgroundLookups
 from modelyard.reconcile.cache import Cache
+from modelyard.reconcile.collection_reports import CollectorState
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.event_recorder import EventRecorder
 from modelyard.reconcile.workqueue import WorkQueue
@@ -62,6 +64,8 @@ class OperatorHarness:
         self.settings = settings
         self.supervision_seconds = _NO_RESYNC
         self.sweep_seconds = _NO_RESYNC
+        self.poll_seconds = _NO_RESYNC
+        self.collectors: dict[str, CollectorState] = {}  # by IP address of the pod
         self.serves = True  # whether new pods become ready
         self.outcome: Callable[[BuildRequest], BuildResult] = succeed
         self.builds = 0
@@ -86,7 +90,11 @@ class OperatorHarness:
             sleep=self.clock.sleep,
         )
         self.controller = Controller(
-            self.ctx, supervision_seconds=self.supervision_seconds, sweep_seconds=self.sweep_seconds
+            self.ctx,
+            self.read_collector,
+            supervision_seconds=self.supervision_seconds,
+            sweep_seconds=self.sweep_seconds,
+            poll_seconds=self.poll_seconds,
         )
         self.kopf = FakeKopf(self.cluster, self.controller, self.settings)
         starting = asyncio.create_task(self.controller.start())
@@ -107,6 +115,12 @@ class OperatorHarness:
     async def stop(self) -> None:
         await self.kopf.stop()
         await self.controller.stop()
+
+    async def read_collector(self, address: str) -> CollectorState:
+        """Return the state of a side-car. Raises CollectorError if no pod has this address."""
+        if address not in self.collectors:
+            raise CollectorError("connection refused")
+        return self.collectors[address]
 
     async def settle(self) -> None:
         """Run until no work is left now. Raises Killed if the process ended."""

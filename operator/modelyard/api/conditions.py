@@ -6,13 +6,20 @@ https://github.com/kubernetes/community/blob/master/contributors/devel/sig-archi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+_VALUES: Final = {"True": True, "False": False}
 
 
 def find_condition(type_: str, status: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return a condition of a status, None if the status has none of this type."""
     conditions = status.get("conditions", ())
     return next((condition for condition in conditions if condition["type"] == type_), None)
+
+
+def value_of(condition: Mapping[str, Any]) -> bool | None:
+    """Return the status of a condition, None for `Unknown`."""
+    return _VALUES.get(condition["status"])
 
 
 def is_true(type_: str, status: Mapping[str, Any]) -> bool:
@@ -31,25 +38,27 @@ def true_since(type_: str, status: Mapping[str, Any]) -> str | None:
 
 
 def build_conditions(
-    desired: Mapping[str, tuple[bool, str, str]],
+    desired: Mapping[str, tuple[bool | None, str, str]],
     previous: Sequence[Mapping[str, Any]],
     generation: int,
     now: str,
 ) -> list[dict[str, Any]]:
     """Return the conditions of a status.
 
-    `desired` maps a condition type to its status, reason and message. lastTransitionTime is `now` if the
-    condition's status changed. Otherwise it is the previous time, as the API conventions require.
+    `desired` maps a condition type to its status, reason and message; None is the status `Unknown`.
+    lastTransitionTime is `now` if the condition's status changed. Otherwise it is the previous time, as the
+    API conventions require.
     """
     previous_by_type = {condition["type"]: condition for condition in previous}
     conditions = []
-    for type_, (status, reason, message) in desired.items():
+    for type_, (value, reason, message) in desired.items():
         before = previous_by_type.get(type_)
-        is_unchanged = before is not None and before["status"] == str(status)
+        status = "Unknown" if value is None else str(value)
+        is_unchanged = before is not None and before["status"] == status
         conditions.append(
             {
                 "type": type_,
-                "status": str(status),
+                "status": status,
                 "observedGeneration": generation,
                 "lastTransitionTime": before["lastTransitionTime"] if before and is_unchanged else now,
                 "reason": reason,

@@ -8,6 +8,7 @@ from typing import Final
 
 from modelyard.api.kinds import Kind
 from modelyard.controller.children import WATCH_STALE_SECONDS, ChildWatches
+from modelyard.controller.collection_poll import POLL_SECONDS, CollectionPoll, ReadState
 from modelyard.controller.custom_objects import CustomObjects
 from modelyard.controller.namespaces import Namespaces
 from modelyard.controller.pod_sweep import SWEEP_SECONDS, PodSweep
@@ -28,11 +29,16 @@ class Controller:
     def __init__(
         self,
         ctx: Context,
+        read_collector: ReadState,
         *,
         supervision_seconds: float = _SUPERVISION_SECONDS,
         sweep_seconds: float = SWEEP_SECONDS,
+        poll_seconds: float = POLL_SECONDS,
     ):
-        """`supervision_seconds` is the time between two looks at the watches, `sweep_seconds` at all pods."""
+        """`supervision_seconds` is the time between two looks at the watches, `sweep_seconds` at all pods.
+
+        `poll_seconds` is the time between two questions to the collectors of Services.
+        """
         self._ctx = ctx
         self._supervision_seconds = supervision_seconds
         self._tasks: list[asyncio.Task[None]] = []
@@ -42,6 +48,7 @@ class Controller:
         self.children = ChildWatches(ctx, self.namespaces)
         self.routes = RouteWatches(ctx, self.namespaces, self.children)
         self.pods = PodSweep(ctx, self.namespaces, seconds=sweep_seconds)
+        self.collection = CollectionPoll(ctx, self.namespaces, read_collector, seconds=poll_seconds)
         self.worker = Worker(ctx, self.custom_objects, self.namespaces)
 
     async def start(self) -> None:
@@ -68,6 +75,7 @@ class Controller:
             self.custom_objects.compare_after_lists(),
             resync(ctx, self.custom_objects),
             self.pods.run(),
+            self.collection.run(),
             self._supervise(),
         ]
         self._tasks = [asyncio.create_task(coroutine) for coroutine in work]

@@ -9,11 +9,13 @@ from importlib.metadata import version
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from modelyard.api.conditions import value_of
 from modelyard.api.kinds import KINDS, SERVICE
 from modelyard.api.status import State
 from modelyard.controller.controller import Controller
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
+from modelyard.reconcile.services.collection_condition import DATA_COLLECTION
 
 
 class StateFamilies:
@@ -40,6 +42,11 @@ class StateFamilies:
         )
         self.ready_replicas = GaugeMetricFamily(
             "modelyard_service_ready_replicas", "Replicas of a Service that are ready", labels=service
+        )
+        self.collection_degraded = GaugeMetricFamily(
+            "modelyard_collection_degraded",
+            "1 for a Service whose condition DataCollection is False; no series for the others",
+            labels=[*service, "reason"],
         )
         self.queue_depth = GaugeMetricFamily(
             "modelyard_queue_depth", "Objects waiting for a worker", labels=[]
@@ -80,6 +87,9 @@ class StateFamilies:
         self.service_info.add_metric([*service, str(status["version"]), status.get("imageId") or ""], 1)
         self.replicas.add_metric(service, status.get("replicas") or 0)
         self.ready_replicas.add_metric(service, status.get("readyReplicas") or 0)
+        collection = obj.condition(DATA_COLLECTION)
+        if collection and value_of(collection) is False:
+            self.collection_degraded.add_metric([*service, collection["reason"]], 1)
 
 
 class StateMetrics(Collector):

@@ -12,6 +12,7 @@ from modelyard.kube.interface import KubeClient
 from modelyard.reconcile.builds.build_line import BuildLine
 from modelyard.reconcile.builds.lookups import BackgroundLookups
 from modelyard.reconcile.cache import Cache
+from modelyard.reconcile.collection_reports import CollectionReports
 from modelyard.reconcile.event_recorder import EventRecorder
 from modelyard.reconcile.pod_reports import PodReports
 from modelyard.reconcile.repairs import RepairPacing
@@ -62,5 +63,6 @@ class Context:
     routing: RoutingState = field(default_factory=RoutingState)
     repairs: RepairPacing = field(default_factory=RepairPacing)
     pod_reports: PodReports = field(default_factory=PodReports)
+    collection_reports: CollectionReports = field(default_factory=CollectionReports)
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -10,7 +10,7 @@ from modelyard.api.revision import Revision
 from modelyard.api.status import ErrorResponse, State
 
 _NAME_TAKEN_RETRY_SECONDS: Final = 30.0
-Condition = tuple[bool, str, str]  # status, reason, message
+Condition = tuple[bool | None, str, str]  # status (None: Unknown), reason, message
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, name_taken
 from modelyard.reconcile.rollout import assess_rollout
 from modelyard.reconcile.services.children import deployed_image, rollout_status, write_children
+from modelyard.reconcile.services.collection_condition import collection_conditions
 from modelyard.reconcile.services.pod_policy import NOT_ALLOWED, policy_problem
 from modelyard.reconcile.services.replica_report import replica_conditions
 from modelyard.reconcile.services.rollout_outcome import (
@@ -55,6 +56,7 @@ async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
         with_route(outcome, report),
         fields=status_fields(ctx, obj, spec, revision, rollout, report.url) | {"timeline": timeline},
         conditions=conditions(spec, rollout, ctx.settings.scoring)
+        | collection_conditions(ctx, obj, spec)
         | report.conditions
         | roll_conditions(ctx, obj)
         | replicas,
@@ -65,6 +67,7 @@ def forget(ctx: Context, key: Key) -> None:
     """Free what a deleted Service held: its turn to roll, its address, and the state of its reports."""
     end_roll(ctx, key)
     ctx.pod_reports.forget(key)
+    ctx.collection_reports.forget(key)
     release_address(ctx, key)
 
 
@@ -74,7 +77,7 @@ async def _phases(ctx: Context, obj: CustomObject, spec: ServiceSpec, address: R
         return await _waiting_outcome(ctx, obj, spec, image, address)
     content = revisions.content_of(spec, obj, imageId=image.id)
     revision = await revisions.ensure_revision(ctx, obj, content, references=[image])
-    if problem := policy_problem(spec.pod, ctx.settings.scoring.pod):
+    if problem := policy_problem(spec.pod, ctx.settings):
         return _not_allowed(obj, revision, problem)
     return await _roll_out(ctx, obj, spec, revision, image, address)
 
@@ -123,7 +126,7 @@ async def _waiting_outcome(
     """Scale and repair a Service that waits for an image, with the image that its Deployment has."""
     revision = waiting.revision
     image = await deployed_image(ctx, obj) if revision else None
-    if revision is None or image is None or policy_problem(spec.pod, ctx.settings.scoring.pod):
+    if revision is None or image is None or policy_problem(spec.pod, ctx.settings):
         return waiting
     try:
         await write_children(ctx, obj, spec, revision, image, address)

@@ -23,7 +23,7 @@ async def test_probes_of_a_running_operator_pass(harness: OperatorHarness) -> No
 
 
 async def test_liveness_passes_before_the_first_lists_and_readiness_fails(harness: OperatorHarness) -> None:
-    async with serve_probes(Controller(harness.ctx), 0) as port:
+    async with serve_probes(Controller(harness.ctx, harness.read_collector), 0) as port:
         assert await get(port, "/healthz") == (200, "ok")
         assert await get(port, "/readyz") == (503, "the first lists are not complete")
 

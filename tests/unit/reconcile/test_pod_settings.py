@@ -81,6 +81,7 @@ POLICY = PodPolicySettings(
     priority_class_names=("serving", "batch"),
     service_account_names=(),
 )
+PLATFORM = OperatorSettings(scoring=ScoringSettings(pod=POLICY))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ POLICY = PodPolicySettings(
     ],
 )
 def test_setting_that_the_platform_denies_is_named(settings: dict[str, Any], words: str) -> None:
-    assert words in policy_problem(PodSettings.model_validate(settings), POLICY)
+    assert words in policy_problem(PodSettings.model_validate(settings), PLATFORM)
 
 
 @pytest.mark.parametrize(
@@ -120,8 +121,36 @@ def test_setting_that_the_platform_denies_is_named(settings: dict[str, Any], wor
     ],
 )
 def test_other_settings_are_allowed(settings: dict[str, Any]) -> None:
-    assert policy_problem(PodSettings.model_validate(settings), POLICY) == ""
-    assert policy_problem(None, POLICY) == ""
+    assert policy_problem(PodSettings.model_validate(settings), PLATFORM) == ""
+    assert policy_problem(None, PLATFORM) == ""
+
+
+_DESTINATION = "modelyard-data-collection"
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"envFrom": [{"secretRef": {"name": _DESTINATION}}]}, "envFrom.secretRef"),
+        (
+            {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": _DESTINATION, "key": "k"}}}]},
+            "env.valueFrom.secretKeyRef",
+        ),
+        ({"volumes": [{"name": "v", "secret": {"secretName": _DESTINATION}}]}, "volumes.secret"),
+        (
+            {"volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": _DESTINATION}}]}}]},
+            "volumes.projected.sources.secret",
+        ),
+    ],
+)
+def test_driver_must_not_read_the_destination_of_data_collection(
+    settings: dict[str, Any], field: str
+) -> None:
+    pod = PodSettings.model_validate(settings)
+    words = f"spec.pod.{field} must not read the Secret {_DESTINATION}"
+    assert words in policy_problem(pod, OperatorSettings())
+    other = OperatorSettings.model_validate({"dataCollection": {"secretName": "other"}})
+    assert policy_problem(pod, other) == ""
 
 
 @pytest.mark.parametrize(
@@ -139,7 +168,8 @@ def test_every_field_of_a_pod_can_be_denied() -> None:
 
 def test_every_name_is_allowed_by_an_asterisk() -> None:
     policy = PodPolicySettings(priority_class_names=("*",))
-    assert policy_problem(PodSettings(priority_class_name="high", service_account_name="a"), policy) == ""
+    platform = OperatorSettings(scoring=ScoringSettings(pod=policy))
+    assert policy_problem(PodSettings(priority_class_name="high", service_account_name="a"), platform) == ""
 
 
 def deny(harness: OperatorHarness, *fields: str) -> None:

@@ -19,7 +19,9 @@ NO_REASONS: Final = frozenset(
     {
         # other conditions of a Service, and events
         *("Available", "NoReplica", "ReplicaAvailable", "ScalesToZero", "OnlyCpu", "RollPending"),
-        *("DataCollection", "NotSupported", "AppInsights", "TokenRequest", "OutOfMemory"),
+        *("AppInsights", "TokenRequest", "OutOfMemory"),
+        *("DataCollection", "Working", "NotSupported", "NotConfigured", "NoReport", "NoRecords", "NoAnswer"),
+        *("NoCollector", "Running", "Unknown"),
         *("DeviceUnhealthy", "Unhealthy"),
         *("RollsStopped", "WaitingForTurn", "ReplicaFailure", "ChildContested"),
         *(

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from modelyard.api.pod.settings import PodSettings
 from modelyard.resources.pod_settings import to_json
-from modelyard.settings import EVERY_NAME, PodPolicySettings
+from modelyard.settings import EVERY_NAME, OperatorSettings
 
 NOT_ALLOWED: Final = "PodSettingsNotAllowed"
 _ROOT: Final = "spec.pod"
 _VALUES: Final = "scoring.pod"
 
 
-def policy_problem(pod: PodSettings | None, policy: PodPolicySettings) -> str:
+def policy_problem(pod: PodSettings | None, platform: OperatorSettings) -> str:
     """Return the sentence about the first setting that the platform does not allow, empty without one."""
     if pod is None:
         return ""
+    policy, destination = platform.scoring.pod, platform.data_collection.secret_name
+    for path, secret in _secrets(pod):
+        if secret == destination:
+            return (
+                f"{_ROOT}.{path} must not read the Secret {secret}: it has the credentials of data collection"
+                " (dataCollection.secretName). Put the values of the driver into another Secret"
+            )
     settings = to_json(pod)
     for path in policy.denied_fields:
         if _sets(settings, path):
@@ -31,6 +39,22 @@ def policy_problem(pod: PodSettings | None, policy: PodPolicySettings) -> str:
             names = ", ".join(allowed) or "none"
             return f"{_ROOT}.{field} must not be {name}: the platform allows {names} ({_VALUES}.{field}s)"
     return ""
+
+
+def _secrets(pod: PodSettings) -> Iterator[tuple[str, str]]:
+    """Yield the field and the name of each Secret that the driver reads."""
+    for source in pod.env_from:
+        if source.secret_ref:
+            yield "envFrom.secretRef", source.secret_ref.name
+    for variable in pod.env:
+        if variable.value_from and variable.value_from.secret_key_ref:
+            yield "env.valueFrom.secretKeyRef", variable.value_from.secret_key_ref.name
+    for volume in pod.volumes:
+        if volume.secret:
+            yield "volumes.secret", volume.secret.secret_name
+        for part in volume.projected.sources if volume.projected else ():
+            if part.secret:
+                yield "volumes.projected.sources.secret", part.secret.name
 
 
 def _sets(settings: Any, path: str) -> bool:
