@@ -186,6 +186,17 @@ def _load(board: Dashboard) -> Dashboard:
         )
         .with_panel(
             graph(
+                "Collected records",
+                "Records of data collection by their outcome. Dropped records are lost.",
+                "ops",
+                (
+                    f"{_rate(f'modelyard_collection_records_total{{{_VERSIONS}}}', 'outcome')} or vector(0)",
+                    "{{outcome}}",
+                ),
+            )
+        )
+        .with_panel(
+            graph(
                 "Streams",
                 "Streamed results by their end.",
                 "ops",

@@ -107,6 +107,15 @@ FAULTS: Final = {
         },
         _IRIS,
     ),
+    "ModelyardCollectionDegraded": _both(
+        f'modelyard_collection_degraded{{{SERVICE}, reason="StorageRefused"}}', "1x120", "0x120",
+        **_IRIS, reason="StorageRefused",
+    ),
+    "ModelyardCollectionDropping": Fault(
+        {f'modelyard_collection_records_total{{{SERVICE}, outcome="dropped"}}': "0+1x120"},
+        {f'modelyard_collection_records_total{{{SERVICE}, outcome="collected"}}': "0+9x120"},
+        _IRIS,
+    ),
     "ModelyardGatewayDown": Fault({}, {'modelyard_gateway_info{version="1"}': "1x120"}, {}),
     "ModelyardGatewayErrors": Fault(
         {
