@@ -58,13 +58,15 @@ class OperatorHarness:
         settings = settings or OperatorSettings()
         if "resync_seconds" not in settings.model_fields_set:
             settings = settings.model_copy(update={"resync_seconds": _NO_RESYNC})
+        if "poll_seconds" not in settings.data_collection.model_fields_set:
+            collection = settings.data_collection.model_copy(update={"poll_seconds": _NO_RESYNC})
+            settings = settings.model_copy(update={"data_collection": collection})
         if "verify_seconds" not in settings.registry.model_fields_set:
             registry = settings.registry.model_copy(update={"verify_seconds": 0})
             settings = settings.model_copy(update={"registry": registry})
         self.settings = settings
         self.supervision_seconds = _NO_RESYNC
         self.sweep_seconds = _NO_RESYNC
-        self.poll_seconds = _NO_RESYNC
         self.collectors: dict[str, CollectorState] = {}  # by IP address of the pod
         self.serves = True  # whether new pods become ready
         self.outcome: Callable[[BuildRequest], BuildResult] = succeed
@@ -94,7 +96,6 @@ class OperatorHarness:
             self.read_collector,
             supervision_seconds=self.supervision_seconds,
             sweep_seconds=self.sweep_seconds,
-            poll_seconds=self.poll_seconds,
         )
         self.kopf = FakeKopf(self.cluster, self.controller, self.settings)
         starting = asyncio.create_task(self.controller.start())

@@ -1,4 +1,4 @@
-"""Poll of the side-cars that collect records, every 30 s, for the condition DataCollection of Services.
+"""Poll of the side-cars that collect records, for the condition DataCollection of Services.
 
 Only Services with the feature are polled. A Service is queued if its condition changes, so the steady state
 writes nothing.
@@ -30,8 +30,6 @@ from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.resources.collection import is_offered
 
-POLL_SECONDS: Final = 30.0
-
 _LOG: Final = logging.getLogger(__name__)
 _CONCURRENT: Final = 8  # Services that are asked at the same time
 _MAX_PODS: Final = 50  # of one Service; the others are not asked
@@ -43,21 +41,18 @@ ReadState = Callable[[str], Awaitable[CollectorState]]
 class CollectionPoll:
     """Asks the side-cars of all Services that collect records, and stores their reports."""
 
-    def __init__(
-        self, ctx: Context, namespaces: Namespaces, read_state: ReadState, *, seconds: float = POLL_SECONDS
-    ):
-        """`seconds` is the shortest pause between two polls."""
+    def __init__(self, ctx: Context, namespaces: Namespaces, read_state: ReadState):
         self._ctx = ctx
         self._namespaces = namespaces
         self._read_state = read_state
-        self._seconds = seconds
 
     async def run(self) -> None:
         """Poll for as long as the process runs."""
+        seconds = self._ctx.settings.data_collection.poll_seconds
         while True:
             began = time.monotonic()
             await self._poll()
-            await self._ctx.sleep(max(self._seconds, time.monotonic() - began))
+            await self._ctx.sleep(max(seconds, time.monotonic() - began))
 
     async def _poll(self) -> None:
         turns = asyncio.Semaphore(_CONCURRENT)

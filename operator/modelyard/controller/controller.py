@@ -8,7 +8,7 @@ from typing import Final
 
 from modelyard.api.kinds import Kind
 from modelyard.controller.children import WATCH_STALE_SECONDS, ChildWatches
-from modelyard.controller.collection_poll import POLL_SECONDS, CollectionPoll, ReadState
+from modelyard.controller.collection_poll import CollectionPoll, ReadState
 from modelyard.controller.custom_objects import CustomObjects
 from modelyard.controller.namespaces import Namespaces
 from modelyard.controller.pod_sweep import SWEEP_SECONDS, PodSweep
@@ -33,12 +33,8 @@ class Controller:
         *,
         supervision_seconds: float = _SUPERVISION_SECONDS,
         sweep_seconds: float = SWEEP_SECONDS,
-        poll_seconds: float = POLL_SECONDS,
     ):
-        """`supervision_seconds` is the time between two looks at the watches, `sweep_seconds` at all pods.
-
-        `poll_seconds` is the time between two questions to the collectors of Services.
-        """
+        """`supervision_seconds` is the time between two looks at the watches, `sweep_seconds` at all pods."""
         self._ctx = ctx
         self._supervision_seconds = supervision_seconds
         self._tasks: list[asyncio.Task[None]] = []
@@ -48,7 +44,7 @@ class Controller:
         self.children = ChildWatches(ctx, self.namespaces)
         self.routes = RouteWatches(ctx, self.namespaces, self.children)
         self.pods = PodSweep(ctx, self.namespaces, seconds=sweep_seconds)
-        self.collection = CollectionPoll(ctx, self.namespaces, read_collector, seconds=poll_seconds)
+        self.collection = CollectionPoll(ctx, self.namespaces, read_collector)
         self.worker = Worker(ctx, self.custom_objects, self.namespaces)
 
     async def start(self) -> None:

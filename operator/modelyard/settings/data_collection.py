@@ -40,6 +40,7 @@ class DataCollectionSettings(Section):
         256 * 1024 * 1024
     )  # of a replica's records on disk
     flush_seconds: Annotated[int, Field(ge=1)] = 30  # that a stopping replica has to write its last records
+    poll_seconds: Annotated[float, Field(gt=0)] = 30  # between two questions to each collector
     resources: dict[str, Any] = Field(
         default_factory=lambda: {
             "requests": {"cpu": "10m", "memory": "64Mi"},

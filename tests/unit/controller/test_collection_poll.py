@@ -11,7 +11,6 @@ from tests.unit.fake_api_server import Call
 from tests.unit.operator_harness import OperatorHarness, sample_objects, service
 
 from modelyard.api import labels
-from modelyard.controller.collection_poll import POLL_SECONDS
 from modelyard.controller.state_metrics import StateMetrics
 from modelyard.kube.errors import Rejected
 from modelyard.kube.types import DEPLOYMENTS, PODS, Json
@@ -26,8 +25,7 @@ COLLECTING: Json = {"storageEnabled": True}
 @pytest.fixture
 async def polled() -> AsyncIterator[OperatorHarness]:
     """An operator that polls every 30 s, with a Service m that collects records in one pod."""
-    harness = OperatorHarness()
-    harness.poll_seconds = POLL_SECONDS
+    harness = OperatorHarness(OperatorSettings(data_collection=DataCollectionSettings(poll_seconds=30)))
     await harness.start()
     harness.apply(*sample_objects()[:3], service(dataCollection=COLLECTING))
     put_pod(harness, "m-1", "10.0.0.1")
@@ -159,7 +157,6 @@ async def test_start_of_the_operator_keeps_the_condition(polled: OperatorHarness
 async def test_service_without_a_possible_destination_is_not_configured() -> None:
     platform = OperatorSettings(data_collection=DataCollectionSettings(secret_name=""))
     harness = OperatorHarness(platform)
-    harness.poll_seconds = POLL_SECONDS
     await harness.start()
     harness.apply(*sample_objects()[:3], service(dataCollection={"eventHubEnabled": True}))
     await harness.play(seconds=45)
