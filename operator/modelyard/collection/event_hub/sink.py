@@ -18,7 +18,7 @@ from modelyard.collection.row import Origin, json_row
 from modelyard.collection.settings import CollectionSettings
 from modelyard.collection.sink import Batch, Delivered, Sink, SinkError, Trouble
 
-BATCH_BYTES: Final = (900_000, 60_000, 4_000, 1)
+BATCH_BYTES: Final = (900_000, 250_000, 60_000, 16_000, 4_000, 1)
 """Bytes of a produce request. Event Hubs accepts 1 MB.
 
 A broker refuses a whole request above the topic's limit, of which a smaller one may fit. With the last size

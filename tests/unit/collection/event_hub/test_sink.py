@@ -96,9 +96,9 @@ def test_request_above_the_limit_goes_in_smaller_requests() -> None:
     sink = hub(broker)
     delivered = sink.deliver(Rows(*[20_000] * 30))
     assert (delivered.rows, delivered.dropped) == (30, {})
-    assert broker.batch_sizes == [900_000, 60_000]
+    assert broker.batch_sizes == [900_000, 250_000, 60_000]
     sink.deliver(Rows(*[20_000] * 30, name="next"))
-    assert broker.batch_sizes == [900_000, 60_000]  # the size of the next batches
+    assert broker.batch_sizes == [900_000, 250_000, 60_000]  # the size of the next batches
 
 
 def test_each_row_is_tried_alone_before_it_is_dropped() -> None:
