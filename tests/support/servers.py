@@ -82,6 +82,16 @@ class Server:
         self._process.kill()
         self._process.wait()
 
+    def terminate(self, seconds: float) -> int:
+        """End the process with SIGTERM, and return its exit code. Raises TimeoutExpired after `seconds`."""
+        self._process.terminate()
+        return self._process.wait(seconds)
+
+    @property
+    def pid(self) -> int:
+        """Return the id of the process."""
+        return self._process.pid
+
     def __enter__(self) -> Self:
         return self.start()
 
