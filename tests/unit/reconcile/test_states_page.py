@@ -21,7 +21,7 @@ NO_REASONS: Final = frozenset(
         *("Available", "NoReplica", "ReplicaAvailable", "ScalesToZero", "OnlyCpu", "RollPending"),
         *("AppInsights", "TokenRequest", "OutOfMemory"),
         *("DataCollection", "Working", "NotSupported", "NotConfigured", "NoReport", "NoRecords", "NoAnswer"),
-        *("NoCollector", "Running", "Unknown"),
+        *("NoCollector", "Running"),
         *("DeviceUnhealthy", "Unhealthy"),
         *("RollsStopped", "WaitingForTurn", "ReplicaFailure", "ChildContested"),
         *(
