@@ -1,6 +1,6 @@
 # The scoring runtime: its contract and its speed. Both install what they need under build/.
 
-.PHONY: conformance-scoring conformance-predecessor fuzz-scoring bench-scoring bench-hostile
+.PHONY: conformance-scoring conformance-predecessor fuzz-scoring bench-scoring bench-collect bench-hostile
 conformance-scoring: ## the contract suite, against the runtime and azureml-inference-server-http
 	$(RUN) python -m tests.conformance.scoring
 
@@ -13,6 +13,9 @@ fuzz-scoring: ## hostile bytes and schemathesis: no 5xx, no restart
 
 bench-scoring: ## speed beside other servers; ends with one line of ratios
 	$(RUN) python -m tests.bench.scoring
+
+bench-collect: ## replicas that collect beside one that does not, then a million requests with kills; BENCH_ARGS="--rounds 3"
+	$(RUN) python -m tests.bench.collect $(BENCH_ARGS)
 
 bench-hostile: ## honest clients of the runtime and the gateway beside slow connections and large heads, on loopback
 	$(RUN) python -m tests.bench.hostile

@@ -1,0 +1,79 @@
+"""The benchmark of data collection: `python -m tests.bench.collect`.
+
+First the throughput with collection to storage and to the event hub is compared with that without. Then
+`tests.bench.collect.kills` kills side-car, broker and store. The last line has the figures of both. The exit
+code is 1 if a row is missing, or was not sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.bench import machine
+from tests.bench.collect.throughput import Throughput, measured_throughput
+from tests.bench.progress import say
+from tests.bench.scoring.load import need_wrk
+
+
+def main() -> int:
+    """Run both parts, print the figures, and return the exit code."""
+    arguments = _arguments()
+    need_wrk()
+    say(f"on {machine.describe()}")
+    with tempfile.TemporaryDirectory() as folder:
+        found = measured_throughput(Path(folder), arguments.rounds, arguments.seconds)
+    for name, figures in found.items():
+        say(
+            f"{name}: throughput {figures.rate:.3f}, p99 {figures.p99:.2f}, CPU of the front"
+            f" {figures.front_cpu:.2f} times that without; side-car {figures.side_car_mb:.0f} MB at most"
+        )
+    code, kills = _kills(arguments)
+    print(_line(found, kills), flush=True)
+    return code
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=4, help="time of each load")
+    parser.add_argument("--requests", type=int, default=1_000_000, help="requests while parts are killed")
+    parser.add_argument("--kills", type=int, default=20)
+    return parser.parse_args()
+
+
+def _kills(arguments: argparse.Namespace) -> tuple[int, dict[str, str]]:
+    """Run the kills in a process of their own, show its lines, and return its code and its figures."""
+    command = [sys.executable, "-m", "tests.bench.collect.kills"]
+    command += ["--requests", str(arguments.requests), "--kills", str(arguments.kills)]
+    last = ""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            last = line
+    figures = dict(word.split("=", 1) for word in last.split() if "=" in word)
+    return process.returncode, figures
+
+
+def _line(found: dict[str, Throughput], kills: dict[str, str]) -> str:
+    """Return the line of figures: of two sinks the worse one, and the rows of both."""
+    sinks = ("storage", "event_hub")
+
+    def total(name: str) -> int:
+        return sum(abs(int(kills.get(f"{sink}_{name}", 0))) for sink in sinks)
+
+    memory = [figures.side_car_mb for figures in found.values()] + [float(kills.get("memory_mb", "nan"))]
+    return (
+        f"collect throughput={min(figures.rate for figures in found.values()):.3f}"
+        f" p99={max(figures.p99 for figures in found.values()):.2f}"
+        f" front_cpu={max(figures.front_cpu for figures in found.values()):.2f}"
+        f" sidecar_mb={max(memory):.0f} rows={total('rows')} dropped={total('dropped')}"
+        f" requests={kills.get('requests', 0)} sinks={len(sinks)} difference={total('difference')}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

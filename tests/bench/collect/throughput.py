@@ -1,0 +1,149 @@
+"""Throughput of a replica with collection to storage, to the event hub, and without, in interleaved rounds.
+
+All replicas run at the same time, and one of them has load. A round measures each replica once. Before the
+next load the side-car delivers what the last one left, so that no replica pays for another one.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.bench.collect.object_store import ObjectStore
+from tests.bench.collect.replica import Front, SideCar
+from tests.bench.progress import say
+from tests.bench.scoring.load import Result, load
+from tests.bench.scoring.servers import TINY, as_data
+from tests.support.kafka import Broker
+
+from modelyard.contract.collection_pod import CollectorVariable
+from modelyard.scoring.contract import Variable
+
+CONNECTIONS: Final = 32
+WITHOUT: Final = "without"
+STORAGE: Final = "storage"
+EVENT_HUB: Final = "event hub"
+_DELIVERY_SECONDS: Final = 60
+_WARM_UP_SECONDS: Final = 1
+
+
+@dataclass
+class Replica:
+    """A running replica, and its figures of each round."""
+
+    folder: Path
+    front: Front
+    side_car: SideCar | None
+    results: list[Result] = field(default_factory=list)
+    front_microseconds: list[float] = field(default_factory=list)
+    """CPU time of the scoring server for a request."""
+
+    def measure(self, seconds: int) -> None:
+        """Send load for some seconds, and note the figures."""
+        before = _cpu_seconds(self.front.pid)
+        result = load(f"http://127.0.0.1:{self.front.port}/score", as_data(TINY), CONNECTIONS, seconds)
+        spent = _cpu_seconds(self.front.pid) - before
+        self.results.append(result)
+        self.front_microseconds.append(spent / (result.per_second * seconds) * 1e6)
+        if self.side_car:
+            self.side_car.measure()
+
+    def wait_for_delivery(self) -> None:
+        """Wait until the side-car has delivered all complete segments. Raises TimeoutError."""
+        end = time.monotonic() + _DELIVERY_SECONDS
+        while self.side_car and any((self.folder / "spool").glob("*.segment")):
+            if time.monotonic() > end:
+                raise TimeoutError(f"segments are left after {_DELIVERY_SECONDS} s: {self.side_car.state()}")
+            time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Figures of a replica with collection, relative to the one without: medians of rounds."""
+
+    rate: float
+    p99: float
+    front_cpu: float
+    side_car_mb: float
+
+
+def measured_throughput(folder: Path, rounds: int, seconds: int) -> dict[str, Throughput]:
+    """Return the figures of storage and of the event hub. `seconds` is the time of each load."""
+    with _replicas(folder) as replicas:
+        say("warm up")
+        for replica in replicas.values():
+            load(f"http://127.0.0.1:{replica.front.port}/score", as_data(TINY), CONNECTIONS, _WARM_UP_SECONDS)
+            replica.wait_for_delivery()
+        names = list(replicas)
+        for number in range(rounds):
+            for name in names if number % 2 else reversed(names):
+                replicas[name].measure(seconds)
+                replicas[name].wait_for_delivery()
+            say(f"round {number + 1} of {rounds}: {_last(replicas)}")
+        return {name: _relative(replicas[name], replicas[WITHOUT]) for name in (STORAGE, EVENT_HUB)}
+
+
+@contextmanager
+def _replicas(folder: Path) -> Iterator[dict[str, Replica]]:
+    with ExitStack() as stack:
+        for name in ("store", "broker", *(f"replica-{number}" for number in range(3))):
+            (folder / name).mkdir()
+        say("start store and broker")
+        store = stack.enter_context(ObjectStore(folder / "store"))
+        broker = stack.enter_context(Broker(folder / "broker"))
+        topic = broker.create_topic()
+        hub = {"kafkaBootstrapServers": broker.plain, "kafkaTopic": topic}
+        switches = CollectorVariable.STORAGE, CollectorVariable.EVENT_HUB
+        off = folder / "replica-0"
+        replicas = {
+            WITHOUT: Replica(off, stack.enter_context(Front(off, {Variable.COLLECTION_DIR: ""})), None)
+        }
+        for number, (name, secret, on) in enumerate(
+            ((STORAGE, store.secret, ("true", "false")), (EVENT_HUB, hub, ("false", "true"))), 1
+        ):
+            own = folder / f"replica-{number}"
+            front = stack.enter_context(Front(own))
+            side_car = SideCar(own, secret, dict(zip(switches, on, strict=True)))
+            replicas[name] = Replica(own, front, stack.enter_context(side_car))
+        yield replicas
+
+
+def _relative(replica: Replica, without: Replica) -> Throughput:
+    pairs = list(zip(replica.results, without.results, strict=True))
+    cpu = zip(replica.front_microseconds, without.front_microseconds, strict=True)
+    return Throughput(
+        rate=statistics.median(one.per_second / other.per_second for one, other in pairs),
+        p99=statistics.median(one.p99_ms / other.p99_ms for one, other in pairs),
+        front_cpu=statistics.median(one / other for one, other in cpu),
+        side_car_mb=replica.side_car.peak_mb if replica.side_car else 0.0,
+    )
+
+
+def _last(replicas: dict[str, Replica]) -> str:
+    return ", ".join(
+        f"{name} {replica.results[-1].per_second:.0f}/s p99 {replica.results[-1].p99_ms:.1f} ms"
+        f" {replica.front_microseconds[-1]:.0f} µs"
+        for name, replica in replicas.items()
+    )
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process and of its running children."""
+    ticks = 0
+    for one in [pid, *_children(pid)]:
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += [int(child) for child in children.read_text().split()]
+    return found
