@@ -25,6 +25,9 @@ from tests.bench.progress import say
 from tests.bench.scoring.servers import KEY
 from tests.support.kafka import Broker
 
+from modelyard.contract.collection_pod import CollectorVariable
+from modelyard.scoring.contract import Variable
+
 DOWN_SECONDS: Final = 3
 DRAIN_SECONDS: Final = 600
 TOPIC_LIMIT: Final = LARGE_BYTES // 2
@@ -41,7 +44,12 @@ def main() -> int:
         with ObjectStore(folder / "store") as store, Broker(folder / "broker") as broker:
             topic = broker.create_topic(**{"max.message.bytes": str(TOPIC_LIMIT)})
             secret = store.secret | {"kafkaBootstrapServers": broker.plain, "kafkaTopic": topic}
-            with Front(folder / "replica") as front, SideCar(folder / "replica", secret) as side_car:
+            size = str(int(arguments.spool_mib * 1024 * 1024))
+            limits = {Variable.COLLECTION_SPOOL_BYTES: size, CollectorVariable.SPOOL_BYTES: size}
+            with (
+                Front(folder / "replica", limits) as front,
+                SideCar(folder / "replica", secret, limits) as side_car,
+            ):
                 kills = {
                     "process": side_car.kill_process,
                     "container": side_car.restart,
@@ -64,6 +72,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=1_000_000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--per-second", type=float, default=2500.0, help="rate of the requests")
+    parser.add_argument("--spool-mib", type=float, default=256.0, help="a small spool drops records")
     parser.add_argument("--seed", type=int, default=1, help="order and times of the kills")
     return parser.parse_args()
 

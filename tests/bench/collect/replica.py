@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.scoring.servers import KEY, OURS, install, install_runtime
-from tests.support.servers import Server, free_port
+from tests.support.servers import Server, free_port, wait_until
 
 from modelyard.contract.collection_pod import STATE_PATH, CollectorVariable
 from modelyard.scoring.contract import Variable
@@ -106,6 +106,7 @@ class SideCar:
 
     def kill_process(self) -> None:
         """Kill the collecting process; the supervisor starts another one."""
+        wait_until(lambda: bool(self._children()), lambda: "the supervisor starts no process")
         self.measure()
         for pid in self._children():
             _kill(pid)
