@@ -125,6 +125,10 @@ BAD_VALUES = [
     ("build.cudaVersion", '"new"', "/build/cudaVersion"),
     ("build.platforms", '["linux/s390x"]', "/build/platforms/0"),
     ("build.platforms", '["linux/arm64", "linux/arm64"]', "/build/platforms"),
+    ("dataCollection.storage.url", '"http://store"', "/dataCollection/storage/url"),
+    ("dataCollection.storage.format", '"csv"', "/dataCollection/storage/format"),
+    ("dataCollection.eventHub.bootstrapServers", '"broker"', "/dataCollection/eventHub/bootstrapServers"),
+    ("dataCollection.spoolBytes", "1", "/dataCollection/spoolBytes"),
     ("scoring.appInsights.secretName", '"A key"', "/scoring/appInsights/secretName"),
     ("scoring.appInsights.secretKey", '"a/b"', "/scoring/appInsights/secretKey"),
     ("routing.kind", '"GRPCRoute"', "/routing/kind"),
@@ -166,6 +170,7 @@ def test_default_values_equal_the_defaults_of_the_settings(render: Render) -> No
     rendered = settings(render()).model_dump()
     rendered["registry"]["push"] = OperatorSettings().registry.push
     rendered["build"]["image"] = OperatorSettings().build.image
+    rendered["data_collection"]["image"] = OperatorSettings().data_collection.image
     assert rendered == OperatorSettings().model_dump()
 
 
@@ -181,6 +186,13 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
         "image": {"repository": "yard", "digest": f"sha256:{'0' * 64}", "pullPolicy": "Always"},
         "imagePullSecrets": [{"name": "pull"}],
         "watchNamespaces": ["team-a", "team-b"],
+        "dataCollection": {
+            "secretName": "records", "batchSeconds": 7, "batchBytes": 2097152, "spoolBytes": 9000000,
+            "storage": {"url": "s3://records", "format": "jsonLines"},
+            "eventHub": {"bootstrapServers": "broker:9093", "topic": "scored"},
+            "flushSeconds": 8, "pollSeconds": 9, "resources": {"requests": {"cpu": "20m"}},
+            "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+        },
         "registry": {
             "push": "localhost:5001", "pull": "127.0.0.1:5001", "internal": "registry:5000", "insecure": True,
             "repository": "team/models", "secretName": "registry", "verifySeconds": 67,
