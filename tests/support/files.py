@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from tests.support.cluster import Kubectl, operator_image
 
+_FOLDER: Final = "/tmp/files"
 _SCRIPT: Final = """\
-import http.server, time, urllib.parse
+import functools, http.server, pathlib, time
 
-class Files(http.server.BaseHTTPRequestHandler):
-    # The response of /content/<text> is the text, also of /slow/<seconds>/<text>, after a delay. Others: 404.
+class Files(http.server.SimpleHTTPRequestHandler):
+    # The response of /content/<text> is the text, also of /slow/<seconds>/<text>, after a delay. Others: the
+    # file of this path, or 404.
     def do_GET(self):
         match self.path.split("/")[1:]:
             case ["content", text]:
@@ -19,15 +22,17 @@ class Files(http.server.BaseHTTPRequestHandler):
                 time.sleep(float(seconds))
                 self.respond(text)
             case _:
-                self.send_error(404)
+                super().do_GET()
 
     def respond(self, text):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(text.encode())
 
-http.server.ThreadingHTTPServer(("", 8000), Files).serve_forever()
-"""
+pathlib.Path("FOLDER").mkdir()
+files = functools.partial(Files, directory="FOLDER")
+http.server.ThreadingHTTPServer(("", 8000), files).serve_forever()
+""".replace("FOLDER", _FOLDER)
 _LABELS: Final = {"app": "files"}
 
 
@@ -36,6 +41,7 @@ class Files:
 
     def __init__(self, kubectl: Kubectl):
         image = operator_image()
+        self._kubectl = kubectl
         self._host = f"files.{kubectl.namespace}.svc.cluster.local"
         kubectl.apply(
             {
@@ -54,6 +60,10 @@ class Files:
             },
         )  # fmt: skip
         kubectl("wait", "pod/files", "--for=condition=Ready", "--timeout=180s", timeout=190)
+
+    def add(self, folder: Path, name: str) -> None:
+        """Copy a folder of this machine, whose files are below `/<name>/` afterwards."""
+        self._kubectl("cp", str(folder), f"files:{_FOLDER}/{name}")
 
     def url(self, path: str) -> str:
         """Return the URL of a path for programs in the cluster."""

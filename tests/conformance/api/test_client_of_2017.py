@@ -1,4 +1,6 @@
-"""The client of 2017 deploys a driver: its own code sends model, schema, dependency and requirements.
+"""The client of 2017 deploys a driver: its own code sends model, schema, dependency and packages.
+
+One client sends a requirements.txt, the other an environment file of conda. They deploy at the same time.
 
 Its own code also scores, at the public URL. Traefik of the local cluster serves it outside of the cluster.
 """
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,10 +23,40 @@ import httpx
 import pytest
 from tests.conformance.api.conftest import Api, trusted
 from tests.support.cluster import Kubectl, port_forward
+from tests.support.conda import CondaPackage, write_channel
+from tests.support.conda_python import python_of_image
+from tests.support.files import Files
 
 CLIENT: Final = Path(__file__).with_name("client_of_2017")
 HTTPS_CA: Final = os.environ.get("HTTPS_CA")
+CHANNEL_NAMESPACE: Final = "conda-forge"
+UNITS: Final = CondaPackage(
+    "conda-units",
+    "1.0",
+    depends=["python"],
+    files={"site-packages/conda_units.py": b"def inches(areas): return areas / 2\n"},
+    subdir="noarch",
+)
+# As in the project of Azure ML Workbench, with a newer Python.
+CONDA_FILE: Final = """\
+name: project_environment
+dependencies:
+  - python={python}
+  - conda-units
+  - pip:
+    # The API for Azure Machine Learning Model Management Service.
+    - azure-ml-api-sdk==0.1.0a11
+    - joblib
+    - pandas
+"""
 ROW: Final = {"sepal width": 2.0, "petal length": 3, "picked": "2017-05-06"}
+
+
+class Packages(StrEnum):
+    """The variable of client.py for the file of packages."""
+
+    REQUIREMENTS = "REQUIREMENTS"
+    CONDA_FILE = "CONDA_FILE"
 
 
 @pytest.fixture(scope="module")
@@ -39,49 +72,93 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the working directory of a user of 2017."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("score.py", "service_schema.json"):
-        shutil.copy(CLIENT / name, folder / name)
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CondaPackage]:
+    """Serve conda-forge's mirror of values.yaml, and yield the Python in it."""
+    folder = tmp_path_factory.mktemp("conda") / "channel"
+    python = python_of_image(os.environ["PYTHON_BASE_IMAGE"])
+    write_channel(folder, [python, UNITS])
+    kubectl = Kubectl(CHANNEL_NAMESPACE)
+    kubectl("delete", "namespace", CHANNEL_NAMESPACE, "--ignore-not-found")
+    kubectl("create", "namespace", CHANNEL_NAMESPACE)
+    Files(kubectl).add(folder, "channel")
+    yield python
+    kubectl("delete", "namespace", CHANNEL_NAMESPACE, "--wait=false")
+
+
+def _project(folder: Path, units: str) -> Path:
+    """Return the working directory of a user of 2017. `units` is the code of a dependency."""
+    shutil.copytree(CLIENT, folder, ignore=shutil.ignore_patterns("client.py", "requirements.txt"))
     (folder / "lib").mkdir()
-    (folder / "lib/units.py").write_text("def inches(areas): return areas / 2\n")
+    (folder / "lib/units.py").write_text(units)
     (folder / "model.pkl").write_bytes(pickle.dumps({"factor": 10}))
-    (folder / "requirements.txt").write_text("joblib\npandas\n")
     return folder
 
 
 @pytest.fixture(scope="module")
-def deployed(packages: Path, project: Path, api: Api, base_url: str, account: Kubectl) -> Any:
-    """Return the ids of Image and Service that the client has made, and the result that it has scored."""
-    profile = {"id": "account", "model_management_swagger_location": f"{api.root}/swagger.json"}
-    (project / "viennaModelManagementAccountProfile.json").write_text(json.dumps(profile))
+def projects(tmp_path_factory: pytest.TempPathFactory, python: CondaPackage) -> dict[Packages, Path]:
+    """Return a working directory for each way of naming packages."""
+    folder = tmp_path_factory.mktemp("projects")
+    requirements = _project(folder / "requirements", "def inches(areas): return areas / 2\n")
+    (requirements / "packages").write_text("joblib\npandas\n")
+    conda = _project(folder / "conda", "from conda_units import inches\n")
+    (conda / "packages").write_text(CONDA_FILE.format(python=python.version))
+    return {Packages.REQUIREMENTS: requirements, Packages.CONDA_FILE: conda}
+
+
+@pytest.fixture(scope="module")
+def deployments(
+    packages: Path, projects: dict[Packages, Path], api: Api, base_url: str, account: Kubectl
+) -> dict[Packages, Any]:
+    """Return the ids of Image and Service that each client has made, and the result that it has scored."""
+    variables = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(packages),
+        "TOKEN": account("create", "token", "editor").strip(),
+    }
     authorities = trusted(base_url) or ""
-    public = {}
     if HTTPS_CA:
         authorities += Path(HTTPS_CA).read_text()
-        public = {"INPUT": json.dumps({"input_df": [ROW, ROW]})}
+        variables["INPUT"] = json.dumps({"input_df": [ROW, ROW]})
+    clients = {
+        way: _start_client(project, way, authorities, api, variables) for way, project in projects.items()
+    }
+    return {way: _result(client) for way, client in clients.items()}
+
+
+def _start_client(
+    project: Path, way: Packages, authorities: str, api: Api, variables: dict[str, str]
+) -> subprocess.Popen[str]:
+    profile = {"id": "account", "model_management_swagger_location": f"{api.root}/swagger.json"}
+    (project / "viennaModelManagementAccountProfile.json").write_text(json.dumps(profile))
     (project / "ca.pem").write_text(authorities)
-    ran = subprocess.run(
+    own = {
+        "HOME": str(project),
+        "AZURE_CONFIG_DIR": str(project),
+        "NAME": f"iris{uuid.uuid4().hex[:6]}",
+        way: "packages",
+        **({"REQUESTS_CA_BUNDLE": str(project / "ca.pem")} if authorities else {}),
+    }
+    return subprocess.Popen(
         [sys.executable, "-W", "ignore", CLIENT / "client.py"],
         cwd=project,
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(project),
-            "AZURE_CONFIG_DIR": str(project),
-            "PYTHONPATH": str(packages),
-            "TOKEN": account("create", "token", "editor").strip(),
-            "NAME": f"iris{uuid.uuid4().hex[:6]}",
-            **({"REQUESTS_CA_BUNDLE": str(project / "ca.pem")} if authorities else {}),
-            **public,
-        },
-        capture_output=True,
+        env=variables | own,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    *_, scored, ids = ran.stdout.splitlines()
+
+
+def _result(client: subprocess.Popen[str]) -> Any:
+    output, _ = client.communicate()
+    assert client.returncode == 0, output
+    *_, scored, ids = output.splitlines()
     return {**json.loads(ids), "scored": scored}
+
+
+@pytest.fixture(scope="module", params=Packages)
+def deployed(request: pytest.FixtureRequest, deployments: dict[Packages, Any]) -> Any:
+    """Return the result of one client."""
+    return deployments[request.param]
 
 
 @pytest.fixture(scope="module")

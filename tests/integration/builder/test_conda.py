@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
+import os
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Final
 
-import docker
 import httpx
 import pytest
 from tests.integration.builder.conftest import Builds
 from tests.support.conda import PREFIX, CondaPackage, write_channel
+from tests.support.conda_python import python_of_image
 
 from modelyard.contract.build_pod import BuildVariable
 from modelyard.contract.build_request import BuilderKind
@@ -38,12 +36,6 @@ ENVIRONMENT: Final = """
 dependencies: [python=3, greeting, {pip: [iniconfig==2.1.0]}]
 variables: {GREETING: hello}
 """
-# Debian's Python does not search the folder site-packages, where conda installs packages.
-SITE: Final = b"""
-import site, sys
-site.addsitedir(f"{sys.prefix}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages")
-"""
-NOT_NEEDED: Final = {"test", "site-packages", "dist-packages", "__pycache__"}
 GREETING: Final = CondaPackage(
     "greeting",
     "1.0",
@@ -62,44 +54,12 @@ GREETER: Final = CondaPackage(
 )
 
 
-def _python(base: str, engine: docker.DockerClient) -> CondaPackage:
-    """Return the Python of the base image as a conda package: a machine may not reach conda's channels."""
-    describe = ["python3", "-c", "import sys; print(sys.base_prefix, *sys.version_info[:3])"]
-    prefix, *numbers = engine.containers.run(base, describe, remove=True, entrypoint=[]).decode().split()
-    program = f"python{'.'.join(numbers[:2])}"
-    container = engine.containers.create(base)
-    try:
-        files = {
-            f"{folder}/{name}": content
-            for folder in ("bin", "lib")
-            for name, content in _files(container, f"{prefix}/{folder}/{program}")
-        }
-    finally:
-        container.remove()
-    return CondaPackage(
-        "python",
-        ".".join(numbers),
-        files=files | {f"lib/{program}/sitecustomize.py": SITE},
-        executable=[f"bin/{program}"],
-        links={"bin/python3": program},
-    )
-
-
-def _files(container: docker.models.containers.Container, path: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the path and content of each file that Python needs, relative to the parent folder."""
-    chunks, _ = container.get_archive(path)
-    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
-        for entry in archive:
-            file = archive.extractfile(entry) if entry.isreg() else None
-            if file and not NOT_NEEDED.intersection(entry.name.split("/")):
-                yield entry.name, file.read()
-
-
-@pytest.fixture
-def channel(builds: Builds, engine: docker.DockerClient, tmp_path: Path) -> Iterator[str]:
-    """The URL of a channel with a Python."""
-    folder = tmp_path / "channel"
-    write_channel(folder, [_python(builds.base, engine), GREETING, GREETER])
+@pytest.fixture(scope="module")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a channel with the Python of the base image."""
+    folder = tmp_path_factory.mktemp("conda") / "channel"
+    python = python_of_image(os.environ["PYTHON_BASE_IMAGE"])
+    write_channel(folder, [python, GREETING, GREETER])
     handler = partial(SimpleHTTPRequestHandler, directory=folder)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)

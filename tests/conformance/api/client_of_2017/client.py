@@ -4,8 +4,9 @@ With INPUT, it also scores this input at the scoring URI of the Service.
 
 This script runs in an interpreter with the packages of requirements.txt. Two parts of Azure are replaced. The
 token of the login is in the variable TOKEN, and a file for the storage account becomes a `data:` URL. The
-working directory has the files of the user, and the folder AZURE_CONFIG_DIR the URL of the gateway. The last
-line of the output has the ids of Image and Service as JSON; the line before has the result of INPUT.
+working directory has the files of the user, and the folder AZURE_CONFIG_DIR the URL of the gateway. The
+variables REQUIREMENTS and CONDA_FILE name the files of packages, both optional. The last line of the output
+has the ids of Image and Service as JSON; the line before has the result of INPUT.
 """
 
 from __future__ import annotations
@@ -108,8 +109,8 @@ def main() -> None:
     _, image_id = image._image_create(
         image_name=name, image_description="of 2017", manifest_id=None, driver_file="score.py",
         schema_file="service_schema.json", dependencies=["lib"], runtime="python",
-        requirements="requirements.txt", conda_file=None, model_files=["model.pkl"], verb=True,
-        context=context,
+        requirements=os.environ.get("REQUIREMENTS"), conda_file=os.environ.get("CONDA_FILE"),
+        model_files=["model.pkl"], verb=True, context=context,
     )  # fmt: skip
     _, service_id = service.mms_service_create(
         image_id=image_id, service_name=name, app_insights_logging_enabled=False,
