@@ -51,7 +51,8 @@ class SpoolWriter:
         """Bytes that are written or dropped since the start; only the thread writes it."""
         self._collected = 0
         self._skipped = 0
-        self._refused = 0
+        self._refused: Counter[str] = Counter()
+        """Records that the producer has dropped, by reason."""
         self._dropped: Counter[str] = Counter()
         """Records that the thread has dropped, by reason."""
         self._is_awake = False
@@ -68,7 +69,7 @@ class SpoolWriter:
         """Queue a record, or drop it if the queue is full. Its first field is its size, with ITEM_BYTES."""
         waiting = self._put_bytes - self._done_bytes
         if waiting >= MAX_BUFFER_BYTES:
-            self._refused += 1
+            self._refused[BUFFER_FULL] += 1
         else:
             self._fields.extend(fields)
             self._put_bytes += fields[0]
@@ -83,11 +84,15 @@ class SpoolWriter:
         if not self._is_awake:
             self._wake()
 
+    def drop(self, reason: str) -> None:
+        """Count a record that the producer could not make."""
+        self._refused[reason] += 1
+        if not self._is_awake:
+            self._wake()
+
     def counts(self) -> Counts:
         """Return the sums of the records whose fate is decided. Any thread may call it."""
-        dropped = dict(self._dropped)
-        if self._refused:
-            dropped[BUFFER_FULL] = self._refused
+        dropped = dict(self._dropped + self._refused)
         collected, skipped = self._collected, self._skipped
         return Counts(collected + skipped + sum(dropped.values()), collected, skipped, dropped)
 

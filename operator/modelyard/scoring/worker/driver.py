@@ -20,12 +20,14 @@ from modelyard.scoring.frames import INFER, RAISED, REFUSED, Reply
 from modelyard.scoring.worker import (
     api_errors,
     bundled_packages,
+    current_request,
     driver_logs,
     inference_schema,
     legacy_imports,
     old_code,
 )
 from modelyard.scoring.worker.channel import WorkerRequest
+from modelyard.scoring.worker.current_request import CurrentRequests
 from modelyard.scoring.worker.event_loop import EventLoop, is_async
 from modelyard.scoring.worker.hints import Hint, UnknownHintError, hint_of
 from modelyard.scoring.worker.inference_protocol.protocol import InferenceProtocol
@@ -75,8 +77,8 @@ class Driver:
 
     @property
     def needs_meta(self) -> bool:
-        """Return True if run() needs more of a request than its method and body."""
-        return self.inputs.needs_meta or self.wants_headers
+        """Return True if run() or its collectors need more of a request than its method and body."""
+        return self.inputs.needs_meta or self.wants_headers or CurrentRequests.is_needed
 
     @property
     def overlaps(self) -> bool:
@@ -88,6 +90,8 @@ class Driver:
 
         Raises InputError.
         """
+        if CurrentRequests.is_needed:
+            current_request.begin(request.meta, overlaps=self.overlaps)
         if request.flags & INFER and self.inference is not None:
             inference = self.inference.begin(request)
             arguments, reply_of = inference.arguments, inference.reply_of

@@ -27,6 +27,7 @@ else:  # only mypy needs the real classes, and importlib.abc takes 15 ms to load
 
 _PACKAGES = (
     "azureml",
+    "azureml.ai",
     "azureml.api",
     "azureml.api.exceptions",
     "azureml.api.realtime",
@@ -69,9 +70,7 @@ _MODULES |= {
 _MODULES |= {
     "azureml.assets": "modelyard.scoring.worker.azureml.assets",
     "azureml.core.model": "modelyard.scoring.worker.azureml.model",
-    "azureml.datacollector": "modelyard.scoring.worker.azureml.model_data_collector",
     "azureml.logging": "modelyard.scoring.worker.azureml.workbench_logging",
-    "azureml.monitoring": "modelyard.scoring.worker.azureml.model_data_collector",
     "pkg_resources": "modelyard.scoring.worker.azureml.namespace_packages",
 }
 

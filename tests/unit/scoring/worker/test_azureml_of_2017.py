@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.unit.scoring.scoring_process import ScoringProcess
 
+from modelyard.scoring.worker.azureml.installed_sdk import COLLECTORS, InstalledSdk
 from modelyard.scoring.worker.legacy_imports import _MODULES, LegacyFinder
 
 SCHEMA = Path(__file__).with_name("service_schema_of_2017.json")
@@ -22,14 +23,14 @@ Import = Callable[[str], Any]
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Import]:
     """Return the import of a module of Azure ML, as drivers see it."""
-    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, LegacyFinder()])
+    monkeypatch.setattr(sys, "meta_path", [InstalledSdk(), *sys.meta_path, LegacyFinder()])
     yield importlib.import_module
     for name in [name for name in sys.modules if name == "azureml" or name.startswith("azureml.")]:
         del sys.modules[name]
 
 
 def test_every_module_can_be_imported(module: Import) -> None:
-    for name in _MODULES:
+    for name in [*_MODULES, *COLLECTORS]:
         if "pandas" not in name and name != "pkg_resources":
             assert module(name)
 
@@ -176,10 +177,10 @@ def test_collector_changes_no_data(
 ) -> None:
     collector = module(package).ModelDataCollector
     collector("model.pkl", identifier="inputs").collect([1])
-    assert capsys.readouterr().out == "Data collection is not enabled.\n"
+    assert capsys.readouterr().out == ""
     monkeypatch.setenv("AML_MODEL_DC_DEBUG", "true")
     collector("model.pkl", designation="inputs").collect([1], "id")
-    assert capsys.readouterr().out == "model.pkl/inputs id\n[1]\n"
+    assert capsys.readouterr().out == "model.pkl-inputs id\n[1]\n"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""The installed azure-ml-api-sdk and azureml.datacollector, made to work with present Python and numpy.
+"""The installed azure-ml-api-sdk and the collectors of Azure ML, made to work in the runtime.
 
-Their last versions are of 2017. So this is the first finder. It wraps two modules of the SDK, and replaces
-the data collector, whose C++ libraries exist for Ubuntu 16.04 only.
+The last version of the SDK is of 2017. So this is the first finder. It wraps two modules of the SDK, and
+replaces the collectors. Those of 2017 and 2018 need C++ libraries of Ubuntu 16.04. That of
+azureml-ai-monitoring sends data to a port that only Azure's containers have.
 """
 
 import importlib
@@ -22,7 +23,16 @@ else:  # only mypy needs the real classes, and importlib.abc takes 15 ms to load
         """Stands in for the real class."""
 
 
-_COLLECTOR = "azureml.datacollector"
+COLLECTORS = {
+    "azureml.ai.monitoring": "ai_monitoring",
+    "azureml.ai.monitoring.collector": "ai_monitoring",
+    "azureml.ai.monitoring.context": "ai_context",
+    "azureml.datacollector": "model_data_collector",
+    "azureml.datacollector.modeldatacollector": "model_data_collector",
+    "azureml.monitoring": "model_data_collector",
+    "azureml.monitoring.modeldatacollector": "model_data_collector",
+}
+"""The modules of collectors, with the runtime's modules that have precedence."""
 
 
 class InstalledSdk(MetaPathFinder, Loader):
@@ -32,7 +42,7 @@ class InstalledSdk(MetaPathFinder, Loader):
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return a spec for a module that is changed, None for all others."""
-        if fullname == _COLLECTOR:
+        if fullname in COLLECTORS:
             return ModuleSpec(fullname, self)
         change = _CHANGES.get(fullname)
         spec = PathFinder.find_spec(fullname, path) if change else None
@@ -46,10 +56,9 @@ class InstalledSdk(MetaPathFinder, Loader):
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Replace the data collector by the runtime's."""
-        sys.modules[module.__name__] = importlib.import_module(
-            "modelyard.scoring.worker.azureml.model_data_collector"
-        )
+        """Replace a collector by the runtime's."""
+        name = COLLECTORS[module.__name__]
+        sys.modules[module.__name__] = importlib.import_module(f"modelyard.scoring.worker.azureml.{name}")
 
 
 class _Changed(Loader):
