@@ -1,4 +1,4 @@
-"""Dashboard of builds, operator and gateway."""
+"""Dashboard of builds, operator, gateway and scaler."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def build() -> Dashboard:
     board = dashboard(
         "modelyard-platform",
         "Modelyard / Builds and operator",
-        "Builds by result and time, the operator's queue and watches, and the gateway.",
+        "Builds by result and time, the operator's queue and watches, the gateway and the scaler.",
     )
-    return _gateway(_process(_operator(_builds(board))))
+    return _scaler(_gateway(_process(_operator(_builds(board)))))
 
 
 def _quantile(share: float, metric: str, by: str, window: str = _RATE) -> str:
@@ -239,6 +239,44 @@ def _gateway(board: Dashboard) -> Dashboard:
                     f"topk(10, sum by (method, route) (rate(modelyard_gateway_requests_total[{_RATE}])))",
                     "{{method}} {{route}}",
                 ),
+            )
+        )
+    )
+
+
+def _scaler(board: Dashboard) -> Dashboard:
+    return (
+        board.with_row(Row("Scaler"))
+        .with_panel(
+            graph(
+                "Replicas",
+                "Replicas that are asked for their load, by pod of the scaler.",
+                "none",
+                ("modelyard_scaler_replicas", "{{pod}}"),
+            )
+        )
+        .with_panel(
+            graph(
+                "Requests for the load",
+                "A replica that fails is asked again, less often.",
+                "reqps",
+                (f"sum by (result) (rate(modelyard_scaler_load_requests_total[{_RATE}]))", "{{result}}"),
+            )
+        )
+        .with_panel(
+            graph(
+                "Oldest figure",
+                "Autoscalers do not use figures that are older than 15 seconds, or three refresh periods.",
+                "s",
+                ("modelyard_scaler_oldest_figure_seconds", "{{pod}}"),
+            )
+        )
+        .with_panel(
+            graph(
+                "Requests of the API server",
+                "To the custom metrics API, by status.",
+                "reqps",
+                (f"sum by (code) (rate(modelyard_scaler_api_requests_total[{_RATE}]))", "{{code}}"),
             )
         )
     )

@@ -15,10 +15,10 @@ import yaml
 from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl, port_forward
 from tests.support.files import Files
 from tests.support.objects import (
-    BUSY_DRIVER,
     CONTAINER_DRIVER,
     CRASHING_DRIVER,
     STREAM_DRIVER,
+    WAITING_DRIVER,
     constant_driver,
     image,
     manifest,
@@ -38,7 +38,7 @@ DRIVERS: Final = {
     "one": constant_driver("one"),
     "two": constant_driver("two"),
     "broken": CRASHING_DRIVER,
-    "busy": BUSY_DRIVER,
+    "waits": WAITING_DRIVER,
     "container": CONTAINER_DRIVER,
     "stream": STREAM_DRIVER,
 }

@@ -41,7 +41,7 @@ FAULTY: Final = {
 }
 UNBUILT: Final = [f"unbuilt-{number}" for number in range(5)]
 SILENT: Final = {"ModelyardWatchSilent": "controllerrevisions.apps"}
-STOPPED: Final = {"ModelyardOperatorDown": "0/0", "ModelyardGatewayDown": "0/0"}
+STOPPED: Final = {f"Modelyard{part}Down": "0/0" for part in ("Operator", "Gateway", "Scaler")}
 UNFIT: Final = {
     "ModelyardRollsStopped": "/rolled Stalled",
     "ModelyardBuildsWaiting": "FailedScheduling",
@@ -93,8 +93,8 @@ def test_silent_watches_raise_an_alert(prometheus: Prometheus) -> None:
         expect_alerts(prometheus, SILENT)
 
 
-def test_alerts_fire_without_operator_and_gateway(prometheus: Prometheus) -> None:
-    scale = ("scale", "deployment", "modelyard", "modelyard-gateway")
+def test_alerts_fire_without_operator_gateway_and_scaler(prometheus: Prometheus) -> None:
+    scale = ("scale", "deployment", "modelyard", "modelyard-gateway", "modelyard-scaler")
     SYSTEM(*scale, "--replicas=0")
     try:
         expect_alerts(prometheus, STOPPED)

@@ -1,10 +1,11 @@
-"""Replicas: the autoscaler follows real load up and down, and changing hands drops none."""
+"""Replicas: the autoscaler follows the load of Services up and down, and changing hands drops none."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import pytest
 from tests.support.cluster import Kubectl, eventually
@@ -17,24 +18,61 @@ SCALER: Final = {"autoscaleEnabled": True, "targetUtilization": 70, "refreshPeri
 RESERVED: Final = {"cpu": "50m", "memory": "64Mi"}
 
 
+PERCENT_OF_REQUESTS: Final = "modelyard_scoring_utilization"
+
+
 @pytest.fixture(scope="module")
-def risen(shared: Kubectl) -> str:
-    """A Service that load has brought from one replica to three; the load is over."""
-    scaler = SCALER | {"minReplicas": 1, "maxReplicas": 3}
-    shared.apply(service("busy", "busy", autoScaler=scaler, containerResourceReservation=RESERVED))
-    wait_for_status(shared, "msvc", "busy", 120, state="Succeeded", replicas=1)
-    with Load(shared, "busy", "{}", connections=2, per_second=20) as load:
-        wait_for_status(shared, "msvc", "busy", 120, replicas=3, readyReplicas=3)
-        load.wait(3)
-        ok, failed, errors = load.total()
-    assert (failed, errors) == (0, {})
-    assert ok > 100
-    return "busy"
+def risen(shared: Kubectl) -> Iterator[str]:
+    """A Service that load has brought from one replica to three, and one that scales by CPU.
+
+    Eight clients of a driver that waits are 400 % of two places: six replicas at 70 %, and at most three.
+    """
+    scaler = SCALER | {"minReplicas": 1, "maxReplicas": 3, "scaleDownStabilizationSeconds": 5}
+    common = {"maxConcurrentRequestsPerContainer": 2, "containerResourceReservation": RESERVED}
+    shared.apply(
+        service("waits", "waits", autoScaler=scaler, **common),
+        service("waits-cpu", "waits", autoScaler=scaler | {"utilizationMetric": "CPU"}, **common),
+    )
+    for name in ("waits", "waits-cpu"):
+        wait_for_status(shared, "msvc", name, 120, state="Succeeded", replicas=1)
+    clients: Any = {"connections": 8, "new_connections": True}
+    with Load(shared, "waits-cpu", "{}", **clients), Load(shared, "waits", "{}", **clients):
+        wait_for_status(shared, "msvc", "waits", 60, replicas=3, readyReplicas=3)
+        eventually(lambda: condition(shared, "waits", "AtMaximum") == "True", 60, "the condition AtMaximum")
+        yield "waits"
 
 
-def test_load_adds_replicas(shared: Kubectl, risen: str) -> None:
+def condition(kubectl: Kubectl, name: str, type_: str) -> str | None:
+    found = kubectl.get("msvc", name)["status"].get("conditions", ())
+    return next((item["status"] for item in found if item["type"] == type_), None)
+
+
+def test_load_of_a_waiting_driver_adds_replicas(shared: Kubectl, risen: str) -> None:
     told = wait_for_status(shared, "msvc", risen, 1, replicas=3, readyReplicas=3)
     assert (told["state"], told["version"]) == ("Succeeded", 1)  # scaling is no new version
+    assert told["utilization"] >= 100
+    titles, row = shared("get", "msvc", risen).splitlines()
+    assert dict(zip(titles.split(), row.split(), strict=False))["DESIRED"] == "3"
+    assert "LOAD" in titles
+
+
+def test_same_load_by_cpu_adds_none(shared: Kubectl, risen: str) -> None:
+    assert wait_for_status(shared, "msvc", "waits-cpu", 1, replicas=1)["state"] == "Succeeded"
+    (metric,) = shared.get("hpa", "waits-cpu")["spec"]["metrics"]
+    assert metric["resource"]["name"] == "cpu"
+
+
+@pytest.mark.parametrize("version", ["v1beta2", "v1beta1"])
+def test_metric_is_served_by_the_api_server(shared: Kubectl, risen: str, version: str) -> None:
+    root = f"/apis/custom.metrics.k8s.io/{version}"
+    resources = json.loads(shared("get", "--raw", root))["resources"]
+    assert [one["name"] for one in resources] == [f"pods/{PERCENT_OF_REQUESTS}"]
+    path = f"{root}/namespaces/{shared.namespace}/pods/*/{PERCENT_OF_REQUESTS}"
+    found = json.loads(shared("get", "--raw", f"{path}?labelSelector=modelyard.dev%2Fservice%3D{risen}"))
+    assert (found["kind"], len(found["items"])) == ("MetricValueList", 3)
+    assert {item["describedObject"]["kind"] for item in found["items"]} == {"Pod"}
+    with pytest.raises(RuntimeError, match="pods/modelyard_scoring_utilization"):
+        shared("get", "--raw", path, "--as", "system:serviceaccount:default:default")
 
 
 def test_switch_between_fixed_and_autoscaled_drops_no_replica(shared: Kubectl, make_service: Make) -> None:
@@ -92,6 +130,10 @@ def test_deleted_autoscaler_and_disruption_budget_exist_again_within_seconds(
         eventually(exists_again, 10, f"the {kind} exists again")
 
 
-def test_replicas_are_removed_after_the_load(shared: Kubectl, risen: str) -> None:
-    told = wait_for_status(shared, "msvc", risen, 150, replicas=1, readyReplicas=1)
+def test_replicas_are_removed_after_the_load(shared: Kubectl, make_service: Make) -> None:
+    scaler = SCALER | {"minReplicas": 1, "maxReplicas": 3, "scaleDownStabilizationSeconds": 5}
+    name = make_service("waits", autoScaler=scaler, containerResourceReservation=RESERVED)
+    with Load(shared, name, "{}", connections=2, new_connections=True):
+        wait_for_status(shared, "msvc", name, 60, replicas=3, readyReplicas=3)
+    told = wait_for_status(shared, "msvc", name, 60, replicas=1, readyReplicas=1)
     assert (told["state"], told["version"]) == ("Succeeded", 1)

@@ -30,7 +30,7 @@ def init():
 def run(body):
     return body
 """
-BUSY_DRIVER: Final = """\
+WAITING_DRIVER: Final = """\
 import time
 
 THREAD_SAFE = True
@@ -41,11 +41,10 @@ def init():
 
 
 def run(body):
-    end = time.thread_time() + 0.02
-    while time.thread_time() < end:
-        pass
+    time.sleep(0.1)
     return "done"
 """
+"""A driver that takes 100 ms and no CPU time, like one that waits for a database or a GPU."""
 CONTAINER_DRIVER: Final = """\
 import getpass
 import multiprocessing

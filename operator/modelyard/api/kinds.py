@@ -138,7 +138,8 @@ SERVICE: Final = Kind(
     (
         PrinterColumn("Available", '.status.conditions[?(@.type=="Available")].status'),
         PrinterColumn("Replicas", ".status.readyReplicas", "integer"),
-        PrinterColumn("Desired", ".status.replicas", "integer", priority=1),
+        PrinterColumn("Desired", ".status.replicas", "integer"),
+        PrinterColumn("Load", ".status.utilization", "integer"),
         PrinterColumn("Image", ".status.imageId"),
         PrinterColumn("Models", ".status.modelIds", priority=1),
         PrinterColumn("URL", ".status.url", priority=1),

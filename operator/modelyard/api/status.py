@@ -180,6 +180,9 @@ class ServiceStatus(Status):
     """Number of replicas of the Deployment."""
     ready_replicas: int | None = None
     """Number of ready replicas."""
+    utilization: int | None = None
+    """Mean utilisation of the ready replicas in percent, in steps of 10, as the autoscaler last saw it.
+    Absent without an autoscaler, and without a figure."""
     selector: str | None = None
     """Label selector of the pods, for `kubectl scale` and autoscalers."""
     image_id: str | None = None

@@ -7,6 +7,7 @@ import logging
 from typing import Final
 
 from modelyard.api.kinds import Kind
+from modelyard.controller.autoscaler_sweep import AutoscalerSweep
 from modelyard.controller.children import WATCH_STALE_SECONDS, ChildWatches
 from modelyard.controller.collection_poll import CollectionPoll, ReadState
 from modelyard.controller.custom_objects import CustomObjects
@@ -34,7 +35,7 @@ class Controller:
         supervision_seconds: float = _SUPERVISION_SECONDS,
         sweep_seconds: float = SWEEP_SECONDS,
     ):
-        """`supervision_seconds` is the time between two looks at the watches, `sweep_seconds` at all pods."""
+        """`supervision_seconds` is the time between two looks at the watches, `sweep_seconds` at pods."""
         self._ctx = ctx
         self._supervision_seconds = supervision_seconds
         self._tasks: list[asyncio.Task[None]] = []
@@ -45,6 +46,7 @@ class Controller:
         self.routes = RouteWatches(ctx, self.namespaces, self.children)
         self.pods = PodSweep(ctx, self.namespaces, seconds=sweep_seconds)
         self.collection = CollectionPoll(ctx, self.namespaces, read_collector)
+        self.autoscalers = AutoscalerSweep(ctx, self.namespaces, seconds=2 * sweep_seconds)
         self.worker = Worker(ctx, self.custom_objects, self.namespaces)
 
     async def start(self) -> None:
@@ -72,6 +74,7 @@ class Controller:
             resync(ctx, self.custom_objects),
             self.pods.run(),
             self.collection.run(),
+            self.autoscalers.run(),
             self._supervise(),
         ]
         self._tasks = [asyncio.create_task(coroutine) for coroutine in work]

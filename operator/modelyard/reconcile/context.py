@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from modelyard.kube.interface import KubeClient
+from modelyard.reconcile.autoscaler_reports import AutoscalerReports
 from modelyard.reconcile.builds.build_line import BuildLine
 from modelyard.reconcile.builds.lookups import BackgroundLookups
 from modelyard.reconcile.cache import Cache
@@ -62,6 +63,7 @@ class Context:
     template_rolls: TemplateRolls = field(default_factory=TemplateRolls)
     routing: RoutingState = field(default_factory=RoutingState)
     repairs: RepairPacing = field(default_factory=RepairPacing)
+    autoscaler_reports: AutoscalerReports = field(default_factory=AutoscalerReports)
     pod_reports: PodReports = field(default_factory=PodReports)
     collection_reports: CollectionReports = field(default_factory=CollectionReports)
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)

@@ -14,6 +14,7 @@ from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Outcome, failed, name_taken
 from modelyard.reconcile.rollout import assess_rollout
+from modelyard.reconcile.services.autoscaler_status import autoscaler_status
 from modelyard.reconcile.services.children import deployed_image, rollout_status, write_children
 from modelyard.reconcile.services.collection_condition import collection_conditions
 from modelyard.reconcile.services.pod_policy import NOT_ALLOWED, policy_problem
@@ -50,13 +51,17 @@ async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
     rollout = rollout_status(ctx, obj)
     follow_roll(ctx, obj, outcome, rolling=rollout.rolling)
     replicas = await replica_conditions(ctx, obj, revision, rollout)
+    autoscaler = autoscaler_status(ctx, obj, spec, rollout)
     timeline = await service_timeline(ctx, obj, outcome, revision, rollout)
     report = until_first_serving(obj, outcome, report)
     return dataclasses.replace(
         with_route(outcome, report),
-        fields=status_fields(ctx, obj, spec, revision, rollout, report.url) | {"timeline": timeline},
+        fields=status_fields(ctx, obj, spec, revision, rollout, report.url)
+        | autoscaler.fields
+        | {"timeline": timeline},
         conditions=conditions(spec, rollout, ctx.settings.scoring)
         | collection_conditions(ctx, obj, spec)
+        | autoscaler.conditions
         | report.conditions
         | roll_conditions(ctx, obj)
         | replicas,
@@ -68,6 +73,7 @@ def forget(ctx: Context, key: Key) -> None:
     end_roll(ctx, key)
     ctx.pod_reports.forget(key)
     ctx.collection_reports.forget(key)
+    ctx.autoscaler_reports.forget(key)
     release_address(ctx, key)
 
 

@@ -117,6 +117,7 @@ FAULTS: Final = {
         _IRIS,
     ),
     "ModelyardGatewayDown": Fault({}, {'modelyard_gateway_info{version="1"}': "1x120"}, {}),
+    "ModelyardScalerDown": Fault({}, {'modelyard_scaler_info{version="1"}': "1x120"}, {}),
     "ModelyardGatewayErrors": Fault(
         {
             'modelyard_gateway_requests_total{code="200"}': "0+90x120",
