@@ -18,7 +18,7 @@ E2E_INSTALL = . .cluster/env && $(CHART_SCRIPTS)install.sh --values tests/e2e/va
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo fuzz test test-unit-and-install test-flux-and-scoring test-scoring test-unit test-install test-integration test-e2e test-envoy test-flux test-argocd test-spark lint lint-prose crds bench-operator bench-build bench-route bench-walls soak test-move clean distclean test-docs docs dashboards
+.PHONY: help demo fuzz test test-unit-and-install test-flux-and-scoring test-scoring test-unit test-install test-integration test-e2e test-envoy test-flux test-argocd test-spark lint lint-prose crds bench-operator bench-build bench-route bench-walls bench-scaling soak test-move clean distclean test-docs docs dashboards
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -111,6 +111,9 @@ bench-build: cluster install ## builds beside curl, crane, docker and BuildKit, 
 
 bench-walls: cluster install ## changed models with one container in the build's pod and with two; 3 minutes
 	@. .cluster/env && $(RUN) python -m tests.bench.builder --walls
+
+bench-scaling: $(VENV) ## the cost of asking 3,000 replicas for their load; SECONDS=30 changes the time
+	@$(RUN) python -m tests.bench.scaling --seconds $(or $(SECONDS),30)
 
 bench-route: cluster install ## a request through Traefik and Envoy Gateway beside one to the pod; builds Envoy Gateway once
 	@UV="$(UV)" $(CLUSTER_SCRIPTS)envoy.sh
