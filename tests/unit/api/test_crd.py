@@ -143,7 +143,7 @@ def test_crd_has_the_documented_names(name: str, plural: str, short: str) -> Non
         ("Model", ["ID", "State", "Ready", "Age"]),
         ("Manifest", ["ID", "State", "Ready", "Age"]),
         ("Image", ["ID", "State", "Ready", "Age"]),
-        ("Service", ["ID", "State", "Ready", "Available", "Replicas", "Image", "Age"]),
+        ("Service", ["ID", "State", "Ready", "Available", "Replicas", "Desired", "Load", "Image", "Age"]),
     ],
 )
 def test_crd_has_the_documented_default_columns(name: str, columns: list[str]) -> None:

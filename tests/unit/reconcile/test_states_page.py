@@ -33,7 +33,8 @@ NO_REASONS: Final = frozenset(
             "NotOffered",
         ),
         *("GatewayMissing", "GatewayNotProgrammed", "ListenerMissing", "ListenerNotProgrammed"),
-        *("Autoscaling", "FixedReplicas"),
+        *("Autoscaling", "FixedReplicas", "AtMaximum", "MetricMissing", "NotServed", "NoFigures"),
+        *("TooManyReplicas", "ScalingLimited", "ScalingActive", "ScalingDisabled"),
         # seconds: the status stays as it is while the registry answers, and a paused Deployment is resumed
         *("RegistryLookup", "RolloutPaused"),
         # words of Kubernetes, of the Gateway API and of HTTP bodies
