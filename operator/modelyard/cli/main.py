@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     add("scaler", _scaler, "serve the load of replicas (settings: MODELYARD_SCALER_CONFIG)", "operator")
     add("build", _build, "build one image from the request mounted into the build Job", "builder")
     add("build-packages", _build_packages, "install users' packages for the build in the same pod", "builder")
+    add("collect", _collect, "take the records of a replica to storage and event hub", "collection")
     return parser
 
 
@@ -151,6 +152,12 @@ def _build_packages() -> Entry:
     from modelyard.builder.environment.package_container import main as install
 
     return lambda _: install()
+
+
+def _collect() -> Entry:
+    from modelyard.collection.supervisor import start as collect
+
+    return lambda _: collect()
 
 
 def _require_builder() -> None:

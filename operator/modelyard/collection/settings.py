@@ -12,9 +12,12 @@ import orjson
 from modelyard.collection.row import Origin
 from modelyard.contract.collection_pod import PORT, SPOOL_DIR, STATE_DIR, CollectorVariable
 
-FORMATS: Final = ("parquet", "jsonLines")
+PARQUET: Final = "parquet"
+JSON_LINES: Final = "jsonLines"
+FORMATS: Final = (PARQUET, JSON_LINES)
 _SPOOL_BYTES: Final = 256 * 1024 * 1024
 _BATCH_SECONDS: Final = 60
+_FLUSH_SECONDS: Final = 25
 _BATCH_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -48,6 +51,8 @@ class CollectionSettings:
     kafka_topic: str
     batch_seconds: float
     batch_bytes: int
+    flush_seconds: float
+    """Time to deliver what is left after SIGTERM."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> CollectionSettings:
@@ -59,7 +64,7 @@ class CollectionSettings:
         platform = _object(environment, CollectorVariable.PLATFORM)
         storage, event_hub = _part(platform, "storage"), _part(platform, "eventHub")
         destination = text(CollectorVariable.DESTINATION_DIR)
-        form = str(storage.get("format") or FORMATS[0])
+        form = str(storage.get("format") or PARQUET)
         if form not in FORMATS:
             raise SettingsError(
                 f"{CollectorVariable.PLATFORM}: storage.format must be one of {', '.join(FORMATS)},"
@@ -89,6 +94,7 @@ class CollectionSettings:
             kafka_topic=str(event_hub.get("topic") or ""),
             batch_seconds=_whole(platform.get("batchSeconds", _BATCH_SECONDS), "batchSeconds"),
             batch_bytes=_whole(platform.get("batchBytes", _BATCH_BYTES), "batchBytes"),
+            flush_seconds=_whole(platform.get("flushSeconds", _FLUSH_SECONDS), "flushSeconds"),
         )
 
 

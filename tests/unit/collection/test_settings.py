@@ -12,6 +12,7 @@ ENVIRONMENT = {
     "MODELYARD_COLLECTION_NAMESPACE": "team-a",
     "MODELYARD_COLLECTION_SERVICE": "diabetes",
     "MODELYARD_COLLECTION_POD": "diabetes-7d4-x2x",
+    "MODELYARD_COLLECTION_STORAGE": "true",
 }
 
 
@@ -22,7 +23,7 @@ def test_defaults_are_those_of_the_pod() -> None:
     assert settings.storage_format == "parquet"
     assert (settings.batch_seconds, settings.batch_bytes) == (60, 64 * 1024 * 1024)
     assert settings.destination_dir is None
-    assert not settings.storage
+    assert not settings.event_hub
     assert settings.origin.model_ids == ()
 
 
@@ -36,7 +37,6 @@ def test_variables_of_the_operator_are_read() -> None:
     settings = CollectionSettings.from_environment(
         ENVIRONMENT
         | {
-            "MODELYARD_COLLECTION_STORAGE": "true",
             "MODELYARD_COLLECTION_EVENT_HUB": "true",
             "MODELYARD_COLLECTION_MODEL_IDS": '["diabetes:1"]',
             "MODELYARD_COLLECTION_LEAVE_OUT": '["data.ssn"]',

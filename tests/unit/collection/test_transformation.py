@@ -1,0 +1,76 @@
+"""From records to rows."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from tests.unit.collection.spool_files import record
+
+from modelyard.collection.fields import ProtectedFields
+from modelyard.collection.row import Row
+from modelyard.collection.transformation import Transformation
+
+DIGEST = hashlib.sha256(b"all").digest()
+REFERENCE = f"sha256:{DIGEST.hex()}"
+
+
+def row(*leave_out: str, **fields: object) -> Row:
+    return Transformation(ProtectedFields(leave_out, (), "")).row(record("r1", **fields))
+
+
+def test_json_and_text_are_kept_as_they_came() -> None:
+    found = row(request=b'{ "a":1 }', response="grün".encode())
+    assert (found.inputs, found.prediction) == ('{ "a":1 }', "grün")
+    assert (found.inputs_reference, found.prediction_reference, found.truncated) == (None, None, False)
+
+
+def test_binary_body_is_a_reference_and_a_size() -> None:
+    found = row(request=b"", request_bytes=9, request_sha256=DIGEST)
+    assert (found.inputs, found.inputs_reference, found.request_bytes) == (None, REFERENCE, 9)
+    assert not found.truncated
+
+
+def test_text_that_is_not_utf_8_is_a_reference() -> None:
+    found = row(response=b"\xff\xfe")
+    assert found.prediction is None
+    assert found.prediction_reference == f"sha256:{hashlib.sha256(bytes([255, 254])).hexdigest()}"
+
+
+@pytest.mark.parametrize("cut", [4, 5, 6])
+def test_cut_text_ends_with_a_whole_character(cut: int) -> None:
+    found = row(request="grün".encode()[:cut], request_sha256=DIGEST)
+    assert found.inputs == "grün".encode()[:cut].decode(errors="ignore")
+    assert found.inputs_reference == REFERENCE
+    assert found.truncated
+
+
+def test_cut_response_is_truncated() -> None:
+    assert row(response=b"[1,", response_sha256=DIGEST).truncated
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"request": b"ssn=1", "method": "GET"},
+        {"request": b'{"ssn":1,"a', "request_sha256": DIGEST},
+        {"request": b"\xff{"},
+    ],
+)
+def test_body_whose_fields_cannot_be_found_is_not_kept(fields: dict[str, object]) -> None:
+    found = row("ssn", **fields)
+    assert found.inputs is None
+    assert found.inputs_reference is not None
+    assert not found.truncated
+    assert found.prediction == "[2]"
+
+
+def test_protected_field_is_left_out_of_both_bodies() -> None:
+    found = row("ssn", request=b'{"ssn":1,"a":2}', response=b'[{"ssn":1}]')
+    assert (found.inputs, found.prediction) == ('{"a":2}', "[{}]")
+
+
+def test_numbers_beyond_the_columns_are_cut() -> None:
+    found = row(request_bytes=2**64 - 1, time_ns=2**64 - 1)
+    assert found.request_bytes == 2**63 - 1
+    assert found.time_us == (2**64 - 1) // 1000
