@@ -31,7 +31,7 @@ VALUES: Final = ("values.yaml", *(["routing.yaml"] if "HTTPS_GATEWAY" in os.envi
 # Files that run alone, in this order: their tests change the release, count writes, or measure times.
 # Some read the operator's whole log and counters. They run before the faults, which leave traces in both.
 ALONE: Final = (
-    *("test_docker.py", "test_volumes.py", "test_registry_cleanup.py", "test_keys.py", "test_rollouts.py"),
+    *("test_docker.py", "test_registry_cleanup.py", "test_key_changes.py", "test_rollouts.py"),
     *("test_chart.py", "test_steady.py", "test_alerts.py", "test_release_alerts.py", "test_faults.py"),
 )
 DRIVERS: Final = {
