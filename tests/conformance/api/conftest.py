@@ -7,6 +7,7 @@ whose cluster KUBECONFIG must name. Clients have the tokens of ServiceAccounts i
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import ssl
 import time
@@ -34,33 +35,41 @@ _ROLES: Final = {"editor": "edit", "viewer": "view"}
 _CHECKER: Final = ReferenceChecker()
 _POLL_SECONDS: Final = 0.5
 _BUILD_SECONDS: Final = 600
-_LAST_FILES: Final = ("test_faults.py", "test_rows.py")
+# Files that run alone, in this order: the logs of pods must stay, and then come the faults. Rows come last.
+_ALONE: Final = ("test_secrets.py", "test_faults.py", "test_rows.py")
+ROWS_FOLDER: Final = os.environ.get("API_ROWS")
+"""Folder with the rows that each process of tests has covered; the tests that run alone read it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests as e2e and sort them.
-
-    Faults come after tests that they would disturb. Rows come last, because all tests cover rows.
-    """
+    """Mark the tests, and put those of _ALONE last."""
     here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
     for item in here:
         item.add_marker(pytest.mark.e2e)
-    items.sort(key=lambda item: _LAST_FILES.index(item.path.name) if item.path.name in _LAST_FILES else -1)
+        if item.path.name in _ALONE:
+            item.add_marker(pytest.mark.alone)
+    items.sort(key=lambda item: _ALONE.index(item.path.name) if item.path.name in _ALONE else -1)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """Print how many rows the reference has, and how many of them passed, in the last line."""
+    """Keep the covered rows. After the tests of rows, print in the last line how many of them passed."""
     result = yield
-    expected = set(rows())
-    passed = expected & _CHECKER.covered_rows
-    session.config.get_terminal_writer().line(f"rows={len(expected)} passed={len(passed)}")
+    if ROWS_FOLDER:
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+        (Path(ROWS_FOLDER) / worker).write_text(json.dumps(sorted(_CHECKER.covered_rows)))
+    if any(item.path.name == _ALONE[-1] for item in session.items):
+        expected = set(rows())
+        passed = expected & _CHECKER.covered_rows
+        session.config.get_terminal_writer().line(f"rows={len(expected)} passed={len(passed)}")
     return result
 
 
 @pytest.fixture(scope="session")
 def checker() -> ReferenceChecker:
-    """The checker, with the rows that earlier tests cover."""
+    """The checker, with the rows that earlier tests cover, also those of other processes."""
+    for file in Path(ROWS_FOLDER).iterdir() if ROWS_FOLDER else ():
+        _CHECKER.covered_rows |= set(json.loads(file.read_text()))
     return _CHECKER
 
 

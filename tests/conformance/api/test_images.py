@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import uuid
+from typing import Any, Final
 
 import pytest
 from tests.conformance.api.conftest import (
@@ -13,6 +14,8 @@ from tests.conformance.api.conftest import (
 )
 from tests.support.cluster import Kubectl, eventually
 from tests.support.files import Files
+
+URL_FIELDS: Final = ("model", "asset", "pipRequirements", "condaEnvFile")
 
 
 def test_image_is_built(api: Api, built: Any) -> None:
@@ -117,9 +120,13 @@ def test_failed_build_names_its_log(api: Api, name: str) -> None:
     assert "no-such-package-anywhere" in _read(api, log_uri)
 
 
-@pytest.mark.parametrize("field", ["model", "asset", "pipRequirements", "condaEnvFile"])
-def test_download_from_a_denied_address_fails(api: Api, name: str, field: str) -> None:
-    """The chart's build.sources denies the address of a machine's credentials by default."""
+@pytest.fixture(scope="module")
+def denied(api: Api) -> dict[str, str]:
+    """Return the operation of a build for each field with the URL, which run at the same time."""
+    return {field: _start_build(api, f"{field}-{uuid.uuid4().hex[:8]}", field) for field in URL_FIELDS}
+
+
+def _start_build(api: Api, name: str, field: str) -> str:
     url = "http://169.254.169.254/latest/meta-data/iam"
     registered = api.post("/models", model(name, url=url if field == "model" else "data:,42"))
     body = manifest(name, registered["id"])
@@ -128,7 +135,13 @@ def test_download_from_a_denied_address_fails(api: Api, name: str, field: str) -
     if field in {"pipRequirements", "condaEnvFile"}:
         body["targetRuntime"]["properties"] = {field: url}
     made = api.post("/manifests", body)
-    ended = api.finished(api.post("/images", image(name, made["id"]), 202))
+    return str(api.post("/images", image(name, made["id"]), 202))
+
+
+@pytest.mark.parametrize("field", URL_FIELDS)
+def test_download_from_a_denied_address_fails(api: Api, denied: dict[str, str], field: str) -> None:
+    """The chart's build.sources denies the address of a machine's credentials by default."""
+    ended = api.finished(denied[field])
     assert (ended["state"], ended["error"]["code"]) == ("Failed", "SourceDenied")
 
 
