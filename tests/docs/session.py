@@ -16,6 +16,13 @@ from tests.docs.pages import ROOT, Example
 PAGE_SECONDS: Final = 600
 # Byte code is not needed for programs that run once, and takes half of the time of an installation.
 _QUICK_PIP: Final = {"PIP_NO_COMPILE": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+# No page needs the end of a namespace. Kubernetes looks again after half of the grace period of pods: 21 s.
+_WITHOUT_WAITING: Final = """\
+kubectl() {
+  if [ "${1-} ${2-}" = "delete namespace" ]; then set -- "$@" --wait=false; fi
+  command kubectl "$@"
+}
+"""
 _MADE_BY_TOOLS: Final = frozenset({".git", ".venv", "build"})
 
 
@@ -64,7 +71,7 @@ def _own_kubeconfig(folder: Path) -> Path:
 
 
 def _script(blocks: Sequence[Example], outputs: Sequence[Path], folder: Path) -> str:
-    lines = ["set -euo pipefail"]
+    lines = ["set -euo pipefail", _WITHOUT_WAITING]
     for number, (block, output) in enumerate(zip(blocks, outputs, strict=True)):
         file = folder / f"block-{number}.sh"
         file.write_text(block.text, encoding="utf-8")

@@ -36,18 +36,27 @@ def _beside_others(page: str) -> Any:
     return pytest.param(page, marks=[pytest.mark.alone] if page in WITH_RELEASE else [])
 
 
+def _namespaces(page: str) -> set[str]:
+    """Return the namespaces that a page creates."""
+    return {name for item in examples(page) for name in _NAMESPACE.findall(item.text)}
+
+
 @pytest.fixture
 def namespaces(page: str) -> Iterator[set[str]]:
-    """Yield the namespaces that a page creates; delete them, also those of an earlier run at the start."""
-    names = {name for item in examples(page) for name in _NAMESPACE.findall(item.text)}
-    _delete(names)
+    """Yield the namespaces that a page creates, and delete them afterwards.
+
+    Those of an earlier run are deleted at the start. A page that changes the release waits for the end of all
+    namespaces of other pages.
+    """
+    names = _namespaces(page)
+    _delete(set().union(*map(_namespaces, WITH_COMMANDS)) if page in WITH_RELEASE else names)
     yield names
-    _delete(names)
+    _delete(names, "--wait=false")
 
 
-def _delete(names: set[str]) -> None:
+def _delete(names: set[str], *options: str) -> None:
     if names:
-        _run(["kubectl", "delete", "namespace", *sorted(names), "--ignore-not-found"], "")
+        _run(["kubectl", "delete", "namespace", *sorted(names), "--ignore-not-found", *options], "")
 
 
 @pytest.mark.parametrize("page", [_beside_others(page) for page in WITH_COMMANDS])
@@ -89,5 +98,5 @@ def _check_yaml(item: Example) -> None:
 
 
 def _run(command: list[str], text: str) -> None:
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
