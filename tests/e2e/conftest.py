@@ -113,6 +113,14 @@ def shared(namespace: Callable[[], Kubectl]) -> Kubectl:
 
 
 @pytest.fixture(scope="session")
+def failing(shared: Kubectl) -> list[str]:
+    """The names of new Services that fail at the end of their deadline of 25 s; nothing waits for that."""
+    crowded = service("crowded-out", "one", containerResourceReservation={"cpu": "900"})
+    shared.apply(service("crashing", "broken"), crowded)
+    return ["crashing", "crowded-out"]
+
+
+@pytest.fixture(scope="session")
 def files(namespace: Callable[[], Kubectl]) -> Files:
     """A web server that builds can reach."""
     return Files(namespace())

@@ -8,7 +8,8 @@ from typing import Any, Final
 import pytest
 from tests.integration.chart.tools import CHART, runner
 
-pytestmark = pytest.mark.e2e
+# The Services fail while these tests run; test_steady.py looks at them afterwards.
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("failing")]
 
 NAMESPACE: Final = ("--namespace", "modelyard-system")
 helm = runner("helm")

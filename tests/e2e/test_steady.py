@@ -52,26 +52,21 @@ def grown(before: dict[str, float], after: dict[str, float]) -> dict[str, float]
 
 
 @pytest.fixture
-def at_rest(shared: Kubectl, kubectl: Kubectl) -> Kubectl:
+def at_rest(shared: Kubectl, kubectl: Kubectl, failing: list[str]) -> Kubectl:
     """Objects in every state that lasts."""
     spark = manifest("failed", constant_driver("never"))
     spark["spec"]["targetRuntime"]["runtimeType"] = "SparkPython"
     shared.apply(
         service("fixed", "one", numReplicas=2),
         service("scaled", "one", autoScaler=SCALER, containerResourceReservation={"cpu": "100m"}),
-        service("crashing", "broken"),
-        service("crowded-out", "one", containerResourceReservation={"cpu": "900"}),
     )
     kubectl.apply(
         spark, image("failed"), service("waits-for-a-failed-one", "failed"), service("waits", "nothing")
     )
-    for name, state in {
-        "fixed": "Succeeded",
-        "scaled": "Succeeded",
-        "crashing": "Failed",
-        "crowded-out": "Failed",
-    }.items():
-        wait_for_status(shared, "msvc", name, 120, state=state)
+    for name in ("fixed", "scaled"):
+        wait_for_status(shared, "msvc", name, 120, state="Succeeded")
+    for name in failing:
+        wait_for_status(shared, "msvc", name, 120, state="Failed")
     wait_for_status(kubectl, "img", "failed", 60, state="Failed")
     for name in ("waits", "waits-for-a-failed-one"):
         wait_for_status(kubectl, "msvc", name, 60, state="NotStarted")
