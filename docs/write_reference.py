@@ -20,6 +20,7 @@ from modelyard.controller.state_metrics import StateFamilies
 from modelyard.gateway import error_codes
 from modelyard.gateway import metrics as gateway_metrics
 from modelyard.scaler import metrics as scaler_metrics
+from modelyard.scaler.zero import metrics as zero_metrics
 from modelyard.scoring import contract
 from modelyard.scoring.front import errors
 
@@ -88,7 +89,7 @@ def metrics_section() -> str:
         "operator": [*_rows_of(metrics), *state],
         "gateway": _rows_of(gateway_metrics),
         "activator": _rows_of(activator_metrics),
-        "scaler": _rows_of(scaler_metrics),
+        "scaler": [*_rows_of(scaler_metrics), *_rows_of(zero_metrics)],
     }
     header = "| metric | type | labels | |\n|---|---|---|---|\n"
     return "".join(

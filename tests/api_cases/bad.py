@@ -293,6 +293,8 @@ _SERVICE: Final = (
     _scale("minReplicas", -1, "greater than or equal to 0"),
     _scale("maxReplicas", 0, "greater than or equal to 1"),
     _scale("maxReplicas", 10**20, "maxReplicas"),
+    _scale("cooldownPeriodInSeconds", 0, "greater than or equal to 1"),
+    _scale("cooldownPeriodInSeconds", 86401, "less than or equal to 86400"),
     _scale("refreshPeriodInSeconds", 0, "greater than or equal to 1"),
     _scale("refreshPeriodInSeconds", 1801, "less than or equal to 1800"),
     _scale("targetUtilization", 101, "less than or equal to 100"),

@@ -82,6 +82,7 @@ _LARGEST: Final[dict[str, dict[str, Any]]] = {
             "minReplicas": 10000,
             "maxReplicas": 10000,
             "refreshPeriodInSeconds": 1800,
+            "cooldownPeriodInSeconds": 86400,
             "targetUtilization": 100,
         },
         "spec.containerResourceReservation": {"cpu": "1", "memory": "1Gi"},

@@ -11,17 +11,17 @@ from typing import Final
 from modelyard.activator import metrics
 from modelyard.activator.connection import Deadlines, serve
 from modelyard.activator.destination import Destination
-from modelyard.activator.endpoints import (
-    ActivatorPort,
-    Address,
-    Replicas,
-    ServiceKey,
-    port_owners,
-    read_slice,
-)
 from modelyard.activator.held_requests import Budget, HeldRequests
 from modelyard.activator.ports import Ports
 from modelyard.activator.settings import ActivatorSettings
+from modelyard.api.endpoint_slices import (
+    ActivatorSlice,
+    Address,
+    Replicas,
+    ServiceKey,
+    port_owner,
+    read_slice,
+)
 from modelyard.kube.types import ApiResource, Json
 
 _LOG: Final = logging.getLogger(__name__)
@@ -43,10 +43,11 @@ class Activator:
         self._deadlines = Deadlines(settings.head_seconds, settings.wake_seconds)
         self._budget = Budget(settings.held)
         self._ports = Ports(self._accept, host)
-        self._slices: dict[ServiceKey, ActivatorPort] = {}  # by namespace and name of the slice
+        self._slices: dict[ServiceKey, ActivatorSlice] = {}  # by namespace and name of the slice
         self._replicas: dict[ServiceKey, Replicas] = {}  # likewise
         self._by_service: dict[ServiceKey, dict[ServiceKey, frozenset[Address]]] = {}
-        self._owners: dict[int, ActivatorPort] = {}
+        self._claims: dict[int, dict[ServiceKey, ActivatorSlice]] = {}  # by port, then as in _slices
+        self._owners: dict[int, ActivatorSlice] = {}
         self._destinations: dict[ServiceKey, Destination] = {}
         self._connections: set[asyncio.Task[None]] = set()
         self._are_done = asyncio.Event()  # after `stop`: all connections have ended
@@ -58,14 +59,15 @@ class Activator:
         name = ServiceKey(metadata.get("namespace", ""), metadata["name"])
         found = None if is_deleted else read_slice(body)
         self._set_replicas(name, found if isinstance(found, Replicas) else None)
-        port = found if isinstance(found, ActivatorPort) else None
-        if self._slices.get(name) == port:
-            return
-        if port is None:
-            del self._slices[name]
-        else:
+        port = found if isinstance(found, ActivatorSlice) else None
+        before = self._slices.pop(name, None)
+        if before is not None:
+            del self._claims[before.port][name]
+        if port is not None:
             self._slices[name] = port
-        self._set_ports()
+            self._claims.setdefault(port.port, {})[name] = port
+        for number in {one.port for one in (before, port) if one is not None}:
+            self._set_port(number)
 
     def stop(self) -> None:
         """Accept no more connections. The held ones stay until a replica takes them, or their deadline."""
@@ -105,14 +107,19 @@ class Activator:
     def _addresses(self, service: ServiceKey) -> frozenset[Address]:
         return _NONE.union(*self._by_service.get(service, {}).values())
 
-    def _set_ports(self) -> None:
-        self._owners = port_owners(self._slices)
-        for port in self._owners.values():
-            if port.service in self._destinations:
-                self._destinations[port.service].wakes = port.wakes
-        if not self._is_stopping:
-            self._ports.set(set(self._owners))
-            metrics.PORTS.set(len(self._ports))
+    def _set_port(self, port: int) -> None:
+        owner = port_owner(self._claims[port])
+        if owner is None:
+            del self._claims[port]
+            self._owners.pop(port, None)
+            self._ports.shut(port)
+        else:
+            self._owners[port] = owner
+            if owner.service in self._destinations:
+                self._destinations[owner.service].wakes = owner.wakes
+            if not self._is_stopping:
+                self._ports.open(port)
+        metrics.PORTS.set(len(self._ports))
 
     def _accept(self, port: int, client: socket.socket) -> None:
         owner = self._owners.get(port)
@@ -123,7 +130,7 @@ class Activator:
         self._connections.add(task)
         task.add_done_callback(lambda done: self._on_end(done, owner.service))
 
-    def _destination(self, port: ActivatorPort) -> Destination:
+    def _destination(self, port: ActivatorSlice) -> Destination:
         destination = self._destinations.get(port.service)
         if destination is None:
             held = HeldRequests(self._settings.held_per_service, self._budget)

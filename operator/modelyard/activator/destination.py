@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any, Final
 
 from modelyard.activator import metrics
-from modelyard.activator.endpoints import Address, ServiceKey
 from modelyard.activator.held_requests import HeldRequests
 from modelyard.activator.replica import Replica, places_if_ready
+from modelyard.api.endpoint_slices import Address, ServiceKey
 
 _ASK_SECONDS: Final = 0.02  # between two questions to a replica that starts
 _SLOW_ASK_SECONDS: Final = 0.25  # after the first seconds: init() of this driver takes longer

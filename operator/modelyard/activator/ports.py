@@ -12,6 +12,7 @@ from typing import Final
 _LOG: Final = logging.getLogger(__name__)
 _BACKLOG: Final = 4096  # connections that the kernel accepts before the process does
 _ACCEPTED_AT_ONCE: Final = 64  # before the events of other sockets come next
+_REOPEN_SECONDS: Final = 1.0  # after a port could not be opened
 _RETRY_SECONDS: Final = 0.1  # after an error of accept(), such as too many open files
 # A held request is not read beyond its head. So the kernel keeps this much of each body, and a large window
 # is of no use.
@@ -28,27 +29,38 @@ class Ports:
         self._on_connection = on_connection
         self._host = host
         self._sockets: dict[int, socket.socket] = {}
+        self._retries: dict[int, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
         return len(self._sockets)
 
-    def set(self, ports: set[int]) -> None:
-        """Open the ports that are not open, and close the others. A port in use is tried again next time."""
-        for port in self._sockets.keys() - ports:
+    def open(self, port: int) -> None:
+        """Open a port, unless it is open. A port that is in use is tried again until it is shut."""
+        if port in self._sockets:
+            return
+        self._cancel_retry(port)
+        try:
+            self._listen(port)
+        except OSError as error:
+            _LOG.error("port %d cannot be opened: %s", port, error)
+            loop = asyncio.get_running_loop()
+            self._retries[port] = loop.call_later(_REOPEN_SECONDS, self.open, port)
+
+    def shut(self, port: int) -> None:
+        """Close a port, unless it is closed."""
+        self._cancel_retry(port)
+        if port in self._sockets:
             self._close(port)
-        for port in ports - self._sockets.keys():
-            try:
-                self._open(port)
-            except OSError as error:
-                _LOG.error("port %d cannot be opened: %s", port, error)
 
     def close(self) -> None:
         """Accept the connections that the kernel has accepted, and close all ports."""
+        for port in list(self._retries):
+            self._cancel_retry(port)
         for port, listener in list(self._sockets.items()):
             self._accept(port, listener, most=_BACKLOG)
             self._close(port)
 
-    def _open(self, port: int) -> None:
+    def _listen(self, port: int) -> None:
         if socket.has_dualstack_ipv6() and not self._host:
             listener = socket.create_server(
                 ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
@@ -59,6 +71,10 @@ class Ports:
         listener.setblocking(False)
         self._sockets[port] = listener
         asyncio.get_running_loop().add_reader(listener, self._accept, port, listener)
+
+    def _cancel_retry(self, port: int) -> None:
+        if timer := self._retries.pop(port, None):
+            timer.cancel()
 
     def _close(self, port: int) -> None:
         listener = self._sockets.pop(port)

@@ -8,7 +8,7 @@ import json
 import socket
 from typing import Final, NamedTuple
 
-from modelyard.activator.endpoints import Address
+from modelyard.api.endpoint_slices import Address
 from modelyard.scoring.contract import READY_PATH
 
 LOAD_PATH: Final = "/load"

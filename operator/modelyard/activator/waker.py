@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from modelyard.activator import metrics
-from modelyard.activator.endpoints import ServiceKey
+from modelyard.api.endpoint_slices import ServiceKey
 from modelyard.kube.errors import Conflict, KubeError, NotFound
 from modelyard.kube.types import DEPLOYMENTS, ApiResource, Json
 

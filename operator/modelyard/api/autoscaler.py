@@ -15,6 +15,7 @@ MIN_REPLICAS: Final = 1
 MAX_REPLICAS: Final = 10
 TARGET_UTILIZATION: Final = 70
 REFRESH_PERIOD_SECONDS: Final = 1
+COOLDOWN_PERIOD_SECONDS: Final = 300  # the default of KEDA
 # Defaults of the HorizontalPodAutoscaler.
 SCALE_UP_STABILIZATION_SECONDS: Final = 0
 SCALE_DOWN_STABILIZATION_SECONDS: Final = 300
@@ -48,7 +49,8 @@ class AutoScaler(ApiType):
     """If true, a HorizontalPodAutoscaler sets the number of replicas. Default: true if numReplicas is
     not set."""
     min_replicas: Annotated[int, Field(ge=0, le=10000), INTEGER] | None = None
-    """Minimum number of replicas. Default: 1. The value 0 acts as 1."""
+    """Minimum number of replicas. Default: 1. With 0 a Service without requests has no replica, and its
+    first request starts one."""
     max_replicas: Annotated[int, Field(ge=1, le=10000), INTEGER] | None = None
     """Maximum number of replicas. Default: 10."""
     # 1800 is the maximum of periodSeconds in a HorizontalPodAutoscaler.
@@ -65,6 +67,15 @@ class AutoScaler(ApiType):
     """Replicas are added for the lowest need of the last seconds, this number of them. Default: 0."""
     scale_down_stabilization_seconds: _Stabilization | None = None
     """Replicas are removed for the highest need of the last seconds, this number of them. Default: 300."""
+
+    cooldown_period_in_seconds: Annotated[int, Field(ge=1, le=86400), INTEGER] | None = None
+    """Number of seconds without a request after which a Service with minReplicas 0 goes to 0 replicas.
+    Default: 300."""
+
+    @property
+    def effective_cooldown(self) -> int:
+        """CooldownPeriodInSeconds with its default."""
+        return self.cooldown_period_in_seconds or COOLDOWN_PERIOD_SECONDS
 
     @property
     def effective_min(self) -> int:

@@ -116,6 +116,11 @@ class ServiceSpec(ApiType):
         return self.autoscales and self.scaling.effective_metric is UtilizationMetric.REQUESTS
 
     @property
+    def may_sleep(self) -> bool:
+        """True if the Service goes to 0 replicas while it gets no requests."""
+        return self.autoscales and self.num_replicas is None and self.scaling.effective_min == 0
+
+    @property
     def pauses_autoscaler(self) -> bool:
         """True if only numReplicas, for example of `kubectl scale`, disables a configured autoscaler."""
         configured = self.auto_scaler is not None and self.auto_scaler.autoscale_enabled is None

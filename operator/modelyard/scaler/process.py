@@ -25,7 +25,7 @@ from modelyard.https.listener import Listener
 from modelyard.kube.client import Client
 from modelyard.kube.kubeconfig import connect
 from modelyard.kube.reflector import Reflector
-from modelyard.kube.types import PODS
+from modelyard.kube.types import PODS, ApiResource, Json
 from modelyard.scaler import metrics
 from modelyard.scaler.api_server import ApiConnection, ApiServer
 from modelyard.scaler.authentication import RequestHeaders
@@ -36,6 +36,7 @@ from modelyard.scaler.load_client import LoadClient
 from modelyard.scaler.replicas import Replica, Replicas
 from modelyard.scaler.settings import CONFIG_VARIABLE, ScalerSettings, load
 from modelyard.scaler.tls import TlsSettings
+from modelyard.scaler.zero.process import Zero
 from modelyard.scoring.front.garbage import spare_garbage_collection
 from modelyard.scoring.front.http_server import TICK_SECONDS
 
@@ -87,6 +88,8 @@ class Scaler:
         self.collector = Collector(self._loads)
         self.replicas = Replicas(self._is_asked, self.collector.on_replica)
         self._lists = asyncio.Semaphore(_LISTS)
+        self._zero = Zero(settings, client, self._loads, self._lists) if settings.scales_to_zero else None
+        self._services: list[Reflector] = []  # the watches of Services
         self._reflectors = list(self._make_reflectors())
         self._server = ApiServer(Authorization(client), self._known_replicas, self._reason_not_ready)
         service, namespace = settings.service, settings.namespace
@@ -125,6 +128,8 @@ class Scaler:
     def _parts(self, sock: socket.socket) -> Iterator[Coroutine[Any, Any, None]]:
         for reflector in self._reflectors:
             yield reflector.run()
+        if self._zero is not None:
+            yield self._zero.run(self._services)
         yield self._tls.run()
         yield self._listen(sock)
         yield self._tick()
@@ -132,14 +137,24 @@ class Scaler:
     def _make_reflectors(self) -> Iterator[Reflector]:
         pods = f"{labels.SELECTOR},{labels.SERVICE}"
         handlers = (
-            (CUSTOM_RESOURCES[SERVICE.name], self.replicas.on_service, ""),
+            (CUSTOM_RESOURCES[SERVICE.name], self._on_service, ""),
             (PODS, self.replicas.on_pod, pods),
         )
         for namespace in self._settings.namespaces:
             for resource, handler, selector in handlers:
-                yield Reflector(
+                reflector = Reflector(
                     self._client, resource, handler, namespace=namespace, selector=selector, lists=self._lists
                 )
+                if resource.kind == SERVICE.name:
+                    self._services.append(reflector)
+                yield reflector
+        if self._zero is not None:
+            yield from self._zero.reflectors
+
+    def _on_service(self, resource: ApiResource, body: Json, deleted: bool) -> None:
+        self.replicas.on_service(resource, body, deleted)
+        if self._zero is not None:
+            self._zero.on_service(resource, body, deleted)
 
     def _is_asked(self, spec: ServiceSpec) -> bool:
         """Return whether the replicas of a Service are asked: its autoscaler uses their load."""

@@ -21,6 +21,8 @@ class ScalerSettings(Section):
     service: str = "modelyard-scaler"  # core Service of the scaler, for the names in its certificate
     cluster_domain: str = "cluster.local"
     watch_namespaces: tuple[str, ...] = ()  # empty: all namespaces
+    scales_to_zero: bool = False  # Services with minReplicas 0 go to 0 replicas while they are idle
+    activator_service: str = "modelyard-activator"  # core Service of the activator, whose pods are ready
     serves_metrics: bool = True  # False: another adapter owns custom.metrics.k8s.io, or there is none
     host: str = "0.0.0.0"  # noqa: S104 (a pod's own network)
     port: Annotated[int, Field(ge=0, le=65535)] = 8443

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelyard.activator import endpoints
 from modelyard.activator.activator import Activator
 from modelyard.activator.settings import ActivatorSettings
+from modelyard.api import endpoint_slices as endpoints
 from modelyard.api import labels
 from modelyard.kube.types import ENDPOINT_SLICES
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from modelyard.activator.endpoints import ServiceKey
 from modelyard.activator.waker import RateLimit, Waker
+from modelyard.api.endpoint_slices import ServiceKey
 from modelyard.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 
 SERVICE = ServiceKey("team", "m")
