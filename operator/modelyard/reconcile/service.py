@@ -30,6 +30,7 @@ from modelyard.reconcile.services.route import RouteAddress, claim_address, rele
 from modelyard.reconcile.services.route_outcome import until_first_serving, until_route_serves, with_route
 from modelyard.reconcile.services.route_report import route_report
 from modelyard.reconcile.services.served_image import built_image
+from modelyard.reconcile.services.sleep import record_change, sleep_of
 from modelyard.reconcile.services.staged_rolls import end_roll, follow_roll, roll_conditions
 from modelyard.reconcile.services.status_fields import conditions, status_fields
 from modelyard.reconcile.services.timeline import service_timeline
@@ -54,12 +55,15 @@ async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
     autoscaler = autoscaler_status(ctx, obj, spec, rollout)
     timeline = await service_timeline(ctx, obj, outcome, revision, rollout)
     report = until_first_serving(obj, outcome, report)
+    sleep = sleep_of(ctx, obj, spec, rollout)
+    by_type = conditions(spec, rollout, ctx.settings.scoring, sleep)
+    await record_change(ctx, obj, by_type)
     return dataclasses.replace(
         with_route(outcome, report),
         fields=status_fields(ctx, obj, spec, revision, rollout, report.url)
         | autoscaler.fields
         | {"timeline": timeline},
-        conditions=conditions(spec, rollout, ctx.settings.scoring)
+        conditions=by_type
         | collection_conditions(ctx, obj, spec)
         | autoscaler.conditions
         | report.conditions
@@ -108,10 +112,10 @@ async def _roll_out(
         # The roll of a template that no version asked for must end before the next one begins.
         if rollout.rolling or (ctx.template_rolls.is_rolling(obj.key) and not is_complete):
             return await repeated_rollout_outcome(ctx, obj, spec, revision, rollout)
-        return serving_outcome(ctx, spec, revision, image, rollout)
+        return serving_outcome(ctx, obj, spec, revision, image, rollout)
     if not is_complete:
         return await rollout_outcome(ctx, obj, spec, revision, rollout)
-    return serving_outcome(ctx, spec, revision, image, rollout)
+    return serving_outcome(ctx, obj, spec, revision, image, rollout)
 
 
 def _not_allowed(obj: CustomObject, revision: Revision, problem: str) -> Outcome:

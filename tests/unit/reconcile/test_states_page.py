@@ -18,7 +18,7 @@ WORD: Final = re.compile(r"[A-Z][A-Za-z]+")
 NO_REASONS: Final = frozenset(
     {
         # other conditions of a Service, and events
-        *("Available", "NoReplica", "ReplicaAvailable", "ScalesToZero", "OnlyCpu", "RollPending"),
+        *("Available", "NoReplica", "ReplicaAvailable", "ScalesToZero", "RollPending"),
         *("AppInsights", "TokenRequest", "OutOfMemory"),
         *("DataCollection", "Working", "NotSupported", "NotConfigured", "NoReport", "NoRecords", "NoAnswer"),
         *("NoCollector", "Running"),
@@ -35,6 +35,7 @@ NO_REASONS: Final = frozenset(
         *("GatewayMissing", "GatewayNotProgrammed", "ListenerMissing", "ListenerNotProgrammed"),
         *("Autoscaling", "FixedReplicas", "AtMaximum", "MetricMissing", "NotServed", "NoFigures"),
         *("TooManyReplicas", "ScalingLimited", "ScalingActive", "ScalingDisabled"),
+        *("ScaledToZero", "Idle", "Active", "Waking", "ReplicaStarting", "Overdue"),
         # seconds: the status stays as it is while the registry answers, and a paused Deployment is resumed
         *("RegistryLookup", "RolloutPaused"),
         # words of Kubernetes, of the Gateway API and of HTTP bodies

@@ -14,6 +14,7 @@ from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject, RolloutStatus
 from modelyard.reconcile.services.pod_origin import pod_origin
 from modelyard.reconcile.services.route import RouteAddress, write_route
+from modelyard.reconcile.services.sleep import may_sleep
 from modelyard.reconcile.services.staged_rolls import follows_operator, turn
 from modelyard.reconcile.services.template import (
     applied_annotations,
@@ -59,7 +60,7 @@ async def write_children(
         keep=lambda live, present: kept_deployment(ctx, obj, spec, revision, image.location, live, present),
         on_write=lambda desired: applied_annotations(spec, image.location, desired),
     )
-    if spec.num_replicas is None:
+    if spec.num_replicas is None and not may_sleep(spec, ctx.settings.scoring):
         await _scale_from_zero(ctx, obj, spec)
     await create_or_patch(ctx, obj, CORE_SERVICES, name, lambda: serving.core_service(owner))
     if spec.autoscales:

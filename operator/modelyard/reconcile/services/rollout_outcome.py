@@ -15,6 +15,7 @@ from modelyard.reconcile.pod_diagnosis import Diagnosis
 from modelyard.reconcile.rollout import RolloutAssessment, assess_rollout
 from modelyard.reconcile.services.crash_report import diagnose, rollout_error
 from modelyard.reconcile.services.served_image import IMAGE_NOT_READY, newer_image
+from modelyard.reconcile.services.sleep import Sleep, seconds_to_wake, sleep_of
 from modelyard.reconcile.timestamps import parse_timestamp
 
 _DIAGNOSIS_AFTER_SECONDS: Final = 4.0  # a usual rollout ends within this time without a look at its pods
@@ -114,7 +115,12 @@ def _failed_before(obj: CustomObject, revision: Revision, diagnosis: Diagnosis) 
 
 
 def serving_outcome(
-    ctx: Context, spec: ServiceSpec, revision: Revision, image: Revision, rollout: RolloutStatus
+    ctx: Context,
+    obj: CustomObject,
+    spec: ServiceSpec,
+    revision: Revision,
+    image: Revision,
+    rollout: RolloutStatus,
 ) -> Outcome:
     """Return the outcome of a version that was rolled out."""
     message = f"serving Image {image.id}"
@@ -126,6 +132,9 @@ def serving_outcome(
         message += f"; the build of Image {newer.id} failed"
     if rollout.available > 0 or rollout.desired == 0:
         return Outcome(State.SUCCEEDED, "Serving", message, revision)
+    if sleep_of(ctx, obj, spec, rollout) is Sleep.WAKING:
+        left = max(seconds_to_wake(ctx, obj), 1.0)
+        return Outcome(State.SUCCEEDED, "Serving", message, revision, requeue_after=left)
     message = f"no replica of {revision.id} is available"
     if rollout.refused:
         message += f": {rollout.refused}"

@@ -12,6 +12,7 @@ from modelyard.reconcile.objects import CustomObject, RolloutStatus
 from modelyard.reconcile.outcome import Condition
 from modelyard.reconcile.rollout import REFUSED
 from modelyard.reconcile.services.served_image import recorded_image, recorded_manifest
+from modelyard.reconcile.services.sleep import Sleep, sleep_conditions
 from modelyard.resources import serving
 from modelyard.scoring.contract import SCORE_PATH
 from modelyard.settings import ScoringSettings
@@ -45,7 +46,9 @@ def status_fields(
     }
 
 
-def conditions(spec: ServiceSpec, rollout: RolloutStatus, scoring: ScoringSettings) -> dict[str, Condition]:
+def conditions(
+    spec: ServiceSpec, rollout: RolloutStatus, scoring: ScoringSettings, sleep: Sleep = Sleep.AWAKE
+) -> dict[str, Condition]:
     """Return the conditions of a Service beside Ready, by type. `scoring` has the platform's settings."""
     by_type: dict[str, Condition] = {"Available": (False, "NoReplica", "no replica serves")}
     if rollout.available > 0:
@@ -59,12 +62,7 @@ def conditions(spec: ServiceSpec, rollout: RolloutStatus, scoring: ScoringSettin
             "FixedReplicas",
             f"numReplicas {spec.num_replicas} disables the autoscaler: remove numReplicas to enable it again",
         )
-    if spec.autoscales and spec.scaling.effective_min == 0:
-        by_type["ScalesToZero"] = (
-            False,
-            "OnlyCpu",
-            "minReplicas 0 acts as 1: the only metric is CPU, which cannot show the first request",
-        )
+    by_type |= sleep_conditions(spec, scoring, sleep)
     if spec.app_insights_enabled and not scoring.sends_traces:
         by_type["AppInsights"] = (
             False,
