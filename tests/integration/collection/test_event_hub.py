@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 import pytest
+from tests.bench.collect.replica import SideCar
 from tests.support.certificates import certificate_for
 from tests.support.kafka import READER, SECONDS, Broker
 from tests.support.servers import wait_until
@@ -18,7 +20,13 @@ from modelyard.collection.event_hub import EventHub, connection
 from modelyard.collection.event_hub.destination import read_destination
 from modelyard.collection.row import Origin, Row
 from modelyard.collection.sink import Delivered, SinkError, Trouble
+from modelyard.contract.collection_pod import CollectorVariable
+from modelyard.scoring.spool.batch import encode_records
+from modelyard.scoring.spool.counts import Counts
+from modelyard.scoring.spool.record import Record
+from modelyard.scoring.spool.segment_writer import SegmentWriter
 
+LARGE_EVERY = 1000
 ORIGIN = Origin("team-a", "diabetes", "3", "sha256:ab", ("diabetes:1",), "pod-1")
 Secret = dict[str, str]
 
@@ -138,7 +146,50 @@ def test_killed_broker_gets_each_row_once(broker: Broker, monkeypatch: pytest.Mo
     broker.kill()
     wait_until(lambda: len(errors) > 0, lambda: "no failure of the sink")
     broker.start()
-    thread.join(SECONDS)
+    thread.join(2 * SECONDS)
     assert {error.trouble for error in errors} == {Trouble.UNAVAILABLE}
     assert sum(batch.rows for batch in delivered) == 20_000
     assert records(broker, topic) == Counter(name for batch in batches for name in batch.ids)
+
+
+def test_killed_side_car_delivers_each_record(broker: Broker, tmp_path: Path) -> None:
+    topic = broker.create_topic(**{"max.message.bytes": "20000"})
+    (tmp_path / "spool").mkdir()
+    segments = [range(start, start + 500) for start in range(0, 10_000, 500)]
+    with SideCar(tmp_path, plain(broker, topic), {CollectorVariable.STORAGE: "false"}) as side_car:
+        for numbers in segments[:10]:
+            write_segment(tmp_path / "spool", numbers)
+        wait_until(lambda: rows(side_car) > 0, lambda: "no segment is delivered")
+        side_car.kill_process()
+        for numbers in segments[10:]:
+            write_segment(tmp_path / "spool", numbers)
+        wait_until(side_car.spool_is_empty, lambda: "the spool is not empty")
+        counts = side_car.state()["sinks"]["eventHub"]
+        assert side_car.stop() == 0
+    large = {f"request-{number}" for number in range(0, 10_000, LARGE_EVERY)}
+    assert (counts["rows"], counts["dropped"]) == (10_000 - len(large), {"too_large": len(large)})
+    sent = {f"request-{number}" for number in range(10_000)}
+    assert set(records(broker, topic)) == sent - large
+
+
+def rows(side_car: SideCar) -> int:
+    return int(side_car.state()["rows"]["eventHub"])
+
+
+def write_segment(spool: Path, numbers: range) -> None:
+    """Write one complete segment of the spool, with some records above the limit of the topic."""
+    made = []
+    for number in numbers:
+        body = b"x" * (30_000 if number % LARGE_EVERY == 0 else 100)
+        made.append(
+            Record(
+                time_ns=time.time_ns(), name="scoring", request_id=f"request-{number}", correlation_id="",
+                trace_id="", method="POST", kind="score", status=200, duration_us=1,
+                request_type="text/plain", response_type="text/plain",
+                request_bytes=len(body), response_bytes=1, request=body, response=b"1",
+                request_sha256=b"", response_sha256=b"",
+            )
+        )  # fmt: skip
+    writer = SegmentWriter(spool, "front", 1 << 30)
+    assert writer.append(encode_records(made), len(made)) is None
+    writer.close(Counts(len(made), len(made), 0, {}))
