@@ -16,6 +16,7 @@ from tests.support.status import history, wait_for_status
 Make = Callable[..., str]
 SCALER: Final = {"autoscaleEnabled": True, "targetUtilization": 70, "refreshPeriodInSeconds": 1}
 RESERVED: Final = {"cpu": "50m", "memory": "64Mi"}
+TWO_PLACES: Final = {"maxConcurrentRequestsPerContainer": 2, "containerResourceReservation": RESERVED}
 
 
 PERCENT_OF_REQUESTS: Final = "modelyard_scoring_utilization"
@@ -28,10 +29,9 @@ def risen(shared: Kubectl) -> Iterator[str]:
     Eight clients of a driver that waits are 400 % of two places: six replicas at 70 %, and at most three.
     """
     scaler = SCALER | {"minReplicas": 1, "maxReplicas": 3, "scaleDownStabilizationSeconds": 5}
-    common = {"maxConcurrentRequestsPerContainer": 2, "containerResourceReservation": RESERVED}
     shared.apply(
-        service("waits", "waits", autoScaler=scaler, **common),
-        service("waits-cpu", "waits", autoScaler=scaler | {"utilizationMetric": "CPU"}, **common),
+        service("waits", "waits", autoScaler=scaler, **TWO_PLACES),
+        service("waits-cpu", "waits", autoScaler=scaler | {"utilizationMetric": "CPU"}, **TWO_PLACES),
     )
     for name in ("waits", "waits-cpu"):
         wait_for_status(shared, "msvc", name, 120, state="Succeeded", replicas=1)
@@ -132,8 +132,8 @@ def test_deleted_autoscaler_and_disruption_budget_exist_again_within_seconds(
 
 def test_replicas_are_removed_after_the_load(shared: Kubectl, make_service: Make) -> None:
     scaler = SCALER | {"minReplicas": 1, "maxReplicas": 3, "scaleDownStabilizationSeconds": 5}
-    name = make_service("waits", autoScaler=scaler, containerResourceReservation=RESERVED)
-    with Load(shared, name, "{}", connections=2, new_connections=True):
+    name = make_service("waits", autoScaler=scaler, **TWO_PLACES)
+    with Load(shared, name, "{}", connections=8, new_connections=True):
         wait_for_status(shared, "msvc", name, 60, replicas=3, readyReplicas=3)
     told = wait_for_status(shared, "msvc", name, 60, replicas=1, readyReplicas=1)
     assert (told["state"], told["version"]) == ("Succeeded", 1)
