@@ -17,6 +17,9 @@ RECONCILE_SECONDS: Final = Histogram(
 )
 RECONCILE_RETRIES: Final = Counter("modelyard_reconcile_retries", "Reconciles to be repeated", ["kind"])
 RECONCILE_ERRORS: Final = Counter("modelyard_reconcile_errors", "Reconciles that failed", ["kind"])
+COLLECTION_POLL_ERRORS: Final = Counter(
+    "modelyard_collection_poll_errors", "Polls of the collectors of a Service that failed unexpectedly"
+)
 BUILDS: Final = Counter("modelyard_builds", "Builds that ended", ["result"])
 BUILD_SECONDS: Final = Histogram(
     "modelyard_build_seconds",

@@ -19,6 +19,7 @@ from modelyard.controller.collector_client import CollectorError
 from modelyard.controller.namespaces import Namespaces
 from modelyard.kube.errors import KubeError
 from modelyard.kube.types import DEPLOYMENTS, PODS, Key
+from modelyard.metrics import COLLECTION_POLL_ERRORS
 from modelyard.reconcile.collection_reports import (
     NO_COLLECTOR,
     Collector,
@@ -59,7 +60,11 @@ class CollectionPoll:
 
         async def ask(key: Key) -> None:
             async with turns:
-                await self._ask(key)
+                try:
+                    await self._ask(key)
+                except Exception:  # one Service must not end the poll of all others
+                    COLLECTION_POLL_ERRORS.inc()
+                    _LOG.exception("poll of the collectors of %s; it is repeated", key)
 
         await asyncio.gather(*(ask(key) for key in self._collecting()))
 

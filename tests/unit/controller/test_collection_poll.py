@@ -11,9 +11,11 @@ from tests.unit.fake_api_server import Call
 from tests.unit.operator_harness import OperatorHarness, sample_objects, service
 
 from modelyard.api import labels
+from modelyard.controller import collection_poll
 from modelyard.controller.state_metrics import StateMetrics
 from modelyard.kube.errors import Rejected
 from modelyard.kube.types import DEPLOYMENTS, PODS, Json
+from modelyard.metrics import COLLECTION_POLL_ERRORS
 from modelyard.reconcile.collection_reports import CollectorState
 from modelyard.settings import DataCollectionSettings, OperatorSettings
 
@@ -111,6 +113,24 @@ async def test_silent_collector_is_unknown(polled: OperatorHarness) -> None:
     assert condition(polled) == ("Unknown", "NoAnswer")
     assert "replica m-1 does not answer on port 5002: connection refused" in message(polled)
     assert polled.events("DataCollectionNoAnswer") == 0
+
+
+async def test_unexpected_error_is_counted_and_the_poll_goes_on(
+    polled: OperatorHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: object) -> None:
+        raise LookupError("no such key")
+
+    before = COLLECTION_POLL_ERRORS._value.get()
+    with monkeypatch.context() as patch:
+        patch.setattr(collection_poll, "summarize", fail)
+        await polled.play(seconds=31)
+    assert COLLECTION_POLL_ERRORS._value.get() == before + 1
+    assert "poll of the collectors of Service default/m; it is repeated" in caplog.text
+    polled.controller.check_liveness()
+    polled.collectors["10.0.0.1"] = REFUSED
+    await polled.play(seconds=31)
+    assert condition(polled) == ("False", "StorageRefused")
 
 
 async def test_pods_without_a_collector_are_reported(polled: OperatorHarness) -> None:
