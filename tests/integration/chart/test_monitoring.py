@@ -25,6 +25,7 @@ ALL: Final = (
     "--set", "monitoring.dashboards.enabled=true",
     "--set", "gateway.enabled=true",
     "--set", "gateway.tls.disabled=true",
+    "--set", "scaling.zero.enabled=true",
 )  # fmt: skip
 DASHBOARDS: Final = sorted((Path(CHART) / "files" / "dashboards").glob("*.json"))
 RULES: Final = Path(CHART) / "files" / "rules.yaml"
@@ -52,7 +53,7 @@ def test_api_server_accepts_monitors_and_rules(
 ) -> None:
     namespaced = [item for item in render(*ALL) if item["apiVersion"] == "monitoring.coreos.com/v1"]
     assert sorted(item["kind"] for item in namespaced) == [
-        "PodMonitor", "PrometheusRule", "ServiceMonitor", "ServiceMonitor",
+        *["PodMonitor"] * 2, "PrometheusRule", *["ServiceMonitor"] * 4,
     ]  # fmt: skip
     for item in namespaced:
         item["metadata"]["namespace"] = "default"
@@ -71,7 +72,9 @@ def test_monitors_select_the_metrics_services(render: Render) -> None:
         *ALL, "--set", "monitoring.monitors.interval=1m", "--set", "monitoring.monitors.labels.a=b"
     )
     monitors = of_kind(objects, "ServiceMonitor")
-    assert [monitor["metadata"]["name"] for monitor in monitors] == ["modelyard", "modelyard-gateway"]
+    assert {monitor["metadata"]["name"] for monitor in monitors} == {
+        "modelyard", "modelyard-gateway", "modelyard-scaler", "modelyard-activator",
+    }  # fmt: skip
     for monitor in monitors:
         assert monitor["metadata"]["labels"]["a"] == "b"
         (endpoint,) = monitor["spec"]["endpoints"]
@@ -91,8 +94,12 @@ def test_pods_are_monitored_where_the_operator_watches(
     watched: str, selector: dict[str, Any], render: Render
 ) -> None:
     arguments = () if watched == "{}" else ("--set", f"watchNamespaces={watched}")
-    (monitor,) = of_kind(render(*ALL, *arguments), "PodMonitor")
-    assert monitor["spec"]["namespaceSelector"] == selector
+    monitors = of_kind(render(*ALL, *arguments), "PodMonitor")
+    assert {monitor["metadata"]["name"] for monitor in monitors} == {
+        "modelyard-services", "modelyard-collectors",
+    }  # fmt: skip
+    for monitor in monitors:
+        assert monitor["spec"]["namespaceSelector"] == selector
 
 
 def test_network_policies_let_prometheus_in(render: Render) -> None:
@@ -120,9 +127,20 @@ def test_rules_have_runbooks_and_the_labels_of_the_values(render: Render) -> Non
         assert (ROOT / rule["annotations"]["runbook"]).is_file()
 
 
-def test_alerts_of_the_gateway_need_a_gateway(render: Render) -> None:
-    (item,) = of_kind(render("--set", "monitoring.rules.enabled=true"), "PrometheusRule")
-    assert "modelyard-gateway" not in {group["name"] for group in item["spec"]["groups"]}
+def test_alerts_of_parts_that_are_off_are_left_out(render: Render) -> None:
+    off = (
+        "--set",
+        "gateway.enabled=false",
+        "--set",
+        "scaling.enabled=false",
+        "--set",
+        "scaling.zero.enabled=false",
+    )
+    groups = [
+        {group["name"] for group in of_kind(render(*ALL, *arguments), "PrometheusRule")[0]["spec"]["groups"]}
+        for arguments in ((), off)
+    ]
+    assert groups[0] - groups[1] == {"modelyard-gateway", "modelyard-scaler"}
 
 
 def test_each_alert_has_a_runbook_with_all_sections() -> None:

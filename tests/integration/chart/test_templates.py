@@ -45,8 +45,7 @@ def flat(settings: OperatorSettings) -> dict[str, Any]:
 
 
 def operator(objects: list[dict[str, Any]]) -> dict[str, Any]:
-    (deployment,) = of_kind(objects, "Deployment")
-    return dict(deployment["spec"]["template"]["spec"])
+    return dict(pods(objects)["modelyard"]["spec"])
 
 
 def roles_of(objects: list[dict[str, Any]], account: str) -> list[dict[str, Any]]:
@@ -267,6 +266,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
                 "tls": {"enabled": False, "secretName": "{service}-tls"},
             },
         },
+        "scaling": {"metrics": "none", "zero": {"enabled": True}},
         "history": {"limit": 7}, "workers": 4, "resyncSeconds": 65, "logLevel": "DEBUG", "logFormat": "text",
     }  # fmt: skip
     file = tmp_path / "values.yaml"
@@ -384,7 +384,11 @@ def test_tokens_of_service_accounts_are_a_right_on_request_only(render: Render) 
 
 def test_watch_namespaces_leave_no_cluster_wide_right(render: Render) -> None:
     objects = render("--set", "watchNamespaces={team-a,team-b}")
-    assert not of_kind(objects, "ClusterRoleBinding")
+    # Only the APIService of the scaler, and its readers, cannot be limited to namespaces.
+    cluster_wide = {item["metadata"]["name"] for item in of_kind(objects, "ClusterRoleBinding")}
+    assert cluster_wide == {"modelyard-scaler-api", "modelyard-scaler-readers"}
+    external = render("--set", "watchNamespaces={team-a}", "--set", "scaling.metrics=external")
+    assert not of_kind(external, "ClusterRoleBinding")
     roles = roles_of(objects, "modelyard")
     assert {(role["kind"], role["metadata"]["namespace"]) for role in roles} == {
         ("Role", "team-a"), ("Role", "team-b"), ("Role", "modelyard-system"),
@@ -443,8 +447,10 @@ def test_user_role_aggregates_to_the_clusters_role(render: Render, role: str) ->
 
 
 def test_aggregated_roles_can_be_disabled(render: Render) -> None:
-    (role,) = of_kind(render("--set", "rbac.aggregateRoles=false"), "ClusterRole")
-    assert role["metadata"]["name"] == "modelyard"
+    roles = of_kind(render("--set", "rbac.aggregateRoles=false"), "ClusterRole")
+    assert "modelyard" in {role["metadata"]["name"] for role in roles}
+    labels = [label for role in roles for label in role["metadata"]["labels"]]
+    assert not [label for label in labels if label.startswith("rbac.authorization.k8s.io/aggregate-to-")]
 
 
 def test_rendered_crds_equal_the_generated_crds(render: Render) -> None:
@@ -469,9 +475,9 @@ def test_crds_install_can_be_disabled(render: Render) -> None:
 
 
 def test_pods_satisfy_the_restricted_standard(render: Render) -> None:
-    objects = render()
-    (test,) = of_kind(objects, "Pod")
-    for pod in (operator(objects), test["spec"]):
+    found = pods(render("--set", "scaling.zero.enabled=true"))
+    assert {"modelyard", "modelyard-scaler", "modelyard-activator"} < set(found)
+    for pod in (item["spec"] for item in found.values()):
         assert pod["securityContext"]["runAsNonRoot"]
         assert pod["securityContext"]["runAsUser"] >= 10000
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -487,15 +493,15 @@ def test_pods_satisfy_the_restricted_standard(render: Render) -> None:
 def test_ports_equal_those_of_the_settings(render: Render) -> None:
     objects = render()
     ports = {port["name"]: port["containerPort"] for port in operator(objects)["containers"][0]["ports"]}
-    (service,) = of_kind(objects, "Service")
+    service = named(objects, "Service", "modelyard")
     assert ports == {"metrics": settings(objects).metrics_port, "health": settings(objects).liveness_port}
     assert {port["targetPort"]: port["port"] for port in service["spec"]["ports"]} == ports
 
 
 def test_changed_setting_restarts_the_operator(render: Render) -> None:
     def checksum(*arguments: str) -> str:
-        (deployment,) = of_kind(render(*arguments), "Deployment")
-        return str(deployment["spec"]["template"]["metadata"]["annotations"]["checksum/config"])
+        pod = pods(render(*arguments))["modelyard"]
+        return str(pod["metadata"]["annotations"]["checksum/config"])
 
     assert checksum() == checksum()
     assert checksum() != checksum("--set", "workers=4")
@@ -526,9 +532,7 @@ def test_pod_values_are_rendered(render: Render) -> None:
         "--set-json", 'build.serviceAccountAnnotations={"role": "g"}',
         "--set", "priorityClassName=high",
     )  # fmt: skip
-    pod = operator(objects)
-    (deployment,) = of_kind(objects, "Deployment")
-    metadata = deployment["spec"]["template"]["metadata"]
+    pod, metadata = operator(objects), pods(objects)["modelyard"]["metadata"]
     builder = named(objects, "ServiceAccount", "modelyard-builder")
     assert pod["nodeSelector"] == {"a": "b"}
     assert pod["tolerations"] == [{"key": "a"}]
@@ -543,8 +547,8 @@ def test_pod_values_are_rendered(render: Render) -> None:
 
 @pytest.mark.parametrize(("release", "name"), [("modelyard", "modelyard"), ("yard", "yard-modelyard")])
 def test_names_contain_the_release_name(render: Render, release: str, name: str) -> None:
-    (deployment,) = of_kind(render(release=release), "Deployment")
-    assert deployment["metadata"]["name"] == name
+    deployments = {item["metadata"]["name"] for item in of_kind(render(release=release), "Deployment")}
+    assert deployments == {name, f"{name}-scaler"}
 
 
 def test_readme_describes_every_value() -> None:
