@@ -6,14 +6,13 @@ checked.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Final
 
-from pyreqwest.client import ClientBuilder
-from pyreqwest.exceptions import PyreqwestError
-
 from modelyard.scaler.load import Load, parse_load, parse_metrics
+from modelyard.scaler.load_connection import ClosedError, Connection, Response, ResponseError
 from modelyard.scoring.contract import LOAD_PATH, METRICS_PATH, PORT
 
 TIMEOUT_SECONDS: Final = 1.0
@@ -32,14 +31,12 @@ class LoadClient:
 
     def __init__(self, port: int = PORT) -> None:
         self._port = port
-        timeout = timedelta(seconds=TIMEOUT_SECONDS)
-        builder = ClientBuilder().timeout(timeout).connect_timeout(timeout).pool_max_idle_per_host(1)
-        builder = builder.gzip(False).brotli(False).deflate(False).zstd(False)
-        self._client = builder.no_proxy().follow_redirects(False).build()
+        self._idle: dict[str, Connection] = {}
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        for connection in list(self._idle.values()):
+            connection.close()
 
     async def read(self, address: str) -> Load | None:
         """Return the load by `GET /load`, None if the image is older than this path. Raises LoadError."""
@@ -53,20 +50,37 @@ class LoadClient:
         status, body = await self._get(address, METRICS_PATH, _MAX_METRICS_BYTES)
         return _parsed(lambda: parse_metrics(body.decode(errors="replace")), status, METRICS_PATH)
 
-    async def _get(self, address: str, path: str, max_bytes: int) -> tuple[int, bytes]:
+    async def _get(self, address: str, path: str, max_bytes: int) -> Response:
         host = f"[{address}]" if ":" in address else address
-        request = self._client.get(f"http://{host}:{self._port}{path}").build_streamed()
-        body = bytearray()
+        head = f"GET {path} HTTP/1.1\r\nhost: {host}:{self._port}\r\n\r\n".encode()
         try:
-            async with request as response:
-                while (chunk := await response.body_reader.read_chunk()) is not None:
-                    body += bytes(chunk)
-                    if len(body) > max_bytes:
-                        message = f"{path} has more than {max_bytes} bytes"
-                        raise LoadError(message)
-                return response.status, bytes(body)
-        except PyreqwestError as error:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                return await self._exchange(address, head, max_bytes)
+        except TimeoutError:
+            raise LoadError(f"{path}: no response within {TIMEOUT_SECONDS:g} s") from None
+        except (ResponseError, ClosedError, OSError) as error:
             raise LoadError(f"{path}: {error}") from error
+
+    async def _exchange(self, address: str, head: bytes, max_bytes: int) -> Response:
+        kept = self._idle.pop(address, None)
+        if kept is not None:
+            # A replica closes a connection that idles, perhaps at this moment.
+            with contextlib.suppress(ClosedError, ConnectionError):
+                return await self._request(kept, address, head, max_bytes)
+        connection = await Connection.open(address, self._port, lambda: self._forget(address))
+        return await self._request(connection, address, head, max_bytes)
+
+    async def _request(self, connection: Connection, address: str, head: bytes, max_bytes: int) -> Response:
+        response = await connection.request(head, max_bytes)
+        if connection.is_open and self._idle.setdefault(address, connection) is not connection:
+            connection.close()  # two requests at a time, which is rare
+        return response
+
+    def _forget(self, address: str) -> None:
+        """Drop the connection that waits for the next request, if it is closed."""
+        connection = self._idle.get(address)
+        if connection is not None and not connection.is_open:
+            del self._idle[address]
 
 
 def _parsed(parse: Callable[[], Load], status: int, path: str) -> Load:

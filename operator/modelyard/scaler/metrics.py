@@ -30,14 +30,13 @@ _API_REQUESTS: Final = Counter(
 )
 
 # A counter without samples at the start loses its first count: increase() needs two samples.
-for _result in ("succeeded", "failed"):
-    _LOADS.labels(result=_result)
+_LOADS_BY_RESULT: Final = {result: _LOADS.labels(result=result) for result in ("succeeded", "failed")}
 _API_REQUESTS.labels(code="200")
 
 
 def count_request(result: str) -> None:
     """Count a request to a replica: `succeeded` or `failed`."""
-    _LOADS.labels(result=result).inc()
+    _LOADS_BY_RESULT[result].inc()
 
 
 def count_api_request(status: int) -> None:
