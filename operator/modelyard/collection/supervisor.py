@@ -16,7 +16,7 @@ from typing import Final
 from modelyard.backoff import Backoff
 
 _STOP: Final = {signal.SIGTERM, signal.SIGINT}
-_BACKOFF: Final = Backoff(first_seconds=0.5, most_seconds=30.0)
+_BACKOFF: Final = Backoff(first_seconds=0.5, most_seconds=5.0)
 _GOOD_SECONDS: Final = 60.0
 """A process that has run for so long resets the backoff."""
 _MEMORY: Final = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "1048576"}

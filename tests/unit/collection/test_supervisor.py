@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.collection import supervisor
+from modelyard.collection.supervisor import Supervisor
+
 PROGRAM = """
 import signal, sys
 from modelyard.backoff import Backoff
@@ -74,3 +77,11 @@ def test_exit_code_is_that_of_the_last_process(code: int) -> None:
         line(supervisor)
         supervisor.terminate()
         assert supervisor.wait(30) == code
+
+
+def test_process_that_never_works_starts_each_5_seconds() -> None:
+    """Without the process there is no page with the state, and the spool fills."""
+    process = Supervisor(("false",), supervisor._BACKOFF, clock=lambda: 0.0)
+    for _ in range(20):
+        process._note_end(1)
+    assert process.seconds_to_start() == 5
