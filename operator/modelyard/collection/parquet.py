@@ -16,7 +16,7 @@ _INTEGER: Final = DataType.int64()
 _TIME: Final = DataType.timestamp("us", tz="UTC")
 
 _COMPRESSION: Final = "zstd(1)"
-"""A third of snappy's size at the same CPU time, see tests/bench; Spark reads it since 3.2."""
+"""Spark, DuckDB and pandas read it without a setting."""
 _CHUNKS_IN_GROUP: Final = 8
 """Chunks in a row group: readers are slow with small groups."""
 _CREATED_BY: Final = "modelyard"
