@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import httpx
 import obstore
 import pandas as pd
 import pyarrow.dataset as ds
 import pytest
-from obstore.store import ObjectStore, from_url
 from pyarrow.fs import S3FileSystem
-from tests.support.azure_sas import account_sas
 from tests.support.collected_rows import TIME, collected_row, write_rows
-from tests.support.programs import program
-from tests.support.servers import Server, free_port
+from tests.support.object_stores import KEY, Store, azure_store, s3_store
 from tests.support.web_server import Response, WebServer
 
 from modelyard.cli.main import main
@@ -28,54 +23,12 @@ from modelyard.collected.errors import FileChangedError
 from modelyard.collected.store import CollectedStore, FileVersion
 from modelyard.collected.window import Window
 
-KEY: Final = "bWVtZW1lbWVtZW1lbWVtZQ=="
-
-
-@dataclass(frozen=True)
-class Store:
-    """A server with an empty bucket."""
-
-    url: str
-    address: str
-    variables: dict[str, str]
-
-    def open(self) -> ObjectStore:
-        """Open the store with the variables of the environment."""
-        return from_url(self.url, client_options={"allow_http": True})  # type: ignore[call-overload,no-any-return]
-
-
-@contextmanager
-def _s3(folder: Path) -> Iterator[Store]:
-    port = free_port()
-    for name in ("files/bucket", "about"):
-        (folder / name).mkdir(parents=True)
-    command = [program("versitygw"), "--port", f"127.0.0.1:{port}"]
-    storage = ["posix", "--sidecar", folder / "about", folder / "files"]
-    users = {"ROOT_ACCESS_KEY": "me", "ROOT_SECRET_KEY": KEY}
-    with Server([*command, *storage], port, folder, environment=users) as server:
-        variables = {"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "us-east-1"}
-        endpoint = {"AWS_ENDPOINT_URL": f"http://{server.address}"}
-        yield Store("s3://bucket/prefix", server.address, variables | endpoint)
-
-
-@contextmanager
-def _abfs(folder: Path) -> Iterator[Store]:
-    port = free_port()
-    options = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence", "--silent"]
-    accounts = {"AZURITE_ACCOUNTS": f"account:{KEY}"}
-    with Server([program("azurite"), *options], port, folder, environment=accounts) as server:
-        endpoint = f"http://{server.address}/account"
-        variables = {"AZURE_ENDPOINT": endpoint, "AZURE_STORAGE_ACCOUNT_KEY": KEY}
-        query = f"restype=container&{account_sas('rwc', KEY)}"
-        httpx.put(f"{endpoint}/container?{query}").raise_for_status()
-        yield Store("abfs://container@account.dfs.core.windows.net/prefix", server.address, variables)
-
 
 # fake-gcs-server does not accept the writes of the library.
 @pytest.fixture(scope="module", params=["s3", "abfs"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A server of each API."""
-    starts: dict[str, Callable[[Path], Any]] = {"s3": _s3, "abfs": _abfs}
+    starts: dict[str, Callable[[Path], Any]] = {"s3": s3_store, "abfs": azure_store}
     with starts[request.param](tmp_path_factory.mktemp(request.param)) as server:
         yield server
 
@@ -167,11 +120,13 @@ def test_pandas_reads_rows_from_s3(tmp_path: Path) -> None:
     write_rows(tmp_path / "rows", [collected_row(number, [1], [1]) for number in range(3)])
     folder = tmp_path / "server"
     folder.mkdir()
-    with _s3(folder) as store, pytest.MonkeyPatch.context() as patch:
+    with s3_store(folder) as store, pytest.MonkeyPatch.context() as patch:
         for name, value in store.variables.items():
             patch.setenv(name, value)
         _upload(store, tmp_path / "rows")
-        files = S3FileSystem(access_key="me", secret_key=KEY, endpoint_override=store.address, scheme="http")
+        files = S3FileSystem(
+            access_key="me", secret_key=KEY, endpoint_override=store.server.address, scheme="http"
+        )
         frame = (
             ds.dataset("bucket/prefix/modeldata/team/m/1/scoring", filesystem=files).to_table().to_pandas()
         )
