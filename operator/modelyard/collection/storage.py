@@ -54,6 +54,9 @@ _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _MAX_NAME: Final = 63
 _NO_BUCKET: Final = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 _REFUSAL: Final = re.compile(r"status code: (400|401|403|404|405|409) ")
+_STATUS: Final = re.compile(r"status code: (\d{3} [A-Za-z ]{1,40})")
+_CODE: Final = re.compile(r"<Code>([A-Za-z0-9.]{1,64})</Code>")
+"""The error of S3, Azure Blob and Google Storage: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
 _US_PER_HOUR: Final = 3_600_000_000
 
 
@@ -117,7 +120,7 @@ class StorageSink:
         secrets: Sequence[str] = (),
     ) -> None:
         """`part` is the file that is uploaded. `secrets` are texts that no message may contain."""
-        self._url = redact(url)
+        self._url = _shown(url)
         self._store = store
         self._encoder = encoder
         prefix = unquote(urlsplit(url).path).strip("/")
@@ -184,17 +187,28 @@ class StorageSink:
             raise SinkError(Trouble.REFUSED, f"{self._url}: {PANIC_MESSAGE}") from None
 
     def _refused(self, error: Exception) -> SinkError:
-        return SinkError(
-            Trouble.REFUSED,
-            f"{self._url} refuses the files: check the bucket, and the rights of the account to write"
-            f" ({self._reason(error)})",
-        )
+        if _NO_BUCKET.search(str(error)):
+            problem = f"the bucket does not exist: create the bucket, or correct the key {STORAGE_URL}"
+        else:
+            problem = "the store refuses the files: check the credentials, and the right to write"
+        return SinkError(Trouble.REFUSED, f"{self._url}: {problem} ({self._reason(error)})")
 
     def _reason(self, error: Exception) -> str:
-        reason = first_line(error)[:500]
+        """Return status and code of the response, else the message of the library."""
+        text = str(error)
+        status, code = _STATUS.search(text), _CODE.search(text)
+        found = [match[1].strip() for match in (status, code) if match]
+        reason = ", ".join(found) or first_line(error)[:500]
         for secret in self._secrets:
             reason = reason.replace(secret, "***")
         return reason
+
+
+def _shown(url: str) -> str:
+    """Return the URL for messages. The container of Azure is in the place of a user, and is no secret."""
+    shown = redact(url)
+    container = urlsplit(url).username if url.lower().startswith("abfs") else None
+    return shown.replace("://", f"://{container}@", 1) if container else shown
 
 
 @lru_cache(maxsize=1024)
