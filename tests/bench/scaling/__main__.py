@@ -1,25 +1,56 @@
-"""Benchmark of scaling: the cost of asking all replicas for their load (`make bench-scaling`)."""
+"""Benchmark of scaling (`make bench-scaling`): its parts are the arguments, and its figures are one line.
+
+The part `collector` is the cost of asking all replicas for their load. The part `step` is a step of load, and
+a steady load after it, in the local cluster.
+"""
 
 from __future__ import annotations
 
 import argparse
-import sys
 
-from tests.bench.scaling.collector import REPLICAS, SERVICES, measure
+from tests.bench.machine import describe
+from tests.bench.progress import say
+from tests.bench.scaling import collector, step
+
+PARTS = ("collector", "step")
 
 
-def main() -> int:
-    """Measure, and print the figures as one line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=30, help="time of the measurement (default 30)")
-    cost = measure(parser.parse_args().seconds)
-    sys.stdout.write(
-        f"replicas={SERVICES * REPLICAS} collector_requests_per_second={cost.requests_per_second:.0f}"
+def _collector(seconds: int) -> str:
+    say(f"collector: {collector.SERVICES * collector.REPLICAS} replicas for {seconds} s")
+    cost = collector.measure(seconds)
+    return (
+        f"replicas={collector.SERVICES * collector.REPLICAS}"
+        f" collector_requests_per_second={cost.requests_per_second:.0f}"
         f" collector_cpu={cost.cpu_share:.3f} cpu_us_per_replica_second={cost.cpu_us_of_request:.0f}"
-        f" collector_memory_mib={cost.memory_mib} oldest_figure_seconds={cost.oldest_seconds:.2f}\n"
+        f" collector_memory_mib={cost.memory_mib} oldest_figure_seconds={cost.oldest_seconds:.2f}"
     )
-    return 0
+
+
+def _step(minutes: float) -> str:
+    figures = step.measure(minutes)
+    return (
+        f"step_replicas={step.REPLICAS} step_seconds={figures.seconds:.1f} steady_minutes={minutes:g}"
+        f" steady_replicas={figures.replicas} steady_changes={figures.changes}"
+        f" cpu_replicas={figures.cpu_replicas}"
+    )
+
+
+def main() -> None:
+    """Measure the parts, and print the figures as one line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="+", choices=PARTS)
+    parser.add_argument("--seconds", type=int, default=30, help="time of the part collector (default 30)")
+    parser.add_argument("--minutes", type=float, default=10, help="steady load of the part step (default 10)")
+    arguments = parser.parse_args()
+    parts = arguments.parts or PARTS
+    figures = []
+    if "collector" in parts:
+        figures.append(_collector(arguments.seconds))
+    if "step" in parts:
+        figures.append(_step(arguments.minutes))
+    say(describe())
+    print("scaling:", *figures)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
