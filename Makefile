@@ -24,7 +24,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 demo: cluster image ## a model trained, built, served, scaled and rolled on a real cluster; ends with an https URL
-	@. .cluster/env && $(CHART_SCRIPTS)install.sh $(ROUTING) $(HELM_ARGS)
+	@. .cluster/env && $(CHART_SCRIPTS)install.sh --values tests/demo/values.yaml $(ROUTING) $(HELM_ARGS)
 	@. .cluster/env && $(RUN) python -m tests.demo
 
 # In this order: test-e2e, test-flux, test-docs and conformance-api install the chart with values of their own.

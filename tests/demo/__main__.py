@@ -15,7 +15,18 @@ from typing import Final
 
 import httpx
 from tests.demo.model import Trained
-from tests.support.cluster import KINDS, Json, Kubectl, eventually, example, port_forward, registry_inside
+from tests.demo.records import Records
+from tests.support.cluster import (
+    COLLECTING_EXAMPLE,
+    EXAMPLE,
+    KINDS,
+    Json,
+    Kubectl,
+    eventually,
+    example,
+    port_forward,
+    registry_inside,
+)
 from tests.support.load import Load, OutsideLoad
 from tests.support.planes import Plane, present_plane
 from tests.support.publish import publish
@@ -89,6 +100,17 @@ class States:
         eventually(probe, seconds, what)
 
 
+def objects(folder: Path) -> list[Json]:
+    """Return the objects of an example, with an autoscaler that the demo can load.
+
+    A request of this model takes a millisecond, so that few requests are in flight. They take CPU time.
+    """
+    found = example(registry_inside(), folder=folder)
+    (service,) = [item for item in found if item["kind"] == "Service"]
+    service["spec"]["autoScaler"]["utilizationMetric"] = "CPU"
+    return found
+
+
 def serves(version: int) -> Callable[[dict[str, Json]], bool]:
     """Return whether the Service's version is rolled out."""
 
@@ -135,8 +157,8 @@ def load(kubectl: Kubectl, body: str, *, connections: int, per_second: float = 0
     return OutsideLoad(url, key, body, plane, connections=connections, per_second=per_second)
 
 
-def score(kubectl: Kubectl, trained: Trained) -> None:
-    """One scored request from this machine, compared with the model itself."""
+def score(kubectl: Kubectl, trained: Trained) -> int:
+    """One scored request from this machine, compared with the model itself; the number of answers."""
     key = kubectl.secret(f"{NAME}-keys")["primaryKey"]
     with endpoint(kubectl) as client:
         refused = client.post("/score", content=trained.body)
@@ -146,11 +168,12 @@ def score(kubectl: Kubectl, trained: Trained) -> None:
     if answer.status_code != 200 or answer.json() != trained.expected:
         sys.exit(f"the endpoint should have answered {trained.expected}")
     say("the same as the model's own prediction")
+    return 1
 
 
-def scale(kubectl: Kubectl, trained: Trained) -> None:
-    """Load until the autoscaler adds replicas."""
-    say("8 clients send requests without pauses; one replica reserves 0.1 CPU, the target is 70 % of it")
+def scale(kubectl: Kubectl, trained: Trained) -> int:
+    """Load until the autoscaler adds replicas; the number of answers."""
+    say("8 clients send requests without pauses; one replica reserves 0.11 CPU, the target is 70 % of it")
     say("metrics-server measures each 15 s, and the autoscaler looks as often: about half a minute")
     with load(kubectl, trained.body, connections=8) as requests:
         printed: list[object] = []
@@ -169,12 +192,14 @@ def scale(kubectl: Kubectl, trained: Trained) -> None:
 
         eventually(scaled, 180, "a second replica", every=2)
         say(f"{kubectl.get('msvc', NAME)['status']['readyReplicas']} replicas are ready")
+        answered = requests.total()[0]
     say(f"all share the {os.cpu_count()} CPUs of this machine, so requests/s may fall for a while:")
     say("pods that start take CPU time from those that serve; on further nodes they would add to it")
+    return answered
 
 
-def roll(kubectl: Kubectl, states: States, folder: Path, before: Trained) -> None:
-    """Change the model in place while requests go on."""
+def roll(kubectl: Kubectl, states: States, folder: Path, before: Trained) -> int:
+    """Change the model in place while requests go on; the number of answers."""
     after = train_and_publish(folder, alpha=0.1, tag="2")
     with load(kubectl, before.body, connections=4, per_second=100) as requests:
         kubectl.patch("model", NAME, {"spec": {"url": f"oci://{registry_inside()}/{REPOSITORY}:2"}})
@@ -185,7 +210,7 @@ def roll(kubectl: Kubectl, states: States, folder: Path, before: Trained) -> Non
         say(f"{ok} requests during the build and the roll, {failed} failed {errors or ''}")
         if failed:
             sys.exit("no request should have failed")
-    score(kubectl, after)
+    return ok + score(kubectl, after)
 
 
 def curl(kubectl: Kubectl, plane: Plane) -> None:
@@ -207,17 +232,22 @@ def main() -> None:
     with step("a clean namespace"):
         kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout=180)
         kubectl("create", "namespace", NAMESPACE)
+    with step("an object store for inputs and predictions"):
+        records = Records.start(kubectl, say)
     with step("train a model and publish its file"):
         trained = train_and_publish(folder, alpha=1.0, tag="1")
     with step("kubectl apply of a Model, a Manifest, an Image and a Service"):
-        kubectl.apply(*example(registry_inside()))
+        kubectl.apply(*objects(COLLECTING_EXAMPLE if records else EXAMPLE))
         states.until(serves(1), 900, "version 1")
     with step("score"):
-        score(kubectl, trained)
+        answered = score(kubectl, trained)
     with step("raise the load until the autoscaler adds replicas"):
-        scale(kubectl, trained)
+        answered += scale(kubectl, trained)
     with step("a new model in place, under load"):
-        roll(kubectl, states, folder, trained)
+        answered += roll(kubectl, states, folder, trained)
+    if records:
+        with step("the inputs and predictions of all requests, in the object store"):
+            records.show(answered)
     if plane := data_plane():
         with step("the same URL with curl: --cacert has the CA of the certificate"):
             curl(kubectl, plane)

@@ -16,6 +16,7 @@ import yaml
 
 ROOT: Final = Path(__file__).parents[2]
 EXAMPLE: Final = ROOT / "charts/modelyard/examples/diabetes"
+COLLECTING_EXAMPLE: Final = ROOT / "charts/modelyard/examples/data-collection"
 EXAMPLE_REGISTRY: Final = "registry.example.com"
 OPERATOR_NAMESPACE: Final = "modelyard-system"
 KINDS: Final = "models.modelyard.dev,manifests.modelyard.dev,images.modelyard.dev,services.modelyard.dev"
@@ -94,10 +95,10 @@ def eventually(probe: Callable[[], T], seconds: float, what: str, every: float =
         time.sleep(every)
 
 
-def example(registry: str, **replacements: str) -> list[Json]:
-    """Return the four objects of the example from `kubectl kustomize`, with a model in `registry`."""
+def example(registry: str, *, folder: Path = EXAMPLE, **replacements: str) -> list[Json]:
+    """Return the four objects of an example from `kubectl kustomize`, with a model in `registry`."""
     text = subprocess.run(
-        ["kubectl", "kustomize", str(EXAMPLE)], capture_output=True, text=True, check=True, timeout=30
+        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=True, timeout=30
     ).stdout
     for old, new in {EXAMPLE_REGISTRY: registry, **replacements}.items():
         text = text.replace(old, new)
