@@ -229,6 +229,7 @@ def test_documented_configuration_scrapes_the_same(
         "count by (namespace, service) (modelyard_service_replicas)",
         "count by (version) (modelyard_operator_info)",
         "count by (version) (modelyard_gateway_info)",
+        "count by (version) (modelyard_scaler_info)",
     ]
 
     def found(server: Prometheus) -> set[str]:
