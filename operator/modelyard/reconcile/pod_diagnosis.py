@@ -20,6 +20,7 @@ _IMAGE_PULL: Final = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "E
 _CONFIGURATION: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _CRASH: Final = "CrashLoopBackOff"
 _OWN_CONTAINERS: Final = {CONTAINER, build_pod.CONTAINER}  # others are added by mutating webhooks
+_DETAILS: Final = "; details has the end of"  # the log, in the error of a failed rollout
 _MAX_RESTARTS: Final = 1  # one restart may have a transient cause
 
 
@@ -32,6 +33,11 @@ class Diagnosis(NamedTuple):
     terminal: bool  # the pod does not recover without a change of the Service or the cluster
     crashed: bool = False  # the log of the previous container has the cause
     container: str = CONTAINER
+
+    @property
+    def cause(self) -> str:
+        """Return the message for a condition, which has no details."""
+        return self.message.partition(_DETAILS)[0]
 
 
 def diagnose_pods(pods: list[Json], since: dt.datetime | None = None) -> Diagnosis | None:
@@ -136,5 +142,5 @@ def _describe_crash(subject: str, pod: Json, container: str, ended: Json) -> str
     if ran_out_of_memory(container, ended):
         return describe_end(pod, container, ended)
     if ended["exitCode"] == DRIVER_FAILED and container == CONTAINER:
-        return f"{subject}: importing the driver or its init() failed; details has the end of the log"
-    return f"{subject} ended with exit code {ended['exitCode']}; details has the end of its log"
+        return f"{subject}: importing the driver or its init() failed{_DETAILS} the log"
+    return f"{subject} ended with exit code {ended['exitCode']}{_DETAILS} its log"

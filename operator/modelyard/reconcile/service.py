@@ -112,10 +112,10 @@ async def _roll_out(
         # The roll of a template that no version asked for must end before the next one begins.
         if rollout.rolling or (ctx.template_rolls.is_rolling(obj.key) and not is_complete):
             return await repeated_rollout_outcome(ctx, obj, spec, revision, rollout)
-        return serving_outcome(ctx, obj, spec, revision, image, rollout)
+        return await serving_outcome(ctx, obj, spec, revision, image, rollout)
     if not is_complete:
         return await rollout_outcome(ctx, obj, spec, revision, rollout)
-    return serving_outcome(ctx, obj, spec, revision, image, rollout)
+    return await serving_outcome(ctx, obj, spec, revision, image, rollout)
 
 
 def _not_allowed(obj: CustomObject, revision: Revision, problem: str) -> Outcome:

@@ -95,6 +95,8 @@ class ScoringSettings(Section):
         3  # Services that roll out such a template at the same time
     )
     scales_to_zero: bool = False  # the chart has an activator, so minReplicas 0 means no replica
+    # Time for which the activator holds a request, and in which a first replica is expected.
+    wake_seconds: Annotated[float, Field(gt=0)] = 60
     has_requests_metric: bool = True  # the cluster serves modelyard_scoring_utilization for autoscalers
     otlp_endpoint: str | None = None  # URL for traces of Services with appInsightsEnabled: OTLP over HTTP
     app_insights_secret: str | None = None  # Secret for Azure Monitor, in the namespace of each Service

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.unit.operator_harness import OperatorHarness, image, manifest, model, service
 
-from modelyard.kube.types import AUTOSCALERS, DEPLOYMENTS
+from modelyard.api import labels
+from modelyard.kube.types import AUTOSCALERS, DEPLOYMENTS, PODS, Json
+from modelyard.resources.serving import template_hash
 from modelyard.settings import OperatorSettings, ScoringSettings
 
 SLEEPING = {"minReplicas": 0, "maxReplicas": 3}
@@ -16,7 +18,7 @@ SLEEPING = {"minReplicas": 0, "maxReplicas": 3}
 @pytest.fixture
 async def asleep() -> AsyncIterator[OperatorHarness]:
     """An operator with a Service that rolled out, and that the scaler then set to 0 replicas."""
-    harness = OperatorHarness(OperatorSettings(scoring=ScoringSettings(scales_to_zero=True)))
+    harness = OperatorHarness(OperatorSettings(scoring=ScoringSettings(scales_to_zero=True, wake_seconds=90)))
     await harness.start()
     harness.apply(model(), manifest(), image(), service(autoScaler=SLEEPING))
     await harness.play(seconds=10)
@@ -69,7 +71,42 @@ async def test_wake_is_no_failure(asleep: OperatorHarness) -> None:
     assert found["Available"] == ("True", "ReplicaAvailable")
 
 
-async def test_replica_that_does_not_start_is_reported_after_a_minute(asleep: OperatorHarness) -> None:
+def crashed_pod(harness: OperatorHarness) -> Json:
+    mark = template_hash(harness.cluster.at(DEPLOYMENTS, "m"))
+    container = {
+        "name": "scoring",
+        "image": "i@sha256:1",
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "restartCount": 3,
+        "lastState": {"terminated": {"exitCode": 1, "finishedAt": "2027-01-01T00:00:00Z"}},
+    }
+    annotations = {labels.TEMPLATE_HASH: mark}
+    return {
+        "metadata": {"name": "m-2", "labels": labels.selector_of("m"), "annotations": annotations},
+        "status": {"containerStatuses": [container]},
+    }
+
+
+async def test_wake_has_as_long_as_the_activator_holds_a_request(asleep: OperatorHarness) -> None:
+    asleep.serves = False
+    await scale(asleep, 1, ready=False)
+    await asleep.play(seconds=80, alone=True)
+    assert conditions(asleep)["Waking"] == ("True", "ReplicaStarting")
+    await asleep.play(seconds=100, alone=True)
+    assert conditions(asleep)["Waking"] == ("False", "Overdue")
+    assert "after 90 s" in asleep.condition("Service", "Waking")["message"]
+
+
+async def test_overdue_wake_has_the_cause_of_its_pod(asleep: OperatorHarness) -> None:
+    asleep.serves = False
+    asleep.cluster.put(PODS, "default", crashed_pod(asleep))
+    await scale(asleep, 1, ready=False)
+    await asleep.play(seconds=300)
+    message = asleep.condition("Service", "Ready")["message"]
+    assert message == "no replica of m:1 is available: pod m-2 ended with exit code 1"
+
+
+async def test_replica_that_does_not_start_is_reported(asleep: OperatorHarness) -> None:
     asleep.serves = False
     await scale(asleep, 1, ready=False)
     assert conditions(asleep)["Ready"][0] == "True"

@@ -114,7 +114,7 @@ def _failed_before(obj: CustomObject, revision: Revision, diagnosis: Diagnosis) 
     return bool(stalled["status"] == "True" and stalled["reason"] == diagnosis.code)
 
 
-def serving_outcome(
+async def serving_outcome(
     ctx: Context,
     obj: CustomObject,
     spec: ServiceSpec,
@@ -132,10 +132,22 @@ def serving_outcome(
         message += f"; the build of Image {newer.id} failed"
     if rollout.available > 0 or rollout.desired == 0:
         return Outcome(State.SUCCEEDED, "Serving", message, revision)
-    if sleep_of(ctx, obj, spec, rollout) is Sleep.WAKING:
+    sleep = sleep_of(ctx, obj, spec, rollout)
+    if sleep is Sleep.WAKING:
         left = max(seconds_to_wake(ctx, obj), 1.0)
         return Outcome(State.SUCCEEDED, "Serving", message, revision, requeue_after=left)
     message = f"no replica of {revision.id} is available"
     if rollout.refused:
         message += f": {rollout.refused}"
-    return Outcome(State.SUCCEEDED, "Unavailable", message, revision, ready=False)
+    if sleep is not Sleep.OVERDUE:
+        return Outcome(State.SUCCEEDED, "Unavailable", message, revision, ready=False)
+    if not rollout.refused and (diagnosis := await diagnose(ctx, obj, revision)):
+        message += f": {diagnosis.cause}"
+    return Outcome(
+        State.SUCCEEDED,
+        "Unavailable",
+        message,
+        revision,
+        ready=False,
+        requeue_after=_MAX_RECHECK_SECONDS,  # the cause may change
+    )

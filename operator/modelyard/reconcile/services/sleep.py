@@ -14,8 +14,6 @@ from modelyard.settings import ScoringSettings
 
 SCALED_TO_ZERO: Final = "ScaledToZero"
 WAKING: Final = "Waking"
-WAKE_SECONDS: Final = 60.0
-"""Time in which a first replica is expected: as long as the activator holds a request by default."""
 
 
 class Sleep(Enum):
@@ -24,7 +22,7 @@ class Sleep(Enum):
     AWAKE = "awake"
     ASLEEP = "asleep"
     WAKING = "waking"
-    OVERDUE = "overdue"  # waking for longer than WAKE_SECONDS
+    OVERDUE = "overdue"  # waking for longer than the activator holds a request
 
 
 def may_sleep(spec: ServiceSpec, scoring: ScoringSettings) -> bool:
@@ -43,12 +41,13 @@ def sleep_of(ctx: Context, obj: CustomObject, spec: ServiceSpec, rollout: Rollou
 
 def seconds_to_wake(ctx: Context, obj: CustomObject) -> float:
     """Return the seconds that a first replica still has, from the time of the condition Waking."""
+    limit = ctx.settings.scoring.wake_seconds
     waking = obj.condition(WAKING)
     if waking is None:
-        return WAKE_SECONDS
+        return limit
     if waking["status"] != "True":
         return 0.0
-    return WAKE_SECONDS - (ctx.now() - parse_timestamp(waking["lastTransitionTime"])).total_seconds()
+    return limit - (ctx.now() - parse_timestamp(waking["lastTransitionTime"])).total_seconds()
 
 
 def sleep_conditions(spec: ServiceSpec, scoring: ScoringSettings, sleep: Sleep) -> dict[str, Condition]:
@@ -69,7 +68,8 @@ def sleep_conditions(spec: ServiceSpec, scoring: ScoringSettings, sleep: Sleep) 
         message = "the first replica starts: requests are held until it is ready"
         awake |= {WAKING: (True, "ReplicaStarting", message), "Available": (True, WAKING, message)}
     if sleep is Sleep.OVERDUE:
-        awake[WAKING] = (False, "Overdue", f"the first replica is not ready after {WAKE_SECONDS:g} s")
+        message = f"the first replica is not ready after {scoring.wake_seconds:g} s: Ready has the cause"
+        awake[WAKING] = (False, "Overdue", message)
     return awake
 
 
