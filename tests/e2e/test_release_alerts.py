@@ -12,8 +12,9 @@ from typing import Final
 
 import pytest
 from tests.e2e import test_alerts, test_watch
-from tests.support.cluster import Kubectl
+from tests.support.cluster import Kubectl, eventually
 from tests.support.faults import needs_own_cluster, packets_dropped
+from tests.support.node_requests import ask_from_node
 from tests.support.objects import constant_driver, image, manifest, service
 from tests.support.operator import SYSTEM, kill_operator, operator_pod
 from tests.support.prometheus import RULES, Prometheus, at_once, job_of_monitor, until
@@ -38,13 +39,15 @@ FAULTY: Final = {
         "baseImages": {"3.12": f"{UNREACHABLE}/python:3.12"},
     },
     "scoring": {"progressDeadlineSeconds": 10, "nodeSelector": NOWHERE},
+    "scaling": {"zero": {"wakeSeconds": 1}},
 }
 UNBUILT: Final = [f"unbuilt-{number}" for number in range(5)]
 SILENT: Final = {"ModelyardWatchSilent": "controllerrevisions.apps"}
-STOPPED: Final = {f"Modelyard{part}Down": "0/0" for part in ("Operator", "Gateway", "Scaler")}
+STOPPED: Final = {f"Modelyard{part}Down": "0/0" for part in ("Operator", "Gateway", "Scaler", "Activator")}
 UNFIT: Final = {
     "ModelyardRollsStopped": "/rolled Stalled",
     "ModelyardBuildsWaiting": "FailedScheduling",
+    "ModelyardWakesFailing": "FailedScheduling",
     "ModelyardBuildsFailing": "RegistryUnavailable",
     "ModelyardRegistryUnavailable": UNREACHABLE,
 }
@@ -93,8 +96,9 @@ def test_silent_watches_raise_an_alert(prometheus: Prometheus) -> None:
         expect_alerts(prometheus, SILENT)
 
 
-def test_alerts_fire_without_operator_gateway_and_scaler(prometheus: Prometheus) -> None:
-    scale = ("scale", "deployment", "modelyard", "modelyard-gateway", "modelyard-scaler")
+def test_alerts_fire_without_the_deployments_of_the_release(prometheus: Prometheus) -> None:
+    parts = [f"modelyard-{part}" for part in ("gateway", "scaler", "activator")]
+    scale = ("scale", "deployment", "modelyard", *parts)
     SYSTEM(*scale, "--replicas=0")
     try:
         expect_alerts(prometheus, STOPPED)
@@ -111,12 +115,14 @@ def faulty_release(team: Kubectl) -> Iterator[None]:
             team.apply(manifest(name, constant_driver(name)), image(name))
         for name in new:
             team.apply(manifest(name, constant_driver(name), pythonVersion="3.12"), image(name))
+        team.apply(service("held", "one", autoScaler={"minReplicas": 0}))
+        eventually(lambda: team.get_or_none("secret", "held-keys"), 60, "the keys of the Service held")
         yield
         team("delete", "img", *old, *new, "--wait=false")
-        team("delete", "msvc", "rolled", "--wait=false")  # the roll back would start its pods again
+        team("delete", "msvc", "rolled", "held", "--wait=false")  # the roll back would start its pods again
 
 
 def test_alerts_fire_for_values_that_do_not_fit_the_cluster(
-    faulty_release: None, prometheus: Prometheus
+    faulty_release: None, prometheus: Prometheus, team: Kubectl
 ) -> None:
-    expect_alerts(prometheus, UNFIT)
+    expect_alerts(prometheus, UNFIT, repeat=lambda: ask_from_node(team, "held"))

@@ -118,6 +118,19 @@ FAULTS: Final = {
     ),
     "ModelyardGatewayDown": Fault({}, {'modelyard_gateway_info{version="1"}': "1x120"}, {}),
     "ModelyardScalerDown": Fault({}, {'modelyard_scaler_info{version="1"}': "1x120"}, {}),
+    "ModelyardActivatorDown": Fault({}, {"modelyard_activator_held": "0x120"}, {}),
+    "ModelyardWakesFailing": Fault(
+        {
+            'modelyard_activator_refused_total{reason="deadline"}': "0+1x120",
+            "modelyard_activator_wake_failures_total": "0x120",
+        },
+        {
+            'modelyard_activator_refused_total{reason="deadline"}': "0+0.1x120",
+            'modelyard_activator_refused_total{reason="no_replicas"}': "0+90x120",
+            "modelyard_activator_wake_failures_total": "0+0.1x120",
+        },
+        {},
+    ),
     "ModelyardGatewayErrors": Fault(
         {
             'modelyard_gateway_requests_total{code="200"}': "0+90x120",
