@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import pytest
 from tests.support.cluster import Kubectl, eventually
+from tests.support.node_requests import ask_from_node
 from tests.support.objects import service
 from tests.support.planes import present_plane
 from tests.support.status import condition, wait_for_status
@@ -21,7 +21,6 @@ from tests.support.status import condition, wait_for_status
 SLEEPING: Final = {"minReplicas": 0, "maxReplicas": 2, "cooldownPeriodInSeconds": 2}
 RESERVED: Final = {"cpu": "50m", "memory": "64Mi"}
 RELEASE: Final = "modelyard-system"
-NODE: Final = "modelyard-control-plane"
 SECONDS: Final = 90
 
 
@@ -50,15 +49,13 @@ def pods(kubectl: Kubectl) -> int:
     return len(found.split())
 
 
-def ask(kubectl: Kubectl, key: str | None = None) -> tuple[int, str]:
-    """Send a request from the node to the core Service; return status and body."""
-    address = kubectl.get("service", "zero")["spec"]["clusterIP"]
-    key = kubectl.secret("zero-keys")["primaryKey"] if key is None else key
-    command = ["curl", "--silent", "--max-time", "80", "--data", "{}", "--write-out", r"\n%{http_code}"]
-    command += ["--header", f"Authorization: Bearer {key}", f"http://{address}/score"]
-    done = subprocess.run(["docker", "exec", NODE, *command], capture_output=True, text=True, check=False)
-    body, _, status = done.stdout.rpartition("\n")
-    return int(status or 0), body
+def ask_publicly(kubectl: Kubectl, name: str) -> tuple[int, str]:
+    """Send a request to the public URL; return status and body."""
+    url = kubectl.get("msvc", name)["status"]["url"]
+    key = kubectl.secret(f"{name}-keys")["primaryKey"]
+    with present_plane().client(headers={"Authorization": f"Bearer {key}"}) as client:
+        response = client.post(f"{url}/score", content="{}")
+    return response.status_code, response.text
 
 
 def test_service_without_replicas_is_ready(shared: Kubectl, asleep: str) -> None:
@@ -68,45 +65,35 @@ def test_service_without_replicas_is_ready(shared: Kubectl, asleep: str) -> None
     assert (status["state"], status["replicas"]) == ("Succeeded", 0)
 
 
-def test_first_requests_are_held_and_answered(shared: Kubectl, asleep: str) -> None:
-    with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda _: ask(shared), range(8)))
-    assert [status for status, _ in answers] == [200] * 8
-
-
-def test_replica_checks_the_key_of_a_held_request(shared: Kubectl, asleep: str) -> None:
+def test_num_replicas_zero_is_refused_with_the_reason(shared: Kubectl, asleep: str) -> None:
+    shared.patch("msvc", asleep, {"spec": {"numReplicas": 0}})
+    eventually(lambda: ask_from_node(shared, asleep)[0] == 503, SECONDS, "a refusal by the activator")
+    assert "numReplicas of the Service is 0" in json.loads(ask_from_node(shared, asleep)[1])["message"]
+    shared.patch("msvc", asleep, {"spec": {"numReplicas": None}})
     wait_until_asleep(shared)
-    assert ask(shared, "wrong")[0] == 401
 
 
-def test_held_request_survives_the_end_of_the_scaler_and_of_an_activator(
+def test_first_requests_are_held_and_answered_once_their_key_is_checked(shared: Kubectl, asleep: str) -> None:
+    with ThreadPoolExecutor(9) as threads:
+        refused = threads.submit(ask_from_node, shared, asleep, "wrong")
+        answers = list(threads.map(lambda _: ask_from_node(shared, asleep), range(8)))
+    assert [status for status, _ in answers] == [200] * 8
+    assert refused.result()[0] == 401
+
+
+def test_held_requests_survive_the_end_of_the_scaler_and_of_an_activator(
     shared: Kubectl, asleep: str
 ) -> None:
     wait_until_asleep(shared)
-    selector = "app.kubernetes.io/name=modelyard-activator"
     release = Kubectl(RELEASE)
-    with ThreadPoolExecutor(4) as threads:
-        held = [threads.submit(ask, shared) for _ in range(4)]
+    selector = "app.kubernetes.io/name=modelyard-activator"
+    with ThreadPoolExecutor(5) as threads:
+        held = [threads.submit(ask_from_node, shared, asleep) for _ in range(4)]
+        if "HTTPS_GATEWAY" in os.environ:
+            held.append(threads.submit(ask_publicly, shared, asleep))
         time.sleep(0.2)
         release("delete", "pods", "--selector", "app.kubernetes.io/name=modelyard-scaler", "--wait=false")
         first = release("get", "pods", "--selector", selector, "--output", "name").split()[0]
         release("delete", first, "--wait=false")
-        assert [one.result()[0] for one in held] == [200] * 4
-
-
-def test_public_url_wakes_the_service(shared: Kubectl, asleep: str) -> None:
-    if "HTTPS_GATEWAY" not in os.environ:
-        pytest.skip("the cluster has no data plane: see HTTPS_GATEWAY in tests/cluster/README.md")
-    wait_until_asleep(shared)
-    url = shared.get("msvc", asleep)["status"]["url"]
-    key = shared.secret(f"{asleep}-keys")["primaryKey"]
-    with present_plane().client(headers={"Authorization": f"Bearer {key}"}) as client:
-        assert client.post(f"{url}/score", content="{}").status_code == 200
-
-
-def test_num_replicas_zero_is_refused_with_the_reason(shared: Kubectl, asleep: str) -> None:
-    shared.patch("msvc", asleep, {"spec": {"numReplicas": 0}})
-    eventually(lambda: pods(shared) == 0, SECONDS, "no pod of the Service")
-    eventually(lambda: ask(shared)[0] == 503, SECONDS, "a refusal by the activator")
-    assert "numReplicas of the Service is 0" in json.loads(ask(shared)[1])["message"]
+        assert [one.result()[0] for one in held] == [200] * len(held)
     shared("delete", "msvc", asleep, "--wait=false")
