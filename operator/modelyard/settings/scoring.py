@@ -94,7 +94,7 @@ class ScoringSettings(Section):
     concurrent_rolls: Annotated[int, Field(ge=1)] = (
         3  # Services that roll out such a template at the same time
     )
-    scales_to_zero: bool = False  # the chart has an activator, so minReplicas 0 means no replica
+    scales_to_zero: bool = True  # the chart has an activator, so minReplicas 0 means no replica
     # Time for which the activator holds a request, and in which a first replica is expected.
     wake_seconds: Annotated[float, Field(gt=0)] = 60
     has_requests_metric: bool = True  # the cluster serves modelyard_scoring_utilization for autoscalers

@@ -25,7 +25,6 @@ ALL: Final = (
     "--set", "monitoring.dashboards.enabled=true",
     "--set", "gateway.enabled=true",
     "--set", "gateway.tls.disabled=true",
-    "--set", "scaling.zero.enabled=true",
 )  # fmt: skip
 DASHBOARDS: Final = sorted((Path(CHART) / "files" / "dashboards").glob("*.json"))
 RULES: Final = Path(CHART) / "files" / "rules.yaml"
@@ -140,7 +139,7 @@ def test_alerts_of_parts_that_are_off_are_left_out(render: Render) -> None:
         {group["name"] for group in of_kind(render(*ALL, *arguments), "PrometheusRule")[0]["spec"]["groups"]}
         for arguments in ((), off)
     ]
-    assert groups[0] - groups[1] == {"modelyard-gateway", "modelyard-scaler"}
+    assert groups[0] - groups[1] == {"modelyard-gateway", "modelyard-scaler", "modelyard-activator"}
 
 
 def test_each_alert_has_a_runbook_with_all_sections() -> None:

@@ -266,7 +266,7 @@ def test_every_setting_can_be_changed(render: Render, tmp_path: Path) -> None:
                 "tls": {"enabled": False, "secretName": "{service}-tls"},
             },
         },
-        "scaling": {"metrics": "none", "zero": {"enabled": True}},
+        "scaling": {"metrics": "none", "zero": {"enabled": False, "wakeSeconds": 90}},
         "history": {"limit": 7}, "workers": 4, "resyncSeconds": 65, "logLevel": "DEBUG", "logFormat": "text",
     }  # fmt: skip
     file = tmp_path / "values.yaml"
@@ -475,7 +475,7 @@ def test_crds_install_can_be_disabled(render: Render) -> None:
 
 
 def test_pods_satisfy_the_restricted_standard(render: Render) -> None:
-    found = pods(render("--set", "scaling.zero.enabled=true"))
+    found = pods(render())
     assert {"modelyard", "modelyard-scaler", "modelyard-activator"} < set(found)
     for pod in (item["spec"] for item in found.values()):
         assert pod["securityContext"]["runAsNonRoot"]
@@ -548,7 +548,7 @@ def test_pod_values_are_rendered(render: Render) -> None:
 @pytest.mark.parametrize(("release", "name"), [("modelyard", "modelyard"), ("yard", "yard-modelyard")])
 def test_names_contain_the_release_name(render: Render, release: str, name: str) -> None:
     deployments = {item["metadata"]["name"] for item in of_kind(render(release=release), "Deployment")}
-    assert deployments == {name, f"{name}-scaler"}
+    assert deployments == {name, f"{name}-scaler", f"{name}-activator"}
 
 
 def test_readme_describes_every_value() -> None:

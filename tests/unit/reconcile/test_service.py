@@ -386,13 +386,6 @@ async def test_autoscaling_scales_the_service_from_zero(serving: OperatorHarness
     assert serving.summary("Service") == ("m:3", "Succeeded", "Serving")
 
 
-async def test_condition_reports_that_scaling_to_zero_is_not_supported(harness: OperatorHarness) -> None:
-    harness.apply(*sample_objects()[:3], service(autoScaler={"minReplicas": 0}))
-    await harness.play()
-    assert harness.cluster.at(AUTOSCALERS, "m")["spec"]["minReplicas"] == 1
-    assert harness.condition("Service", "ScalesToZero")["status"] == "False"
-
-
 @pytest.mark.parametrize(
     ("scaler", "paused"),
     [({"maxReplicas": 3}, True), ({"autoscaleEnabled": False}, False), (None, False)],

@@ -100,7 +100,7 @@ async def test_transition_of_each_condition_is_the_time_of_its_change(life: Time
     changed = {key for key, values in statuses.items() if len(values) > 1}
     every = {(kind, type_) for kind in CUSTOM_RESOURCES for type_ in ("Ready", "Reconciling")}
     assert changed >= every | {("Image", "Stalled"), ("Service", "Stalled"), ("Service", "Available")}
-    assert {("Service", "ReplicaFailure"), ("Service", "ScalesToZero")} <= statuses.keys()
+    assert {("Service", "ReplicaFailure"), ("Service", "ScaledToZero")} <= statuses.keys()
 
 
 async def test_end_of_each_version_is_the_time_of_its_state(life: Timed) -> None:

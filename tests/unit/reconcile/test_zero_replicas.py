@@ -18,7 +18,7 @@ SLEEPING = {"minReplicas": 0, "maxReplicas": 3}
 @pytest.fixture
 async def asleep() -> AsyncIterator[OperatorHarness]:
     """An operator with a Service that rolled out, and that the scaler then set to 0 replicas."""
-    harness = OperatorHarness(OperatorSettings(scoring=ScoringSettings(scales_to_zero=True, wake_seconds=90)))
+    harness = OperatorHarness(OperatorSettings(scoring=ScoringSettings(wake_seconds=90)))
     await harness.start()
     harness.apply(model(), manifest(), image(), service(autoScaler=SLEEPING))
     await harness.play(seconds=10)
@@ -144,11 +144,12 @@ async def test_num_replicas_counts_at_once(asleep: OperatorHarness) -> None:
 
 
 async def test_without_an_activator_zero_acts_as_one() -> None:
-    harness = OperatorHarness()
+    harness = OperatorHarness(OperatorSettings(scoring=ScoringSettings(scales_to_zero=False)))
     await harness.start()
     harness.apply(model(), manifest(), image(), service(autoScaler=SLEEPING))
     await harness.play(seconds=10)
     await scale(harness, 0)
     assert replicas(harness) == 1
     assert conditions(harness)["ScalesToZero"] == ("False", "NotOffered")
+    assert harness.cluster.at(AUTOSCALERS, "m")["spec"]["minReplicas"] == 1
     await harness.stop()
