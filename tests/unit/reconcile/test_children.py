@@ -27,7 +27,7 @@ from modelyard.kube.types import (
 )
 from modelyard.resources import serving as service_children
 from modelyard.resources.pod_template import ScoringImage
-from modelyard.settings import ScoringSettings
+from modelyard.settings import DataCollectionSettings, ScoringSettings
 
 
 async def reconcile_again(harness: OperatorHarness) -> None:
@@ -51,9 +51,15 @@ async def test_children_are_built_only_after_a_change_of_their_inputs(
     built: list[str] = []
     build = service_children.deployment
 
-    def deployment(owner: Owner, spec: ServiceSpec, image: ScoringImage, settings: ScoringSettings) -> Json:
+    def deployment(
+        owner: Owner,
+        spec: ServiceSpec,
+        image: ScoringImage,
+        scoring: ScoringSettings,
+        collection: DataCollectionSettings | None,
+    ) -> Json:
         built.append(image.location)
-        return build(owner, spec, image, settings)
+        return build(owner, spec, image, scoring, collection)
 
     monkeypatch.setattr(service_children, "deployment", deployment)
     first = serving.status("Service")["imageLocation"]
