@@ -1,7 +1,8 @@
 """Benchmark of scaling (`make bench-scaling`): its parts are the arguments, and its figures are one line.
 
 The part `collector` is the cost of asking all replicas for their load. The part `step` is a step of load, and
-a steady load after it, in the local cluster.
+a steady load after it, in the local cluster. The part `zero` is the first response from
+zero, and warm requests.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import argparse
 
 from tests.bench.machine import describe
 from tests.bench.progress import say
-from tests.bench.scaling import collector, step
+from tests.bench.scaling import collector, step, zero
 
-PARTS = ("collector", "step")
+PARTS = ("collector", "step", "zero")
 
 
 def _collector(seconds: int) -> str:
@@ -35,12 +36,23 @@ def _step(minutes: float) -> str:
     )
 
 
+def _zero(cycles: int) -> str:
+    figures = zero.measure(cycles)
+    wake, late = (zero.percentile(figures.wakes, percent) for percent in (50, 95))
+    floor = zero.percentile(figures.floors, 50)
+    return (
+        f"zero_cycles={cycles} wake_p50_seconds={wake:.2f} wake_p95_seconds={late:.2f}"
+        f" bare_p50_seconds={floor:.2f} wake_to_bare={wake / floor:.2f} warm_ratio={figures.warm_ratio:.3f}"
+    )
+
+
 def main() -> None:
     """Measure the parts, and print the figures as one line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="+", choices=PARTS)
     parser.add_argument("--seconds", type=int, default=30, help="time of the part collector (default 30)")
     parser.add_argument("--minutes", type=float, default=10, help="steady load of the part step (default 10)")
+    parser.add_argument("--cycles", type=int, default=20, help="cycles of the part zero (default 20)")
     arguments = parser.parse_args()
     parts = arguments.parts or PARTS
     figures = []
@@ -48,6 +60,8 @@ def main() -> None:
         figures.append(_collector(arguments.seconds))
     if "step" in parts:
         figures.append(_step(arguments.minutes))
+    if "zero" in parts:
+        figures.append(_zero(arguments.cycles))
     say(describe())
     print("scaling:", *figures)
 
