@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from modelyard.scoring.contract import Variable
+from modelyard.scoring.environment import SettingsError
 from modelyard.scoring.front.lifecycle import STOP_SIGNALS
 from modelyard.scoring.logs import DEFAULT_LEVEL, configure_logs
 from modelyard.scoring.pool.spawn import spawn_worker
-from modelyard.scoring.settings import RuntimeSettings, SettingsError
+from modelyard.scoring.settings import RuntimeSettings
 from modelyard.scoring.working_directory import prepare
 
 

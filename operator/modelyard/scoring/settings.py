@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from modelyard.scoring.contract import APP_ROOT, PORT, Variable
+from modelyard.scoring.environment import SettingsError, read_integer
+from modelyard.scoring.spool.settings import CollectionSettings
 
 NO_TIMEOUT_MS: Final = 10**12
 """Thirty years: SCORING_TIMEOUT_MS=0 is no limit, as in the Azure ML containers."""
@@ -16,44 +18,8 @@ DEFAULT_ENTRY_SCRIPT: Final = "main.py"
 
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 
-MAX_COLLECTED_BYTES: Final = 1024 * 1024
-"""Largest part of a body that a record of data collection keeps."""
-
 _PATTERN_CHARACTERS: Final = frozenset("*\\?$^[]()")
 """An origin with one of them is a regular expression (the rule of flask-cors)."""
-
-
-class SettingsError(ValueError):
-    """An environment variable is missing or has an invalid value; the message names the variable."""
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionSettings:
-    """The folder and the bounds of data collection, for the front and for the workers."""
-
-    folder: Path
-    """MODELYARD_COLLECTION_DIR: the folder of the spool."""
-    spool_bytes: int
-    """MODELYARD_COLLECTION_SPOOL_BYTES: maximum bytes of all files in the folder, default 256 MiB."""
-    sample_percent: int
-    """MODELYARD_COLLECTION_SAMPLE_PERCENT: percentage of the requests, default 100."""
-    body_bytes: int
-    """MODELYARD_COLLECTION_MAX_BODY_BYTES: bytes of each body that a record keeps, default 64 KiB."""
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "CollectionSettings | None":
-        """Read the variables. Return None without a folder. Raises SettingsError for an invalid value."""
-        folder = environment.get(Variable.COLLECTION_DIR)
-        if not folder:
-            return None
-        return cls(
-            Path(folder),
-            _integer(environment, Variable.COLLECTION_SPOOL_BYTES, default=256 * 1024 * 1024),
-            _integer(environment, Variable.COLLECTION_SAMPLE_PERCENT, default=100, most=100),
-            _integer(
-                environment, Variable.COLLECTION_MAX_BODY_BYTES, default=64 * 1024, most=MAX_COLLECTED_BYTES
-            ),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +114,11 @@ class RuntimeSettings:
             )
         keys_dir = environment.get(Variable.KEYS_DIR)
         work_dir = environment.get(Variable.WORK_DIR)
-        max_body_bytes = _integer(environment, Variable.MAX_BODY_BYTES, default=100 * 1024 * 1024)
-        max_held_bytes = _integer(environment, Variable.MAX_HELD_BYTES, default=256 * 1024 * 1024)
-        worker_count = _integer(environment, Variable.WORKER_COUNT, default=1)
-        workers = _integer(environment, Variable.WORKERS, default=worker_count)
-        concurrent = _integer(environment, Variable.MAX_CONCURRENT_REQUESTS, default=1)
+        max_body_bytes = read_integer(environment, Variable.MAX_BODY_BYTES, default=100 * 1024 * 1024)
+        max_held_bytes = read_integer(environment, Variable.MAX_HELD_BYTES, default=256 * 1024 * 1024)
+        worker_count = read_integer(environment, Variable.WORKER_COUNT, default=1)
+        workers = read_integer(environment, Variable.WORKERS, default=worker_count)
+        concurrent = read_integer(environment, Variable.MAX_CONCURRENT_REQUESTS, default=1)
         origins = environment.get(Variable.CORS_ORIGINS, "").split(",")
         log_level = _level(environment)
         return cls(
@@ -160,21 +126,21 @@ class RuntimeSettings:
             entry_script=entry_script,
             work_dir=Path(work_dir) if work_dir else None,
             host=environment.get(Variable.HOST) or "0.0.0.0",  # noqa: S104 - see the field
-            port=_integer(environment, Variable.PORT, default=PORT),
+            port=read_integer(environment, Variable.PORT, default=PORT),
             keys_dir=Path(keys_dir) if keys_dir else None,
-            init_seconds=_integer(environment, Variable.INIT_SECONDS, default=3600),
+            init_seconds=read_integer(environment, Variable.INIT_SECONDS, default=3600),
             max_concurrent_requests=max(concurrent, workers),
-            queue_timeout_seconds=_integer(environment, Variable.QUEUE_TIMEOUT_MS, default=500) / 1000,
+            queue_timeout_seconds=read_integer(environment, Variable.QUEUE_TIMEOUT_MS, default=500) / 1000,
             scoring_timeout_ms=min(
                 _milliseconds(environment, Variable.SCORING_TIMEOUT_MS, default=3_600_000),
                 1000 * _milliseconds(environment, Variable.WORKER_TIMEOUT, default=NO_TIMEOUT_MS),
             ),
-            drain_seconds=_integer(environment, Variable.DRAIN_SECONDS, default=30),
+            drain_seconds=read_integer(environment, Variable.DRAIN_SECONDS, default=30),
             max_body_bytes=max_body_bytes,
             max_held_bytes=max(max_held_bytes, max_body_bytes),
             workers=workers,
             spark=environment.get(Variable.SPARK) == "true",
-            stuck_seconds=_integer(environment, Variable.STUCK_SECONDS, default=60),
+            stuck_seconds=read_integer(environment, Variable.STUCK_SECONDS, default=60),
             cors_origins=tuple(_origin_pattern(origin.strip()) for origin in origins if origin.strip()),
             access_log=log_level == "DEBUG" or _flag(environment, Variable.ACCESS_LOG),
             log_level=log_level,
@@ -216,19 +182,4 @@ def _milliseconds(environment: Mapping[str, str], name: str, *, default: int) ->
     whole, _, zeros = text.partition(".")
     if not zeros.strip("0") and whole.isdecimal():
         return int(whole) or NO_TIMEOUT_MS
-    return _integer(environment, name, default=default)
-
-
-def _integer(environment: Mapping[str, str], name: str, *, default: int, most: int | None = None) -> int:
-    text = environment.get(name)
-    if not text:
-        return default
-    try:
-        value = int(text)
-    except ValueError:
-        raise SettingsError(f"{name} must be a whole number, not {text!r}") from None
-    if value < 1:
-        raise SettingsError(f"{name} must be 1 or more, not {value}")
-    if most is not None and value > most:
-        raise SettingsError(f"{name} must be {most} or less, not {value}")
-    return value
+    return read_integer(environment, name, default=default)

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from modelyard.scoring import contract
-from modelyard.scoring.settings import NO_TIMEOUT_MS, CollectionSettings, RuntimeSettings, SettingsError
+from modelyard.scoring.environment import SettingsError
+from modelyard.scoring.settings import NO_TIMEOUT_MS, RuntimeSettings
+from modelyard.scoring.spool.settings import CollectionSettings
 
 DRIVER = {"AZUREML_ENTRY_SCRIPT": "score.py"}
 LEVELS = ("debug", "INFO", "")

@@ -18,7 +18,7 @@ def driver_data() -> "DriverData | None":
     if not os.environ.get(Variable.COLLECTION_DIR):
         return None
     if _driver_data is None:
-        from modelyard.scoring.settings import CollectionSettings  # noqa: PLC0415 - only if it is on
+        from modelyard.scoring.spool.settings import CollectionSettings  # noqa: PLC0415 - only if it is on
         from modelyard.scoring.worker.driver_data import DriverData  # noqa: PLC0415
 
         settings = CollectionSettings.from_environment(os.environ)

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from modelyard.scoring.settings import CollectionSettings
 from modelyard.scoring.spool.batch import encode_records
 from modelyard.scoring.spool.bodies import kept_bodies
 from modelyard.scoring.spool.counts import ENCODE_FAILED
 from modelyard.scoring.spool.record import DRIVER, Record
 from modelyard.scoring.spool.sampling import is_sample
 from modelyard.scoring.spool.segment_writer import SegmentWriter
+from modelyard.scoring.spool.settings import CollectionSettings
 from modelyard.scoring.spool.spool_writer import ITEM_BYTES, SpoolWriter
 from modelyard.scoring.worker.current_request import current_ids
 

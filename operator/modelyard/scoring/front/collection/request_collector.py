@@ -11,13 +11,13 @@ from modelyard.scoring.front.messages import HttpResponse, QueuedRequest
 from modelyard.scoring.front.request_queue import OVERLOADED
 from modelyard.scoring.front.response_stream import ResponseStream
 from modelyard.scoring.front.telemetry import parse_traceparent
-from modelyard.scoring.settings import CollectionSettings
 from modelyard.scoring.spool import record
 from modelyard.scoring.spool.batch import KINDS, Columns, encode_columns, join_texts, no_texts
 from modelyard.scoring.spool.bodies import kept_bodies
 from modelyard.scoring.spool.counts import Counts
 from modelyard.scoring.spool.sampling import is_sample
 from modelyard.scoring.spool.segment_writer import SegmentWriter
+from modelyard.scoring.spool.settings import CollectionSettings
 from modelyard.scoring.spool.spool_writer import ITEM_BYTES, SpoolWriter
 
 WRITER: Final = "front"
