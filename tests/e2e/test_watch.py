@@ -33,6 +33,8 @@ WITH_FAULTS: Final = {
     "ModelyardServiceOverloaded": "faulty:1",
     "ModelyardWorkersRestarting": "worker",
     "ModelyardServiceMemoryHigh": '"memory":"256Mi"',
+    "ModelyardCollectionDegraded": "StorageNotConfigured",
+    "ModelyardCollectionDropping": 'reason="spool_full"',
 }
 """Alerts of a team's Services and Images, each with a text that the commands of its runbook print."""
 NOT_SCRAPED: Final = {"ModelyardServiceNotScraped": "modelyard_scoring_ready"}
@@ -120,8 +122,10 @@ def team(namespace: Callable[[], Kubectl], prometheus: Prometheus) -> Team:
         service("watched", "watched"),
         service("faulty", "watched", maxConcurrentRequestsPerContainer=1),
         service("full", "watched", maxConcurrentRequestsPerContainer=1),
+        # Nothing takes its records: the namespace names no storage.
+        service("collecting", "watched", dataCollection={"storageEnabled": True, "maxBodyBytes": 1 << 20}),
     )
-    for name in ("watched", "faulty", "full"):
+    for name in ("watched", "faulty", "full", "collecting"):
         wait_for_status(kubectl, "msvc", name, 180, state="Succeeded")
     return Team(kubectl)
 
@@ -134,6 +138,7 @@ def faults(team: Team) -> None:
     # Another client changes a child, which the operator reverts.
     team.kubectl.patch("service", "faulty", {"spec": {"type": "NodePort"}})
     team.call("full", "fill")
+    team.call("collecting", *["x" * (1 << 20)] * 10)  # more than the spool of tests/e2e/values.yaml
     for _ in range(4):
         assert team.call("faulty", "fail", "stay")[0] == 500
         team.call("faulty", "crash")
@@ -147,6 +152,7 @@ def traffic(team: Team) -> None:
     """Send requests of each result, so that rates over the last seconds have values."""
     team.call("watched", "stay", "stream", "fail")
     team.call("faulty", *["wait"] * 3, "fail", parallel=4)
+    team.call("collecting", "x" * (1 << 20))
     with port_forward("modelyard-system", "service/modelyard-gateway", 80) as url:
         models = httpx.get(f"{url}/api/subscriptions/s/resourceGroups/g/accounts/default/models", timeout=20)
     assert models.status_code == 401
