@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.integration.chart.tools import CommandError, Render
+from tests.integration.chart.tools import CommandError, Render, of_kind
 
 from modelyard.gateway.settings import GatewaySettings
 
@@ -72,5 +72,9 @@ def test_tls_values_set_port_scheme_and_certificate(
 
 
 def test_single_replica_has_no_disruption_budget(render: Render) -> None:
-    kinds = {item["kind"] for item in render(*WITH_TLS, "--set", "gateway.replicas=1")}
-    assert "PodDisruptionBudget" not in kinds
+    def budgets(replicas: int) -> set[str]:
+        objects = render(*WITH_TLS, "--set", f"gateway.replicas={replicas}")
+        return {item["metadata"]["name"] for item in of_kind(objects, "PodDisruptionBudget")}
+
+    (budget,) = budgets(2) - budgets(1)
+    assert budget.endswith("-gateway")
