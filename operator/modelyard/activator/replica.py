@@ -9,9 +9,8 @@ import socket
 from typing import Final, NamedTuple
 
 from modelyard.api.endpoint_slices import Address
-from modelyard.scoring.contract import READY_PATH
+from modelyard.scoring.contract import LOAD_PATH, READY_PATH
 
-LOAD_PATH: Final = "/load"
 CONNECT_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 2.0
 _MAX_ANSWER_BYTES: Final = 64 * 1024

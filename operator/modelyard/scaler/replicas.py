@@ -10,6 +10,8 @@ from typing import Final, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from modelyard.api import labels
+from modelyard.api.conditions import is_true
+from modelyard.api.endpoint_slices import ServiceKey
 from modelyard.api.kinds import SERVICE
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.types import ApiResource, Json
@@ -19,13 +21,6 @@ _LOG: Final = logging.getLogger(__name__)
 
 Group = TypeVar("Group")
 Name = TypeVar("Name")
-
-
-class ServiceKey(NamedTuple):
-    """Namespace and name of a Service."""
-
-    namespace: str
-    name: str
 
 
 class PodKey(NamedTuple):
@@ -117,7 +112,7 @@ class Replicas:
     def _replica(self, key: PodKey, body: Json) -> Replica | None:
         metadata, status = body["metadata"], body.get("status", {})
         service, address = labels.service_of_pod(metadata), status.get("podIP")
-        if not service or not address or metadata.get("deletionTimestamp") or not _is_ready(status):
+        if not service or not address or metadata.get("deletionTimestamp") or not is_true("Ready", status):
             return None
         owner = ServiceKey(key.namespace, service)
         return Replica(
@@ -157,13 +152,6 @@ def _spec(key: ServiceKey, body: Json) -> ServiceSpec | None:
     except ValidationError as error:  # written by another release, whose schema allows more
         _LOG.warning("%s %s/%s: spec is not valid: %s", SERVICE.name, *key, error)
         return None
-
-
-def _is_ready(status: Json) -> bool:
-    return any(
-        condition["type"] == "Ready" and condition["status"] == "True"
-        for condition in status.get("conditions", ())
-    )
 
 
 def _is_same(before: Replica, after: Replica) -> bool:
