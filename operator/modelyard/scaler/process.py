@@ -152,9 +152,9 @@ class Scaler:
             yield from self._zero.reflectors
 
     def _on_service(self, resource: ApiResource, body: Json, deleted: bool) -> None:
-        self.replicas.on_service(resource, body, deleted)
+        spec = self.replicas.on_service(resource, body, deleted)
         if self._zero is not None:
-            self._zero.on_service(resource, body, deleted)
+            self._zero.on_service(body, spec)
 
     def _is_asked(self, spec: ServiceSpec) -> bool:
         """Return whether the replicas of a Service are asked: its autoscaler uses their load."""

@@ -80,8 +80,11 @@ class Replicas:
 
     # --- handlers of the watches
 
-    def on_service(self, _: ApiResource, body: Json, deleted: bool) -> None:
-        """Take a change of a Service. Its replicas are asked at its period."""
+    def on_service(self, _: ApiResource, body: Json, deleted: bool) -> ServiceSpec | None:
+        """Take a change of a Service. Its replicas are asked at its period.
+
+        Return its spec, None if the Service is deleted or the spec is not valid.
+        """
         key = ServiceKey(body["metadata"]["namespace"], body["metadata"]["name"])
         was_asked = self._asks(key)
         spec = None if deleted else _spec(key, body)
@@ -94,6 +97,7 @@ class Replicas:
             replica.period_seconds = self._period(key)
             if is_asked != was_asked:
                 self._listener(replica, is_asked)
+        return spec
 
     def on_pod(self, _: ApiResource, body: Json, deleted: bool) -> None:
         """Take a change of a pod. Only ready pods with an address are asked."""

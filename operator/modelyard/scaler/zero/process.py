@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from modelyard.api import labels
 from modelyard.api.endpoint_slices import Address
+from modelyard.api.service import ServiceSpec
 from modelyard.kube.client import Client
 from modelyard.kube.leader_election import LeaderElection
 from modelyard.kube.reflector import Reflector
@@ -33,9 +34,9 @@ class Zero:
         identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}"
         self._election = LeaderElection(client, settings.namespace, f"{settings.service}-zero", identity)
 
-    def on_service(self, _: ApiResource, body: Json, deleted: bool) -> None:
-        """Take a change of a Service."""
-        self._controller.changed({self._state.on_service(body, deleted=deleted)})
+    def on_service(self, body: Json, spec: ServiceSpec | None) -> None:
+        """Take a change of a Service. `spec` is None if it is deleted or not valid."""
+        self._controller.changed({self._state.on_service(body, spec)})
 
     async def run(self, services: list[Reflector]) -> None:
         """Lead, after the first lists of EndpointSlices and of `services`, or wait for the leader to end."""

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
-
-from pydantic import ValidationError
+from typing import NamedTuple
 
 from modelyard.api import labels
 from modelyard.api.endpoint_slices import ActivatorSlice, Address, Replicas, ServiceKey, read_slice
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.types import Json
 from modelyard.scaler.zero.ports import Ports
-
-_LOG: Final = logging.getLogger(__name__)
 
 
 class ZeroSettings(NamedTuple):
@@ -67,12 +62,13 @@ class ZeroState:
         """Return the state of a Service, an empty one if nothing is known."""
         return self._services.get(key) or ServiceState()
 
-    def on_service(self, body: Json, *, deleted: bool) -> ServiceKey:
-        """Take over a Service; return its key."""
+    def on_service(self, body: Json, spec: ServiceSpec | None) -> ServiceKey:
+        """Take over a Service; return its key. `spec` is None if it is deleted or not valid."""
         metadata = body["metadata"]
         key = ServiceKey(metadata["namespace"], metadata["name"])
-        settings = None if deleted or metadata.get("deletionTimestamp") else _settings(key, body)
-        self._edit(key).settings = settings
+        if metadata.get("deletionTimestamp"):
+            spec = None
+        self._edit(key).settings = _settings(metadata["uid"], spec) if spec else None
         self._drop_empty(key)
         return key
 
@@ -128,14 +124,9 @@ def _is_slice(name: ServiceKey, found: ActivatorSlice) -> bool:
     return name == (found.service.namespace, labels.activator_slice_name(found.service.name))
 
 
-def _settings(key: ServiceKey, body: Json) -> ZeroSettings | None:
-    try:
-        spec = ServiceSpec.model_validate(body["spec"])
-    except ValidationError as error:  # written by another release, whose schema allows more
-        _LOG.warning("Service %s/%s: spec is not valid: %s", *key, error)
-        return None
+def _settings(uid: str, spec: ServiceSpec) -> ZeroSettings:
     return ZeroSettings(
-        uid=body["metadata"]["uid"],
+        uid=uid,
         sleeps=spec.may_sleep,
         is_off=spec.num_replicas == 0,
         cooldown_seconds=spec.scaling.effective_cooldown,

@@ -11,6 +11,7 @@ from tests.unit.clock import Clock
 
 from modelyard.api import labels
 from modelyard.api.endpoint_slices import Address, ServiceKey
+from modelyard.api.service import ServiceSpec
 from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.types import DEPLOYMENTS, ENDPOINT_SLICES, Key
 from modelyard.reconcile.workqueue import WorkQueue
@@ -65,7 +66,7 @@ class Cluster:
             "spec": {"imageId": "i"} | spec,
         }
         self.services = [one for one in self.services if one["metadata"]["name"] != name] + [body]
-        self.controller.changed({self.state.on_service(body, deleted=False)})
+        self.controller.changed({self.state.on_service(body, ServiceSpec.model_validate(body["spec"]))})
 
     def activators(self, *hosts: str) -> None:
         endpoints = [{"addresses": [host], "conditions": {"ready": True}} for host in hosts]
