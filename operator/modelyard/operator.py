@@ -7,16 +7,12 @@ import datetime as dt
 import gc
 import logging
 import os
-import signal
-import sys
 from typing import Final
 
 import kopf
 import uvloop
 from prometheus_client import REGISTRY, start_http_server
-from pydantic import ValidationError
 
-from modelyard import logs
 from modelyard.controller.collector_client import CollectorClient
 from modelyard.controller.controller import Controller
 from modelyard.controller.probes import serve_probes
@@ -24,6 +20,7 @@ from modelyard.controller.state_metrics import StateMetrics
 from modelyard.digest_lookup import RegistryDigestLookup
 from modelyard.handlers import events, lifecycle  # noqa: F401 - their decorators register the handlers
 from modelyard.kube.kubeconfig import connect
+from modelyard.process_start import INVALID_SETTINGS, start, stop_event
 from modelyard.reconcile.builds.build_line import BuildLine
 from modelyard.reconcile.builds.lookups import BackgroundLookups
 from modelyard.reconcile.cache import Cache
@@ -39,12 +36,9 @@ _YOUNG: Final = 20_000
 
 def run() -> int:
     """Run until SIGTERM or SIGINT; 0, or 2 when the configuration is not usable."""
-    try:
-        settings = load()
-    except (OSError, ValidationError) as error:
-        sys.stderr.write(f"{CONFIG_VARIABLE}: {error}\n")
-        return 2
-    logs.configure(settings.log_level, settings.log_format)
+    settings = start(load, CONFIG_VARIABLE)
+    if settings is None:
+        return INVALID_SETTINGS
     start_http_server(settings.metrics_port)
     gc.freeze()  # imported modules are never garbage
     gc.set_threshold(_YOUNG)
@@ -54,9 +48,7 @@ def run() -> int:
 
 
 async def _operate(settings: OperatorSettings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_event()
     client = await connect()
     registry = RegistryDigestLookup(settings)
     queue, cache = WorkQueue(), Cache()

@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
-import signal
-import sys
 
 import uvloop
 from prometheus_client import start_http_server
-from pydantic import ValidationError
 
-from modelyard import logs
 from modelyard.activator.activator import Activator
 from modelyard.activator.health import serve_probes
 from modelyard.activator.metrics import REGISTRY
@@ -23,16 +19,14 @@ from modelyard.kube.client import Client
 from modelyard.kube.kubeconfig import connect
 from modelyard.kube.reflector import Reflector
 from modelyard.kube.types import ENDPOINT_SLICES
+from modelyard.process_start import INVALID_SETTINGS, start, stop_event
 
 
 def run() -> int:
     """Serve until SIGTERM or SIGINT; return 0, or 2 if the configuration is not valid."""
-    try:
-        settings = load()
-    except (OSError, ValidationError) as error:
-        sys.stderr.write(f"{CONFIG_VARIABLE}: {error}\n")
-        return 2
-    logs.configure(settings.log_level, settings.log_format)
+    settings = start(load, CONFIG_VARIABLE)
+    if settings is None:
+        return INVALID_SETTINGS
     _raise_file_limit()
     if settings.metrics_port:
         start_http_server(settings.metrics_port, registry=REGISTRY)
@@ -48,9 +42,7 @@ def _raise_file_limit() -> None:
 
 
 async def _serve(settings: ActivatorSettings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_event()
     await serve(settings, await connect(), stop)
 
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated, Final
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
+
+from modelyard.process_start import read_settings
+from modelyard.settings.section import Section
 
 CONFIG_VARIABLE: Final = "MODELYARD_ACTIVATOR_CONFIG"
 
 
-class ActivatorSettings(BaseModel):
+class ActivatorSettings(Section):
     """The settings of an activator. Times are in seconds."""
-
-    model_config = ConfigDict(
-        frozen=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, extra="forbid"
-    )
 
     watch_namespaces: tuple[str, ...] = ()  # empty: all namespaces
     wake_seconds: Annotated[float, Field(gt=0)] = 60  # for which a request is held
@@ -38,7 +33,4 @@ def load() -> ActivatorSettings:
 
     Raises OSError, and pydantic.ValidationError, which names the field.
     """
-    path = os.environ.get(CONFIG_VARIABLE)
-    return ActivatorSettings.model_validate(
-        yaml.safe_load(Path(path).read_text(encoding="utf-8")) if path else {}
-    )
+    return read_settings(ActivatorSettings, CONFIG_VARIABLE)

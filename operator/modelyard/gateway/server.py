@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +12,7 @@ from typing import Final
 
 import uvloop
 from prometheus_client import start_http_server
-from pydantic import ValidationError
 
-from modelyard import logs
 from modelyard.gateway.api_server import connect
 from modelyard.gateway.app import application
 from modelyard.gateway.asgi_server import AsgiServer
@@ -25,6 +21,7 @@ from modelyard.gateway.settings import CONFIG_VARIABLE, GatewaySettings, load
 from modelyard.https.certificate import renew
 from modelyard.https.listener import Listener
 from modelyard.kube.client import Client
+from modelyard.process_start import INVALID_SETTINGS, start, stop_event
 from modelyard.scoring.front.garbage import spare_garbage_collection
 from modelyard.scoring.front.http_connection import HttpConnection
 from modelyard.scoring.front.http_server import TICK_SECONDS
@@ -37,12 +34,9 @@ _BACKLOG: Final = 2048  # connections that the kernel accepts before the process
 
 def run() -> int:
     """Serve until SIGTERM or SIGINT; return 0, or 2 if the configuration is not valid."""
-    try:
-        settings = load()
-    except (OSError, ValidationError) as error:
-        sys.stderr.write(f"{CONFIG_VARIABLE}: {error}\n")
-        return 2
-    logs.configure(settings.log_level, settings.log_format)
+    settings = start(load, CONFIG_VARIABLE)
+    if settings is None:
+        return INVALID_SETTINGS
     if settings.metrics_port:
         start_http_server(settings.metrics_port, registry=REGISTRY)
     spare_garbage_collection()
@@ -52,9 +46,7 @@ def run() -> int:
 
 
 async def _serve(settings: GatewaySettings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_event()
     await serve(settings, connect(settings), stop)
 
 

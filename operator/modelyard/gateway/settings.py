@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated, Final
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from modelyard.process_start import read_settings
 
 CONFIG_VARIABLE: Final = "MODELYARD_GATEWAY_CONFIG"
 
@@ -39,7 +38,4 @@ def load() -> GatewaySettings:
 
     Raises OSError, and pydantic.ValidationError, which names the field.
     """
-    path = os.environ.get(CONFIG_VARIABLE)
-    return GatewaySettings.model_validate(
-        yaml.safe_load(Path(path).read_text(encoding="utf-8")) if path else {}
-    )
+    return read_settings(GatewaySettings, CONFIG_VARIABLE)

@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import socket
 import ssl
-import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, Final
 
 import uvloop
 from prometheus_client import start_http_server
-from pydantic import ValidationError
 
-from modelyard import logs
 from modelyard.api import labels
 from modelyard.api.kinds import SERVICE
 from modelyard.api.resources import CUSTOM_RESOURCES
@@ -26,6 +22,7 @@ from modelyard.kube.client import Client
 from modelyard.kube.kubeconfig import connect
 from modelyard.kube.reflector import Reflector
 from modelyard.kube.types import PODS, ApiResource, Json
+from modelyard.process_start import INVALID_SETTINGS, start, stop_event
 from modelyard.scaler import metrics
 from modelyard.scaler.api_server import ApiConnection, ApiServer
 from modelyard.scaler.authentication import RequestHeaders
@@ -49,12 +46,9 @@ _LOG: Final = logging.getLogger(__name__)
 
 def run() -> int:
     """Serve until SIGTERM or SIGINT; return 0, or 2 if the configuration is not valid."""
-    try:
-        settings = load()
-    except (OSError, ValidationError) as error:
-        sys.stderr.write(f"{CONFIG_VARIABLE}: {error}\n")
-        return 2
-    logs.configure(settings.log_level, settings.log_format)
+    settings = start(load, CONFIG_VARIABLE)
+    if settings is None:
+        return INVALID_SETTINGS
     if settings.metrics_port:
         start_http_server(settings.metrics_port, registry=metrics.REGISTRY)
     spare_garbage_collection()
@@ -63,9 +57,7 @@ def run() -> int:
 
 
 async def _run(settings: ScalerSettings) -> int:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_event()
     client = await connect()
     try:
         async with Scaler(settings, client).running() as failed:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated, Final
 
-import yaml
 from pydantic import Field
 
+from modelyard.process_start import read_settings
 from modelyard.settings.section import Section
 
 CONFIG_VARIABLE: Final = "MODELYARD_SCALER_CONFIG"
@@ -43,7 +41,4 @@ def load() -> ScalerSettings:
 
     Raises OSError, and pydantic.ValidationError, which names the field.
     """
-    path = os.environ.get(CONFIG_VARIABLE)
-    return ScalerSettings.model_validate(
-        yaml.safe_load(Path(path).read_text(encoding="utf-8")) if path else {}
-    )
+    return read_settings(ScalerSettings, CONFIG_VARIABLE)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated, Final
 
-import yaml
 from pydantic import Field
 
+from modelyard.process_start import read_settings
 from modelyard.settings.build import BuildSettings
 from modelyard.settings.data_collection import DataCollectionSettings
 from modelyard.settings.identity import IdentitySettings
@@ -59,7 +57,4 @@ def load() -> OperatorSettings:
 
     Raises pydantic.ValidationError, which names the invalid field, and OSError if the file cannot be read.
     """
-    path = os.environ.get(CONFIG_VARIABLE)
-    return OperatorSettings.model_validate(
-        yaml.safe_load(Path(path).read_text(encoding="utf-8")) if path else {}
-    )
+    return read_settings(OperatorSettings, CONFIG_VARIABLE)
