@@ -1,4 +1,4 @@
-"""HTTP server of the kubelet's probes, on the event loop that the probes judge.
+"""The operator's answers to the kubelet's probes.
 
 kopf's own liveness endpoint begins only after the first lists. It holds a request for 60 s while it retries a
 failed handler. One bad reading would become six time-outs in a row, and a restart.
@@ -6,16 +6,12 @@ failed handler. One bad reading would become six time-outs in a row, and a resta
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final
+from contextlib import AbstractAsyncContextManager
 
 from aiohttp import web
 
+from modelyard import probe_server
 from modelyard.controller.controller import Controller
-
-LIVENESS_PATH: Final = "/healthz"
-READINESS_PATH: Final = "/readyz"
 
 
 class Probes:
@@ -41,19 +37,15 @@ class Probes:
         return web.json_response(seconds)
 
 
-@asynccontextmanager
-async def serve_probes(controller: Controller, port: int) -> AsyncIterator[int]:
+def serve_probes(controller: Controller, port: int) -> AbstractAsyncContextManager[int]:
     """Serve the probes on a port while the context lasts; yield the port, a free one for 0.
 
     Raises OSError if the port is in use.
     """
     probes = Probes(controller)
-    app = web.Application()
-    app.add_routes([web.get(LIVENESS_PATH, probes.liveness), web.get(READINESS_PATH, probes.readiness)])
-    runner = web.AppRunner(app, handle_signals=False, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "0.0.0.0", port).start()  # noqa: S104 - the kubelet comes from the node
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+    return probe_server.serve_probes(
+        port,
+        probes.liveness,
+        probes.readiness,
+        host="0.0.0.0",  # noqa: S104 - the kubelet comes from the node
+    )
