@@ -20,7 +20,6 @@ _IMAGE_PULL: Final = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "E
 _CONFIGURATION: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _CRASH: Final = "CrashLoopBackOff"
 _OWN_CONTAINERS: Final = {CONTAINER, build_pod.CONTAINER}  # others are added by mutating webhooks
-_DETAILS: Final = "; details has the end of"  # the log, in the error of a failed rollout
 _MAX_RESTARTS: Final = 1  # one restart may have a transient cause
 
 
@@ -28,16 +27,17 @@ class Diagnosis(NamedTuple):
     """The reason why a pod does not become ready."""
 
     code: str
-    message: str
+    cause: str
     pod: str
     terminal: bool  # the pod does not recover without a change of the Service or the cluster
     crashed: bool = False  # the log of the previous container has the cause
     container: str = CONTAINER
+    details: str = ""  # of the error of a failed rollout, such as `the end of its log`
 
     @property
-    def cause(self) -> str:
-        """Return the message for a condition, which has no details."""
-        return self.message.partition(_DETAILS)[0]
+    def message(self) -> str:
+        """Return the message of an error, whose `details` have the end of the log."""
+        return f"{self.cause}; details has {self.details}" if self.details else self.cause
 
 
 def diagnose_pods(pods: list[Json], since: dt.datetime | None = None) -> Diagnosis | None:
@@ -100,7 +100,8 @@ def _is_new(pod: Json, since: dt.datetime | None) -> bool:
 def _unready_containers(status: Json) -> Iterator[Json]:
     """Yield the status of each init container and container that is not ready.
 
-    A pod of a Service has an init container only if a mutating webhook adds it, e.g. for a service mesh.
+    A pod of a Service has the collector of data collection as an init container. Mutating webhooks may add
+    others, e.g. for a service mesh.
     """
     for statuses in ("initContainerStatuses", "containerStatuses"):
         yield from (container for container in status.get(statuses, ()) if not container.get("ready"))
@@ -124,9 +125,15 @@ def _diagnose_container(pod: Json, container: Json, since: dt.datetime | None) -
     if ended and (reason == _CRASH or _restarts_too_often(container, ended, since)):
         # An older pod that runs again may become ready, since some of its restarts belong to older versions.
         terminal = reason == _CRASH or _is_new(pod, since)
-        message = _describe_crash(subject, pod, container["name"], ended)
+        cause, details = _describe_crash(subject, pod, container["name"], ended)
         return Diagnosis(
-            "ContainerCrashed", message, name, terminal, crashed=True, container=container["name"]
+            "ContainerCrashed",
+            cause,
+            name,
+            terminal,
+            crashed=True,
+            container=container["name"],
+            details=details,
         )
     return None
 
@@ -138,9 +145,10 @@ def _restarts_too_often(container: Json, ended: Json, since: dt.datetime | None)
     return since is None or (finished is not None and parse_timestamp(finished) >= since)
 
 
-def _describe_crash(subject: str, pod: Json, container: str, ended: Json) -> str:
+def _describe_crash(subject: str, pod: Json, container: str, ended: Json) -> tuple[str, str]:
+    """Return the cause of a crash, and the details that the error of the rollout has."""
     if ran_out_of_memory(container, ended):
-        return describe_end(pod, container, ended)
+        return describe_end(pod, container, ended), ""
     if ended["exitCode"] == DRIVER_FAILED and container == CONTAINER:
-        return f"{subject}: importing the driver or its init() failed{_DETAILS} the log"
-    return f"{subject} ended with exit code {ended['exitCode']}{_DETAILS} its log"
+        return f"{subject}: importing the driver or its init() failed", "the end of the log"
+    return f"{subject} ended with exit code {ended['exitCode']}", "the end of its log"
