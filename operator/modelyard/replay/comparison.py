@@ -93,8 +93,12 @@ class Comparison:
 def column_name(path: Path) -> str:
     """Return the name of a path, as in `values[*].score`."""
     text = "".join("[*]" if step == EACH else f".{step}" for step in path).removeprefix(".")
-    # Names come from tenants: a terminal must not obey the control characters in them.
-    return "".join(char if char.isprintable() else "�" for char in text[:_MAX_NAME]) or BODY
+    return printable(text[:_MAX_NAME]) or BODY
+
+
+def printable(text: str) -> str:
+    """Return a text of a tenant without control characters, which a terminal would obey."""
+    return "".join(char if char.isprintable() else "�" for char in text)
 
 
 def _members(path: Path, one: dict[str, Any], other: dict[str, Any]) -> Iterator[tuple[Path, Any, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+from modelyard.replay.comparison import printable
 from modelyard.replay.distribution import Distribution
 from modelyard.replay.tally import Column, Tally
 
@@ -62,7 +63,7 @@ def text_report(report: Report) -> str:
     if report["examples"]:
         lines += ["", "EXAMPLES"]
         for one in report["examples"][:_SHOWN_EXAMPLES]:
-            lines.append(f"{_plain(one['requestId'])}  {one['column']}: {one['before']} -> {one['now']}")
+            lines.append(f"{printable(one['requestId'])}  {one['column']}: {one['before']} -> {one['now']}")
     lines += ["", "LATENCY ms         P50       P95       P99"]
     for name, values in report["latencySeconds"].items():
         lines.append(f"{name:<10}  " + "  ".join(f"{milliseconds(values[key]):>8}" for key in _PERCENTILES))
@@ -118,7 +119,3 @@ def _column_lines(columns: list[dict[str, Any]]) -> list[str]:
 
 def _percentiles(distribution: Distribution) -> dict[str, float | None]:
     return {name: distribution.percentile(part) for name, part in _PERCENTILES.items()}
-
-
-def _plain(text: str) -> str:
-    return "".join(char if char.isprintable() else "�" for char in text)
