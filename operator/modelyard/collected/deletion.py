@@ -149,8 +149,9 @@ def _attempt(
     store: CollectedStore, window: Window, selection: Selection, dry_run: bool, file: StoredFile
 ) -> Deletion:
     figures = Deletion(files_read=1)
+    is_parquet = file.path.endswith(".parquet")
+    search, write = (_search_parquet, _written_parquet) if is_parquet else (_search_lines, _written_lines)
     with store.opened(file) as (content, version):
-        search = _search_parquet if file.path.endswith(".parquet") else _search_lines
         removed = search(content, file.path, partial(_keep, window, selection, figures), selection.columns)
         if figures.rows_deleted:
             figures.files_changed = 1
@@ -160,7 +161,6 @@ def _attempt(
             store.remove(file)
             return figures
         content.seek(0)
-        write = _written_parquet if file.path.endswith(".parquet") else _written_lines
         store.replace(file, write(content, file.path, removed), version)
     return figures
 
