@@ -57,7 +57,7 @@ class Row(NamedTuple):
     truncated: bool
     """`inputs` or `prediction` is the beginning of a larger body."""
     columns: Mapping[str, Any] = {}
-    """Values of declared columns by name, see columns.py."""
+    """Values of declared columns by name. No column can be declared yet."""
 
 
 def json_row(row: Row, origin: Origin) -> bytes:

@@ -172,9 +172,7 @@ class StorageSink:
             obstore.put(self._store, path, content, mode=self._mode, use_multipart=False)
         except AlreadyExistsError:
             return  # of an attempt before this one: the name has the same rows
-        except (PermissionDeniedError, UnauthenticatedError, NotSupportedError) as error:
-            raise self._refused(error) from None
-        except FileNotFoundError as error:
+        except (PermissionDeniedError, UnauthenticatedError, NotSupportedError, FileNotFoundError) as error:
             raise self._refused(error) from None
         except BaseError as error:
             if _REFUSAL.search(str(error)) or _NO_BUCKET.search(str(error)):
@@ -232,7 +230,7 @@ class _GroupReader:
         self._rows = rows
         self._done = done
         self.group: _Group | None = None
-        """None if all groups are done."""
+        """The folder and the hour of the rows; None if all groups are done."""
         self.others = 0
         """Rows of groups that are not done, beside this one; known at the end."""
         self.ended = False

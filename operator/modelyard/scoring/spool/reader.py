@@ -25,7 +25,7 @@ class Frame(NamedTuple):
     end: int
     """Offset of the first byte after the frame; records that were written at once have the same."""
     content: Record | Counts | None
-    """None if this release does not know the kind of the frame, or its checked bytes are no records."""
+    """The record or the sums; None for a kind of a later release, or for checked bytes without records."""
 
 
 class SegmentReader:
