@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
 from tests.unit.fake_api_server import Call
-from tests.unit.operator_harness import OperatorHarness, sample_objects
+from tests.unit.operator_harness import OperatorHarness
 
 from modelyard.kube.errors import Unavailable
 from modelyard.kube.types import AUTOSCALERS, Json
-
-SWEEP_SECONDS = 10.0
-
-
-@pytest.fixture
-async def swept() -> AsyncIterator[OperatorHarness]:
-    """An operator that sweeps, in whose cluster the Service m serves."""
-    harness = OperatorHarness()
-    harness.sweep_seconds = SWEEP_SECONDS
-    await harness.start()
-    harness.apply(*sample_objects())
-    await harness.play(seconds=15)
-    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
-    yield harness
-    await harness.stop()
 
 
 def measure(harness: OperatorHarness, milli: int, *conditions: Json) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tests.unit.fake_api_server import Call
-from tests.unit.operator_harness import OperatorHarness, sample_objects, service
+from tests.unit.operator_harness import OperatorHarness, service
 
 from modelyard.api import labels
 from modelyard.controller import pod_sweep
@@ -20,19 +19,6 @@ from modelyard.kube.types import AUTOSCALERS, DEPLOYMENTS, PODS, Json
 from modelyard.reconcile.services.replica_report import DEVICE_UNHEALTHY, OUT_OF_MEMORY
 
 LIMITED = {"containers": [{"name": "scoring", "resources": {"limits": {"memory": "64Mi"}}}]}
-
-
-@pytest.fixture
-async def swept() -> AsyncIterator[OperatorHarness]:
-    """An operator that sweeps every 10 s, in whose cluster everything named m is served."""
-    harness = OperatorHarness()
-    harness.sweep_seconds = SWEEP_SECONDS
-    await harness.start()
-    harness.apply(*sample_objects())
-    await harness.play(seconds=15)
-    assert harness.summary("Service") == ("m:1", "Succeeded", "Serving")
-    yield harness
-    await harness.stop()
 
 
 def put_pod(harness: OperatorHarness, name: str = "m-1", **container: Any) -> None:
