@@ -40,6 +40,7 @@ metadata: {name: double}
 spec:
   imageId: double
   autoScaler: {autoscaleEnabled: true, minReplicas: 1, maxReplicas: 2}
+  dataCollection: {storageEnabled: true}
   containerResourceReservation: {cpu: 10m, memory: 64Mi}
 EOF
 command kubectl --namespace "$NAMESPACE" wait --for=condition=Ready --timeout=10m msvc/double
