@@ -30,7 +30,7 @@ from modelyard.reconcile.services.route import RouteAddress, claim_address, rele
 from modelyard.reconcile.services.route_outcome import until_first_serving, until_route_serves, with_route
 from modelyard.reconcile.services.route_report import route_report
 from modelyard.reconcile.services.served_image import built_image
-from modelyard.reconcile.services.sleep import record_change, sleep_of
+from modelyard.reconcile.services.sleep import sleep_of
 from modelyard.reconcile.services.staged_rolls import end_roll, follow_roll, roll_conditions
 from modelyard.reconcile.services.status_fields import conditions, status_fields
 from modelyard.reconcile.services.timeline import service_timeline
@@ -56,14 +56,12 @@ async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
     timeline = await service_timeline(ctx, obj, outcome, revision, rollout)
     report = until_first_serving(obj, outcome, report)
     sleep = sleep_of(ctx, obj, spec, rollout)
-    by_type = conditions(spec, rollout, ctx.settings.scoring, sleep)
-    await record_change(ctx, obj, by_type)
     return dataclasses.replace(
         with_route(outcome, report),
         fields=status_fields(ctx, obj, spec, revision, rollout, report.url)
         | autoscaler.fields
         | {"timeline": timeline},
-        conditions=by_type
+        conditions=conditions(spec, rollout, ctx.settings.scoring, sleep)
         | collection_conditions(ctx, obj, spec)
         | autoscaler.conditions
         | report.conditions

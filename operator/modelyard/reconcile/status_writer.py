@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from modelyard.api.conditions import build_conditions, find_condition, value_of
+from modelyard.api.conditions import build_conditions, value_of
 from modelyard.api.kinds import IMAGE, SERVICE
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.api.status import State, Status, operation_end
@@ -14,7 +14,7 @@ from modelyard.kube.types import Json
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.objects import CustomObject
 from modelyard.reconcile.outcome import Condition, Outcome
-from modelyard.reconcile.services.collection_condition import DATA_COLLECTION
+from modelyard.reconcile.services.condition_events import record_condition_changes
 from modelyard.reconcile.services.timeline import measure_first_answer
 from modelyard.reconcile.timestamps import format_timestamp
 
@@ -51,20 +51,8 @@ async def write_status(ctx: Context, obj: CustomObject, outcome: Outcome) -> Non
     if has_changed and outcome.state in _STATES_WITH_EVENT:
         warning = outcome.state is State.FAILED or outcome.stalled
         await ctx.recorder.record(obj, outcome.reason, outcome.message, warning=warning)
-    await _record_collection(ctx, obj, before, status)
-
-
-async def _record_collection(ctx: Context, obj: CustomObject, before: Json, after: Json) -> None:
-    """Record an event if data collection begins to fail, fails for another reason, or works again."""
-    old, new = find_condition(DATA_COLLECTION, before), find_condition(DATA_COLLECTION, after)
-    if new is None or value_of(new) is None:
-        return
-    works = value_of(new) is True
-    if works if old is None else (old["status"], old["reason"]) == (new["status"], new["reason"]):
-        return
-    if works and old and value_of(old) is None:
-        return  # a start is no change
-    await ctx.recorder.record(obj, f"{DATA_COLLECTION}{new['reason']}", new["message"], warning=not works)
+    if obj.key.kind == SERVICE.name:
+        await record_condition_changes(ctx, obj, before, status)
 
 
 def desired_status(obj: CustomObject, outcome: Outcome, now: str) -> Json:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.unit.fake_api_server import Call
 from tests.unit.operator_harness import OperatorHarness, image, manifest, model, service
 
 from modelyard.api import labels
+from modelyard.kube.errors import Conflict
 from modelyard.kube.types import AUTOSCALERS, DEPLOYMENTS, PODS, Json
 from modelyard.resources.serving import template_hash
 from modelyard.settings import OperatorSettings, ScoringSettings
@@ -56,6 +58,19 @@ async def test_service_without_replicas_is_ready_and_stays_at_zero(asleep: Opera
     assert "Waking" not in found
     assert asleep.events("ScaledToZero") == 1
     assert asleep.cluster.at(AUTOSCALERS, "m")["spec"]["minReplicas"] == 1
+
+
+async def test_conflict_of_the_status_repeats_no_event(asleep: OperatorHarness) -> None:
+    def refuse_once(_: int, call: Call) -> None:
+        if call == Call("patch", "services", "m", "status"):
+            asleep.cluster.fault = lambda number, call: None
+            raise Conflict("the object has been modified")
+
+    asleep.cluster.fault = refuse_once
+    await scale(asleep, 1)
+    await asleep.play()
+    assert conditions(asleep)["ScaledToZero"] == ("False", "Active")
+    assert asleep.events("Waking") == 1
 
 
 async def test_wake_is_no_failure(asleep: OperatorHarness) -> None:

@@ -71,12 +71,3 @@ def sleep_conditions(spec: ServiceSpec, scoring: ScoringSettings, sleep: Sleep) 
         message = f"the first replica is not ready after {scoring.wake_seconds:g} s: Ready has the cause"
         awake[WAKING] = (False, "Overdue", message)
     return awake
-
-
-async def record_change(ctx: Context, obj: CustomObject, conditions: dict[str, Condition]) -> None:
-    """Record an event when a Service goes to 0 replicas or comes back."""
-    before, after = obj.condition(SCALED_TO_ZERO), conditions.get(SCALED_TO_ZERO)
-    was_asleep = before is not None and before["status"] == "True"
-    if after is None or after[0] == was_asleep:
-        return
-    await ctx.recorder.record(obj, SCALED_TO_ZERO if after[0] else WAKING, after[2])
