@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
+from modelyard import json_path
 from modelyard.api.base import INTEGER, ApiType, Boolean
 from modelyard.api.rules import Rule
 
@@ -15,16 +15,14 @@ MAX_BODY_BYTES: Final = 65_536
 _BODY_LIMIT: Final = 1024 * 1024
 _MAX_PATHS: Final = 64
 
-_NAME: Final = r"[^.\[\]*\x00-\x1f\x7f]+"
-_PATH: Final = re.compile(rf"^({_NAME}|\*|\[\*\])(\.({_NAME}|\*)|\[\*\])*$")
 FieldPath = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=256),
+    StringConstraints(min_length=1, max_length=json_path.MAX_LENGTH),
     Rule(
-        cel=f"self.matches(r'{_PATH.pattern}')",
+        cel=f"self.matches(r'{json_path.PATTERN.pattern}')",
         message="a path has names of fields with dots between them, such as data.ssn. * is each name,"
         " and [*] each item of a list, as in data[*].ssn",
-        is_valid=lambda path: bool(_PATH.fullmatch(path)),
+        is_valid=lambda path: bool(json_path.PATTERN.fullmatch(path)),
     ),
 ]
 FieldPaths = Annotated[tuple[FieldPath, ...], Field(max_length=_MAX_PATHS)]

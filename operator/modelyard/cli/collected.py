@@ -11,9 +11,9 @@ from typing import Final
 
 from modelyard.collected.deletion import Deletion, Selection, Value, delete_rows
 from modelyard.collected.errors import CollectedDataError
-from modelyard.collected.json_path import parse_path
 from modelyard.collected.store import CollectedStore
 from modelyard.collected.window import Window, moment, segment
+from modelyard.json_path import parse_path
 
 _FAILED: Final = 2
 _INTERRUPTED: Final = 130

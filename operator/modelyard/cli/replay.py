@@ -17,9 +17,9 @@ import orjson
 
 from modelyard.cli.replay_arguments import KEY_VARIABLE, SERVICE_RATE
 from modelyard.collected.errors import CollectedDataError
-from modelyard.collected.json_path import parse_path
 from modelyard.collected.store import CollectedStore
 from modelyard.collected.window import SCORING, Window, moment, segment
+from modelyard.json_path import parse_path
 from modelyard.redaction import redact
 from modelyard.replay.client import Target
 from modelyard.replay.comparison import Comparison

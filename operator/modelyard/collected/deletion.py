@@ -18,7 +18,6 @@ from arro3.io import write_parquet
 
 from modelyard.collected.documents import parse
 from modelyard.collected.errors import CollectedDataError, FileChangedError
-from modelyard.collected.json_path import Path, values
 from modelyard.collected.row_files import (
     Row,
     batch_rows,
@@ -29,6 +28,7 @@ from modelyard.collected.row_files import (
 )
 from modelyard.collected.store import CollectedStore, StoredFile
 from modelyard.collected.window import Window
+from modelyard.json_path import Path, values
 
 _BODIES: Final = ("inputs", "prediction")
 _REFERENCES: Final = ("inputsReference", "predictionReference")

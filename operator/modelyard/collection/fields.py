@@ -1,47 +1,24 @@
-"""Fields of bodies that are left out or hashed: paths such as `data.ssn`, `[*].ssn` or `rows[0].name`.
-
-A part of a path is the name of a field, `*` for each field or element, or an index in brackets. A name also
-finds the field in each element of a list: `data.ssn` finds it in `{"data": [{"ssn": 1}]}`. So a path that
-forgets a list leaves out more, never less.
-"""
+"""Fields of bodies that are left out or hashed, by their paths."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import orjson
 
-_PART: Final = re.compile(r"\[(\*|\d{1,9})\]|([^.\[\]]+)")
-_ANY: Final = "*"
+from modelyard.json_path import EACH, Path, parse_path
+
 _PREFIX: Final = "hmac-sha256:"
 
-Path = tuple[str | int, ...]
 Change = Callable[[Any], Any]
 _REMOVE: Final = object()
 
 
 class NotJsonError(ValueError):
     """The body is no JSON, so that its fields cannot be found."""
-
-
-def parse_path(text: str) -> Path:
-    """Return the parts of a path. Raises ValueError for a text that is no path."""
-    parts: list[str | int] = []
-    end = 0
-    for found in _PART.finditer(text.removeprefix("$")):
-        between = text.removeprefix("$")[end : found.start()]
-        if between not in ("", "."):
-            break
-        index, name = found[1], found[2]
-        parts.append(name if name else index if index == _ANY else int(index))
-        end = found.end()
-    if not parts or end != len(text.removeprefix("$")):
-        raise ValueError(f"{text!r} is no path of a field: write names, * and [*], such as data[*].name")
-    return tuple(parts)
 
 
 class ProtectedFields:
@@ -71,15 +48,13 @@ def _apply(value: Any, path: Path, change: Change) -> tuple[Any, bool]:
     """Return a value with the fields at a path changed in place, and whether there was one."""
     if not path:
         return change(value), True
-    part = path[0]
+    step, rest = path[0], path[1:]
     if isinstance(value, dict):
         return value, _apply_to(
-            value, list(value) if part == _ANY else [part] * (part in value), path[1:], change
+            value, list(value) if step == EACH else [step] * (step in value), rest, change
         )
     if isinstance(value, list):
-        if isinstance(part, int):
-            return value, _apply_to(value, [part] * (part < len(value)), path[1:], change)
-        rest = path[1:] if part == _ANY else path  # a name is looked for in each element
+        rest = rest if step == EACH else path  # a name is looked for in each element
         return value, _apply_to(value, range(len(value) - 1, -1, -1), rest, change)
     return value, False
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from modelyard.collected.documents import parse
-from modelyard.collected.json_path import EACH, Path, matches
+from modelyard.json_path import EACH, Path, matches
 
 BODY: Final = "(body)"
 """The column of a response that is one value."""

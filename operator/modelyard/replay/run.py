@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Final
 
-from modelyard.collected.json_path import Path
+from modelyard.json_path import Path
 from modelyard.replay.client import NoResponse, Pace, ReplayClient, Response, Target
 from modelyard.replay.comparison import Comparison
 from modelyard.replay.errors import ReplayError

@@ -15,9 +15,9 @@ from tests.support.collected_rows import TIME, collected_row, write_rows
 
 from modelyard.collected.deletion import Deletion, Selection, Value, delete_rows
 from modelyard.collected.errors import CollectedDataError, FileChangedError
-from modelyard.collected.json_path import parse_path
 from modelyard.collected.store import CollectedStore, FileVersion, StoredFile
 from modelyard.collected.window import Window
+from modelyard.json_path import parse_path
 
 ALL = Window("team")
 

@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from modelyard.collection.fields import NotJsonError, ProtectedFields, parse_path
+from modelyard.collection.fields import NotJsonError, ProtectedFields
 
 
 def hashed(value: bytes) -> str:
@@ -26,7 +26,7 @@ def hashed(value: bytes) -> str:
         ("[*].ssn", [{"ssn": 1}, {"ssn": 2}], [{}, {}]),
         ("ssn", [{"ssn": 1}], [{}]),
         ("rows[*]", {"rows": [1, 2], "n": 2}, {"rows": [], "n": 2}),
-        ("rows[1]", {"rows": [1, 2, 3]}, {"rows": [1, 3]}),
+        ("$ref", {"$ref": 1, "ref": 2}, {"ref": 2}),
         ("*.ssn", {"a": {"ssn": 1}, "b": {"ssn": 1, "c": 2}}, {"a": {}, "b": {"c": 2}}),
     ],
 )
@@ -69,9 +69,3 @@ def test_deep_lists_never_end_the_process() -> None:
     body = b"[" * 1000 + b'{"ssn":1}' + b"]" * 1000
     with contextlib.suppress(NotJsonError):  # too deep: the body is not kept
         assert b"ssn" not in ProtectedFields(["ssn"], [], "").apply(body)
-
-
-@pytest.mark.parametrize("text", ["", ".", "a..b", "[", "a[x]", "a]", "[-1]", "a.[*"])
-def test_text_that_is_no_path_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no path of a field"):
-        parse_path(text)

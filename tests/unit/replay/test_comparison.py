@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from modelyard.collected.json_path import parse_path
+from modelyard.json_path import parse_path
 from modelyard.replay.comparison import BODY, Comparison, Difference
 
 

@@ -1,7 +1,8 @@
 """Paths into JSON documents: names that dots separate, and `[*]` or `*` for each member.
 
-`data.ssn` is the member `ssn` of the member `data`. A name is also looked for in each element of a list, as
-with fields to leave out: `data.ssn` finds the 1 in `{"data": [{"ssn": 1}]}`.
+`data.ssn` is the member `ssn` of the member `data`, and `$.data.ssn` is the same. A name is also looked for
+in each element of a list: `data.ssn` finds the 1 in `{"data": [{"ssn": 1}]}`. So a path that forgets a list
+finds more, never less.
 """
 
 from __future__ import annotations
@@ -13,8 +14,15 @@ from typing import Any, Final
 EACH: Final = "*"
 """The step to each element of a list, or to each member of an object."""
 
-_STEP: Final = re.compile(r"\.?(?:\[(?P<each>\*)\]|(?P<name>[^.\[\]]+))")
-_MAX_STEPS: Final = 64
+_NAME: Final = r"[^.\[\]*\x00-\x1f\x7f]+"
+PATTERN: Final = re.compile(rf"^({_NAME}|\*|\[\*\])(\.({_NAME}|\*)|\[\*\])*$")
+"""The text of a path, as an expression of RE2, too: the API server checks it."""
+
+MAX_LENGTH: Final = 256
+"""Characters of a path."""
+
+_STEP: Final = re.compile(rf"{_NAME}|\*")
+_ROOT: Final = "$"
 
 Path = tuple[str, ...]
 """The steps from the root of a document."""
@@ -22,16 +30,13 @@ Path = tuple[str, ...]
 
 def parse_path(text: str) -> Path:
     """Return the steps of a path. Raises ValueError for a text that is no path."""
-    steps = []
-    position = 0
-    for match in _STEP.finditer(text):
-        if match.start() != position:
-            break
-        steps.append(match["each"] or match["name"])
-        position = match.end()
-    if not steps or position != len(text) or text.startswith(".") or len(steps) > _MAX_STEPS:
-        raise ValueError(f"{text!r} is not a path: write names and [*], as in data[*].customer")
-    return tuple(steps)
+    if len(text) > MAX_LENGTH or not PATTERN.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not a path of at most {MAX_LENGTH} characters: write names, * and [*],"
+            " as in data[*].customer"
+        )
+    first, *others = _STEP.findall(text)
+    return tuple(others if first == _ROOT and others else [first, *others])
 
 
 def values(document: Any, path: Sequence[str]) -> Iterator[Any]:
