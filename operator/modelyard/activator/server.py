@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+from typing import Final
 
 import uvloop
 from prometheus_client import start_http_server
@@ -13,13 +14,16 @@ from modelyard.activator.activator import Activator
 from modelyard.activator.health import serve_probes
 from modelyard.activator.metrics import REGISTRY
 from modelyard.activator.settings import CONFIG_VARIABLE, ActivatorSettings, load
-from modelyard.activator.waker import RateLimit, Waker
+from modelyard.activator.waker import Waker
 from modelyard.api import labels
 from modelyard.kube.client import Client
 from modelyard.kube.kubeconfig import connect
 from modelyard.kube.reflector import Reflector
 from modelyard.kube.types import ENDPOINT_SLICES
 from modelyard.process_start import INVALID_SETTINGS, start, stop_event
+from modelyard.rate_limit import RateLimit
+
+_BURST_SECONDS: Final = 1.0  # of wakes that may come at once
 
 
 def run() -> int:
@@ -48,7 +52,7 @@ async def _serve(settings: ActivatorSettings) -> None:
 
 async def serve(settings: ActivatorSettings, client: Client, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then drain, and close the client of the API server."""
-    waker = Waker(client, RateLimit(settings.wakes_per_second))
+    waker = Waker(client, RateLimit(settings.wakes_per_second, _BURST_SECONDS))
     activator = Activator(settings, waker.wake)
     reflectors = [
         Reflector(client, ENDPOINT_SLICES, activator.on_slice, namespace=namespace, selector=labels.SELECTOR)

@@ -6,19 +6,16 @@ that requests to many Services start at once.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from modelyard.activator import metrics
 from modelyard.api.endpoint_slices import ServiceKey
 from modelyard.kube.errors import Conflict, KubeError, NotFound
 from modelyard.kube.types import DEPLOYMENTS, ApiResource, Json
+from modelyard.rate_limit import RateLimit
 
 _LOG: Final = logging.getLogger(__name__)
-_BURST_SECONDS: Final = 1.0  # of wakes that may come at once
 _SCALE: Final = "scale"
 
 
@@ -34,29 +31,6 @@ class ScaleClient(Protocol):
         self, resource: ApiResource, namespace: str, name: str, patch: Json, subresource: str | None = None
     ) -> Json:
         """Apply a JSON merge patch to a subresource. Raises Conflict if it has another resourceVersion."""
-
-
-class RateLimit:
-    """A token bucket: `per_second` calls, of which those of one second may come at once."""
-
-    def __init__(
-        self,
-        per_second: float,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ):
-        self._gap = 1 / per_second
-        self._next = 0.0
-        self._monotonic = monotonic
-        self._sleep = sleep
-
-    async def wait(self) -> None:
-        """Wait for a turn, in the order of the calls."""
-        now = self._monotonic()
-        turn = max(self._next, now - _BURST_SECONDS)
-        self._next = turn + self._gap
-        if turn > now:
-            await self._sleep(turn - now)
 
 
 class Waker:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import datetime as dt
+import math
 import os
 import sys
 import time
@@ -99,7 +100,7 @@ def _check_writable(*files: Path | None) -> None:
 def _limits(arguments: argparse.Namespace) -> Limits:
     default = SERVICE_RATE if arguments.url else 0.0
     rate = default if arguments.rate is None else arguments.rate
-    return Limits(arguments.concurrency, rate or None, arguments.limit)
+    return Limits(arguments.concurrency, rate or math.inf, arguments.limit)
 
 
 @contextmanager

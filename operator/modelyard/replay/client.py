@@ -16,6 +16,7 @@ from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import PyreqwestError, RequestTimeoutError
 
 from modelyard.backoff import Backoff
+from modelyard.rate_limit import RateLimit
 from modelyard.replay.errors import ReplayError
 from modelyard.replay.requests import CollectedRequest
 
@@ -70,22 +71,6 @@ class Target:
         return f"{self.url}?{query}" if query else self.url
 
 
-class Pace:
-    """Lets at most `per_second` requests start in a second; None is no limit."""
-
-    def __init__(self, per_second: float | None) -> None:
-        self._interval = 1 / per_second if per_second else 0.0
-        self._next = 0.0
-
-    async def wait(self) -> None:
-        """Wait for the next free start."""
-        now = time.monotonic()
-        start = max(now, self._next)
-        self._next = start + self._interval
-        if start > now:
-            await asyncio.sleep(start - now)
-
-
 class ReplayClient:
     """Context manager that sends requests to a target. `retries` counts attempts after the first ones."""
 
@@ -93,11 +78,11 @@ class ReplayClient:
         self,
         target: Target,
         concurrency: int,
-        pace: Pace,
+        limit: RateLimit,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._target = target
-        self._pace = pace
+        self._limit = limit
         self._sleep = sleep
         self._headers = {"Authorization": f"Bearer {target.key}"} if target.key else {}
         self._timeout = timedelta(seconds=target.timeout_seconds)
@@ -128,7 +113,7 @@ class ReplayClient:
         """
         failures = 0
         while True:
-            await self._pace.wait()
+            await self._limit.wait()
             result, retry_after = await self._attempt(request)
             if isinstance(result, Response):
                 if result.status in _REFUSED and request.status != result.status:

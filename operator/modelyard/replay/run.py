@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,8 @@ from queue import SimpleQueue
 from typing import Final
 
 from modelyard.json_path import Path
-from modelyard.replay.client import NoResponse, Pace, ReplayClient, Response, Target
+from modelyard.rate_limit import RateLimit
+from modelyard.replay.client import NoResponse, ReplayClient, Response, Target
 from modelyard.replay.comparison import Comparison
 from modelyard.replay.errors import ReplayError
 from modelyard.replay.requests import CollectedRequest, Skipped
@@ -35,7 +37,7 @@ class Limits:
     """The load on the target, and the number of rows."""
 
     concurrency: int = 8
-    per_second: float | None = None
+    per_second: float = math.inf
     rows: int | None = None
 
 
@@ -85,8 +87,8 @@ class _Run:
 
     async def whole(self, batches: Batches) -> None:
         """Ask for each row. The first error of a part ends all parts."""
-        pace = Pace(self._limits.per_second)
-        async with ReplayClient(self._target, self._limits.concurrency, pace) as client:
+        limit = RateLimit(self._limits.per_second)
+        async with ReplayClient(self._target, self._limits.concurrency, limit) as client:
             parts = [self._read(batches), *(self._work(client) for _ in range(self._limits.concurrency))]
             tasks = [asyncio.ensure_future(part) for part in parts]
             try:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from modelyard.activator.waker import RateLimit, Waker
+from modelyard.activator.waker import Waker
 from modelyard.api.endpoint_slices import ServiceKey
 from modelyard.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
+from modelyard.rate_limit import RateLimit
 
 SERVICE = ServiceKey("team", "m")
 
@@ -55,15 +56,3 @@ async def test_failed_wake_has_a_cause(error: KubeError, cause: str) -> None:
     found = await Waker(Scales(0, error), RateLimit(100)).wake(SERVICE)
     assert cause in found
     assert bool(found) == bool(cause)
-
-
-async def test_rate_lets_one_second_of_wakes_through_at_once() -> None:
-    waits: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-
-    limit = RateLimit(2, monotonic=lambda: 100.0, sleep=sleep)
-    for _ in range(5):
-        await limit.wait()
-    assert waits == [0.5, 1.0]

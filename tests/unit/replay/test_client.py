@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ from tests.support.certificates import certificate_for
 from tests.support.collected_rows import collected_row
 from tests.support.web_server import Response, WebServer
 
+from modelyard.rate_limit import RateLimit
 from modelyard.replay import client as client_module
-from modelyard.replay.client import NoResponse, Pace, ReplayClient, Target
+from modelyard.replay.client import NoResponse, ReplayClient, Target
 from modelyard.replay.client import Response as Answer
 from modelyard.replay.errors import ReplayError
 from modelyard.replay.requests import CollectedRequest, as_request
@@ -36,7 +38,7 @@ class _Client:
         async def sleep(seconds: float) -> None:
             self.waits.append(seconds)
 
-        async with ReplayClient(self.target, 2, Pace(None), sleep) as client:
+        async with ReplayClient(self.target, 2, RateLimit(math.inf), sleep) as client:
             try:
                 return await client.ask(request)
             finally:
@@ -179,19 +181,3 @@ async def test_authority_of_a_file_is_trusted(tls: tuple[WebServer, Path]) -> No
 
     assert isinstance(await _Client(Target(f"{server.url}/s", ca_file=authority)).ask(_request()), Answer)
     assert await _Client(Target(f"{server.url}/s")).ask(_request()) is NoResponse.CONNECTION
-
-
-async def test_pace_bounds_the_requests_of_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    waits = []
-
-    async def sleep(seconds: float) -> None:
-        waits.append(round(seconds, 6))
-
-    monkeypatch.setattr(client_module.time, "monotonic", lambda: now)
-    monkeypatch.setattr(client_module.asyncio, "sleep", sleep)
-    pace = Pace(4)
-    for _ in range(4):
-        await pace.wait()
-
-    assert waits == [0.25, 0.5, 0.75]
