@@ -49,8 +49,18 @@ class Replicas(NamedTuple):
     ready: frozenset[Address]
 
 
-def read_slice(body: Json) -> ActivatorSlice | Replicas | None:
-    """Return the content of an EndpointSlice, None if it has neither a port of the activator nor replicas."""
+class StrangeSlice(NamedTuple):
+    """An EndpointSlice for a Service that neither Kubernetes nor the scaler writes.
+
+    Data planes send requests to its addresses. Scaler and activator do not connect to them.
+    """
+
+    service: ServiceKey
+    name: str
+
+
+def read_slice(body: Json) -> ActivatorSlice | Replicas | StrangeSlice | None:
+    """Return the content of an EndpointSlice, None if it has no port or no addresses for a Service."""
     metadata = body["metadata"]
     found: Json = metadata.get("labels") or {}
     name = found.get(labels.SLICE_SERVICE)
@@ -58,15 +68,20 @@ def read_slice(body: Json) -> ActivatorSlice | Replicas | None:
     if not name or not ports or body.get("addressType") not in _IP_TYPES:
         return None
     service, port = ServiceKey(metadata.get("namespace", ""), name), int(ports[0].get("port") or 0)
-    if found.get(labels.SLICE_MANAGED_BY) != labels.SLICE_MANAGER:
+    if found.get(labels.SLICE_MANAGED_BY) == labels.KUBERNETES_SLICE_MANAGER:
         every = _endpoints(body)
         return Replicas(
             service,
             frozenset(Address(host, port) for host, _ in every),
             frozenset(Address(host, port) for host, is_ready in every if is_ready),
         )
-    if port not in labels.ACTIVATOR_PORTS or metadata.get("name") != labels.activator_slice_name(name):
-        return None
+    is_ours = (
+        found.get(labels.SLICE_MANAGED_BY) == labels.SLICE_MANAGER
+        and metadata["name"] == labels.activator_slice_name(name)
+        and port in labels.ACTIVATOR_PORTS
+    )
+    if not is_ours:
+        return StrangeSlice(service, metadata["name"])
     return ActivatorSlice(
         service,
         port,

@@ -62,6 +62,8 @@ BUILD_REFERENCE: Final = f"{GROUP}/reference"  # registry/path:tag that the buil
 SLICE_SERVICE: Final = "kubernetes.io/service-name"
 SLICE_MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"  # other controllers leave the slice alone
 SLICE_MANAGER: Final = "modelyard-scaler"
+KUBERNETES_SLICE_MANAGER: Final = "endpointslice-controller.k8s.io"
+"""Kubernetes takes over each EndpointSlice of a core Service with this value: only pods stay in it."""
 ACTIVATOR_SLICES: Final = f"{SLICE_MANAGED_BY}={SLICE_MANAGER}"
 ACTIVATION: Final = f"{GROUP}/activation"  # the fate of requests at the activator
 ACTIVATION_WAKE: Final = "wake"  # hold them, and start a replica

@@ -5,31 +5,44 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import uuid
-from typing import Final
+from typing import Final, Protocol
 
 from modelyard.api.names import API_VERSION
 from modelyard.kube.errors import KubeError, NamespaceTerminating
 from modelyard.kube.interface import KubeClient
-from modelyard.kube.types import EVENTS
-from modelyard.reconcile.objects import CustomObject
+from modelyard.kube.types import EVENTS, Key
 
 _LOG: Final = logging.getLogger(__name__)
-_CONTROLLER: Final = "modelyard.dev/operator"
+OPERATOR: Final = "modelyard.dev/operator"
+SCALER: Final = "modelyard.dev/scaler"
 # Limits of the Event API: https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/
 _MAX_NOTE_BYTES: Final = 1024
 _MAX_REASON_CHARACTERS: Final = 128
 _MAX_INSTANCE_CHARACTERS: Final = 128
 
 
+class Subject(Protocol):
+    """The custom resource that an event is about."""
+
+    @property
+    def key(self) -> Key:
+        """Kind, namespace and name."""
+
+    @property
+    def uid(self) -> str:
+        """UID of the object."""
+
+
 class EventRecorder:
     """Recorder of events. An event that the API server rejects is logged and dropped."""
 
-    def __init__(self, client: KubeClient, instance: str):
-        """`instance` is the name of the operator's pod."""
+    def __init__(self, client: KubeClient, instance: str, controller: str = OPERATOR):
+        """`instance` is the name of the pod that records, and `controller` its program."""
         self._client = client
+        self._controller = controller
         self._instance = instance[:_MAX_INSTANCE_CHARACTERS]
 
-    async def record(self, obj: CustomObject, reason: str, note: str, *, warning: bool = False) -> None:
+    async def record(self, obj: Subject, reason: str, note: str, *, warning: bool = False) -> None:
         """Create an event about an object, of type Warning or Normal."""
         now = dt.datetime.now(dt.UTC)
         body = {
@@ -47,7 +60,7 @@ class EventRecorder:
             "reason": reason[:_MAX_REASON_CHARACTERS],
             "action": "Reconcile",
             "note": note.encode()[:_MAX_NOTE_BYTES].decode(errors="ignore"),
-            "reportingController": _CONTROLLER,
+            "reportingController": self._controller,
             "reportingInstance": self._instance,
         }
         try:

@@ -114,7 +114,7 @@ def replica_slice(
             "namespace": NAMESPACE,
             "labels": {
                 labels.SLICE_SERVICE: name,
-                labels.SLICE_MANAGED_BY: "endpointslice-controller.k8s.io",
+                labels.SLICE_MANAGED_BY: labels.KUBERNETES_SLICE_MANAGER,
             },
         },
         "addressType": "IPv4",

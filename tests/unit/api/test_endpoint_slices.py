@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from tests.unit.activator.rig import NAME, NAMESPACE, activator_slice, replica_slice
 
+from modelyard.api import labels
 from modelyard.api.endpoint_slices import (
     ActivatorSlice,
     Address,
     Replicas,
     ServiceKey,
+    StrangeSlice,
     port_owner,
     read_slice,
 )
@@ -27,7 +29,7 @@ def test_slice_of_the_scaler_is_a_port() -> None:
     assert read_slice(activator_slice(20017, wakes=False)) == ActivatorSlice(SERVICE, 20017, False, "", HOSTS)
 
 
-def test_other_slice_has_replicas_also_before_they_are_ready() -> None:
+def test_slice_of_kubernetes_has_replicas_also_before_they_are_ready() -> None:
     found = read_slice(replica_slice(5001, host="10.0.0.7"))
     assert found == Replicas(SERVICE, frozenset({Address("10.0.0.7", 5001)}), frozenset())
     assert read_slice(replica_slice(5001, terminating=True)) == Replicas(SERVICE, frozenset(), frozenset())
@@ -38,13 +40,26 @@ def test_other_slice_has_replicas_also_before_they_are_ready() -> None:
     [
         {"ports": None},
         {"ports": [{"name": "metrics", "port": 20001}]},
-        {"ports": [{"name": "http", "port": 80}]},
-        {"ports": [{"name": "http"}]},
         {"addressType": "FQDN"},
     ],
 )
 def test_slice_without_a_port_of_the_activator_is_ignored(change: dict[str, Any]) -> None:
     assert read_slice(activator_slice(20001) | change) is None
+
+
+@pytest.mark.parametrize("ports", [[{"name": "http", "port": 80}], [{"name": "http"}]])
+def test_slice_of_the_scaler_with_another_port_is_strange(ports: list[dict[str, Any]]) -> None:
+    body = activator_slice(20001) | {"ports": ports}
+    assert read_slice(body) == StrangeSlice(SERVICE, f"{NAME}-activator")
+
+
+@pytest.mark.parametrize("manager", [None, "somebody", "modelyard-scaler"])
+def test_slice_of_somebody_else_has_no_replicas(manager: str | None) -> None:
+    body = replica_slice(5001)
+    del body["metadata"]["labels"][labels.SLICE_MANAGED_BY]
+    if manager:
+        body["metadata"]["labels"][labels.SLICE_MANAGED_BY] = manager
+    assert read_slice(body) == StrangeSlice(SERVICE, body["metadata"]["name"])
 
 
 def test_slice_without_service_or_endpoints_is_harmless() -> None:

@@ -25,6 +25,7 @@ from modelyard.scaler.zero import metrics
 from modelyard.scaler.zero.idleness import Ask, Idleness, Look, look
 from modelyard.scaler.zero.ports import NoFreePortError
 from modelyard.scaler.zero.state import ServiceState, ZeroSettings, ZeroState
+from modelyard.scaler.zero.strangers import Strangers
 
 _LOG: Final = logging.getLogger(__name__)
 WORKERS: Final = 32
@@ -73,6 +74,7 @@ class ZeroController:
         ask: Ask,
         connects: Connects,
         *,
+        instance: str = "",
         queue: WorkQueue | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ):
@@ -81,6 +83,7 @@ class ZeroController:
         self._state = state
         self._ask = ask
         self._connects = connects
+        self._strangers = Strangers(client, instance)
         self._monotonic = monotonic
         self._memory: dict[ServiceKey, _Memory] = {}
         self._is_leading = False
@@ -121,9 +124,11 @@ class ZeroController:
         state = self._state.get(key)
         if state.settings is None:  # deleted, or not known: Kubernetes deletes the slice with the Service
             self._memory.pop(key, None)
+            self._strangers.forget(key)
             return
         memory = self._memory.setdefault(key, _Memory())
         self._follow_readiness(memory, state)
+        await self._strangers.see(key, state.settings.uid, state.strange)
         if memory.descent is not None:
             await self._descend(key, state, state.settings, memory, memory.descent)
         elif not state.ready:
@@ -254,6 +259,7 @@ class ZeroController:
             try:
                 await self._client.create(ENDPOINT_SLICES, key.namespace, body)
             except AlreadyExists as error:
+                await self._strangers.check_name(key, settings.uid)
                 raise Conflict(str(error), status=409) from error
             return
         body["metadata"]["resourceVersion"] = state.slice.version

@@ -29,10 +29,11 @@ class Zero:
     def __init__(self, settings: ScalerSettings, client: Client, loads: LoadClient, lists: asyncio.Semaphore):
         self._loads = loads
         self._state = ZeroState()
-        self._controller = ZeroController(client, self._state, self._ask, connects)
+        pod = os.environ.get("POD_NAME") or socket.gethostname()
+        self._controller = ZeroController(client, self._state, self._ask, connects, instance=pod)
         self.reflectors = list(self._make_reflectors(settings, client, lists))
-        identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}"
-        self._election = LeaderElection(client, settings.namespace, f"{settings.service}-zero", identity)
+        lease = f"{settings.service}-zero"
+        self._election = LeaderElection(client, settings.namespace, lease, f"{pod}_{os.getpid()}")
 
     def on_service(self, body: Json, spec: ServiceSpec | None) -> None:
         """Take a change of a Service. `spec` is None if it is deleted or not valid."""

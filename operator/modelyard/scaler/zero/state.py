@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from modelyard.api import labels
-from modelyard.api.endpoint_slices import ActivatorSlice, Address, Replicas, ServiceKey, read_slice
+from modelyard.api.endpoint_slices import (
+    ActivatorSlice,
+    Address,
+    Replicas,
+    ServiceKey,
+    StrangeSlice,
+    read_slice,
+)
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.types import Json
 from modelyard.scaler.zero.ports import Ports
@@ -28,6 +35,7 @@ class ServiceState:
     settings: ZeroSettings | None = None
     slice: ActivatorSlice | None = None
     replicas: dict[str, Replicas] = field(default_factory=dict)  # by the name of the EndpointSlice
+    strange: set[str] = field(default_factory=set)  # names of EndpointSlices of somebody else
 
     @property
     def ready(self) -> frozenset[Address]:
@@ -37,7 +45,7 @@ class ServiceState:
     @property
     def is_empty(self) -> bool:
         """Return whether nothing is known about the Service."""
-        return self.settings is None and self.slice is None and not self.replicas
+        return self.settings is None and self.slice is None and not self.replicas and not self.strange
 
 
 class ZeroState:
@@ -83,6 +91,7 @@ class ZeroState:
             state = self._edit(before)
             changed.add(before)
             state.replicas.pop(name.name, None)
+            state.strange.discard(name.name)
             if not isinstance(found, ActivatorSlice) and state.slice and _is_slice(name, state.slice):
                 self.ports.replace(state.slice, None)
                 state.slice = None
@@ -93,6 +102,8 @@ class ZeroState:
             changed.add(found.service)
             if isinstance(found, Replicas):
                 state.replicas[name.name] = found
+            elif isinstance(found, StrangeSlice):
+                state.strange.add(name.name)
             else:
                 changed |= self.ports.replace(state.slice, found)
                 state.slice = found

@@ -13,7 +13,7 @@ from modelyard.api import labels
 from modelyard.api.endpoint_slices import Address, ServiceKey
 from modelyard.api.service import ServiceSpec
 from modelyard.kube.errors import AlreadyExists, Conflict
-from modelyard.kube.types import DEPLOYMENTS, ENDPOINT_SLICES, Key
+from modelyard.kube.types import DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, Key
 from modelyard.reconcile.workqueue import WorkQueue
 from modelyard.scaler.zero.controller import SETTLE_SECONDS, ZeroController
 from modelyard.scaler.zero.state import ZeroState
@@ -41,6 +41,7 @@ class Cluster:
         self.clock = Clock()
         self.version = 0
         self.scaled: list[int] = []
+        self.events: list[dict[str, Any]] = []
         self.on_scale: Callable[[], Awaitable[None]] | None = None
         self.restart()
 
@@ -78,7 +79,14 @@ class Cluster:
         """Show one replica in the EndpointSlice of Kubernetes."""
         self.see(
             {
-                "metadata": {"namespace": NS, "name": f"{name}-abc", "labels": {labels.SLICE_SERVICE: name}},
+                "metadata": {
+                    "namespace": NS,
+                    "name": f"{name}-abc",
+                    "labels": {
+                        labels.SLICE_SERVICE: name,
+                        labels.SLICE_MANAGED_BY: labels.KUBERNETES_SLICE_MANAGER,
+                    },
+                },
                 "addressType": "IPv4",
                 "endpoints": [
                     {"addresses": [REPLICA.host], "conditions": {"ready": ready, "terminating": terminating}}
@@ -126,6 +134,9 @@ class Cluster:
     # --- the client
 
     async def create(self, resource, namespace, body):
+        if resource is EVENTS:
+            self.events.append(body)
+            return {}
         assert resource is ENDPOINT_SLICES
         name = body["metadata"]["name"]
         if name in self.slices:
@@ -149,6 +160,8 @@ class Cluster:
         return {}
 
     async def get(self, resource, namespace, name, subresource=None):
+        if resource is ENDPOINT_SLICES:
+            return self.slices[name]
         assert (resource, subresource) == (DEPLOYMENTS, "scale")
         spec = {"replicas": self.replicas} if self.replicas else {}
         return {"metadata": {"resourceVersion": f"r{self.replicas}"}, "spec": spec}
@@ -366,6 +379,58 @@ async def test_collision_of_ports_is_repaired_by_the_younger_slice(cluster: Clus
     assert ports[0] == 20000
     assert ports[1] != 20000
     assert cluster.ready_hosts("b") == ["10.1.0.1", "10.1.0.2"]
+
+
+def slice_of_somebody_else(name: str) -> dict[str, Any]:
+    return {
+        "metadata": {"namespace": NS, "name": name, "labels": {labels.SLICE_SERVICE: "m"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.9.9.9"], "conditions": {"ready": True}}],
+        "ports": [{"name": "http", "port": 80}],
+    }
+
+
+async def test_slice_of_somebody_else_is_reported_once_and_no_replica(cluster: Cluster) -> None:
+    await asleep(cluster)
+    cluster.see(slice_of_somebody_else("mine"))
+    await cluster.run(60)
+    assert cluster.ready_hosts() == ["10.1.0.1", "10.1.0.2"]  # it would leave if a replica were ready
+    (event,) = cluster.events
+    assert (event["type"], event["reason"]) == ("Warning", "StrangeEndpointSlice")
+    assert event["regarding"]["uid"] == "uid-m"
+    assert event["note"].startswith("EndpointSlice mine is neither from Kubernetes nor from the scaler.")
+    cluster.see(slice_of_somebody_else("mine"), deleted=True)
+    await cluster.run(1)
+    cluster.see(slice_of_somebody_else("mine"))
+    await cluster.run(1)
+    assert len(cluster.events) == 2
+
+
+async def test_taken_name_of_the_slice_is_reported_once_and_keeps_the_replicas(cluster: Cluster) -> None:
+    cluster.slices["m-activator"] = slice_of_somebody_else("m-activator")  # the watch does not select it
+    cluster.service(**sleeping())
+    cluster.pods(ready=True)
+    await cluster.run(300)
+    assert cluster.scaled == []
+    (event,) = cluster.events
+    assert event["reason"] == "NameTaken"
+    assert "m-activator belongs to somebody else" in event["note"]
+    del cluster.slices["m-activator"]
+    await cluster.run(120)
+    assert cluster.scaled == [0]
+
+
+async def test_slice_that_the_watch_has_yet_to_show_is_not_reported(cluster: Cluster) -> None:
+    cluster.service(**sleeping())
+    await cluster.run(1)
+    shown = cluster.slice()
+    assert shown
+    cluster.see(shown, deleted=True)
+    await cluster.run(5)
+    assert cluster.events == []
+    cluster.see(shown)
+    await cluster.run(1)
+    assert cluster.ready_hosts() == ["10.1.0.1", "10.1.0.2"]
 
 
 async def test_steady_state_writes_nothing(cluster: Cluster) -> None:
