@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from modelyard.contract.custom_metrics import METRIC
-from modelyard.scaler.load import Load
+from modelyard.replica_client.load import Load
 from modelyard.scoring.front.metrics import Metrics
 
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"

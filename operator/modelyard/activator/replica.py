@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import socket
-from typing import Final, NamedTuple
+from http import HTTPStatus
+from typing import Final
 
 from modelyard.api.endpoint_slices import Address
+from modelyard.replica_client.connection import ClosedError, Connection, Response, ResponseError, get_head
+from modelyard.replica_client.load import parse_load
 from modelyard.scoring.contract import LOAD_PATH, READY_PATH
 
 CONNECT_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 2.0
 _MAX_ANSWER_BYTES: Final = 64 * 1024
 _NO_PLACES: Final = 1  # of a replica whose runtime does not tell its places: a release up to 0.2.0
-
-
-class Answer(NamedTuple):
-    """The status and the body of a response."""
-
-    status: int
-    body: bytes
 
 
 async def connect(address: Address) -> socket.socket:
@@ -44,36 +38,29 @@ async def places_if_ready(address: Address) -> int | None:
     A runtime without /load tells by /ready whether it is ready.
     """
     try:
-        load = await _get(address, LOAD_PATH)
-        if load.status == 404:
-            ready = await _get(address, READY_PATH)
-            return _NO_PLACES if ready.status == 200 else None
-        return _places(load)
-    except (OSError, TimeoutError, ValueError):
-        return None
-
-
-def _places(load: Answer) -> int | None:
-    found = json.loads(load.body) if load.status == 200 else {}
-    if not isinstance(found, dict) or found.get("ready") is not True:
-        return None
-    places = found.get("places")
-    return max(1, places) if isinstance(places, int) else _NO_PLACES
-
-
-async def _get(address: Address, path: str) -> Answer:
-    """Return the response of a replica. Raises OSError, TimeoutError, and ValueError if it is not HTTP."""
-    loop = asyncio.get_running_loop()
-    connection = await connect(address)
-    with contextlib.closing(connection):
         async with asyncio.timeout(_ANSWER_SECONDS):
-            request = f"GET {path} HTTP/1.1\r\nHost: replica\r\nConnection: close\r\n\r\n"
-            await loop.sock_sendall(connection, request.encode())
-            data = bytearray()
-            while len(data) <= _MAX_ANSWER_BYTES and (more := await loop.sock_recv(connection, 4096)):
-                data += more
-    head, _, body = bytes(data).partition(b"\r\n\r\n")
-    return Answer(int(head[9:12]), body)
+            return await _ask(address)
+    except (ResponseError, ClosedError, OSError, TimeoutError, ValueError):
+        return None
+
+
+async def _ask(address: Address) -> int | None:
+    status, body = await _get(address, LOAD_PATH)
+    if status == HTTPStatus.NOT_FOUND:
+        status, _ = await _get(address, READY_PATH)
+        return _NO_PLACES if status == HTTPStatus.OK else None
+    load = parse_load(body) if status == HTTPStatus.OK else None
+    return load.places if load and load.ready else None
+
+
+async def _get(address: Address, path: str) -> Response:
+    """Return the response of a replica. Raises ResponseError, ClosedError and OSError."""
+    async with asyncio.timeout(CONNECT_SECONDS):
+        connection = await Connection.open(*address, on_close=lambda: None)
+    try:
+        return await connection.request(get_head(*address, path), _MAX_ANSWER_BYTES)
+    finally:
+        connection.close()
 
 
 class Replica:

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from modelyard.backoff import Backoff
+from modelyard.replica_client.load import Load
 from modelyard.scaler import metrics
-from modelyard.scaler.load import Load
 from modelyard.scaler.load_client import LoadError
 from modelyard.scaler.replicas import Replica
 

@@ -1,12 +1,14 @@
-"""The load of one replica at a moment, as the replica reports it, and its mean over the last seconds."""
+"""The load of a replica: by the metrics of an older image, and its mean over the last seconds."""
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from typing import Annotated, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
+
+from modelyard.replica_client.load import Load
 
 WINDOW_SECONDS: Final = 10.0
 """Time over which the utilisation is averaged.
@@ -16,33 +18,7 @@ The mean of ten looks is between 2.3 and 3.3. The HorizontalPodAutoscaler tolera
 replicas. With a longer window the reaction would take more than one period of its controller (15 s).
 """
 
-_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _SAMPLE: Final = re.compile(r"^modelyard_scoring_(\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
-
-
-class Load(msgspec.Struct, frozen=True):
-    """The load of one replica, as `GET /load` has it."""
-
-    running: _Count
-    waiting: _Count
-    places: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
-    """Requests that may run at once."""
-    requests: _Count
-    """Scoring requests that were accepted since the start of the process."""
-    ready: bool
-
-    @property
-    def utilization(self) -> float:
-        """Return running and waiting requests as a share of the places."""
-        return (self.running + self.waiting) / self.places
-
-
-_DECODER: Final = msgspec.json.Decoder(Load)
-
-
-def parse_load(body: bytes) -> Load:
-    """Parse the response of `GET /load`. Raises ValueError: the pod of a user can answer anything."""
-    return _DECODER.decode(body)
 
 
 def parse_metrics(text: str) -> Load:

@@ -11,8 +11,9 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from modelyard.scaler.load import Load, parse_load, parse_metrics
-from modelyard.scaler.load_connection import ClosedError, Connection, Response, ResponseError
+from modelyard.replica_client.connection import ClosedError, Connection, Response, ResponseError, get_head
+from modelyard.replica_client.load import Load, parse_load
+from modelyard.scaler.load import parse_metrics
 from modelyard.scoring.contract import LOAD_PATH, METRICS_PATH, PORT
 
 TIMEOUT_SECONDS: Final = 1.0
@@ -51,8 +52,7 @@ class LoadClient:
         return _parsed(lambda: parse_metrics(body.decode(errors="replace")), status, METRICS_PATH)
 
     async def _get(self, address: str, path: str, max_bytes: int) -> Response:
-        host = f"[{address}]" if ":" in address else address
-        head = f"GET {path} HTTP/1.1\r\nhost: {host}:{self._port}\r\n\r\n".encode()
+        head = get_head(address, self._port, path)
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 return await self._exchange(address, head, max_bytes)

@@ -75,7 +75,8 @@ class FakeReplica:
             return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
         if head.startswith(b"GET /ready "):
             return b"HTTP/1.1 %d OK\r\nContent-Length: 0\r\n\r\n" % (200 if self.is_ready else 503)
-        body = json.dumps({"ready": self.is_ready, "places": self.places}).encode()
+        load = {"running": 0, "waiting": 0, "places": self.places, "requests": 0, "ready": self.is_ready}
+        body = json.dumps(load).encode()
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 

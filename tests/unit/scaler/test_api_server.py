@@ -21,11 +21,11 @@ from tests.unit.scaler.objects import pod, service
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.https.listener import Listener
 from modelyard.kube.types import API_SERVICES, CONFIG_MAPS, PODS, SECRETS
+from modelyard.replica_client.load import Load
 from modelyard.scaler.api_server import ApiConnection, ApiServer
 from modelyard.scaler.authentication import RequestHeaders
 from modelyard.scaler.authorization import Authorization
 from modelyard.scaler.certificate import CertificateSecret
-from modelyard.scaler.load import Load
 from modelyard.scaler.replicas import Replicas
 from modelyard.scaler.tls import TlsSettings
 

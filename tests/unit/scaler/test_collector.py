@@ -10,8 +10,8 @@ from tests.unit.scaler.objects import pod, service
 
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.types import PODS
+from modelyard.replica_client.load import Load
 from modelyard.scaler.collector import Collector
-from modelyard.scaler.load import Load
 from modelyard.scaler.load_client import LoadError
 from modelyard.scaler.replicas import Replica, Replicas
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from modelyard.scaler.load import Figures, Load, parse_load, parse_metrics
+from modelyard.replica_client.load import Load, parse_load
+from modelyard.scaler.load import Figures, parse_metrics
 from modelyard.scoring.front.metrics import Metrics
 
 BUSY = Load(running=3, waiting=1, places=4, requests=9, ready=True)

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from modelyard.replica_client.load import Load
 from modelyard.scaler import load_client
-from modelyard.scaler.load import Load
 from modelyard.scaler.load_client import LoadClient, LoadError
 
 BODY = b'{"running": 1, "waiting": 0, "places": 2, "requests": 3, "ready": true}'

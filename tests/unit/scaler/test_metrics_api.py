@@ -7,7 +7,7 @@ from tests.unit.scaler.objects import pod, service
 
 from modelyard.api.resources import CUSTOM_RESOURCES
 from modelyard.kube.types import PODS
-from modelyard.scaler.load import Load
+from modelyard.replica_client.load import Load
 from modelyard.scaler.metric_documents import quantity
 from modelyard.scaler.metrics_api import Answer, MetricRequest, discovery, parse_path, read_metric
 from modelyard.scaler.replicas import Replica, Replicas

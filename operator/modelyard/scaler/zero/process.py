@@ -14,7 +14,7 @@ from modelyard.kube.client import Client
 from modelyard.kube.leader_election import LeaderElection
 from modelyard.kube.reflector import Reflector
 from modelyard.kube.types import ENDPOINT_SLICES, ApiResource, Json
-from modelyard.scaler.load import Load
+from modelyard.replica_client.load import Load
 from modelyard.scaler.load_client import LoadClient, LoadError
 from modelyard.scaler.settings import ScalerSettings
 from modelyard.scaler.zero.controller import ZeroController

@@ -1,4 +1,4 @@
-"""A kept connection to a replica, for one request at a time.
+"""A connection to a replica, for one request at a time.
 
 A replica is asked each second, so the cost of a request is the cost of the scaler. A general client takes a
 multiple of the CPU time: its pool, its threads and its objects of requests and responses.
@@ -36,6 +36,12 @@ class ResponseError(Exception):
 
 class ClosedError(Exception):
     """The peer closed the connection before the first byte of its response."""
+
+
+def get_head(address: str, port: int, path: str) -> bytes:
+    """Return the head of a GET request to an IP address."""
+    host = f"[{address}]" if ":" in address else address
+    return f"GET {path} HTTP/1.1\r\nhost: {host}:{port}\r\n\r\n".encode()
 
 
 class Connection(asyncio.Protocol):

@@ -1,0 +1,1 @@
+"""Requests to replicas of Services for their load."""
