@@ -181,7 +181,7 @@ def scale(kubectl: Kubectl, trained: Trained) -> int:
         def scaled() -> bool:
             hpa = kubectl.get("hpa", NAME)["status"]
             metrics = hpa.get("currentMetrics") or [{}]
-            cpu = metrics[0].get("resource", {}).get("current", {}).get("averageUtilization")
+            cpu = metrics[0].get("containerResource", {}).get("current", {}).get("averageUtilization")
             now = [hpa.get("currentReplicas"), hpa.get("desiredReplicas"), cpu]
             if now != printed:
                 printed[:] = now

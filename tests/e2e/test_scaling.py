@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
-from tests.support.cluster import Kubectl, eventually
+from tests.support.cluster import Json, Kubectl, eventually
 from tests.support.load import Load
 from tests.support.objects import service
 from tests.support.status import history, wait_for_status
@@ -61,8 +61,15 @@ def test_load_of_a_waiting_driver_adds_replicas(shared: Kubectl, risen: str) -> 
 
 def test_same_load_by_cpu_adds_none(shared: Kubectl, risen: str) -> None:
     assert wait_for_status(shared, "msvc", "waits-cpu", 1, replicas=1)["state"] == "Succeeded"
-    (metric,) = shared.get("hpa", "waits-cpu")["spec"]["metrics"]
-    assert metric["resource"]["name"] == "cpu"
+
+    def measured() -> Json | None:
+        """Return the metric in the status, None until metrics-server has measured the replica."""
+        found: list[Json] = shared.get("hpa", "waits-cpu")["status"].get("currentMetrics") or []
+        return next((metric for metric in found if metric["type"]), None)
+
+    metric = eventually(measured, 60, "a figure of the CPU")
+    used = metric["containerResource"]
+    assert (metric["type"], used["name"], used["container"]) == ("ContainerResource", "cpu", "scoring")
 
 
 @pytest.mark.parametrize("version", ["v1beta2", "v1beta1"])

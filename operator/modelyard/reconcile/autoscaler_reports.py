@@ -82,7 +82,7 @@ class AutoscalerReports:
 def measured_percent(status: Mapping[str, Any]) -> int | None:
     """Return the utilisation in the status of a HorizontalPodAutoscaler, None without a figure."""
     for metric in status.get("currentMetrics") or ():
-        current = (metric.get("pods") or metric.get("resource") or {}).get("current") or {}
+        current = (metric.get("pods") or metric.get("containerResource") or {}).get("current") or {}
         if "averageUtilization" in current:
             return int(current["averageUtilization"])
         value = parse_quantity(current.get("averageValue", ""))

@@ -9,6 +9,7 @@ from modelyard.api.owners import Owner
 from modelyard.api.service import ServiceSpec
 from modelyard.contract.custom_metrics import METRIC
 from modelyard.kube.types import AUTOSCALERS, DEPLOYMENTS, Json
+from modelyard.resources.pod_template import CONTAINER
 from modelyard.resources.revision import metadata
 
 
@@ -48,5 +49,12 @@ def _requests_metric(target: int) -> Json:
 
 
 def _cpu_metric(target: int) -> Json:
-    resource = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": target}}
-    return {"type": "Resource", "resource": resource}
+    """Return the metric of the scoring container, since the CPU of a side-car is not the load of the Service.
+
+    A side-car without a CPU request, which a service mesh may inject, would leave the metric of pods without
+    a figure. Stable since Kubernetes 1.30:
+    https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#container-resource-metrics
+    """
+    utilization = {"type": "Utilization", "averageUtilization": target}
+    resource = {"name": "cpu", "container": CONTAINER, "target": utilization}
+    return {"type": "ContainerResource", "containerResource": resource}

@@ -102,7 +102,7 @@ async def test_platform_without_the_metric_is_told(swept: OperatorHarness) -> No
     await swept.play(seconds=5)
     assert swept.condition("Service", "MetricMissing")["reason"] == "NotServed"
     (metric,) = swept.cluster.at(AUTOSCALERS, "m")["spec"]["metrics"]
-    assert metric["resource"]["name"] == "cpu"
+    assert metric["containerResource"]["name"] == "cpu"
     swept.change("Service", autoScaler={"utilizationMetric": "CPU"})
     await swept.play(seconds=60)
     assert "MetricMissing" not in types(swept)

@@ -111,7 +111,7 @@ def test_autoscaler_that_waits_at_zero_replicas_misses_no_metric() -> None:
 @pytest.mark.parametrize(
     ("metric", "percent"),
     [
-        ({"resource": {"current": {"averageUtilization": 55, "averageValue": "27m"}}}, 55),
+        ({"containerResource": {"current": {"averageUtilization": 55, "averageValue": "27m"}}}, 55),
         ({"pods": {"current": {"averageValue": "1"}}}, 100),
         ({"pods": {"current": {}}}, None),
         ({}, None),

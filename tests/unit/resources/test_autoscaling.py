@@ -13,8 +13,12 @@ from modelyard.resources.autoscaling import autoscaler
 
 OWNER = Owner("Service", "m", "u1")
 CPU = {
-    "type": "Resource",
-    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}},
+    "type": "ContainerResource",
+    "containerResource": {
+        "name": "cpu",
+        "container": "scoring",  # not the collector beside it
+        "target": {"type": "Utilization", "averageUtilization": 70},
+    },
 }
 
 
