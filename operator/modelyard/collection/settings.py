@@ -17,7 +17,7 @@ JSON_LINES: Final = "jsonLines"
 FORMATS: Final = (PARQUET, JSON_LINES)
 _SPOOL_BYTES: Final = 256 * 1024 * 1024
 _BATCH_SECONDS: Final = 60
-_FLUSH_SECONDS: Final = 25
+_FLUSH_SECONDS: Final = 30
 _BATCH_BYTES: Final = 64 * 1024 * 1024
 
 

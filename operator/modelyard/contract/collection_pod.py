@@ -61,4 +61,4 @@ class CollectorVariable(StrEnum):
     """Paths of fields whose values are replaced by a keyed hash, a JSON list."""
     PLATFORM = "MODELYARD_COLLECTION_PLATFORM"
     """Destinations and batches of the platform as a JSON object: `storage` (`url`, `format`), `eventHub`
-    (`bootstrapServers`, `topic`), `batchSeconds`, `batchBytes`."""
+    (`bootstrapServers`, `topic`), `batchSeconds`, `batchBytes`, `flushSeconds`."""

@@ -151,9 +151,8 @@ def _collector(
 
 
 def _platform(settings: DataCollectionSettings) -> Json:
-    return settings.model_dump(
-        mode="json", by_alias=True, include={"storage", "event_hub", "batch_seconds", "batch_bytes"}
-    )
+    fields = {"storage", "event_hub", "batch_seconds", "batch_bytes", "flush_seconds"}
+    return settings.model_dump(mode="json", by_alias=True, include=fields)
 
 
 def _variable(name: str, value: object) -> Json:

@@ -110,6 +110,7 @@ def test_collector_reads_the_settings_that_the_operator_writes() -> None:
             "eventHub": {"bootstrapServers": "h:9093", "topic": "t"},
             "batchSeconds": 5,
             "batchBytes": 6,
+            "flushSeconds": 7,
         }
     )
     found = collector(STORED | {"leaveOut": ["data.ssn"], "hash": ["*.id"]}, settings)
@@ -126,7 +127,7 @@ def test_collector_reads_the_settings_that_the_operator_writes() -> None:
     assert (read.leave_out, read.hashed) == (("data.ssn",), ("*.id",))
     assert (read.storage_url, read.storage_format) == ("s3://b/p", "jsonLines")
     assert (read.kafka_bootstrap_servers, read.kafka_topic) == ("h:9093", "t")
-    assert (read.batch_seconds, read.batch_bytes) == (5, 6)
+    assert (read.batch_seconds, read.batch_bytes, read.flush_seconds) == (5, 6, 7)
     assert (read.origin.service, read.origin.image_digest) == ("m", DIGEST)
     assert read.origin.model_ids == ("a:1",)
     assert str(read.destination_dir) == DESTINATION_DIR
