@@ -4,9 +4,9 @@ import inspect
 import json
 from collections.abc import Sequence
 from typing import Any, Protocol
-from urllib.parse import parse_qs
 
 from modelyard.scoring.frames import QUERY
+from modelyard.scoring.query_values import query_values
 from modelyard.scoring.worker.channel import WorkerRequest
 from modelyard.scoring.worker.hints import Hint
 from modelyard.scoring.worker.json_decoder import json_decoder
@@ -139,20 +139,3 @@ def _is_json(mimetype: str) -> bool:
     return mimetype == "application/json" or (
         mimetype.startswith("application/") and mimetype.endswith("+json")
     )
-
-
-def query_values(query: bytes) -> dict[str, tuple[Any, Any]]:
-    """Parse `a=1&b=x&b=y` as {"a": 1, "b": ["x", "y"]}, each value paired with its text (Azure ML's rule)."""
-    fields = parse_qs(query.decode("latin-1"), keep_blank_values=True)
-    both = {name: ([_json_or_text(text) for text in texts], texts) for name, texts in fields.items()}
-    return {
-        name: (values[0], texts[0]) if len(texts) == 1 else (values, texts)
-        for name, (values, texts) in both.items()
-    }
-
-
-def _json_or_text(value: str) -> object:
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
