@@ -20,6 +20,9 @@ from tests.unit.scoring.scoring_process import (
 from tests.unit.scoring.spool.spool_samples import frames, last_counts, records
 
 from modelyard.scoring.spool.counts import Counts
+from modelyard.scoring.spool.declared import DeclaredColumn, decode_declared
+from modelyard.scoring.spool.folder import SEALED, open_regular, sealed
+from modelyard.scoring.spool.reader import SegmentReader
 from modelyard.scoring.spool.record import Record
 
 DRIVER = """
@@ -41,6 +44,18 @@ def init(): pass
 def run(data): return AMLResponse(b"\\x89PNG\\x00", 200, {"content-type": "image/png"})
 """
 
+JSON = {"content-type": "application/json"}
+
+OF_2017 = """
+import json
+from azureml.api.realtime.swagger_spec_generator import generate_service_swagger
+def init():
+    with open("swagger.json", "w") as file:
+        json.dump(generate_service_swagger("m", {schema!r}), file)
+def run(data): return "done"
+"""
+"""The part of a driver that generate_main() has written."""
+
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -59,6 +74,15 @@ def by_id(tmp_path: Path) -> dict[str, Record]:
     found = records(tmp_path / "spool")
     assert len({record.request_id for record in found}) == len(found)
     return {record.request_id: record for record in found}
+
+
+def columns_of(tmp_path: Path) -> tuple[DeclaredColumn, ...]:
+    """Return the declared columns of the last record."""
+    folder = tmp_path / "spool"
+    with open_regular(folder / sealed(folder)[-1].file(SEALED)) as file:
+        reader = SegmentReader(file)
+        assert any(isinstance(frame.content, Record) for frame in reader)
+        return decode_declared(reader.declared)
 
 
 def test_each_way_to_answer_is_a_record(serve, tmp_path: Path) -> None:
@@ -126,6 +150,27 @@ def test_large_and_binary_bodies_are_kept_by_digest(serve, tmp_path: Path) -> No
     assert found["large"].response_sha256 == hashlib.sha256(json.dumps(large.decode()).encode()).digest()
     assert (found["stream"].response, found["stream"].response_bytes) == (b"0" * 100, 5000)
     assert (found["stream"].request_sha256, found["stream"].response_sha256) == (b"", b"")
+
+
+def test_declared_columns_are_beside_the_records(serve, tmp_path: Path) -> None:
+    scoring = collecting(serve, tmp_path, TYPED)
+    assert scoring.request("POST", "/score", b'{"x": [1.5]}', JSON).status == 200
+    ended(scoring)
+    assert [column[:3] for column in columns_of(tmp_path)] == [
+        ("inputs", ("x", None), "number"),
+        ("prediction", (None,), "number"),
+    ]
+
+
+def test_samples_of_2017_are_declared_columns(serve, tmp_path: Path) -> None:
+    schema = Path(__file__).parent / "worker" / "service_schema_of_2017.json"
+    scoring = collecting(serve, tmp_path, OF_2017.format(schema=str(schema)))
+    scoring.score(b'{"rows": [[1, 2]], "scale": 3}')
+    ended(scoring)
+    assert [(column.name, column.kind) for column in columns_of(tmp_path)] == [
+        ("inputs.rows", "number"),
+        ("inputs.scale", "integer"),
+    ]
 
 
 def test_image_as_result_is_kept_by_digest(serve, tmp_path: Path) -> None:

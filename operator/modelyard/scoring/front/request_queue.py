@@ -91,6 +91,9 @@ class QueueListener(Protocol):
     def on_stream(self, queued: QueuedRequest, reply: Reply) -> None:
         """Take the beginning of a streamed result, or a piece of it; on_outcome() follows at its end."""
 
+    def on_declared(self, columns: str) -> None:
+        """Take the columns that the driver declares, before its first request, see spool.declared."""
+
     def on_fatal_error(self, message: str, exception: str | None) -> None:
         """Take note that the driver cannot be served, with the driver's traceback if there is one."""
 
@@ -386,6 +389,7 @@ class RequestQueue:
             self.cancels = worker.cancels
             documents = worker.description["openapi"]
             self.openapi = {name: json.dumps(document).encode() for name, document in documents.items()}
+            self._listener.on_declared(worker.description["declared"])
             log.info("init() took %.3f s", time.monotonic() - worker.born_at)
             count = self._worker_count(description["thread_safe"])
             self._set_places(count * worker.threads)

@@ -141,6 +141,11 @@ class ScoringServer:
         """Let the endpoint write a part of a streamed result."""
         self._router.score.on_stream(queued, reply)
 
+    def on_declared(self, columns: str) -> None:
+        """Let the collector write the declared columns beside the records."""
+        if self._collector is not None:
+            self._collector.declare(columns)
+
     def on_fatal_error(self, message: str, exception: str | None) -> None:
         """Log why the driver cannot be served, and stop: a new container may succeed."""
         if self._stop.is_set():

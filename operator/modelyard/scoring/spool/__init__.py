@@ -9,6 +9,7 @@ writer (counts). A driver can write into the folder, too, so that readers bound 
 
     record          a scored request, or the data that a driver collects
     counts          the sums of a writer
+    declared        the columns that a driver declares, before the records that have them
     frame           the bytes of a numbered record
     folder          names, sizes and locks of the files
     segment_writer  one thread appends batches of frames

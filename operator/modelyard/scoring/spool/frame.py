@@ -8,6 +8,8 @@ RECORDS: Final = 1
 """Kind: the payload has records."""
 COUNTS: Final = 2
 """Kind: the payload is the writer's sums."""
+DECLARED: Final = 3
+"""Kind: the payload is the declared columns of the records that follow in the segment. It takes no number."""
 
 CHECKSUM: Final = Struct("<I")
 """CRC-32 of all that follows in the frame."""

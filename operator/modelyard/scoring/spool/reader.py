@@ -6,9 +6,11 @@ from typing import BinaryIO, NamedTuple
 
 from modelyard.scoring.spool.batch import BatchError, decode_batch
 from modelyard.scoring.spool.counts import Counts, CountsError, decode_counts
+from modelyard.scoring.spool.declared import MAX_BYTES
 from modelyard.scoring.spool.frame import (
     CHECKSUM,
     COUNTS,
+    DECLARED,
     HEAD,
     HEADER_BYTES,
     MAX_PAYLOAD_BYTES,
@@ -38,6 +40,8 @@ class SegmentReader:
         """`file` is open for reading in binary mode, `offset` is the end of the last frame that is done."""
         self._file = file
         self._offset = offset
+        self.declared = b""
+        """The declared columns of the records that come next, see `declared`."""
         self.torn = 0
         """1 if the file ends in the middle of a frame, or a frame is changed; set after the last frame."""
         self.malformed = 0
@@ -70,6 +74,9 @@ class SegmentReader:
         return payload
 
     def _content(self, kind: int, payload: bytes) -> Sequence[Record | Counts | None]:
+        if kind == DECLARED:
+            self.declared = payload if len(payload) <= MAX_BYTES else b""
+            return []
         try:
             if kind == RECORDS:
                 return decode_batch(payload)

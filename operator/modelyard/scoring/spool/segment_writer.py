@@ -9,7 +9,7 @@ from typing import Final
 
 from modelyard.scoring.spool.counts import SPOOL_FULL, WRITE_FAILED, Counts, encode_counts
 from modelyard.scoring.spool.folder import OPEN, SegmentName, Usage, create_open, seal, usage
-from modelyard.scoring.spool.frame import COUNTS, RECORDS, pack_frame
+from modelyard.scoring.spool.frame import COUNTS, DECLARED, RECORDS, pack_frame
 
 SEGMENT_BYTES: Final = 4 * 1024 * 1024
 """A segment is complete once it is larger: the collector reads it at once, and deletes it as a whole."""
@@ -38,6 +38,10 @@ class SegmentWriter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`max_bytes` is the limit of all files of the folder. Other writers count SCAN_SECONDS late."""
+        self.declared = b""
+        """The declared columns of the records from now on, see `declared`; another thread may set it."""
+        self._written_declared = b""
+        """The declared columns in the open file."""
         self._folder = folder
         self._max_bytes = max_bytes
         self._clock = clock
@@ -57,12 +61,16 @@ class SegmentWriter:
     def append(self, payload: bytes, count: int) -> str | None:
         """Write records, see `batch`. Return None, or the reason for which none of them is written."""
         try:
+            declared = self.declared
             frame = pack_frame(self._sequence, RECORDS, payload)
+            if declared != self._written_declared:
+                frame = pack_frame(self._sequence, DECLARED, declared) + frame
             if self._is_full(len(frame)):
                 return SPOOL_FULL
             self._write(frame)
         except OSError:
             return WRITE_FAILED
+        self._written_declared = declared
         self._sequence += count
         return None
 
@@ -96,7 +104,7 @@ class SegmentWriter:
         with contextlib.suppress(OSError):  # a reader takes the file as that of a writer that has ended
             seal(self._path)
         os.close(self._descriptor)
-        self._descriptor, self._size = None, 0
+        self._descriptor, self._size, self._written_declared = None, 0, b""
 
     def close(self, counts: Counts) -> None:
         """Complete the last segment, if there is a frame or a new sum."""

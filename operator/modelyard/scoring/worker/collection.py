@@ -1,7 +1,8 @@
 """The switch of data collection in a worker: without it nothing of the spool is loaded."""
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from modelyard.scoring.contract import Variable
 from modelyard.scoring.worker.current_request import CurrentRequests
@@ -26,3 +27,13 @@ def driver_data() -> "DriverData | None":
         CurrentRequests.is_needed = True
         _driver_data = DriverData(settings)
     return _driver_data
+
+
+def declared_columns_of(openapi: Mapping[str, Any]) -> str:
+    """Return the columns of OpenAPI documents, see spool.declared; none if data collection is off."""
+    if not os.environ.get(Variable.COLLECTION_DIR):
+        return ""
+    from modelyard.scoring.spool.declared import encode_declared  # noqa: PLC0415 - only if it is on
+    from modelyard.scoring.worker.declared_columns import declared_columns  # noqa: PLC0415
+
+    return encode_declared(declared_columns(openapi)).decode()

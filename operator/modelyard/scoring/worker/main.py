@@ -35,7 +35,7 @@ from typing import Any, Final
 
 from modelyard.scoring.contract import DRIVER_FAILED, Variable
 from modelyard.scoring.frames import EXPIRED, FAILED, STARTED, Reply
-from modelyard.scoring.worker import user_name
+from modelyard.scoring.worker import collection, user_name
 from modelyard.scoring.worker.channel import WorkerChannel
 from modelyard.scoring.worker.driver import Driver, DriverError, start_driver, traceback_text
 from modelyard.scoring.worker.event_loop import EventLoop
@@ -145,13 +145,15 @@ def _start_driver(app_root: Path, loop: EventLoop) -> Driver:
 
 def _describe(driver: Driver, work_dir: Path, threads: int) -> dict[str, Any]:
     """Return what the front must know. Raises OSError or ValueError for an OpenAPI file it cannot read."""
+    openapi = documents(driver, work_dir, os.environ)
     return {
         "needs_meta": driver.needs_meta,
         "takes_options": driver.takes_options,
         "threads": threads,
         "thread_safe": driver.overlaps or driver.thread_safe,
         "is_async": driver.is_async,
-        "openapi": documents(driver, work_dir, os.environ),
+        "openapi": openapi,
+        "declared": collection.declared_columns_of(openapi),
         "tensors": driver.inference.metadata if driver.inference else {"inputs": [], "outputs": []},
     }
 

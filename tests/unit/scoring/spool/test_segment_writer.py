@@ -17,7 +17,10 @@ from modelyard.scoring.spool import folder as spool_folder
 from modelyard.scoring.spool import segment_writer
 from modelyard.scoring.spool.batch import encode_records
 from modelyard.scoring.spool.counts import SPOOL_FULL, WRITE_FAILED, Counts
+from modelyard.scoring.spool.declared import MAX_BYTES
 from modelyard.scoring.spool.folder import seal_abandoned, sealed, usage
+from modelyard.scoring.spool.reader import Frame, SegmentReader
+from modelyard.scoring.spool.record import Record
 from modelyard.scoring.spool.segment_writer import MAX_SHORT_SEGMENTS, SEGMENT_BYTES, SegmentWriter
 
 NONE = Counts(0, 0, 0, {})
@@ -299,3 +302,58 @@ def _write_three_segments(folder: Path, written: list[str], began: list[str]) ->
 
 def test_bounds_are_those_of_the_documentation() -> None:
     assert (SEGMENT_BYTES, segment_writer.SEGMENT_SECONDS) == (4 * 2**20, 1.0)
+
+
+def declared_of(folder: Path) -> list[tuple[str, bytes]]:
+    """Return the request id of each record with its declared columns."""
+    seal_abandoned(folder)
+    found = []
+    for name in sealed(folder):
+        with spool_folder.open_regular(folder / name.file("segment")) as file:
+            reader = SegmentReader(file)
+            found += [(frame.content.request_id, reader.declared) for frame in reader if is_record(frame)]
+    return found
+
+
+def is_record(frame: Frame) -> bool:
+    return isinstance(frame.content, Record)
+
+
+def test_each_segment_has_its_declared_columns_once(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, "front", 10**9, Clock())
+    append(writer, "before")
+    writer.declared = b"first"
+    append(writer, "a")
+    append(writer, "b")
+    writer.seal(collected(3))
+    append(writer, "c")
+    writer.declared = b"second"
+    append(writer, "d")
+    writer.close(collected(5))
+    assert declared_of(tmp_path) == [
+        ("before", b""),
+        ("a", b"first"),
+        ("b", b"first"),
+        ("c", b"first"),
+        ("d", b"second"),
+    ]
+    contents = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
+    assert [(content.count(b"first"), content.count(b"second")) for content in contents] == [(1, 0), (1, 1)]
+    assert [frame.sequence for frame in frames(tmp_path)] == list(range(7))  # they take no number
+
+
+def test_refused_batch_writes_its_columns_with_the_next_one(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, "front", 1000, Clock())
+    writer.declared = b"columns"
+    assert append(writer, "a", size=2000) == SPOOL_FULL
+    assert append(writer, "b") is None
+    writer.close(Counts(2, 1, 0, {SPOOL_FULL: 1}))
+    assert declared_of(tmp_path) == [("b", b"columns")]
+
+
+def test_columns_beyond_their_limit_are_none(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, "front", 10**9, Clock())
+    writer.declared = b"x" * (MAX_BYTES + 1)
+    append(writer, "a")
+    writer.close(collected(1))
+    assert declared_of(tmp_path) == [("a", b"")]

@@ -15,6 +15,7 @@ from modelyard.scoring.spool import record
 from modelyard.scoring.spool.batch import KINDS, Columns, encode_columns, join_texts, no_texts
 from modelyard.scoring.spool.bodies import kept_bodies
 from modelyard.scoring.spool.counts import Counts
+from modelyard.scoring.spool.declared import MAX_BYTES
 from modelyard.scoring.spool.sampling import is_sample
 from modelyard.scoring.spool.segment_writer import SegmentWriter
 from modelyard.scoring.spool.settings import CollectionSettings
@@ -41,8 +42,14 @@ class RequestCollector:
         self._percent = settings.sample_percent
         self.body_bytes = settings.body_bytes
         """How many bytes of a body a record has at most."""
-        segments = SegmentWriter(settings.folder, WRITER, settings.spool_bytes)
-        self._writer = SpoolWriter(segments, _FIELDS, self._encode)
+        self._segments = SegmentWriter(settings.folder, WRITER, settings.spool_bytes)
+        self._writer = SpoolWriter(self._segments, _FIELDS, self._encode)
+
+    def declare(self, columns: str) -> None:
+        """Write the columns that the driver declares beside the records from now on, see spool.declared."""
+        declared = columns.encode("utf-8", "replace")
+        if len(declared) <= MAX_BYTES:
+            self._segments.declared = declared
 
     def add(self, queued: QueuedRequest, outcome: int, response: HttpResponse) -> None:
         """Collect a request with its complete response, unless no worker began it in time."""
