@@ -63,11 +63,16 @@ def matches(path: Path, pattern: Path) -> bool:
 
     A name of the pattern is looked for in each element of a list.
     """
+    return match_end(path, pattern) is not None
+
+
+def match_end(path: Path, pattern: Path) -> int | None:
+    """Return how many steps of a path lead to a pattern at or above it, None if it does not match."""
     position = 0
     for wanted in pattern:
         while wanted != EACH and position < len(path) and path[position] == EACH:
             position += 1
         if position >= len(path) or wanted not in {EACH, path[position]}:
-            return False
+            return None
         position += 1
-    return True
+    return position

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelyard.json_path import PATTERN, matches, parse_path, values
+from modelyard.json_path import PATTERN, Path, match_end, matches, parse_path, values
 
 DOCUMENT = {"data": [{"ssn": 1}, {"ssn": 2}, {"other": 3}], "a b": {"x": 4}}
 
@@ -58,3 +58,10 @@ def test_pattern_matches_its_path_and_all_below() -> None:
     assert matches(("data", "x"), ("*", "x"))
     assert not matches(("data",), ("data", "x"))
     assert not matches(("other", "x"), ("data",))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "end"), [(("data",), 1), (("data", "*"), 2), (("ssn",), None), (("*", "ssn"), 3)]
+)
+def test_pattern_ends_at_a_step_of_the_path(pattern: Path, end: int | None) -> None:
+    assert match_end(("data", "*", "ssn", "*"), pattern) == end

@@ -14,6 +14,7 @@ same rows under the same name again. A segment is deleted when all sinks have it
     journal      the batch, the cursors and the counters of one sink
     segments     complete files of the spool, and which of them is next
     batch        rows of some segments
+    columns      the columns that a driver declares, and their values
     row          a record as the readers of storage and event hub see it
     destination  the namespace's Secret and the platform's defaults
     sink         the interface of storage and event hub

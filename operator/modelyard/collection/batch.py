@@ -27,9 +27,9 @@ class SegmentBatch:
         folder: Path,
         segments: Sequence[SegmentName],
         cursors: Mapping[WriterKey, WriterCursor],
-        row_of: Callable[[Record], Row],
+        row_of: Callable[[Record, bytes], Row],
     ) -> None:
-        """`cursors` are those of the sink before the batch."""
+        """`cursors` are those of the sink before the batch. `row_of` gets the declared columns, too."""
         self._name = name
         self._folder = folder
         self._segments = segments
@@ -47,8 +47,8 @@ class SegmentBatch:
         tally = Tally(self._cursors)
         row_of = self._row_of
         for name in self._segments:
-            for record in self._records_of(name, tally):
-                yield row_of(record)
+            for record, declared in self._records_of(name, tally):
+                yield row_of(record, declared)
         self._tally = tally
 
     def tally(self) -> Tally:
@@ -61,8 +61,11 @@ class SegmentBatch:
             self._tally = tally
         return self._tally
 
-    def _records_of(self, name: SegmentName, tally: Tally) -> Iterator[Record]:
-        """Yield the records of a segment. A file that a driver has deleted or replaced counts by its gap."""
+    def _records_of(self, name: SegmentName, tally: Tally) -> Iterator[tuple[Record, bytes]]:
+        """Yield the records of a segment, each with its declared columns.
+
+        A file that a driver has deleted or replaced counts by its gap.
+        """
         writer = writer_of(name)
         expected = tally.cursor(writer).sequence
         try:
@@ -79,7 +82,7 @@ class SegmentBatch:
                 expected = sequence + 1 if sequence == expected else tally.gap(expected, sequence)
                 if type(content) is Record:
                     records += 1
-                    yield content
+                    yield content, reader.declared
                 elif type(content) is Counts:
                     tally.counts(writer, content)
         tally.end(name, expected, records=records, torn=reader.torn, malformed=reader.malformed)

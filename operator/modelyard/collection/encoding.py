@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final, Protocol
 
+from modelyard.collection.columns import Columns
 from modelyard.collection.row import Origin, Row, json_row
 
 FILE_BYTES: Final = 12 * 1024 * 1024
@@ -35,10 +36,23 @@ class JsonLinesEncoder:
 
     def write(self, chunks: Chunks, file: BinaryIO) -> int:
         """Write chunks, see Encoder."""
-        rows = 0
+        rows, columns = 0, None
         for chunk in chunks:
-            file.writelines(json_row(row, self._origin) + b"\n" for row in chunk)
+            columns = columns or declared_columns(chunk)
+            file.writelines(self._line(row, columns) for row in chunk)
             rows += len(chunk)
             if file.tell() >= FILE_BYTES:
                 break
         return rows
+
+    def _line(self, row: Row, columns: Columns | None) -> bytes:
+        declared = dict(zip(columns.names, row.column_values(columns), strict=True)) if columns else {}
+        return json_row(row, self._origin, declared) + b"\n"
+
+
+def declared_columns(rows: Sequence[Row]) -> Columns | None:
+    """Return the declared columns of a file with these rows: those of the first row that has some.
+
+    All rows of a file are of one image, so they have the same, unless a driver writes into the spool.
+    """
+    return next((row.columns for row in rows if row.columns), None)

@@ -26,9 +26,12 @@ class ProtectedFields:
 
     def __init__(self, leave_out: Sequence[str], hashed: Sequence[str], hash_key: str) -> None:
         """Without `hash_key` the hashed fields are left out, too. Raises ValueError for an invalid path."""
-        self._changes: list[tuple[Path, Change]] = [(parse_path(path), _removed) for path in leave_out]
+        self.left_out: Sequence[Path] = [parse_path(path) for path in leave_out]
+        self.hashed: Sequence[Path] = [parse_path(path) for path in hashed]
+        """Paths whose values are texts, or left out without a key."""
         hashing = _keyed_hash(hash_key.encode()) if hash_key else _removed
-        self._changes += [(parse_path(path), hashing) for path in hashed]
+        self._changes: list[tuple[Path, Change]] = [(path, _removed) for path in self.left_out]
+        self._changes += [(path, hashing) for path in self.hashed]
 
     def __bool__(self) -> bool:
         """Return True if there are fields to protect."""

@@ -8,7 +8,9 @@ from typing import Any, BinaryIO, Final
 from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema, list_array
 from arro3.io import write_parquet
 
-from modelyard.collection.encoding import FILE_BYTES, Chunks
+from modelyard.collection.columns import Columns
+from modelyard.collection.declared_arrays import declared_arrays, declared_fields, declared_paths
+from modelyard.collection.encoding import FILE_BYTES, Chunks, declared_columns
 from modelyard.collection.row import Origin, Row
 
 _TEXT: Final = DataType.utf8()
@@ -64,15 +66,13 @@ class ParquetEncoder:
         self._origin = origin
         model_ids = Field("item", _TEXT)
         self._model_ids = model_ids
-        self._schema = Schema(
-            [
-                Field("time", _TIME),
-                *(Field(name, kind) for name, kind, _ in _BEFORE),
-                *(Field(name, _TEXT) for name in ("namespace", "service", "version", "imageDigest")),
-                Field("modelIds", DataType.list(model_ids)),
-                *(Field(name, kind) for name, kind, _ in _AFTER),
-            ]
-        )
+        self._fields = [
+            Field("time", _TIME),
+            *(Field(name, kind) for name, kind, _ in _BEFORE),
+            *(Field(name, _TEXT) for name in ("namespace", "service", "version", "imageDigest")),
+            Field("modelIds", DataType.list(model_ids)),
+            *(Field(name, kind) for name, kind, _ in _AFTER),
+        ]
 
     def write(self, chunks: Chunks, file: BinaryIO) -> int:
         """Write chunks, see Encoder."""
@@ -80,6 +80,9 @@ class ParquetEncoder:
         if first is None:
             return 0
         rows = 0
+        declared = declared_columns(first)
+        schema = Schema([*self._fields, *(declared_fields(declared) if declared else ())])
+        paths = declared_paths(declared) if declared else []
 
         def batches() -> Iterator[RecordBatch]:
             nonlocal rows
@@ -87,7 +90,7 @@ class ParquetEncoder:
             unwritten, end = 0, 0
             while chunk is not None:
                 rows += len(chunk)
-                yield self._record_batch(chunk)
+                yield self._record_batch(chunk, schema, declared)
                 if file.tell() != end:
                     unwritten, end = 0, file.tell()
                 unwritten += sum(len(row.inputs or "") + len(row.prediction or "") for row in chunk)
@@ -96,17 +99,17 @@ class ParquetEncoder:
                 chunk = next(chunks, None)
 
         write_parquet(
-            RecordBatchReader.from_batches(self._schema, batches()),
+            RecordBatchReader.from_batches(schema, batches()),
             file,
             compression=_COMPRESSION,
             created_by=_CREATED_BY,
             max_row_group_size=_CHUNKS_IN_GROUP * len(first),
-            column_dictionary_enabled=dict.fromkeys(_UNIQUE_VALUES, False),
+            column_dictionary_enabled=dict.fromkeys([*_UNIQUE_VALUES, *paths], False),
             skip_arrow_metadata=True,
         )
         return rows
 
-    def _record_batch(self, rows: Sequence[Row]) -> RecordBatch:
+    def _record_batch(self, rows: Sequence[Row], schema: Schema, declared: Columns | None) -> RecordBatch:
         origin, count = self._origin, len(rows)
         same = (origin.namespace, origin.service, origin.version, origin.image_digest)
         columns = [
@@ -115,8 +118,9 @@ class ParquetEncoder:
             *(Array([text] * count, _TEXT) for text in same),
             self._list_of_models(count),
             *(Array(values(rows), kind) for _, kind, values in _AFTER),
+            *(declared_arrays(declared, rows) if declared else ()),
         ]
-        return RecordBatch.from_arrays(columns, schema=self._schema)
+        return RecordBatch.from_arrays(columns, schema=schema)
 
     def _list_of_models(self, count: int) -> Array:
         ids = self._origin.model_ids

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from modelyard.collection.columns import Columns
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+_FIRST_ERROR: Final = 400
+"""From this status on, the response is a message and no prediction."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -56,12 +61,23 @@ class Row(NamedTuple):
     prediction_reference: str | None
     truncated: bool
     """`inputs` or `prediction` is the beginning of a larger body."""
-    columns: Mapping[str, Any] = {}
-    """Values of declared columns by name. No column can be declared yet."""
+    columns: Columns | None = None
+    """The declared columns; None for rows without any, such as the data of a driver's collector."""
+
+    def column_values(self, columns: Columns) -> Iterable[Any]:
+        """Return the values of a file's declared columns; null for a body that is not whole."""
+        if self.columns is None:
+            return [None] * len(columns.names)
+        inputs = self.inputs if self.inputs_reference is None else None
+        has_result = self.prediction_reference is None and self.status < _FIRST_ERROR
+        return columns.values(inputs, self.prediction if has_result else None, is_query=self.method == "GET")
 
 
-def json_row(row: Row, origin: Origin) -> bytes:
-    """Return a row as one line of JSON, without a line end. The names are those of the Parquet columns."""
+def json_row(row: Row, origin: Origin, declared: Mapping[str, Any] = _NOTHING) -> bytes:
+    """Return a row as one line of JSON, without a line end. The names are those of the Parquet columns.
+
+    `declared` are the values of declared columns by name.
+    """
     return orjson.dumps(
         {
             "time": time_text(row.time_us),
@@ -87,7 +103,7 @@ def json_row(row: Row, origin: Origin) -> bytes:
             "inputsReference": row.inputs_reference,
             "predictionReference": row.prediction_reference,
             "truncated": row.truncated,
-            **row.columns,
+            **declared,
         }
     )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from modelyard.collection.columns import Columns
 from modelyard.collection.fields import NotJsonError, ProtectedFields
 from modelyard.collection.row import Row
-from modelyard.scoring.spool.record import Record
+from modelyard.scoring.spool.declared import decode_declared
+from modelyard.scoring.spool.record import SCORE, Record
 
 _MAX_INTEGER: Final = 2**63 - 1
 _MAX_TIME_US: Final = 253_402_300_799_999_999
@@ -23,9 +25,15 @@ class Transformation:
         """`fields` are left out or hashed in the bodies of requests and responses."""
         self._fields = fields
         self._protects = bool(fields)
+        self._declared = b""
+        self._columns: Columns | None = None
 
-    def row(self, record: Record) -> Row:
-        """Return the row of a record."""
+    def row(self, record: Record, declared: bytes = b"") -> Row:
+        """Return the row of a record. `declared` are its declared columns, see spool.declared."""
+        if declared != self._declared:
+            self._declared = declared
+            columns = Columns(decode_declared(declared), self._fields)
+            self._columns = columns if columns.names else None
         request, response = record.request, record.response
         inputs, inputs_reference = self._body(request, record.request_bytes, record.request_sha256)
         prediction, reference = self._body(response, record.response_bytes, record.response_sha256)
@@ -49,6 +57,7 @@ class Transformation:
             reference,
             (bool(request) and inputs is not None and inputs_reference is not None)
             or (bool(response) and prediction is not None and reference is not None),
+            self._columns if record.kind == SCORE else None,
         )
 
     def _body(self, body: bytes, size: int, sha256: bytes) -> tuple[str | None, str | None]:

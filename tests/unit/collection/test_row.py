@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
+
+from modelyard.collection.columns import Columns
+from modelyard.collection.fields import ProtectedFields
 from modelyard.collection.row import Origin, Row, json_row
+from modelyard.scoring.spool.declared import INPUTS, INTEGER, PREDICTION, TEXT, DeclaredColumn
 
 ORIGIN = Origin("team-a", "diabetes", "3", "sha256:ab", ("diabetes:1",), "pod-1")
 ROW = Row(
@@ -26,12 +32,16 @@ ROW = Row(
     inputs_reference=None,
     prediction_reference=None,
     truncated=False,
-    columns={"age": 7},
+)
+
+COLUMNS = Columns(
+    [DeclaredColumn(INPUTS, ("data",), TEXT), DeclaredColumn(PREDICTION, (None,), INTEGER)],
+    ProtectedFields((), (), ""),
 )
 
 
 def test_json_row_has_the_columns_of_the_documentation() -> None:
-    assert json.loads(json_row(ROW, ORIGIN)) == {
+    assert json.loads(json_row(ROW, ORIGIN, {"inputs.age": 7})) == {
         "time": "2026-11-30T00:53:20.000001Z",
         "requestId": "r1",
         "correlationId": "r1",
@@ -55,5 +65,22 @@ def test_json_row_has_the_columns_of_the_documentation() -> None:
         "inputsReference": None,
         "predictionReference": None,
         "truncated": False,
-        "age": 7,
+        "inputs.age": 7,
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "values"),
+    [
+        ({}, ["ü", [1]]),
+        ({"inputs_reference": "sha256:1", "truncated": True}, [None, [1]]),
+        ({"inputs": None, "inputs_reference": "sha256:1"}, [None, [1]]),
+        ({"prediction_reference": "sha256:1"}, ["ü", None]),
+        ({"status": 500}, ["ü", None]),
+        ({"method": "GET", "inputs": "data=x"}, ["x", [1]]),
+        ({"columns": None}, [None, None]),
+    ],
+)
+def test_only_whole_bodies_have_values(changes: dict[str, Any], values: list[object]) -> None:
+    row = ROW._replace(**{"columns": COLUMNS} | changes)
+    assert list(row.column_values(COLUMNS)) == values

@@ -10,6 +10,7 @@ from tests.unit.collection.spool_files import record
 from modelyard.collection.fields import ProtectedFields
 from modelyard.collection.row import Row
 from modelyard.collection.transformation import Transformation
+from modelyard.scoring.spool.declared import INPUTS, INTEGER, DeclaredColumn, encode_declared
 
 DIGEST = hashlib.sha256(b"all").digest()
 REFERENCE = f"sha256:{DIGEST.hex()}"
@@ -74,3 +75,28 @@ def test_numbers_beyond_the_columns_are_cut() -> None:
     found = row(request_bytes=2**64 - 1, time_ns=2**64 - 1)
     assert found.request_bytes == 2**63 - 1
     assert found.time_us == (2**64 - 1) // 1000
+
+
+DECLARED = encode_declared([DeclaredColumn(INPUTS, ("data", None, "ssn"), INTEGER)])
+
+
+def test_scored_request_has_the_declared_columns() -> None:
+    transformation = Transformation(ProtectedFields((), (), ""))
+    rows = [
+        transformation.row(record("r1", **fields), declared)
+        for declared, fields in [
+            (DECLARED, {}),
+            (DECLARED, {"kind": "infer"}),
+            (DECLARED, {"kind": "driver"}),
+            (b"", {}),
+            (b"no columns", {}),
+            (DECLARED, {"method": "GET"}),
+        ]
+    ]
+    names = [row.columns and row.columns.names for row in rows]
+    assert names == [("inputs.data.ssn",), None, None, None, None, ("inputs.data.ssn",)]
+
+
+def test_declared_column_that_is_left_out_is_none() -> None:
+    transformation = Transformation(ProtectedFields(("data.ssn",), (), ""))
+    assert transformation.row(record("r1"), DECLARED).columns is None
