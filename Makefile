@@ -18,7 +18,7 @@ E2E_INSTALL = . .cluster/env && $(CHART_SCRIPTS)install.sh --values tests/e2e/va
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo fuzz test test-unit-and-install test-flux-and-scoring test-scoring test-unit test-install test-integration test-e2e test-envoy test-flux test-argocd test-spark lint lint-prose crds bench-operator bench-build bench-route bench-walls bench-scaling soak test-move clean distclean test-docs docs dashboards
+.PHONY: help demo fuzz test test-unit-and-install cluster-and-image test-flux-and-scoring test-scoring test-unit test-install test-integration test-e2e test-envoy test-flux test-argocd test-spark lint lint-prose crds bench-operator bench-build bench-route bench-walls bench-scaling soak test-move clean distclean test-docs docs dashboards
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -30,9 +30,12 @@ demo: cluster image ## a model trained, built, served, scaled and rolled on a re
 # In this order: test-e2e, test-flux, test-docs and conformance-api install the chart with values of their own.
 test: test-unit-and-install test-integration test-e2e test-flux-and-scoring test-docs conformance-api test-spark ## every test
 
-# The start of the cluster waits for its parts for most of a minute, and neither test needs it.
+# The start of the cluster and the push of the image are waits for the most part, and neither test needs them.
 test-unit-and-install: $(VENV)
-	@$(MAKE) --jobs 2 --output-sync=line test-unit cluster test-install
+	@$(MAKE) --jobs 2 --output-sync=line test-unit cluster-and-image test-install
+
+cluster-and-image: cluster
+	@$(MAKE) image
 
 test-unit: $(VENV) ## just the unit tests, without a cluster; fails below the branch coverage of pyproject.toml
 	$(RUN) pytest tests/unit tests/lint --cov --numprocesses logical --dist worksteal
