@@ -1,7 +1,8 @@
-"""Servers of the S3 and Azure APIs on this machine, each with a bucket."""
+"""Servers of the S3, Azure and Google APIs on this machine, each with a bucket."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Final
 import httpx
 from obstore.store import ObjectStore, from_url
 from tests.support.azure_sas import account_sas
+from tests.support.google_storage import google_storage
 from tests.support.programs import program
 from tests.support.servers import Server, free_port
 
@@ -60,6 +62,16 @@ def azure_store(folder: Path) -> Iterator[Store]:
         )
         create_container(store)
         yield store
+
+
+@contextmanager
+def gs_store(folder: Path) -> Iterator[Store]:
+    """Run fake-gcs-server, whose objects outlive a kill. It accepts all credentials."""
+    with google_storage(folder) as (url, server):
+        address = {"gcs_base_url": url, "disable_oauth": True}
+        account = {"client_email": "", "private_key": KEY, "private_key_id": ""}
+        key = json.dumps(address | account)
+        yield Store("gs://bucket/prefix", server, {"GOOGLE_SERVICE_ACCOUNT_KEY": key})
 
 
 def create_container(store: Store) -> None:

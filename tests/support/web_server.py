@@ -122,6 +122,8 @@ class WebServer:
                 self.do_GET()
                 self.body = b""
 
+            do_PUT = do_POST
+
             def log_message(self, *_: object) -> None:
                 pass
 
