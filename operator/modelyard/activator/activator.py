@@ -48,6 +48,7 @@ class Activator:
         self._by_service: dict[ServiceKey, dict[ServiceKey, frozenset[Address]]] = {}
         self._claims: dict[int, dict[ServiceKey, ActivatorSlice]] = {}  # by port, then as in _slices
         self._owners: dict[int, ActivatorSlice] = {}
+        self._leaving: dict[int, asyncio.TimerHandle] = {}  # ports without a slice, which are still open
         self._destinations: dict[ServiceKey, Destination] = {}
         self._connections: set[asyncio.Task[None]] = set()
         self._are_done = asyncio.Event()  # after `stop`: all connections have ended
@@ -82,6 +83,8 @@ class Activator:
     async def close(self) -> None:
         """End all connections."""
         self.stop()
+        for timer in self._leaving.values():
+            timer.cancel()
         for task in list(self._connections):
             task.cancel()
         for destination in self._destinations.values():
@@ -108,17 +111,26 @@ class Activator:
         return _NONE.union(*self._by_service.get(service, {}).values())
 
     def _set_port(self, port: int) -> None:
+        """Open the port of a slice. A port without a slice stays open until all data planes have followed."""
         owner = port_owner(self._claims[port])
+        if timer := self._leaving.pop(port, None):
+            timer.cancel()
         if owner is None:
             del self._claims[port]
-            self._owners.pop(port, None)
-            self._ports.shut(port)
+            loop = asyncio.get_running_loop()
+            self._leaving[port] = loop.call_later(self._settings.leave_seconds, self._shut, port)
         else:
             self._owners[port] = owner
             if owner.service in self._destinations:
                 self._destinations[owner.service].wakes = owner.wakes
             if not self._is_stopping:
                 self._ports.open(port)
+        metrics.PORTS.set(len(self._ports))
+
+    def _shut(self, port: int) -> None:
+        del self._leaving[port]
+        del self._owners[port]
+        self._ports.shut(port)
         metrics.PORTS.set(len(self._ports))
 
     def _accept(self, port: int, client: socket.socket) -> None:

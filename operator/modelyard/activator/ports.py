@@ -47,18 +47,15 @@ class Ports:
             self._retries[port] = loop.call_later(_REOPEN_SECONDS, self.open, port)
 
     def shut(self, port: int) -> None:
-        """Close a port, unless it is closed."""
+        """Accept the connections that the kernel has accepted, and close a port, unless it is closed."""
         self._cancel_retry(port)
         if port in self._sockets:
             self._close(port)
 
     def close(self) -> None:
-        """Accept the connections that the kernel has accepted, and close all ports."""
-        for port in list(self._retries):
-            self._cancel_retry(port)
-        for port, listener in list(self._sockets.items()):
-            self._accept(port, listener, most=_BACKLOG)
-            self._close(port)
+        """Close all ports."""
+        for port in self._sockets.keys() | self._retries.keys():
+            self.shut(port)
 
     def _listen(self, port: int) -> None:
         if socket.has_dualstack_ipv6() and not self._host:
@@ -77,7 +74,9 @@ class Ports:
             timer.cancel()
 
     def _close(self, port: int) -> None:
-        listener = self._sockets.pop(port)
+        listener = self._sockets[port]
+        self._accept(port, listener, most=_BACKLOG)
+        del self._sockets[port]
         asyncio.get_running_loop().remove_reader(listener)
         listener.close()
 

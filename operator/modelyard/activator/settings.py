@@ -21,7 +21,7 @@ class ActivatorSettings(Section):
     held_per_service: Annotated[int, Field(ge=1)] = 2000
     held: Annotated[int, Field(ge=1)] = 20_000  # of all Services
     wakes_per_second: Annotated[float, Field(gt=0)] = 20  # Deployments that are scaled from 0
-    leave_seconds: Annotated[float, Field(ge=0)] = 10  # after SIGTERM, until no data plane sends requests
+    leave_seconds: Annotated[float, Field(ge=0)] = 10  # in which all data planes follow an EndpointSlice
     metrics_port: int = 8080  # plain HTTP, for Prometheus; 0: no metrics
     health_port: int = 8081
     log_format: str = "json"

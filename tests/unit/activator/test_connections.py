@@ -12,6 +12,7 @@ from tests.unit.activator.rig import (
     NAME,
     NAMESPACE,
     FakeReplica,
+    Rig,
     activator_slice,
     free_port,
     replica_slice,
@@ -412,17 +413,43 @@ async def test_stop_closes_the_ports_and_keeps_held_requests(monkeypatch: pytest
     await replica.stop()
 
 
-async def test_deleted_slice_closes_the_port_and_keeps_held_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The scaler takes the slice away as soon as a replica is ready."""
+async def is_refused(one: Rig) -> bool:
+    try:
+        _, writer = await one.connect()
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
+
+
+async def test_deleted_slice_closes_the_port_later_and_keeps_held_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The scaler takes the slice away as soon as a replica is ready. Data planes follow a second later."""
     replica = FakeReplica()
-    async with rig(monkeypatch) as one:
+    async with rig(monkeypatch, leave_seconds=0.5) as one:
         asking = asyncio.create_task(one.ask())
         await until(lambda: held() == 1)
         one.see(activator_slice(one.port), deleted=True)
-        with pytest.raises(ConnectionRefusedError):
-            await one.connect()
+        late = asyncio.create_task(one.ask())
+        await until(lambda: held() == 2)
         one.see(replica_slice(await replica.start()))
         assert (await asking).endswith(b"ok")
+        assert (await late).endswith(b"ok")
+        async with asyncio.timeout(10):
+            while not await is_refused(one):
+                await asyncio.sleep(0.05)
+    await replica.stop()
+
+
+async def test_slice_that_comes_back_keeps_the_port_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    replica = FakeReplica()
+    async with rig(monkeypatch, leave_seconds=0.1) as one:
+        one.see(activator_slice(one.port), deleted=True)
+        one.see(activator_slice(one.port))
+        await asyncio.sleep(0.3)
+        one.see(replica_slice(await replica.start(), ready=True))
+        assert (await one.ask()).endswith(b"ok")
     await replica.stop()
 
 

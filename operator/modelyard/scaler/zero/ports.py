@@ -1,6 +1,12 @@
-"""Ports of the activator: the lowest free one for each Service. The EndpointSlices are the only map."""
+"""Ports of the activator: a free one for each Service. The EndpointSlices are the only map.
+
+The next port is given out each time, and the first one is random. So a port that was given back stays unused
+until the others had their turn. A data plane that is late would lead requests to another Service.
+"""
 
 from __future__ import annotations
+
+import random
 
 from modelyard.api import labels
 from modelyard.api.endpoint_slices import ActivatorSlice, ServiceKey, port_owner
@@ -13,7 +19,10 @@ class NoFreePortError(Exception):
 class Ports:
     """The ports of all EndpointSlices of the scaler, and those given out but not seen in a slice yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int | None = None) -> None:
+        """`first` is the number of the first port among those of the activator."""
+        count = len(labels.ACTIVATOR_PORTS)
+        self._next = random.randrange(count) if first is None else first  # noqa: S311
         self._by_port: dict[int, dict[ServiceKey, ActivatorSlice]] = {}
         self._given: dict[ServiceKey, int] = {}
 
@@ -45,9 +54,12 @@ class Ports:
         if service in self._given:
             return self._given[service]
         taken = self._by_port.keys() | set(self._given.values())
-        for port in labels.ACTIVATOR_PORTS:
+        count = len(labels.ACTIVATOR_PORTS)
+        for number in range(self._next, self._next + count):
+            port = labels.ACTIVATOR_PORTS[number % count]
             if port not in taken:
                 self._given[service] = port
+                self._next = number + 1
                 return port
         raise NoFreePortError
 

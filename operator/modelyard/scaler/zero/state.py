@@ -51,8 +51,8 @@ class ServiceState:
 class ZeroState:
     """All Services, and the living pods of the activator."""
 
-    def __init__(self) -> None:
-        self.ports = Ports()
+    def __init__(self, ports: Ports | None = None) -> None:
+        self.ports = ports or Ports()
         self._services: dict[ServiceKey, ServiceState] = {}
         self._slices: dict[ServiceKey, ServiceKey] = {}  # by namespace and name of a slice: its Service
         self._activators: dict[str, frozenset[str]] = {}  # by the name of the EndpointSlice

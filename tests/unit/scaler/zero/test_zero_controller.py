@@ -16,6 +16,7 @@ from modelyard.kube.errors import AlreadyExists, Conflict
 from modelyard.kube.types import DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, Key
 from modelyard.reconcile.workqueue import WorkQueue
 from modelyard.scaler.zero.controller import SETTLE_SECONDS, ZeroController
+from modelyard.scaler.zero.ports import Ports
 from modelyard.scaler.zero.state import ZeroState
 
 NS = "team"
@@ -48,7 +49,7 @@ class Cluster:
     def restart(self) -> None:
         """Start the scaler again: it knows the objects, and has no memory."""
         services = getattr(self, "services", [])
-        self.state = ZeroState()
+        self.state = ZeroState(Ports(first=0))
         self.queue = WorkQueue(self.clock)
         self.controller = ZeroController(
             self, self.state, self.ask, self.connects, queue=self.queue, monotonic=self.clock.time
@@ -360,9 +361,22 @@ async def test_services_have_different_ports(cluster: Cluster) -> None:
     assert ports == [20000, 20001, 20002]
     cluster.pods(ready=True, name="b")
     await cluster.run(5)
+    assert cluster.slice("b") is None
     cluster.service("d", **sleeping())
     await cluster.run(1)
-    assert cluster.slice("d")["ports"][0]["port"] == 20001  # type: ignore[index]
+    assert cluster.slice("d")["ports"][0]["port"] == 20003  # type: ignore[index]
+
+
+def test_port_that_is_free_again_waits_for_the_turn_of_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data plane that has not followed yet would lead requests of the old Service to the new one."""
+    monkeypatch.setattr(labels, "ACTIVATOR_PORTS", range(20000, 20004))
+    ports = Ports(first=2)
+    given = []
+    for number in range(5):
+        service = ServiceKey(NS, str(number))
+        given.append(ports.port_of(service, None))
+        ports.forget(service)
+    assert given == [20002, 20003, 20000, 20001, 20002]
 
 
 async def test_collision_of_ports_is_repaired_by_the_younger_slice(cluster: Cluster) -> None:
