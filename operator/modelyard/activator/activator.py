@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from modelyard.activator import metrics
@@ -51,6 +52,7 @@ class Activator:
         self._leaving: dict[int, asyncio.TimerHandle] = {}  # ports without a slice, which are still open
         self._destinations: dict[ServiceKey, Destination] = {}
         self._connections: set[asyncio.Task[None]] = set()
+        self._has_changed = asyncio.Event()  # a slice
         self._are_done = asyncio.Event()  # after `stop`: all connections have ended
         self._is_stopping = False
 
@@ -69,6 +71,15 @@ class Activator:
             self._claims.setdefault(port.port, {})[name] = port
         for number in {one.port for one in (before, port) if one is not None}:
             self._set_port(number)
+        self._has_changed.set()
+
+    async def left(self, hosts: Collection[str], seconds: float) -> None:
+        """Wait until no EndpointSlice sends requests to one of some IP addresses, at most some seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while any((host, True) in one.hosts for one in self._slices.values() for host in hosts):
+                    self._has_changed.clear()
+                    await self._has_changed.wait()
 
     def stop(self) -> None:
         """Accept no more connections. The held ones stay until a replica takes them, or their deadline."""

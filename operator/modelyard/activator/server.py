@@ -65,8 +65,9 @@ async def serve(settings: ActivatorSettings, client: Client, stop: asyncio.Event
 
     async with serve_probes(settings.health_port, is_ready):
         await stop.wait()
-        # The scaler takes the address of this pod out of all EndpointSlices. Until each data plane has
-        # followed, requests still come.
+        # The scaler takes the addresses of this pod out of all EndpointSlices, later if the scaler has to
+        # start first. Until each data plane has followed, requests still come.
+        await activator.left(settings.pod_ips, settings.most_leave_seconds)
         await asyncio.sleep(settings.leave_seconds)
         activator.stop()
         await activator.drained()

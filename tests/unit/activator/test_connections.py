@@ -11,6 +11,7 @@ import pytest
 from tests.unit.activator.rig import (
     NAME,
     NAMESPACE,
+    SECONDS,
     FakeReplica,
     Rig,
     activator_slice,
@@ -451,6 +452,20 @@ async def test_slice_that_comes_back_keeps_the_port_open(monkeypatch: pytest.Mon
         one.see(replica_slice(await replica.start(), ready=True))
         assert (await one.ask()).endswith(b"ok")
     await replica.stop()
+
+
+async def test_activator_that_stops_waits_until_no_slice_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scaler may have to start first. Until then, data planes send requests here."""
+    async with rig(monkeypatch) as one:
+        await one.activator.left(["10.0.0.2"], SECONDS)
+        leaving = asyncio.create_task(one.activator.left(["10.0.0.1"], SECONDS))
+        await asyncio.sleep(0.15)
+        assert not leaving.done()
+        one.see(activator_slice(one.port) | {"endpoints": []})
+        async with asyncio.timeout(SECONDS):
+            await leaving
+        one.see(activator_slice(one.port))
+        await one.activator.left(["10.0.0.1"], 0.1)  # returns although a slice names it
 
 
 async def test_second_slice_takes_no_port_from_a_service(monkeypatch: pytest.MonkeyPatch) -> None:
