@@ -6,6 +6,9 @@ import gzip
 import hashlib
 import json
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.unit.scoring.conftest import GATED_DRIVER, Gates
@@ -55,6 +58,11 @@ def init():
 def run(data): return "done"
 """
 """The part of a driver that generate_main() has written."""
+
+LOST_SECONDS = 0.05
+"""The records that a killed front loses at most, as docs/data-collection.md states it."""
+MARGIN_SECONDS = 0.1
+"""For a write to the disk."""
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -249,39 +257,65 @@ def test_without_the_feature_there_is_no_metric(serve) -> None:
     assert b"modelyard_collection" not in scoring.request("GET", "/metrics").body
 
 
+@contextmanager
+def measured_delays() -> Iterator[list[float]]:
+    """Yield the seconds by which a busy machine wakes a thread late, the longest of them last."""
+    longest, done = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            due = time.monotonic() + 0.01
+            time.sleep(0.01)
+            longest.append(max(longest[-1], time.monotonic() - due))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield longest
+    finally:
+        done.set()
+        watcher.join()
+
+
 def test_killed_front_loses_at_most_the_records_of_the_last_moment(serve, tmp_path: Path) -> None:
-    """The kill comes in the middle of requests; records that were answered 50 ms before are in the spool."""
+    """The kill comes in the middle of requests; records that were answered 50 ms before are in the spool.
+
+    A delay of the machine may come twice: to the front, and to a client.
+    """
     scoring = collecting(serve, tmp_path)
-    answered: list[list[str]] = [[] for _ in range(4)]
+    answered: list[list[tuple[str, float]]] = [[] for _ in range(4)]
     enough = threading.Event()
 
-    def client(own: list[str], name: str) -> None:
+    def client(own: list[tuple[str, float]], name: str) -> None:
         try:
             with scoring.connection() as connection:
                 while True:
                     request_id = f"{name}-{len(own)}"
                     request_on(connection, "POST", "/score", b"[]", {"x-request-id": request_id})
-                    own.append(request_id)
-                    if len(own) == 300:
+                    own.append((request_id, time.monotonic()))
+                    if len(own) == 100:  # fewer bytes than are written without a wait
                         enough.set()
+                    time.sleep(0.002)
         except OSError:
             return
 
     threads = [threading.Thread(target=client, args=(own, str(i))) for i, own in enumerate(answered)]
-    for thread in threads:
-        thread.start()
-    assert enough.wait(60)
-    scoring.process.kill()
-    for thread in threads:
-        thread.join(60)
+    with measured_delays() as delays:
+        for thread in threads:
+            thread.start()
+        assert enough.wait(60)
+        killed_at = time.monotonic()
+        scoring.process.kill()
+        for thread in threads:
+            thread.join(60)
 
     found = frames(tmp_path / "spool")
     numbers = [frame.sequence for frame in found]
     assert numbers == list(range(len(numbers)))
     kept = by_id(tmp_path)
-    last_ns = max(record.time_ns for record in kept.values())
+    safe_until = killed_at - LOST_SECONDS - MARGIN_SECONDS - 2 * delays[-1]
     for own in answered:
-        missing = [i for i, request_id in enumerate(own) if request_id not in kept]
+        missing = [i for i, (request_id, _) in enumerate(own) if request_id not in kept]
         assert missing == list(range(len(own) - len(missing), len(own)))  # none but the last ones
-    assert last_ns > 0
-    assert len(kept) >= 300
+        assert [killed_at - at for _, at in own[len(own) - len(missing) :] if at < safe_until] == []
+    assert kept
