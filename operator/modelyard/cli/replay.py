@@ -7,6 +7,7 @@ import asyncio
 import datetime as dt
 import math
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     complete, code = False, _FAILED
     try:
-        with _target(arguments, key) as target:
+        with _sigterm_as_ctrl_c(), _target(arguments, key) as target:
             batches = collected_requests(store, window)
             replaying = replay(batches, target, _limits(arguments), comparison, tally, _progress())
             complete = asyncio.run(replaying)
@@ -101,6 +102,16 @@ def _limits(arguments: argparse.Namespace) -> Limits:
     default = SERVICE_RATE if arguments.url else 0.0
     rate = default if arguments.rate is None else arguments.rate
     return Limits(arguments.concurrency, rate or math.inf, arguments.limit)
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM raise KeyboardInterrupt, so that the container of an image is removed."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ _START_SECONDS: Final = 600  # a pull of the image included
 _READY_SECONDS: Final = 600  # init() loads a model
 _COMMAND_SECONDS: Final = 60
 _LOG_LINES: Final = 20
+_NO_CONTAINER: Final = "No such container"
 _ADDRESS: Final = re.compile(r"127\.0\.0\.1:\d+")
 
 
@@ -34,19 +36,20 @@ def running_image(
     Raises ReplayError if Docker is absent, or if the container does not become ready, with its last lines.
     """
     tell(f"starts {image}")
-    options = [f"--label={LABEL}", f"--publish=127.0.0.1::{PORT}"]
+    container = f"modelyard-replay-{uuid.uuid4().hex[:12]}"
+    options = [f"--name={container}", f"--label={LABEL}", f"--publish=127.0.0.1::{PORT}"]
     options.append(f"--env=MODELYARD_MAX_CONCURRENT_REQUESTS={concurrency}")
     if env_file:
         options.append(f"--env-file={env_file}")
-    container = _docker("run", "--quiet", "--detach", *options, image, seconds=_START_SECONDS)
     try:
+        _docker("run", "--quiet", "--detach", *options, image, seconds=_START_SECONDS)
         address = _ADDRESS.search(_docker("port", container, f"{PORT}/tcp"))
         if not address:
             raise ReplayError(f"{image} has no port: {_log(container)}")
         _wait(f"http://{address[0]}/ready", container, image)
         yield f"http://{address[0]}/score"
     finally:
-        _docker("rm", "--force", "--volumes", container)
+        _remove(container)
 
 
 def _wait(url: str, container: str, image: str) -> None:
@@ -60,6 +63,15 @@ def _wait(url: str, container: str, image: str) -> None:
         if _docker("inspect", "--format={{.State.Running}}", container) != "true":
             break
     raise ReplayError(f"{image} does not become ready; its last lines: {_log(container)}")
+
+
+def _remove(container: str) -> None:
+    """Remove the container, also that of a start that was interrupted. Raises ReplayError if it stays."""
+    try:
+        _docker("rm", "--force", "--volumes", container)
+    except ReplayError as error:
+        if _NO_CONTAINER not in str(error):
+            raise
 
 
 def _log(container: str) -> str:
