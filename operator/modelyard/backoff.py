@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 _MAX_DOUBLINGS: Final = 30  # 2.0 ** 30 first waits exceed every bound, and larger powers may overflow
 
 
-@dataclass(frozen=True)
-class Backoff:
+class Backoff(NamedTuple):
     """Waits of `first_seconds`, twice as long, four times as long, … up to `most_seconds`.
 
     `jitter` is the fraction by which a wait may be shorter, so that many clients do not retry at the same

@@ -8,8 +8,8 @@ from typing import BinaryIO, Final, Protocol
 from modelyard.collection.columns import Columns
 from modelyard.collection.row import Origin, Row, json_row
 
-FILE_BYTES: Final = 12 * 1024 * 1024
-"""A file ends after this size, since an upload has it in memory. With its last rows it has 20 MiB at most."""
+FILE_BYTES: Final = 8 * 1024 * 1024
+"""A file ends after this size, since an upload has it in memory. With its last rows it has 16 MiB at most."""
 
 Chunks = Iterator[Sequence[Row]]
 """Rows in chunks of some MiB."""

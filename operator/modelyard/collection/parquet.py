@@ -19,8 +19,10 @@ _TIME: Final = DataType.timestamp("us", tz="UTC")
 
 _COMPRESSION: Final = "zstd(1)"
 """Spark, DuckDB and pandas read it without a setting."""
-_CHUNKS_IN_GROUP: Final = 8
-"""Chunks in a row group: readers are slow with small groups."""
+_CHUNKS_IN_GROUP: Final = 16
+"""Chunks in a row group: readers are slow with small groups, and the writer has a group in memory."""
+_PAGE_BYTES: Final = 256 * 1024
+"""A page is in memory without compression, one for each column."""
 _CREATED_BY: Final = "modelyard"
 
 _Column = tuple[str, DataType, Callable[[Sequence[Row]], list[Any]]]
@@ -103,6 +105,7 @@ class ParquetEncoder:
             file,
             compression=_COMPRESSION,
             created_by=_CREATED_BY,
+            data_page_size_limit=_PAGE_BYTES,
             max_row_group_size=_CHUNKS_IN_GROUP * len(first),
             column_dictionary_enabled=dict.fromkeys([*_UNIQUE_VALUES, *paths], False),
             skip_arrow_metadata=True,

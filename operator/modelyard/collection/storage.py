@@ -45,8 +45,8 @@ MAX_FILES: Final = 64
 _SCHEMES: Final = {"s3": "s3", "gs": "gs", "abfs": "abfs", "abfss": "abfs"}
 _DESTINATION: Final = "Secret of the destination"
 _REQUEST_SECONDS: Final = 120
-_CHUNK_ROWS: Final = 2048
-_CHUNK_BYTES: Final = 1024 * 1024
+_CHUNK_ROWS: Final = 512
+_CHUNK_BYTES: Final = 256 * 1024
 """A chunk of rows is in memory as objects of Python, columns and pages."""
 _ROW_BYTES: Final = 256
 """Size of a row beside its texts."""

@@ -19,8 +19,14 @@ _STOP: Final = {signal.SIGTERM, signal.SIGINT}
 _BACKOFF: Final = Backoff(first_seconds=0.5, most_seconds=5.0)
 _GOOD_SECONDS: Final = 60.0
 """A process that has run for so long resets the backoff."""
-_MEMORY: Final = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "1048576"}
-"""Settings of glibc: free memory goes back to the kernel instead of into a pool of each thread."""
+_MEMORY: Final = {
+    # glibc: free memory goes back to the kernel instead of into a pool of each thread.
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TRIM_THRESHOLD_": "1048576",
+    # The library of stores: one thread instead of one for each CPU of the node.
+    "TOKIO_WORKER_THREADS": "1",
+}
+"""Variables of the collecting process, unless the container has others."""
 _COMMAND: Final = (sys.executable, "-m", "modelyard.collection.process")
 _FOREVER: Final = 3600.0
 _ENDED: Final = (0, 1, 2)

@@ -13,7 +13,7 @@ from modelyard.collection.event_hub.destination import Destination
 MAX_RECORD_BYTES: Final = 4 * 1024 * 1024
 """The limit of one row. Event Hubs accepts 1 MB, and 20 MB in dedicated clusters."""
 _QUEUE_KIB: Final = 5 * 1024  # one row of the largest size, or five requests on their way
-_QUEUE_RECORDS: Final = 2_000
+_QUEUE_RECORDS: Final = 1_000
 _LOG: Final = logging.getLogger(__name__)
 
 Headers = list[tuple[str, str | bytes | None]]
