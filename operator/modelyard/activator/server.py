@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import resource
 from typing import Final
 
@@ -23,6 +24,7 @@ from modelyard.kube.types import ENDPOINT_SLICES
 from modelyard.process_start import INVALID_SETTINGS, start, stop_event
 from modelyard.rate_limit import RateLimit
 
+_LOG: Final = logging.getLogger(__name__)
 _BURST_SECONDS: Final = 1.0  # of wakes that may come at once
 
 
@@ -31,7 +33,7 @@ def run() -> int:
     settings = start(load, CONFIG_VARIABLE)
     if settings is None:
         return INVALID_SETTINGS
-    _raise_file_limit()
+    settings = within_files(settings, _raise_file_limit())
     if settings.metrics_port:
         start_http_server(settings.metrics_port, registry=REGISTRY)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -39,10 +41,25 @@ def run() -> int:
     return 0
 
 
-def _raise_file_limit() -> None:
-    """Allow as many open files as the kernel does: each held request has one, each forwarded request two."""
+def _raise_file_limit() -> int:
+    """Allow as many open files as the kernel does, and return their number."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def within_files(settings: ActivatorSettings, files: int) -> ActivatorSettings:
+    """Return settings that leave half of the open files to ports and to forwarded requests, with two each.
+
+    Without a free file no connection is accepted, and so none is refused.
+    """
+    most = max(1, files // 2)
+    if settings.held <= most:
+        return settings
+    _LOG.warning(
+        "at most %d requests are held, in place of %d: this pod may open %d files", most, settings.held, files
+    )
+    return settings.model_copy(update={"held": most})
 
 
 async def _serve(settings: ActivatorSettings) -> None:
