@@ -1,8 +1,8 @@
 """Benchmark of scaling (`make bench-scaling`): its parts are the arguments, and its figures are one line.
 
 The part `collector` is the cost of asking all replicas for their load. The part `step` is a step of load, and
-a steady load after it, in the local cluster. The part `zero` is the first response from
-zero, and warm requests.
+a steady load after it, in the local cluster. The part `zero` is the first response from zero, and warm
+requests. The part `cycles` sends numbered requests to Services that go to 0 and back, while parts are killed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import argparse
 
 from tests.bench.machine import describe
 from tests.bench.progress import say
-from tests.bench.scaling import collector, step, zero
+from tests.bench.scaling import collector, cycles, step, zero
 
-PARTS = ("collector", "step", "zero")
+PARTS = ("collector", "step", "zero", "cycles")
 
 
 def _collector(seconds: int) -> str:
@@ -36,12 +36,12 @@ def _step(minutes: float) -> str:
     )
 
 
-def _zero(cycles: int) -> str:
-    figures = zero.measure(cycles)
+def _zero(rounds: int) -> str:
+    figures = zero.measure(rounds)
     wake, late = (zero.percentile(figures.wakes, percent) for percent in (50, 95))
     floor = zero.percentile(figures.floors, 50)
     return (
-        f"zero_cycles={cycles} wake_p50_seconds={wake:.2f} wake_p95_seconds={late:.2f}"
+        f"zero_cycles={rounds} wake_p50_seconds={wake:.2f} wake_p95_seconds={late:.2f}"
         f" bare_p50_seconds={floor:.2f} wake_to_bare={wake / floor:.2f} warm_ratio={figures.warm_ratio:.3f}"
     )
 
@@ -52,7 +52,9 @@ def main() -> None:
     parser.add_argument("parts", nargs="+", choices=PARTS)
     parser.add_argument("--seconds", type=int, default=30, help="time of the part collector (default 30)")
     parser.add_argument("--minutes", type=float, default=10, help="steady load of the part step (default 10)")
-    parser.add_argument("--cycles", type=int, default=20, help="cycles of the part zero (default 20)")
+    parser.add_argument("--cycles", type=int, help="cycles of the part zero (20), or least of cycles (100)")
+    parser.add_argument("--requests", type=int, help="least of the part cycles (100000)")
+    parser.add_argument("--seed", type=int, default=1, help="times of the part cycles (default 1)")
     arguments = parser.parse_args()
     parts = arguments.parts or PARTS
     figures = []
@@ -61,7 +63,10 @@ def main() -> None:
     if "step" in parts:
         figures.append(_step(arguments.minutes))
     if "zero" in parts:
-        figures.append(_zero(arguments.cycles))
+        figures.append(_zero(arguments.cycles or 20))
+    if "cycles" in parts:
+        least = (arguments.cycles or 100, arguments.requests or 100_000)
+        figures.append(cycles.measure(*least, arguments.seed).line())
     say(describe())
     print("scaling:", *figures)
 
