@@ -115,8 +115,8 @@ bench-build: cluster install ## builds beside curl, crane, docker and BuildKit, 
 bench-walls: cluster install ## changed models with one container in the build's pod and with two; 3 minutes
 	@. .cluster/env && $(RUN) python -m tests.bench.builder --walls
 
-SCALING_PARTS = $(or $(PARTS),collector step zero cycles)
-bench-scaling: $(VENV) $(if $(filter step zero cycles,$(SCALING_PARTS)),cluster install) ## the cost of 3,000 replicas' load, a step of load, starts from zero, and kills; PARTS="collector step zero cycles" SECONDS=30 MINUTES=10 CYCLES=20 REQUESTS=100000 SEED=1
+SCALING_PARTS = $(or $(PARTS),collector step zero cycles held)
+bench-scaling: $(VENV) $(if $(filter step zero cycles held,$(SCALING_PARTS)),cluster install) ## the cost of 3,000 replicas' load, a step of load, starts from zero, kills, and held requests; PARTS="collector step zero cycles held" SECONDS=30 MINUTES=10 CYCLES=20 REQUESTS=100000 SEED=1
 	@if [ -f .cluster/env ]; then . .cluster/env; fi; $(RUN) python -m tests.bench.scaling $(SCALING_PARTS) --seconds $(or $(SECONDS),30) --minutes $(or $(MINUTES),10) $(if $(CYCLES),--cycles $(CYCLES)) $(if $(REQUESTS),--requests $(REQUESTS)) --seed $(or $(SEED),1)
 
 bench-route: cluster install ## a request through Traefik and Envoy Gateway beside one to the pod; builds Envoy Gateway once

@@ -3,6 +3,7 @@
 The part `collector` is the cost of asking all replicas for their load. The part `step` is a step of load, and
 a steady load after it, in the local cluster. The part `zero` is the first response from zero, and warm
 requests. The part `cycles` sends numbered requests to Services that go to 0 and back, while parts are killed.
+The part `held` sends many requests to Services whose first replica cannot start.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import argparse
 
 from tests.bench.machine import describe
 from tests.bench.progress import say
-from tests.bench.scaling import collector, cycles, step, zero
+from tests.bench.scaling import collector, cycles, held, step, zero
 
-PARTS = ("collector", "step", "zero", "cycles")
+PARTS = ("collector", "step", "zero", "cycles", "held")
 
 
 def _collector(seconds: int) -> str:
@@ -53,7 +54,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=30, help="time of the part collector (default 30)")
     parser.add_argument("--minutes", type=float, default=10, help="steady load of the part step (default 10)")
     parser.add_argument("--cycles", type=int, help="cycles of the part zero (20), or least of cycles (100)")
-    parser.add_argument("--requests", type=int, help="least of the part cycles (100000)")
+    parser.add_argument("--requests", type=int, help="least of the part cycles (100000), or of held (10000)")
     parser.add_argument("--seed", type=int, default=1, help="times of the part cycles (default 1)")
     arguments = parser.parse_args()
     parts = arguments.parts or PARTS
@@ -67,6 +68,8 @@ def main() -> None:
     if "cycles" in parts:
         least = (arguments.cycles or 100, arguments.requests or 100_000)
         figures.append(cycles.measure(*least, arguments.seed).line())
+    if "held" in parts:
+        figures.append(held.measure(arguments.requests or 10_000).line())
     say(describe())
     print("scaling:", *figures)
 
