@@ -62,6 +62,7 @@ class Strangers:
             f"EndpointSlice {name} belongs to somebody else. So no request is held, and the Service does not"
             " go to 0: delete the EndpointSlice"
         )
+        metrics.ERRORS.inc()
         await self._record(service, uid, "NameTaken", note)
         self._keep(service, told | {name})
 
@@ -71,7 +72,6 @@ class Strangers:
             self._told[service] = told
 
     async def _record(self, service: ServiceKey, uid: str, reason: str, note: str) -> None:
-        metrics.ERRORS.inc()
         _LOG.warning("%s/%s: %s", *service, note)
         await self._recorder.record(_Subject(Key(SERVICE.name, *service), uid), reason, note, warning=True)
 
