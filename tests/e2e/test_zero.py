@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 from tests.support.cluster import Kubectl, eventually
-from tests.support.node_requests import ask_from_node
+from tests.support.node_requests import NODE, ask_from_node, is_open_from_node
 from tests.support.objects import service
 from tests.support.planes import present_plane
 from tests.support.status import condition, wait_for_status
@@ -81,6 +81,38 @@ def test_first_requests_are_held_and_answered_once_their_key_is_checked(shared: 
     assert refused.result()[0] == 401
 
 
+def test_budget_of_a_second_replica_stays_during_the_sleep(shared: Kubectl, asleep: str) -> None:
+    shared("scale", "deployment", asleep, "--replicas=2")
+    eventually(lambda: shared.get_or_none("poddisruptionbudget", asleep), SECONDS, "the budget")
+    wait_until_asleep(shared)
+    assert shared.get("poddisruptionbudget", asleep)
+
+
+def test_version_and_key_that_change_during_the_sleep_count_at_the_next_start(
+    shared: Kubectl, asleep: str
+) -> None:
+    secret = f"{asleep}-keys"
+    old = shared.secret(secret)["primaryKey"]
+    shared.patch("secret", secret, {"data": {"primaryKey": None}})
+    version = shared.get("msvc", asleep)["status"]["version"]
+    shared.patch("msvc", asleep, {"spec": {"imageId": "two"}})
+    wait_for_status(shared, "msvc", asleep, SECONDS, state="Succeeded", version=version + 1)
+    eventually(lambda: shared.secret(secret).get("primaryKey", old) != old, SECONDS, "a new key")
+    assert pods(shared) == 0
+    with ThreadPoolExecutor(2) as threads:
+        refused = threads.submit(ask_from_node, shared, asleep, old)
+        assert ask_from_node(shared, asleep) == (200, '"two"')
+    assert refused.result()[0] == 401
+
+
+def test_budget_does_not_block_a_drain_of_the_only_replica(shared: Kubectl, asleep: str) -> None:
+    assert ask_from_node(shared, asleep)[0] == 200
+    assert pods(shared) == 1
+    drain = ["--pod-selector", f"modelyard.dev/service={asleep}", "--delete-emptydir-data", "--timeout=20s"]
+    evicted = f"evicting pod {shared.namespace}/zero-"
+    assert evicted in shared("drain", NODE, *drain, "--ignore-daemonsets", "--dry-run=server")
+
+
 def test_held_requests_survive_the_end_of_the_scaler_and_of_an_activator(
     shared: Kubectl, asleep: str
 ) -> None:
@@ -96,4 +128,21 @@ def test_held_requests_survive_the_end_of_the_scaler_and_of_an_activator(
         first = release("get", "pods", "--selector", selector, "--output", "name").split()[0]
         release("delete", first, "--wait=false")
         assert [one.result()[0] for one in held] == [200] * len(held)
-    shared("delete", "msvc", asleep, "--wait=false")
+
+
+def test_deleted_service_leaves_no_slice_and_no_open_port(shared: Kubectl, asleep: str) -> None:
+    shared(
+        "wait",
+        f"msvc/{asleep}",
+        "--for=condition=ScaledToZero",
+        f"--timeout={SECONDS}s",
+        timeout=SECONDS + 10,
+    )
+    found = shared.get("endpointslice", f"{asleep}-activator")
+    port = found["ports"][0]["port"]
+    hosts = [endpoint["addresses"][0] for endpoint in found["endpoints"]]
+    assert all(is_open_from_node(host, port) for host in hosts)
+    shared("delete", "msvc", asleep)
+    selector = f"kubernetes.io/service-name={asleep}"
+    eventually(lambda: not shared.list("endpointslices", selector), SECONDS, "no EndpointSlice")
+    eventually(lambda: not any(is_open_from_node(host, port) for host in hosts), SECONDS, "no open port")
