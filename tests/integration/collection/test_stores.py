@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pytest
 from tests.support.object_stores import Store, azure_store, create_container, gs_store, s3_store
 from tests.unit.collection.spool_files import Clock, record
@@ -29,12 +30,24 @@ from modelyard.collection.storage import open_storage
 from modelyard.collection.transformation import Transformation
 from modelyard.contract.collection_pod import CollectorVariable
 from modelyard.scoring.spool.batch import encode_records
+from modelyard.scoring.spool.declared import (
+    INPUTS,
+    INTEGER,
+    NUMBER,
+    PREDICTION,
+    DeclaredColumn,
+    encode_declared,
+)
 from modelyard.scoring.spool.segment_writer import SegmentWriter
 from modelyard.scoring.spool.spool_writer import SpoolWriter
 
 NAME = "pod-1-7-00000000"
 FOLDER = "modeldata/team-a/diabetes/3/scoring/2026/11/30/00"
 Changes = Mapping[str, str]
+DECLARED = encode_declared(
+    [DeclaredColumn(INPUTS, ("data", None), INTEGER), DeclaredColumn(PREDICTION, (None,), NUMBER)]
+)
+"""The columns of the driver: each record has the inputs `{"data":[1]}` and the prediction `[2]`."""
 
 
 @pytest.fixture(scope="module", params=["s3", "abfs", "gs"])
@@ -64,6 +77,7 @@ class Replica:
         spool = self.folder / "spool"
         spool.mkdir()
         segments = SegmentWriter(spool, "front", max_bytes=10**9)
+        segments.declared = DECLARED
         writer = SpoolWriter(segments, 2, lambda columns: encode_records(columns[0]))
         for number in range(count):
             writer.put((1024, record(f"r{number}")))
@@ -148,6 +162,20 @@ def test_rows_are_read_back(replica: Replica, tmp_path: Path, form: str, suffix:
     query = "select count(distinct requestId), sum(status) from"
     assert duckdb.sql(f"{query} '{file}'").fetchall() == [(100, 20_000)]
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_readers_have_the_declared_columns(replica: Replica, tmp_path: Path) -> None:
+    replica.step(replica.pump())
+    file = tmp_path / "copy.parquet"
+    file.write_bytes(*replica.objects().values())
+    people = duckdb.sql(
+        'SELECT requestId, unnest("inputs.data") AS data, unnest("prediction.value") AS prediction'
+        f" FROM read_parquet('{file}')"
+    )
+    assert sorted(people.fetchall()) == [(one, 1, 2.0) for one in sorted(IDS)]
+    frame = pd.read_parquet(file).explode(["inputs.data", "prediction.value"])
+    assert frame["inputs.data"].tolist() == [1] * 100
+    assert frame["prediction.value"].tolist() == [2.0] * 100
 
 
 def test_batch_that_comes_again_keeps_one_object(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
