@@ -18,6 +18,7 @@ from tests.support.objects import (
     CONTAINER_DRIVER,
     CRASHING_DRIVER,
     STREAM_DRIVER,
+    TYPED_DRIVER,
     WAITING_DRIVER,
     constant_driver,
     image,
@@ -41,6 +42,7 @@ DRIVERS: Final = {
     "waits": WAITING_DRIVER,
     "container": CONTAINER_DRIVER,
     "stream": STREAM_DRIVER,
+    "typed": TYPED_DRIVER,
 }
 
 Score = Callable[..., httpx.Response]

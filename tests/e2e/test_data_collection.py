@@ -40,7 +40,7 @@ class Collected:
         """Send requests, each of which must be answered."""
         with self.client() as client:
             for index in range(number):
-                response = client.post("/score", json={"index": index})
+                response = client.post("/score", json={"index": index, "ages": [index, 40]})
                 assert response.status_code == 200, response.text
                 self.sent.add(response.headers["x-ms-request-id"])
 
@@ -82,7 +82,7 @@ def collected(shared: Kubectl, namespace: Callable[[], Kubectl]) -> Iterator[Col
     """A Service with one replica and a store."""
     store = StoreInCluster(namespace())
     collection = {"storageEnabled": True}
-    shared.apply(store.secret(), service(NAME, "one", numReplicas=1, dataCollection=collection))
+    shared.apply(store.secret(), service(NAME, "typed", numReplicas=1, dataCollection=collection))
     wait_for_status(shared, "msvc", NAME, 120, state="Succeeded")
     yield Collected(shared, store)
     shared("delete", "msvc", NAME, "--wait=false")
@@ -94,8 +94,15 @@ def test_each_request_has_a_row_in_the_store(collected: Collected) -> None:
     collected.expect_all_rows()
     columns = "service, version, status, inputs, prediction, len(modelIds)"
     rows = collected.store.query(f"SELECT {columns} FROM records")
-    assert ("collected", "1", 200, '{"index":7}', '"one"', 0) in rows
+    assert ("collected", "1", 200, '{"index":7,"ages":[7,40]}', "[7.5, 40.5]", 0) in rows
     collected.expect_condition("True", "Working")
+
+
+def test_declared_columns_are_typed(collected: Collected) -> None:
+    rows = collected.store.query(
+        'SELECT "inputs.index", unnest("inputs.ages"), unnest("prediction.value") FROM records'
+    )
+    assert {(7, 7, 7.5), (7, 40, 40.5)} <= set(rows)
 
 
 def test_driver_can_read_no_credentials(collected: Collected) -> None:

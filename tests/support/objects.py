@@ -81,6 +81,18 @@ CONTAINER_ANSWER: Final = [
     "/tmp/.cache/models",
 ]
 """The response of CONTAINER_DRIVER in a container."""
+TYPED_DRIVER: Final = """\
+THREAD_SAFE = True
+
+
+def init():
+    pass
+
+
+def run(index: int, ages: list[int]) -> list[float]:
+    return [age + 0.5 for age in ages]
+"""
+"""A driver that declares its input and its output."""
 STREAM_DRIVER: Final = """\
 import pathlib
 import time
