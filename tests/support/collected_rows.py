@@ -8,38 +8,36 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
-from arro3.core import RecordBatchReader
-from arro3.io import write_parquet
+from modelyard.collection.columns import Columns
+from modelyard.collection.encoding import JsonLinesEncoder
+from modelyard.collection.fields import ProtectedFields
+from modelyard.collection.parquet import ParquetEncoder
+from modelyard.collection.row import Origin, Row
+from modelyard.scoring.spool.declared import DeclaredColumn
 
 TIME: Final = dt.datetime(2026, 11, 3, 8, 15, tzinfo=dt.UTC)
-_SCHEMA: Final = pa.schema(
-    {
-        "time": pa.timestamp("us", "UTC"),
-        "requestId": pa.string(),
-        "correlationId": pa.string(),
-        "traceId": pa.string(),
-        "namespace": pa.string(),
-        "service": pa.string(),
-        "version": pa.string(),
-        "imageDigest": pa.string(),
-        "modelIds": pa.list_(pa.string()),
-        "name": pa.string(),
-        "method": pa.string(),
-        "operation": pa.string(),
-        "status": pa.int32(),
-        "durationSeconds": pa.float64(),
-        "requestType": pa.string(),
-        "responseType": pa.string(),
-        "requestBytes": pa.int64(),
-        "responseBytes": pa.int64(),
-        "inputs": pa.string(),
-        "prediction": pa.string(),
-        "inputsReference": pa.string(),
-        "predictionReference": pa.string(),
-        "truncated": pa.bool_(),
-    }
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_ORIGIN: Final = ("namespace", "service", "version", "imageDigest")
+_VALUES: Final = (
+    "requestId",
+    "correlationId",
+    "traceId",
+    "name",
+    "method",
+    "operation",
+    "status",
+    "durationSeconds",
+    "requestType",
+    "responseType",
+    "requestBytes",
+    "responseBytes",
+    "inputs",
+    "prediction",
+    "inputsReference",
+    "predictionReference",
+    "truncated",
 )
+"""Columns in the order of a Row."""
 
 
 def collected_row(number: int, inputs: Any = None, prediction: Any = None, **changes: Any) -> dict[str, Any]:
@@ -77,27 +75,27 @@ def write_rows(
     rows: Sequence[dict[str, Any]],
     file: str = "pod-1-00000001.parquet",
     *,
-    columns: dict[str, pa.DataType] | None = None,
+    declared: Sequence[DeclaredColumn] = (),
 ) -> Path:
-    """Write rows of one hour and collector below a folder, and return the file.
+    """Write rows of one hour and collector below a folder, as the side-car does, and return the file.
 
-    The name of the file decides on the format. `columns` are those that the driver declares.
+    The name of the file decides on the format. `declared` are the columns that the driver declares.
     """
     first = rows[0]
     folder = Path("modeldata", *(first[level] for level in ("namespace", "service", "version", "name")))
     path = store / folder / f"{first['time']:%Y/%m/%d/%H}" / file
     path.parent.mkdir(parents=True, exist_ok=True)
-    if file.endswith(".jsonl"):
-        path.write_text("".join(json.dumps(row, default=_time_text) + "\n" for row in rows))
-        return path
-    schema = pa.schema([*_SCHEMA, *(pa.field(name, kind) for name, kind in (columns or {}).items())])
-    table = pa.Table.from_pylist(list(rows), schema)
-    write_parquet(RecordBatchReader.from_stream(table), path, compression="zstd(3)")
+    origin = Origin(*(first[name] for name in _ORIGIN), tuple(first["modelIds"]), "pod")
+    encoder = JsonLinesEncoder(origin) if file.endswith(".jsonl") else ParquetEncoder(origin)
+    columns = Columns(declared, ProtectedFields((), (), "")) if declared else None
+    with path.open("w+b") as written:
+        encoder.write(iter([[_row(row, columns) for row in rows]]), written)
     return path
 
 
-def _time_text(time: dt.datetime) -> str:
-    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+def _row(row: dict[str, Any], columns: Columns | None) -> Row:
+    values = [row[name] for name in _VALUES]
+    return Row((row["time"] - _EPOCH) // dt.timedelta(microseconds=1), *values, columns)
 
 
 def _text(body: Any) -> str | None:

@@ -79,7 +79,7 @@ class Selection:
             return False
         documents = [_document(row[body]) for body in _BODIES]
         return any(
-            value.equals(row.get(value.column)) or any(map(value.equals, values(document, value.path)))
+            any(map(value.equals, (*_leaves(row.get(value.column)), *values(document, value.path))))
             for value in self.values
             for document in documents
         )
@@ -221,6 +221,15 @@ def _written_lines(content: IO[bytes], _: str, removed: Removed) -> bytes:
         for index, line in enumerate(lines)
         if index not in rows
     )
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Yield the value of a column, or those in its lists, which a declared column of a table has."""
+    if not isinstance(value, list):
+        yield value
+        return
+    for item in value:
+        yield from _leaves(item)
 
 
 def _document(text: Any) -> Any:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.support.collected_rows import TIME, collected_row, write_rows
@@ -18,6 +17,7 @@ from modelyard.collected.errors import CollectedDataError, FileChangedError
 from modelyard.collected.store import CollectedStore, FileVersion, StoredFile
 from modelyard.collected.window import Window
 from modelyard.json_path import parse_path
+from modelyard.scoring.spool.declared import INPUTS, NUMBER, PREDICTION, TEXT, DeclaredColumn
 
 ALL = Window("team")
 
@@ -56,9 +56,11 @@ def test_rows_of_a_request_are_deleted_and_others_stay_as_they_were(tmp_path: Pa
 
 
 def test_written_file_keeps_all_columns_and_values(tmp_path: Path) -> None:
-    rows = [collected_row(number, {"x": "ä"}, [1.5], age=number) for number in range(3)]
-    path = write_rows(tmp_path, rows, columns={"age": pa.int64()})
+    rows = [collected_row(number, {"x": "ä"}, [1.5]) for number in range(3)]
+    declared = [DeclaredColumn(INPUTS, ("x",), TEXT), DeclaredColumn(PREDICTION, (None,), NUMBER)]
+    path = write_rows(tmp_path, rows, declared=declared)
     before = pq.read_table(path)
+    assert {"inputs.x", "prediction.value"} <= set(before.column_names)
 
     _delete(tmp_path, _by_id("r1"))
 
@@ -74,19 +76,25 @@ def test_written_file_keeps_all_columns_and_values(tmp_path: Path) -> None:
         ("data.customer", "42", {"r0", "r1"}),
         ("data[*].customer", "4", set()),
         ("score", "true", {"r2"}),
-        ("customer", "42", {"r3"}),
+        ("inputs.data.customer", "42", {"r1"}),
+        ("traceId", "42", {"r3"}),
         ("requestId", "r4", {"r4"}),
     ],
 )
-def test_rows_with_a_value_are_deleted(tmp_path: Path, path: str, text: str, deleted: set[str]) -> None:
+@pytest.mark.parametrize("name", ["a.parquet", "a.jsonl"])
+def test_rows_with_a_value_are_deleted(
+    tmp_path: Path, name: str, path: str, text: str, deleted: set[str]
+) -> None:
     rows = [
         collected_row(0, {"data": [{"customer": 1}, {"customer": 42}]}, [1]),
         collected_row(1, {"data": [{"customer": "42"}]}, [1]),
         collected_row(2, {"data": []}, {"score": True}),
-        collected_row(3, "not JSON {", "not JSON", customer="42"),
+        collected_row(3, "not JSON {", "not JSON", traceId="42"),
         collected_row(4, [1], [1]),
     ]
-    file = write_rows(tmp_path, rows, columns={"customer": pa.string()})
+    file = write_rows(
+        tmp_path, rows, name, declared=[DeclaredColumn(INPUTS, ("data", None, "customer"), TEXT)]
+    )
 
     _delete(tmp_path, _by_value(path, text))
 

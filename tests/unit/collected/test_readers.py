@@ -12,6 +12,8 @@ import pyarrow.dataset as ds
 import pytest
 from tests.support.collected_rows import TIME, collected_row, write_rows
 
+from modelyard.scoring.spool.declared import INPUTS, INTEGER, DeclaredColumn
+
 
 @pytest.fixture
 def service(tmp_path: Path) -> Path:
@@ -19,8 +21,8 @@ def service(tmp_path: Path) -> Path:
     for hour, number in ((8, 1), (9, 2)):
         rows = [collected_row(number, {"x": number}, [1.5], time=TIME.replace(hour=hour))]
         write_rows(tmp_path, rows)
-    second = {"version": "2", "age": 41, "time": TIME.replace(hour=10)}
-    write_rows(tmp_path, [collected_row(3, {"x": 3}, None, **second)], columns={"age": pa.int64()})
+    second = collected_row(3, {"x": 3}, None, version="2", time=TIME.replace(hour=10))
+    write_rows(tmp_path, [second], declared=[DeclaredColumn(INPUTS, ("x",), INTEGER)])
     return tmp_path / "modeldata" / "team" / "m"
 
 
@@ -28,14 +30,14 @@ def test_duckdb_reads_all_versions_with_their_declared_columns(service: Path) ->
     files = f"{service}/*/scoring/2026/11/*/*/*.parquet"
 
     rows = duckdb.sql(
-        f"SELECT requestId, version, age, modelIds[1], inputs->>'$.x', prediction"
+        f"SELECT requestId, version, \"inputs.x\", modelIds[1], inputs->>'$.x', prediction"
         f" FROM read_parquet('{files}', union_by_name=true) ORDER BY time"
     ).fetchall()
 
     assert rows == [
         ("r1", "1", None, "m:1", "1", "[1.5]"),
         ("r2", "1", None, "m:1", "2", "[1.5]"),
-        ("r3", "2", 41, "m:1", "3", None),
+        ("r3", "2", 3, "m:1", "3", None),
     ]
 
 
@@ -61,7 +63,7 @@ def test_pandas_reads_all_versions_with_their_declared_columns(service: Path) ->
     frame = ds.dataset(files, schema=schema).to_table().to_pandas().sort_values("time")
 
     assert list(frame["requestId"]) == ["r1", "r2", "r3"]
-    assert frame["age"].isna().tolist() == [True, True, False]
+    assert frame["inputs.x"].isna().tolist() == [True, True, False]
 
 
 def test_duckdb_reads_json_lines(tmp_path: Path) -> None:
