@@ -141,28 +141,29 @@ def _scaler() -> Entry:
 
 
 def _build() -> Entry:
-    _require_builder()
+    _require("uv")
     from modelyard.builder.job import main as build
 
     return lambda _: build()
 
 
 def _build_packages() -> Entry:
-    _require_builder()
+    _require("uv")
     from modelyard.builder.environment.package_container import main as install
 
     return lambda _: install()
 
 
 def _collect() -> Entry:
+    _require("confluent_kafka")
     from modelyard.collection.supervisor import start as collect
 
     return lambda _: collect()
 
 
-def _require_builder() -> None:
-    """Raise ModuleNotFoundError if the extra is absent: the steps of a build import its packages later."""
+def _require(package: str) -> None:
+    """Raise ModuleNotFoundError if a package is absent: the processes of the command import it later."""
     from importlib.util import find_spec
 
-    if not find_spec("uv"):
-        raise ModuleNotFoundError(name="uv")
+    if not find_spec(package):
+        raise ModuleNotFoundError(name=package)
