@@ -293,9 +293,9 @@ def test_killed_front_loses_at_most_the_records_of_the_last_moment(serve, tmp_pa
                     request_id = f"{name}-{len(own)}"
                     request_on(connection, "POST", "/score", b"[]", {"x-request-id": request_id})
                     own.append((request_id, time.monotonic()))
-                    if len(own) == 100:  # fewer bytes than are written without a wait
+                    if len(own) == 50:  # fewer bytes than are written without a wait
                         enough.set()
-                    time.sleep(0.002)
+                    time.sleep(0.005)
         except OSError:
             return
 

@@ -185,16 +185,18 @@ class ScoreEndpoint:
         response = self._response(queued.request, reply)
         if queued.flags & frames.INFER:
             response = in_error_form(response)
+        now = time.monotonic()
         if self._collector is not None:
-            self._collector.add(queued, reply.outcome, response)
+            self._collector.add(queued, reply.outcome, response, now)
         if len(response.body) < MIN_PACKED_BYTES:
-            self._respond(queued, reply, response)
+            self._record(queued, reply, response.status, len(response.body), now)
+            queued.request.connection.respond(queued.request, response)
         else:
-            respond = partial(self._respond, queued, reply)
+            respond = partial(self._respond_packed, queued, reply)
             self._packed_responses.pack(queued.request, response, respond)
 
-    def _respond(self, queued: QueuedRequest, reply: Reply, response: HttpResponse) -> None:
-        self._record(queued, reply, response.status, len(response.body))
+    def _respond_packed(self, queued: QueuedRequest, reply: Reply, response: HttpResponse) -> None:
+        self._record(queued, reply, response.status, len(response.body), time.monotonic())
         queued.request.connection.respond(queued.request, response)
 
     def on_stream(self, queued: QueuedRequest, reply: Reply) -> None:
@@ -227,11 +229,11 @@ class ScoreEndpoint:
             response.fail()
         if self._collector is not None:
             self._collector.add_stream(queued, response, status)
-        self._record(queued, reply, status, response.size)
+        self._record(queued, reply, status, response.size, time.monotonic())
 
-    def _record(self, queued: QueuedRequest, reply: Reply, status: int, bytes_out: int) -> None:
+    def _record(self, queued: QueuedRequest, reply: Reply, status: int, bytes_out: int, now: float) -> None:
         request = queued.request
-        metrics, seconds = self._metrics, time.monotonic() - queued.arrived_at
+        metrics, seconds = self._metrics, now - queued.arrived_at
         metrics.requests[status] += 1
         metrics.latency.observe(seconds)
         if reply.started_at:

@@ -19,8 +19,9 @@ FLUSH_SECONDS: Final = 0.05
 MAX_BUFFER_BYTES: Final = 4 * 1024 * 1024
 """Memory of records that wait for the thread. One record more may wait, of any size."""
 
-BATCH_BYTES: Final = 1024 * 1024
-"""Records of one frame, with ITEM_BYTES for each. As many are written without a wait for more."""
+BATCH_BYTES: Final = 256 * 1024
+"""Records of one frame, with ITEM_BYTES for each. As many are written without a wait for more: the event loop
+waits for half a millisecond, while the thread encodes them."""
 
 ITEM_BYTES: Final = 1024
 """The memory of a record beside its bodies, at least."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from operator import sub
 from typing import Any, Final
 
 from modelyard.scoring.frames import INFER
@@ -51,17 +52,20 @@ class RequestCollector:
         if len(declared) <= MAX_BYTES:
             self._segments.declared = declared
 
-    def add(self, queued: QueuedRequest, outcome: int, response: HttpResponse) -> None:
-        """Collect a request with its complete response, unless no worker began it in time."""
+    def add(self, queued: QueuedRequest, outcome: int, response: HttpResponse, answered_at: float) -> None:
+        """Collect a request with its complete response, unless no worker began it in time.
+
+        `answered_at` is the present time (time.monotonic): to read a clock takes as long as all the rest.
+        """
         if outcome != OVERLOADED:
             body = response.body
             size = len(body)
-            self._add(queued, response.status, response.content_type, body, size, size)
+            self._add(queued, response.status, response.content_type, body, size, size, answered_at)
 
     def add_stream(self, queued: QueuedRequest, stream: ResponseStream, status: int) -> None:
         """Collect a request whose response was a stream."""
-        kept = sum(map(len, stream.beginning))
-        self._add(queued, status, stream.content_type, stream.beginning, kept, stream.size)
+        kept, now = sum(map(len, stream.beginning)), time.monotonic()
+        self._add(queued, status, stream.content_type, stream.beginning, kept, stream.size, now)
 
     def abandon(self, queued: QueuedRequest, status: int) -> None:
         """Collect a request whose client has left, if a part of the response is with the client."""
@@ -85,6 +89,7 @@ class RequestCollector:
         response: bytes | Sequence[bytes],
         held_bytes: int,
         response_bytes: int,
+        answered_at: float,
     ) -> None:
         request, chunks = queued.request, queued.body or ()
         queued.body = None
@@ -95,8 +100,8 @@ class RequestCollector:
         self._writer.put(
             (
                 ITEM_BYTES + size + held_bytes,
-                time.time_ns(),
-                time.monotonic() - queued.arrived_at,
+                answered_at,
+                queued.arrived_at,
                 status,
                 queued.flags,
                 size,
@@ -113,9 +118,10 @@ class RequestCollector:
 
     def _encode(self, columns: Sequence[Sequence[Any]]) -> bytes:
         """Return the bytes of a batch; called in the writer's thread."""
-        answered_ns, seconds, statuses, flags, request_bytes, response_bytes = columns[:6]
+        answered_at, arrived_at, statuses, flags, request_bytes, response_bytes = columns[:6]
         request_ids, traces, methods, request_types, response_types, bodies, beginnings = columns[6:]
         count = len(statuses)
+        shift_ns = time.time_ns() - time.monotonic_ns()
         request_types, response_types = _decoded(request_types), _decoded(response_types)
         requests, responses = _joined(bodies), _joined(beginnings)
         kept_requests, request_digests = kept_bodies(requests, request_types, self.body_bytes)
@@ -125,8 +131,8 @@ class RequestCollector:
             response_digests = [digest if len(body) == size else b"" for digest, body, size in sizes]
         return encode_columns(
             Columns(
-                answered_ns,
-                seconds,
+                [shift_ns + int(at * 1e9) for at in answered_at],
+                list(map(sub, answered_at, arrived_at)),
                 statuses,
                 [_INFER if flag & INFER else _SCORE for flag in flags] if any(flags) else bytes(count),
                 request_bytes,
@@ -148,13 +154,18 @@ class RequestCollector:
         )
 
 
-def _joined(bodies: Sequence[bytes | Sequence[bytes]]) -> list[bytes]:
+def _joined(bodies: Sequence[Any]) -> Sequence[bytes]:
+    """Return each body as one piece. The usual batch has no body in pieces."""
+    if set(map(type, bodies)) == {bytes}:
+        return bodies
     return [body if isinstance(body, bytes) else b"".join(body) for body in bodies]
 
 
 def _decoded(media_types: Sequence[bytes]) -> list[str]:
     """Return media types as texts. A batch has few different ones."""
     names = {name: name[:MAX_TYPE_BYTES].decode("latin-1") for name in set(media_types)}
+    if len(names) == 1:
+        return [*names.values()] * len(media_types)
     return [names[name] for name in media_types]
 
 
