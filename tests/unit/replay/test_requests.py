@@ -12,6 +12,7 @@ from tests.support.collected_rows import TIME, collected_row, write_rows
 from modelyard.collected.store import CollectedStore
 from modelyard.collected.window import Window
 from modelyard.replay.requests import CollectedRequest, Skipped, as_request, collected_requests
+from modelyard.scoring.spool.declared import INPUTS, INTEGER, NUMBER, PREDICTION, DeclaredColumn
 
 
 def test_row_becomes_the_request_that_was_sent() -> None:
@@ -50,7 +51,9 @@ def test_row_without_the_whole_request_is_skipped(changes: dict[str, Any], reaso
 @pytest.mark.parametrize("name", ["a.parquet", "a.jsonl"])
 def test_requests_of_the_window_come_in_order(tmp_path: Path, name: str) -> None:
     write_rows(tmp_path, [collected_row(number, [number], [1]) for number in range(100)], f"1-{name}")
-    write_rows(tmp_path, [collected_row(number, [number], [1]) for number in range(100, 200)], f"2-{name}")
+    declared = [DeclaredColumn(INPUTS, (None,), INTEGER), DeclaredColumn(PREDICTION, (None,), NUMBER)]
+    later = [collected_row(number, [number], [1]) for number in range(100, 200)]
+    write_rows(tmp_path, later, f"2-{name}", declared=declared)
     write_rows(tmp_path, [collected_row(500, [1], [1], name="inputs")], name)
     window = Window("team", "m", None, "scoring", TIME, TIME + dt.timedelta(microseconds=150))
 
