@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -110,5 +111,11 @@ def json_row(row: Row, origin: Origin, declared: Mapping[str, Any] = _NOTHING) -
 
 def time_text(time_us: int) -> str:
     """Return microseconds since the epoch as `2026-11-30T12:00:00.000001Z`."""
-    text = (_EPOCH + timedelta(microseconds=time_us)).isoformat(timespec="microseconds")
-    return text.replace("+00:00", "Z")
+    second, microseconds = divmod(time_us, 1_000_000)
+    return f"{_second_text(second)}.{microseconds:06}Z"
+
+
+@lru_cache(maxsize=256)
+def _second_text(second: int) -> str:
+    """Return a second since the epoch as `2026-11-30T12:00:00`. Rows of a batch have few different ones."""
+    return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")

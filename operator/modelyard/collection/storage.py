@@ -234,6 +234,8 @@ class _GroupReader:
         self.others = 0
         """Rows of groups that are not done, beside this one; known at the end."""
         self.ended = False
+        self._pair: tuple[str, int] | None = None
+        """Name and hour of the last row of the group: most rows have the same, and no folder is looked up."""
 
     def __iter__(self) -> _GroupReader:
         return self
@@ -242,14 +244,10 @@ class _GroupReader:
         chunk: list[Row] = []
         size = 0
         for row in self._rows:
-            group = _Group(folder_name(row.name), row.time_us // _US_PER_HOUR)
-            if group != self.group:
-                if group in self._done:
-                    continue
-                if self.group is not None:
-                    self.others += 1
-                    continue
-                self.group = group
+            pair = row.name, row.time_us // _US_PER_HOUR
+            if pair != self._pair and not self._takes(_Group(folder_name(row.name), pair[1])):
+                continue
+            self._pair = pair
             chunk.append(row)
             size += _ROW_BYTES + len(row.inputs or "") + len(row.prediction or "")
             if len(chunk) == _CHUNK_ROWS or size >= _CHUNK_BYTES:
@@ -258,3 +256,12 @@ class _GroupReader:
         if not chunk:
             raise StopIteration
         return chunk
+
+    def _takes(self, group: _Group) -> bool:
+        """Return True for a row of the group. The first row that is not done chooses it."""
+        if self.group is None and group not in self._done:
+            self.group = group
+        if group == self.group:
+            return True
+        self.others += group not in self._done
+        return False

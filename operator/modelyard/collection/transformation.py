@@ -34,30 +34,35 @@ class Transformation:
             self._declared = declared
             columns = Columns(decode_declared(declared), self._fields)
             self._columns = columns if columns.names else None
-        request, response = record.request, record.response
-        inputs, inputs_reference = self._body(request, record.request_bytes, record.request_sha256)
-        prediction, reference = self._body(response, record.response_bytes, record.response_sha256)
+        (
+            time_ns, name, request_id, correlation_id, trace_id, method, kind, status, duration_us,
+            request_type, response_type, request_bytes, response_bytes, request, response,
+            request_sha256, response_sha256,
+        ) = record  # fmt: skip
+        inputs, inputs_reference = self._body(request, request_bytes, request_sha256)
+        prediction, reference = self._body(response, response_bytes, response_sha256)
+        time_us = time_ns // 1000
         return Row(
-            min(record.time_ns // 1000, _MAX_TIME_US),
-            record.request_id,
-            record.correlation_id,
-            record.trace_id or None,
-            record.name,
-            record.method,
-            record.kind,
-            record.status,
-            record.duration_us / 1e6,
-            record.request_type or None,
-            record.response_type or None,
-            min(record.request_bytes, _MAX_INTEGER),
-            min(record.response_bytes, _MAX_INTEGER),
+            time_us if time_us < _MAX_TIME_US else _MAX_TIME_US,
+            request_id,
+            correlation_id,
+            trace_id or None,
+            name,
+            method,
+            kind,
+            status,
+            duration_us / 1e6,
+            request_type or None,
+            response_type or None,
+            request_bytes if request_bytes < _MAX_INTEGER else _MAX_INTEGER,
+            response_bytes if response_bytes < _MAX_INTEGER else _MAX_INTEGER,
             inputs,
             prediction,
             inputs_reference,
             reference,
             (bool(request) and inputs is not None and inputs_reference is not None)
             or (bool(response) and prediction is not None and reference is not None),
-            self._columns if record.kind == SCORE else None,
+            self._columns if kind == SCORE else None,
         )
 
     def _body(self, body: bytes, size: int, sha256: bytes) -> tuple[str | None, str | None]:
