@@ -24,6 +24,7 @@ ENOUGH = Path("/tmp/enough")
 LEDGER_PORT = 9000
 ANSWER_SECONDS = 150  # above the time for which the activator holds a request, on a busy machine
 START_SECONDS = 10  # until the data plane leads drivers here
+CONNECT_SECONDS = 10  # the kernel tries for two minutes to reach a pod that has gone
 ATTEMPTS = 60
 RETRY_SECONDS = 1.0
 
@@ -90,8 +91,8 @@ async def ask(
             url = f"http://{service}/score"
             async with session.post(url, data=str(number), headers=headers) as response:
                 text = await response.text()
-        except aiohttp.ClientConnectorError as error:
-            cause = f"no connection: {error.os_error.strerror}"
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            cause = f"no connection: {error}"
         except (aiohttp.ClientError, TimeoutError) as error:
             requests.fail(number, service, f"{type(error).__name__}: {error}")
             return
@@ -118,7 +119,7 @@ async def rounds(requests: Requests, service: str, key: str, schedule: random.Ra
     """Send load to a Service, then none, so that it goes to 0, again and again."""
     most = int(os.environ["REQUESTS"])
     headers = {"Authorization": f"Bearer {key}"}
-    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS)
     while requests.sent < most or not ENOUGH.exists():
         end = time.monotonic() + seconds("LOAD", schedule)
 
