@@ -31,8 +31,9 @@ def signature() -> str:
 
 def _texts(account: Kubectl) -> Iterator[tuple[str, str]]:
     """Yield the name and the text of each object, event and log of the tests."""
-    kinds = "models,manifests,images,services.modelyard.dev,controllerrevisions"
-    for body in json.loads(account("get", kinds, "--output", "json"))["items"]:
+    # Other groups may have kinds of these names.
+    kinds = ",".join(f"{kind}.modelyard.dev" for kind in ("models", "manifests", "images", "services"))
+    for body in json.loads(account("get", f"{kinds},controllerrevisions", "--output", "json"))["items"]:
         operator_fields = {key: value for key, value in body.items() if key not in _USER_FIELDS}
         yield f"{body['kind']} {body['metadata']['name']}", json.dumps(operator_fields)
     for kubectl, kinds in (
