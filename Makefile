@@ -18,7 +18,7 @@ E2E_INSTALL = . .cluster/env && $(CHART_SCRIPTS)install.sh --values tests/e2e/va
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo fuzz test test-unit-and-install cluster-and-image test-flux-and-scoring test-scoring test-unit test-install test-integration test-e2e test-envoy test-flux test-argocd test-spark lint lint-prose crds bench-operator bench-build bench-route bench-walls bench-scaling soak test-move clean distclean test-docs docs dashboards
+.PHONY: help demo fuzz test test-unit-and-install cluster-and-image test-flux-and-scoring test-scoring test-unit test-install test-integration test-e2e test-envoy test-flux test-argocd test-prometheus-adapter test-spark lint lint-prose crds bench-operator bench-build bench-route bench-walls bench-scaling soak test-move clean distclean test-docs docs dashboards
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -71,6 +71,10 @@ test-scoring: $(VENV)
 
 test-argocd: $(VENV) install ## the real Argo CD syncs a repository, commit by commit; builds it once, 8 minutes; not in CI
 	. .cluster/env && $(RUN) pytest tests/argocd/commits.py
+
+# No part of CI, which does not have the program.
+test-prometheus-adapter: $(VENV) install ## autoscalers by the load that the real prometheus-adapter serves; ADAPTER= is its program
+	. .cluster/env && ADAPTER="$(abspath $(ADAPTER))" $(RUN) pytest tests/adapter/scaling.py
 
 test-docs: $(VENV) install ## each command and example of the documentation, page by page
 	. .cluster/env && $(RUN) pytest tests/docs -m "not alone" --numprocesses 3 --dist worksteal

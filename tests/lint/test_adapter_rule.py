@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from tests.support.prometheus_adapter import documented_rule
 
 from modelyard.contract.custom_metrics import METRIC
 from modelyard.replica_client.load import Load
 from modelyard.scoring.front.metrics import Metrics
 
-PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
-
 
 @pytest.fixture(scope="module")
 def rule() -> dict[str, Any]:
-    (block,) = re.findall(r"```yaml\n(rules:.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    (found,) = yaml.safe_load(block)["rules"]["custom"]
-    return dict(found)
+    return documented_rule()
 
 
 def test_rule_gives_the_metric_of_the_autoscalers(rule: dict[str, Any]) -> None:

@@ -36,7 +36,6 @@ class Prometheus:
     def __init__(self, folder: Path, jobs: list[Json], rules: Json) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         access = _Access(folder)
-        self._url = ""
         config = {
             "global": {"scrape_interval": _INTERVAL, "evaluation_interval": _INTERVAL},
             "rule_files": ["rules.yaml"],
@@ -45,7 +44,8 @@ class Prometheus:
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
         (folder / "rules.yaml").write_text(yaml.safe_dump(rules), encoding="utf-8")
         port = free_port()
-        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20)
+        self.url = f"http://127.0.0.1:{port}"
+        self._http = httpx.Client(base_url=self.url, timeout=20)
         self._server = Server(
             [
                 program("prometheus"),

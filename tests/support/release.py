@@ -13,6 +13,7 @@ from tests.support.cluster import OPERATOR_NAMESPACE, ROOT, Json
 
 _NAME: Final = "modelyard"
 _CHART: Final = ROOT / "charts" / "modelyard"
+_UPGRADE: Final = ("upgrade", _NAME, str(_CHART), "--reset-then-reuse-values", "--values", "-")
 
 
 def helm(*arguments: str, text: str = "") -> str:
@@ -37,9 +38,17 @@ def changed_values(values: Json) -> Iterator[None]:
     """Upgrade the release with further values, and roll it back at the end. Both start a new operator."""
     history = json.loads(helm("history", _NAME, "--max", "1", "--output", "json"))
     revision = str(history[-1]["revision"])
-    upgrade = ("upgrade", _NAME, str(_CHART), "--reset-then-reuse-values", "--values", "-", "--wait")
     try:
-        helm(*upgrade, text=json.dumps(values))
+        helm(*_UPGRADE, "--wait", text=json.dumps(values))
         yield
     finally:
         helm("rollback", _NAME, revision, "--wait")
+
+
+def refusal(values: Json) -> str:
+    """Return the error of an upgrade with further values, empty if the chart accepts them."""
+    try:
+        helm(*_UPGRADE, "--dry-run=server", text=json.dumps(values))
+    except subprocess.CalledProcessError as error:
+        return str(error.stderr)
+    return ""
