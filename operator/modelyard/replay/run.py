@@ -6,7 +6,7 @@ import asyncio
 import math
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -28,6 +28,7 @@ _END: Final = None
 _MAX_FAILURES_IN_A_ROW: Final = 20
 """Requests without a connection, in addition to those in flight, after which the target counts as gone."""
 _PROGRESS_SECONDS: Final = 1.0
+_CANCEL_SECONDS: Final = 0.5
 _INFERENCE_ID: Final[tuple[Path, ...]] = (("id",),)
 """The member of an inference response that is new with each request."""
 
@@ -94,9 +95,7 @@ class _Run:
             try:
                 await asyncio.gather(*tasks)
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await _end(tasks)
                 self._tally.retries = client.retries
 
     async def _read(self, batches: Batches) -> None:
@@ -156,6 +155,15 @@ class _Run:
                 f"{self._target.url} does not answer: {self._failures_in_a_row} requests in a row had no"
                 " connection; check the URL and the target"
             )
+
+
+async def _end(tasks: Iterable[asyncio.Future[None]]) -> None:
+    """Cancel tasks until they have ended. A request whose response comes at this moment ignores it once."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_SECONDS)
 
 
 class _BatchReader:
