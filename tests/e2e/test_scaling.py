@@ -38,7 +38,8 @@ def risen(shared: Kubectl) -> Iterator[str]:
     clients: Any = {"connections": 12, "new_connections": True}
     with Load(shared, "waits-cpu", "{}", **clients), Load(shared, "waits", "{}", **clients):
         wait_for_status(shared, "msvc", "waits", 60, replicas=3, readyReplicas=3)
-        eventually(lambda: condition(shared, "waits", "AtMaximum") == "True", 60, "the condition AtMaximum")
+        # The operator lists autoscalers every 20 s, and waits 50 times as long as a list has taken.
+        eventually(lambda: condition(shared, "waits", "AtMaximum") == "True", 150, "the condition AtMaximum")
         yield "waits"
 
 

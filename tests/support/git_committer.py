@@ -25,8 +25,10 @@ def namespace_beside_release(prefix: str) -> Iterator[Kubectl]:
     Kubectl(OPERATOR_NAMESPACE)("rollout", "status", "deployment/modelyard", "--timeout=180s", timeout=190)
     kubectl = Kubectl(f"{prefix}-{uuid.uuid4().hex[:8]}")
     kubectl("create", "namespace", kubectl.namespace)
-    yield kubectl
-    kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
+    try:
+        yield kubectl
+    finally:
+        kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
 
 
 class GitCommitter(ABC):
