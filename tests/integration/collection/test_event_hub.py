@@ -15,13 +15,13 @@ from tests.bench.collect.replica import SideCar
 from tests.support.certificates import certificate_for
 from tests.support.kafka import READER, SECONDS, Broker
 from tests.support.servers import wait_until
+from tests.support.spool import encode_records
 
 from modelyard.collection.event_hub import EventHub, connection
 from modelyard.collection.event_hub.destination import read_destination
 from modelyard.collection.row import Origin, Row
 from modelyard.collection.sink import Delivered, SinkError, Trouble
 from modelyard.contract.collection_pod import CollectorVariable
-from modelyard.scoring.spool.batch import encode_records
 from modelyard.scoring.spool.counts import Counts
 from modelyard.scoring.spool.record import Record
 from modelyard.scoring.spool.segment_writer import SegmentWriter

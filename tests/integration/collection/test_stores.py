@@ -15,6 +15,7 @@ import duckdb
 import pandas as pd
 import pytest
 from tests.support.object_stores import Store, azure_store, create_container, gs_store, s3_store
+from tests.support.spool import encode_records
 from tests.unit.collection.spool_files import Clock, record
 
 from modelyard.collected.row_files import read_rows
@@ -29,7 +30,6 @@ from modelyard.collection.sink import BatchLimits
 from modelyard.collection.storage import open_storage
 from modelyard.collection.transformation import Transformation
 from modelyard.contract.collection_pod import CollectorVariable
-from modelyard.scoring.spool.batch import encode_records
 from modelyard.scoring.spool.declared import (
     INPUTS,
     INTEGER,
@@ -78,9 +78,9 @@ class Replica:
         spool.mkdir()
         segments = SegmentWriter(spool, "front", max_bytes=10**9)
         segments.declared = DECLARED
-        writer = SpoolWriter(segments, 2, lambda columns: encode_records(columns[0]))
+        writer = SpoolWriter(segments)
         for number in range(count):
-            writer.put((1024, record(f"r{number}")))
+            writer.put(encode_records([record(f"r{number}")]), 1, 1024)
         assert writer.close(60)
 
     def pump(self, changes: Changes | None = None) -> Pump:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tests.support.spool import encode_records
+
 from modelyard.collection.fields import ProtectedFields
 from modelyard.collection.journal import Journal
 from modelyard.collection.pump import Delivery, Pump
@@ -14,7 +16,6 @@ from modelyard.collection.row import Origin, Row
 from modelyard.collection.segments import Spool
 from modelyard.collection.sink import Batch, BatchLimits, Delivered, Sink
 from modelyard.collection.transformation import Transformation
-from modelyard.scoring.spool.batch import encode_records
 from modelyard.scoring.spool.counts import Counts
 from modelyard.scoring.spool.record import Record
 from modelyard.scoring.spool.segment_writer import SegmentWriter

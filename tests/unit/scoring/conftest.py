@@ -2,6 +2,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.support.scoring_runtime import copy_runtime
 from tests.unit.scoring.scoring_process import ScoringProcess, scoring_process, until
@@ -14,6 +15,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the runtime as an image has it."""
     root = tmp_path_factory.mktemp("runtime")
     copy_runtime(root)
+    (root / "msgspec").symlink_to(Path(msgspec.__file__).parent)
     return root
 
 

@@ -149,9 +149,13 @@ def test_large_and_binary_bodies_are_kept_by_digest(serve, tmp_path: Path) -> No
     stream = {"x-request-id": "stream", "content-type": "text/plain"}
     scoring.score(large, {"x-request-id": "large", "content-type": "text/plain"})
     scoring.score(b"stream", stream)
+    scoring.score(large[:150], {"x-request-id": "above", "content-type": "text/plain"})
     ended(scoring)
 
     found = by_id(tmp_path)
+    above = found["above"]
+    assert (above.request, above.request_sha256) == (large[:100], hashlib.sha256(large[:150]).digest())
+    assert (above.request_bytes, len(above.response)) == (150, 100)
     assert (found["large"].request, found["large"].request_bytes) == (large[:100], len(large))
     assert found["large"].request_sha256 == hashlib.sha256(large).digest()
     assert len(found["large"].response) == 100

@@ -7,6 +7,7 @@ writer has ended. A frame survives the end of its writer as soon as write(2) has
 grow by one over all files of a writer: a reader counts a gap as lost. Each segment ends with the sums of its
 writer (counts). A driver can write into the folder, too, so that readers bound and check each byte.
 
+    batch           records in the bytes of a frame; batch_reader for the collector
     record          a scored request, or the data that a driver collects
     counts          the sums of a writer
     declared        the columns that a driver declares, before the records that have them
@@ -16,5 +17,5 @@ writer (counts). A driver can write into the folder, too, so that readers bound 
     spool_writer    a bounded queue, and the thread behind it
     reader          the frames of a file
 
-Standard library only: images carry this package, and the collector imports it.
+Standard library only, but for the two readers: images carry this package, and the collector imports it.
 """

@@ -4,7 +4,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
-from modelyard.scoring.spool.batch import BatchError, decode_batch
+from modelyard.scoring.spool.batch import BatchError
+from modelyard.scoring.spool.batch_reader import decode_batch
 from modelyard.scoring.spool.counts import Counts, CountsError, decode_counts
 from modelyard.scoring.spool.declared import MAX_BYTES
 from modelyard.scoring.spool.frame import (

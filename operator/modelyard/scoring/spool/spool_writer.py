@@ -1,51 +1,54 @@
-"""A bounded queue of records, and the thread that writes them to the spool."""
+"""A bounded queue of pieces (see batch), and the thread that writes them to the spool."""
 
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from itertools import accumulate
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
+from modelyard.scoring.spool.batch import MAX_RECORDS
 from modelyard.scoring.spool.counts import BUFFER_FULL, ENCODE_FAILED, Counts
 from modelyard.scoring.spool.segment_writer import SegmentWriter
 
 log = logging.getLogger(__name__)
 
-FLUSH_SECONDS: Final = 0.05
-"""How long a record waits for others. A killed process loses the records of this time at most."""
+FLUSH_SECONDS: Final = 0.025
+"""How long a piece waits for others. A killed process loses the pieces of this time at most."""
 
 MAX_BUFFER_BYTES: Final = 4 * 1024 * 1024
-"""Memory of records that wait for the thread. One record more may wait, of any size."""
+"""Memory of pieces that wait for the thread. One piece more may wait, of any size."""
 
 BATCH_BYTES: Final = 256 * 1024
-"""Records of one frame, with ITEM_BYTES for each. As many are written without a wait for more: the event loop
-waits for half a millisecond, while the thread encodes them."""
+"""Pieces of one frame. As many are written without a wait for more."""
 
-ITEM_BYTES: Final = 1024
-"""The memory of a record beside its bodies, at least."""
+PIECE_BYTES: Final = 1024
+"""The memory of a piece beside its bytes, at least."""
 
 WARN_SECONDS: Final = 60.0
 """Minimum time between two lines of the log about dropped records."""
 
-Encode = Callable[[Sequence[Sequence[Any]]], bytes]
-"""Returns the bytes of a batch from the columns of its fields; called in the writer's thread."""
+Content = bytes | Callable[[], bytes]
+"""The bytes of a piece, or a function that returns them, for the writer's thread to call."""
+
+
+class _Piece(NamedTuple):
+    content: Content
+    records: int
+    """Number of records."""
+    size: int
 
 
 class SpoolWriter:
     """Writes what put() gets. No method for the producer waits or fails; each record is counted once.
 
-    One thread calls put() and skip(), or the callers hold a lock.
+    One thread calls put(), skip() and drop(), or the callers hold a lock.
     """
 
-    def __init__(self, segments: SegmentWriter, width: int, encode: Encode) -> None:
-        """`width` is the number of fields that put() gets."""
+    def __init__(self, segments: SegmentWriter) -> None:
         self._segments = segments
-        self._width = width
-        self._encode = encode
-        self._fields: list[Any] = []
-        """The fields of the records that wait, one record after the other: no object for each record."""
+        self._pieces: list[_Piece] = []
+        """The pieces that wait."""
         self._put_bytes = 0
         """Bytes that put() has queued since the start; only the producer writes it."""
         self._done_bytes = 0
@@ -66,14 +69,17 @@ class SpoolWriter:
         self._thread = threading.Thread(target=self._run, name="collection", daemon=True)
         self._thread.start()
 
-    def put(self, fields: tuple[Any, ...]) -> None:
-        """Queue a record, or drop it if the queue is full. Its first field is its size, with ITEM_BYTES."""
+    def put(self, content: Content, count: int, size: int) -> None:
+        """Queue a piece of `count` records, or drop it if the queue is full. `size` is its memory in bytes.
+
+        The memory of a function is that of the bodies that it holds.
+        """
         waiting = self._put_bytes - self._done_bytes
         if waiting >= MAX_BUFFER_BYTES:
-            self._refused[BUFFER_FULL] += 1
+            self._refused[BUFFER_FULL] += count
         else:
-            self._fields.extend(fields)
-            self._put_bytes += fields[0]
+            self._pieces.append(_Piece(content, count, size + PIECE_BYTES))
+            self._put_bytes += size + PIECE_BYTES
         if not self._is_awake:
             self._wake()
         elif waiting >= BATCH_BYTES:
@@ -85,9 +91,9 @@ class SpoolWriter:
         if not self._is_awake:
             self._wake()
 
-    def drop(self, reason: str) -> None:
-        """Count a record that the producer could not make."""
-        self._refused[reason] += 1
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count records that the producer could not make."""
+        self._refused[reason] += count
         if not self._is_awake:
             self._wake()
 
@@ -122,14 +128,14 @@ class SpoolWriter:
         """Wait for a record, or until a segment is due."""
         self._awake.clear()
         self._is_awake = False  # from now on a producer wakes the thread
-        if not self._fields and not self._closing:
+        if not self._pieces and not self._closing:
             self._awake.wait(self._segments.seconds_to_seal(self.counts()))
         self._is_awake = True
 
     def _write_waiting(self) -> bool:
-        """Write the records that wait, and complete segments. Return True if there was a record."""
-        has_work = bool(self._fields)
-        while self._fields:
+        """Write the pieces that wait, and complete segments. Return True if there was one."""
+        has_work = bool(self._pieces)
+        while self._pieces:
             self._write_batch()
             self._segments.seal_if_due(self.counts())
         self._segments.seal_if_due(self.counts())
@@ -137,26 +143,36 @@ class SpoolWriter:
         return has_work
 
     def _write_batch(self) -> None:
-        """Write the oldest records, BATCH_BYTES and one record at most."""
-        sizes = self._fields[:: self._width]
-        count, size = len(sizes), sum(sizes)
-        if size > BATCH_BYTES:
-            ends = list(accumulate(sizes))
-            count = next(i for i, end in enumerate(ends, 1) if end >= BATCH_BYTES)
-            size = ends[count - 1]
-        fields = self._fields[: count * self._width]
-        del self._fields[: count * self._width]  # the producer only appends
-        reason: str | None = ENCODE_FAILED
+        """Write the oldest pieces in one frame, of BATCH_BYTES and one piece at most, and of MAX_RECORDS."""
+        contents: list[bytes] = []
+        size = records = taken = 0
+        for piece in self._pieces.copy():
+            if taken and (size >= BATCH_BYTES or records + piece.records > MAX_RECORDS):
+                break
+            taken += 1
+            size += piece.size
+            if content := self._content(piece):
+                contents.append(content)
+                records += piece.records
+        del self._pieces[:taken]  # the producer only appends
+        if contents:
+            reason = self._segments.append(b"".join(contents), records)
+            if reason is None:
+                self._collected += records
+            else:
+                self._dropped[reason] += records
+        self._done_bytes += size
+
+    def _content(self, piece: _Piece) -> bytes:
+        """Return the bytes of a piece, none if its function fails: its records are counted as dropped."""
+        if isinstance(piece.content, bytes):
+            return piece.content
         try:
-            payload = self._encode([fields[i :: self._width] for i in range(1, self._width)])
-            reason = self._segments.append(payload, count)
+            return piece.content()
         except Exception:
             log.exception("records of data collection cannot be encoded, and are dropped")
-        if reason is None:
-            self._collected += count
-        else:
-            self._dropped[reason] += count
-        self._done_bytes += size
+            self._dropped[ENCODE_FAILED] += piece.records
+            return b""
 
     def _warn(self) -> None:
         """Log dropped records, now and then."""

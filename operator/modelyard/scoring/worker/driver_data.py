@@ -6,17 +6,18 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
-from modelyard.scoring.spool.batch import encode_records
-from modelyard.scoring.spool.bodies import kept_bodies
+from modelyard.scoring.spool.batch import Encode, encode_records
+from modelyard.scoring.spool.bodies import kept_body
 from modelyard.scoring.spool.counts import ENCODE_FAILED
 from modelyard.scoring.spool.record import DRIVER, Record
 from modelyard.scoring.spool.sampling import is_sample
 from modelyard.scoring.spool.segment_writer import SegmentWriter
 from modelyard.scoring.spool.settings import CollectionSettings
-from modelyard.scoring.spool.spool_writer import ITEM_BYTES, SpoolWriter
+from modelyard.scoring.spool.spool_writer import SpoolWriter
+from modelyard.scoring.worker import msgspec_core
 from modelyard.scoring.worker.current_request import current_ids
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,10 @@ class DriverData:
         self._settings = settings
         self._lock = threading.Lock()
         self._writer: SpoolWriter | None = None
+        core = msgspec_core.load()
+        if core is None:
+            raise ImportError("the runtime has no msgspec, which data collection needs")
+        self._encode: Encode = core.MsgpackEncoder().encode
         os.register_at_fork(after_in_child=self._after_fork)
         atexit.register(self._close)
 
@@ -53,25 +58,26 @@ class DriverData:
         try:
             request_id, traceparent = current_ids()
             is_kept = is_sample(request_id or correlation_id, self._settings.sample_percent)
-            record = self._record(name, data(), request_id, correlation_id, traceparent) if is_kept else None
+            piece = b""
+            if is_kept:
+                record = self._record(name, data(), request_id, correlation_id, traceparent)
+                piece = encode_records(self._encode, [record])
         except Exception:
             log.exception("data of the collector %s cannot be written as JSON, and is dropped", name)
             with self._lock:
                 self._started().drop(ENCODE_FAILED)
             return
         with self._lock:
-            if record is None:
-                self._started().skip()
+            if piece:
+                self._started().put(piece, 1, len(piece))
             else:
-                size = ITEM_BYTES + len(record.request) + len(record.response)
-                self._started().put((size, record))
+                self._started().skip()
 
     def _record(
         self, name: str, data: str | bytes, request_id: str, correlation_id: str, traceparent: str
     ) -> Record:
         body = data.encode("utf-8", "replace") if isinstance(data, str) else data
-        (kept,), digests = kept_bodies([body], ["application/json"], self._settings.body_bytes)
-        digest = digests[0] if digests else b""
+        kept, digest = kept_body(body, "application/json", self._settings.body_bytes)
         is_output = name.endswith(_OUTPUTS)
         empty = ("", 0, b"", b"")
         full = ("application/json", len(body), kept, digest)
@@ -102,7 +108,7 @@ class DriverData:
         if self._writer is None:
             settings = self._settings
             segments = SegmentWriter(settings.folder, f"w{os.getpid()}", settings.spool_bytes)
-            self._writer = SpoolWriter(segments, 2, _encode)
+            self._writer = SpoolWriter(segments)
         return self._writer
 
     def _after_fork(self) -> None:
@@ -113,7 +119,3 @@ class DriverData:
     def _close(self) -> None:
         if self._writer is not None:
             self._writer.close(CLOSE_SECONDS)
-
-
-def _encode(columns: Sequence[Sequence[Any]]) -> bytes:
-    return encode_records(columns[0])

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from modelyard.scoring.spool.bodies import kept_bodies
+from modelyard.scoring.spool.bodies import kept_body
 from modelyard.scoring.spool.sampling import is_sample
 
 LIMIT = 8
@@ -32,18 +32,7 @@ def test_text_is_kept_up_to_the_limit_and_binary_data_is_not(
     body: bytes, media_type: str, kept: bytes
 ) -> None:
     digest = b"" if kept == body else hashlib.sha256(body).digest()
-    for others in ([], [b"{}"]):  # alone, and beside a small text
-        types = [media_type, *["application/json"] * len(others)]
-        bodies, digests = kept_bodies([body, *others], types, LIMIT)
-        assert bodies[0] == kept
-        assert (digests[0] if digests else b"") == digest
-        assert list(bodies[1:]) == others
-
-
-def test_half_characters_of_two_bodies_are_no_text() -> None:
-    both = "ä".encode()
-    bodies, digests = kept_bodies([both[:1], both[1:]], ["", ""], LIMIT)
-    assert (list(bodies), len(digests)) == ([b"", b""], 2)
+    assert kept_body(body, media_type, LIMIT) == (kept, digest)
 
 
 @pytest.mark.parametrize("ids", ["numbers", "uuids"])

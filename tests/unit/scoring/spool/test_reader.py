@@ -8,9 +8,9 @@ import random
 from pathlib import Path
 
 import pytest
+from tests.support.spool import encode_records
 from tests.unit.scoring.spool.spool_samples import record
 
-from modelyard.scoring.spool.batch import encode_records
 from modelyard.scoring.spool.folder import open_regular, parse_name, seal_abandoned, sealed
 from modelyard.scoring.spool.frame import COUNTS, HEAD, MAX_PAYLOAD_BYTES, RECORDS, pack_frame
 from modelyard.scoring.spool.reader import SegmentReader

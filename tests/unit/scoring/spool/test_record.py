@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from hashlib import sha256
+from typing import Any
 
+import msgspec
 import pytest
+from tests.support.spool import encode_records
 from tests.unit.scoring.spool.spool_samples import record
 
-from modelyard.scoring.spool import batch
-from modelyard.scoring.spool.batch import MAX_RECORDS, BatchError, decode_batch, encode_records
+from modelyard.scoring.spool.batch import LENGTH, MAX_RECORDS, BatchError, Entry, encode_piece
+from modelyard.scoring.spool.batch_reader import decode_batch
 from modelyard.scoring.spool.counts import Counts, CountsError, decode_counts, encode_counts
 from modelyard.scoring.spool.record import DRIVER
 
@@ -36,7 +40,7 @@ def test_text_that_cannot_be_written_is_changed(text: str, kept: str) -> None:
 
 
 def test_each_shortened_batch_is_refused() -> None:
-    payload = encode_records([record("a"), record("b")])
+    payload = encode_records([record("a")])
     for size in range(len(payload)):
         with pytest.raises(BatchError):
             decode_batch(payload[:size])
@@ -58,16 +62,80 @@ def test_changed_bytes_are_records_or_refused() -> None:
 
 
 def test_more_records_than_the_limit_are_refused() -> None:
-    with pytest.raises(BatchError, match=f"from 1 to {MAX_RECORDS} records, not {MAX_RECORDS + 1}"):
+    with pytest.raises(BatchError, match=f"a frame has at most {MAX_RECORDS} records"):
         decode_batch(encode_records([record()] * (MAX_RECORDS + 1)))
+    with pytest.raises(BatchError, match=f"length <= {MAX_RECORDS}"):
+        decode_batch(piece(*[entry()] * (MAX_RECORDS + 1)))
 
 
-@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0, 1e300])
-def test_duration_that_is_no_time_is_refused(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = batch.encode_columns
-    monkeypatch.setattr(batch, "encode_columns", lambda columns: encode(columns._replace(seconds=[seconds])))
-    with pytest.raises(BatchError, match="seconds"):
-        decode_batch(encode_records([record()]))
+def entry(**values: Any) -> tuple[Any, ...]:
+    """Return the values of a record with changes."""
+    usual = Entry(
+        12.5, 0.25, 200, 0, 3, 1, "", "a", "", "", "POST", b"text/csv", b"", b"1,2", b"3", b"", b""
+    )  # fmt: skip
+    return tuple(usual._replace(**values))
+
+
+def piece(*entries: tuple[Any, ...], shift_ns: int = 10**18) -> bytes:
+    return encode_piece(msgspec.msgpack.encode, shift_ns, entries)
+
+
+def test_entries_of_the_front_become_records() -> None:
+    first, second = decode_batch(piece(entry(), entry(request_id="b", kind=1)))
+    assert (first.time_ns, first.duration_us, first.kind) == (10**18 + 12_500_000_000, 250_000, "score")
+    assert (first.name, first.correlation_id, first.request_type) == ("scoring", "a", "text/csv")
+    assert (second.request_id, second.kind) == ("b", "infer")
+
+
+def test_binary_body_is_replaced_by_its_digest() -> None:
+    (one,) = decode_batch(piece(entry(request=b"a\0b", response_type=b"image/png", response=b"P")))
+    assert (one.request, one.request_sha256) == (b"", sha256(b"a\0b").digest())
+    assert (one.response, one.response_sha256) == (b"", sha256(b"P").digest())
+
+
+def test_beginning_of_a_stream_has_no_digest() -> None:
+    (one,) = decode_batch(piece(entry(response=b"\0", response_bytes=10)))
+    assert (one.response, one.response_sha256) == (b"", b"")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"seconds": float("nan")},
+        {"seconds": float("inf")},
+        {"seconds": -1.0},
+        {"arrived": 1e300},
+        {"arrived": -1.0},
+        {"kind": 3},
+        {"status": 65_536},
+        {"status": -1},
+        {"request_bytes": 2**63},
+        {"response_bytes": -1},
+        {"request_id": b"a"},
+        {"request": "text"},
+        {"request_sha256": b"short"},
+        {"response_sha256": b"x" * 33},
+    ],
+    ids=str,
+)
+def test_value_out_of_its_range_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(BatchError):
+        decode_batch(piece(entry(**values)))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"\0\0\0", b"\0\0\0\0", b"\xff\xff\xff\xff", LENGTH.pack(100_000) + b"\x91" * 100_000, piece()],
+    ids=["empty", "short", "no array", "long", "deep", "no entry"],
+)
+def test_bytes_that_are_no_pieces_are_refused(payload: bytes) -> None:
+    with pytest.raises(BatchError):
+        decode_batch(payload)
+
+
+def test_time_before_the_epoch_is_refused() -> None:
+    with pytest.raises(BatchError):
+        decode_batch(piece(entry(), shift_ns=-1))
 
 
 def test_counts_are_the_same_after_a_round_trip() -> None:

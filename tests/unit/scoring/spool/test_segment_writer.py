@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.spool import encode_records
 from tests.unit.scoring.spool.spool_samples import frames, last_counts, record, request_ids
 
 from modelyard.scoring.spool import folder as spool_folder
 from modelyard.scoring.spool import segment_writer
-from modelyard.scoring.spool.batch import encode_records
 from modelyard.scoring.spool.counts import SPOOL_FULL, WRITE_FAILED, Counts
 from modelyard.scoring.spool.declared import MAX_BYTES
 from modelyard.scoring.spool.folder import seal_abandoned, sealed, usage

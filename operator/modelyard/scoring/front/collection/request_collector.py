@@ -1,11 +1,15 @@
-"""Makes a record of each answered request: the event loop notes its parts, and a thread does the rest."""
+"""Makes a record of each answered request: the event loop encodes some at once, and a thread writes them."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections.abc import Sequence
-from operator import sub
+from functools import partial
 from typing import Any, Final
+
+from msgspec.msgpack import Encoder
 
 from modelyard.scoring.frames import INFER
 from modelyard.scoring.front.messages import HttpResponse, QueuedRequest
@@ -13,14 +17,16 @@ from modelyard.scoring.front.request_queue import OVERLOADED
 from modelyard.scoring.front.response_stream import ResponseStream
 from modelyard.scoring.front.telemetry import parse_traceparent
 from modelyard.scoring.spool import record
-from modelyard.scoring.spool.batch import KINDS, Columns, encode_columns, join_texts, no_texts
-from modelyard.scoring.spool.bodies import kept_bodies
-from modelyard.scoring.spool.counts import Counts
+from modelyard.scoring.spool.batch import KINDS, encode_piece
+from modelyard.scoring.spool.bodies import kept_body
+from modelyard.scoring.spool.counts import ENCODE_FAILED, Counts
 from modelyard.scoring.spool.declared import MAX_BYTES
 from modelyard.scoring.spool.sampling import is_sample
 from modelyard.scoring.spool.segment_writer import SegmentWriter
 from modelyard.scoring.spool.settings import CollectionSettings
-from modelyard.scoring.spool.spool_writer import ITEM_BYTES, SpoolWriter
+from modelyard.scoring.spool.spool_writer import SpoolWriter
+
+log = logging.getLogger(__name__)
 
 WRITER: Final = "front"
 """The name of the front's files in the spool."""
@@ -31,7 +37,16 @@ CLOSE_SECONDS: Final = 5.0
 MAX_TYPE_BYTES: Final = 256
 """Bytes of a media type that a record keeps; RFC 6838 allows 127 for each of its two names."""
 
-_FIELDS: Final = 14
+PIECE_RECORDS: Final = 32
+"""Records that are encoded at once. One alone finds code and memory cold, and takes twice as long. Many more
+would push the memory of the next requests out of the processor's cache."""
+
+PIECE_SECONDS: Final = 0.025
+"""How long a record waits for others."""
+
+SMALL_BYTES: Final = 16 * 1024
+"""A larger body is cut and digested by the thread."""
+
 _SCORE: Final = KINDS.index(record.SCORE)
 _INFER: Final = KINDS.index(record.INFER)
 
@@ -44,7 +59,13 @@ class RequestCollector:
         self.body_bytes = settings.body_bytes
         """How many bytes of a body a record has at most."""
         self._segments = SegmentWriter(settings.folder, WRITER, settings.spool_bytes)
-        self._writer = SpoolWriter(self._segments, _FIELDS, self._encode)
+        self._writer = SpoolWriter(self._segments)
+        self._small_bytes = min(SMALL_BYTES, self.body_bytes)
+        self._encode = Encoder().encode
+        self._entries: list[tuple[Any, ...]] = []
+        """The records that wait, see batch.Entry."""
+        self._will_flush = False
+        """A timer runs."""
 
     def declare(self, columns: str) -> None:
         """Write the columns that the driver declares beside the records from now on, see spool.declared."""
@@ -79,6 +100,7 @@ class RequestCollector:
 
     def close(self) -> None:
         """Write all records."""
+        self._flush()
         self._writer.close(CLOSE_SECONDS)
 
     def _add(
@@ -97,78 +119,69 @@ class RequestCollector:
             self._writer.skip()
             return
         span, headers, size = request.span, request.headers, queued.size
-        self._writer.put(
-            (
-                ITEM_BYTES + size + held_bytes,
-                answered_at,
-                queued.arrived_at,
-                status,
-                queued.flags,
-                size,
-                response_bytes,
-                request.request_id,
-                headers.get(b"traceparent", b"") if span is None else span.trace_id,
-                request.method,
-                headers.get(b"content-type", b""),
-                content_type,
-                chunks[0] if len(chunks) == 1 else chunks,
-                response,
-            )
+        traceparent = headers.get(b"traceparent") if span is None else None
+        entry = (
+            queued.arrived_at,
+            answered_at - queued.arrived_at,
+            status,
+            _INFER if queued.flags & INFER else _SCORE,
+            size,
+            response_bytes,
+            "",
+            request.request_id,
+            "",
+            span.trace_id if span else parse_traceparent(traceparent)[0] if traceparent else "",
+            request.method,
+            headers.get(b"content-type", b"")[:MAX_TYPE_BYTES],
+            content_type[:MAX_TYPE_BYTES],
+            chunks[0] if len(chunks) == 1 else b"".join(chunks) if size <= self._small_bytes else chunks,
+            response if isinstance(response, bytes) else b"".join(response),
+            b"",
+            b"",
         )
+        if size > self._small_bytes or held_bytes > self._small_bytes:
+            self._writer.put(partial(self._large_piece, entry), 1, size + held_bytes)
+            return
+        entries = self._entries
+        entries.append(entry)
+        if len(entries) == PIECE_RECORDS:
+            self._flush()
+        elif not self._will_flush:
+            self._will_flush = True
+            asyncio.get_running_loop().call_later(PIECE_SECONDS, self._flush_in_time)
 
-    def _encode(self, columns: Sequence[Sequence[Any]]) -> bytes:
-        """Return the bytes of a batch; called in the writer's thread."""
-        answered_at, arrived_at, statuses, flags, request_bytes, response_bytes = columns[:6]
-        request_ids, traces, methods, request_types, response_types, bodies, beginnings = columns[6:]
-        count = len(statuses)
-        shift_ns = time.time_ns() - time.monotonic_ns()
-        request_types, response_types = _decoded(request_types), _decoded(response_types)
-        requests, responses = _joined(bodies), _joined(beginnings)
-        kept_requests, request_digests = kept_bodies(requests, request_types, self.body_bytes)
-        kept_responses, response_digests = kept_bodies(responses, response_types, self.body_bytes)
-        if response_digests:  # the digest of a stream's beginning is not that of the stream
-            sizes = zip(response_digests, responses, response_bytes, strict=True)
-            response_digests = [digest if len(body) == size else b"" for digest, body, size in sizes]
-        return encode_columns(
-            Columns(
-                [shift_ns + int(at * 1e9) for at in answered_at],
-                list(map(sub, answered_at, arrived_at)),
-                statuses,
-                [_INFER if flag & INFER else _SCORE for flag in flags] if any(flags) else bytes(count),
-                request_bytes,
-                response_bytes,
-                [
-                    no_texts(count),
-                    join_texts(request_ids),
-                    no_texts(count),
-                    join_texts([_trace_id(trace) for trace in traces]) if any(traces) else no_texts(count),
-                    join_texts(methods),
-                    join_texts(request_types),
-                    join_texts(response_types),
-                ],
-                kept_requests,
-                kept_responses,
-                request_digests,
-                response_digests,
-            )
-        )
+    def _flush_in_time(self) -> None:
+        self._will_flush = False
+        self._flush()
 
+    def _flush(self) -> None:
+        """Pass the records that wait to the thread."""
+        entries = self._entries
+        if not entries:
+            return
+        self._entries = []
+        try:
+            piece = encode_piece(self._encode, _clock_shift_ns(), entries)
+        except ValueError:
+            log.exception("records of data collection cannot be encoded, and are dropped")
+            self._writer.drop(ENCODE_FAILED, len(entries))
+            return
+        self._writer.put(piece, len(entries), len(piece))
 
-def _joined(bodies: Sequence[Any]) -> Sequence[bytes]:
-    """Return each body as one piece. The usual batch has no body in pieces."""
-    if set(map(type, bodies)) == {bytes}:
-        return bodies
-    return [body if isinstance(body, bytes) else b"".join(body) for body in bodies]
+    def _large_piece(self, entry: tuple[Any, ...]) -> bytes:
+        """Return a record with the kept parts of its bodies; called in the writer's thread."""
+        *numbers, response_bytes, name, request_id, correlation_id, trace_id, method = entry[:11]
+        request_type, response_type, body, response = entry[11:15]
+        body = body if isinstance(body, bytes) else b"".join(body)
+        request, request_sha256 = kept_body(body, request_type.decode("latin-1"), self.body_bytes)
+        kept, response_sha256 = kept_body(response, response_type.decode("latin-1"), self.body_bytes)
+        if len(response) != response_bytes:
+            response_sha256 = b""  # the digest of a stream's beginning is not that of the stream
+        texts = (name, request_id, correlation_id, trace_id, method, request_type, response_type)
+        bodies = (request, kept, request_sha256, response_sha256)
+        return encode_piece(self._encode, _clock_shift_ns(), [(*numbers, response_bytes, *texts, *bodies)])
 
 
-def _decoded(media_types: Sequence[bytes]) -> list[str]:
-    """Return media types as texts. A batch has few different ones."""
-    names = {name: name[:MAX_TYPE_BYTES].decode("latin-1") for name in set(media_types)}
-    if len(names) == 1:
-        return [*names.values()] * len(media_types)
-    return [names[name] for name in media_types]
-
-
-def _trace_id(trace: str | bytes) -> str:
-    """Return the trace id of a span, or of a request's traceparent header; empty if it is invalid."""
-    return trace if isinstance(trace, str) else parse_traceparent(trace)[0]
+def _clock_shift_ns() -> int:
+    """Return the time since the epoch at the origin of time.monotonic(), in nanoseconds."""
+    return time.time_ns() - time.monotonic_ns()
