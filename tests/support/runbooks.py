@@ -48,7 +48,8 @@ def expect_alerts(
     with ThreadPoolExecutor() as pool:
         until(missing, "alerts do not fire", seconds=150)
         outputs = {name: output.result() for name, output in found.items()}
-    assert {name: text for name, text in outputs.items() if causes[name] not in text} == {}
+    wrong = {name: text for name, text in outputs.items() if causes[name] not in text}
+    assert not wrong, f"the cause is missing: {wrong}"
 
 
 def diagnose(alert: dict[str, str]) -> str:
