@@ -71,7 +71,8 @@ class GitCommitter(ABC):
     def check_served(self, chains: Chains, subject: str) -> None:
         """Check that each Service responds with the content of a commit, and that no other Service exists."""
         expected = {name: {chain.response} for name, chain in chains.items()}
-        assert self.responses() == expected, f"after the commit '{subject}'"
+        found = self.responses()
+        assert found == expected, f"after the commit '{subject}': {found} in place of {expected}"
 
     def apply(self, chains: Chains, subject: str) -> None:
         """Commit chains, and check the responses at the moment at which the tool reports them as ready."""
