@@ -18,15 +18,16 @@ from tests.conformance.api.conftest import (
 
 
 @pytest.fixture(scope="module")
-def prefix(api: Api, built: Any) -> str:
+def prefix(api: Api) -> str:
     """The prefix of the names of seven models and manifests, and of two images and services."""
     prefix = f"page-{uuid.uuid4().hex[:8]}"
     for number in range(7):
         api.post("/models", model(f"{prefix}-{number}", tags=[prefix]))
         api.post("/manifests", manifest(f"{prefix}-{number}"))
+    builds = [api.post("/images", image(f"{prefix}-{number}", f"{prefix}-0:1"), 202) for number in range(2)]
+    assert api.finished(builds[0])["state"] == "Succeeded"
     for number in range(2):
-        api.post("/images", image(f"{prefix}-{number}", f"{prefix}-0:1"), 202)
-        api.post("/services", service(f"{prefix}-{number}", built["id"], numReplicas=0), 202)
+        api.post("/services", service(f"{prefix}-{number}", f"{prefix}-0:1", numReplicas=0), 202)
     return prefix
 
 
