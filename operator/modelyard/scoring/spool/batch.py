@@ -89,7 +89,7 @@ def _encode_record(encode: Encode, record: Record) -> bytes:
         record.request_sha256,
         record.response_sha256,
     )
-    return encode_piece(encode, record.time_ns, [tuple(entry)])
+    return encode_piece(encode, record.time_ns, [entry])
 
 
 def _plain(text: str) -> str:

@@ -86,9 +86,9 @@ def _record(
         response_type.decode("utf-8", "replace"),
     )
     if not request_sha256:
-        request, request_sha256 = _kept(request, request_text, request_bytes)
+        request, request_sha256 = kept_body(request, request_text, len(request), request_bytes)
     if not response_sha256:
-        response, response_sha256 = _kept(response, response_text, response_bytes)
+        response, response_sha256 = kept_body(response, response_text, len(response), response_bytes)
     if len(request_sha256) % _DIGEST_BYTES or len(response_sha256) % _DIGEST_BYTES:
         raise BatchError("a digest has 32 bytes")
     return Record(
@@ -110,11 +110,3 @@ def _record(
         request_sha256,
         response_sha256,
     )
-
-
-def _kept(body: bytes, media_type: str, size: int) -> tuple[bytes, bytes]:
-    """Return what a record keeps of a body, and its digest if that is not the body. See kept_body()."""
-    kept, digest = kept_body(body, media_type, len(body))
-    return kept, digest if len(
-        body
-    ) == size else b""  # the digest of a stream's beginning is not the stream's

@@ -9,13 +9,14 @@ _BINARY_TYPES: Final = ("image/", "audio/", "video/", "font/", "application/octe
 """Beginnings of media types whose bodies are binary, also if their bytes happen to be a text."""
 
 
-def kept_body(body: bytes, media_type: str, limit: int) -> tuple[bytes, bytes]:
+def kept_body(body: bytes, media_type: str, limit: int, size: int) -> tuple[bytes, bytes]:
     """Return the kept part of a body, and the digest of a body that is not kept whole, otherwise empty.
 
     A text of at most `limit` bytes is kept whole, of a longer one the beginning, and of binary data nothing.
+    `size` is that of the whole body: the beginning of a stream has no digest, since it is not the stream's.
     """
     kept = _text(body[:limit], media_type)
-    return kept, b"" if len(kept) == len(body) else hashlib.sha256(body).digest()
+    return kept, b"" if len(kept) == len(body) or len(body) != size else hashlib.sha256(body).digest()
 
 
 def _text(beginning: bytes, media_type: str) -> bytes:

@@ -77,7 +77,7 @@ class DriverData:
         self, name: str, data: str | bytes, request_id: str, correlation_id: str, traceparent: str
     ) -> Record:
         body = data.encode("utf-8", "replace") if isinstance(data, str) else data
-        kept, digest = kept_body(body, "application/json", self._settings.body_bytes)
+        kept, digest = kept_body(body, "application/json", self._settings.body_bytes, len(body))
         is_output = name.endswith(_OUTPUTS)
         empty = ("", 0, b"", b"")
         full = ("application/json", len(body), kept, digest)

@@ -17,7 +17,7 @@ from modelyard.scoring.front.request_queue import OVERLOADED
 from modelyard.scoring.front.response_stream import ResponseStream
 from modelyard.scoring.front.telemetry import parse_traceparent
 from modelyard.scoring.spool import record
-from modelyard.scoring.spool.batch import KINDS, encode_piece
+from modelyard.scoring.spool.batch import KINDS, Entry, encode_piece
 from modelyard.scoring.spool.bodies import kept_body
 from modelyard.scoring.spool.counts import ENCODE_FAILED, Counts
 from modelyard.scoring.spool.declared import MAX_BYTES
@@ -170,16 +170,20 @@ class RequestCollector:
 
     def _large_piece(self, entry: tuple[Any, ...]) -> bytes:
         """Return a record with the kept parts of its bodies; called in the writer's thread."""
-        *numbers, response_bytes, name, request_id, correlation_id, trace_id, method = entry[:11]
-        request_type, response_type, body, response = entry[11:15]
-        body = body if isinstance(body, bytes) else b"".join(body)
-        request, request_sha256 = kept_body(body, request_type.decode("latin-1"), self.body_bytes)
-        kept, response_sha256 = kept_body(response, response_type.decode("latin-1"), self.body_bytes)
-        if len(response) != response_bytes:
-            response_sha256 = b""  # the digest of a stream's beginning is not that of the stream
-        texts = (name, request_id, correlation_id, trace_id, method, request_type, response_type)
-        bodies = (request, kept, request_sha256, response_sha256)
-        return encode_piece(self._encode, _clock_shift_ns(), [(*numbers, response_bytes, *texts, *bodies)])
+        whole = Entry(*entry)
+        body = whole.request if isinstance(whole.request, bytes) else b"".join(whole.request)
+        request, request_sha256 = self._kept(body, whole.request_type, whole.request_bytes)
+        response, response_sha256 = self._kept(whole.response, whole.response_type, whole.response_bytes)
+        kept = whole._replace(
+            request=request,
+            response=response,
+            request_sha256=request_sha256,
+            response_sha256=response_sha256,
+        )
+        return encode_piece(self._encode, _clock_shift_ns(), [kept])
+
+    def _kept(self, body: bytes, media_type: bytes, size: int) -> tuple[bytes, bytes]:
+        return kept_body(body, media_type.decode("latin-1"), self.body_bytes, size)
 
 
 def _clock_shift_ns() -> int:
