@@ -1,4 +1,4 @@
-"""Makes a record of each answered request: the event loop encodes some at once, and a thread writes them."""
+"""Makes records of answered requests: the event loop makes some at once, and a thread writes them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MAX_TYPE_BYTES: Final = 256
 """Bytes of a media type that a record keeps; RFC 6838 allows 127 for each of its two names."""
 
 PIECE_RECORDS: Final = 32
-"""Records that are encoded at once. One alone finds code and memory cold, and takes twice as long. Many more
+"""Records that are made at once. One alone finds code and memory cold, and takes twice as long. Many more
 would push the memory of the next requests out of the processor's cache."""
 
 PIECE_SECONDS: Final = 0.025
@@ -46,6 +46,9 @@ PIECE_SECONDS: Final = 0.025
 
 SMALL_BYTES: Final = 16 * 1024
 """A larger body is cut and digested by the thread."""
+
+_Answered = tuple[QueuedRequest, Sequence[bytes], int, bytes, bytes, int, float]
+"""An answered request, the parameters of _entry()."""
 
 _SCORE: Final = KINDS.index(record.SCORE)
 _INFER: Final = KINDS.index(record.INFER)
@@ -62,8 +65,8 @@ class RequestCollector:
         self._writer = SpoolWriter(self._segments)
         self._small_bytes = min(SMALL_BYTES, self.body_bytes)
         self._encode = Encoder().encode
-        self._entries: list[tuple[Any, ...]] = []
-        """The records that wait, see batch.Entry."""
+        self._waiting: list[_Answered] = []
+        """The requests whose records wait."""
         self._will_flush = False
         """A timer runs."""
 
@@ -80,13 +83,12 @@ class RequestCollector:
         """
         if outcome != OVERLOADED:
             body = response.body
-            size = len(body)
-            self._add(queued, response.status, response.content_type, body, size, size, answered_at)
+            self._add(queued, response.status, response.content_type, body, len(body), answered_at)
 
     def add_stream(self, queued: QueuedRequest, stream: ResponseStream, status: int) -> None:
         """Collect a request whose response was a stream."""
-        kept, now = sum(map(len, stream.beginning)), time.monotonic()
-        self._add(queued, status, stream.content_type, stream.beginning, kept, stream.size, now)
+        beginning = b"".join(stream.beginning)
+        self._add(queued, status, stream.content_type, beginning, stream.size, time.monotonic())
 
     def abandon(self, queued: QueuedRequest, status: int) -> None:
         """Collect a request whose client has left, if a part of the response is with the client."""
@@ -108,43 +110,21 @@ class RequestCollector:
         queued: QueuedRequest,
         status: int,
         content_type: bytes,
-        response: bytes | Sequence[bytes],
-        held_bytes: int,
+        response: bytes,
         response_bytes: int,
         answered_at: float,
     ) -> None:
-        request, chunks = queued.request, queued.body or ()
-        queued.body = None
-        if self._percent != 100 and not is_sample(request.request_id, self._percent):
+        chunks, queued.body = queued.body or (), None
+        if self._percent != 100 and not is_sample(queued.request.request_id, self._percent):
             self._writer.skip()
             return
-        span, headers, size = request.span, request.headers, queued.size
-        traceparent = headers.get(b"traceparent") if span is None else None
-        entry = (
-            queued.arrived_at,
-            answered_at - queued.arrived_at,
-            status,
-            _INFER if queued.flags & INFER else _SCORE,
-            size,
-            response_bytes,
-            "",
-            request.request_id,
-            "",
-            span.trace_id if span else parse_traceparent(traceparent)[0] if traceparent else "",
-            request.method,
-            headers.get(b"content-type", b"")[:MAX_TYPE_BYTES],
-            content_type[:MAX_TYPE_BYTES],
-            chunks[0] if len(chunks) == 1 else b"".join(chunks) if size <= self._small_bytes else chunks,
-            response if isinstance(response, bytes) else b"".join(response),
-            b"",
-            b"",
-        )
-        if size > self._small_bytes or held_bytes > self._small_bytes:
-            self._writer.put(partial(self._large_piece, entry), 1, size + held_bytes)
+        answered = (queued, chunks, status, content_type, response, response_bytes, answered_at)
+        if queued.size > self._small_bytes or len(response) > self._small_bytes:
+            self._writer.put(partial(self._large_piece, answered), 1, queued.size + len(response))
             return
-        entries = self._entries
-        entries.append(entry)
-        if len(entries) == PIECE_RECORDS:
+        waiting = self._waiting
+        waiting.append(answered)
+        if len(waiting) == PIECE_RECORDS:
             self._flush()
         elif not self._will_flush:
             self._will_flush = True
@@ -155,24 +135,24 @@ class RequestCollector:
         self._flush()
 
     def _flush(self) -> None:
-        """Pass the records that wait to the thread."""
-        entries = self._entries
-        if not entries:
+        """Pass the records of the requests that wait to the thread."""
+        waiting = self._waiting
+        if not waiting:
             return
-        self._entries = []
+        self._waiting = []
         try:
+            entries = [_entry(*answered) for answered in waiting]
             piece = encode_piece(self._encode, _clock_shift_ns(), entries)
         except ValueError:
             log.exception("records of data collection cannot be encoded, and are dropped")
-            self._writer.drop(ENCODE_FAILED, len(entries))
+            self._writer.drop(ENCODE_FAILED, len(waiting))
             return
         self._writer.put(piece, len(entries), len(piece))
 
-    def _large_piece(self, entry: tuple[Any, ...]) -> bytes:
+    def _large_piece(self, answered: _Answered) -> bytes:
         """Return a record with the kept parts of its bodies; called in the writer's thread."""
-        whole = Entry(*entry)
-        body = whole.request if isinstance(whole.request, bytes) else b"".join(whole.request)
-        request, request_sha256 = self._kept(body, whole.request_type, whole.request_bytes)
+        whole = Entry(*_entry(*answered))
+        request, request_sha256 = self._kept(whole.request, whole.request_type, whole.request_bytes)
         response, response_sha256 = self._kept(whole.response, whole.response_type, whole.response_bytes)
         kept = whole._replace(
             request=request,
@@ -184,6 +164,40 @@ class RequestCollector:
 
     def _kept(self, body: bytes, media_type: bytes, size: int) -> tuple[bytes, bytes]:
         return kept_body(body, media_type.decode("latin-1"), self.body_bytes, size)
+
+
+def _entry(
+    queued: QueuedRequest,
+    chunks: Sequence[bytes],
+    status: int,
+    content_type: bytes,
+    response: bytes,
+    response_bytes: int,
+    answered_at: float,
+) -> tuple[Any, ...]:
+    """Return the record of a request, see batch.Entry."""
+    request, arrived_at = queued.request, queued.arrived_at
+    span, headers = request.span, request.headers
+    traceparent = headers.get(b"traceparent") if span is None else None
+    return (
+        arrived_at,
+        answered_at - arrived_at,
+        status,
+        _INFER if queued.flags & INFER else _SCORE,
+        queued.size,
+        response_bytes,
+        "",
+        request.request_id,
+        "",
+        span.trace_id if span else parse_traceparent(traceparent)[0] if traceparent else "",
+        request.method,
+        headers.get(b"content-type", b"")[:MAX_TYPE_BYTES],
+        content_type[:MAX_TYPE_BYTES],
+        chunks[0] if len(chunks) == 1 else b"".join(chunks),
+        response,
+        b"",
+        b"",
+    )
 
 
 def _clock_shift_ns() -> int:
