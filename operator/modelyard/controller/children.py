@@ -184,7 +184,10 @@ class ChildWatches:
         if deleted:
             if key := cache.revisions.delete(body):
                 cache.objects.mark_stale(key)
-                queue.add(key)
+                # The object may have been deleted and made again while its watch was disconnected, and may
+                # wait for its first version.
+                for affected in (key, *cache.objects.dependents(key)):
+                    queue.add(affected)
             return
         revision = cache.revisions.put(body)
         if revision is None:

@@ -254,3 +254,16 @@ async def test_recreation_after_an_upgrade_is_served(upgraded: OperatorHarness) 
     await upgraded.start()
     await upgraded.play()
     assert served_image(upgraded) == upgraded.status("Image")["imageLocation"] != before
+
+
+async def test_service_is_not_ready_if_its_image_was_made_again_without_a_version_during_a_break(
+    serving: OperatorHarness,
+) -> None:
+    """A list after a break has the new Image, and no deletion of the old one. The record is gone, too."""
+    serving.cluster.compact()
+    serving.cluster.hang_up()
+    remove(serving, "Image")
+    serving.apply(image(manifestId="absent"))
+    await serving.play()
+    assert serving.summary("Service") == ("m:1", "NotStarted", "ImageNotFound")
+    assert serving.condition("Service", "Available")["status"] == "True"
