@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from modelyard.collection.row import Row
 from modelyard.collection.tally import Tally, WriterCursor, WriterKey, writer_of
+from modelyard.scoring.spool.batch_reader import Piece
 from modelyard.scoring.spool.counts import Counts
 from modelyard.scoring.spool.folder import SEALED, SegmentName, open_regular
 from modelyard.scoring.spool.reader import SegmentReader
-from modelyard.scoring.spool.record import Record
 
 _UNREADABLE: Final = (None, errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.ENXIO)
 """Errors of files that a driver has deleted or replaced. The first one is that of open_regular()."""
@@ -27,14 +27,14 @@ class SegmentBatch:
         folder: Path,
         segments: Sequence[SegmentName],
         cursors: Mapping[WriterKey, WriterCursor],
-        row_of: Callable[[Record, bytes], Row],
+        rows_of: Callable[[Iterable[Piece], bytes], Iterator[Row]],
     ) -> None:
-        """`cursors` are those of the sink before the batch. `row_of` gets the declared columns, too."""
+        """`cursors` are those of the sink before the batch. `rows_of` gets the declared columns, too."""
         self._name = name
         self._folder = folder
         self._segments = segments
         self._cursors = cursors
-        self._row_of = row_of
+        self._rows_of = rows_of
         self._tally: Tally | None = None
 
     @property
@@ -45,10 +45,9 @@ class SegmentBatch:
     def rows(self) -> Iterator[Row]:
         """Read the rows from the disk, see sink.Batch."""
         tally = Tally(self._cursors)
-        row_of = self._row_of
         for name in self._segments:
-            for record, declared in self._records_of(name, tally):
-                yield row_of(record, declared)
+            for pieces, declared in self._records_of(name, tally):
+                yield from self._rows_of(pieces, declared)
         self._tally = tally
 
     def tally(self) -> Tally:
@@ -61,8 +60,8 @@ class SegmentBatch:
             self._tally = tally
         return self._tally
 
-    def _records_of(self, name: SegmentName, tally: Tally) -> Iterator[tuple[Record, bytes]]:
-        """Yield the records of a segment, each with its declared columns.
+    def _records_of(self, name: SegmentName, tally: Tally) -> Iterator[tuple[Sequence[Piece], bytes]]:
+        """Yield the records of each frame of a segment, with their declared columns.
 
         A file that a driver has deleted or replaced counts by its gap.
         """
@@ -78,11 +77,12 @@ class SegmentBatch:
         with file:
             reader = SegmentReader(file)
             records = 0
-            for sequence, _, content in reader:
-                expected = sequence + 1 if sequence == expected else tally.gap(expected, sequence)
-                if type(content) is Record:
-                    records += 1
-                    yield content, reader.declared
-                elif type(content) is Counts:
+            for sequence, numbers, _, content in reader:
+                is_next = sequence == expected
+                expected = sequence + numbers if is_next else tally.gap(expected, sequence, numbers)
+                if isinstance(content, Counts):
                     tally.counts(writer, content)
+                elif content is not None:
+                    records += numbers
+                    yield content, reader.declared
         tally.end(name, expected, records=records, torn=reader.torn, malformed=reader.malformed)

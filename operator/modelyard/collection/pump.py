@@ -148,7 +148,7 @@ class Pump:
             self._spool.folder,
             entry.segments,
             journal.writers,
-            self._transformation(self.secret).row,
+            self._transformation(self.secret).rows,
         )
         if self._crashes >= _MAX_CRASHES:
             delivered = Delivered(0, 0, {INVALID: batch.tally().records})

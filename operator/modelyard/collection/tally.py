@@ -67,15 +67,15 @@ class Tally:
         """Return how far the reading is with a writer."""
         return self.after.get(writer) or self.before.get(writer) or NEW_WRITER
 
-    def gap(self, expected: int, found: int) -> int:
-        """Count the frames before number `found`. Return the number of the frame after it.
+    def gap(self, expected: int, found: int, count: int) -> int:
+        """Count the numbers before those of a frame, `count` from `found` on. Return the next number.
 
         Only a driver writes numbers that fall, or that jump by billions.
         """
         if expected < found < expected + _MAX_GAP:
             self.dropped[MISSING] += found - expected
-            return found + 1
-        self.dropped[MALFORMED] += 1
+            return found + count
+        self.dropped[MALFORMED] += count
         return expected
 
     def counts(self, writer: WriterKey, counts: Counts) -> None:

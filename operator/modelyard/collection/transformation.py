@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
 
 from modelyard.collection.columns import Columns
 from modelyard.collection.fields import NotJsonError, ProtectedFields
 from modelyard.collection.row import Row
+from modelyard.scoring.spool.batch import KINDS
+from modelyard.scoring.spool.batch_reader import Piece
+from modelyard.scoring.spool.bodies import is_binary_type, kept_body
 from modelyard.scoring.spool.declared import decode_declared
-from modelyard.scoring.spool.record import SCORE, Record
+from modelyard.scoring.spool.record import SCORE, SCORING
 
-_MAX_INTEGER: Final = 2**63 - 1
-_MAX_TIME_US: Final = 253_402_300_799_999_999
-"""The end of the year 9999, the last one of Python and of many readers: a driver can write any time."""
 _PARTIAL_CHARACTER: Final = 3
 """Bytes at the end of a cut text that may be the beginning of a character of UTF-8."""
+_MEDIA_TYPES: Final = 256
+_MEDIA_TYPE_BYTES: Final = 256
 
 
 class Transformation:
@@ -25,66 +28,96 @@ class Transformation:
         """`fields` are left out or hashed in the bodies of requests and responses."""
         self._fields = fields
         self._protects = bool(fields)
+        self._media_types = _MediaTypes()
         self._declared = b""
         self._columns: Columns | None = None
 
-    def row(self, record: Record, declared: bytes = b"") -> Row:
-        """Return the row of a record. `declared` are its declared columns, see spool.declared."""
+    def rows(self, pieces: Iterable[Piece], declared: bytes = b"") -> Iterator[Row]:
+        """Yield the rows of records. `declared` are their declared columns, see spool.declared."""
         if declared != self._declared:
             self._declared = declared
             columns = Columns(decode_declared(declared), self._fields)
             self._columns = columns if columns.names else None
-        (
-            time_ns, name, request_id, correlation_id, trace_id, method, kind, status, duration_us,
-            request_type, response_type, request_bytes, response_bytes, request, response,
-            request_sha256, response_sha256,
-        ) = record  # fmt: skip
-        inputs, inputs_reference = self._body(request, request_bytes, request_sha256)
-        prediction, reference = self._body(response, response_bytes, response_sha256)
-        time_us = time_ns // 1000
-        return Row(
-            time_us if time_us < _MAX_TIME_US else _MAX_TIME_US,
-            request_id,
-            correlation_id,
-            trace_id or None,
-            name,
-            method,
-            kind,
-            status,
-            duration_us / 1e6,
-            request_type or None,
-            response_type or None,
-            request_bytes if request_bytes < _MAX_INTEGER else _MAX_INTEGER,
-            response_bytes if response_bytes < _MAX_INTEGER else _MAX_INTEGER,
-            inputs,
-            prediction,
-            inputs_reference,
-            reference,
-            (bool(request) and inputs is not None and inputs_reference is not None)
-            or (bool(response) and prediction is not None and reference is not None),
-            self._columns if kind == SCORE else None,
-        )
+        media_types, body_of, scored_columns = self._media_types, self._body, self._columns
+        for shift_ns, entries in pieces:
+            for (
+                arrived, seconds, status, kind, request_bytes, response_bytes,
+                name, request_id, correlation_id, trace_id, method, request_type, response_type,
+                request, response, request_sha256, response_sha256,
+            ) in entries:  # fmt: skip
+                inputs_type, prediction_type = media_types[request_type], media_types[response_type]
+                inputs, inputs_reference = body_of(request, inputs_type, request_bytes, request_sha256)
+                prediction, reference = body_of(response, prediction_type, response_bytes, response_sha256)
+                operation = KINDS[kind]
+                yield Row(
+                    (shift_ns + int(arrived * 1e9)) // 1000,
+                    request_id,
+                    correlation_id or request_id,
+                    trace_id or None,
+                    name or SCORING,
+                    method,
+                    operation,
+                    status,
+                    round(seconds * 1e6) / 1e6,
+                    inputs_type.text,
+                    prediction_type.text,
+                    request_bytes,
+                    response_bytes,
+                    inputs,
+                    prediction,
+                    inputs_reference,
+                    reference,
+                    bool((inputs and inputs_reference) or (prediction and reference)),
+                    scored_columns if operation == SCORE else None,
+                )
 
-    def _body(self, body: bytes, size: int, sha256: bytes) -> tuple[str | None, str | None]:
+    def _body(
+        self, body: bytes, media_type: _MediaType, size: int, sha256: bytes
+    ) -> tuple[str | None, str | None]:
         """Return the text of a body, and the reference to the whole body if the text is not whole."""
-        if not self._protects and not sha256:
+        if not self._protects and not sha256 and not media_type.is_binary:
             try:
-                return body.decode(), None
+                text = body.decode()
             except UnicodeDecodeError:
-                return None, _reference(hashlib.sha256(body).digest())
-        return self._unusual_body(body, size, sha256)
+                pass
+            else:
+                if "\0" not in text:
+                    return text, None
+        return self._unusual_body(body, media_type, size, sha256)
 
-    def _unusual_body(self, body: bytes, size: int, sha256: bytes) -> tuple[str | None, str | None]:
+    def _unusual_body(
+        self, body: bytes, media_type: _MediaType, size: int, sha256: bytes
+    ) -> tuple[str | None, str | None]:
         """Return the text and the reference of a cut or binary body, or of one with fields to protect."""
+        if not sha256:
+            body, sha256 = kept_body(body, media_type.text or "", len(body), size)
         if sha256:
             text = None if self._protects or not body else _cut_text(body)
             return text, _reference(sha256)
+        if not self._protects:
+            return body.decode(), None
         if not body:
             return (None if size else ""), None
         try:
             return self._fields.apply(body).decode(), None
         except (NotJsonError, UnicodeDecodeError):
             return None, _reference(hashlib.sha256(body).digest())
+
+
+class _MediaType(NamedTuple):
+    text: str | None
+    is_binary: bool
+
+
+class _MediaTypes(dict[bytes, _MediaType]):
+    """The media types of some rows. It keeps few and short ones, since a driver can write any."""
+
+    def __missing__(self, raw: bytes) -> _MediaType:
+        text = raw.decode("utf-8", "replace")
+        media_type = _MediaType(text or None, is_binary_type(text))
+        if len(self) < _MEDIA_TYPES and len(raw) <= _MEDIA_TYPE_BYTES:
+            self[raw] = media_type
+        return media_type
 
 
 def _cut_text(body: bytes) -> str | None:

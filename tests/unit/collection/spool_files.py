@@ -16,6 +16,7 @@ from modelyard.collection.row import Origin, Row
 from modelyard.collection.segments import Spool
 from modelyard.collection.sink import Batch, BatchLimits, Delivered, Sink
 from modelyard.collection.transformation import Transformation
+from modelyard.scoring.spool.batch_reader import decode_batch
 from modelyard.scoring.spool.counts import Counts
 from modelyard.scoring.spool.record import Record
 from modelyard.scoring.spool.segment_writer import SegmentWriter
@@ -48,6 +49,12 @@ def record(request_id: str, **fields: object) -> Record:
         "response_sha256": b"",
     }
     return Record(**values | fields)  # type: ignore[arg-type]
+
+
+def row_of(transformation: Transformation, one: Record, declared: bytes = b"") -> Row:
+    """Return the row of a record, by way of its bytes."""
+    (row,) = transformation.rows(decode_batch(encode_records([one])), declared)
+    return row
 
 
 def write_segments(

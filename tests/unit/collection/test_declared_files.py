@@ -10,7 +10,7 @@ import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from tests.unit.collection.spool_files import ORIGIN, record
+from tests.unit.collection.spool_files import ORIGIN, record, row_of
 
 from modelyard.collection.encoding import Encoder, JsonLinesEncoder
 from modelyard.collection.fields import ProtectedFields
@@ -62,9 +62,10 @@ BODIES: Final[list[tuple[Any, Any, list[Any]]]] = [
 
 
 def rows(declared: bytes = DECLARED) -> list[Row]:
-    row = Transformation(ProtectedFields((), (), "")).row
+    transformation = Transformation(ProtectedFields((), (), ""))
     return [
-        row(
+        row_of(
+            transformation,
             record(f"r{n}", request=json.dumps(inputs).encode(), response=json.dumps(result).encode()),
             declared,
         )
@@ -134,8 +135,8 @@ def test_pandas_reads_one_column(tmp_path: Any) -> None:
 def test_widest_declaration_is_written() -> None:
     names = [f"f{number}" for number in range(128)]
     wide = encode_declared([DeclaredColumn(INPUTS, (name,), TEXT) for name in names])
-    row = Transformation(ProtectedFields((), (), "")).row
+    transformation = Transformation(ProtectedFields((), (), ""))
     body = json.dumps(dict.fromkeys(names, "x")).encode()
-    content = written(ParquetEncoder(ORIGIN), [row(record("r1", request=body), wide)])
+    content = written(ParquetEncoder(ORIGIN), [row_of(transformation, record("r1", request=body), wide)])
     (found,) = pq.read_table(BytesIO(content)).to_pylist()
     assert {found[f"inputs.{name}"] for name in names} == {"x"}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.spool import records_of
 from tests.unit.scoring.conftest import GATED_DRIVER, Gates
 from tests.unit.scoring.scoring_process import (
     ScoringProcess,
@@ -89,7 +90,7 @@ def columns_of(tmp_path: Path) -> tuple[DeclaredColumn, ...]:
     folder = tmp_path / "spool"
     with open_regular(folder / sealed(folder)[-1].file(SEALED)) as file:
         reader = SegmentReader(file)
-        assert any(isinstance(frame.content, Record) for frame in reader)
+        assert any(records_of(frame) for frame in reader)
         return decode_declared(reader.declared)
 
 
@@ -185,8 +186,8 @@ def test_samples_of_2017_are_declared_columns(serve, tmp_path: Path) -> None:
     ]
 
 
-def test_image_as_result_is_kept_by_digest(serve, tmp_path: Path) -> None:
-    scoring = collecting(serve, tmp_path, HINTS)
+def test_large_image_as_result_is_kept_by_digest(serve, tmp_path: Path) -> None:
+    scoring = collecting(serve, tmp_path, HINTS, MODELYARD_COLLECTION_MAX_BODY_BYTES="4")
     scoring.score(b"{}", {"x-request-id": "image"})
     ended(scoring)
     image = by_id(tmp_path)["image"]
@@ -314,7 +315,7 @@ def test_killed_front_loses_at_most_the_records_of_the_last_moment(serve, tmp_pa
             thread.join(60)
 
     found = frames(tmp_path / "spool")
-    numbers = [frame.sequence for frame in found]
+    numbers = [frame.sequence + number for frame in found for number in range(frame.numbers)]
     assert numbers == list(range(len(numbers)))
     kept = by_id(tmp_path)
     safe_until = killed_at - LOST_SECONDS - MARGIN_SECONDS - 2 * delays[-1]

@@ -2,7 +2,6 @@
 
 import codecs
 import hashlib
-from functools import lru_cache
 from typing import Final
 
 _BINARY_TYPES: Final = ("image/", "audio/", "video/", "font/", "application/octet-stream")
@@ -21,7 +20,7 @@ def kept_body(body: bytes, media_type: str, limit: int, size: int) -> tuple[byte
 
 def _text(beginning: bytes, media_type: str) -> bytes:
     """Return the whole characters of the beginning of a body, and nothing of binary data."""
-    if _is_binary_type(media_type) or b"\0" in beginning:
+    if is_binary_type(media_type) or b"\0" in beginning:
         return b""
     if beginning.isascii():
         return beginning
@@ -34,6 +33,6 @@ def _text(beginning: bytes, media_type: str) -> bytes:
     return beginning[: len(beginning) - len(cut_character)]
 
 
-@lru_cache(maxsize=256)
-def _is_binary_type(media_type: str) -> bool:
+def is_binary_type(media_type: str) -> bool:
+    """Tell whether a body of this media type is kept as a digest only."""
     return media_type.lower().startswith(_BINARY_TYPES)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 from modelyard.scoring.spool.batch import BatchError
-from modelyard.scoring.spool.batch_reader import decode_batch
+from modelyard.scoring.spool.batch_reader import Piece, decode_batch
 from modelyard.scoring.spool.counts import Counts, CountsError, decode_counts
 from modelyard.scoring.spool.declared import MAX_BYTES
 from modelyard.scoring.spool.frame import (
@@ -17,18 +17,19 @@ from modelyard.scoring.spool.frame import (
     MAX_PAYLOAD_BYTES,
     RECORDS,
 )
-from modelyard.scoring.spool.record import Record
 
 
 class Frame(NamedTuple):
-    """A record or the sums of a writer, in a whole frame of a segment."""
+    """The records or the sums of a writer, in a whole frame of a segment."""
 
     sequence: int
-    """Its number; it grows by one over all segments of a writer, from 0."""
+    """Number of the first record, or of the sums; it grows by one over all segments of a writer, from 0."""
+    numbers: int
+    """How many it takes: one for each record, or one for the sums."""
     end: int
-    """Offset of the first byte after the frame; records that were written at once have the same."""
-    content: Record | Counts | None
-    """The record or the sums; None for a kind of a later release, or for checked bytes without records."""
+    """Offset of the first byte after the frame."""
+    content: Sequence[Piece] | Counts | None
+    """The records or the sums; None for a kind of a later release, or for checked bytes without records."""
 
 
 class SegmentReader:
@@ -49,7 +50,7 @@ class SegmentReader:
         """Frames whose checksum is right, but whose bytes are no records: a driver wrote them."""
 
     def __iter__(self) -> Iterator[Frame]:
-        """Return the content of the whole frames. Raises OSError if the file cannot be read."""
+        """Return the whole frames with numbers. Raises OSError if the file cannot be read."""
         self._file.seek(self._offset)
         while header := self._file.read(HEADER_BYTES):
             payload = self._payload(header)
@@ -58,8 +59,12 @@ class SegmentReader:
                 return
             self._offset += HEADER_BYTES + len(payload)
             _, sequence, kind = HEAD.unpack_from(header, CHECKSUM.size)
-            for number, content in enumerate(self._content(kind, payload), sequence):
-                yield Frame(number, self._offset, content)
+            if kind == DECLARED:
+                self.declared = payload if len(payload) <= MAX_BYTES else b""
+                continue
+            content = self._content(kind, payload)
+            numbers = sum(len(piece.entries) for piece in content) if isinstance(content, list) else 1
+            yield Frame(sequence, numbers, self._offset, content)
 
     def _payload(self, header: bytes) -> bytes | None:
         """Return the payload of the frame with this header; None if the frame is torn."""
@@ -74,15 +79,12 @@ class SegmentReader:
             return None
         return payload
 
-    def _content(self, kind: int, payload: bytes) -> Sequence[Record | Counts | None]:
-        if kind == DECLARED:
-            self.declared = payload if len(payload) <= MAX_BYTES else b""
-            return []
+    def _content(self, kind: int, payload: bytes) -> list[Piece] | Counts | None:
         try:
             if kind == RECORDS:
                 return decode_batch(payload)
             if kind == COUNTS:
-                return [decode_counts(payload)]
+                return decode_counts(payload)
         except (BatchError, CountsError):
             self.malformed += 1
-        return [None]
+        return None

@@ -2,6 +2,9 @@
 
 from typing import Final, NamedTuple
 
+MAX_INTEGER: Final = 2**63 - 1
+"""The largest whole number of a record, and of a column."""
+
 SCORING: Final = "scoring"
 """The name of records that the front makes; other names are those of the driver's collectors."""
 

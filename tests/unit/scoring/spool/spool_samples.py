@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.support.spool import records_of
+
 from modelyard.scoring.spool.counts import Counts
 from modelyard.scoring.spool.folder import SEALED, open_regular, seal_abandoned, sealed
 from modelyard.scoring.spool.reader import Frame, SegmentReader
@@ -45,7 +47,7 @@ def frames(folder: Path) -> list[Frame]:
 
 def request_ids(folder: Path) -> list[str]:
     """Return the request ids of the records in the folder."""
-    return [frame.content.request_id for frame in frames(folder) if isinstance(frame.content, Record)]
+    return [one.request_id for one in records(folder)]
 
 
 def last_counts(folder: Path) -> Counts:
@@ -55,4 +57,4 @@ def last_counts(folder: Path) -> Counts:
 
 def records(folder: Path) -> list[Record]:
     """Return the records in the folder."""
-    return [frame.content for frame in frames(folder) if isinstance(frame.content, Record)]
+    return [one for frame in frames(folder) for one in records_of(frame)]

@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.support.spool import encode_records
+from tests.support.spool import encode_records, records_of
 from tests.unit.scoring.spool.spool_samples import record
 
 from modelyard.scoring.spool.folder import open_regular, parse_name, seal_abandoned, sealed
@@ -29,7 +29,7 @@ def test_reader_goes_on_at_the_end_of_a_frame(offset: int) -> None:
     reader = SegmentReader(io.BytesIO(SEGMENT), offset)
     found = list(reader)
     assert [frame.end for frame in found] == [end for end in ENDS if end > offset]
-    assert [frame.content for frame in found] == [record(f"id-{frame.sequence}") for frame in found]
+    assert [records_of(frame) for frame in found] == [[record(f"id-{frame.sequence}")] for frame in found]
     assert (reader.torn, reader.malformed) == (0, 0)
 
 
@@ -50,12 +50,11 @@ def test_file_with_any_changed_byte_has_the_whole_frames_before_and_one_torn() -
         assert reader.torn == 1
 
 
-def test_records_of_a_frame_have_consecutive_numbers_and_one_end() -> None:
+def test_frame_has_a_number_for_each_record() -> None:
     content = pack_frame(7, RECORDS, encode_records([record("a"), record("b")]))
-    assert list(SegmentReader(io.BytesIO(content))) == [
-        (7, len(content), record("a")),
-        (8, len(content), record("b")),
-    ]
+    (frame,) = SegmentReader(io.BytesIO(content))
+    assert (frame.sequence, frame.numbers, frame.end) == (7, 2, len(content))
+    assert records_of(frame) == [record("a"), record("b")]
 
 
 def test_random_bytes_are_torn_or_empty() -> None:
@@ -81,7 +80,9 @@ def test_length_beyond_the_limit_is_torn_and_takes_no_memory() -> None:
 def test_frame_without_a_record_is_counted_and_the_next_one_read() -> None:
     content = pack_frame(0, RECORDS, b"?") + pack_frame(1, COUNTS, b"?") + pack_frame(2, 99, b"") + PACKED[3]
     reader = SegmentReader(io.BytesIO(content))
-    assert [frame.content for frame in reader] == [None, None, None, record("id-3")]
+    first, second, third, last = reader
+    assert [(frame.numbers, frame.content) for frame in (first, second, third)] == [(1, None)] * 3
+    assert records_of(last) == [record("id-3")]
     assert (reader.torn, reader.malformed) == (0, 2)
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-from hashlib import sha256
 from typing import Any
 
 import msgspec
 import pytest
-from tests.support.spool import encode_records
+from tests.support.spool import decode_records, encode_records
 from tests.unit.scoring.spool.spool_samples import record
 
 from modelyard.scoring.spool.batch import LENGTH, MAX_RECORDS, BatchError, Entry, encode_piece
-from modelyard.scoring.spool.batch_reader import decode_batch
 from modelyard.scoring.spool.counts import Counts, CountsError, decode_counts, encode_counts
 from modelyard.scoring.spool.record import DRIVER
 
@@ -25,25 +23,25 @@ def test_records_have_the_same_fields_after_a_round_trip() -> None:
         record("b")._replace(name="model-1", correlation_id="c", trace_id="", duration_us=3_600_000_123),
         record("d")._replace(response_sha256=DIGEST, request=b"", time_ns=2**62 - 2**62 % 1000),
     ]
-    assert decode_batch(encode_records(before)) == before
+    assert decode_records(encode_records(before)) == before
 
 
 def test_empty_name_and_correlation_id_have_their_defaults() -> None:
-    (after,) = decode_batch(encode_records([record("a")._replace(name="", correlation_id="")]))
+    (after,) = decode_records(encode_records([record("a")._replace(name="", correlation_id="")]))
     assert (after.name, after.correlation_id) == ("scoring", "a")
 
 
 @pytest.mark.parametrize(("text", "kept"), [("a\0b", "a b"), ("a\udc80b", "a?b"), ("", "")])
 def test_text_that_cannot_be_written_is_changed(text: str, kept: str) -> None:
     before = [record(), record()._replace(method=text), record()]
-    assert [one.method for one in decode_batch(encode_records(before))] == ["POST", kept, "POST"]
+    assert [one.method for one in decode_records(encode_records(before))] == ["POST", kept, "POST"]
 
 
 def test_each_shortened_batch_is_refused() -> None:
     payload = encode_records([record("a")])
     for size in range(len(payload)):
         with pytest.raises(BatchError):
-            decode_batch(payload[:size])
+            decode_records(payload[:size])
 
 
 def test_changed_bytes_are_records_or_refused() -> None:
@@ -55,7 +53,7 @@ def test_changed_bytes_are_records_or_refused() -> None:
         for _ in range(random.randint(1, 3)):
             changed[random.randrange(len(changed))] = random.randrange(256)
         try:
-            outcomes.add(len(decode_batch(bytes(changed))))
+            outcomes.add(len(decode_records(bytes(changed))))
         except BatchError:
             outcomes.add(0)
     assert outcomes == {0, 2}
@@ -63,9 +61,9 @@ def test_changed_bytes_are_records_or_refused() -> None:
 
 def test_more_records_than_the_limit_are_refused() -> None:
     with pytest.raises(BatchError, match=f"a frame has at most {MAX_RECORDS} records"):
-        decode_batch(encode_records([record()] * (MAX_RECORDS + 1)))
+        decode_records(encode_records([record()] * (MAX_RECORDS + 1)))
     with pytest.raises(BatchError, match=f"length <= {MAX_RECORDS}"):
-        decode_batch(piece(*[entry()] * (MAX_RECORDS + 1)))
+        decode_records(piece(*[entry()] * (MAX_RECORDS + 1)))
 
 
 def entry(**values: Any) -> tuple[Any, ...]:
@@ -81,21 +79,10 @@ def piece(*entries: tuple[Any, ...], shift_ns: int = 10**18) -> bytes:
 
 
 def test_entries_of_the_front_become_records() -> None:
-    first, second = decode_batch(piece(entry(), entry(request_id="b", kind=1)))
+    first, second = decode_records(piece(entry(), entry(request_id="b", kind=1)))
     assert (first.time_ns, first.duration_us, first.kind) == (10**18 + 12_500_000_000, 250_000, "score")
     assert (first.name, first.correlation_id, first.request_type) == ("scoring", "a", "text/csv")
     assert (second.request_id, second.kind) == ("b", "infer")
-
-
-def test_binary_body_is_replaced_by_its_digest() -> None:
-    (one,) = decode_batch(piece(entry(request=b"a\0b", response_type=b"image/png", response=b"P")))
-    assert (one.request, one.request_sha256) == (b"", sha256(b"a\0b").digest())
-    assert (one.response, one.response_sha256) == (b"", sha256(b"P").digest())
-
-
-def test_beginning_of_a_stream_has_no_digest() -> None:
-    (one,) = decode_batch(piece(entry(response=b"\0", response_bytes=10)))
-    assert (one.response, one.response_sha256) == (b"", b"")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +107,7 @@ def test_beginning_of_a_stream_has_no_digest() -> None:
 )
 def test_value_out_of_its_range_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(BatchError):
-        decode_batch(piece(entry(**values)))
+        decode_records(piece(entry(**values)))
 
 
 @pytest.mark.parametrize(
@@ -130,12 +117,12 @@ def test_value_out_of_its_range_is_refused(values: dict[str, Any]) -> None:
 )
 def test_bytes_that_are_no_pieces_are_refused(payload: bytes) -> None:
     with pytest.raises(BatchError):
-        decode_batch(payload)
+        decode_records(payload)
 
 
 def test_time_before_the_epoch_is_refused() -> None:
     with pytest.raises(BatchError):
-        decode_batch(piece(entry(), shift_ns=-1))
+        decode_records(piece(entry(), shift_ns=-1))
 
 
 def test_counts_are_the_same_after_a_round_trip() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.spool import encode_records
+from tests.support.spool import encode_records, records_of
 from tests.unit.scoring.spool.spool_samples import frames, last_counts, record, request_ids
 
 from modelyard.scoring.spool import folder as spool_folder
@@ -19,8 +19,7 @@ from modelyard.scoring.spool import segment_writer
 from modelyard.scoring.spool.counts import SPOOL_FULL, WRITE_FAILED, Counts
 from modelyard.scoring.spool.declared import MAX_BYTES
 from modelyard.scoring.spool.folder import seal_abandoned, sealed, usage
-from modelyard.scoring.spool.reader import Frame, SegmentReader
-from modelyard.scoring.spool.record import Record
+from modelyard.scoring.spool.reader import SegmentReader
 from modelyard.scoring.spool.segment_writer import MAX_SHORT_SEGMENTS, SEGMENT_BYTES, SegmentWriter
 
 NONE = Counts(0, 0, 0, {})
@@ -311,12 +310,9 @@ def declared_of(folder: Path) -> list[tuple[str, bytes]]:
     for name in sealed(folder):
         with spool_folder.open_regular(folder / name.file("segment")) as file:
             reader = SegmentReader(file)
-            found += [(frame.content.request_id, reader.declared) for frame in reader if is_record(frame)]
+            for frame in reader:
+                found += [(one.request_id, reader.declared) for one in records_of(frame)]
     return found
-
-
-def is_record(frame: Frame) -> bool:
-    return isinstance(frame.content, Record)
 
 
 def test_each_segment_has_its_declared_columns_once(tmp_path: Path) -> None:
