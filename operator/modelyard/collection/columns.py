@@ -20,11 +20,10 @@ from modelyard.scoring.spool.declared import (
     DeclaredColumn,
     bounded,
 )
+from modelyard.scoring.spool.record import MAX_INTEGER
 
 Read = Callable[[Any], Any]
 """Returns the value at a place of a document. None is a value that is missing, or that has another type."""
-
-_MAX_INTEGER: Final = 2**63 - 1
 
 
 class Columns:
@@ -101,12 +100,12 @@ def _number_list(value: Any) -> list[Any] | None:
 def _integer(value: Any) -> int | None:
     if type(value) is float and value.is_integer():
         value = int(value)
-    return value if type(value) is int and -_MAX_INTEGER <= value <= _MAX_INTEGER else None
+    return value if type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER else None
 
 
 def _number(value: Any) -> float | None:
     """Return a number. A whole one stays an object that the document has already."""
-    if type(value) is float or (type(value) is int and -_MAX_INTEGER <= value <= _MAX_INTEGER):
+    if type(value) is float or (type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER):
         return value
     try:
         return float(value) if type(value) is int else None

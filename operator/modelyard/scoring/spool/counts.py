@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from modelyard.scoring.spool.record import MAX_INTEGER
+
 BUFFER_FULL: Final = "buffer_full"
 """Reason: the queue before the writer's thread was full."""
 SPOOL_FULL: Final = "spool_full"
@@ -16,7 +18,6 @@ ENCODE_FAILED: Final = "encode_failed"
 
 _REASON: Final = re.compile(r"[a-z][a-z_]{0,31}")
 _MAX_REASONS: Final = 16
-_MAX_COUNT: Final = 2**63 - 1
 
 
 class CountsError(ValueError):
@@ -53,6 +54,6 @@ def decode_counts(payload: bytes) -> Counts:
     if not is_short or not all(map(_REASON.fullmatch, dropped)):
         raise CountsError("the reasons of the sums are no short list of words")
     numbers = [counts.answered, counts.collected, counts.sampled_out, *dropped.values()]
-    if any(type(number) is not int or not 0 <= number <= _MAX_COUNT for number in numbers):
+    if any(type(number) is not int or not 0 <= number <= MAX_INTEGER for number in numbers):
         raise CountsError("a sum is no whole number from 0 to 2^63-1")
     return counts
