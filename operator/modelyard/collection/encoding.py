@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final, Protocol
 
 from modelyard.collection.columns import Columns
-from modelyard.collection.row import Origin, Row, json_row
+from modelyard.collection.row import Origin, Row, RowEncoder
 
 FILE_BYTES: Final = 8 * 1024 * 1024
 """A file ends after this size, since an upload has it in memory. With its last rows it has 16 MiB at most."""
@@ -32,7 +32,7 @@ class JsonLinesEncoder:
 
     def __init__(self, origin: Origin) -> None:
         """`origin` is the replica of the rows."""
-        self._origin = origin
+        self._encode = RowEncoder(origin).encode
 
     def write(self, chunks: Chunks, file: BinaryIO) -> int:
         """Write chunks, see Encoder."""
@@ -47,7 +47,7 @@ class JsonLinesEncoder:
 
     def _line(self, row: Row, columns: Columns | None) -> bytes:
         declared = dict(zip(columns.names, row.column_values(columns), strict=True)) if columns else {}
-        return json_row(row, self._origin, declared) + b"\n"
+        return self._encode(row, declared) + b"\n"
 
 
 def declared_columns(rows: Sequence[Row]) -> Columns | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, BinaryIO, Final
 
 from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema, list_array
@@ -29,8 +30,8 @@ _Column = tuple[str, DataType, Callable[[Sequence[Row]], list[Any]]]
 
 
 def _attribute(name: str) -> Callable[[Sequence[Row]], list[Any]]:
-    index = Row._fields.index(name)
-    return lambda rows: [row[index] for row in rows]
+    value = attrgetter(name)
+    return lambda rows: list(map(value, rows))
 
 
 _BEFORE: Final[tuple[_Column, ...]] = (

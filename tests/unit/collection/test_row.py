@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from modelyard.collection.columns import Columns
 from modelyard.collection.fields import ProtectedFields
-from modelyard.collection.row import Origin, Row, json_row
+from modelyard.collection.row import Origin, Row, RowEncoder
 from modelyard.scoring.spool.declared import INPUTS, INTEGER, PREDICTION, TEXT, DeclaredColumn
 
 ORIGIN = Origin("team-a", "diabetes", "3", "sha256:ab", ("diabetes:1",), "pod-1")
@@ -41,7 +42,7 @@ COLUMNS = Columns(
 
 
 def test_json_row_has_the_columns_of_the_documentation() -> None:
-    assert json.loads(json_row(ROW, ORIGIN, {"inputs.age": 7})) == {
+    assert json.loads(RowEncoder(ORIGIN).encode(ROW, {"inputs.age": 7})) == {
         "time": "2026-11-30T00:53:20.000001Z",
         "requestId": "r1",
         "correlationId": "r1",
@@ -82,5 +83,5 @@ def test_json_row_has_the_columns_of_the_documentation() -> None:
     ],
 )
 def test_only_whole_bodies_have_values(changes: dict[str, Any], values: list[object]) -> None:
-    row = ROW._replace(**{"columns": COLUMNS} | changes)
+    row = replace(ROW, **{"columns": COLUMNS} | changes)
     assert list(row.column_values(COLUMNS)) == values

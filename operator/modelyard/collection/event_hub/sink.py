@@ -14,7 +14,7 @@ from modelyard.collection.event_hub.destination import Destination, DestinationE
 from modelyard.collection.event_hub.failures import OTHER_RECORD, REFUSED_RECORDS, sink_error
 from modelyard.collection.event_hub.producer import Failure, NewProducer, new_producer
 from modelyard.collection.event_hub.progress import Progress
-from modelyard.collection.row import Origin, json_row
+from modelyard.collection.row import Origin, RowEncoder
 from modelyard.collection.settings import CollectionSettings
 from modelyard.collection.sink import Batch, Delivered, Sink, SinkError, Trouble
 
@@ -54,7 +54,7 @@ class EventHub:
         """Connect at the first delivery."""
         self._destination = destination
         self._connect = partial(Connection, destination, new_producer=new_producer, monotonic=monotonic)
-        self._origin = origin
+        self._encode = RowEncoder(origin).encode
         self._connection: Connection | None = None
         self._level = 0  # of BATCH_BYTES
         self._progress = Progress("")
@@ -110,7 +110,7 @@ class EventHub:
         for number, row in enumerate(batch.rows()):
             if not progress.waits(number):
                 continue
-            value = json_row(row, self._origin)
+            value = self._encode(row)
             report = partial(self._answered, progress, connection, number, len(value))
             try:
                 connection.send(row.request_id.encode(), value, report)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaException
+from msgspec.structs import replace
 from tests.unit.collection.event_hub.fake_broker import FakeBroker, FakeProducer, Refusal
 from tests.unit.collection.test_row import ORIGIN, ROW
 
@@ -36,7 +37,7 @@ class Rows:
         for number, size in enumerate(self.sizes):
             if number == self.fails_at:
                 raise OSError("the disk fails")
-            yield ROW._replace(request_id=f"r{number}", inputs="x" * size)
+            yield replace(ROW, request_id=f"r{number}", inputs="x" * size)
 
 
 def hub(broker: FakeBroker, **changes: Any) -> EventHub:
