@@ -1,8 +1,9 @@
 """The benchmark of data collection: `python -m tests.bench.collect`.
 
-First the throughput with collection to storage and to the event hub is compared with that without. Then
-`tests.bench.collect.kills` kills side-car, broker and store. The last line has the figures of both. The exit
-code is 1 if a row is missing, or was not sent.
+First the throughput with collection to storage and to the event hub is compared with that without. It is
+measured for a driver with a model, and for one without any work. Then `tests.bench.collect.kills` kills
+side-car, broker and store. The last line has the figures of all. The exit code is 1 if a row is missing, or
+was not sent.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import tempfile
 from pathlib import Path
 
 from tests.bench import machine
-from tests.bench.collect.throughput import Throughput, measured_throughput
+from tests.bench.collect.drivers import EMPTY, MODEL, Driver
+from tests.bench.collect.throughput import Throughput, measured_throughput, worst
 from tests.bench.progress import say
 from tests.bench.scoring.load import need_wrk
 
@@ -24,16 +26,24 @@ def main() -> int:
     arguments = _arguments()
     need_wrk()
     say(f"on {machine.describe()}")
+    model = _throughput("model", MODEL, arguments)
+    empty = _throughput("empty driver", EMPTY, arguments)
+    code, kills = _kills(arguments)
+    print(_line(model, empty, kills), flush=True)
+    return code
+
+
+def _throughput(title: str, driver: Driver, arguments: argparse.Namespace) -> Throughput:
+    """Measure a driver, show the figures of each sink, and return the worse ones."""
+    say(f"throughput: {title}")
     with tempfile.TemporaryDirectory() as folder:
-        found = measured_throughput(Path(folder), arguments.rounds, arguments.seconds)
+        found = measured_throughput(Path(folder), driver, arguments.rounds, arguments.seconds)
     for name, figures in found.items():
         say(
-            f"{name}: throughput {figures.rate:.3f}, p99 {figures.p99:.2f}, CPU of the front"
+            f"{title}, {name}: throughput {figures.rate:.3f}, p99 {figures.p99:.2f}, CPU of the front"
             f" {figures.front_cpu:.2f} times that without; side-car {figures.side_car_mb:.0f} MB at most"
         )
-    code, kills = _kills(arguments)
-    print(_line(found, kills), flush=True)
-    return code
+    return worst(list(found.values()))
 
 
 def _arguments() -> argparse.Namespace:
@@ -58,19 +68,18 @@ def _kills(arguments: argparse.Namespace) -> tuple[int, dict[str, str]]:
     return process.returncode, figures
 
 
-def _line(found: dict[str, Throughput], kills: dict[str, str]) -> str:
+def _line(model: Throughput, empty: Throughput, kills: dict[str, str]) -> str:
     """Return the line of figures: of two sinks the worse one, and the rows of both."""
     sinks = ("storage", "event_hub")
 
     def total(name: str) -> int:
         return sum(abs(int(kills.get(f"{sink}_{name}", 0))) for sink in sinks)
 
-    memory = [figures.side_car_mb for figures in found.values()] + [float(kills.get("memory_mb", "nan"))]
+    memory = max(model.side_car_mb, empty.side_car_mb, float(kills.get("memory_mb", "nan")))
     return (
-        f"collect throughput={min(figures.rate for figures in found.values()):.3f}"
-        f" p99={max(figures.p99 for figures in found.values()):.2f}"
-        f" front_cpu={max(figures.front_cpu for figures in found.values()):.2f}"
-        f" sidecar_mb={max(memory):.0f} rows={total('rows')} dropped={total('dropped')}"
+        f"collect throughput={model.rate:.3f} p99={model.p99:.2f}"
+        f" empty_throughput={empty.rate:.3f} empty_p99={empty.p99:.2f} empty_front_cpu={empty.front_cpu:.2f}"
+        f" sidecar_mb={memory:.0f} rows={total('rows')} dropped={total('dropped')}"
         f" requests={kills.get('requests', 0)} sinks={len(sinks)} difference={total('difference')}"
     )
 

@@ -7,20 +7,21 @@ import json
 import os
 import signal
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.scoring.servers import KEY, OURS, install, install_runtime
+from tests.bench.collect.drivers import EMPTY, Driver
+from tests.bench.scoring.servers import KEY, install, install_runtime
 from tests.support.servers import Server, free_port, wait_until
 
 from modelyard.contract.collection_pod import STATE_PATH, CollectorVariable
-from modelyard.scoring.contract import Variable
+from modelyard.scoring.contract import READY_PATH, Variable
 
 SPOOL_BYTES: Final = 256 * 1024 * 1024
 BATCH_SECONDS: Final = 5
-_DRIVER: Final = "def init(): pass\ndef run(data): return 1\n"
 _SECONDS: Final = 60
 _SIDE_CAR: Final = ("nice", "-n", "10")
 """A tenth of the weight, as in a cluster: the side-car requests 10m CPU, and a Service 100m by default."""
@@ -29,12 +30,12 @@ _SIDE_CAR: Final = ("nice", "-n", "10")
 class Front:
     """Context manager that runs a scoring server whose spool is `folder`/spool."""
 
-    def __init__(self, folder: Path, extra: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, extra: Mapping[str, str] | None = None, driver: Driver = EMPTY) -> None:
         """Install the runtime as images have it. `extra` are further variables."""
-        environment, runtime = install(OURS), install_runtime()
+        environment, runtime = install(driver.server), install_runtime()
         for name in ("spool", "app", "keys"):
             (folder / name).mkdir()
-        (folder / "app" / "driver.py").write_text(_DRIVER)
+        (folder / "app" / "driver.py").write_text(driver.source)
         (folder / "keys" / "primaryKey").write_text(KEY)
         self.port: Final = free_port()
         variables = {
@@ -51,10 +52,19 @@ class Front:
 
     def __enter__(self) -> Front:
         self._server.start()
+        wait_until(self._is_ready, lambda: self._server.log.read_text(errors="replace"))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._server.kill()
+
+    def _is_ready(self) -> bool:
+        """Tell whether the driver has started."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{READY_PATH}", timeout=_SECONDS):
+                return True
+        except urllib.error.HTTPError:
+            return False
 
     @property
     def pid(self) -> int:

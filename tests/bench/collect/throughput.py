@@ -1,4 +1,4 @@
-"""Throughput of a replica with collection to storage, to the event hub, and without, in interleaved rounds.
+"""Throughput of a driver with collection to storage, to the event hub, and without, in interleaved rounds.
 
 All replicas run at the same time, and one of them has load. A round measures each replica once. Before the
 next load the side-car delivers what the last one left, so that no replica pays for another one.
@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tests.bench.collect.drivers import Driver
 from tests.bench.collect.object_store import ObjectStore
 from tests.bench.collect.replica import Front, SideCar
 from tests.bench.progress import say
 from tests.bench.scoring.load import Result, load
-from tests.bench.scoring.servers import TINY, as_data
 from tests.support.kafka import Broker
 
 from modelyard.contract.collection_pod import CollectorVariable
@@ -40,6 +40,8 @@ class Replica:
     folder: Path
     front: Front
     side_car: SideCar | None
+    body: str
+    """The body of each request."""
     results: list[Result] = field(default_factory=list)
     front_microseconds: list[float] = field(default_factory=list)
     """CPU time of the scoring server for a request."""
@@ -47,12 +49,16 @@ class Replica:
     def measure(self, seconds: int) -> None:
         """Send load for some seconds, and note the figures."""
         before = _cpu_seconds(self.front.pid)
-        result = load(f"http://127.0.0.1:{self.front.port}/score", as_data(TINY), CONNECTIONS, seconds)
+        result = self.load(seconds)
         spent = _cpu_seconds(self.front.pid) - before
         self.results.append(result)
         self.front_microseconds.append(spent / (result.per_second * seconds) * 1e6)
         if self.side_car:
             self.side_car.measure()
+
+    def load(self, seconds: int) -> Result:
+        """Send load for some seconds."""
+        return load(f"http://127.0.0.1:{self.front.port}/score", self.body, CONNECTIONS, seconds)
 
     def wait_for_delivery(self) -> None:
         """Wait until the side-car has delivered all complete segments. Raises TimeoutError."""
@@ -73,12 +79,22 @@ class Throughput:
     side_car_mb: float
 
 
-def measured_throughput(folder: Path, rounds: int, seconds: int) -> dict[str, Throughput]:
+def worst(figures: Sequence[Throughput]) -> Throughput:
+    """Return the worst of each figure."""
+    return Throughput(
+        rate=min(one.rate for one in figures),
+        p99=max(one.p99 for one in figures),
+        front_cpu=max(one.front_cpu for one in figures),
+        side_car_mb=max(one.side_car_mb for one in figures),
+    )
+
+
+def measured_throughput(folder: Path, driver: Driver, rounds: int, seconds: int) -> dict[str, Throughput]:
     """Return the figures of storage and of the event hub. `seconds` is the time of each load."""
-    with _replicas(folder) as replicas:
+    with _replicas(folder, driver) as replicas:
         say("warm up")
         for replica in replicas.values():
-            load(f"http://127.0.0.1:{replica.front.port}/score", as_data(TINY), CONNECTIONS, _WARM_UP_SECONDS)
+            replica.load(_WARM_UP_SECONDS)
             replica.wait_for_delivery()
         names = list(replicas)
         for number in range(rounds):
@@ -90,7 +106,7 @@ def measured_throughput(folder: Path, rounds: int, seconds: int) -> dict[str, Th
 
 
 @contextmanager
-def _replicas(folder: Path) -> Iterator[dict[str, Replica]]:
+def _replicas(folder: Path, driver: Driver) -> Iterator[dict[str, Replica]]:
     with ExitStack() as stack:
         for name in ("store", "broker", *(f"replica-{number}" for number in range(3))):
             (folder / name).mkdir()
@@ -101,16 +117,15 @@ def _replicas(folder: Path) -> Iterator[dict[str, Replica]]:
         hub = {"kafkaBootstrapServers": broker.plain, "kafkaTopic": topic}
         switches = CollectorVariable.STORAGE, CollectorVariable.EVENT_HUB
         off = folder / "replica-0"
-        replicas = {
-            WITHOUT: Replica(off, stack.enter_context(Front(off, {Variable.COLLECTION_DIR: ""})), None)
-        }
+        front = stack.enter_context(Front(off, {Variable.COLLECTION_DIR: ""}, driver))
+        replicas = {WITHOUT: Replica(off, front, None, driver.body)}
         for number, (name, secret, on) in enumerate(
             ((STORAGE, store.secret, ("true", "false")), (EVENT_HUB, hub, ("false", "true"))), 1
         ):
             own = folder / f"replica-{number}"
-            front = stack.enter_context(Front(own))
+            front = stack.enter_context(Front(own, driver=driver))
             side_car = SideCar(own, secret, dict(zip(switches, on, strict=True)))
-            replicas[name] = Replica(own, front, stack.enter_context(side_car))
+            replicas[name] = Replica(own, front, stack.enter_context(side_car), driver.body)
         yield replicas
 
 

@@ -39,7 +39,10 @@ def need_wrk() -> None:
 
 
 def load(url: str, body: str, connections: int, seconds: int, *, niced: bool = False) -> Result:
-    """Run wrk against a server. With `niced` the server has precedence if cores are scarce."""
+    """Run wrk against a server. With `niced` the server has precedence if cores are scarce.
+
+    Raises RuntimeError if wrk fails.
+    """
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "post.lua"
         script.write_text(SCRIPT.format(key=KEY, body=body))
@@ -54,7 +57,10 @@ def load(url: str, body: str, connections: int, seconds: int, *, niced: bool = F
             script,
             url,
         ]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"wrk failed: {done.stdout} {done.stderr}")
+    output = done.stdout
     total = int(_found(r"(\d+) requests in", output))
     took = _seconds(_found(r"requests in ([\d.]+\w+),", output))
     refused = int(_found(r"Non-2xx or 3xx responses: (\d+)", output, "0"))
