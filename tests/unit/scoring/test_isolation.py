@@ -412,7 +412,7 @@ def test_requests_beyond_the_processes_wait_in_the_queue(serve, gates: Gates) ->
             gates.open(name)
         assert [response.json()[0] for response in running] == ["a", "b", "c", "d"]
     assert refusal.status == 503
-    assert refusal.message == "Overloaded: no free place (of 4) within 1000 ms. Try again later."
+    assert refusal.message == "Overloaded: no place (of 4) began the request within 1000 ms. Try again later."
     assert not gates.has_begun("e")
 
 

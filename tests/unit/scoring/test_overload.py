@@ -85,7 +85,7 @@ def test_request_beyond_the_queue_timeout_gets_503_and_never_runs(serve, gates: 
 
     assert response.status == 503
     assert response.headers["retry-after"] == "1"
-    assert response.message == "Overloaded: no free place (of 1) within 100 ms. Try again later."
+    assert response.message == "Overloaded: no place (of 1) began the request within 100 ms. Try again later."
     gates.open("one")
     assert busy.response.status == 200
     assert scoring.score(b"").status == 200
@@ -203,7 +203,7 @@ def test_503_of_a_full_queue_reaches_a_client_that_is_still_sending(serve, gates
         response = read_response(refused)
 
     assert (response.status, response.headers["retry-after"]) == (503, "1")
-    assert response.message.startswith("Overloaded: no free place (of 1)")
+    assert response.message.startswith("Overloaded: no place (of 1) began")
     assert response.headers["connection"] == "close"
     gates.open("one")
     assert busy.response.status == 200

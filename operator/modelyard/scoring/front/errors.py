@@ -124,8 +124,8 @@ NOT_STARTED: Final = HttpError(
 )
 OVERLOADED: Final = HttpError(
     503,
-    "Overloaded: no free place (of {places}) within {milliseconds:.0f} ms. Try again later.",
-    "Send the request again after the seconds of Retry-After. Add replicas, or more requests at once.",
+    "Overloaded: no place (of {places}) began the request within {milliseconds:.0f} ms. Try again later.",
+    "Send the request again after the seconds of Retry-After. Add replicas, more requests at once, or CPU.",
     RETRY_AFTER,
 )
 SHORT_OF_MEMORY: Final = HttpError(
