@@ -20,7 +20,7 @@ LONGEST_SECONDS: Final = 120.0
 SCHEMA_VERSION: Final = b"1"
 """Value of the header `schemaVersion`: it grows when a name or a type of the row changes."""
 _HEADERS: Final[Headers] = [("schemaVersion", SCHEMA_VERSION)]
-_POLL_SECONDS: Final = 0.1
+_FLUSH_SECONDS: Final = 0.1
 
 
 class Connection:
@@ -50,6 +50,7 @@ class Connection:
     def begin(self) -> None:
         """Begin a batch: failures and times of the batch before do not count."""
         self.error = None
+        self._has_answer = False
         self._last_answer = self._monotonic()
         self._end = self._last_answer + LONGEST_SECONDS
 
@@ -66,10 +67,12 @@ class Connection:
 
     def wait(self) -> None:
         """Take answers of the broker. Raises SinkError if it refuses all records, or gives no answer."""
-        self._producer.poll(_POLL_SECONDS)
+        self._producer.flush(_FLUSH_SECONDS)
         if self.error and self.error.trouble is not Trouble.UNAVAILABLE:
             raise self.error
         now = self._monotonic()
+        if self._has_answer:
+            self._last_answer, self._has_answer = now, False
         if now - self._last_answer > STALL_SECONDS:
             raise self.failure()
         if now > self._end:
@@ -78,7 +81,7 @@ class Connection:
     def answer(self) -> None:
         """Note that the broker has answered for a record."""
         self.error = None
-        self._last_answer = self._monotonic()
+        self._has_answer = True
 
     def fail(self, failure: Failure) -> None:
         """Note a failure that concerns more than one record."""

@@ -40,6 +40,12 @@ class Producer(Protocol):
     def produce(self, topic: str, value: bytes, key: bytes, *, headers: Headers, on_delivery: Report) -> None:
         """Queue a record. Raises BufferError if the queue is full, and KafkaException."""
 
+    def flush(self, timeout: float) -> int:
+        """Send the queue without a wait for more records, and call callbacks as poll() does.
+
+        Return after `timeout` seconds, or once the queue is empty.
+        """
+
     def poll(self, timeout: float) -> int:
         """Call the callbacks of finished records and of errors; wait at most `timeout` seconds for one."""
 
@@ -73,7 +79,9 @@ def settings(destination: Destination, batch_bytes: int) -> dict[str, Any]:
         "batch.size": batch_bytes,
         "queue.buffering.max.kbytes": _QUEUE_KIB,
         "queue.buffering.max.messages": _QUEUE_RECORDS,
-        "linger.ms": 5,
+        # The sink flushes a full queue and the end of a batch. So a slow process makes few requests, too.
+        "linger.ms": 100,
+        "batch.num.messages": _QUEUE_RECORDS // 2,
         "reconnect.backoff.max.ms": 5000,
         "socket.connection.setup.timeout.ms": 10_000,
         "request.timeout.ms": 60_000,

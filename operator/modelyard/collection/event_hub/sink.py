@@ -75,7 +75,7 @@ class EventHub:
             raise sink_error(error.args[0], self._destination) from None
         except SinkError as error:
             # A producer remembers a failed login or a missing topic for minutes. A silent one continues.
-            if error.trouble is not Trouble.UNAVAILABLE or not self._progress.queued:
+            if error.trouble is not Trouble.UNAVAILABLE or not self._progress.has_queued:
                 self.close()
             raise
         delivered, self._progress = self._progress.delivered(), Progress("")
@@ -121,7 +121,7 @@ class EventHub:
                 progress.drop(number, reason)
             else:
                 progress.queue(number)
-        while progress.queued:
+        while progress.has_queued:
             connection.wait()
 
     def _answered(

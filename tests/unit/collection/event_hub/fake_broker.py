@@ -25,7 +25,7 @@ class Refusal:
 
 
 class FakeBroker:
-    """Answers the records of its producers at their next poll. Each poll takes a second of its clock."""
+    """Answers the records of its producers at their next flush. Each flush takes a second of its clock."""
 
     def __init__(self, *, limit: int = 1_000_000, queue: int = 1000) -> None:
         self.now = 0.0
@@ -43,7 +43,7 @@ class FakeBroker:
         self.failure: Failure | None = None
         """Answer for each record."""
         self.events: list[Failure] = []
-        """Failures of connections, told at the next poll."""
+        """Failures of connections, told at the next flush."""
         self.refuses: Callable[[bytes], Failure | None] = lambda value: None
 
     def connect(
@@ -75,6 +75,9 @@ class FakeProducer:
         self._queue.append((key, value, on_delivery))
 
     def poll(self, timeout: float) -> int:
+        return 0
+
+    def flush(self, timeout: float) -> int:
         self._broker.now += 10 * timeout
         while self._broker.events:
             self._on_error(self._broker.events.pop(0))

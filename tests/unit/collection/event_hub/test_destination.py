@@ -104,3 +104,4 @@ def test_producer_is_idempotent_and_bounded() -> None:
     values = settings(Destination("a:1", "t"), 1000)
     assert (values["enable.idempotence"], values["acks"], values["message.timeout.ms"]) == (True, "all", 0)
     assert values["queue.buffering.max.kbytes"] == 5 * 1024
+    assert values["batch.num.messages"] < values["queue.buffering.max.messages"] == 1000
