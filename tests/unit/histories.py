@@ -7,6 +7,7 @@ the content that the pods of a Service run with the content that the objects ask
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import hashlib
 import random
 from collections.abc import Callable
@@ -45,12 +46,15 @@ class History:
         )
         self.harness = OperatorHarness(settings, self.random)
         self.harness.outcome = self._build
+        self.harness.times_rolls = True
         self.cluster = self.harness.cluster
         self.cluster.fault = self._before_call
         self.cluster.lost = self._after_call
         self.steps: list[str] = []
         self.problem: str | None = None  # the first time at which ready objects were wrong
         self._contents: dict[str, Content] = {}  # by digest of the image
+        self._served_before: Content | None = None
+        self._stopping: list[tuple[dt.datetime, Content]] = []  # end and content of pods that are replaced
         self._kill: tuple[str, int] | None = None  # before or after a call, calls until then
         self._fail: tuple[str, int] | None = None
         self._seen = 0  # events of the history whose ControllerRevisions are in _recorded
@@ -340,6 +344,14 @@ class History:
             return None
         return self._contents[template["spec"]["containers"][0]["image"].partition("@")[2]]
 
+    def _follow_pods(self) -> None:
+        """Remember the content of replaced pods, which answer until they stop."""
+        before, served = self._served_before, self._served()
+        if before is not None and served not in {None, before}:
+            seconds = self.harness.settings.scoring.pre_stop_seconds
+            self._stopping.append((self.harness.clock() + dt.timedelta(seconds=seconds), before))
+        self._served_before = served
+
     def _chain(self, body: Json) -> list[Json | None]:
         """Return a Service and all objects that it follows; None for a missing one."""
         image_body = self._live("Image", parse_version_reference(body["spec"]["imageId"]).name)
@@ -355,13 +367,16 @@ class History:
 
     def _check_moment(self) -> None:
         """Note that everything reports Ready although other content is served."""
+        self._follow_pods()
         body = self._live("Service", "m")
         if self.problem or body is None or not all(map(_is_ready, self._chain(body))):
             return
         self._read_records()
         expected, served = self._image(body["spec"]["imageId"]), self._served()
-        if expected != served:
-            self.problem = f"everything is Ready, the objects ask for {expected}, {served} is served"
+        stopping = [content for end, content in self._stopping if self.harness.clock() < end]
+        if {expected} != {served, *stopping}:
+            answers = f"{served} is served, and {stopping} stop"
+            self.problem = f"everything is Ready, the objects ask for {expected}, {answers}"
             self._log(f"WRONG from here: {self.problem}")
 
     def _check_end(self) -> None:

@@ -39,10 +39,12 @@ from modelyard.reconcile.cache import Cache
 from modelyard.reconcile.collection_reports import CollectorState
 from modelyard.reconcile.context import Context
 from modelyard.reconcile.event_recorder import EventRecorder
+from modelyard.reconcile.timestamps import format_timestamp
 from modelyard.reconcile.workqueue import WorkQueue
 from modelyard.settings import OperatorSettings
 
 SYSTEM: Final = "modelyard-system"
+_ROLL: Final = "deployment.kubernetes.io/revision"
 _NO_RESYNC: Final = 1e9  # seconds: longer than any test moves its clock
 _START_TURNS: Final = 1_000  # turns of the event loop after which a start waits for the clock
 _ROUNDS: Final = 20_000  # turns of the event loop before a test that never settles fails
@@ -69,6 +71,7 @@ class OperatorHarness:
         self.sweep_seconds = _NO_RESYNC
         self.collectors: dict[str, CollectorState] = {}  # by IP address of the pod
         self.serves = True  # whether new pods become ready
+        self.times_rolls = False  # whether Deployments have the number and the end of their rolls
         self.outcome: Callable[[BuildRequest], BuildResult] = succeed
         self.builds = 0
 
@@ -160,11 +163,24 @@ class OperatorHarness:
             if "status" not in job:
                 self._run(job)
         for metadata in [body["metadata"] for body in self.cluster.all(DEPLOYMENTS) if owner_of(body)]:
-            self.roll(metadata["name"], metadata["namespace"], ready=self.serves)
+            name, namespace = metadata["name"], metadata["namespace"]
+            ended = self._number_roll(name, namespace) if self.times_rolls else ""
+            self.roll(name, namespace, ready=self.serves, ended=ended)
         return len(self.cluster.history) > before
 
-    def roll(self, name: str, namespace: str = "default", *, ready: bool = True) -> None:
-        """Roll a Deployment: its pods stay, new pods become ready if `ready`."""
+    def _number_roll(self, name: str, namespace: str) -> str:
+        """Number the roll of a Deployment, and return the time at which it has ended."""
+        body = self.cluster.at(DEPLOYMENTS, name, namespace)
+        before = body.get("status", {})
+        if before.get("template") == body["spec"]["template"]:
+            ended: str = before["conditions"][0]["lastUpdateTime"]
+            return ended
+        number = int(body["metadata"].get("annotations", {}).get(_ROLL, "0")) + 1
+        self.cluster.change(DEPLOYMENTS, namespace, name, {"metadata": {"annotations": {_ROLL: str(number)}}})
+        return format_timestamp(self.clock())
+
+    def roll(self, name: str, namespace: str = "default", *, ready: bool = True, ended: str = "") -> None:
+        """Roll a Deployment: its pods stay, new pods become ready if `ready`, at the time `ended`."""
         body = self.cluster.at(DEPLOYMENTS, name, namespace)
         wanted, before = body["spec"]["replicas"], body.get("status", {})
         template = body["spec"]["template"]
@@ -176,7 +192,10 @@ class OperatorHarness:
             "updatedReplicas": updated,
             "readyReplicas": wanted if ready else min(wanted, before.get("readyReplicas", 0)),
             "availableReplicas": wanted if ready else min(wanted, before.get("availableReplicas", 0)),
-            "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}],
+            "conditions": [
+                {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
+                | ({"lastUpdateTime": ended} if ended else {})
+            ],
             "template": template if ready else seen,
         }
         self.cluster.change(DEPLOYMENTS, namespace, name, {"status": status}, "status")

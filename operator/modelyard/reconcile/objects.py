@@ -22,6 +22,8 @@ _FLAGS: Final = {"true": True, "false": False}
 _END_REPORT: Final = dt.timedelta(seconds=15)
 _NO_REPORT: Final = RouteStatus()
 _DEADLINE_EXCEEDED: Final = "ProgressDeadlineExceeded"
+_REPLACED: Final = "NewReplicaSetAvailable"
+_REPLICA_SET_NUMBER: Final = "deployment.kubernetes.io/revision"
 
 
 class DesiredHash(NamedTuple):
@@ -98,6 +100,7 @@ class RolloutStatus(NamedTuple):
     refused: str = ""  # message of the condition ReplicaFailure: the reason why a pod cannot be created
     paused: bool = False
     template_generation: int = 0  # generation at the last known change of the pod template
+    replaced_since: str = ""  # time at which the last rollout had replaced all replicas, empty without one
 
     @property
     def rolling(self) -> bool:
@@ -125,7 +128,21 @@ class RolloutStatus(NamedTuple):
             # The Deployment controller removes the condition once its ReplicaSets can create all pods.
             refused=_condition_message(status, "ReplicaFailure"),
             paused=body["spec"].get("paused", False),
+            replaced_since=_replaced_since(body),
         )
+
+
+def _replaced_since(body: Json) -> str:
+    """Return the time at which the newest ReplicaSet of a Deployment had replaced the one before.
+
+    The Deployment controller numbers the ReplicaSets. The first one replaces none.
+    """
+    number = body["metadata"].get("annotations", {}).get(_REPLICA_SET_NUMBER, "1")
+    condition = find_condition("Progressing", body.get("status", {}))
+    if number == "1" or condition is None or condition.get("reason") != _REPLACED:
+        return ""
+    since: str = condition.get("lastUpdateTime", "")
+    return since
 
 
 def _condition_message(status: Json, type_: str, reason: str | None = None) -> str:

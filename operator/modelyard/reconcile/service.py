@@ -17,6 +17,7 @@ from modelyard.reconcile.rollout import assess_rollout
 from modelyard.reconcile.services.autoscaler_status import autoscaler_status
 from modelyard.reconcile.services.children import deployed_image, rollout_status, write_children
 from modelyard.reconcile.services.collection_condition import collection_conditions
+from modelyard.reconcile.services.old_replicas import until_old_replicas_stop
 from modelyard.reconcile.services.pod_policy import NOT_ALLOWED, policy_problem
 from modelyard.reconcile.services.replica_report import replica_conditions
 from modelyard.reconcile.services.rollout_outcome import (
@@ -47,6 +48,7 @@ async def reconcile(ctx: Context, obj: CustomObject) -> Outcome:
         return outcome
     report = await route_report(ctx, obj, spec, address)
     outcome = until_route_serves(ctx, obj, outcome, report)
+    outcome = until_old_replicas_stop(ctx, obj, outcome)
     await _record_success(ctx, obj, revision, outcome)
     # Running pods serve on after a failure, too, so each outcome has the replicas in its status.
     rollout = rollout_status(ctx, obj)

@@ -52,7 +52,13 @@ NO_REASONS: Final = frozenset(
         *("Ready", "Reconciling", "Stalled", "True", "False", "Normal", "Warning", "Reconcile", "Opaque"),
         *("Job", "Secret", "Log", "Pending", "Succeeded", "Failed", "Complete", "Evicted", "Progressing"),
         *("DeadlineExceeded", "DisruptionTarget", "ProgressDeadlineExceeded", "PodScheduled", "OOMKilled"),
-        *("CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"),
+        *(
+            "NewReplicaSetAvailable",
+            "CrashLoopBackOff",
+            "CreateContainerConfigError",
+            "CreateContainerError",
+            "RunContainerError",
+        ),
         *("ContainerCreating", "PodInitializing", "FailedMount", "FailedAttachVolume"),
         *("ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "Cancelled"),
     }
