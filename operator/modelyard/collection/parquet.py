@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from operator import attrgetter
-from typing import Any, BinaryIO, Final
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Final
 
 from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema, list_array
 from arro3.io import write_parquet
+from msgspec.structs import astuple
 
 from modelyard.collection.columns import Columns
 from modelyard.collection.declared_arrays import declared_arrays, declared_fields, declared_paths
@@ -26,34 +26,31 @@ _PAGE_BYTES: Final = 256 * 1024
 """A page is in memory without compression, one for each column."""
 _CREATED_BY: Final = "modelyard"
 
-_Column = tuple[str, DataType, Callable[[Sequence[Row]], list[Any]]]
+_Column = tuple[str, DataType, int]
+"""Name, type, and the position of its values among those of a row."""
 
-
-def _attribute(name: str) -> Callable[[Sequence[Row]], list[Any]]:
-    value = attrgetter(name)
-    return lambda rows: list(map(value, rows))
-
+_position = Row.__struct_fields__.index
 
 _BEFORE: Final[tuple[_Column, ...]] = (
-    ("requestId", _TEXT, _attribute("request_id")),
-    ("correlationId", _TEXT, _attribute("correlation_id")),
-    ("traceId", _TEXT, _attribute("trace_id")),
+    ("requestId", _TEXT, _position("request_id")),
+    ("correlationId", _TEXT, _position("correlation_id")),
+    ("traceId", _TEXT, _position("trace_id")),
 )
 _AFTER: Final[tuple[_Column, ...]] = (
-    ("name", _TEXT, _attribute("name")),
-    ("method", _TEXT, _attribute("method")),
-    ("operation", _TEXT, _attribute("operation")),
-    ("status", DataType.int32(), _attribute("status")),
-    ("durationSeconds", DataType.float64(), _attribute("duration_seconds")),
-    ("requestType", _TEXT, _attribute("request_type")),
-    ("responseType", _TEXT, _attribute("response_type")),
-    ("requestBytes", _INTEGER, _attribute("request_bytes")),
-    ("responseBytes", _INTEGER, _attribute("response_bytes")),
-    ("inputs", _TEXT, _attribute("inputs")),
-    ("prediction", _TEXT, _attribute("prediction")),
-    ("inputsReference", _TEXT, _attribute("inputs_reference")),
-    ("predictionReference", _TEXT, _attribute("prediction_reference")),
-    ("truncated", DataType.bool(), _attribute("truncated")),
+    ("name", _TEXT, _position("name")),
+    ("method", _TEXT, _position("method")),
+    ("operation", _TEXT, _position("operation")),
+    ("status", DataType.int32(), _position("status")),
+    ("durationSeconds", DataType.float64(), _position("duration_seconds")),
+    ("requestType", _TEXT, _position("request_type")),
+    ("responseType", _TEXT, _position("response_type")),
+    ("requestBytes", _INTEGER, _position("request_bytes")),
+    ("responseBytes", _INTEGER, _position("response_bytes")),
+    ("inputs", _TEXT, _position("inputs")),
+    ("prediction", _TEXT, _position("prediction")),
+    ("inputsReference", _TEXT, _position("inputs_reference")),
+    ("predictionReference", _TEXT, _position("prediction_reference")),
+    ("truncated", DataType.bool(), _position("truncated")),
 )
 _UNIQUE_VALUES: Final = ("requestId", "correlationId", "traceId", "inputs", "prediction")
 """A dictionary of their values would take memory and save nothing."""
@@ -69,6 +66,8 @@ class ParquetEncoder:
         self._origin = origin
         model_ids = Field("item", _TEXT)
         self._model_ids = model_ids
+        self._same: Sequence[Array] = ()
+        """The columns of the replica, which have the same value in each row, for the largest chunk so far."""
         self._fields = [
             Field("time", _TIME),
             *(Field(name, kind) for name, kind, _ in _BEFORE),
@@ -114,17 +113,22 @@ class ParquetEncoder:
         return rows
 
     def _record_batch(self, rows: Sequence[Row], schema: Schema, declared: Columns | None) -> RecordBatch:
-        origin, count = self._origin, len(rows)
-        same = (origin.namespace, origin.service, origin.version, origin.image_digest)
+        values = list(zip(*map(astuple, rows), strict=True))
         columns = [
-            Array([row.time_us for row in rows], _INTEGER).cast(_TIME),
-            *(Array(values(rows), kind) for _, kind, values in _BEFORE),
-            *(Array([text] * count, _TEXT) for text in same),
-            self._list_of_models(count),
-            *(Array(values(rows), kind) for _, kind, values in _AFTER),
+            Array(values[_position("time_us")], _INTEGER).cast(_TIME),
+            *(Array(values[position], kind) for _, kind, position in _BEFORE),
+            *self._columns_of_replica(len(rows)),
+            *(Array(values[position], kind) for _, kind, position in _AFTER),
             *(declared_arrays(declared, rows) if declared else ()),
         ]
         return RecordBatch.from_arrays(columns, schema=schema)
+
+    def _columns_of_replica(self, count: int) -> Sequence[Array]:
+        if not self._same or len(self._same[0]) < count:
+            origin = self._origin
+            texts = (origin.namespace, origin.service, origin.version, origin.image_digest)
+            self._same = [*(Array([text] * count, _TEXT) for text in texts), self._list_of_models(count)]
+        return [column.slice(0, count) for column in self._same]
 
     def _list_of_models(self, count: int) -> Array:
         ids = self._origin.model_ids
