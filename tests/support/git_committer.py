@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.cluster import OPERATOR_NAMESPACE, Kubectl
+from tests.support.cluster import KINDS, OPERATOR_NAMESPACE, Kubectl
 from tests.support.git_history import STEPS, Chain, Chains
 from tests.support.git_server import GitServer
 from tests.support.scoring_client import ScoringClient
@@ -72,7 +72,11 @@ class GitCommitter(ABC):
         """Check that each Service responds with the content of a commit, and that no other Service exists."""
         expected = {name: {chain.response} for name, chain in chains.items()}
         found = self.responses()
-        assert found == expected, f"after the commit '{subject}': {found} in place of {expected}"
+        if found == expected:
+            return
+        objects = self.kubectl("get", f"{KINDS},pods,endpointslices", "--show-labels")
+        answers = f"{found} in place of {expected}, and {self.responses()} seconds later"
+        raise AssertionError(f"after the commit '{subject}': {answers}\n{objects}")
 
     def apply(self, chains: Chains, subject: str) -> None:
         """Commit chains, and check the responses at the moment at which the tool reports them as ready."""
