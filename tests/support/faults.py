@@ -50,7 +50,9 @@ def crash(kubectl: Kubectl, pod: Json) -> None:
     """Kill the processes of a pod, then delete the pod, because the kubelet delays restarts of containers."""
     name = pod["metadata"]["name"]
     processes = f"grep -lzsx HOSTNAME={name} /proc/[0-9]*/environ | cut -d/ -f3"
-    docker("exec", pod["spec"]["nodeName"], "sh", "-c", f"{processes} | xargs --no-run-if-empty kill -KILL")
+    # A process may end before its turn, which xargs would report as its failure.
+    kill = "while read -r process; do kill -KILL $process || true; done"
+    docker("exec", pod["spec"]["nodeName"], "sh", "-c", f"{processes} | {kill}")
     kubectl("delete", "pod", name, "--grace-period=0", "--force", "--ignore-not-found")
 
 

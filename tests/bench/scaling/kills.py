@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 from tests.bench.progress import say
@@ -37,7 +38,10 @@ class Crash(NamedTuple):
 
 
 class Kills:
-    """Kills parts in a thread during the context, and counts the kills by kind."""
+    """Kills parts in a thread during the context, and counts the kills by kind.
+
+    Leaving the context raises the error of a kill that failed.
+    """
 
     def __init__(self, kubectl: Kubectl, seed: int):
         self.counts = dict.fromkeys(KINDS, 0)
@@ -46,15 +50,18 @@ class Kills:
         self._release = Kubectl(OPERATOR_NAMESPACE)
         self._random = random.Random(seed)
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._pool = ThreadPoolExecutor(1)
+        self._kills: Future[None] | None = None
 
     def __enter__(self) -> Kills:
-        self._thread.start()
+        self._kills = self._pool.submit(self._run)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
-        self._thread.join()
+        self._pool.shutdown()
+        if self._kills:
+            self._kills.result()
 
     def _run(self) -> None:
         turn = 0
