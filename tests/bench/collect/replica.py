@@ -17,7 +17,7 @@ from tests.bench.collect.drivers import EMPTY, Driver
 from tests.bench.scoring.servers import KEY, install, install_runtime
 from tests.support.servers import Server, free_port, wait_until
 
-from modelyard.contract.collection_pod import STATE_PATH, CollectorVariable
+from modelyard.contract.collection_pod import METRICS_PATH, STATE_PATH, CollectorVariable
 from modelyard.scoring.contract import READY_PATH, Variable
 
 SPOOL_BYTES: Final = 256 * 1024 * 1024
@@ -139,6 +139,12 @@ class SideCar:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{STATE_PATH}", timeout=5) as page:
             state: dict[str, Any] = json.load(page)
             return state
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of the collecting process since its start."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{METRICS_PATH}", timeout=5) as page:
+            lines = dict(line.rsplit(b" ", 1) for line in page if not line.startswith(b"#"))
+        return float(lines[b"process_cpu_seconds_total"])
 
     def spool_is_empty(self) -> bool:
         """Tell whether all sinks have all records of the spool."""
