@@ -2,8 +2,8 @@
 
 First the throughput with collection to storage and to the event hub is compared with that without. It is
 measured for a driver with a model, and for one without any work. Then `tests.bench.collect.kills` kills
-side-car, broker and store. The last line has the figures of all. The exit code is 1 if a row is missing, or
-was not sent.
+side-car, broker and store, and `tests.bench.collect.replay` asks the same model again. The last line has the
+figures of all. The exit code is 1 if a row is missing, was not sent, or has another response.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ def main() -> int:
     say(f"on {machine.describe()}")
     model = _throughput("model", MODEL, arguments)
     empty = _throughput("empty driver", EMPTY, arguments)
-    code, kills = _kills(arguments)
-    print(_line(model, empty, kills), flush=True)
-    return code
+    kill = ["--requests", str(arguments.requests), "--kills", str(arguments.kills)]
+    kills_code, kills = _program("kills", *kill)
+    replay_code, replay = _program("replay", "--requests", str(arguments.rows))
+    print(_line(model, empty, kills, replay), flush=True)
+    return kills_code or replay_code
 
 
 def _throughput(title: str, driver: Driver, arguments: argparse.Namespace) -> Throughput:
@@ -52,13 +54,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=4, help="time of each load")
     parser.add_argument("--requests", type=int, default=1_000_000, help="requests while parts are killed")
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--rows", type=int, default=100_000, help="rows that are replayed")
     return parser.parse_args()
 
 
-def _kills(arguments: argparse.Namespace) -> tuple[int, dict[str, str]]:
-    """Run the kills in a process of their own, show its lines, and return its code and its figures."""
-    command = [sys.executable, "-m", "tests.bench.collect.kills"]
-    command += ["--requests", str(arguments.requests), "--kills", str(arguments.kills)]
+def _program(name: str, *arguments: str) -> tuple[int, dict[str, str]]:
+    """Run a part in a process of its own, show its lines, and return its code and its figures."""
+    command = [sys.executable, "-m", f"tests.bench.collect.{name}", *arguments]
     last = ""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
@@ -68,7 +70,7 @@ def _kills(arguments: argparse.Namespace) -> tuple[int, dict[str, str]]:
     return process.returncode, figures
 
 
-def _line(model: Throughput, empty: Throughput, kills: dict[str, str]) -> str:
+def _line(model: Throughput, empty: Throughput, kills: dict[str, str], replay: dict[str, str]) -> str:
     """Return the line of figures: of two sinks the worse one, and the rows of both."""
     sinks = ("storage", "event_hub")
 
@@ -81,6 +83,7 @@ def _line(model: Throughput, empty: Throughput, kills: dict[str, str]) -> str:
         f" empty_throughput={empty.rate:.3f} empty_p99={empty.p99:.2f} empty_front_cpu={empty.front_cpu:.2f}"
         f" sidecar_mb={memory:.0f} rows={total('rows')} dropped={total('dropped')}"
         f" requests={kills.get('requests', 0)} sinks={len(sinks)} difference={total('difference')}"
+        f" replayed={replay.get('compared', 0)} replayed_equal={replay.get('equal', 0)}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 CONNECTIONS: Final = 16
@@ -15,12 +16,25 @@ _SMALL: Final = b'{"data": [1, 2, 3]}'
 _LARGE: Final = b'{"data": [%b1]}' % (b"1," * (LARGE_BYTES // 2))
 
 
+def small_or_large(number: int) -> bytes:
+    """Return the body of a request: most are small."""
+    return _LARGE if number % LARGE_EVERY == 0 else _SMALL
+
+
 class Requests:
     """A thread that sends requests at a rate, and counts the answers."""
 
-    def __init__(self, port: int, key: str, count: int, per_second: float) -> None:
-        """`count` requests go to a scoring server at a port of this machine."""
+    def __init__(
+        self,
+        port: int,
+        key: str,
+        count: int,
+        per_second: float,
+        body_of: Callable[[int], bytes] = small_or_large,
+    ) -> None:
+        """`count` requests go to a scoring server at a port of this machine. `body_of` makes their bodies."""
         self.answered = 0
+        self._body_of = body_of
         self._port, self._key, self._count, self._per_second = port, key, count, per_second
         self._sent = 0
         self._error: BaseException | None = None
@@ -57,7 +71,7 @@ class Requests:
             wait = started + number / self._per_second - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
-            body = _LARGE if number % LARGE_EVERY == 0 else _SMALL
+            body = self._body_of(number)
             writer.write(
                 f"{head}X-Request-Id: {number}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
             )
