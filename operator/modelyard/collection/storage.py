@@ -209,10 +209,14 @@ def _shown(url: str) -> str:
     return shown.replace("://", f"://{container}@", 1) if container else shown
 
 
-@lru_cache(maxsize=1024)
 def folder_name(name: str) -> str:
     """Return the folder for the name of a collector: other characters than A-Z a-z 0-9 _ . - become `_`."""
-    folder = _NOT_IN_NAMES.sub("_", name)[:_MAX_NAME]
+    return _folder(name[:_MAX_NAME])  # a cache of whole names could have any size
+
+
+@lru_cache(maxsize=1024)
+def _folder(name: str) -> str:
+    folder = _NOT_IN_NAMES.sub("_", name)
     return folder if folder.strip(".") else "_"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,6 +180,17 @@ def test_batch_without_rows_makes_no_file(tmp_path: Path) -> None:
 )
 def test_folder_of_a_name_is_one_safe_part(name: str, folder: str) -> None:
     assert folder_name(name) == folder
+
+
+def test_long_names_take_little_memory() -> None:
+    tracemalloc.start()
+    try:
+        folders = {folder_name(f"{number:09}" * 10_000) for number in range(100)}
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert {len(folder) for folder in folders} == {63}
+    assert size < 200_000
 
 
 def test_last_time_of_the_spool_has_a_folder(tmp_path: Path) -> None:
