@@ -20,6 +20,9 @@ _PARTIAL_CHARACTER: Final = 3
 _MEDIA_TYPES: Final = 256
 _MEDIA_TYPE_BYTES: Final = 256
 
+_Kept = tuple[str | None, str | None, bool]
+"""The text, the reference to the whole body, and whether the text is the beginning of a larger body."""
+
 
 class Transformation:
     """Makes rows of records. It keeps no field that must not be kept."""
@@ -46,8 +49,12 @@ class Transformation:
                 request, response, request_sha256, response_sha256,
             ) in entries:  # fmt: skip
                 inputs_type, prediction_type = media_types[request_type], media_types[response_type]
-                inputs, inputs_reference = body_of(request, inputs_type, request_bytes, request_sha256)
-                prediction, reference = body_of(response, prediction_type, response_bytes, response_sha256)
+                inputs, inputs_reference, is_inputs_cut = body_of(
+                    request, inputs_type, request_bytes, request_sha256
+                )
+                prediction, reference, is_prediction_cut = body_of(
+                    response, prediction_type, response_bytes, response_sha256
+                )
                 operation = KINDS[kind]
                 yield Row(
                     (shift_ns + int(arrived * 1e9)) // 1000,
@@ -67,41 +74,37 @@ class Transformation:
                     prediction,
                     inputs_reference,
                     reference,
-                    bool((inputs and inputs_reference) or (prediction and reference)),
+                    is_inputs_cut or is_prediction_cut,
                     scored_columns if operation == SCORE else None,
                 )
 
-    def _body(
-        self, body: bytes, media_type: _MediaType, size: int, sha256: bytes
-    ) -> tuple[str | None, str | None]:
+    def _body(self, body: bytes, media_type: _MediaType, size: int, sha256: bytes) -> _Kept:
         """Return the text of a body, and the reference to the whole body if the text is not whole."""
-        if not self._protects and not sha256 and not media_type.is_binary:
+        if len(body) == size and not self._protects and not sha256 and not media_type.is_binary:
             try:
                 text = body.decode()
             except UnicodeDecodeError:
                 pass
             else:
                 if "\0" not in text:
-                    return text, None
+                    return text, None, False
         return self._unusual_body(body, media_type, size, sha256)
 
-    def _unusual_body(
-        self, body: bytes, media_type: _MediaType, size: int, sha256: bytes
-    ) -> tuple[str | None, str | None]:
+    def _unusual_body(self, body: bytes, media_type: _MediaType, size: int, sha256: bytes) -> _Kept:
         """Return the text and the reference of a cut or binary body, or of one with fields to protect."""
+        kept = body
         if not sha256:
-            body, sha256 = kept_body(body, media_type.text or "", len(body), size)
+            kept, sha256 = kept_body(body, media_type.text or "", len(body), size)
         if sha256:
-            text = None if self._protects or not body else _cut_text(body)
-            return text, _reference(sha256)
-        if not self._protects:
-            return body.decode(), None
-        if not body:
-            return (None if size else ""), None
+            text = None if self._protects or not kept else _cut_text(kept)
+            return text, _reference(sha256), bool(text)
+        if len(body) != size:  # the beginning of a stream, which has no digest
+            text = None if self._protects or not kept else kept.decode()
+            return text, None, bool(text)
         try:
-            return self._fields.apply(body).decode(), None
+            return self._fields.apply(kept).decode() if kept else "", None, False
         except (NotJsonError, UnicodeDecodeError):
-            return None, _reference(hashlib.sha256(body).digest())
+            return None, _reference(hashlib.sha256(kept).digest()), False
 
 
 class _MediaType(NamedTuple):

@@ -41,14 +41,14 @@ def record(request_id: str, **fields: object) -> Record:
         "duration_us": 2500,
         "request_type": "application/json",
         "response_type": "application/json",
-        "request_bytes": 12,
-        "response_bytes": 3,
         "request": b'{"data":[1]}',
         "response": b"[2]",
         "request_sha256": b"",
         "response_sha256": b"",
     }
-    return Record(**values | fields)  # type: ignore[arg-type]
+    values |= fields
+    sizes = {f"{body}_bytes": len(values[body]) for body in ("request", "response")}  # type: ignore[arg-type]
+    return Record(**sizes | values)  # type: ignore[arg-type]
 
 
 def row_of(transformation: Transformation, one: Record, declared: bytes = b"") -> Row:

@@ -87,9 +87,23 @@ def test_binary_body_is_replaced_by_its_digest(body: bytes, media_type: str) -> 
     assert (found.request_type, found.truncated) == (media_type, False)
 
 
-def test_beginning_of_a_stream_has_no_digest() -> None:
-    found = row(response="grün".encode()[:3], response_bytes=10)
-    assert (found.prediction, found.prediction_reference) == ("gr", None)
+@pytest.mark.parametrize(
+    ("leave_out", "beginning", "prediction"),
+    [
+        ([], "grün".encode()[:3], "gr"),
+        ([], b"1\n", "1\n"),
+        ([], b"", None),
+        ([], b"\0", None),
+        (["ssn"], b"1\n", None),
+        (["ssn"], b"", None),
+    ],
+)
+def test_beginning_of_a_stream_is_cut_and_has_no_digest(
+    leave_out: list[str], beginning: bytes, prediction: str | None
+) -> None:
+    found = row(*leave_out, response=beginning, response_bytes=10)
+    assert (found.prediction, found.prediction_reference) == (prediction, None)
+    assert found.truncated is (prediction is not None)
 
 
 def test_many_media_types_take_little_memory() -> None:
