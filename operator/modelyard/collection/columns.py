@@ -47,15 +47,15 @@ class Columns:
         """
         if is_query:
             yield from self._query_values((inputs or "").encode())
-        else:
-            yield from self._document_values(INPUTS, inputs)
-        yield from self._document_values(PREDICTION, prediction)
-
-    def _document_values(self, body: str, text: str | None) -> Iterator[Any]:
-        readers = self._readers[body]
-        document = _document(text) if readers else None
-        for read in readers:
-            yield read(document)
+        elif readers := self._readers[INPUTS]:
+            document = _document(inputs)
+            for read in readers:
+                yield read(document)
+            del document
+        if readers := self._readers[PREDICTION]:
+            document = _document(prediction)
+            for read in readers:
+                yield read(document)
 
     def _query_values(self, query: bytes) -> Iterator[Any]:
         pairs = query_values(query)
@@ -82,7 +82,7 @@ def _reader(path: Sequence[str | None], convert: Read) -> Read:
         return convert
     step, read = path[0], _reader(path[1:], convert)
     if step is None:
-        return _number_list if read is _number else lambda value: _list(value, read)
+        return _LISTS.get(read) or (lambda value: _list(value, read))
     return lambda value: read(value.get(step)) if type(value) is dict else None
 
 
@@ -95,6 +95,14 @@ def _number_list(value: Any) -> list[Any] | None:
     if type(value) is list and set(map(type, value)) == {float}:
         return value
     return _list(value, _number)
+
+
+def _integer_list(value: Any) -> list[Any] | None:
+    """Return a list of integers; a list of nothing else, the usual one, as it is."""
+    is_usual = type(value) is list and set(map(type, value)) == {int}
+    if is_usual and min(value) >= -MAX_INTEGER and max(value) <= MAX_INTEGER:
+        return value
+    return _list(value, _integer)
 
 
 def _integer(value: Any) -> int | None:
@@ -134,6 +142,8 @@ _CONVERSIONS: Final[dict[str, Read]] = {
     TEXT: _text,
     BOOLEAN: _boolean,
 }
+_LISTS: Final[dict[Read, Read]] = {_integer: _integer_list, _number: _number_list}
+"""Faster functions for lists of values."""
 
 
 def _protected(column: DeclaredColumn, fields: ProtectedFields) -> DeclaredColumn | None:

@@ -73,7 +73,10 @@ class _Builder:
 
     def append(self, value: Any) -> None:
         """Add the value of a row."""
-        self._extend([value], 0)
+        if self._depth:
+            self._append_list(value, 0)
+        else:
+            self._extend_values((value,))
 
     def array(self) -> Array:
         """Return the array."""
@@ -92,17 +95,15 @@ class _Builder:
             )
         return result
 
-    def _extend(self, values: Sequence[Any], level: int) -> None:
-        """Add lists of a depth, or values of the innermost lists."""
-        if level == self._depth:
-            self._extend_values(values)
-            return
-        ends, missing = self._ends[level], self._missing[level]
-        for value in values:
-            missing.append(value is None)
-            if value:
-                self._extend(value, level + 1)
-            ends.append(self._length(level + 1))
+    def _append_list(self, items: Sequence[Any] | None, level: int) -> None:
+        """Add a list of values, or of lists, at a depth."""
+        self._missing[level].append(items is None)
+        if items and level + 1 == self._depth:
+            self._extend_values(items)
+        elif items:
+            for item in items:
+                self._append_list(item, level + 1)
+        self._ends[level].append(self._length(level + 1))
 
     def _extend_values(self, values: Sequence[Any]) -> None:
         if self._null is not None and None in values:

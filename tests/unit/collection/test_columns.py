@@ -61,6 +61,8 @@ def test_body_of_another_shape_has_null_columns(body: str | None) -> None:
         (INTEGER, "7.5", None),
         (INTEGER, "true", None),
         (INTEGER, str(2**63), None),
+        (INTEGER, str(-(2**63)), None),
+        (INTEGER, str(1 - 2**63), 1 - 2**63),
         (INTEGER, "1e400", None),
         (NUMBER, "7", 7),
         (NUMBER, str(2**70), float(2**70)),
