@@ -99,10 +99,10 @@ def _number_list(value: Any) -> list[Any] | None:
 
 def _integer_list(value: Any) -> list[Any] | None:
     """Return a list of integers; a list of nothing else, the usual one, as it is."""
-    is_usual = type(value) is list and set(map(type, value)) == {int}
-    if is_usual and min(value) >= -MAX_INTEGER and max(value) <= MAX_INTEGER:
-        return value
-    return _list(value, _integer)
+    if type(value) is not list or set(map(type, value)) != {int}:
+        return _list(value, _integer)
+    is_within = min(value) >= -MAX_INTEGER and max(value) <= MAX_INTEGER
+    return value if is_within else _list(value, _integer)
 
 
 def _integer(value: Any) -> int | None:
