@@ -12,7 +12,7 @@ PANDAS = '''
 class DataFrame:
     """Stands in for pandas, if the environment has none."""
     def __init__(self, rows): self.rows = rows
-    def to_json(self, orient):
+    def to_json(self, orient, **options):
         import json
         assert orient == "records"
         return json.dumps(self.rows)
@@ -146,6 +146,95 @@ def test_async_requests_at_once_keep_their_ids(serve, tmp_path: Path) -> None:
     assert all(json.loads(record.request) == [{"a": record.request_id}] for record in found)
 
 
+EDGES_DRIVER = """
+import warnings
+from azureml.ai.monitoring import Collector
+from azureml.ai.monitoring.context import BasicCorrelationContext, CorrelationContext
+from azureml.datacollector import ModelDataCollector as CollectorOf2017
+from azureml.monitoring import ModelDataCollector
+from pandas import DataFrame
+
+class Array:
+    ndim = 2
+    def __init__(self, rows): self.rows = rows
+    def tolist(self): return self.rows
+
+def init():
+    global named
+    named = Collector(name="frames")
+
+def fails(call):
+    try:
+        call()
+    except Exception as error:
+        return type(error).__name__
+
+def run(data):
+    errors = []
+    nameless = Collector(name="", on_error=errors.append)
+    context = BasicCorrelationContext("mine")
+    assert nameless.collect("no frame", context) is context
+    no_id = BasicCorrelationContext()
+    no_id.id = None
+    named.collect(DataFrame([{"a": 1}]), no_id)
+    inputs = ModelDataCollector("m", "inputs", ["a"], "A/B/C", "web", "7")
+    correlations = inputs.collect([float("nan")])
+    general = ModelDataCollector("m")
+    general.collect([1.5, [float("inf")], {"a": float("nan")}, Array([2])])
+    general.collect(Array([]))
+    before = ModelDataCollector("m", identifier="raw", other=1)
+    before.collect([1])
+    of_2017 = CollectorOf2017("m", "inputs", None, "account", "web", "id", "1")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        general.add_correlations({}, correlations)
+    return {
+        "errors": [type(error).__name__ for error in errors],
+        "fails": [
+            fails(lambda: Collector(name=5)),
+            fails(lambda: CollectorOf2017("m", other=1)),
+            fails(lambda: general.add_correlations([1])),
+        ],
+        "base": CorrelationContext.get_id(),
+        "of_2017": of_2017.collect([1], "user"),
+        "warnings": len(caught),
+        "correlations": {name: correlations[name] for name in sorted(correlations) if "time" not in name},
+    }
+"""
+
+
+def test_collectors_do_what_the_packages_do_at_the_edges(serve, tmp_path: Path) -> None:
+    scoring = serve(EDGES_DRIVER, **prepare(tmp_path))
+    answer = scoring.score(b"1", {"x-request-id": "one"}).json()
+    scoring.terminate()
+    assert scoring.exit_code() == 0
+    assert answer == {
+        "errors": ["Exception", "Exception"],
+        "fails": ["TypeError", "TypeError", "TypeError"],
+        "base": "",
+        "of_2017": None,
+        "warnings": 1,
+        "correlations": {
+            "$aml_dc_boundary": 1440,
+            "$aml_dc_correlation_id": "one",
+            "$aml_model_name": "m",
+            "$aml_model_version": "7",
+            "$aml_request_id": "one",
+            "$aml_service_name": "web",
+            "$aml_workspace": "a/b/c",
+        },
+    }
+    found = [record for record in records(tmp_path / "spool") if record.kind == "driver"]
+    assert [(one.name, one.correlation_id, json.loads(one.request)) for one in found] == [
+        ("frames", "one", [{"a": 1}]),
+        ("m-inputs", "one", [{"a": None}]),
+        ("m-general", "one", [[1.5, [None], {"a": None}, [2]]]),
+        ("m-general", "one", []),
+        ("m-raw", "one", [[1]]),
+        ("m-inputs", "user", [[1]]),
+    ]
+
+
 OFF_DRIVER = """
 import sys
 from azureml.ai.monitoring import Collector
@@ -180,7 +269,7 @@ BROKEN_DRIVER = """
 from azureml.monitoring import ModelDataCollector
 
 class Table(list):
-    def to_json(self, orient): raise RuntimeError("no JSON")
+    def to_json(self, **options): raise RuntimeError("no JSON")
 
 def init():
     global collector

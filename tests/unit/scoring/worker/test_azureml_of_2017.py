@@ -171,15 +171,21 @@ def test_asset_of_the_workbench_is_found_in_the_working_directory(
         get_local_path("other.pkl.link")
 
 
-@pytest.mark.parametrize("package", ["azureml.datacollector", "azureml.monitoring"])
+@pytest.mark.parametrize(
+    ("package", "part"), [("azureml.datacollector", "identifier"), ("azureml.monitoring", "designation")]
+)
 def test_collector_changes_no_data(
-    module: Import, package: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    module: Import,
+    package: str,
+    part: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     collector = module(package).ModelDataCollector
     collector("model.pkl", identifier="inputs").collect([1])
     assert capsys.readouterr().out == ""
     monkeypatch.setenv("AML_MODEL_DC_DEBUG", "true")
-    collector("model.pkl", designation="inputs").collect([1], "id")
+    collector("model.pkl", **{part: "inputs"}).collect([1], "id")
     assert capsys.readouterr().out == "model.pkl-inputs id\n[1]\n"
 
 

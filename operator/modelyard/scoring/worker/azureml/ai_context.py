@@ -10,7 +10,8 @@ from modelyard.scoring.worker.current_request import current_ids
 class CorrelationContext:
     """The base of all contexts."""
 
-    def get_id(self) -> str:
+    @staticmethod
+    def get_id() -> str:
         """Return the correlation id."""
         return ""
 
@@ -35,7 +36,7 @@ class BasicCorrelationContext(CorrelationContext):
         self.timestamp = timestamp or int(time.time())
         self.headers = headers or {}
 
-    def get_id(self) -> str:
+    def get_id(self) -> str:  # type: ignore[override]  # static in the base, as in the package
         """Return the correlation id."""
         return self.id
 
@@ -56,17 +57,17 @@ class WrapperContext(CorrelationContext):
         self._success = success
         self._message = message
 
-    def get_id(self) -> str:
+    def get_id(self) -> Any:  # type: ignore[override]
         """Return the correlation id."""
-        return str(self._context.get_id())
+        return self._context.get_id()
 
-    def get_timestamp(self) -> int:
+    def get_timestamp(self) -> Any:
         """Return the time in seconds since the epoch."""
-        return int(self._context.get_timestamp())
+        return self._context.get_timestamp()
 
-    def get_headers(self) -> dict[str, Any]:
+    def get_headers(self) -> Any:
         """Return the headers of the caller."""
-        return dict(self._context.get_headers())
+        return self._context.get_headers()
 
     def is_success(self) -> bool:
         """Return True if the data is collected."""

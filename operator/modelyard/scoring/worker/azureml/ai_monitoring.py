@@ -25,21 +25,32 @@ class Collector:
         self._name = name
         self._on_error = on_error or _raise
         self._data = driver_data()
-        if self._data is not None and not name:
-            self._on_error(ValueError("the collector has no name: Collector(name='model_inputs')"))
+        if self._data is not None:
+            self._has_name()
 
     def collect(self, data: Any, correlation_context: Any = None) -> CorrelationContext:
         """Collect a frame. Return the context for further data of the same request."""
         context: CorrelationContext = (
             correlation_context if correlation_context is not None else get_context()
         )
-        if self._data is None or not self._name:
+        if self._data is None or not self._has_name():
             return context
         if not _is_pandas_frame(data):
             self._on_error(TypeError(f"collect() takes a pandas.DataFrame, not {type(data).__name__}"))
             return context
-        self._data.collect(self._name, partial(data.to_json, orient="records"), str(context.get_id()))
+        correlation_id = context.get_id()
+        text = "" if correlation_id is None else str(correlation_id)
+        self._data.collect(self._name, partial(data.to_json, orient="records"), text)
         return context
+
+    def _has_name(self) -> bool:
+        """Return False after on_error() for an empty name. Raises TypeError for a name that is no text."""
+        if self._name and not isinstance(self._name, str):
+            raise TypeError(f"the name of a collector is text, not {type(self._name).__name__}")
+        if self._name:
+            return True
+        self._on_error(Exception("the collector has no name: Collector(name='model_inputs')"))
+        return False
 
 
 def _is_pandas_frame(data: Any) -> bool:

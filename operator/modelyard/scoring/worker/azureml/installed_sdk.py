@@ -27,8 +27,8 @@ COLLECTORS = {
     "azureml.ai.monitoring": "ai_monitoring",
     "azureml.ai.monitoring.collector": "ai_monitoring",
     "azureml.ai.monitoring.context": "ai_context",
-    "azureml.datacollector": "model_data_collector",
-    "azureml.datacollector.modeldatacollector": "model_data_collector",
+    "azureml.datacollector": "data_collector_of_2017",
+    "azureml.datacollector.modeldatacollector": "data_collector_of_2017",
     "azureml.monitoring": "model_data_collector",
     "azureml.monitoring.modeldatacollector": "model_data_collector",
 }
