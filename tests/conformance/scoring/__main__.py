@@ -2,7 +2,8 @@
 
 Runs every case against the runtime and against azureml-inference-server-http, and writes
 docs/scoring-differences.md. It fails if the runtime breaks the contract, if the peer differs without a
-reason, and if a reason has no difference. It also runs the real clients of the Open Inference Protocol. With
+reason, and if a reason has no difference. It also runs the real clients of the Open Inference Protocol, and
+compares the collectors of drivers with the packages of Azure ML. With
 --command it runs the cases against any other server, and only prints the results.
 """
 
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from tests.conformance.predecessor import verdicts as verdicts_of_its_tests
 from tests.conformance.scoring.case import ANY, Case, Group
 from tests.conformance.scoring.cases import GROUPS, OLD_WHEELS, RAW_GROUPS
+from tests.conformance.scoring.collectors.checks import Comparison, compare
+from tests.conformance.scoring.collectors.checks import section as section_of_collectors
 from tests.conformance.scoring.inference.checks import run_checks
 from tests.conformance.scoring.servers import ROOT, Server, ServerEndedError, prepare, serving
 
@@ -128,17 +131,24 @@ def main() -> int:
         broken += bool(problem)
         passed += not problem
     _report(peer.name, peer_verdicts)
-    unexplained = [verdict for verdict in peer_verdicts if verdict.difference and not verdict.why]
-    needless = [verdict for verdict in peer_verdicts if not verdict.difference and verdict.why]
+    comparisons = compare(servers.runtime)
+    explained = peer_verdicts + [
+        Verdict(one.program.package, one.program.name, one.difference, one.program.why) for one in comparisons
+    ]
+    unexplained = [verdict for verdict in explained if verdict.difference and not verdict.why]
+    needless = [verdict for verdict in explained if not verdict.difference and verdict.why]
+    passed += sum(not one.difference or bool(one.program.why) for one in comparisons)
     for problem, verdicts in (
         ("no reason for a difference", unexplained),
         ("a reason without a difference", needless),
     ):
         for verdict in verdicts:
             print(f"{problem}: {verdict.group}: {verdict.case}: {verdict.difference}")
-    TABLE.parent.mkdir(exist_ok=True)
-    TABLE.write_text(table(peer.name, peer_verdicts))
-    failed = broken + len(unexplained) + len(needless)
+    changed = section_of_collectors(comparisons) not in TABLE.read_text()
+    if changed:
+        print(f"the collectors have other outcomes than on {TABLE.name}: check the new page, and commit it")
+    TABLE.write_text(table(peer.name, peer_verdicts, comparisons))
+    failed = broken + len(unexplained) + len(needless) + changed
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
@@ -221,7 +231,7 @@ def _difference_of_body(body: bytes, case: Case) -> str:
     return ""
 
 
-def table(peer: str, verdicts: list[Verdict]) -> str:
+def table(peer: str, verdicts: list[Verdict], comparisons: list[Comparison]) -> str:
     """Return the page as Markdown, without text that changes from run to run."""
     differences = [verdict for verdict in verdicts if verdict.difference]
     count = Counter(bool(verdict.difference) for verdict in verdicts)
@@ -241,7 +251,7 @@ def table(peer: str, verdicts: list[Verdict]) -> str:
     ]
     lines += ["", "No case shows these differences:", "", "| subject | the peer | reason |", "|---|---|---|"]
     lines += [f"| {subject} | {theirs} | {reason} |" for subject, theirs, reason in BESIDE_THE_CASES]
-    return "\n".join([*lines, "", verdicts_of_its_tests.section()])
+    return "\n".join([*lines, "", section_of_collectors(comparisons), verdicts_of_its_tests.section()])
 
 
 if __name__ == "__main__":

@@ -85,11 +85,19 @@ def prepare_predecessor_tests() -> Path:
     return _environment("predecessor_tests")
 
 
-def _environment(name: str) -> Path:
+def prepare_collectors() -> Path:
+    """Install the packages of Azure ML's collectors. Return the folder of their environment.
+
+    The list is complete: azureml-monitoring alone would install a package that sends telemetry.
+    """
+    return _environment("collectors", "--no-deps")
+
+
+def _environment(name: str, *options: str) -> Path:
     folder = BUILD / name
     if not folder.exists():
         subprocess.run(["uv", "venv", "-q", folder], check=True)
-    install = ["uv", "pip", "install", "-q", "--python", folder / "bin" / "python"]
+    install = ["uv", "pip", "install", "-q", *options, "--python", folder / "bin" / "python"]
     _install_once(folder, REQUIREMENTS / f"{name}.txt", install)
     return folder
 
