@@ -37,6 +37,17 @@ class Absent:
 _ABSENT: Final = Absent()
 
 
+class Prediction(NamedTuple):
+    """The kept part of a collected response."""
+
+    text: str | None
+    """The body, None if it is binary or was cut."""
+    reference: str | None = None
+    """`sha256:…` of a body that is not kept whole; None for a whole one, and for a stream that was cut."""
+    is_beginning: bool = False
+    """`text` is the beginning of a stream that was cut."""
+
+
 class Comparison:
     """The rules by which responses are equal."""
 
@@ -46,15 +57,22 @@ class Comparison:
         self._ignored = tuple(ignored)
 
     def differences(
-        self, before: str | None, reference: str | None, after: bytes, ignored: Sequence[Path] = ()
+        self, before: Prediction, after: bytes, ignored: Sequence[Path] = ()
     ) -> Iterator[Difference]:
         """Yield the differences of a collected response and another one; none if they are equal.
 
-        Without the body `before`, the digests `sha256:…` of both bodies are compared.
+        Of a body that is not kept whole the digest is compared, and of a stream without one the beginning.
         """
-        if before is None:
-            yield from _digest_difference(reference, after)
-            return
+        if before.reference is not None:
+            yield from _digest_difference(before.reference, after)
+        elif before.text is None:
+            return  # the beginning of a binary stream, of which nothing is kept
+        elif before.is_beginning:
+            yield from _beginning_difference(before.text, after)
+        else:
+            yield from self._text_differences(before.text, after, ignored)
+
+    def _text_differences(self, before: str, after: bytes, ignored: Sequence[Path]) -> Iterator[Difference]:
         if before.encode() == after:
             return
         try:
@@ -116,10 +134,17 @@ def _elements(path: Path, one: list[Any], other: list[Any]) -> Iterator[tuple[Pa
         )
 
 
-def _digest_difference(reference: str | None, after: bytes) -> Iterator[Difference]:
+def _digest_difference(reference: str, after: bytes) -> Iterator[Difference]:
     digest = f"sha256:{sha256(after).hexdigest()}"
     if reference != digest:
-        yield Difference(BODY, reference or "(absent)", digest, None)
+        yield Difference(BODY, reference, digest, None)
+
+
+def _beginning_difference(before: str, after: bytes) -> Iterator[Difference]:
+    kept = before.encode()
+    beginning = after[: len(kept)]
+    if beginning != kept:
+        yield Difference(BODY, _shown(before), _shown(beginning.decode(errors="replace")), None)
 
 
 def _is_number(value: Any) -> bool:

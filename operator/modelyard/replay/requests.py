@@ -13,6 +13,7 @@ import orjson
 from modelyard.collected.row_files import Row, read_rows
 from modelyard.collected.store import CollectedStore
 from modelyard.collected.window import Window
+from modelyard.replay.comparison import Prediction
 
 _COLUMNS: Final = (
     "time",
@@ -57,10 +58,7 @@ class CollectedRequest:
     service: str
     status: int
     seconds: float
-    prediction: str | None
-    """The body of the response, None if it is binary or was cut."""
-    prediction_reference: str | None
-    """`sha256:…` of the body of a response that is binary or was cut."""
+    prediction: Prediction
 
 
 def collected_requests(store: CollectedStore, window: Window) -> Iterator[list[CollectedRequest | Skipped]]:
@@ -88,7 +86,6 @@ def as_request(row: Row) -> CollectedRequest | Skipped:
         return Skipped.INCOMPLETE
     if row["requestBytes"] is not None and row["requestBytes"] != len(body):
         return Skipped.CHANGED
-    prediction = _body(row["prediction"])
     return CollectedRequest(
         request_id=str(row["requestId"]),
         method=row["method"] or "POST",
@@ -98,9 +95,16 @@ def as_request(row: Row) -> CollectedRequest | Skipped:
         service=str(row["service"] or ""),
         status=status,
         seconds=_seconds(row["durationSeconds"]),
-        prediction=None if prediction is None else prediction.decode(),
-        prediction_reference=row["predictionReference"],
+        prediction=_prediction(row),
     )
+
+
+def _prediction(row: Row) -> Prediction:
+    reference = row["predictionReference"]
+    if reference:
+        return Prediction(None, reference)
+    body = _body(row["prediction"])
+    return Prediction(None if body is None else body.decode(), None, bool(row["truncated"]))
 
 
 def _body(value: Any) -> bytes | None:

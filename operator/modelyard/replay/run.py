@@ -138,12 +138,8 @@ class _Run:
         # Texts of errors hold ids and times: their status alone is compared.
         compared = statuses[0] == statuses[1] and response.status < 400
         ignored: Sequence[Path] = _INFERENCE_ID if request.infers else ()
-        body = request.prediction, request.prediction_reference, response.body
-        tally.add_response(
-            request.request_id,
-            statuses,
-            self._comparison.differences(*body, ignored) if compared else (),
-        )
+        differences = self._comparison.differences(request.prediction, response.body, ignored)
+        tally.add_response(request.request_id, statuses, differences if compared else ())
 
     def _fail(self, reason: NoResponse) -> None:
         self._tally.unanswered[reason.value] += 1

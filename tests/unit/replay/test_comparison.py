@@ -7,12 +7,12 @@ from hashlib import sha256
 import pytest
 
 from modelyard.json_path import parse_path
-from modelyard.replay.comparison import BODY, Comparison, Difference
+from modelyard.replay.comparison import BODY, Comparison, Difference, Prediction
 
 
 def _compare(before: str, after: str, tolerance: float = 0.0, *ignored: str) -> list[Difference]:
     comparison = Comparison(tolerance, [parse_path(path) for path in ignored])
-    return list(comparison.differences(before, None, after.encode()))
+    return list(comparison.differences(Prediction(before), after.encode()))
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,18 @@ def test_ignored_paths_are_not_compared() -> None:
 def test_response_that_was_not_kept_is_compared_by_its_digest() -> None:
     digest = f"sha256:{sha256(b'image').hexdigest()}"
 
-    assert list(Comparison().differences(None, digest, b"image")) == []
-    assert [one.column for one in Comparison().differences(None, digest, b"other")] == [BODY]
+    assert list(Comparison().differences(Prediction(None, digest), b"image")) == []
+    assert [one.column for one in Comparison().differences(Prediction(None, digest), b"other")] == [BODY]
+
+
+def test_cut_stream_is_compared_by_its_beginning() -> None:
+    stream = Prediction("[1, 2", is_beginning=True)
+
+    assert list(Comparison().differences(stream, b"[1, 2, 3]")) == []
+    assert list(Comparison().differences(stream, b"[1, 3, 3]")) == [
+        Difference(BODY, "'[1, 2'", "'[1, 3'", None)
+    ]
+    assert list(Comparison().differences(Prediction(None), b"a binary stream")) == []
 
 
 def test_deep_and_hostile_documents_are_compared() -> None:

@@ -11,6 +11,7 @@ from tests.support.collected_rows import TIME, collected_row, write_rows
 
 from modelyard.collected.store import CollectedStore
 from modelyard.collected.window import Window
+from modelyard.replay.comparison import Prediction
 from modelyard.replay.requests import CollectedRequest, Skipped, as_request, collected_requests
 from modelyard.scoring.spool.declared import INPUTS, INTEGER, NUMBER, PREDICTION, DeclaredColumn
 
@@ -21,7 +22,7 @@ def test_row_becomes_the_request_that_was_sent() -> None:
     assert isinstance(request, CollectedRequest)
     assert request.body == '{"data": "ä"}'.encode()
     assert (request.method, request.content_type, request.infers) == ("POST", "text/csv", True)
-    assert (request.status, request.prediction) == (200, "[1.5]")
+    assert (request.status, request.prediction) == (200, Prediction("[1.5]"))
 
 
 def test_row_of_an_older_release_has_no_method() -> None:
@@ -31,6 +32,22 @@ def test_row_of_an_older_release_has_no_method() -> None:
 
     assert isinstance(request, CollectedRequest)
     assert (request.method, request.content_type, request.infers) == ("POST", "application/json", False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "prediction"),
+    [
+        ({"predictionReference": "sha256:1", "truncated": True}, Prediction(None, "sha256:1")),
+        ({"prediction": None, "predictionReference": "sha256:1"}, Prediction(None, "sha256:1")),
+        ({"truncated": True}, Prediction("[1]", is_beginning=True)),
+    ],
+    ids=["cut", "binary", "cut stream"],
+)
+def test_response_that_is_not_whole(changes: dict[str, Any], prediction: Prediction) -> None:
+    request = as_request(collected_row(1, [1], [1]) | changes)
+
+    assert isinstance(request, CollectedRequest)
+    assert request.prediction == prediction
 
 
 @pytest.mark.parametrize(
