@@ -163,6 +163,9 @@ def init():
     global named
     named = Collector(name="frames")
 
+class NaTType:  # stands in for the missing time of pandas
+    pass
+
 def fails(call):
     try:
         call()
@@ -180,7 +183,7 @@ def run(data):
     inputs = ModelDataCollector("m", "inputs", ["a"], "A/B/C", "web", "7")
     correlations = inputs.collect([float("nan")])
     general = ModelDataCollector("m")
-    general.collect([1.5, [float("inf")], {"a": float("nan")}, Array([2])])
+    general.collect([1.5, [float("inf")], {"a": float("nan")}, Array([2]), NaTType()])
     general.collect(Array([]))
     before = ModelDataCollector("m", identifier="raw", other=1)
     before.collect([1])
@@ -228,7 +231,7 @@ def test_collectors_do_what_the_packages_do_at_the_edges(serve, tmp_path: Path) 
     assert [(one.name, one.correlation_id, json.loads(one.request)) for one in found] == [
         ("frames", "one", [{"a": 1}]),
         ("m-inputs", "one", [{"a": None}]),
-        ("m-general", "one", [[1.5, [None], {"a": None}, [2]]]),
+        ("m-general", "one", [[1.5, [None], {"a": None}, [2], None]]),
         ("m-general", "one", []),
         ("m-raw", "one", [[1]]),
         ("m-inputs", "user", [[1]]),

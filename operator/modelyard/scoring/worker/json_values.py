@@ -86,7 +86,7 @@ def _of_array(value: Any) -> Any:
     """Return the items of a numpy array, of a scalar or of a tensor. Dates become ISO text."""
     kind = getattr(value.dtype, "kind", "")
     if kind == "M":
-        return _texts_of_dates(value)
+        return texts_of_times(value)
     if kind == "m":
         raise NotJsonError("run() returned a timedelta64, which JSON cannot express: divide it by a unit")
     if getattr(value.dtype, "names", None):
@@ -97,8 +97,8 @@ def _of_array(value: Any) -> Any:
     return items
 
 
-def _texts_of_dates(value: Any) -> Any:
-    """Return datetime64 values as ISO text, in their own resolution; NaT as None."""
+def texts_of_times(value: Any) -> Any:
+    """Return datetime64 values as ISO text, in their own resolution, and timedelta64 as text; NaT as None."""
     texts = value.astype(str).tolist() if getattr(value, "shape", ()) else str(value)
 
     def without_nat(texts: Any) -> Any:

@@ -9,6 +9,7 @@ _MORE_IS_KEPT: Final = "It is kept as JSON."
 _DATES: Final = "Dates and durations are ISO 8601 text. A time zone becomes UTC."
 _DIGITS: Final = "pandas writes at most 15 digits as JSON, and no sign of zero."
 _NO_JSON: Final = "JSON has neither NaN nor infinity. Both are null, as in frames of pandas."
+_MISSING: Final = "A missing time or value is null, as in frames of pandas."
 _ROWS: Final = "A list of lists has rows. The package writes one row with texts of lists."
 _LENIENT: Final = "The request goes on, and the correlation id is that of the request."
 
@@ -23,6 +24,7 @@ _OF_BOTH: Final = {
     "data: infinity": _NO_JSON,
     "data: a list with NaN": _NO_JSON,
     "data: an array with infinity": _NO_JSON,
+    "data: a list with a time that is missing": _MISSING,
     "data: a list of rows": _ROWS,
     "data: an array of three dimensions": "The nested values are lists.",
     "data: an array without dimensions": _MORE_IS_KEPT,
@@ -52,6 +54,7 @@ REASONS: Final = {
         "an unknown designation": "The data is kept under this name. Versions before 0.1.0a15 had any.",
         "an unknown keyword": "Versions before 0.1.0a15 had other ones, such as `identifier`.",
         "signature of the class": "As above.",
+        "data: an array of dates": _MISSING,
         **_OF_BOTH,
     },
     "azureml.datacollector": {
@@ -60,6 +63,7 @@ REASONS: Final = {
         "a frame twice": "As above.",
         "feature names as a tuple": "A tuple has names, too.",
         "data: an array of dates": _DATES,
+        "data: an array of durations": "A duration of an array is the text of numpy.",
         **_OF_BOTH,
     },
 }

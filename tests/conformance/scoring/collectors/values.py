@@ -44,6 +44,8 @@ LISTS: Final = (
     ("an array of texts", "np.array(['é', 'b'])"),
     ("an array of objects", "np.array([1, 'x', None], dtype=object)"),
     ("an array of dates", "np.array(['2024-01-02', 'NaT'], 'datetime64[ns]')"),
+    ("an array of durations", "np.array([[1500, 2]], 'timedelta64[ns]')"),
+    ("a list with a time that is missing", "[np.datetime64('NaT'), np.timedelta64(1, 'D'), pd.NaT, pd.NA]"),
     ("an array of no rows", "np.zeros((0, 2))"),
     ("an array of dates in a list", "[np.datetime64('2024-01-02T03:04:05.123456789')]"),
     ("a list with a date", "[datetime.date(2024, 1, 2), datetime.datetime(2024, 1, 2, 3, 4)]"),

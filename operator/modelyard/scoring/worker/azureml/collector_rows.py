@@ -9,8 +9,11 @@ from typing import Any
 
 from modelyard.scoring.contract import Variable
 from modelyard.scoring.worker.collection import driver_data
+from modelyard.scoring.worker.json_values import texts_of_times
 
 _DIMENSIONS_OF_TABLE = 2
+_MISSING = ("NaTType", "NAType")
+"""Types of pandas for a value that is missing."""
 
 
 class CollectorRows:
@@ -78,13 +81,15 @@ def _text_of_frame(frame: Any) -> str:
 
 
 def _items(data: Any) -> Any:
-    """Return the items of an array. Dates are text: tolist() makes numbers of nanoseconds."""
+    """Return the items of an array. Dates and durations are text: tolist() makes numbers of nanoseconds."""
     is_time = getattr(getattr(data, "dtype", None), "kind", "") in ("M", "m")
-    return data.astype(str).tolist() if is_time else data.tolist()
+    return texts_of_times(data) if is_time else data.tolist()
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of numpy as a value of Python, and any other one as text."""
+    """Return a value of numpy as a value of Python, a missing one of pandas as None, and others as text."""
+    if type(value).__name__ in _MISSING:
+        return None
     return _items(value) if hasattr(value, "tolist") else str(value)
 
 
