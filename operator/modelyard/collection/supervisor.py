@@ -6,6 +6,7 @@ scoring. This process is small and imports little. It forwards SIGTERM, and reap
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -36,6 +37,7 @@ _MAX_LAST_STARTS: Final = 10
 
 def run(command: tuple[str, ...] = _COMMAND, backoff: Backoff = _BACKOFF) -> int:
     """Keep a process running until SIGTERM. Return its last exit code."""
+    _let_scoring_run()
     signal.pthread_sigmask(signal.SIG_BLOCK, {*_STOP, signal.SIGCHLD})
     supervisor = Supervisor(command, backoff)
     while True:
@@ -46,6 +48,15 @@ def run(command: tuple[str, ...] = _COMMAND, backoff: Backoff = _BACKOFF) -> int
         code = supervisor.step()
         if code is not None:
             return code
+
+
+def _let_scoring_run() -> None:
+    """Let this process and its children take no core from others when they wake, see sched(7).
+
+    The requests of the replica wait less while records are sent. A sandbox may refuse the call.
+    """
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def start() -> int:

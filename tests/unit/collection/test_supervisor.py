@@ -53,6 +53,13 @@ def test_killed_process_starts_again_and_gets_sigterm() -> None:
         assert supervisor.wait(30) == 0
 
 
+def test_process_takes_no_core_from_others_when_it_wakes() -> None:
+    with supervise(CHILD) as supervisor:
+        assert os.sched_getscheduler(int(line(supervisor))) == os.SCHED_BATCH
+        supervisor.terminate()
+        assert supervisor.wait(30) == 0
+
+
 def test_process_that_died_starts_once_more_at_the_end() -> None:
     """The records that are left are delivered, though SIGTERM came while no process ran."""
     child = CHILD.replace("time.sleep(60)", "os.kill(os.getpid(), signal.SIGKILL)")
