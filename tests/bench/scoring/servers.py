@@ -139,9 +139,9 @@ def install_runtime() -> Path:
     """Install the scoring runtime in the form of an image, and return its folder."""
     runtime = BUILD / "runtime"
     if not (runtime / "httptools").exists():
-        python = BUILD / OURS.requirements / "bin" / "python"
-        install = ["uv", "pip", "install", "-q", "--python", python, "--target", runtime]
-        subprocess.run([*install, "-r", RUNTIME_REQUIREMENTS], check=True)
+        python = install(OURS) / "bin" / "python"
+        command = ["uv", "pip", "install", "-q", "--python", python, "--target", runtime]
+        subprocess.run([*command, "-r", RUNTIME_REQUIREMENTS], check=True)
     copy_runtime(runtime)
     return runtime
 
