@@ -47,13 +47,13 @@ class Columns:
         """
         if is_query:
             yield from self._query_values((inputs or "").encode())
-        elif readers := self._readers[INPUTS]:
-            document = _document(inputs)
-            for read in readers:
-                yield read(document)
-            del document
-        if readers := self._readers[PREDICTION]:
-            document = _document(prediction)
+        else:
+            yield from self._document_values(INPUTS, inputs)
+        yield from self._document_values(PREDICTION, prediction)
+
+    def _document_values(self, body: str, text: str | None) -> Iterator[Any]:
+        if readers := self._readers[body]:
+            document = _document(text)
             for read in readers:
                 yield read(document)
 
