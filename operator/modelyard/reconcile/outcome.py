@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from modelyard.api.revision import Revision
@@ -34,6 +34,11 @@ class Outcome:
     def needs_user(self) -> bool:
         """True if the operation cannot go on without a change by a user: the condition `Stalled`."""
         return self.stalled or (self.state in {State.FAILED, State.CANCELLED} and not self.retrying)
+
+    def requeue_within(self, seconds: float | None) -> Outcome:
+        """Return the outcome, with a requeue after these seconds at the latest; None changes nothing."""
+        waits = (seconds, self.requeue_after)
+        return replace(self, requeue_after=min((wait for wait in waits if wait is not None), default=None))
 
 
 def waiting(reason: str, message: str, revision: Revision | None = None, **fields: Any) -> Outcome:

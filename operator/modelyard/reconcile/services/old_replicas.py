@@ -31,9 +31,7 @@ def until_old_replicas_stop(ctx: Context, obj: CustomObject, outcome: Outcome) -
     if left <= 0:
         return outcome
     message = f"{outcome.message}; replicas of the version before stop, and may still answer requests"
-    waits = (left, outcome.requeue_after)
-    seconds = min(wait for wait in waits if wait is not None)
-    return dataclasses.replace(outcome, message=message, ready=False, requeue_after=seconds)
+    return dataclasses.replace(outcome.requeue_within(left), message=message, ready=False)
 
 
 def _seconds_left(ctx: Context, obj: CustomObject, revision: Revision) -> float:
@@ -43,7 +41,7 @@ def _seconds_left(ctx: Context, obj: CustomObject, revision: Revision) -> float:
     ended = ctx.now()
     if was_rolled_out(obj, revision):
         ended = parse_timestamp(revision.ended or operation_end(obj.status) or revision.created)
-    # Of both times, the first: a change of the number of replicas replaces none, and later pods of the same
+    # The earlier time counts: a change of the number of replicas replaces none, and later pods of the same
     # version give the same answers. The clock of the Deployment controller may be fast, too.
     since = min(parse_timestamp(replaced), ended)
     return (since + dt.timedelta(seconds=stopping + _FRACTION) - ctx.now()).total_seconds()

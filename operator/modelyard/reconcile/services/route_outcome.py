@@ -53,10 +53,7 @@ def until_route_serves(ctx: Context, obj: CustomObject, outcome: Outcome, report
 
 def with_route(outcome: Outcome, report: RouteReport) -> Outcome:
     """Return the outcome of a Service, not ready while its public address does not serve."""
-    waits = (outcome.requeue_after, report.requeue_after)
-    outcome = dataclasses.replace(
-        outcome, requeue_after=min((wait for wait in waits if wait is not None), default=None)
-    )
+    outcome = outcome.requeue_within(report.requeue_after)
     if not report.is_missing or outcome.state is not State.SUCCEEDED:
         return outcome
     if not outcome.ready or outcome.stalled or report.condition is None:
