@@ -12,6 +12,9 @@ from typing import Any
 
 from modelyard.scoring.worker.json_arrays import encoded_array, has_large_array
 
+MISSING = ("NaTType", "NAType")
+"""Types of pandas for a value that is missing."""
+
 
 class NotJsonError(TypeError):
     """The value cannot be written as JSON; the message is for the driver's author."""
@@ -120,7 +123,7 @@ def _of_pandas(value: Any, name: str) -> Any:  # noqa: PLR0911 - one return per 
         labels = [_key(label) for label in value.index.tolist()]
         _refuse_repeated(labels, "labels of a Series")
         return dict(zip(labels, value.tolist(), strict=True))
-    if name in ("NaTType", "NAType"):
+    if name in MISSING:
         return None
     if name == "Timestamp":
         return value.isoformat()

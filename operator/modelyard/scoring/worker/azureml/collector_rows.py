@@ -9,11 +9,9 @@ from typing import Any
 
 from modelyard.scoring.contract import Variable
 from modelyard.scoring.worker.collection import driver_data
-from modelyard.scoring.worker.json_values import texts_of_times
+from modelyard.scoring.worker.json_values import MISSING, texts_of_times
 
 _DIMENSIONS_OF_TABLE = 2
-_MISSING = ("NaTType", "NAType")
-"""Types of pandas for a value that is missing."""
 
 
 class CollectorRows:
@@ -88,7 +86,7 @@ def _items(data: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     """Return a value of numpy as a value of Python, a missing one of pandas as None, and others as text."""
-    if type(value).__name__ in _MISSING:
+    if type(value).__name__ in MISSING:
         return None
     return _items(value) if hasattr(value, "tolist") else str(value)
 
