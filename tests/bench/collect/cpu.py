@@ -20,13 +20,12 @@ from tests.support.kafka import Broker
 from tests.support.servers import wait_until
 
 from modelyard.contract.collection_pod import CollectorVariable
+from modelyard.scoring.front.collection.request_collector import PIECE_RECORDS
 from modelyard.scoring.spool.batch import Entry, encode_piece
 from modelyard.scoring.spool.counts import Counts
 from modelyard.scoring.spool.segment_writer import SegmentWriter
 
-_PIECE: Final = 32
-"""Records that the front encodes at once."""
-_FRAME: Final = 2 * _PIECE
+_FRAME: Final = 2 * PIECE_RECORDS
 _ENTRY: Final = Entry(
     123.45, 0.00123, 200, 0, 19, 1, "", "", "", "", "POST", b"application/json", b"application/json",
     b'{"data": [1, 2, 3]}', b"1", b"", b"",
@@ -75,7 +74,7 @@ def _write(spool: Path, records: int, per_second: float) -> int:
     writer = SegmentWriter(spool, "front", 1 << 30)
     encode, start, written = Encoder().encode, time.monotonic(), 0
     while written < records:
-        frame = b"".join(_piece(encode, first) for first in range(written, written + _FRAME, _PIECE))
+        frame = b"".join(_piece(encode, first) for first in range(written, written + _FRAME, PIECE_RECORDS))
         if reason := writer.append(frame, _FRAME):
             raise RuntimeError(f"the spool refuses records: {reason}")
         written += _FRAME
@@ -86,7 +85,7 @@ def _write(spool: Path, records: int, per_second: float) -> int:
 
 
 def _piece(encode: Any, first: int) -> bytes:
-    ids = (f"{number:032x}" for number in range(first, first + _PIECE))
+    ids = (f"{number:032x}" for number in range(first, first + PIECE_RECORDS))
     return encode_piece(encode, time.time_ns(), [_ENTRY._replace(request_id=one) for one in ids])
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from tests.bench.collect.drivers import MODEL
 from tests.bench.collect.object_store import ObjectStore
-from tests.bench.collect.replica import SERVICE, Front, SideCar
+from tests.bench.collect.replica import NAMESPACE, SERVICE, Front, SideCar
 from tests.bench.collect.requests import Requests
 from tests.bench.progress import say
 from tests.bench.scoring.servers import KEY
@@ -80,7 +80,7 @@ def _replay(folder: Path, store: ObjectStore, port: int) -> dict[str, Any]:
     file = folder / "report.json"
     command = [
         sys.executable, "-m", "modelyard", "replay", store.secret["storageUrl"],
-        "--namespace", SERVICE.namespace, "--service", SERVICE.name, "--from", "1h",
+        "--namespace", NAMESPACE, "--service", SERVICE, "--from", "1h",
         "--url", f"http://127.0.0.1:{port}/score", "--rate", "0", "--json", str(file),
     ]  # fmt: skip
     credentials = {name: value for name, value in store.secret.items() if name.startswith("AWS_")}

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from tests.bench.collect.drivers import EMPTY, Driver
 from tests.bench.scoring.servers import KEY, install, install_runtime
@@ -20,15 +20,8 @@ from tests.support.servers import Server, free_port, wait_until
 from modelyard.contract.collection_pod import METRICS_PATH, STATE_PATH, CollectorVariable
 from modelyard.scoring.contract import READY_PATH, Variable
 
-
-class Service(NamedTuple):
-    """The names of the Service whose replica it is."""
-
-    namespace: str
-    name: str
-
-
-SERVICE: Final = Service("bench", "model")
+NAMESPACE: Final = "bench"
+SERVICE: Final = "model"
 SPOOL_BYTES: Final = 256 * 1024 * 1024
 BATCH_SECONDS: Final = 5
 _SECONDS: Final = 60
@@ -105,8 +98,8 @@ class SideCar:
             CollectorVariable.STATE_DIR: str(folder / "state"),
             CollectorVariable.DESTINATION_DIR: str(folder / "destination"),
             CollectorVariable.PORT: str(self._port),
-            CollectorVariable.NAMESPACE: SERVICE.namespace,
-            CollectorVariable.SERVICE: SERVICE.name,
+            CollectorVariable.NAMESPACE: NAMESPACE,
+            CollectorVariable.SERVICE: SERVICE,
             CollectorVariable.VERSION: "1",
             CollectorVariable.POD: "model-1",
             CollectorVariable.STORAGE: "true",
