@@ -19,6 +19,7 @@ from modelyard.collection.destination import HASH_KEY, read_secret
 from modelyard.collection.fields import ProtectedFields
 from modelyard.collection.http_server import HttpServer
 from modelyard.collection.journal import Journal
+from modelyard.collection.pace import Pace
 from modelyard.collection.pump import Delivery, Pump, Secret
 from modelyard.collection.report import Report, metrics_page, state_page
 from modelyard.collection.segments import Spool
@@ -70,6 +71,7 @@ class Collector:
     def __init__(self, settings: CollectionSettings, identity: Mapping[str, str]) -> None:
         """Open the journals and the port. Raises OSError."""
         self._settings = settings
+        self._stopping = threading.Event()
         deliveries = _deliveries(settings, identity)
         journals = {one.name: Journal(settings.state_dir / f"{one.name}.json") for one in deliveries}
         self._pumps = {
@@ -80,6 +82,7 @@ class Collector:
                 [journal for name, journal in journals.items() if name != one.name],
                 lambda: read_secret(settings.destination_dir),
                 self._transformation,
+                Pace(self._stopping.wait),
             )
             for one in deliveries
         }
@@ -89,7 +92,6 @@ class Collector:
             METRICS_PATH: lambda: metrics_page(self.report()),
         }
         self._server = HttpServer(settings.port, pages)
-        self._stopping = threading.Event()
 
     def run(self) -> int:
         """Collect until SIGTERM. Return the exit code: 1 if records are left."""
@@ -172,19 +174,19 @@ class _SpoolWatch:
 def _deliveries(settings: CollectionSettings, identity: Mapping[str, str]) -> list[Delivery]:
     """Return the sinks of the settings. Each imports its own libraries only."""
     deliveries = []
-    pod = settings.origin.pod
+    pod, hurry_bytes = settings.origin.pod, settings.spool_bytes // 2
     if settings.storage:
         from modelyard.collection.storage import open_storage
 
         size = min(settings.batch_bytes, max(1, settings.spool_bytes // 4))
         limits = BatchLimits(settings.batch_seconds, size, _MAX_SEGMENTS)
         opened = partial(open_storage, settings, identity)
-        deliveries.append(Delivery("storage", "Storage", limits, opened, pod))
+        deliveries.append(Delivery("storage", "Storage", limits, opened, pod, hurry_bytes))
     if settings.event_hub:
         from modelyard.collection.event_hub import open_event_hub
 
         hub = partial(open_event_hub, settings)
-        deliveries.append(Delivery("eventHub", "EventHub", _EVENT_HUB_LIMITS, hub, pod))
+        deliveries.append(Delivery("eventHub", "EventHub", _EVENT_HUB_LIMITS, hub, pod, hurry_bytes))
     return deliveries
 
 

@@ -20,6 +20,7 @@ from typing import Final
 from modelyard.backoff import Backoff
 from modelyard.collection.batch import SegmentBatch
 from modelyard.collection.journal import BatchEntry, Journal
+from modelyard.collection.pace import LATE_SECONDS, Pace
 from modelyard.collection.segments import Cursors, Spool
 from modelyard.collection.sink import BatchLimits, Delivered, Sink, SinkError
 from modelyard.collection.status import COLLECTOR_FAILED, SinkStatus
@@ -53,6 +54,8 @@ class Delivery:
     open: Callable[[Secret], Sink]
     """Return a sink for the keys of the Secret. Raises SinkError."""
     pod: str
+    hurry_bytes: int
+    """Records of this size are delivered as fast as possible: the spool fills."""
 
 
 class Pump:
@@ -66,6 +69,7 @@ class Pump:
         others: Sequence[Cursors],
         read_secret: Callable[[], Secret],
         transformation: Callable[[Secret], Transformation],
+        pace: Pace,
         *,
         backoff: Backoff = _BACKOFF,
         clock: Callable[[], float] = time.monotonic,
@@ -77,6 +81,7 @@ class Pump:
         self._others = others
         self._read_secret = read_secret
         self._transformation = transformation
+        self._pace = pace
         self._backoff = backoff
         self._clock = clock
         self._secret: Secret | None = None
@@ -126,7 +131,8 @@ class Pump:
         self._refresh_sink()
         segments = self._spool.waiting(self._journal)
         oldest = self._spool.oldest(segments)
-        self.status.waiting(backlog_bytes=sum(segment.size for segment in segments), oldest_seconds=oldest)
+        backlog = sum(segment.size for segment in segments)
+        self.status.waiting(backlog_bytes=backlog, oldest_seconds=oldest)
         entry = self._journal.batch
         if entry is None:
             due = self._spool.due(segments, self._delivery.limits, flush=flush)
@@ -137,18 +143,25 @@ class Pump:
             wait = self._failed_at + min(self._wait_seconds, longest) - self._clock()
             if wait > 0:
                 return min(wait, _MAX_WAIT_SECONDS)
+            self._pace.begin(0 if flush else self._seconds_to_spare(oldest, backlog))
             self._deliver(entry)
         self._spool.delete([self._journal, *self._others])
         return _POLL_SECONDS if entry is None else 0.0
 
+    def _seconds_to_spare(self, oldest: float, backlog: int) -> float:
+        """Return the time until the records are late, by the age of the oldest one and by their size."""
+        age = oldest - self._delivery.limits.seconds
+        full = backlog / self._delivery.hurry_bytes
+        return max(0.0, min(LATE_SECONDS - age, LATE_SECONDS, LATE_SECONDS * (1 - full)))
+
     def _deliver(self, entry: BatchEntry) -> None:
-        journal = self._journal
+        journal, transformation = self._journal, self._transformation(self.secret)
         batch = SegmentBatch(
             f"{self._delivery.pod}-{journal.epoch}-{entry.number:08}",
             self._spool.folder,
             entry.segments,
             journal.writers,
-            self._transformation(self.secret).rows,
+            lambda pieces, declared: self._pace.spread(transformation.rows(pieces, declared)),
         )
         if self._crashes >= _MAX_CRASHES:
             delivered = Delivered(0, 0, {INVALID: batch.tally().records})

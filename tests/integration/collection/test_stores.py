@@ -23,6 +23,7 @@ from modelyard.collected.store import CollectedStore
 from modelyard.collected.window import Window
 from modelyard.collection.fields import ProtectedFields
 from modelyard.collection.journal import Journal
+from modelyard.collection.pace import Pace
 from modelyard.collection.pump import Delivery, Pump
 from modelyard.collection.segments import Spool
 from modelyard.collection.settings import CollectionSettings
@@ -100,12 +101,13 @@ class Replica:
         limits = BatchLimits(seconds=0, size=10**9, segments=2)
         opened = partial(open_storage, settings, {})
         return Pump(
-            Delivery("storage", "Storage", limits, opened, "pod-1"),
+            Delivery("storage", "Storage", limits, opened, "pod-1", 10**9),
             Journal(self.folder / "storage.json", lambda: 7),
             Spool(self.folder / "spool"),
             [],
             lambda: secret,
             lambda _: Transformation(ProtectedFields((), (), "")),
+            Pace(),
             clock=self.clock,
         )
 

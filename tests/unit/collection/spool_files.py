@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from tests.support.spool import encode_records
 
 from modelyard.collection.fields import ProtectedFields
 from modelyard.collection.journal import Journal
+from modelyard.collection.pace import Pace
 from modelyard.collection.pump import Delivery, Pump
 from modelyard.collection.row import Origin, Row
 from modelyard.collection.segments import Spool
@@ -23,6 +25,7 @@ from modelyard.scoring.spool.segment_writer import SegmentWriter
 
 ORIGIN: Final = Origin("team-a", "diabetes", "3", "sha256:ab", ("diabetes:1",), "pod-1")
 LIMITS: Final = BatchLimits(seconds=0, size=10**9, segments=2)
+HURRY_BYTES: Final = 100_000
 TIME_NS: Final = 1_796_000_000_000_000_000
 """2026-11-30, 00:53:20 UTC."""
 
@@ -122,6 +125,9 @@ class Harness:
     clock: Clock = field(default_factory=Clock)
     others: Sequence[Journal] = ()
     open: Callable[[Mapping[str, str]], Sink] | None = None
+    pace_clock: Callable[[], float] = time.monotonic
+    rests: list[float] = field(default_factory=list)
+    """Seconds of each rest."""
 
     def __post_init__(self) -> None:
         self.spool_dir.mkdir(parents=True, exist_ok=True)
@@ -136,12 +142,13 @@ class Harness:
     def start(self, journal: Journal | None = None) -> Pump:
         opened = self.open or (lambda _: self.sink)
         return Pump(
-            Delivery(self.name, self.name.capitalize(), self.limits, opened, "pod-1"),
+            Delivery(self.name, self.name.capitalize(), self.limits, opened, "pod-1", HURRY_BYTES),
             journal or self.journal(),
             Spool(self.spool_dir),
             self.others,
             lambda: self.secret,
             lambda _: Transformation(ProtectedFields((), (), "")),
+            Pace(self.rests.append, self.pace_clock),
             clock=self.clock,
         )
 
