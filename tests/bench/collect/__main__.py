@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 from tests.bench import machine
 from tests.bench.collect.drivers import EMPTY, MODEL, Driver
@@ -38,8 +36,7 @@ def main() -> int:
 def _throughput(title: str, driver: Driver, arguments: argparse.Namespace) -> Throughput:
     """Measure a driver, show the figures of each sink, and return the worse ones."""
     say(f"throughput: {title}")
-    with tempfile.TemporaryDirectory() as folder:
-        found = measured_throughput(Path(folder), driver, arguments.rounds, arguments.seconds)
+    found = measured_throughput(driver, arguments.starts, arguments.rounds, arguments.seconds)
     for name, figures in found.items():
         say(
             f"{title}, {name}: throughput {figures.rate:.3f}, p99 {figures.p99:.2f}, CPU of the front"
@@ -50,7 +47,8 @@ def _throughput(title: str, driver: Driver, arguments: argparse.Namespace) -> Th
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--starts", type=int, default=5, help="starts of all processes")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds after each start")
     parser.add_argument("--seconds", type=int, default=4, help="time of each load")
     parser.add_argument("--requests", type=int, default=1_000_000, help="requests while parts are killed")
     parser.add_argument("--kills", type=int, default=20)

@@ -2,12 +2,16 @@
 
 All replicas run at the same time, and one of them has load. A round measures each replica once. Before the
 next load the side-car delivers what the last one left, so that no replica pays for another one.
+
+All processes start several times: the CPU time of a request differs by up to 5 % between two starts of the
+same program, by chance.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -35,24 +39,23 @@ _WARM_UP_SECONDS: Final = 1
 
 @dataclass
 class Replica:
-    """A running replica, and its figures of each round."""
+    """A running replica, and its figures of the last round."""
 
     folder: Path
     front: Front
     side_car: SideCar | None
     body: str
     """The body of each request."""
-    results: list[Result] = field(default_factory=list)
-    front_microseconds: list[float] = field(default_factory=list)
+    last: Result = field(init=False)
+    front_microseconds: float = field(init=False)
     """CPU time of the scoring server for a request."""
 
     def measure(self, seconds: int) -> None:
         """Send load for some seconds, and note the figures."""
         before = _cpu_seconds(self.front.pid)
-        result = self.load(seconds)
+        self.last = self.load(seconds)
         spent = _cpu_seconds(self.front.pid) - before
-        self.results.append(result)
-        self.front_microseconds.append(spent / (result.per_second * seconds) * 1e6)
+        self.front_microseconds = spent / (self.last.per_second * seconds) * 1e6
         if self.side_car:
             self.side_car.measure()
 
@@ -71,7 +74,7 @@ class Replica:
 
 @dataclass(frozen=True)
 class Throughput:
-    """Figures of a replica with collection, relative to the one without: medians of rounds."""
+    """Figures of a replica with collection, relative to the one without."""
 
     rate: float
     p99: float
@@ -89,20 +92,34 @@ def worst(figures: Sequence[Throughput]) -> Throughput:
     )
 
 
-def measured_throughput(folder: Path, driver: Driver, rounds: int, seconds: int) -> dict[str, Throughput]:
-    """Return the figures of storage and of the event hub. `seconds` is the time of each load."""
-    with _replicas(folder, driver) as replicas:
-        say("warm up")
-        for replica in replicas.values():
-            replica.load(_WARM_UP_SECONDS)
-            replica.wait_for_delivery()
-        names = list(replicas)
-        for number in range(rounds):
-            for name in names if number % 2 else reversed(names):
-                replicas[name].measure(seconds)
-                replicas[name].wait_for_delivery()
-            say(f"round {number + 1} of {rounds}: {_last(replicas)}")
-        return {name: _relative(replicas[name], replicas[WITHOUT]) for name in (STORAGE, EVENT_HUB)}
+def measured_throughput(driver: Driver, starts: int, rounds: int, seconds: int) -> dict[str, Throughput]:
+    """Return the figures of storage and of the event hub.
+
+    `starts` is the number of starts, `rounds` that after each start, and `seconds` the time of each load.
+    """
+    pairs: dict[str, list[Throughput]] = {STORAGE: [], EVENT_HUB: []}
+    for start in range(starts):
+        with tempfile.TemporaryDirectory() as folder, _replicas(Path(folder), driver) as replicas:
+            _warm_up(replicas)
+            for number in range(rounds):
+                _measure(replicas, seconds, backwards=number % 2 == 0)
+                say(f"start {start + 1} of {starts}, round {number + 1} of {rounds}: {_last(replicas)}")
+                for name, found in pairs.items():
+                    found.append(_relative(replicas[name], replicas[WITHOUT]))
+    return {name: _median(found) for name, found in pairs.items()}
+
+
+def _warm_up(replicas: dict[str, Replica]) -> None:
+    say("warm up")
+    for replica in replicas.values():
+        replica.load(_WARM_UP_SECONDS)
+        replica.wait_for_delivery()
+
+
+def _measure(replicas: dict[str, Replica], seconds: int, *, backwards: bool) -> None:
+    for name in reversed(replicas) if backwards else replicas:
+        replicas[name].measure(seconds)
+        replicas[name].wait_for_delivery()
 
 
 @contextmanager
@@ -130,20 +147,30 @@ def _replicas(folder: Path, driver: Driver) -> Iterator[dict[str, Replica]]:
 
 
 def _relative(replica: Replica, without: Replica) -> Throughput:
-    pairs = list(zip(replica.results, without.results, strict=True))
-    cpu = zip(replica.front_microseconds, without.front_microseconds, strict=True)
+    """Return the figures of the last round."""
+    load, other = replica.last, without.last
     return Throughput(
-        rate=statistics.median(one.per_second / other.per_second for one, other in pairs),
-        p99=statistics.median(one.p99_ms / other.p99_ms for one, other in pairs),
-        front_cpu=statistics.median(one / other for one, other in cpu),
+        rate=load.per_second / other.per_second,
+        p99=load.p99_ms / other.p99_ms,
+        front_cpu=replica.front_microseconds / without.front_microseconds,
         side_car_mb=replica.side_car.peak_mb if replica.side_car else 0.0,
+    )
+
+
+def _median(pairs: Sequence[Throughput]) -> Throughput:
+    """Return the medians of the ratios, and the largest memory."""
+    return Throughput(
+        rate=statistics.median(pair.rate for pair in pairs),
+        p99=statistics.median(pair.p99 for pair in pairs),
+        front_cpu=statistics.median(pair.front_cpu for pair in pairs),
+        side_car_mb=max(pair.side_car_mb for pair in pairs),
     )
 
 
 def _last(replicas: dict[str, Replica]) -> str:
     return ", ".join(
-        f"{name} {replica.results[-1].per_second:.0f}/s p99 {replica.results[-1].p99_ms:.1f} ms"
-        f" {replica.front_microseconds[-1]:.0f} µs"
+        f"{name} {replica.last.per_second:.0f}/s p99 {replica.last.p99_ms:.1f} ms"
+        f" {replica.front_microseconds:.0f} µs"
         for name, replica in replicas.items()
     )
 
