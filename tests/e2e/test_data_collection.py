@@ -106,7 +106,8 @@ def test_declared_columns_are_typed(collected: Collected) -> None:
 
 
 def test_driver_can_read_no_credentials(collected: Collected) -> None:
-    script = "env; cat /var/run/modelyard/*/* 2>/dev/null; cat /var/run/modelyard/collection-destination/*"
+    # Records that wait are no text: `cat -v` shows their other bytes by ^ and M-.
+    script = "env; cat -v /var/run/modelyard/*/* 2>/dev/null; cat /var/run/modelyard/collection-destination/*"
     exec_in = ["exec", collected.pod()["metadata"]["name"], "--container", "scoring", "--"]
     found = collected.kubectl(*exec_in, "sh", "-c", f"({script}) 2>&1; true")
     assert SECRET_KEY not in found
