@@ -21,18 +21,24 @@ class Pace:
 
     def __init__(
         self,
+        hurry_bytes: int,
         rest: Callable[[float], Any] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`rest` waits for some seconds, less if the process must end."""
+        """`rest` waits for some seconds, less if the process must end.
+
+        Records of `hurry_bytes` are delivered as fast as possible: the spool fills.
+        """
+        self._hurry_bytes = hurry_bytes
         self._rest = rest
         self._clock = clock
         self._late_at = float("-inf")
         self._work_began = clock()
 
-    def begin(self, seconds: float) -> None:
-        """Begin a batch that is late in `seconds`, from 0 for a late one up to LATE_SECONDS."""
-        self._late_at = self._clock() + seconds
+    def begin(self, age: float, backlog: int) -> None:
+        """Begin a batch. It has waited for `age` seconds, and `backlog` bytes of records are in the spool."""
+        spare = 1 - backlog / self._hurry_bytes
+        self._late_at = self._clock() + min(LATE_SECONDS - age, LATE_SECONDS, LATE_SECONDS * spare)
 
     def spread(self, rows: Iterator[Row]) -> Iterator[Row]:
         """Yield the rows, with rests between them."""

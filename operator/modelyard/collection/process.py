@@ -82,7 +82,7 @@ class Collector:
                 [journal for name, journal in journals.items() if name != one.name],
                 lambda: read_secret(settings.destination_dir),
                 self._transformation,
-                Pace(self._stopping.wait),
+                Pace(settings.spool_bytes // 2, self._stopping.wait),
             )
             for one in deliveries
         }
@@ -174,19 +174,19 @@ class _SpoolWatch:
 def _deliveries(settings: CollectionSettings, identity: Mapping[str, str]) -> list[Delivery]:
     """Return the sinks of the settings. Each imports its own libraries only."""
     deliveries = []
-    pod, hurry_bytes = settings.origin.pod, settings.spool_bytes // 2
+    pod = settings.origin.pod
     if settings.storage:
         from modelyard.collection.storage import open_storage
 
         size = min(settings.batch_bytes, max(1, settings.spool_bytes // 4))
         limits = BatchLimits(settings.batch_seconds, size, _MAX_SEGMENTS)
         opened = partial(open_storage, settings, identity)
-        deliveries.append(Delivery("storage", "Storage", limits, opened, pod, hurry_bytes))
+        deliveries.append(Delivery("storage", "Storage", limits, opened, pod))
     if settings.event_hub:
         from modelyard.collection.event_hub import open_event_hub
 
         hub = partial(open_event_hub, settings)
-        deliveries.append(Delivery("eventHub", "EventHub", _EVENT_HUB_LIMITS, hub, pod, hurry_bytes))
+        deliveries.append(Delivery("eventHub", "EventHub", _EVENT_HUB_LIMITS, hub, pod))
     return deliveries
 
 

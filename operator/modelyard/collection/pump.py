@@ -12,6 +12,7 @@ the next step 4 deletes.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import Final
 from modelyard.backoff import Backoff
 from modelyard.collection.batch import SegmentBatch
 from modelyard.collection.journal import BatchEntry, Journal
-from modelyard.collection.pace import LATE_SECONDS, Pace
+from modelyard.collection.pace import Pace
 from modelyard.collection.segments import Cursors, Spool
 from modelyard.collection.sink import BatchLimits, Delivered, Sink, SinkError
 from modelyard.collection.status import COLLECTOR_FAILED, SinkStatus
@@ -54,8 +55,6 @@ class Delivery:
     open: Callable[[Secret], Sink]
     """Return a sink for the keys of the Secret. Raises SinkError."""
     pod: str
-    hurry_bytes: int
-    """Records of this size are delivered as fast as possible: the spool fills."""
 
 
 class Pump:
@@ -143,16 +142,10 @@ class Pump:
             wait = self._failed_at + min(self._wait_seconds, longest) - self._clock()
             if wait > 0:
                 return min(wait, _MAX_WAIT_SECONDS)
-            self._pace.begin(0 if flush else self._seconds_to_spare(oldest, backlog))
+            self._pace.begin(math.inf if flush else oldest - self._delivery.limits.seconds, backlog)
             self._deliver(entry)
         self._spool.delete([self._journal, *self._others])
         return _POLL_SECONDS if entry is None else 0.0
-
-    def _seconds_to_spare(self, oldest: float, backlog: int) -> float:
-        """Return the time until the records are late, by the age of the oldest one and by their size."""
-        age = oldest - self._delivery.limits.seconds
-        full = backlog / self._delivery.hurry_bytes
-        return max(0.0, min(LATE_SECONDS - age, LATE_SECONDS, LATE_SECONDS * (1 - full)))
 
     def _deliver(self, entry: BatchEntry) -> None:
         journal, transformation = self._journal, self._transformation(self.secret)

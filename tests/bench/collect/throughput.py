@@ -13,7 +13,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,7 @@ CONNECTIONS: Final = 32
 WITHOUT: Final = "without"
 STORAGE: Final = "storage"
 EVENT_HUB: Final = "event hub"
+Combine = Callable[[Iterable[float]], float]
 _DELIVERY_SECONDS: Final = 60
 _WARM_UP_SECONDS: Final = 1
 
@@ -84,12 +85,7 @@ class Throughput:
 
 def worst(figures: Sequence[Throughput]) -> Throughput:
     """Return the worst of each figure."""
-    return Throughput(
-        rate=min(one.rate for one in figures),
-        p99=max(one.p99 for one in figures),
-        front_cpu=max(one.front_cpu for one in figures),
-        side_car_mb=max(one.side_car_mb for one in figures),
-    )
+    return _combined(figures, lowest=min, highest=max)
 
 
 def measured_throughput(driver: Driver, starts: int, rounds: int, seconds: int) -> dict[str, Throughput]:
@@ -106,7 +102,8 @@ def measured_throughput(driver: Driver, starts: int, rounds: int, seconds: int) 
                 say(f"start {start + 1} of {starts}, round {number + 1} of {rounds}: {_last(replicas)}")
                 for name, found in pairs.items():
                     found.append(_relative(replicas[name], replicas[WITHOUT]))
-    return {name: _median(found) for name, found in pairs.items()}
+    median = statistics.median
+    return {name: _combined(found, lowest=median, highest=median) for name, found in pairs.items()}
 
 
 def _warm_up(replicas: dict[str, Replica]) -> None:
@@ -157,13 +154,13 @@ def _relative(replica: Replica, without: Replica) -> Throughput:
     )
 
 
-def _median(pairs: Sequence[Throughput]) -> Throughput:
-    """Return the medians of the ratios, and the largest memory."""
+def _combined(figures: Sequence[Throughput], *, lowest: Combine, highest: Combine) -> Throughput:
+    """Return one figure of each kind, and the largest memory. `lowest` is for those that should be high."""
     return Throughput(
-        rate=statistics.median(pair.rate for pair in pairs),
-        p99=statistics.median(pair.p99 for pair in pairs),
-        front_cpu=statistics.median(pair.front_cpu for pair in pairs),
-        side_car_mb=max(pair.side_car_mb for pair in pairs),
+        rate=lowest(one.rate for one in figures),
+        p99=highest(one.p99 for one in figures),
+        front_cpu=highest(one.front_cpu for one in figures),
+        side_car_mb=max(one.side_car_mb for one in figures),
     )
 
 

@@ -101,13 +101,13 @@ class Replica:
         limits = BatchLimits(seconds=0, size=10**9, segments=2)
         opened = partial(open_storage, settings, {})
         return Pump(
-            Delivery("storage", "Storage", limits, opened, "pod-1", 10**9),
+            Delivery("storage", "Storage", limits, opened, "pod-1"),
             Journal(self.folder / "storage.json", lambda: 7),
             Spool(self.folder / "spool"),
             [],
             lambda: secret,
             lambda _: Transformation(ProtectedFields((), (), "")),
-            Pace(),
+            Pace(10**9),
             clock=self.clock,
         )
 

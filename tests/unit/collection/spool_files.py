@@ -142,13 +142,13 @@ class Harness:
     def start(self, journal: Journal | None = None) -> Pump:
         opened = self.open or (lambda _: self.sink)
         return Pump(
-            Delivery(self.name, self.name.capitalize(), self.limits, opened, "pod-1", HURRY_BYTES),
+            Delivery(self.name, self.name.capitalize(), self.limits, opened, "pod-1"),
             journal or self.journal(),
             Spool(self.spool_dir),
             self.others,
             lambda: self.secret,
             lambda _: Transformation(ProtectedFields((), (), "")),
-            Pace(self.rests.append, self.pace_clock),
+            Pace(HURRY_BYTES, self.rests.append, self.pace_clock),
             clock=self.clock,
         )
 

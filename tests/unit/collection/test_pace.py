@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from pathlib import Path
 
 import pytest
-from tests.unit.collection.spool_files import HURRY_BYTES, Clock, Harness, MemorySink, record, write_segments
+from tests.unit.collection.spool_files import (
+    HURRY_BYTES,
+    LIMITS,
+    Clock,
+    Harness,
+    MemorySink,
+    record,
+    write_segments,
+)
 from tests.unit.collection.test_row import ROW
 
 from modelyard.collection.pace import LATE_SECONDS, LONGEST_REST_SECONDS, WORK_SECONDS, Pace
@@ -15,7 +24,7 @@ from modelyard.collection.pump import Pump
 from modelyard.collection.sink import BatchLimits
 
 
-def rests(late_in: float, *, rows: int, work: float) -> list[float]:
+def rests(age: float = 0.0, backlog: int = 0, *, rows: int, work: float) -> list[float]:
     """Return the rests of a batch whose rows take some seconds of work each."""
     clock = Clock()
     found: list[float] = []
@@ -24,37 +33,46 @@ def rests(late_in: float, *, rows: int, work: float) -> list[float]:
         found.append(seconds)
         clock.now += seconds
 
-    pace = Pace(rest, clock)
-    pace.begin(late_in)
+    pace = Pace(HURRY_BYTES, rest, clock)
+    pace.begin(age, backlog)
     for _ in pace.spread(iter([ROW] * rows)):
         clock.now += work
     return found
 
 
 def test_thread_rests_ten_times_as_long_as_it_works() -> None:
-    found = rests(LATE_SECONDS, rows=101, work=WORK_SECONDS / 10)
+    found = rests(rows=101, work=WORK_SECONDS / 10)
     assert len(found) in (9, 10)
     assert found == pytest.approx([LONGEST_REST_SECONDS] * len(found), rel=0.01)
 
 
-def test_rests_become_shorter_until_the_batch_is_late() -> None:
-    found = rests(1.0, rows=10_000, work=WORK_SECONDS)
+@pytest.mark.parametrize(
+    ("age", "backlog"),
+    [(LATE_SECONDS - 1, 0), (0, HURRY_BYTES * 9 // 10), (LATE_SECONDS - 1, HURRY_BYTES // 2)],
+)
+def test_rests_become_shorter_until_the_batch_is_late(age: float, backlog: int) -> None:
+    found = rests(age, backlog, rows=10_000, work=WORK_SECONDS)
     assert found == sorted(found, reverse=True)
     assert found[0] == pytest.approx(LONGEST_REST_SECONDS / LATE_SECONDS, rel=0.01)
     assert 0 < found[-1] < found[0] / 10
     assert len(found) * WORK_SECONDS + sum(found) == pytest.approx(1.0, rel=0.01)
 
 
-def test_late_batch_has_no_rest() -> None:
-    assert rests(0, rows=100, work=1.0) == []
+@pytest.mark.parametrize(
+    ("age", "backlog"), [(LATE_SECONDS, 0), (math.inf, 0), (0, HURRY_BYTES), (0, 10 * HURRY_BYTES)]
+)
+def test_late_batch_has_no_rest(age: float, backlog: int) -> None:
+    assert rests(age, backlog, rows=100, work=1.0) == []
 
 
-def paced(folder: Path, *, limits: BatchLimits | None = None, body: int = 1) -> tuple[Harness, Pump]:
+def test_batch_before_its_time_has_the_longest_rests() -> None:
+    assert rests(-60.0, rows=2, work=WORK_SECONDS) == pytest.approx([LONGEST_REST_SECONDS] * 2, rel=0.01)
+
+
+def paced(folder: Path, *, limits: BatchLimits = LIMITS, body: int = 1) -> tuple[Harness, Pump]:
     """Return a pump with a waiting segment. Each look at the pace's clock takes a millisecond."""
-    harness = Harness(folder, MemorySink())
     ticks = iter(range(10**6))
-    harness.pace_clock = lambda: float(next(ticks)) / 1000
-    harness.limits = limits or harness.limits
+    harness = Harness(folder, MemorySink(), limits=limits, pace_clock=lambda: float(next(ticks)) / 1000)
     write_segments(harness.spool_dir, [[record(f"r{number}", request=b"x" * body) for number in range(9)]])
     return harness, harness.start()
 

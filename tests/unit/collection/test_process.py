@@ -35,7 +35,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         return servers[-1]
 
     def make(sink: MemorySink, flush_seconds: float) -> Collector:
-        delivery = Delivery("storage", "Storage", AN_HOUR, lambda _: sink, "pod-1", 10**9)
+        delivery = Delivery("storage", "Storage", AN_HOUR, lambda _: sink, "pod-1")
         monkeypatch.setattr(process, "_deliveries", lambda *_: [delivery])
         settings = CollectionSettings.from_environment(ENVIRONMENT)
         folders = {"spool_dir": tmp_path / "spool", "state_dir": tmp_path}
