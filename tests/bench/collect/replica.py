@@ -25,8 +25,6 @@ SERVICE: Final = "model"
 SPOOL_BYTES: Final = 256 * 1024 * 1024
 BATCH_SECONDS: Final = 5
 _SECONDS: Final = 60
-_SIDE_CAR: Final = ("nice", "-n", "10")
-"""A tenth of the weight, as in a cluster: the side-car requests 10m CPU, and a Service 100m by default."""
 
 
 class Front:
@@ -106,7 +104,7 @@ class SideCar:
             CollectorVariable.EVENT_HUB: "true",
             CollectorVariable.PLATFORM: json.dumps(platform),
         }
-        command = [*_SIDE_CAR, sys.executable, "-m", "modelyard", "collect"]
+        command = [sys.executable, "-m", "modelyard", "collect"]
         self._server = Server(command, self._port, folder, environment=variables | dict(extra or {}))
         self.peak_mb = 0.0
         """Largest memory of its two processes, in MiB. Pages of files that both have loaded count once."""
@@ -117,6 +115,11 @@ class SideCar:
 
     def __exit__(self, *_: object) -> None:
         self._kill()
+
+    @property
+    def pid(self) -> int:
+        """Return the id of the supervisor's process."""
+        return self._server.pid
 
     def kill_process(self) -> None:
         """Kill the collecting process; the supervisor starts another one."""

@@ -3,6 +3,8 @@
 All replicas run at the same time, and one of them has load. A round measures each replica once. Before the
 next load the side-car delivers what the last one left, so that no replica pays for another one.
 
+Front and side-car are in control groups with the CPU weights of a cluster.
+
 All processes start several times: the CPU time of a request differs by up to 5 % between two starts of the
 same program, by chance.
 """
@@ -19,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from confluent_kafka import Producer
+from tests.bench.collect.cpu_groups import CpuGroup, children
 from tests.bench.collect.drivers import Driver
 from tests.bench.collect.object_store import ObjectStore
 from tests.bench.collect.replica import Front, SideCar
@@ -36,6 +40,12 @@ EVENT_HUB: Final = "event hub"
 Combine = Callable[[Iterable[float]], float]
 _DELIVERY_SECONDS: Final = 60
 _WARM_UP_SECONDS: Final = 1
+FRONT_MILLICORES: Final = 100
+SIDE_CAR_MILLICORES: Final = 10
+"""The requests of containers by default."""
+_BROKER_RECORDS: Final = 300_000
+_BROKER_RECORD: Final = b"x" * 650
+"""As long as the row of a small request."""
 
 
 @dataclass
@@ -106,8 +116,27 @@ def measured_throughput(driver: Driver, starts: int, rounds: int, seconds: int) 
     return {name: _combined(found, lowest=median, highest=median) for name, found in pairs.items()}
 
 
+def _warm_up_broker(broker: Broker) -> None:
+    """Send records to a topic of their own: a broker compiles its code while it gets the first ones.
+
+    A record costs it 13 microseconds after its start, and 2 after these.
+    """
+    say(f"warm up the broker with {_BROKER_RECORDS} records")
+    producer = Producer({"bootstrap.servers": broker.plain, "linger.ms": 100})
+    topic = broker.create_topic()
+    for _ in range(_BROKER_RECORDS):
+        while True:
+            try:
+                producer.produce(topic, _BROKER_RECORD)
+                break
+            except BufferError:
+                producer.flush(1)
+    if left := producer.flush(_DELIVERY_SECONDS):
+        raise TimeoutError(f"the broker has {left} records too few after {_DELIVERY_SECONDS} s")
+
+
 def _warm_up(replicas: dict[str, Replica]) -> None:
-    say("warm up")
+    say("warm up the replicas")
     for replica in replicas.values():
         replica.load(_WARM_UP_SECONDS)
         replica.wait_for_delivery()
@@ -127,19 +156,31 @@ def _replicas(folder: Path, driver: Driver) -> Iterator[dict[str, Replica]]:
         say("start store and broker")
         store = stack.enter_context(ObjectStore(folder / "store"))
         broker = stack.enter_context(Broker(folder / "broker"))
+        _warm_up_broker(broker)
         topic = broker.create_topic()
         hub = {"kafkaBootstrapServers": broker.plain, "kafkaTopic": topic}
         switches = CollectorVariable.STORAGE, CollectorVariable.EVENT_HUB
-        off = folder / "replica-0"
-        front = stack.enter_context(Front(off, {Variable.COLLECTION_DIR: ""}, driver))
-        replicas = {WITHOUT: Replica(off, front, None, driver.body)}
+        replicas = {}
         for number, (name, secret, on) in enumerate(
-            ((STORAGE, store.secret, ("true", "false")), (EVENT_HUB, hub, ("false", "true"))), 1
+            (
+                (WITHOUT, None, ()),
+                (STORAGE, store.secret, ("true", "false")),
+                (EVENT_HUB, hub, ("false", "true")),
+            )
         ):
             own = folder / f"replica-{number}"
-            front = stack.enter_context(Front(own, driver=driver))
-            side_car = SideCar(own, secret, dict(zip(switches, on, strict=True)))
-            replicas[name] = Replica(own, front, stack.enter_context(side_car), driver.body)
+            pod = stack.enter_context(CpuGroup(f"pod-{number}", FRONT_MILLICORES + SIDE_CAR_MILLICORES))
+            scoring = stack.enter_context(CpuGroup("scoring", FRONT_MILLICORES, pod))
+            collector = stack.enter_context(CpuGroup("collector", SIDE_CAR_MILLICORES, pod))
+            off = {} if secret else {Variable.COLLECTION_DIR: ""}
+            front = stack.enter_context(Front(own, off, driver))
+            scoring.add(front.pid)
+            side_car = None
+            if secret:
+                side_car = SideCar(own, secret, dict(zip(switches, on, strict=True)))
+                stack.enter_context(side_car)
+                collector.add(side_car.pid)
+            replicas[name] = Replica(own, front, side_car, driver.body)
         yield replicas
 
 
@@ -175,14 +216,7 @@ def _last(replicas: dict[str, Replica]) -> str:
 def _cpu_seconds(pid: int) -> float:
     """Return the CPU time of a process and of its running children."""
     ticks = 0
-    for one in [pid, *_children(pid)]:
+    for one in [pid, *children(pid)]:
         fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        found += [int(child) for child in children.read_text().split()]
-    return found
