@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import json
 import subprocess
 import time
 import urllib.error
@@ -24,7 +24,6 @@ _READY_SECONDS: Final = 600  # init() loads a model
 _COMMAND_SECONDS: Final = 60
 _LOG_LINES: Final = 20
 _NO_CONTAINER: Final = "No such container"
-_ADDRESS: Final = re.compile(r"127\.0\.0\.1:\d+")
 
 
 @contextmanager
@@ -43,13 +42,20 @@ def running_image(
         options.append(f"--env-file={env_file}")
     try:
         _docker("run", "--quiet", "--detach", *options, image, seconds=_START_SECONDS)
-        address = _ADDRESS.search(_docker("port", container, f"{PORT}/tcp"))
-        if not address:
-            raise ReplayError(f"{image} has no port: {_log(container)}")
-        _wait(f"http://{address[0]}/ready", container, image)
-        yield f"http://{address[0]}/score"
+        url = f"http://{_address(container, image)}"
+        _wait(f"{url}/ready", container, image)
+        yield f"{url}/score"
     finally:
         _remove(container)
+
+
+def _address(container: str, image: str) -> str:
+    """Return host and port. Raises ReplayError for a container that has ended, which has no port."""
+    ports = json.loads(_docker("inspect", "--format={{json .NetworkSettings.Ports}}", container))
+    published = ports.get(f"{PORT}/tcp")
+    if not published:
+        raise _not_ready(container, image)
+    return f"{published[0]['HostIp']}:{published[0]['HostPort']}"
 
 
 def _wait(url: str, container: str, image: str) -> None:
@@ -62,7 +68,12 @@ def _wait(url: str, container: str, image: str) -> None:
             time.sleep(0.2)
         if _docker("inspect", "--format={{.State.Running}}", container) != "true":
             break
-    raise ReplayError(f"{image} does not become ready; its last lines: {_log(container)}")
+    raise _not_ready(container, image)
+
+
+def _not_ready(container: str, image: str) -> ReplayError:
+    log = _docker("logs", f"--tail={_LOG_LINES}", container, errors=True)
+    return ReplayError(f"{image} does not become ready; its last lines: {log}")
 
 
 def _remove(container: str) -> None:
@@ -72,10 +83,6 @@ def _remove(container: str) -> None:
     except ReplayError as error:
         if _NO_CONTAINER not in str(error):
             raise
-
-
-def _log(container: str) -> str:
-    return _docker("logs", f"--tail={_LOG_LINES}", container, errors=True)
 
 
 def _docker(*arguments: str, seconds: float = _COMMAND_SECONDS, errors: bool = False) -> str:

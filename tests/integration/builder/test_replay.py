@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -85,6 +86,24 @@ def test_image_that_does_not_start_fails_with_its_last_lines_or_those_of_docker(
     command[command.index("--image") + 1] = f"{builds.registry}/modelyard-tests/absent:1"
     assert main(command) == 2
     assert "docker run failed" in capsys.readouterr().err
+
+
+def test_image_that_ends_at_once_fails_with_its_last_lines(
+    builds: Builds,
+    arguments: Callable[..., list[str]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A docker whose `run` returns once the container has ended, as a slow one may."""
+    docker, programs = shutil.which("docker"), builds.folder / "programs"
+    programs.mkdir()
+    script = programs / "docker"
+    name = """$(printf '%s\\n' "$@" | sed -n 's/^--name=//p')"""
+    script.write_text(f'#!/bin/sh\n{docker} "$@" && {{ [ "$1" != run ] || {docker} wait "{name}"; }}\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    assert main(arguments(BROKEN="1")) == 2
+    assert "no model is here" in capsys.readouterr().err
 
 
 def test_sigterm_during_the_start_removes_the_container(
