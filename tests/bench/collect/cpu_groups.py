@@ -11,7 +11,6 @@ from tests.support.servers import wait_until
 
 _ROOT: Final = Path("/sys/fs/cgroup")
 _IS_V2: Final = (_ROOT / "cgroup.controllers").exists()
-_NAME: Final = f"modelyard-bench-{os.getpid()}"
 
 
 class CpuGroup:
@@ -19,9 +18,9 @@ class CpuGroup:
 
     def __init__(self, name: str, millicores: int, pod: CpuGroup | None = None) -> None:
         """`millicores` is the CPU request. A container's group is in that of its pod."""
-        self.millicores: Final = millicores
+        self._millicores = millicores
         parent = pod.folder if pod else _ROOT if _IS_V2 else _ROOT / "cpu"
-        self.folder: Final = parent / (name if pod else f"{_NAME}-{name}")
+        self.folder: Final = parent / (name if pod else f"modelyard-bench-{os.getpid()}-{name}")
 
     def __enter__(self) -> Self:
         """Make the group. Raises OSError without root."""
@@ -29,7 +28,7 @@ class CpuGroup:
             (self.folder.parent / "cgroup.subtree_control").write_text("+cpu")
         self.folder.mkdir()
         # https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/cm/helpers_linux.go
-        shares = max(2, self.millicores * 1024 // 1000)
+        shares = max(2, self._millicores * 1024 // 1000)
         if _IS_V2:
             (self.folder / "cpu.weight").write_text(str(1 + (shares - 2) * 9999 // 262_142))
         else:

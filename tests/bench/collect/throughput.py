@@ -15,7 +15,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,8 +40,8 @@ EVENT_HUB: Final = "event hub"
 Combine = Callable[[Iterable[float]], float]
 _DELIVERY_SECONDS: Final = 60
 _WARM_UP_SECONDS: Final = 1
-FRONT_MILLICORES: Final = 100
-SIDE_CAR_MILLICORES: Final = 10
+_SCORING_MILLICORES: Final = 100
+_COLLECTOR_MILLICORES: Final = 10
 """The requests of containers by default."""
 _BROKER_RECORDS: Final = 300_000
 _BROKER_RECORD: Final = b"x" * 650
@@ -151,37 +151,40 @@ def _measure(replicas: dict[str, Replica], seconds: int, *, backwards: bool) -> 
 @contextmanager
 def _replicas(folder: Path, driver: Driver) -> Iterator[dict[str, Replica]]:
     with ExitStack() as stack:
-        for name in ("store", "broker", *(f"replica-{number}" for number in range(3))):
+        for name in ("store", "broker"):
             (folder / name).mkdir()
         say("start store and broker")
         store = stack.enter_context(ObjectStore(folder / "store"))
         broker = stack.enter_context(Broker(folder / "broker"))
         _warm_up_broker(broker)
-        topic = broker.create_topic()
-        hub = {"kafkaBootstrapServers": broker.plain, "kafkaTopic": topic}
-        switches = CollectorVariable.STORAGE, CollectorVariable.EVENT_HUB
-        replicas = {}
-        for number, (name, secret, on) in enumerate(
-            (
-                (WITHOUT, None, ()),
-                (STORAGE, store.secret, ("true", "false")),
-                (EVENT_HUB, hub, ("false", "true")),
-            )
-        ):
-            own = folder / f"replica-{number}"
-            pod = stack.enter_context(CpuGroup(f"pod-{number}", FRONT_MILLICORES + SIDE_CAR_MILLICORES))
-            scoring = stack.enter_context(CpuGroup("scoring", FRONT_MILLICORES, pod))
-            collector = stack.enter_context(CpuGroup("collector", SIDE_CAR_MILLICORES, pod))
-            off = {} if secret else {Variable.COLLECTION_DIR: ""}
-            front = stack.enter_context(Front(own, off, driver))
-            scoring.add(front.pid)
-            side_car = None
-            if secret:
-                side_car = SideCar(own, secret, dict(zip(switches, on, strict=True)))
-                stack.enter_context(side_car)
-                collector.add(side_car.pid)
-            replicas[name] = Replica(own, front, side_car, driver.body)
-        yield replicas
+        hub = {"kafkaBootstrapServers": broker.plain, "kafkaTopic": broker.create_topic()}
+        yield {
+            WITHOUT: _replica(stack, folder / "without", driver),
+            STORAGE: _replica(stack, folder / "storage", driver, store.secret, CollectorVariable.EVENT_HUB),
+            EVENT_HUB: _replica(stack, folder / "event-hub", driver, hub, CollectorVariable.STORAGE),
+        }
+
+
+def _replica(
+    stack: ExitStack,
+    folder: Path,
+    driver: Driver,
+    secret: Mapping[str, str] | None = None,
+    other: str = "",
+) -> Replica:
+    """Start a replica. Without a Secret it does not collect, and `other` is the sink that is off."""
+    folder.mkdir()
+    pod = stack.enter_context(CpuGroup(folder.name, _SCORING_MILLICORES + _COLLECTOR_MILLICORES))
+    scoring = stack.enter_context(CpuGroup("scoring", _SCORING_MILLICORES, pod))
+    off = {} if secret else {Variable.COLLECTION_DIR: ""}
+    front = stack.enter_context(Front(folder, off, driver))
+    scoring.add(front.pid)
+    if secret is None:
+        return Replica(folder, front, None, driver.body)
+    collector = stack.enter_context(CpuGroup("collector", _COLLECTOR_MILLICORES, pod))
+    side_car = stack.enter_context(SideCar(folder, secret, {other: "false"}))
+    collector.add(side_car.pid)
+    return Replica(folder, front, side_car, driver.body)
 
 
 def _relative(replica: Replica, without: Replica) -> Throughput:
