@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from modelyard.collection.row import Row
 
-WORK_SECONDS: Final = 0.003
-"""Work between two rests. After each rest, the scheduler may move the server to a core that is busy."""
-LONGEST_REST_SECONDS: Final = 0.03
+WORK_SECONDS: Final = 0.0003
+"""Work between two rests. The scheduler gives a core for milliseconds to a thread that does not sleep."""
+LONGEST_REST_SECONDS: Final = 0.003
 """A tenth of a core is left for the work, some 5,000 small records in a second."""
 LATE_SECONDS: Final = 10.0
 """Rests become shorter as the records get older. From this age on there is none."""

@@ -33,6 +33,8 @@ from modelyard.scoring.spool.counts import SPOOL_FULL
 
 log = logging.getLogger(__name__)
 
+_NICE: Final = 10
+"""Scoring comes first."""
 _EVENT_HUB_LIMITS: Final = BatchLimits(seconds=0, size=4 * 1024 * 1024, segments=64)
 _INVALID_SETTINGS: Final = 2
 _CRASHED: Final = 70
@@ -56,6 +58,7 @@ def main() -> int:
         log.error("set %s or %s to true", CollectorVariable.STORAGE, CollectorVariable.EVENT_HUB)
         return _INVALID_SETTINGS
     identity = take_cloud_identity()  # before threads of libraries run, which read the environment
+    os.nice(_NICE)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with (settings.state_dir / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # until a process that was replaced has ended
