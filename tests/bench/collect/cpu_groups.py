@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Final, Self
 
+from tests.bench.collect.processes import children
 from tests.support.servers import wait_until
 
 _ROOT: Final = Path("/sys/fs/cgroup")
@@ -47,11 +48,3 @@ class CpuGroup:
         with contextlib.suppress(OSError):
             self.folder.rmdir()
         return not self.folder.exists()
-
-
-def children(pid: int) -> list[int]:
-    """Return the running children of a process, of all its threads."""
-    found: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        found += map(int, path.read_text().split())
-    return found

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.collect.drivers import EMPTY, Driver
+from tests.bench.collect.processes import children
 from tests.bench.scoring.servers import KEY, install, install_runtime
 from tests.support.servers import Server, free_port, wait_until
 
@@ -123,9 +124,9 @@ class SideCar:
 
     def kill_process(self) -> None:
         """Kill the collecting process; the supervisor starts another one."""
-        wait_until(lambda: bool(self._children()), lambda: "the supervisor starts no process")
+        wait_until(lambda: bool(children(self.pid)), lambda: "the supervisor starts no process")
         self.measure()
-        for pid in self._children():
+        for pid in children(self.pid):
             _kill(pid)
 
     def restart(self) -> None:
@@ -158,20 +159,14 @@ class SideCar:
     def measure(self) -> None:
         """Note the peak of the memory so far."""
         supervisor = _kib(self._server.pid, "RssAnon")
-        peaks = [_kib(pid, "VmHWM") for pid in self._children()]
+        peaks = [_kib(pid, "VmHWM") for pid in children(self.pid)]
         self.peak_mb = max(self.peak_mb, (supervisor + sum(peaks)) / 1024)
 
     def _kill(self) -> None:
-        children = self._children()
+        running = children(self.pid)
         self._server.kill()
-        for pid in children:  # of PID 1 in a container, which ends with it
+        for pid in running:  # of PID 1 in a container, which ends with it
             _kill(pid)
-
-    def _children(self) -> list[int]:
-        pid = self._server.pid
-        with contextlib.suppress(OSError):
-            return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-        return []
 
 
 def _kill(pid: int) -> None:

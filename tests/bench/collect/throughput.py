@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Final
 
 from confluent_kafka import Producer
-from tests.bench.collect.cpu_groups import CpuGroup, children
+from tests.bench.collect.cpu_groups import CpuGroup
 from tests.bench.collect.drivers import Driver
 from tests.bench.collect.object_store import ObjectStore
+from tests.bench.collect.processes import children
 from tests.bench.collect.replica import Front, SideCar
 from tests.bench.progress import say
 from tests.bench.scoring.load import Result, load
