@@ -8,8 +8,8 @@ from typing import Any, Self
 import pytest
 from tests.unit.image_gc.fakes import HOST, PREFIX, FakeClusterUsage, FakeGcRegistry, pod
 
-from modelyard.__main__ import main
 from modelyard.cli import images
+from modelyard.cli.main import main
 from modelyard.image_gc import prune
 
 IN_USE, UNUSED = "a" * 64, "b" * 64

@@ -6,8 +6,8 @@ import datetime as dt
 
 import pytest
 
-from modelyard.__main__ import main
 from modelyard.cli.images_arguments import duration
+from modelyard.cli.main import main
 
 
 @pytest.mark.parametrize(
