@@ -1,9 +1,10 @@
 """The benchmark of data collection: `python -m tests.bench.collect`.
 
 First the throughput with collection to storage and to the event hub is compared with that without. It is
-measured for a driver with a model, and for one without any work. Then `tests.bench.collect.kills` kills
-side-car, broker and store, and `tests.bench.collect.replay` asks the same model again. The last line has the
-figures of all. The exit code is 1 if a row is missing, was not sent, or has another response.
+measured for boosted trees, for the demo's linear model, and for a driver without any work. Then
+`tests.bench.collect.kills` kills side-car, broker and store, and `tests.bench.collect.replay` asks the same
+model again. The last line has the figures of all. The exit code is 1 if a row is missing, was not sent, or
+has another response.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Mapping
 
 from tests.bench import machine
-from tests.bench.collect.drivers import EMPTY, MODEL, Driver
+from tests.bench.collect.drivers import BOOSTING, EMPTY, LINEAR, Driver
 from tests.bench.collect.throughput import Throughput, measured_throughput, worst
 from tests.bench.progress import say
 from tests.bench.scoring.load import need_wrk
@@ -24,12 +26,12 @@ def main() -> int:
     arguments = _arguments()
     need_wrk()
     say(f"on {machine.describe()}")
-    model = _throughput("model", MODEL, arguments)
-    empty = _throughput("empty driver", EMPTY, arguments)
+    drivers = {"boosting": BOOSTING, "linear": LINEAR, "empty": EMPTY}
+    found = {name: _throughput(name, driver, arguments) for name, driver in drivers.items()}
     kill = ["--requests", str(arguments.requests), "--kills", str(arguments.kills)]
     kills_code, kills = _program("kills", *kill)
     replay_code, replay = _program("replay", "--requests", str(arguments.rows))
-    print(_line(model, empty, kills, replay), flush=True)
+    print(_line(found, kills, replay), flush=True)
     return kills_code or replay_code
 
 
@@ -68,17 +70,21 @@ def _program(name: str, *arguments: str) -> tuple[int, dict[str, str]]:
     return process.returncode, figures
 
 
-def _line(model: Throughput, empty: Throughput, kills: dict[str, str], replay: dict[str, str]) -> str:
+def _line(drivers: Mapping[str, Throughput], kills: Mapping[str, str], replay: Mapping[str, str]) -> str:
     """Return the line of figures: of two sinks the worse one, and the rows of both."""
     sinks = ("storage", "event_hub")
 
     def total(name: str) -> int:
         return sum(abs(int(kills.get(f"{sink}_{name}", 0))) for sink in sinks)
 
-    memory = max(model.side_car_mb, empty.side_car_mb, float(kills.get("memory_mb", "nan")))
+    memory = max(*(figures.side_car_mb for figures in drivers.values()), float(kills.get("memory_mb", "nan")))
+    throughput = " ".join(
+        f"{name}_throughput={figures.rate:.3f} {name}_p99={figures.p99:.2f}"
+        f" {name}_front_cpu={figures.front_cpu:.2f}"
+        for name, figures in drivers.items()
+    )
     return (
-        f"collect throughput={model.rate:.3f} p99={model.p99:.2f}"
-        f" empty_throughput={empty.rate:.3f} empty_p99={empty.p99:.2f} empty_front_cpu={empty.front_cpu:.2f}"
+        f"collect {throughput}"
         f" sidecar_mb={memory:.0f} rows={total('rows')} dropped={total('dropped')}"
         f" requests={kills.get('requests', 0)} sinks={len(sinks)} difference={total('difference')}"
         f" replayed={replay.get('compared', 0)} replayed_equal={replay.get('equal', 0)}"

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.collect.drivers import MODEL
+from tests.bench.collect.drivers import LINEAR
 from tests.bench.collect.object_store import ObjectStore
 from tests.bench.collect.replica import NAMESPACE, SERVICE, Front, SideCar
 from tests.bench.collect.requests import Requests
@@ -41,7 +41,7 @@ def main() -> int:
             (folder / part).mkdir()
         with ObjectStore(folder / "store") as store:
             _collect(folder / "replica", store, arguments)
-            with Front(folder / "asked", {Variable.COLLECTION_DIR: ""}, MODEL) as front:
+            with Front(folder / "asked", {Variable.COLLECTION_DIR: ""}, LINEAR) as front:
                 say("replay")
                 report = _replay(folder, store, front.port)
     figures = {name: report[name] for name in ("rows", "compared", "equal", "different")}
@@ -60,7 +60,7 @@ def _arguments() -> argparse.Namespace:
 def _collect(folder: Path, store: ObjectStore, arguments: argparse.Namespace) -> None:
     """Send requests to a replica whose records go to the store. Raises the error of a failed request."""
     storage_alone = {CollectorVariable.EVENT_HUB: "false"}
-    with Front(folder, driver=MODEL) as front, SideCar(folder, store.secret, storage_alone) as side_car:
+    with Front(folder, driver=LINEAR) as front, SideCar(folder, store.secret, storage_alone) as side_car:
         say(f"{arguments.requests} requests are collected")
         requests = Requests(front.port, KEY, arguments.requests, arguments.per_second, _body)
         while not requests.is_done:
