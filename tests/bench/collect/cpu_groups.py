@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Final, Self
 
-from tests.bench.collect.processes import children
+from tests.bench.processes import tree
 from tests.support.servers import wait_until
 
 _ROOT: Final = Path("/sys/fs/cgroup")
@@ -40,8 +40,8 @@ class CpuGroup:
         wait_until(self._removed, lambda: f"{self.folder} has processes")
 
     def add(self, pid: int) -> None:
-        """Move a process and its children into the group."""
-        for one in [pid, *children(pid)]:
+        """Move a process and its descendants into the group."""
+        for one in tree(pid):
             (self.folder / "cgroup.procs").write_text(str(one))
 
     def _removed(self) -> bool:

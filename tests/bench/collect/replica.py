@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.collect.drivers import EMPTY, Driver
-from tests.bench.collect.processes import children
+from tests.bench.processes import children, memory_kib
 from tests.bench.scoring.servers import KEY, install, install_runtime
 from tests.support.servers import Server, free_port, wait_until
 
@@ -158,8 +158,8 @@ class SideCar:
 
     def measure(self) -> None:
         """Note the peak of the memory so far."""
-        supervisor = _kib(self._server.pid, "RssAnon")
-        peaks = [_kib(pid, "VmHWM") for pid in children(self.pid)]
+        supervisor = memory_kib(self._server.pid, "RssAnon")
+        peaks = [memory_kib(pid, "VmHWM") for pid in children(self.pid)]
         self.peak_mb = max(self.peak_mb, (supervisor + sum(peaks)) / 1024)
 
     def _kill(self) -> None:
@@ -172,12 +172,3 @@ class SideCar:
 def _kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-
-
-def _kib(pid: int, field: str) -> int:
-    """Return a field of a process's status in KiB, 0 if the process has ended."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith(f"{field}:"):
-                return int(line.split()[1])
-    return 0

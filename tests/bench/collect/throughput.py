@@ -11,10 +11,8 @@ same program, by chance.
 
 from __future__ import annotations
 
-import os
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -25,11 +23,12 @@ from confluent_kafka import Producer
 from tests.bench.collect.cpu_groups import CpuGroup
 from tests.bench.collect.drivers import Driver
 from tests.bench.collect.object_store import ObjectStore
-from tests.bench.collect.processes import children
 from tests.bench.collect.replica import Front, SideCar
+from tests.bench.processes import cpu_seconds, tree
 from tests.bench.progress import say
 from tests.bench.scoring.load import Result, load
 from tests.support.kafka import Broker
+from tests.support.servers import wait_until
 
 from modelyard.contract.collection_pod import CollectorVariable
 from modelyard.scoring.contract import Variable
@@ -64,9 +63,9 @@ class Replica:
 
     def measure(self, seconds: int) -> None:
         """Send load for some seconds, and note the figures."""
-        before = _cpu_seconds(self.front.pid)
+        before = cpu_seconds(tree(self.front.pid))
         self.last = self.load(seconds)
-        spent = _cpu_seconds(self.front.pid) - before
+        spent = cpu_seconds(tree(self.front.pid)) - before
         self.front_microseconds = spent / (self.last.per_second * seconds) * 1e6
         if self.side_car:
             self.side_car.measure()
@@ -76,12 +75,10 @@ class Replica:
         return load(f"http://127.0.0.1:{self.front.port}/score", self.body, CONNECTIONS, seconds)
 
     def wait_for_delivery(self) -> None:
-        """Wait until the side-car has delivered all complete segments. Raises TimeoutError."""
-        end = time.monotonic() + _DELIVERY_SECONDS
-        while self.side_car and any((self.folder / "spool").glob("*.segment")):
-            if time.monotonic() > end:
-                raise TimeoutError(f"segments are left after {_DELIVERY_SECONDS} s: {self.side_car.state()}")
-            time.sleep(0.1)
+        """Wait until the side-car has delivered all complete segments."""
+        if side_car := self.side_car:
+            spool = self.folder / "spool"
+            wait_until(lambda: not any(spool.glob("*.segment")), lambda: f"left: {side_car.state()}")
 
 
 @dataclass(frozen=True)
@@ -215,12 +212,3 @@ def _last(replicas: dict[str, Replica]) -> str:
         f" {replica.front_microseconds:.0f} µs"
         for name, replica in replicas.items()
     )
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process and of its running children."""
-    ticks = 0
-    for one in [pid, *children(pid)]:
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")

@@ -34,6 +34,7 @@ from tests.bench.hostile.clients import (
     slow_connections,
     slow_handshakes,
 )
+from tests.bench.processes import cpu_seconds, memory_kib, tree
 from tests.bench.progress import say
 from tests.support.certificates import certificate_for
 
@@ -127,29 +128,13 @@ class Attack(NamedTuple):
     settle_seconds: float
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process and of its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    total = 0
-    for one in (str(pid), *children):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
-
-
-def peak_memory(pid: int) -> int:
-    """Return the largest resident memory of a process in MiB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
-
-
 def measure(name: str, target: Target, attacks: list[Attack], rounds: int, seconds: float) -> None:
     """Print the rows of one server."""
 
     def figures() -> tuple[float, float]:
-        before = cpu_seconds(target.pid)
+        before = cpu_seconds(tree(target.pid))
         p99 = target.client.p99(seconds)
-        return p99, (cpu_seconds(target.pid) - before) / seconds
+        return p99, (cpu_seconds(tree(target.pid)) - before) / seconds
 
     def beside(attacker: Attack) -> tuple[float, float]:
         with attack(attacker.attacker, target.client.port, attacker.size):
@@ -166,7 +151,7 @@ def measure(name: str, target: Target, attacks: list[Attack], rounds: int, secon
         ratio = statistics.median(found[place][0] / p99 for (p99, _), found in turns)
         cpu = statistics.median(found[place][1] for _, found in turns)
         say(f"{name} beside {one.name}: p99 {p99:.1f} ms, ratio {ratio:.2f}, CPU {cpu:.2f} s/s")
-    say(f"{name} peak memory: {peak_memory(target.pid)} MiB")
+    say(f"{name} peak memory: {memory_kib(target.pid, 'VmHWM') // 1024} MiB")
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from tests.bench.processes import cpu_seconds, memory_kib
 from tests.bench.progress import say
 
 OBJECTS: Final = 10_000
@@ -58,7 +59,9 @@ def _measure(server: subprocess.Popen[str], url: str, folder: Path) -> Start:
         seconds = time.monotonic() - started
         while time.monotonic() - started < seconds + _SETTLE_SECONDS:
             writes = int(_line(server).removeprefix("writes "))
-        return Start(seconds, _peak_mb(operator.pid), _cpu_seconds(operator.pid), writes)
+        return Start(
+            seconds, memory_kib(operator.pid, "VmHWM") * 1024 / 1e6, cpu_seconds([operator.pid]), writes
+        )
     finally:
         operator.kill()
         operator.wait()
@@ -91,17 +94,6 @@ def _free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
-
-
-def _peak_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024 / 1e6
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime
 
 
 def figures() -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.bench.processes import cpu_seconds, memory_kib, tree
 from tests.support.scoring_runtime import copy_runtime
 
 from modelyard.contract.scoring_runtime import RUNTIME_REQUIREMENTS
@@ -190,9 +191,9 @@ class Running:
 
     def stop(self) -> None:
         """Kill the server's process group and its workers, and wait for the server."""
-        tree = self._tree()
+        _, *workers = tree(self._process.pid)
         os.killpg(self._process.pid, 9)
-        for pid in tree[1:]:
+        for pid in workers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)  # workers in process groups of their own
         self._process.wait()
@@ -206,30 +207,15 @@ class Running:
 
     def memory_mb(self) -> tuple[float, float]:
         """Return RSS and PSS, in MiB, summed over all processes of the server."""
-        resident = proportional = 0
-        for pid in self._tree():
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Rss:"):
-                    resident += int(line.split()[1])
-                if line.startswith("Pss:"):
-                    proportional += int(line.split()[1])
-        return resident / 1024, proportional / 1024
+        pids = tree(self._process.pid)
+        resident, proportional = (
+            sum(memory_kib(pid, field, "smaps_rollup") for pid in pids) / 1024 for field in ("Rss", "Pss")
+        )
+        return resident, proportional
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of all processes of the server, in seconds."""
-        ticks = 0
-        for pid in self._tree():
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
-
-    def _tree(self) -> list[int]:
-        found = [self._process.pid]
-        for pid in found:
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                with contextlib.suppress(OSError):  # a thread that has just ended
-                    found += [int(child) for child in children.read_text().split()]
-        return found
+        return cpu_seconds(tree(self._process.pid))
 
     def _wait(self) -> float:
         body = self.server.body(TINY).encode()
