@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Final, Self
 
-from tests.bench.processes import tree
+from tests.support.processes import tree
 from tests.support.servers import wait_until
 
 _ROOT: Final = Path("/sys/fs/cgroup")

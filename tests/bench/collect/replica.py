@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.collect.drivers import EMPTY, Driver
-from tests.bench.processes import children, memory_kib
 from tests.bench.scoring.servers import KEY, install, install_runtime
+from tests.support.processes import children, memory_kib
 from tests.support.servers import Server, free_port, wait_until
 
 from modelyard.contract.collection_pod import METRICS_PATH, STATE_PATH, CollectorVariable
@@ -157,10 +157,11 @@ class SideCar:
         return not any(self._spool.iterdir())
 
     def measure(self) -> None:
-        """Note the peak of the memory so far."""
-        supervisor = memory_kib(self._server.pid, "RssAnon")
-        peaks = [memory_kib(pid, "VmHWM") for pid in children(self.pid)]
-        self.peak_mb = max(self.peak_mb, (supervisor + sum(peaks)) / 1024)
+        """Note the peak of the memory so far. A process that is being killed changes nothing."""
+        with contextlib.suppress(OSError):
+            supervisor = memory_kib(self.pid, "RssAnon")
+            peaks = [memory_kib(pid, "VmHWM") for pid in children(self.pid)]
+            self.peak_mb = max(self.peak_mb, (supervisor + sum(peaks)) / 1024)
 
     def _kill(self) -> None:
         running = children(self.pid)

@@ -24,10 +24,10 @@ from tests.bench.collect.cpu_groups import CpuGroup
 from tests.bench.collect.drivers import Driver
 from tests.bench.collect.object_store import ObjectStore
 from tests.bench.collect.replica import Front, SideCar
-from tests.bench.processes import cpu_seconds, tree
 from tests.bench.progress import say
 from tests.bench.scoring.load import Result, load
 from tests.support.kafka import Broker
+from tests.support.processes import cpu_seconds, tree
 from tests.support.servers import wait_until
 
 from modelyard.contract.collection_pod import CollectorVariable
@@ -78,7 +78,9 @@ class Replica:
         """Wait until the side-car has delivered all complete segments."""
         if side_car := self.side_car:
             spool = self.folder / "spool"
-            wait_until(lambda: not any(spool.glob("*.segment")), lambda: f"left: {side_car.state()}")
+            wait_until(
+                lambda: not any(spool.glob("*.segment")), lambda: f"segments are left: {side_car.state()}"
+            )
 
 
 @dataclass(frozen=True)

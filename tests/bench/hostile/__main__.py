@@ -34,9 +34,9 @@ from tests.bench.hostile.clients import (
     slow_connections,
     slow_handshakes,
 )
-from tests.bench.processes import cpu_seconds, memory_kib, tree
 from tests.bench.progress import say
 from tests.support.certificates import certificate_for
+from tests.support.processes import cpu_seconds, memory_kib, tree
 
 SCORE: Final = (
     b"POST /score HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer key\r\nContent-Length: 9\r\n\r\n[1, 2, 3]"

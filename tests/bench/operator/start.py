@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,8 +14,9 @@ import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tests.bench.processes import cpu_seconds, memory_kib
 from tests.bench.progress import say
+from tests.support.processes import cpu_seconds, memory_kib
+from tests.support.servers import free_port
 
 OBJECTS: Final = 10_000
 LARGE_MANIFESTS: Final = 400
@@ -48,7 +48,7 @@ def measure(copies: int, inline_bytes: int = 0) -> Start:
 def _measure(server: subprocess.Popen[str], url: str, folder: Path) -> Start:
     kubeconfig, config = folder / "kubeconfig", folder / "settings.yaml"
     kubeconfig.write_text(json.dumps(_kubeconfig(url)), encoding="utf-8")
-    settings = {"metricsPort": _free_port(), "livenessPort": _free_port(), "logLevel": "WARNING"}
+    settings = {"metricsPort": free_port(), "livenessPort": free_port(), "logLevel": "WARNING"}
     config.write_text(json.dumps(settings), encoding="utf-8")
     started = time.monotonic()
     environment = {"KUBECONFIG": str(kubeconfig), "MODELYARD_CONFIG": str(config)}
@@ -87,13 +87,6 @@ def _kubeconfig(url: str) -> dict[str, Any]:
         "clusters": [{"name": "c", "cluster": {"server": url}}],
         "users": [{"name": "u", "user": {"token": "t"}}],
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def figures() -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench.processes import cpu_seconds, memory_kib, tree
+from tests.support.processes import cpu_seconds, memory_kib, tree
 from tests.support.scoring_runtime import copy_runtime
 
 from modelyard.contract.scoring_runtime import RUNTIME_REQUIREMENTS

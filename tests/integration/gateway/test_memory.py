@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
+from tests.support.processes import memory_kib
 
 MiB = 2**20
 VALUES: Final = yaml.safe_load(Path("charts/modelyard/values.yaml").read_text())
@@ -131,9 +132,4 @@ def test_lists_of_large_manifests_stay_below_the_pods_limit(gateway: tuple[str, 
     with ThreadPoolExecutor(VIEWERS) as viewers:
         found = list(viewers.map(view, range(VIEWERS)))
     assert all(ids >= {"m000:1", "m009:1"} for ids in found)
-    assert _peak_bytes(pid) < POD_LIMIT * 0.8  # the rest is for connections and bodies
-
-
-def _peak_bytes(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    assert memory_kib(pid, "VmHWM") * 1024 < POD_LIMIT * 0.8  # the rest is for connections and bodies

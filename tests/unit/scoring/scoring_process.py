@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.processes import memory_kib
+
 TIMEOUT_SECONDS = 60.0
 """The longest wait for a condition, on a busy machine; no test measures time against it."""
 
@@ -111,9 +113,7 @@ def worker_pids(scoring: ScoringProcess) -> list[int]:
 
 def peak_mib(pid: int) -> int:
     """Return the largest resident set of a process so far."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) // 1024
+    return memory_kib(pid, "VmHWM") // 1024
 
 
 def metric(scoring: ScoringProcess, name: str) -> float:

@@ -39,9 +39,11 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def memory_kib(pid: int, field: str, file: str = "status") -> int:
-    """Return a field of /proc/PID/status, or of another file there, in KiB; 0 if the process has ended."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
-            if line.startswith(f"{field}:"):
-                return int(line.split()[1])
-    return 0
+    """Return a field of /proc/PID/status, or of another file there, in KiB.
+
+    Raises OSError if the process has ended.
+    """
+    for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1])
+    raise ProcessLookupError(f"process {pid} has ended: {file} has no {field}")
