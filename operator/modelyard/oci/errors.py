@@ -6,7 +6,8 @@ RegistryError
 ├── RegistryNotFoundError
 ├── RegistryTooLargeError
 └── RegistryRefusedError
-    └── RegistryUnsupportedError
+    ├── RegistryUnsupportedError
+    └── RegistryRangeError
 ReferenceInvalidError
 BlobDigestMismatchError
 """
@@ -55,6 +56,13 @@ class RegistryUnsupportedError(RegistryRefusedError):
     """The registry does not offer the operation, or has it disabled."""
 
     code = "RegistryUnsupported"
+
+
+class RegistryRangeError(RegistryRefusedError):
+    """The registry has more or fewer bytes of an upload than the request says.
+
+    https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-a-blob-in-chunks
+    """
 
 
 class ReferenceInvalidError(CodedError):

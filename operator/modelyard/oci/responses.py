@@ -14,6 +14,7 @@ from modelyard.oci.errors import (
     RegistryError,
     RegistryForbiddenError,
     RegistryNotFoundError,
+    RegistryRangeError,
     RegistryRefusedError,
     RegistryTooLargeError,
     RegistryUnavailableError,
@@ -45,6 +46,8 @@ def raise_for_status(response: httpx.Response, reference: Reference, *, has_cred
             f"{message}: the registry, or a proxy in front of it, refuses a request of this size"
             " (nginx: raise client_max_body_size)"
         )
+    if status == 416:
+        raise RegistryRangeError(message)
     if status in {408, 425, 429} or (status >= 500 and status != 501):
         raise RegistryUnavailableError(message, retry_after_seconds=retry_after_seconds(response))
     if status in {405, 501} or "UNSUPPORTED" in detail:

@@ -15,9 +15,11 @@ from typing import Final, Self
 
 import httpx
 
+from modelyard.coded_error import CodedError
 from modelyard.oci.errors import (
     RegistryError,
     RegistryNotFoundError,
+    RegistryRangeError,
     RegistryRefusedError,
 )
 from modelyard.oci.reference import Reference
@@ -82,9 +84,9 @@ class UploadSession:
         Raises SessionLostError if the registry refuses a request permanently.
         """
         with _permanent_errors_lose_session():
-            offset = self._transport.with_retry(lambda: self._received_bytes(body.blob.size))
+            offset = received = self._transport.with_retry(lambda: self._received_bytes(body.blob.size))
             for part in body.parts(offset):
-                self._send_part(part, offset)
+                received = self._send_part(part, offset, received, body)
                 offset += len(part)
 
     def commit(self, blob: Blob, data: bytes = b"") -> None:
@@ -104,21 +106,28 @@ class UploadSession:
                 raise SessionLostError(f"{self._repository.registry} lost an upload") from None
             self._committed = True
 
-    def _send_part(self, part: bytes, offset: int) -> None:
+    def _send_part(self, part: bytes, offset: int, received: int, body: UploadBody) -> int:
+        """Send the bytes of a part that the registry lacks. Return how many bytes the registry has then.
+
+        `received` is the number of bytes that the registry has before.
+        """
         is_retry = False
 
-        def send() -> None:
-            nonlocal is_retry
-            # A failed attempt may have delivered some bytes of the part.
-            received = self._received_bytes(offset + len(part)) - offset if is_retry else 0
-            if received < 0:
+        def send() -> int:
+            nonlocal is_retry, received
+            if is_retry:
+                # A failed attempt may have delivered some bytes of the part.
+                received = self._received_bytes(body.blob.size)
+            if received < offset:
                 raise SessionLostError(f"{self._repository.registry} lost a part of an upload")
-            if received < len(part):
-                is_retry = True
-                content_range = f"{offset + received}-{offset + len(part) - 1}"
-                self._patch(part[received:], {"Content-Range": content_range})
+            end = offset + len(part)
+            if received >= end:
+                return received
+            is_retry = True
+            self._patch(part[received - offset :], {"Content-Range": f"{received}-{end - 1}"})
+            return end
 
-        self._transport.with_retry(send)
+        return self._transport.retry.run(send, on_retry=self._transport.log, retry_if=_is_resumable)
 
     def _received_bytes(self, sent_bytes: int) -> int:
         """Return how many of the bytes sent so far the registry has."""
@@ -193,6 +202,14 @@ def cancel(transport: RegistryTransport, upload: httpx.URL, repository: Referenc
     """Cancel an upload, best effort: registries also expire uploads."""
     with contextlib.suppress(RegistryError):
         _delete(transport, upload, repository)
+
+
+def _is_resumable(error: CodedError) -> bool:
+    """Return whether a part can be sent again.
+
+    A registry may notice late that a connection has broken, and may count bytes of that request until then.
+    """
+    return error.transient or isinstance(error, RegistryRangeError)
 
 
 @contextlib.contextmanager

@@ -40,11 +40,15 @@ class FakeRegistry:
         self.blobs: dict[tuple[str, str], bytes] = {}
         self.manifests: dict[tuple[str, str], bytes] = {}
         self.sessions: dict[str, bytearray] = {}
+        self.uncounted: dict[str, bytes] = {}
+        """For each upload, its bytes with those of a broken PATCH that are not counted yet."""
         self.calls: list[Call] = []
         self.refuse: Callable[[Call], tuple[int, dict[str, str]] | None] = lambda _: None
         """Returns status and headers of an error for a request, before its body is read; None to serve it."""
         self.break_after: list[int] = []
         """For each of the next PATCH requests, the bytes of its body after which the connection breaks."""
+        self.notices_breaks_late = False
+        """True if the bytes of a broken PATCH are counted only once the next PATCH begins."""
         self.loses_broken_uploads = False
         """True if a broken connection ends the upload."""
         self.deletion_enabled = True
@@ -107,9 +111,11 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
 
     def _upload(self, call: Call, query: dict[str, str], repository: str, session: str) -> None:
-        limit = None
-        if self.command == "PATCH" and self.registry.break_after:
-            limit = self.registry.break_after.pop(0)
+        limit, start = None, 0
+        if self.command == "PATCH" and session in self.registry.sessions:
+            start = self._received_bytes(session)
+            if self.registry.break_after:
+                limit = self.registry.break_after.pop(0)
         body = self._read(limit)
         self.registry.calls.append(Call(call.method, call.path, call.headers, len(body)))
         if self.command == "POST":
@@ -117,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif session not in self.registry.sessions:
             self._respond(404)
         elif self.command == "PATCH":
-            self._append(body, repository, session, breaks=limit is not None)
+            self._append(body, repository, session, start, breaks=limit is not None)
         elif self.command == "PUT":
             self._commit(body, repository, session, query["digest"])
         elif self.command == "DELETE":
@@ -134,16 +140,22 @@ class _Handler(BaseHTTPRequestHandler):
             self.registry.blobs[repository, query["mount"]] = blob
             self._respond(201)
 
-    def _append(self, body: bytes, repository: str, session: str, *, breaks: bool) -> None:
+    def _received_bytes(self, session: str) -> int:
+        received = self.registry.sessions[session]
+        received[:] = self.registry.uncounted.pop(session, received)
+        return len(received)
+
+    def _append(self, body: bytes, repository: str, session: str, start: int, *, breaks: bool) -> None:
+        """Append a body. Two requests of one upload overwrite each other, as in a registry on files."""
         received = self.registry.sessions[session]
         content_range = self.headers.get("Content-Range")
-        if (
-            content_range
-            and content_range != f"{len(received)}-{len(received) + int(self.headers['Content-Length']) - 1}"
-        ):
+        if content_range and content_range != f"{start}-{start + int(self.headers['Content-Length']) - 1}":
             self._respond(416)
             return
-        received += body
+        if breaks and self.registry.notices_breaks_late:
+            self.registry.uncounted[session] = bytes(received) + body
+        else:
+            received[start : start + len(body)] = body
         if not breaks:
             self._session(202, session, repository)
             return

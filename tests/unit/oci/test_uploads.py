@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 from tests.unit.oci.conftest import BODY, DIGEST, MIB, MemoryContent
 from tests.unit.oci.fake_registry import (
+    Call,
     FakeRegistry,
     digest_of,
 )
@@ -99,6 +100,29 @@ def test_broken_upload_is_resumed_at_the_last_byte(
     parts = [call.headers["content-range"] for call in fake.requests("PATCH")[1:]]
     assert parts == [f"{3 * MIB + 5}-{19 * MIB + 4}", f"{19 * MIB + 5}-{20 * MIB - 1}"]
     assert len(fake.requests("POST")) == 1
+
+
+@pytest.mark.parametrize("broken_bytes", [3 * MIB + 5, 18 * MIB, 20 * MIB])
+def test_upload_is_resumed_in_a_registry_that_notices_a_broken_connection_late(
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference, broken_bytes: int
+) -> None:
+    """The registry has more bytes when the first part arrives than it said before."""
+    fake.break_after, fake.notices_breaks_late = [broken_bytes], True
+    assert registry.upload(repository, MemoryContent()) == Blob(DIGEST, len(BODY))
+    assert fake.blobs["models/x", DIGEST] == BODY
+    assert len(fake.requests("POST")) == 1
+
+
+def test_upload_begins_again_in_a_registry_that_refuses_each_range(
+    fake: FakeRegistry, registry: RegistryClient, repository: Reference
+) -> None:
+    def refuse(call: Call) -> tuple[int, dict[str, str]] | None:
+        is_part_of_first = "content-range" in call.headers and len(fake.requests("POST")) == 1
+        return (416, {}) if is_part_of_first else None
+
+    fake.break_after, fake.refuse = [MIB], refuse
+    assert registry.upload(repository, MemoryContent()).digest == DIGEST
+    assert len(fake.requests("POST")) == 2
 
 
 def test_broken_part_is_retried(
