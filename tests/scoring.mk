@@ -14,7 +14,7 @@ fuzz-scoring: $(VENV) ## hostile bytes and schemathesis: no 5xx, no restart
 bench-scoring: $(VENV) ## speed beside other servers; ends with one line of ratios
 	$(RUN) python -m tests.bench.scoring
 
-bench-collect: $(VENV) ## replicas that collect beside one that does not, then a million requests with kills; BENCH_ARGS="--rounds 3"
+bench-collect: $(VENV) ## replicas that collect beside one that does not, then a million requests with kills; BENCH_ARGS="--rounds 4"
 	$(RUN) python -m tests.bench.collect $(BENCH_ARGS)
 
 bench-hostile: $(VENV) ## honest clients of the runtime and the gateway beside slow connections and large heads, on loopback

@@ -107,6 +107,15 @@ class Broker:
         admin.create_topics([topic], request_timeout=SECONDS)[name].result(SECONDS)
         return name
 
+    def count(self, topic: str) -> int:
+        """Return the number of records that a topic has got."""
+        consumer = Consumer({"bootstrap.servers": self.plain, "group.id": "tests"})
+        try:
+            _, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=SECONDS)
+            return int(end)
+        finally:
+            consumer.close()
+
     def records(self, topic: str) -> Iterator[Any]:
         """Yield each record of a topic that its consumers see: key, value and headers by methods."""
         settings = {"bootstrap.servers": self.plain, "group.id": "tests", "enable.partition.eof": True}

@@ -3,6 +3,9 @@
 All replicas run at the same time, and one of them has load. A round measures each replica once. Before the
 next load the side-car delivers what the last one left, so that no replica pays for another one.
 
+A broker on the same cores has a cost of its own. So the replica without collection is measured once more,
+beside a plain producer. The rate of this producer is that of the side-car with the event hub.
+
 Front and side-car are in control groups with the CPU weights of a cluster.
 
 All processes start several times: the CPU time of a request differs by up to 5 % between two starts of the
@@ -14,15 +17,16 @@ from __future__ import annotations
 import statistics
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import Producer
 from tests.bench.collect.cpu_groups import CpuGroup
 from tests.bench.collect.drivers import Driver
 from tests.bench.collect.object_store import ObjectStore
+from tests.bench.collect.plain_records import PlainProducer, warm_up
 from tests.bench.collect.replica import Front, SideCar
 from tests.bench.progress import say
 from tests.bench.scoring.load import Result, load
@@ -37,15 +41,21 @@ CONNECTIONS: Final = 32
 WITHOUT: Final = "without"
 STORAGE: Final = "storage"
 EVENT_HUB: Final = "event hub"
+PLAIN_PRODUCER: Final = "plain producer"
+Pair = tuple[str, str]
+"""A replica, and the one that its figures are relative to."""
+PAIRS: Final[tuple[Pair, ...]] = (
+    (STORAGE, WITHOUT),
+    (EVENT_HUB, WITHOUT),
+    (PLAIN_PRODUCER, WITHOUT),
+    (EVENT_HUB, PLAIN_PRODUCER),
+)
 Combine = Callable[[Iterable[float]], float]
 _DELIVERY_SECONDS: Final = 60
-_WARM_UP_SECONDS: Final = 1
+_WARM_UP_SECONDS: Final = 4
 _SCORING_MILLICORES: Final = 100
 _COLLECTOR_MILLICORES: Final = 10
 """The requests of containers by default."""
-_BROKER_RECORDS: Final = 300_000
-_BROKER_RECORD: Final = b"x" * 650
-"""As long as the row of a small request."""
 
 
 @dataclass
@@ -57,15 +67,24 @@ class Replica:
     side_car: SideCar | None
     body: str
     """The body of each request."""
+    count_records: Callable[[], int] = lambda: 0
+    """Returns the number of records on the topic."""
+    beside: Callable[[], AbstractContextManager[object]] = nullcontext
+    """A program that runs during each load."""
     last: Result = field(init=False)
+    records_per_second: float = field(init=False)
+    """Records on the topic in each second of the last load."""
     front_microseconds: float = field(init=False)
     """CPU time of the scoring server for a request."""
 
     def measure(self, seconds: int) -> None:
         """Send load for some seconds, and note the figures."""
-        before = cpu_seconds(tree(self.front.pid))
-        self.last = self.load(seconds)
-        spent = cpu_seconds(tree(self.front.pid)) - before
+        records = self.count_records()
+        with self.beside():
+            before = cpu_seconds(tree(self.front.pid))
+            self.last = self.load(seconds)
+            spent = cpu_seconds(tree(self.front.pid)) - before
+        self.records_per_second = (self.count_records() - records) / seconds
         self.front_microseconds = spent / (self.last.per_second * seconds) * 1e6
         if self.side_car:
             self.side_car.measure()
@@ -85,7 +104,7 @@ class Replica:
 
 @dataclass(frozen=True)
 class Throughput:
-    """Figures of a replica with collection, relative to the one without."""
+    """Figures of a replica, relative to another one."""
 
     rate: float
     p99: float
@@ -98,47 +117,30 @@ def worst(figures: Sequence[Throughput]) -> Throughput:
     return _combined(figures, lowest=min, highest=max)
 
 
-def measured_throughput(driver: Driver, starts: int, rounds: int, seconds: int) -> dict[str, Throughput]:
-    """Return the figures of storage and of the event hub.
+def measured_throughput(driver: Driver, starts: int, rounds: int, seconds: int) -> dict[Pair, Throughput]:
+    """Return the figures of each of the PAIRS.
 
     `starts` is the number of starts, `rounds` that after each start, and `seconds` the time of each load.
     """
-    pairs: dict[str, list[Throughput]] = {STORAGE: [], EVENT_HUB: []}
+    pairs: dict[Pair, list[Throughput]] = {pair: [] for pair in PAIRS}
     for start in range(starts):
         with tempfile.TemporaryDirectory() as folder, _replicas(Path(folder), driver) as replicas:
             _warm_up(replicas)
             for number in range(rounds):
-                _measure(replicas, seconds, backwards=number % 2 == 0)
+                # The store writes to its disk after a delivery, at the cost of the next replica. An even
+                # number of rounds shares this cost equally.
+                _measure(replicas, seconds, backwards=number % 2 == 1)
                 say(f"start {start + 1} of {starts}, round {number + 1} of {rounds}: {_last(replicas)}")
-                for name, found in pairs.items():
-                    found.append(_relative(replicas[name], replicas[WITHOUT]))
+                for (name, reference), found in pairs.items():
+                    found.append(_relative(replicas[name], replicas[reference]))
     median = statistics.median
-    return {name: _combined(found, lowest=median, highest=median) for name, found in pairs.items()}
-
-
-def _warm_up_broker(broker: Broker) -> None:
-    """Send records to a topic of their own: a broker compiles its code while it gets the first ones.
-
-    A record costs it 13 microseconds after its start, and 2 after these.
-    """
-    say(f"warm up the broker with {_BROKER_RECORDS} records")
-    producer = Producer({"bootstrap.servers": broker.plain, "linger.ms": 100})
-    topic = broker.create_topic()
-    for _ in range(_BROKER_RECORDS):
-        while True:
-            try:
-                producer.produce(topic, _BROKER_RECORD)
-                break
-            except BufferError:
-                producer.flush(1)
-    if left := producer.flush(_DELIVERY_SECONDS):
-        raise TimeoutError(f"the broker has {left} records too few after {_DELIVERY_SECONDS} s")
+    return {pair: _combined(found, lowest=median, highest=median) for pair, found in pairs.items()}
 
 
 def _warm_up(replicas: dict[str, Replica]) -> None:
     say("warm up the replicas")
     for replica in replicas.values():
-        replica.load(_WARM_UP_SECONDS)
+        replica.measure(_WARM_UP_SECONDS)
         replica.wait_for_delivery()
 
 
@@ -156,12 +158,28 @@ def _replicas(folder: Path, driver: Driver) -> Iterator[dict[str, Replica]]:
         say("start store and broker")
         store = stack.enter_context(ObjectStore(folder / "store"))
         broker = stack.enter_context(Broker(folder / "broker"))
-        _warm_up_broker(broker)
-        hub = {"kafkaBootstrapServers": broker.plain, "kafkaTopic": broker.create_topic()}
+        say("warm up the broker")
+        warm_up(broker)
+        topic, other_topic = broker.create_topic(), broker.create_topic()
+        hub = {"kafkaBootstrapServers": broker.plain, "kafkaTopic": topic}
+        without = _replica(stack, folder / "without", driver)
+        storage = _replica(stack, folder / "storage", driver, store.secret, CollectorVariable.EVENT_HUB)
+        event_hub = _replica(stack, folder / "event-hub", driver, hub, CollectorVariable.STORAGE)
+        event_hub.count_records = partial(broker.count, topic)
+
+        group = stack.enter_context(CpuGroup("producer", _COLLECTOR_MILLICORES))
+
+        @contextmanager
+        def plain_producer() -> Iterator[None]:
+            with PlainProducer(broker, other_topic, max(1.0, event_hub.records_per_second)) as producer:
+                group.add(producer.pid)
+                yield
+
         yield {
-            WITHOUT: _replica(stack, folder / "without", driver),
-            STORAGE: _replica(stack, folder / "storage", driver, store.secret, CollectorVariable.EVENT_HUB),
-            EVENT_HUB: _replica(stack, folder / "event-hub", driver, hub, CollectorVariable.STORAGE),
+            WITHOUT: without,
+            STORAGE: storage,
+            EVENT_HUB: event_hub,
+            PLAIN_PRODUCER: replace(without, beside=plain_producer),
         }
 
 
@@ -187,13 +205,13 @@ def _replica(
     return Replica(folder, front, side_car, driver.body)
 
 
-def _relative(replica: Replica, without: Replica) -> Throughput:
+def _relative(replica: Replica, reference: Replica) -> Throughput:
     """Return the figures of the last round."""
-    load, other = replica.last, without.last
+    load, other = replica.last, reference.last
     return Throughput(
         rate=load.per_second / other.per_second,
         p99=load.p99_ms / other.p99_ms,
-        front_cpu=replica.front_microseconds / without.front_microseconds,
+        front_cpu=replica.front_microseconds / reference.front_microseconds,
         side_car_mb=replica.side_car.peak_mb if replica.side_car else 0.0,
     )
 
