@@ -15,7 +15,8 @@ T = TypeVar("T")
 _BACKOFF: Final = Backoff(first_seconds=0.5, most_seconds=30.0)
 
 
-def _is_transient(error: CodedError) -> bool:
+def is_transient(error: CodedError) -> bool:
+    """Return whether a repetition of the call may succeed."""
     return error.transient
 
 
@@ -32,7 +33,7 @@ class Retry:
         call: Callable[[], T],
         *,
         on_retry: Callable[[str], None] | None = None,
-        retry_if: Callable[[CodedError], bool] = _is_transient,
+        retry_if: Callable[[CodedError], bool] = is_transient,
     ) -> T:
         """Return the result of `call`, after retries if necessary.
 

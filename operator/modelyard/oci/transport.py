@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 import httpx
 
+from modelyard.coded_error import CodedError
 from modelyard.oci.auth import (
     Login,
     scope,
@@ -22,7 +23,7 @@ from modelyard.oci.responses import (
     error_without_response,
     raise_for_status,
 )
-from modelyard.retry import Retry
+from modelyard.retry import Retry, is_transient
 from modelyard.streams.urllib3_transport import Urllib3Transport
 
 T = TypeVar("T")
@@ -70,9 +71,11 @@ class RegistryTransport:
         """Close all connections."""
         self._http.close()
 
-    def with_retry(self, call: Callable[[], T]) -> T:
-        """Return the result of `call`, with bounded retries of transient errors."""
-        return self.retry.run(call, on_retry=self.log)
+    def with_retry(
+        self, call: Callable[[], T], *, retry_if: Callable[[CodedError], bool] = is_transient
+    ) -> T:
+        """Return the result of `call`, with bounded retries of the errors for which `retry_if` is true."""
+        return self.retry.run(call, on_retry=self.log, retry_if=retry_if)
 
     def api_url(self, registry: str, path: str) -> httpx.URL:
         """Return the URL of a path below `/v2/` of a registry."""

@@ -56,6 +56,8 @@ class UploadSession:
         self._repository = repository
         self._reserved = reserved
         self._committed = False
+        self._received: int | None = None
+        """Bytes that the registry has. None if a broken request may have delivered some."""
 
     def __enter__(self) -> Self:
         self._url = self._reserved or _start(self._transport, self._repository)
@@ -84,9 +86,10 @@ class UploadSession:
         Raises SessionLostError if the registry refuses a request permanently.
         """
         with _permanent_errors_lose_session():
-            offset = received = self._transport.with_retry(lambda: self._received_bytes(body.blob.size))
+            offset = self._transport.with_retry(lambda: self._received_bytes(body.blob.size))
+            self._received = offset
             for part in body.parts(offset):
-                received = self._send_part(part, offset, received, body)
+                self._send_part(part, offset, body)
                 offset += len(part)
 
     def commit(self, blob: Blob, data: bytes = b"") -> None:
@@ -106,28 +109,22 @@ class UploadSession:
                 raise SessionLostError(f"{self._repository.registry} lost an upload") from None
             self._committed = True
 
-    def _send_part(self, part: bytes, offset: int, received: int, body: UploadBody) -> int:
-        """Send the bytes of a part that the registry lacks. Return how many bytes the registry has then.
+    def _send_part(self, part: bytes, offset: int, body: UploadBody) -> None:
+        """Send the bytes of a part that the registry lacks. `offset` is the position of the part."""
+        end = offset + len(part)
 
-        `received` is the number of bytes that the registry has before.
-        """
-        is_retry = False
-
-        def send() -> int:
-            nonlocal is_retry, received
-            if is_retry:
-                # A failed attempt may have delivered some bytes of the part.
+        def send() -> None:
+            received = self._received
+            if received is None:
                 received = self._received_bytes(body.blob.size)
             if received < offset:
                 raise SessionLostError(f"{self._repository.registry} lost a part of an upload")
-            end = offset + len(part)
-            if received >= end:
-                return received
-            is_retry = True
-            self._patch(part[received - offset :], {"Content-Range": f"{received}-{end - 1}"})
-            return end
+            if received < end:
+                self._received = None
+                self._patch(part[received - offset :], {"Content-Range": f"{received}-{end - 1}"})
+            self._received = max(received, end)
 
-        return self._transport.retry.run(send, on_retry=self._transport.log, retry_if=_is_resumable)
+        self._transport.with_retry(send, retry_if=_is_resumable)
 
     def _received_bytes(self, sent_bytes: int) -> int:
         """Return how many of the bytes sent so far the registry has."""

@@ -126,7 +126,7 @@ def upload(
 def _restart_if_lost(transport: RegistryTransport, send: Callable[[], Blob]) -> Blob:
     """Call `send` again if the session is lost: a registry that restarts may lose its uploads."""
     try:
-        return transport.retry.run(send, on_retry=transport.log, retry_if=_is_session_lost)
+        return transport.with_retry(send, retry_if=_is_session_lost)
     except SessionLostError as error:
         raise RegistryUnavailableError(error.message) from None
 
