@@ -88,22 +88,25 @@ def _line(
     def total(name: str) -> int:
         return sum(abs(int(kills.get(f"{sink}_{name}", 0))) for sink in sinks)
 
-    worse = {
-        name: worst([found[STORAGE, WITHOUT], found[EVENT_HUB, WITHOUT]]) for name, found in drivers.items()
-    }
-    memory = max(*(figures.side_car_mb for figures in worse.values()), float(kills.get("memory_mb", "nan")))
-    throughput = " ".join(
-        f"{name}_throughput={figures.rate:.3f} {name}_p99={figures.p99:.2f}"
-        f" {name}_front_cpu={figures.front_cpu:.2f}"
-        f" {name}_plain_throughput={drivers[name][PLAIN_PRODUCER, WITHOUT].rate:.3f}"
-        f" {name}_plain_p99={drivers[name][PLAIN_PRODUCER, WITHOUT].p99:.2f}"
-        for name, figures in worse.items()
+    memory = max(
+        *(figures.side_car_mb for found in drivers.values() for figures in found.values()),
+        float(kills.get("memory_mb", "nan")),
     )
+    throughput = " ".join(_driver_words(name, found) for name, found in drivers.items())
     return (
         f"collect {throughput}"
         f" sidecar_mb={memory:.0f} rows={total('rows')} dropped={total('dropped')}"
         f" requests={kills.get('requests', 0)} sinks={len(sinks)} difference={total('difference')}"
         f" replayed={replay.get('compared', 0)} replayed_equal={replay.get('equal', 0)}"
+    )
+
+
+def _driver_words(name: str, found: Mapping[Pair, Throughput]) -> str:
+    """Return the figures of a driver: the worse ones of both sinks, and those beside a plain producer."""
+    sink, plain = worst([found[STORAGE, WITHOUT], found[EVENT_HUB, WITHOUT]]), found[PLAIN_PRODUCER, WITHOUT]
+    return (
+        f"{name}_throughput={sink.rate:.3f} {name}_p99={sink.p99:.2f} {name}_front_cpu={sink.front_cpu:.2f}"
+        f" {name}_plain_throughput={plain.rate:.3f} {name}_plain_p99={plain.p99:.2f}"
     )
 
 

@@ -7,13 +7,14 @@ cores. `python -m tests.bench.collect.plain_records` with servers, topic and rat
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
-from types import TracebackType
-from typing import Final, Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 from confluent_kafka import Producer
+from tests.bench.program import Program
 from tests.support.kafka import Broker
 
 from modelyard.collection.event_hub.destination import Destination
@@ -30,30 +31,12 @@ _WARM_UP_RECORDS: Final = 300_000
 _SECONDS: Final = 60
 
 
-class PlainProducer:
-    """Context manager that runs the program, with `per_second` records a second."""
-
-    def __init__(self, broker: Broker, topic: str, per_second: float) -> None:
-        self._command = [sys.executable, "-m", __name__, broker.plain, topic, str(per_second)]
-
-    def __enter__(self) -> Self:
-        """Start the program, and wait until the broker has its first records."""
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE)
-        assert self._process.stdout
-        if not self._process.stdout.readline():
-            raise RuntimeError(f"the producer ended with code {self._process.wait(_SECONDS)}")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    @property
-    def pid(self) -> int:
-        """Return the id of the process."""
-        return self._process.pid
+@contextmanager
+def plain_producer(broker: Broker, topic: str, per_second: float) -> Iterator[Program]:
+    """Run the program, with `per_second` records a second. The broker has its first records at the start."""
+    with Program(__name__, broker.plain, topic, str(per_second)) as program:
+        program.line()
+        yield program
 
 
 def warm_up(broker: Broker) -> None:

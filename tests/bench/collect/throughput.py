@@ -18,15 +18,15 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tests.bench.collect.cpu_groups import CpuGroup
 from tests.bench.collect.drivers import Driver
 from tests.bench.collect.object_store import ObjectStore
-from tests.bench.collect.plain_records import PlainProducer, warm_up
+from tests.bench.collect.plain_records import plain_producer, warm_up
 from tests.bench.collect.replica import Front, SideCar
 from tests.bench.progress import say
 from tests.bench.scoring.load import Result, load
@@ -58,9 +58,19 @@ _COLLECTOR_MILLICORES: Final = 10
 """The requests of containers by default."""
 
 
+class Load(NamedTuple):
+    """Figures of one load."""
+
+    result: Result
+    front_microseconds: float
+    """CPU time of the scoring server for a request."""
+    side_car_mb: float
+    """Peak of the side-car's memory so far."""
+
+
 @dataclass
 class Replica:
-    """A running replica, and its figures of the last round."""
+    """A running replica."""
 
     folder: Path
     front: Front
@@ -69,29 +79,19 @@ class Replica:
     """The body of each request."""
     count_records: Callable[[], int] = lambda: 0
     """Returns the number of records on the topic."""
-    beside: Callable[[], AbstractContextManager[object]] = nullcontext
-    """A program that runs during each load."""
-    last: Result = field(init=False)
-    records_per_second: float = field(init=False)
+    records_per_second: float = 0.0
     """Records on the topic in each second of the last load."""
-    front_microseconds: float = field(init=False)
-    """CPU time of the scoring server for a request."""
 
-    def measure(self, seconds: int) -> None:
-        """Send load for some seconds, and note the figures."""
-        records = self.count_records()
-        with self.beside():
-            before = cpu_seconds(tree(self.front.pid))
-            self.last = self.load(seconds)
-            spent = cpu_seconds(tree(self.front.pid)) - before
+    def measure(self, seconds: int) -> Load:
+        """Send load for some seconds, and return the figures."""
+        records, before = self.count_records(), cpu_seconds(tree(self.front.pid))
+        result = load(f"http://127.0.0.1:{self.front.port}/score", self.body, CONNECTIONS, seconds)
+        spent = cpu_seconds(tree(self.front.pid)) - before
         self.records_per_second = (self.count_records() - records) / seconds
-        self.front_microseconds = spent / (self.last.per_second * seconds) * 1e6
         if self.side_car:
             self.side_car.measure()
-
-    def load(self, seconds: int) -> Result:
-        """Send load for some seconds."""
-        return load(f"http://127.0.0.1:{self.front.port}/score", self.body, CONNECTIONS, seconds)
+        peak_mb = self.side_car.peak_mb if self.side_car else 0.0
+        return Load(result, spent / (result.per_second * seconds) * 1e6, peak_mb)
 
     def wait_for_delivery(self) -> None:
         """Wait until the side-car has delivered all complete segments."""
@@ -100,6 +100,13 @@ class Replica:
             wait_until(
                 lambda: not any(spool.glob("*.segment")), lambda: f"segments are left: {side_car.state()}"
             )
+
+
+class Arm(NamedTuple):
+    """A replica, and a program that runs beside it during each load."""
+
+    replica: Replica
+    beside: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 @dataclass(frozen=True)
@@ -124,34 +131,35 @@ def measured_throughput(driver: Driver, starts: int, rounds: int, seconds: int) 
     """
     pairs: dict[Pair, list[Throughput]] = {pair: [] for pair in PAIRS}
     for start in range(starts):
-        with tempfile.TemporaryDirectory() as folder, _replicas(Path(folder), driver) as replicas:
-            _warm_up(replicas)
+        with tempfile.TemporaryDirectory() as folder, _arms(Path(folder), driver) as arms:
+            say("warm up the replicas")
+            _loads(arms, _WARM_UP_SECONDS)
             for number in range(rounds):
-                # The store writes to its disk after a delivery, at the cost of the next replica. An even
-                # number of rounds shares this cost equally.
-                _measure(replicas, seconds, backwards=number % 2 == 1)
-                say(f"start {start + 1} of {starts}, round {number + 1} of {rounds}: {_last(replicas)}")
+                loads = _loads(arms, seconds, backwards=number % 2 == 1)
+                say(f"start {start + 1} of {starts}, round {number + 1} of {rounds}: {_text(loads)}")
                 for (name, reference), found in pairs.items():
-                    found.append(_relative(replicas[name], replicas[reference]))
+                    found.append(_relative(loads[name], loads[reference]))
     median = statistics.median
     return {pair: _combined(found, lowest=median, highest=median) for pair, found in pairs.items()}
 
 
-def _warm_up(replicas: dict[str, Replica]) -> None:
-    say("warm up the replicas")
-    for replica in replicas.values():
-        replica.measure(_WARM_UP_SECONDS)
-        replica.wait_for_delivery()
+def _loads(arms: Mapping[str, Arm], seconds: int, *, backwards: bool = False) -> dict[str, Load]:
+    """Send load to each replica in turn.
 
-
-def _measure(replicas: dict[str, Replica], seconds: int, *, backwards: bool) -> None:
-    for name in reversed(replicas) if backwards else replicas:
-        replicas[name].measure(seconds)
-        replicas[name].wait_for_delivery()
+    The store writes to its disk after a delivery, at the cost of the next replica. An even number of rounds,
+    each second one backwards, shares this cost equally.
+    """
+    loads: dict[str, Load] = {}
+    for name in reversed(list(arms)) if backwards else arms:
+        arm = arms[name]
+        with arm.beside():
+            loads[name] = arm.replica.measure(seconds)
+        arm.replica.wait_for_delivery()
+    return loads
 
 
 @contextmanager
-def _replicas(folder: Path, driver: Driver) -> Iterator[dict[str, Replica]]:
+def _arms(folder: Path, driver: Driver) -> Iterator[dict[str, Arm]]:
     with ExitStack() as stack:
         for name in ("store", "broker"):
             (folder / name).mkdir()
@@ -166,20 +174,19 @@ def _replicas(folder: Path, driver: Driver) -> Iterator[dict[str, Replica]]:
         storage = _replica(stack, folder / "storage", driver, store.secret, CollectorVariable.EVENT_HUB)
         event_hub = _replica(stack, folder / "event-hub", driver, hub, CollectorVariable.STORAGE)
         event_hub.count_records = partial(broker.count, topic)
-
         group = stack.enter_context(CpuGroup("producer", _COLLECTOR_MILLICORES))
 
         @contextmanager
-        def plain_producer() -> Iterator[None]:
-            with PlainProducer(broker, other_topic, max(1.0, event_hub.records_per_second)) as producer:
-                group.add(producer.pid)
+        def producer() -> Iterator[None]:
+            with plain_producer(broker, other_topic, max(1.0, event_hub.records_per_second)) as program:
+                group.add(program.pid)
                 yield
 
         yield {
-            WITHOUT: without,
-            STORAGE: storage,
-            EVENT_HUB: event_hub,
-            PLAIN_PRODUCER: replace(without, beside=plain_producer),
+            WITHOUT: Arm(without),
+            STORAGE: Arm(storage),
+            EVENT_HUB: Arm(event_hub),
+            PLAIN_PRODUCER: Arm(without, producer),
         }
 
 
@@ -205,14 +212,12 @@ def _replica(
     return Replica(folder, front, side_car, driver.body)
 
 
-def _relative(replica: Replica, reference: Replica) -> Throughput:
-    """Return the figures of the last round."""
-    load, other = replica.last, reference.last
+def _relative(one: Load, reference: Load) -> Throughput:
     return Throughput(
-        rate=load.per_second / other.per_second,
-        p99=load.p99_ms / other.p99_ms,
-        front_cpu=replica.front_microseconds / reference.front_microseconds,
-        side_car_mb=replica.side_car.peak_mb if replica.side_car else 0.0,
+        rate=one.result.per_second / reference.result.per_second,
+        p99=one.result.p99_ms / reference.result.p99_ms,
+        front_cpu=one.front_microseconds / reference.front_microseconds,
+        side_car_mb=one.side_car_mb,
     )
 
 
@@ -226,9 +231,8 @@ def _combined(figures: Sequence[Throughput], *, lowest: Combine, highest: Combin
     )
 
 
-def _last(replicas: dict[str, Replica]) -> str:
+def _text(loads: Mapping[str, Load]) -> str:
     return ", ".join(
-        f"{name} {replica.last.per_second:.0f}/s p99 {replica.last.p99_ms:.1f} ms"
-        f" {replica.front_microseconds:.0f} µs"
-        for name, replica in replicas.items()
+        f"{name} {one.result.per_second:.0f}/s p99 {one.result.p99_ms:.1f} ms {one.front_microseconds:.0f} µs"
+        for name, one in loads.items()
     )

@@ -6,14 +6,12 @@ The API server is another process on this machine (`large_api_server`), so its m
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from tests.bench.program import Program
 from tests.bench.progress import say
 from tests.support.processes import cpu_seconds, memory_kib
 from tests.support.servers import free_port
@@ -36,48 +34,27 @@ class Start(NamedTuple):
 
 def measure(copies: int, inline_bytes: int = 0) -> Start:
     """Start an operator beside an API server with `copies` chains of four objects; stop both at the end."""
-    server = _python("tests.bench.operator.large_api_server", str(copies), str(inline_bytes))
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            return _measure(server, _line(server), Path(folder))
-    finally:
-        server.kill()
-        server.wait()
+    api_server = Program("tests.bench.operator.large_api_server", str(copies), str(inline_bytes))
+    with api_server as server, tempfile.TemporaryDirectory() as folder:
+        return _measure(server, Path(folder))
 
 
-def _measure(server: subprocess.Popen[str], url: str, folder: Path) -> Start:
+def _measure(server: Program, folder: Path) -> Start:
     kubeconfig, config = folder / "kubeconfig", folder / "settings.yaml"
-    kubeconfig.write_text(json.dumps(_kubeconfig(url)), encoding="utf-8")
+    kubeconfig.write_text(json.dumps(_kubeconfig(server.line())), encoding="utf-8")
     settings = {"metricsPort": free_port(), "livenessPort": free_port(), "logLevel": "WARNING"}
     config.write_text(json.dumps(settings), encoding="utf-8")
-    started = time.monotonic()
     environment = {"KUBECONFIG": str(kubeconfig), "MODELYARD_CONFIG": str(config)}
-    operator = _python("modelyard", "operator", **environment)
-    try:
-        while _line(server) != "reconciled":
+    started = time.monotonic()
+    with Program("modelyard", "operator", **environment) as operator:
+        while server.line() != "reconciled":
             pass
         seconds = time.monotonic() - started
         while time.monotonic() - started < seconds + _SETTLE_SECONDS:
-            writes = int(_line(server).removeprefix("writes "))
+            writes = int(server.line().removeprefix("writes "))
         return Start(
             seconds, memory_kib(operator.pid, "VmHWM") * 1024 / 1e6, cpu_seconds([operator.pid]), writes
         )
-    finally:
-        operator.kill()
-        operator.wait()
-
-
-def _python(module: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
-
-
-def _line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout
-    line = process.stdout.readline()
-    if not line:
-        raise SystemExit("the API server of the benchmark has ended")
-    return line.strip()
 
 
 def _kubeconfig(url: str) -> dict[str, Any]:
