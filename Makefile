@@ -18,7 +18,7 @@ E2E_INSTALL = . .cluster/env && $(CHART_SCRIPTS)install.sh --values tests/e2e/va
 
 include tests/cluster/cluster.mk tests/scoring.mk charts/chart.mk tests/gateway.mk
 
-.PHONY: help demo fuzz test test-unit-and-install cluster-and-image test-flux-and-scoring test-scoring test-unit test-install test-integration test-e2e test-envoy test-flux test-argocd test-prometheus-adapter test-spark lint lint-prose crds bench-operator bench-build bench-route bench-walls bench-scaling soak test-move clean distclean test-docs docs dashboards
+.PHONY: help demo fuzz test test-unit-and-install cluster-and-image test-flux-scoring-and-spark test-scoring test-unit test-install test-integration test-e2e test-envoy test-flux test-argocd test-prometheus-adapter test-spark lint lint-prose crds bench-operator bench-build bench-route bench-walls bench-scaling soak test-move clean distclean test-docs docs dashboards
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -28,7 +28,7 @@ demo: cluster image ## a model trained, built, served, scaled and rolled on a re
 	@. .cluster/env && $(RUN) python -m tests.demo
 
 # In this order: test-e2e, test-flux, test-docs and conformance-api install the chart with values of their own.
-test: test-unit-and-install test-integration test-e2e test-flux-and-scoring test-docs conformance-api test-spark ## every test
+test: test-unit-and-install test-integration test-e2e test-flux-scoring-and-spark test-docs conformance-api ## every test
 
 # The start of the cluster and the push of the image are waits for the most part, and neither test needs them.
 test-unit-and-install: $(VENV)
@@ -60,9 +60,9 @@ test-envoy: $(VENV) cluster image ## public URLs through Envoy Gateway, which it
 test-flux: $(VENV) install ## the real Flux applies a repository, commit by commit; builds its controllers once, 7 minutes
 	. .cluster/env && $(RUN) pytest tests/flux
 
-# The tests of Flux wait for most of the time, and those of the scoring runtime need no cluster.
-test-flux-and-scoring: $(VENV)
-	@$(MAKE) --jobs 2 --output-sync=line test-flux test-scoring
+# The tests of Flux wait for most of the time. Those of the scoring runtime need no cluster, and Spark's only its engine.
+test-flux-scoring-and-spark: $(VENV)
+	@$(MAKE) --jobs 2 --output-sync=line test-flux test-scoring test-spark
 
 test-scoring: $(VENV)
 	@$(MAKE) conformance-scoring
