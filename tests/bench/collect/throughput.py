@@ -155,7 +155,7 @@ def _loads(arms: Mapping[str, Arm], seconds: int, *, backwards: bool = False) ->
         with arm.beside():
             loads[name] = arm.replica.measure(seconds)
         arm.replica.wait_for_delivery()
-    return loads
+    return {name: loads[name] for name in arms}
 
 
 @contextmanager
