@@ -156,7 +156,7 @@ def test_requests_of_one_worker_run_at_once_up_to_the_concurrency(
         responses = [pool.submit(scoring.score, f"gated({name!r})".encode()) for name in names]
         until(lambda: running(scoring) == 16, "16 requests in flight")
         until(lambda: sum(gates.has_begun(name) for name in names) == 16, "16 runs")
-        assert metric(scoring, "modelyard_scoring_waiting") == 1
+        until(lambda: metric(scoring, "modelyard_scoring_waiting") == 1, "the last request in the queue")
         assert metric(scoring, "modelyard_scoring_concurrency") == 16
         for name in names:
             gates.open(name)
